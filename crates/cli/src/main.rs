@@ -1,0 +1,2 @@
+//! The `loopctl` binary.
+fn main() {}

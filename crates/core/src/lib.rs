@@ -1,0 +1,10 @@
+//! The rules of loopctl: no I/O, no async, no clock, no SQL.
+//!
+//! - [`lifecycle`]: the story state machine, its identity gates, refusals, hints and next actions.
+//! - [`graph`]: cycles and cross-level deadlocks in the dependency graph.
+//! - [`import`]: validation of an import payload.
+//! - [`ledger`]: canonical form and leaf hash of an event.
+//! - [`fields`]: reading typed fields from JSON with the contract's messages.
+
+pub mod fields;
+pub mod number;
