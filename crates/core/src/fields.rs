@@ -69,7 +69,10 @@ pub struct Fields<'a> {
 impl<'a> Fields<'a> {
     /// Reads from `object`.
     pub fn new(object: &'a Map<String, Value>) -> Self {
-        Self { object, errors: FieldErrors::default() }
+        Self {
+            object,
+            errors: FieldErrors::default(),
+        }
     }
 
     /// The value of a field; JSON null counts as absent.
@@ -215,7 +218,9 @@ impl<'a> Fields<'a> {
     /// An RFC 3339 timestamp with an offset.
     pub fn timestamp(&mut self, name: &str) -> Option<DateTime<Utc>> {
         self.word(name, |text| {
-            DateTime::parse_from_rfc3339(text.trim()).ok().map(|time| time.with_timezone(&Utc))
+            DateTime::parse_from_rfc3339(text.trim())
+                .ok()
+                .map(|time| time.with_timezone(&Utc))
         })
     }
 
@@ -239,7 +244,11 @@ impl<'a> Fields<'a> {
     /// # Errors
     /// All failures recorded so far.
     pub fn finish<T>(self, value: T) -> Result<T, FieldErrors> {
-        if self.errors.is_empty() { Ok(value) } else { Err(self.errors) }
+        if self.errors.is_empty() {
+            Ok(value)
+        } else {
+            Err(self.errors)
+        }
     }
 }
 
@@ -264,7 +273,13 @@ pub fn decimal(value: &Value) -> Option<Decimal> {
         Value::String(text) => text.trim().to_owned(),
         _ => return None,
     };
-    text.parse::<Decimal>().or_else(|_| Decimal::from_scientific(&text)).ok()
+    // rust_decimal would read `1_000`.
+    if text.contains('_') {
+        return None;
+    }
+    text.parse::<Decimal>()
+        .or_else(|_| Decimal::from_scientific(&text))
+        .ok()
 }
 
 /// The path of the first string, keys included, that holds U+0000, which PostgreSQL cannot store:
@@ -345,7 +360,10 @@ mod tests {
 
     #[test]
     fn nul_is_found_with_its_path() {
-        assert_eq!(find_nul(&json!({"a": ["x", {"b": "y\u{0}"}]})).as_deref(), Some("a[1].b"));
+        assert_eq!(
+            find_nul(&json!({"a": ["x", {"b": "y\u{0}"}]})).as_deref(),
+            Some("a[1].b")
+        );
         assert_eq!(find_nul(&json!({"a": {"k\u{0}": 1}})).as_deref(), Some("a"));
         assert_eq!(find_nul(&json!({"a": ["x", 1, null, true]})), None);
     }
@@ -364,6 +382,7 @@ mod tests {
         assert_eq!(decimal(&json!(4.5)).unwrap().to_string(), "4.5");
         assert_eq!(decimal(&json!("4.50")).unwrap().to_string(), "4.50");
         assert_eq!(decimal(&json!("4h")), None);
+        assert_eq!(decimal(&json!("1_000")), None);
         assert_eq!(decimal(&json!(true)), None);
         assert_eq!(decimal(&json!(1e300)), None);
     }

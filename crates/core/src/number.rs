@@ -24,7 +24,11 @@ impl StoryNumber {
             Some((major, minor)) => (part(major)?, part(minor)?),
             None => (part(text)?, 0),
         };
-        Ok(Self { text: text.to_owned(), major, minor })
+        Ok(Self {
+            text: text.to_owned(),
+            major,
+            minor,
+        })
     }
 
     /// The number as it was written.
@@ -79,10 +83,19 @@ mod tests {
 
     #[test]
     fn refuses_what_the_contract_refuses() {
-        for bad in ["US-1.1", "1.", "1.a", "10000.1", "+1.1", "-0.1", "", ".", "1 .1", "١.١"] {
-            assert!(StoryNumber::parse(bad).unwrap_err().starts_with("each part"), "{bad}");
+        for bad in [
+            "US-1.1", "1.", "1.a", "10000.1", "+1.1", "-0.1", "", ".", "1 .1", "١.١",
+        ] {
+            assert!(
+                StoryNumber::parse(bad).unwrap_err().starts_with("each part"),
+                "{bad}"
+            );
         }
-        assert!(StoryNumber::parse("1.1.1").unwrap_err().contains("'major.minor' or 'major'"));
+        assert!(
+            StoryNumber::parse("1.1.1")
+                .unwrap_err()
+                .contains("'major.minor' or 'major'")
+        );
     }
 
     #[test]

@@ -1,0 +1,125 @@
+//! The dependencies of a payload: the two lists beside `epics` and the `depends_on_*` lists inside records.
+//! References are kept as text until the plan resolves them: story numbers compare as text, and epic numbers are
+//! written the one way (`"01"` becomes `1`).
+
+use serde_json::{Map, Value};
+
+use super::outline::{Outline, array, object, present};
+
+/// Dependent and prerequisite, by number.
+pub(super) type NamedEdge = (String, String);
+
+/// All edges of a payload, duplicates included.
+#[derive(Debug)]
+pub(super) struct References {
+    pub(super) stories: Vec<NamedEdge>,
+    pub(super) epics: Vec<NamedEdge>,
+}
+
+/// The names under which one kind of edge is sent.
+pub(super) struct Kind {
+    list: &'static str,
+    nested: &'static str,
+    dependent: [&'static str; 2],
+    prerequisite: [&'static str; 2],
+    normalise: fn(String) -> String,
+}
+
+/// Edges between stories.
+pub(super) const STORY: Kind = Kind {
+    list: "story_dependencies",
+    nested: "depends_on_stories",
+    dependent: ["story", "story_number"],
+    prerequisite: ["depends_on", "depends_on_story"],
+    normalise: |number| number,
+};
+
+/// Edges between epics.
+pub(super) const EPIC: Kind = Kind {
+    list: "epic_dependencies",
+    nested: "depends_on_epics",
+    dependent: ["epic", "epic_number"],
+    prerequisite: ["depends_on", "depends_on_epic"],
+    normalise: |number| {
+        number
+            .trim()
+            .parse::<i32>()
+            .map_or(number, |number| number.to_string())
+    },
+};
+
+/// A number that is a string or an integer, as text.
+pub(super) fn number_text(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) if number.is_i64() || number.is_u64() => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+/// The list of edges beside `epics`.
+pub(super) fn list(body: &Map<String, Value>, kind: &Kind) -> Result<Vec<NamedEdge>, String> {
+    array(body, kind.list, || kind.list.to_owned())?
+        .iter()
+        .enumerate()
+        .map(|(index, item)| {
+            let path = format!("{}[{index}]", kind.list);
+            let item = object(item, &path)?;
+            Ok((
+                end(item, &path, kind.dependent, kind)?,
+                end(item, &path, kind.prerequisite, kind)?,
+            ))
+        })
+        .collect()
+}
+
+/// The prerequisites listed inside a record.
+pub(super) fn nested(record: &Map<String, Value>, path: &str, kind: &Kind) -> Result<Vec<String>, String> {
+    let path = || format!("{path}.{}", kind.nested);
+    array(record, kind.nested, path)?
+        .iter()
+        .enumerate()
+        .map(|(index, item)| {
+            number_text(item)
+                .map(kind.normalise)
+                .ok_or_else(|| format!("{}[{index}]: is invalid", path()))
+        })
+        .collect()
+}
+
+/// All edges: those inside records in payload order, then those of the lists.
+pub(super) fn collect(outline: &Outline<'_>) -> References {
+    let mut references = References {
+        stories: Vec::new(),
+        epics: Vec::new(),
+    };
+    for epic in &outline.epics {
+        let number = epic.number.to_string();
+        references.epics.extend(
+            epic.depends_on
+                .iter()
+                .map(|other| (number.clone(), other.clone())),
+        );
+        for story in &epic.stories {
+            let edges = story
+                .depends_on
+                .iter()
+                .map(|other| (story.number.clone(), other.clone()));
+            references.stories.extend(edges);
+        }
+    }
+    references.stories.extend_from_slice(&outline.story_edges);
+    references.epics.extend_from_slice(&outline.epic_edges);
+    references
+}
+
+/// One end of an edge, under either of its names.
+fn end(item: &Map<String, Value>, path: &str, names: [&str; 2], kind: &Kind) -> Result<String, String> {
+    let (name, value) = names
+        .iter()
+        .find_map(|name| Some((name, present(item, name)?)))
+        .ok_or_else(|| format!("{path}.{}: is required", names[0]))?;
+    number_text(value)
+        .map(kind.normalise)
+        .ok_or_else(|| format!("{path}.{name}: is invalid"))
+}

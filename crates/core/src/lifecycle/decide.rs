@@ -1,0 +1,157 @@
+//! From facts and an attempt to the next state or a refusal.
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+
+use super::refusal::Refusal;
+use super::table::{AgentLink, Guard};
+use super::{Action, Actor, AgentStatus, Attempt, Echo, Facts, LoopState, VerifiedStatus};
+use crate::role::Role;
+
+/// What can be refused before the story is looked up: a key without an agent where one is needed.
+///
+/// # Errors
+/// 400 or 422, per action (file 02 §3.2 "caller has agent").
+pub fn admit(action: Action, actor: &Actor) -> Result<(), Refusal> {
+    // A superadmin acting as an agent has no agent identity and may claim all the same (file 02 §3.3).
+    let claiming_by_impersonation = action == Action::Claim && actor.impersonating;
+    if actor.agent_id.is_some() || claiming_by_impersonation {
+        return Ok(());
+    }
+    match action.rule().agent {
+        AgentLink::NotNeeded => Ok(()),
+        AgentLink::RequiredUnlessUser if actor.role == Role::User => Ok(()),
+        AgentLink::RequiredUnlessUser => Err(Refusal::agent_required(super::Status::Unprocessable)),
+        AgentLink::Required(status) => Err(Refusal::agent_required(status)),
+    }
+}
+
+/// The state after `attempt` by `actor` at time `now`.
+///
+/// # Errors
+/// The first guard of the rule that fails, in the contract's order.
+pub fn decide(
+    facts: &Facts,
+    attempt: &Attempt,
+    actor: &Actor,
+    now: DateTime<Utc>,
+) -> Result<LoopState, Refusal> {
+    let action = attempt.action();
+    admit(action, actor)?;
+    for guard in action.rule().guards {
+        check(*guard, facts, attempt, actor)?;
+    }
+    Ok(apply(&facts.state, attempt, actor, now))
+}
+
+fn check(guard: Guard, facts: &Facts, attempt: &Attempt, actor: &Actor) -> Result<(), Refusal> {
+    let state = &facts.state;
+    let action = attempt.action();
+    let passes = match guard {
+        Guard::State | Guard::StateUnprocessable => action.rule().allows_state(state),
+        Guard::Assignee => actor.holds(state),
+        Guard::NotVerified => state.verified_status != VerifiedStatus::Verified,
+        Guard::NotImplementer => !actor.is_implementer(state),
+        Guard::Dependencies => facts.unmet.is_empty(),
+        Guard::ReviewRecord => facts.reviewed,
+        Guard::Evidence => matches!(attempt, Attempt::Verify { evidence: true }),
+        Guard::Echo => match attempt {
+            Attempt::Contract(echo) => return check_echo(facts, echo, actor),
+            _ => false,
+        },
+    };
+    if passes {
+        return Ok(());
+    }
+    Err(match guard {
+        Guard::Assignee => Refusal::not_assigned(state, action),
+        Guard::NotImplementer => Refusal::own_work(state, action),
+        Guard::Dependencies => Refusal::dependencies(state, &facts.unmet),
+        Guard::ReviewRecord => Refusal::no_review_record(state),
+        Guard::Evidence => Refusal::evidence_required(state),
+        Guard::StateUnprocessable => Refusal::not_reported(state, action),
+        Guard::State | Guard::NotVerified | Guard::Echo => Refusal::invalid_state(state, action, actor),
+    })
+}
+
+/// File 02 §3.6 and §4.1: agents must echo; an orchestrator that sends an echo is checked too, unless it skips.
+fn check_echo(facts: &Facts, echo: &Echo, actor: &Actor) -> Result<(), Refusal> {
+    let absent = echo.story_title.is_none() && echo.ac_count.is_none();
+    if actor.role == Role::Orchestrator && (echo.skip || absent) {
+        return Ok(());
+    }
+    if echo.story_title.as_ref().and_then(Value::as_str) != Some(facts.title.as_str()) {
+        return Err(Refusal::title_mismatch());
+    }
+    let given = match &echo.ac_count {
+        Some(Value::Number(number)) => number.as_u64(),
+        Some(Value::String(text)) => text.parse().ok(),
+        _ => None,
+    };
+    if given != Some(facts.ac_count as u64) {
+        return Err(Refusal::count_mismatch(facts.ac_count, echo.ac_count.as_ref()));
+    }
+    Ok(())
+}
+
+/// The column effects of file 02 §3.2. Only called after the guards.
+fn apply(state: &LoopState, attempt: &Attempt, actor: &Actor, now: DateTime<Utc>) -> LoopState {
+    let mut next = state.clone();
+    match attempt {
+        Attempt::Contract(_) => {
+            next.agent_status = AgentStatus::Contracted;
+            next.contracted_by_agent_id = actor.agent_id.filter(|_| actor.role == Role::Agent);
+        }
+        Attempt::Claim => {
+            next.agent_status = AgentStatus::Assigned;
+            next.assigned_agent_id = actor.agent_id;
+            next.assigned_at = Some(now);
+            next.first_claimed_at = state.first_claimed_at.or(Some(now));
+        }
+        Attempt::Start => next.agent_status = AgentStatus::Implementing,
+        Attempt::RequestReview => next.review_requested_at = Some(now),
+        Attempt::Report => {
+            next.agent_status = AgentStatus::ReportedDone;
+            next.reported_done_at = Some(now);
+            next.reported_by_agent_id = actor.agent_id;
+            // Reworked after a rejection: it awaits verification again.
+            if state.verified_status == VerifiedStatus::Rejected {
+                next.verified_status = VerifiedStatus::Unverified;
+            }
+        }
+        Attempt::Unclaim | Attempt::ForceUnclaim => next = released(state),
+        Attempt::ReviewComplete => {}
+        Attempt::Verify { .. } => {
+            next.verified_status = VerifiedStatus::Verified;
+            next.verified_at = Some(now);
+            next.rejected_at = None;
+            next.rejection_reason = None;
+        }
+        Attempt::Reject { reason } => {
+            next.verified_status = VerifiedStatus::Rejected;
+            next.rejected_at = Some(now);
+            next.rejection_reason = Some(reason.clone());
+        }
+    }
+    next
+}
+
+/// The state after the automatic reset that follows a rejection (file 02 §3.2 row 10).
+pub fn auto_reset(state: &LoopState) -> LoopState {
+    released(state)
+}
+
+/// Back to `pending`, with nothing left of the holder. What was verified or rejected stays as it is, and so
+/// does `first_claimed_at`.
+fn released(state: &LoopState) -> LoopState {
+    LoopState {
+        agent_status: AgentStatus::Pending,
+        assigned_agent_id: None,
+        assigned_at: None,
+        contracted_by_agent_id: None,
+        review_requested_at: None,
+        reported_done_at: None,
+        reported_by_agent_id: None,
+        ..state.clone()
+    }
+}

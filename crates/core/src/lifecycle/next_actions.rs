@@ -1,0 +1,78 @@
+//! What a caller can do next (file 02 §2.5), asked of the same table that decides.
+
+use serde_json::{Map, Value, json};
+
+use super::table::{Guard, RULES, Rule, Suggest};
+use super::{Action, Actor, AgentStatus, Facts, VerifiedStatus};
+
+/// A suggestion of what to call next on a story.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NextAction {
+    /// What to do.
+    pub action: Action,
+    /// The body that the call needs, with placeholders where the caller must write something.
+    pub required_body: Map<String, Value>,
+    /// What must hold besides the story's state.
+    pub preconditions: Vec<&'static str>,
+}
+
+/// The steps that would pass for `actor`, in the order of a story's life.
+pub fn next_actions(facts: &Facts, actor: &Actor) -> Vec<NextAction> {
+    if facts.state.verified_status == VerifiedStatus::Verified {
+        return Vec::new();
+    }
+    RULES
+        .iter()
+        .filter(|rule| offered(rule, facts, actor))
+        .map(|rule| NextAction {
+            action: rule.action,
+            required_body: required_body(rule.action, facts),
+            preconditions: preconditions(rule),
+        })
+        .collect()
+}
+
+fn offered(rule: &Rule, facts: &Facts, actor: &Actor) -> bool {
+    let state = &facts.state;
+    let permitted = rule.roles.contains(&actor.role)
+        && (!rule.guards.contains(&Guard::Assignee) || actor.holds(state))
+        && (!rule.guards.contains(&Guard::NotImplementer) || !actor.is_implementer(state));
+    let useful = match rule.action {
+        // One valid review is enough.
+        Action::ReviewComplete => !facts.reviewed,
+        // With auto-reset off a rejected story stays reported; rejecting it again leads nowhere.
+        Action::Reject => state.agent_status == AgentStatus::ReportedDone,
+        _ => true,
+    };
+    let asked = match rule.suggest {
+        Suggest::Never => false,
+        Suggest::Anyone => true,
+        Suggest::Permitted => permitted,
+    };
+    asked && useful && rule.allows_state(state)
+}
+
+fn required_body(action: Action, facts: &Facts) -> Map<String, Value> {
+    let body = match action {
+        Action::Contract => json!({"story_title": facts.title, "ac_count": facts.ac_count}),
+        Action::ReviewComplete => json!({"review_type": "<kind of review>"}),
+        Action::Verify => json!({"review_type": "<kind of review>", "summary": "<what was checked>"}),
+        Action::Reject => json!({"reason": "<what is missing>"}),
+        _ => json!({}),
+    };
+    body.as_object().cloned().unwrap_or_default()
+}
+
+fn preconditions(rule: &Rule) -> Vec<&'static str> {
+    rule.guards
+        .iter()
+        .filter_map(|guard| match guard {
+            Guard::Echo => Some("You have read the story's title and every acceptance criterion"),
+            Guard::Dependencies => Some("Every prerequisite story and epic is verified"),
+            Guard::Assignee => Some("You are the agent that claimed the story"),
+            Guard::NotImplementer => Some("You are not the agent that implemented the story"),
+            Guard::ReviewRecord => Some("A review record newer than the report exists"),
+            Guard::State | Guard::StateUnprocessable | Guard::NotVerified | Guard::Evidence => None,
+        })
+        .collect()
+}

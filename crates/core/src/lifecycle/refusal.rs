@@ -1,0 +1,315 @@
+//! Why an attempt was refused, and what to do about it (file 02 §2.4, §3.4-§3.6).
+
+use serde_json::{Map, Value, json};
+
+use super::{Action, Actor, AgentStatus, LoopState, Prerequisite, VerifiedStatus};
+
+/// How a refusal is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// 400.
+    BadRequest,
+    /// 403.
+    Forbidden,
+    /// 409.
+    Conflict,
+    /// 422.
+    Unprocessable,
+}
+
+/// A refused attempt.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Refusal {
+    /// How it is answered.
+    pub status: Status,
+    /// Stable code for machines.
+    pub code: &'static str,
+    /// One sentence for people.
+    pub message: String,
+    /// The story's state and what to do, where the refusal is about the story.
+    pub conflict: Option<Conflict>,
+    /// Further facts, merged into the answer's `context`.
+    pub context: Map<String, Value>,
+}
+
+/// The three members that every refusal about a story's state carries.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Conflict {
+    /// `current_state`.
+    pub agent_status: AgentStatus,
+    /// `context.current_verified_status`.
+    pub verified_status: VerifiedStatus,
+    /// `attempted_action`.
+    pub action: Action,
+    /// What to do instead; never empty.
+    pub hints: Vec<String>,
+}
+
+impl Refusal {
+    fn about(state: &LoopState, action: Action, status: Status, code: &'static str, message: String) -> Self {
+        Self {
+            status,
+            code,
+            message,
+            conflict: Some(Conflict {
+                agent_status: state.agent_status,
+                verified_status: state.verified_status,
+                action,
+                hints: Vec::new(),
+            }),
+            context: Map::new(),
+        }
+    }
+
+    fn plain(status: Status, code: &'static str, message: String) -> Self {
+        Self {
+            status,
+            code,
+            message,
+            conflict: None,
+            context: Map::new(),
+        }
+    }
+
+    fn hint(mut self, hint: impl Into<String>) -> Self {
+        if let Some(conflict) = &mut self.conflict {
+            conflict.hints.push(hint.into());
+        }
+        self
+    }
+
+    fn with(mut self, key: &str, value: Value) -> Self {
+        self.context.insert(key.to_owned(), value);
+        self
+    }
+
+    pub(super) fn agent_required(status: Status) -> Self {
+        let message = if status == Status::BadRequest {
+            "Orchestrator key must be linked to a registered agent. Register an agent with an agent key \
+             (POST /api/v1/agents/register), then create an orchestrator key with that agent_id \
+             (POST /api/v1/api_keys)."
+        } else {
+            "Agent ID required for chain-of-custody: register an agent with this key first \
+             (POST /api/v1/agents/register)."
+        };
+        Self::plain(status, "agent_required", message.to_owned())
+    }
+
+    pub(super) fn title_mismatch() -> Self {
+        Self::plain(
+            Status::Unprocessable,
+            "contract_mismatch",
+            "story_title does not match. Read the story (GET /api/v1/stories/:id) and send its exact title."
+                .to_owned(),
+        )
+    }
+
+    pub(super) fn count_mismatch(expected: usize, given: Option<&Value>) -> Self {
+        let given = given.cloned().unwrap_or(Value::Null);
+        Self::plain(
+            Status::Unprocessable,
+            "contract_mismatch",
+            format!("Contract mismatch: expected ac_count {expected} but got {given}. Read every criterion."),
+        )
+        .with("expected_ac_count", json!(expected))
+        .with("provided_ac_count", given)
+    }
+
+    pub(super) fn not_assigned(state: &LoopState, action: Action) -> Self {
+        let hint = match state.agent_status {
+            AgentStatus::Contracted => {
+                "Nobody holds this story yet. Claim it, or ask an orchestrator to force-unclaim it."
+            }
+            _ => "Another agent holds this story. Pick another one from GET /api/v1/stories/ready.",
+        };
+        Self::about(
+            state,
+            action,
+            Status::Forbidden,
+            "not_assigned_agent",
+            "Forbidden".to_owned(),
+        )
+        .hint(hint)
+    }
+
+    pub(super) fn own_work(state: &LoopState, action: Action) -> Self {
+        let (code, verb, hint) = match action {
+            Action::Report => (
+                "self_report_blocked",
+                "report",
+                "A different agent must call report. You implemented this story: call request-review and stop.",
+            ),
+            Action::ReviewComplete => (
+                "self_review_blocked",
+                "review",
+                "A different agent must complete the review of this story.",
+            ),
+            _ => (
+                "self_verify_blocked",
+                "verify",
+                "An orchestrator linked to another agent must verify or reject this story.",
+            ),
+        };
+        let message = format!("Cannot {verb} your own implementation: nobody marks their own work as done.");
+        Self::about(state, action, Status::Conflict, code, message).hint(hint)
+    }
+
+    pub(super) fn dependencies(state: &LoopState, unmet: &[Prerequisite]) -> Self {
+        let mut refusal = Self::about(
+            state,
+            Action::Claim,
+            Status::Conflict,
+            "dependencies_not_met",
+            "Conflict: Cannot claim: a prerequisite is not verified".to_owned() + &statuses(state),
+        );
+        let (mut stories, mut epics) = (Vec::new(), Vec::new());
+        for prerequisite in unmet {
+            refusal = match prerequisite {
+                Prerequisite::Story {
+                    id,
+                    number,
+                    verified_status,
+                } => {
+                    stories.push(json!(id));
+                    refusal.hint(format!("Prerequisite story {number} is {verified_status}"))
+                }
+                Prerequisite::Epic {
+                    id,
+                    number,
+                    open_stories,
+                } => {
+                    epics.push(json!(id));
+                    refusal.hint(format!(
+                        "Prerequisite epic {number} has {open_stories} stories that are not verified"
+                    ))
+                }
+            };
+        }
+        refusal
+            .with("unmet_story_ids", json!(stories))
+            .with("unmet_epic_ids", json!(epics))
+    }
+
+    pub(super) fn evidence_required(state: &LoopState) -> Self {
+        let message = "Review evidence required: send review_type and summary.".to_owned();
+        Self::about(
+            state,
+            Action::Verify,
+            Status::Unprocessable,
+            "review_evidence_required",
+            message,
+        )
+        .hint("Repeat the call with a non-blank review_type and summary of what was checked.")
+    }
+
+    pub(super) fn no_review_record(state: &LoopState) -> Self {
+        let message = "No review record found that is newer than the report. A different agent must call \
+                       POST /api/v1/stories/:id/review-complete first."
+            .to_owned();
+        Self::about(
+            state,
+            Action::Verify,
+            Status::Unprocessable,
+            "review_not_conducted",
+            message,
+        )
+        .hint("Call review-complete with an agent other than the implementer, then verify.")
+    }
+
+    pub(super) fn not_reported(state: &LoopState, action: Action) -> Self {
+        let message = format!(
+            "Cannot {action}: the story must be in reported_done first{}",
+            statuses(state)
+        );
+        Self::about(
+            state,
+            action,
+            Status::Unprocessable,
+            "invalid_transition",
+            message,
+        )
+        .hint("A reviewer confirms the implementation with POST /api/v1/stories/:id/report first.")
+    }
+
+    /// The table of hints, file 02 §3.5.
+    pub(super) fn invalid_state(state: &LoopState, action: Action, actor: &Actor) -> Self {
+        use AgentStatus::{Assigned, Contracted, Implementing, Pending, ReportedDone};
+        let verified = state.verified_status == VerifiedStatus::Verified;
+        let mine = actor.holds(state);
+        let (code, wants) = match (action, state.agent_status) {
+            (Action::Claim | Action::Start, Pending) if !verified => (
+                "must_contract_first",
+                " (story must be contracted first: POST /api/v1/stories/:id/contract)",
+            ),
+            (Action::Start, Contracted) => (
+                "must_claim_first",
+                " (story must be claimed first: POST /api/v1/stories/:id/claim)",
+            ),
+            _ => ("invalid_transition", ""),
+        };
+        let hint = match (action, state.agent_status) {
+            (Action::Contract | Action::Claim, _) if verified => {
+                "Story is already verified; nothing to claim. An orchestrator can reject it to reopen it."
+            }
+            (Action::Contract, Contracted) => "Story is already contracted. Call claim.",
+            (Action::Contract, Assigned) if mine => "You already hold this story. Next is start.",
+            (Action::Contract, Implementing) if mine => {
+                "You already hold this story. Next is request-review."
+            }
+            (Action::Contract, Assigned | Implementing) => {
+                "Story is held by another agent. Pick another ready story, or ask an orchestrator to \
+                 force-unclaim it."
+            }
+            (Action::Contract, ReportedDone) => {
+                "Story is reported done and waits for review and verification."
+            }
+            (Action::Claim, Pending) => "Call contract with story_title and ac_count first, then claim.",
+            (Action::Claim, Assigned) if mine => "You already hold this claim. Call start.",
+            (Action::Claim, Implementing) if mine => {
+                "Already in progress. Call request-review when finished."
+            }
+            (Action::Claim, Assigned | Implementing) => {
+                "Story is already claimed by another agent. Use force-unclaim to reset it."
+            }
+            (Action::Claim, ReportedDone) => "Story is already reported done; nothing to claim.",
+            (Action::Start, Pending) => {
+                "Call contract with story_title and ac_count first, then claim, then start."
+            }
+            (Action::Start, Contracted) => "Call claim first, then start.",
+            (Action::Start, Implementing) => "Already started. Call request-review when done.",
+            (Action::Start, _) => "Story is already reported done.",
+            (Action::RequestReview, Pending) => {
+                "Story must be implementing: contract, claim and start it first."
+            }
+            (Action::RequestReview, Contracted) => "Story must be implementing: claim and start it first.",
+            (Action::RequestReview, Assigned) => "Story must be implementing: call start first.",
+            (Action::RequestReview, _) => {
+                "Story is no longer implementing: it is already reported done. Next is review-complete."
+            }
+            (Action::Report, ReportedDone) => {
+                "Story is already reported done. Next is review-complete, then verify."
+            }
+            (Action::Report, _) => {
+                "The implementer must reach implementing, and call request-review, before anyone reports."
+            }
+            (Action::Unclaim, Pending) => "Story is pending: nothing to release.",
+            (Action::Unclaim, _) => {
+                "Verified work cannot be released. Ask the orchestrator to reject or force-unclaim it."
+            }
+            (Action::Verify, _) if verified => "Story is already verified. Reject it if it must be reworked.",
+            (Action::Verify, _) => "Story must be in reported_done before it can be verified.",
+            (Action::Reject, _) => "Story must be reported_done or verified before it can be rejected.",
+            // The rest passes its state guard or answers otherwise (`not_reported`).
+            _ => "Read the story (GET /api/v1/stories/:id) and follow its next_actions.",
+        };
+        let message = format!("Conflict: Cannot {action}{wants}{}", statuses(state));
+        Self::about(state, action, Status::Conflict, code, message).hint(hint)
+    }
+}
+
+fn statuses(state: &LoopState) -> String {
+    format!(
+        ": story is in agent_status='{}', verified_status='{}'",
+        state.agent_status, state.verified_status
+    )
+}

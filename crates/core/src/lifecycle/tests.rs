@@ -1,0 +1,728 @@
+use std::collections::{HashSet, VecDeque};
+
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::table::RULES;
+use super::*;
+
+const A: Uuid = Uuid::from_u128(0xA);
+const B: Uuid = Uuid::from_u128(0xB);
+
+fn at(seconds: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp(1_800_000_000 + seconds, 0).unwrap()
+}
+
+fn actor(role: Role, agent_id: Option<Uuid>) -> Actor {
+    Actor {
+        role,
+        agent_id,
+        impersonating: false,
+    }
+}
+
+fn facts(state: LoopState) -> Facts {
+    Facts {
+        state,
+        title: "Build API".into(),
+        ac_count: 2,
+        unmet: Vec::new(),
+        reviewed: false,
+    }
+}
+
+fn echo() -> Attempt {
+    Attempt::Contract(Echo {
+        story_title: Some(json!("Build API")),
+        ac_count: Some(json!(2)),
+        skip: false,
+    })
+}
+
+fn attempt(action: Action) -> Attempt {
+    match action {
+        Action::Contract => echo(),
+        Action::Claim => Attempt::Claim,
+        Action::Start => Attempt::Start,
+        Action::RequestReview => Attempt::RequestReview,
+        Action::Report => Attempt::Report,
+        Action::Unclaim => Attempt::Unclaim,
+        Action::ReviewComplete => Attempt::ReviewComplete,
+        Action::Verify => Attempt::Verify { evidence: true },
+        Action::Reject => Attempt::Reject {
+            reason: "no tests".into(),
+        },
+        Action::ForceUnclaim => Attempt::ForceUnclaim,
+    }
+}
+
+/// A story as the world keeps it: its columns and its review records' times.
+#[derive(Debug, Clone)]
+struct World {
+    state: LoopState,
+    reviews: Vec<DateTime<Utc>>,
+    clock: i64,
+}
+
+impl World {
+    fn new() -> Self {
+        Self {
+            state: LoopState::untouched(),
+            reviews: Vec::new(),
+            clock: 0,
+        }
+    }
+
+    fn facts(&self) -> Facts {
+        let reported = self.state.reported_done_at;
+        let reviewed = reported.is_some_and(|reported| self.reviews.iter().any(|time| *time > reported));
+        Facts {
+            reviewed,
+            ..facts(self.state.clone())
+        }
+    }
+
+    /// What the server does with one request: role, then rules, then effects.
+    fn call(&mut self, action: Action, actor: &Actor, auto_reset_on: bool) -> Result<(), Option<Refusal>> {
+        self.clock += 1;
+        if !action.roles().contains(&actor.role) {
+            return Err(None);
+        }
+        let next = decide(&self.facts(), &attempt(action), actor, at(self.clock)).map_err(Some)?;
+        self.state = if action == Action::Reject && auto_reset_on {
+            auto_reset(&next)
+        } else {
+            next
+        };
+        if action == Action::ReviewComplete {
+            self.reviews.push(at(self.clock));
+        }
+        Ok(())
+    }
+
+    /// Everything but the clock values, which do not change what is possible.
+    fn shape(&self) -> String {
+        let s = &self.state;
+        format!(
+            "{} {} {:?} {} {:?} {} {}",
+            s.agent_status,
+            s.verified_status,
+            s.assigned_agent_id,
+            s.first_claimed_at.is_some(),
+            s.reported_by_agent_id,
+            s.reported_done_at.is_some(),
+            self.facts().reviewed,
+        )
+    }
+}
+
+fn everyone() -> Vec<Actor> {
+    let mut all = vec![
+        actor(Role::User, None),
+        actor(Role::Agent, None),
+        actor(Role::Orchestrator, None),
+    ];
+    for agent in [A, B] {
+        all.extend([Role::Agent, Role::Orchestrator, Role::User].map(|role| actor(role, Some(agent))));
+    }
+    all.push(Actor {
+        role: Role::Agent,
+        agent_id: None,
+        impersonating: true,
+    });
+    all.push(Actor {
+        role: Role::Orchestrator,
+        agent_id: None,
+        impersonating: true,
+    });
+    all
+}
+
+#[test]
+fn the_table_is_in_the_order_of_the_actions() {
+    for (rule, action) in RULES.iter().zip(Action::ALL) {
+        assert_eq!(rule.action, *action);
+    }
+    assert_eq!(RULES.len(), Action::ALL.len());
+}
+
+/// Explores every state that any sequence of calls by anyone can reach, and looks at each step taken.
+#[test]
+fn no_reachable_step_breaks_the_trust_model() {
+    for auto_reset_on in [true, false] {
+        let mut seen = HashSet::new();
+        let mut queue = VecDeque::from([World::new()]);
+        let (mut steps, mut verifications) = (0, 0);
+        while let Some(world) = queue.pop_front() {
+            for action in Action::ALL {
+                for actor in everyone() {
+                    let before = world.clone();
+                    let mut after = world.clone();
+                    match after.call(*action, &actor, auto_reset_on) {
+                        Ok(()) => {}
+                        Err(None) => continue,
+                        Err(Some(refusal)) => {
+                            assert_eq!(after.state, before.state, "a refusal changes nothing");
+                            well_formed(&refusal);
+                            continue;
+                        }
+                    }
+                    steps += 1;
+                    legal(&before, *action, &actor, &after);
+                    let turned_verified = before.state.verified_status != VerifiedStatus::Verified
+                        && after.state.verified_status == VerifiedStatus::Verified;
+                    verifications += usize::from(turned_verified);
+                    if seen.insert(after.shape()) {
+                        queue.push_back(after);
+                    }
+                }
+            }
+        }
+        assert!(seen.len() > 25, "{} states", seen.len());
+        assert!(
+            steps > 200 && verifications > 0,
+            "{steps} steps, {verifications} verifications"
+        );
+    }
+}
+
+/// What must hold of every step that is let through.
+fn legal(before: &World, action: Action, actor: &Actor, after: &World) {
+    let (was, is) = (&before.state, &after.state);
+    if is.verified_status == VerifiedStatus::Verified && was.verified_status != VerifiedStatus::Verified {
+        assert_eq!(action, Action::Verify);
+        assert_eq!(actor.role, Role::Orchestrator);
+        assert!(actor.agent_id.is_some() && actor.agent_id != was.assigned_agent_id);
+        assert_eq!(was.agent_status, AgentStatus::ReportedDone);
+        assert!(was.reported_by_agent_id.is_some() && was.reported_by_agent_id != was.assigned_agent_id);
+        assert!(before.facts().reviewed);
+    }
+    if is.agent_status == AgentStatus::ReportedDone && was.agent_status != AgentStatus::ReportedDone {
+        assert_eq!(action, Action::Report);
+        assert!(actor.agent_id.is_some() && actor.agent_id != was.assigned_agent_id);
+    }
+    if is.assigned_agent_id != was.assigned_agent_id && was.assigned_agent_id.is_some() {
+        assert_eq!(
+            is.assigned_agent_id, None,
+            "a story is never passed from holder to holder"
+        );
+        assert!(matches!(
+            action,
+            Action::Unclaim | Action::ForceUnclaim | Action::Reject
+        ));
+    }
+    if was.first_claimed_at.is_some() {
+        assert_eq!(
+            is.first_claimed_at, was.first_claimed_at,
+            "the proof of dispatch is never lost"
+        );
+    }
+    if is.assigned_at.is_some() {
+        assert!(is.first_claimed_at.is_some());
+    }
+    let held = matches!(is.agent_status, AgentStatus::Pending | AgentStatus::Contracted);
+    assert_eq!(held, is.assigned_at.is_none());
+    assert_eq!(
+        is.agent_status == AgentStatus::ReportedDone,
+        is.reported_done_at.is_some()
+    );
+}
+
+fn well_formed(refusal: &Refusal) {
+    assert!(!refusal.message.is_empty() && !refusal.code.is_empty());
+    if refusal.status == Status::Conflict {
+        let conflict = refusal.conflict.as_ref().expect("every 409 tells the state");
+        assert!(!conflict.hints.is_empty() && conflict.hints.iter().all(|hint| !hint.is_empty()));
+        if refusal.code == "invalid_transition" {
+            let message = &refusal.message;
+            assert!(message.starts_with("Conflict"), "{message}");
+            assert!(
+                message.contains(&format!("Cannot {}", conflict.action)),
+                "{message}"
+            );
+            assert!(message.contains(conflict.agent_status.as_str()), "{message}");
+            assert!(message.contains(conflict.verified_status.as_str()), "{message}");
+        }
+    }
+}
+
+/// Every action that is offered to somebody who may do it passes, in every reachable state.
+#[test]
+fn next_actions_never_promise_what_would_be_refused() {
+    let mut seen = HashSet::new();
+    let mut queue = VecDeque::from([World::new()]);
+    while let Some(world) = queue.pop_front() {
+        for actor in everyone() {
+            for next in next_actions(&world.facts(), &actor) {
+                let mut after = world.clone();
+                match after.call(next.action, &actor, true) {
+                    Ok(()) => {}
+                    // `contract` and `claim` are shown to everyone, and a review is offered before `verify`.
+                    Err(None) => assert!(matches!(next.action, Action::Contract | Action::Claim)),
+                    Err(Some(refusal)) => assert!(
+                        matches!(refusal.code, "agent_required" | "review_not_conducted"),
+                        "{next:?} for {actor:?}: {refusal:?}"
+                    ),
+                }
+            }
+            for action in Action::ALL {
+                let mut after = world.clone();
+                if after.call(*action, &actor, true).is_ok() && seen.insert(after.shape()) {
+                    queue.push_back(after);
+                }
+            }
+        }
+    }
+}
+
+proptest! {
+    /// The heart of the product: whatever the keys of one agent do, in whatever order, with every other call
+    /// of the world in between except another agent's report and an outsider's verification, its own work is
+    /// never verified.
+    #[test]
+    fn no_sequence_by_the_implementers_keys_verifies(
+        calls in prop::collection::vec((0..Action::ALL.len(), 0..3_usize), 1..60),
+        auto_reset_on: bool,
+    ) {
+        let keys = [Role::Agent, Role::Orchestrator, Role::User].map(|role| actor(role, Some(A)));
+        let mut world = World::new();
+        for (action, key) in calls {
+            let _ = world.call(Action::ALL[action], &keys[key], auto_reset_on);
+            prop_assert_ne!(world.state.verified_status, VerifiedStatus::Verified);
+            prop_assert_ne!(world.state.agent_status, AgentStatus::ReportedDone);
+        }
+    }
+
+    /// With everybody taking part in any order: what gets verified was claimed by one agent, and reported and
+    /// verified by others.
+    #[test]
+    fn whoever_verifies_is_not_the_implementer(
+        calls in prop::collection::vec((0..Action::ALL.len(), 0..11_usize), 1..120),
+        auto_reset_on: bool,
+    ) {
+        let people = everyone();
+        let mut world = World::new();
+        for (action, person) in calls {
+            let before = world.clone();
+            if world.call(Action::ALL[action], &people[person % people.len()], auto_reset_on).is_ok() {
+                legal(&before, Action::ALL[action], &people[person % people.len()], &world);
+            }
+        }
+    }
+}
+
+fn holding(agent_status: AgentStatus, agent: Option<Uuid>) -> LoopState {
+    let claimed = !matches!(agent_status, AgentStatus::Pending | AgentStatus::Contracted);
+    let reported = agent_status == AgentStatus::ReportedDone;
+    LoopState {
+        agent_status,
+        assigned_agent_id: agent.filter(|_| claimed),
+        assigned_at: claimed.then(|| at(1)),
+        first_claimed_at: claimed.then(|| at(1)),
+        reported_done_at: reported.then(|| at(2)),
+        reported_by_agent_id: reported.then_some(B),
+        ..LoopState::untouched()
+    }
+}
+
+fn refuse(state: LoopState, action: Action, who: Actor) -> Refusal {
+    decide(&facts(state), &attempt(action), &who, at(9)).unwrap_err()
+}
+
+/// File 02 §3.5, row by row: attempted action, state, caller, expected code, words of the hint.
+#[test]
+fn hints_say_what_to_do() {
+    use AgentStatus::*;
+    let a = actor(Role::Agent, Some(A));
+    let b = actor(Role::Agent, Some(B));
+    let orchestrator = actor(Role::Orchestrator, Some(B));
+    let own_orchestrator = actor(Role::Orchestrator, Some(A));
+    let rows = [
+        (Action::Contract, Contracted, a, "invalid_transition", "claim"),
+        (Action::Contract, Assigned, a, "invalid_transition", "start"),
+        (
+            Action::Contract,
+            Implementing,
+            a,
+            "invalid_transition",
+            "request-review",
+        ),
+        (
+            Action::Contract,
+            Assigned,
+            b,
+            "invalid_transition",
+            "force-unclaim",
+        ),
+        (
+            Action::Contract,
+            ReportedDone,
+            b,
+            "invalid_transition",
+            "verification",
+        ),
+        (
+            Action::Claim,
+            Pending,
+            a,
+            "must_contract_first",
+            "story_title and ac_count",
+        ),
+        (
+            Action::Claim,
+            Assigned,
+            b,
+            "invalid_transition",
+            "Story is already claimed by another agent. Use force-unclaim to reset it.",
+        ),
+        (Action::Claim, Assigned, a, "invalid_transition", "already hold"),
+        (
+            Action::Claim,
+            Implementing,
+            a,
+            "invalid_transition",
+            "request-review",
+        ),
+        (
+            Action::Claim,
+            ReportedDone,
+            a,
+            "invalid_transition",
+            "already reported",
+        ),
+        (Action::Start, Pending, a, "must_contract_first", "contract"),
+        (Action::Start, Contracted, a, "must_claim_first", "claim"),
+        (
+            Action::Start,
+            Implementing,
+            a,
+            "invalid_transition",
+            "Already started",
+        ),
+        (
+            Action::Start,
+            ReportedDone,
+            a,
+            "invalid_transition",
+            "already reported",
+        ),
+        (
+            Action::RequestReview,
+            Assigned,
+            a,
+            "invalid_transition",
+            "implementing",
+        ),
+        (
+            Action::RequestReview,
+            ReportedDone,
+            a,
+            "invalid_transition",
+            "already reported",
+        ),
+        (Action::Report, Assigned, b, "invalid_transition", "implementing"),
+        (
+            Action::Report,
+            ReportedDone,
+            b,
+            "invalid_transition",
+            "review-complete",
+        ),
+        (
+            Action::Report,
+            Implementing,
+            a,
+            "self_report_blocked",
+            "request-review",
+        ),
+        (
+            Action::Unclaim,
+            Pending,
+            a,
+            "invalid_transition",
+            "nothing to release",
+        ),
+        (
+            Action::ReviewComplete,
+            Implementing,
+            a,
+            "self_review_blocked",
+            "different agent",
+        ),
+        (
+            Action::Verify,
+            Implementing,
+            orchestrator,
+            "invalid_transition",
+            "reported_done",
+        ),
+        (
+            Action::Verify,
+            ReportedDone,
+            own_orchestrator,
+            "self_verify_blocked",
+            "another agent",
+        ),
+        (
+            Action::Reject,
+            ReportedDone,
+            own_orchestrator,
+            "self_verify_blocked",
+            "another agent",
+        ),
+        (
+            Action::Reject,
+            Implementing,
+            orchestrator,
+            "invalid_transition",
+            "reported_done or verified",
+        ),
+    ];
+    for (action, status, who, code, words) in rows {
+        let refusal = refuse(holding(status, Some(A)), action, who);
+        assert_eq!(
+            (refusal.status, refusal.code),
+            (Status::Conflict, code),
+            "{action} {status}"
+        );
+        let conflict = refusal.conflict.unwrap();
+        assert_eq!((conflict.agent_status, conflict.action), (status, action));
+        assert!(
+            conflict.hints.iter().any(|hint| hint.contains(words)),
+            "{action}: {:?}",
+            conflict.hints
+        );
+    }
+}
+
+#[test]
+fn verified_stories_are_closed() {
+    let verified = |status| LoopState {
+        verified_status: VerifiedStatus::Verified,
+        verified_at: Some(at(3)),
+        ..holding(status, Some(A))
+    };
+    // Also after a force-unclaim, which leaves `pending` and `verified`.
+    for action in [Action::Contract, Action::Claim] {
+        let refusal = refuse(
+            verified(AgentStatus::Pending),
+            action,
+            actor(Role::Agent, Some(B)),
+        );
+        assert_eq!(refusal.code, "invalid_transition");
+        assert!(refusal.conflict.unwrap().hints[0].contains("reject"));
+    }
+    let refusal = refuse(
+        verified(AgentStatus::ReportedDone),
+        Action::Unclaim,
+        actor(Role::Agent, Some(A)),
+    );
+    assert_eq!(refusal.status, Status::Conflict);
+    let refusal = refuse(
+        verified(AgentStatus::ReportedDone),
+        Action::Verify,
+        actor(Role::Orchestrator, Some(B)),
+    );
+    assert!(refusal.conflict.unwrap().hints[0].contains("already verified"));
+}
+
+#[test]
+fn strangers_may_not_touch_a_claim() {
+    for (action, status) in [
+        (Action::Start, AgentStatus::Assigned),
+        (Action::RequestReview, AgentStatus::Implementing),
+        (Action::Unclaim, AgentStatus::Implementing),
+        (Action::Unclaim, AgentStatus::Contracted),
+    ] {
+        let refusal = refuse(holding(status, Some(A)), action, actor(Role::Agent, Some(B)));
+        assert_eq!(
+            (refusal.status, refusal.code),
+            (Status::Forbidden, "not_assigned_agent")
+        );
+        assert!(!refusal.conflict.unwrap().hints.is_empty());
+    }
+}
+
+#[test]
+fn keys_without_an_agent_are_stopped() {
+    let required = |action, role, status| {
+        let refusal = admit(action, &actor(role, None)).unwrap_err();
+        assert_eq!(refusal.status, status, "{action}");
+    };
+    required(Action::Claim, Role::Agent, Status::Unprocessable);
+    required(Action::Report, Role::Orchestrator, Status::Unprocessable);
+    required(Action::ReviewComplete, Role::Orchestrator, Status::Unprocessable);
+    required(Action::Verify, Role::Orchestrator, Status::BadRequest);
+    required(Action::Reject, Role::Orchestrator, Status::BadRequest);
+    required(Action::ForceUnclaim, Role::Orchestrator, Status::BadRequest);
+    assert!(admit(Action::ReviewComplete, &actor(Role::User, None)).is_ok());
+    let impersonating = Actor {
+        role: Role::Agent,
+        agent_id: None,
+        impersonating: true,
+    };
+    assert!(admit(Action::Claim, &impersonating).is_ok());
+    assert!(admit(Action::Report, &impersonating).is_err());
+}
+
+#[test]
+fn the_contract_echo_is_exact() {
+    let pending = facts(LoopState::untouched());
+    let contract = |role, title: Option<Value>, count: Option<Value>, skip| {
+        let echo = Echo {
+            story_title: title,
+            ac_count: count,
+            skip,
+        };
+        decide(&pending, &Attempt::Contract(echo), &actor(role, Some(A)), at(1))
+    };
+    let title = || Some(json!("Build API"));
+    assert!(contract(Role::Agent, title(), Some(json!(2)), false).is_ok());
+    assert!(contract(Role::Agent, title(), Some(json!("2")), false).is_ok());
+    for wrong in [json!("build api"), json!("Build API "), json!(7), Value::Null] {
+        let refusal = contract(Role::Agent, Some(wrong), Some(json!(2)), true).unwrap_err();
+        assert!(refusal.message.contains("story_title does not match"));
+    }
+    for wrong in [
+        json!(5),
+        json!("two"),
+        json!(2.5),
+        json!(-2),
+        json!([2]),
+        json!("2 "),
+    ] {
+        let refusal = contract(Role::Agent, title(), Some(wrong.clone()), false).unwrap_err();
+        assert_eq!(refusal.context["expected_ac_count"], 2);
+        assert_eq!(refusal.context["provided_ac_count"], wrong);
+        assert!(
+            refusal.message.contains("expected ac_count 2"),
+            "{}",
+            refusal.message
+        );
+        assert!(
+            refusal.message.contains(&format!("got {wrong}")),
+            "{}",
+            refusal.message
+        );
+    }
+    assert!(
+        contract(Role::Agent, None, None, true).is_err(),
+        "agents cannot skip"
+    );
+    assert!(contract(Role::Orchestrator, None, None, false).is_ok());
+    assert!(contract(Role::Orchestrator, Some(json!("x")), None, true).is_ok());
+    assert!(contract(Role::Orchestrator, Some(json!("x")), None, false).is_err());
+    let next = contract(Role::Orchestrator, None, None, false).unwrap();
+    assert_eq!(next.contracted_by_agent_id, None);
+}
+
+#[test]
+fn unmet_prerequisites_are_named() {
+    let unmet = vec![
+        Prerequisite::Story {
+            id: A,
+            number: "1.2".into(),
+            verified_status: VerifiedStatus::Rejected,
+        },
+        Prerequisite::Epic {
+            id: B,
+            number: 4,
+            open_stories: 3,
+        },
+    ];
+    let contracted = Facts {
+        unmet,
+        ..facts(holding(AgentStatus::Contracted, None))
+    };
+    let refusal = decide(&contracted, &Attempt::Claim, &actor(Role::Agent, Some(A)), at(1)).unwrap_err();
+    assert_eq!(refusal.code, "dependencies_not_met");
+    assert_eq!(refusal.context["unmet_story_ids"], json!([A]));
+    assert_eq!(refusal.context["unmet_epic_ids"], json!([B]));
+    let hints = refusal.conflict.unwrap().hints;
+    assert!(
+        hints[0].contains("1.2 is rejected") && hints[1].contains("epic 4"),
+        "{hints:?}"
+    );
+}
+
+#[test]
+fn evidence_comes_after_the_state_and_before_the_review_record() {
+    let verifier = actor(Role::Orchestrator, Some(B));
+    let verify = |facts: &Facts, evidence| {
+        decide(facts, &Attempt::Verify { evidence }, &verifier, at(9)).map_err(|refusal| refusal.code)
+    };
+    let implementing = facts(holding(AgentStatus::Implementing, Some(A)));
+    assert_eq!(verify(&implementing, false), Err("invalid_transition"));
+    let mut reported = facts(holding(AgentStatus::ReportedDone, Some(A)));
+    assert_eq!(verify(&reported, false), Err("review_evidence_required"));
+    assert_eq!(verify(&reported, true), Err("review_not_conducted"));
+    reported.reviewed = true;
+    assert_eq!(
+        verify(&reported, true).unwrap().verified_status,
+        VerifiedStatus::Verified
+    );
+}
+
+#[test]
+fn rework_after_a_rejection_awaits_verification_again() {
+    let rejected = LoopState {
+        verified_status: VerifiedStatus::Rejected,
+        rejected_at: Some(at(1)),
+        rejection_reason: Some("no tests".into()),
+        ..holding(AgentStatus::Implementing, Some(A))
+    };
+    let next = decide(
+        &facts(rejected),
+        &Attempt::Report,
+        &actor(Role::Agent, Some(B)),
+        at(5),
+    )
+    .unwrap();
+    assert_eq!(next.verified_status, VerifiedStatus::Unverified);
+    assert_eq!(
+        next.rejection_reason.as_deref(),
+        Some("no tests"),
+        "kept until verify"
+    );
+}
+
+#[test]
+fn next_actions_lead_through_the_loop() {
+    let names = |state: LoopState, reviewed, who: Actor| {
+        let facts = Facts {
+            reviewed,
+            ..facts(state)
+        };
+        next_actions(&facts, &who)
+            .into_iter()
+            .map(|next| next.action)
+            .collect::<Vec<_>>()
+    };
+    let (a, b) = (actor(Role::Agent, Some(A)), actor(Role::Agent, Some(B)));
+    let orchestrator = actor(Role::Orchestrator, Some(B));
+    let held = |status| holding(status, Some(A));
+    assert_eq!(names(held(AgentStatus::Pending), false, a), [Action::Contract]);
+    assert_eq!(
+        names(held(AgentStatus::Contracted), false, orchestrator),
+        [Action::Claim]
+    );
+    assert_eq!(names(held(AgentStatus::Assigned), false, a), [Action::Start]);
+    assert_eq!(
+        names(held(AgentStatus::Implementing), false, a),
+        [Action::RequestReview]
+    );
+    assert_eq!(names(held(AgentStatus::Implementing), false, b), [Action::Report]);
+    let reported = held(AgentStatus::ReportedDone);
+    let all = [Action::ReviewComplete, Action::Verify, Action::Reject];
+    assert_eq!(names(reported.clone(), false, orchestrator), all);
+    assert_eq!(names(reported.clone(), true, orchestrator), all[1..]);
+    assert_eq!(names(reported.clone(), false, b), [Action::ReviewComplete]);
+    assert_eq!(names(reported.clone(), false, a), []);
+    let verified = LoopState {
+        verified_status: VerifiedStatus::Verified,
+        ..reported
+    };
+    assert_eq!(names(verified, true, orchestrator), []);
+    let body = &next_actions(&facts(LoopState::untouched()), &a)[0].required_body;
+    assert_eq!(json!(body), json!({"story_title": "Build API", "ac_count": 2}));
+}

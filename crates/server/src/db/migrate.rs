@@ -1,0 +1,117 @@
+//! Schema migrations, forward only.
+
+use tokio_postgres::{Client, NoTls};
+
+use super::DbError;
+
+#[allow(missing_docs, unreachable_pub)]
+mod embedded {
+    refinery::embed_migrations!("migrations");
+}
+
+/// Any number will do as long as every loopctl uses the same.
+const MIGRATION_LOCK: i64 = 0x6c6f_6f70_6374_6c;
+
+/// The oldest PostgreSQL that has what the schema uses.
+const OLDEST_POSTGRES: i32 = 150_000;
+
+/// Why the schema could not be brought up to date.
+#[derive(Debug, thiserror::Error)]
+pub enum MigrateError {
+    /// The database is not to be reached or refused a statement.
+    #[error(transparent)]
+    Db(#[from] DbError),
+    /// A migration failed; it was rolled back.
+    #[error("migration failed: {0}")]
+    Migration(#[from] refinery::Error),
+    /// The server is too old.
+    #[error("PostgreSQL {found} is too old: loopctl needs 15 or newer")]
+    TooOld {
+        /// `server_version` of the server.
+        found: String,
+    },
+    /// The login may not do what migrations must do.
+    #[error(
+        "the database user {user} is neither superuser nor BYPASSRLS: run migrations with the admin connection \
+         (ADMIN_DATABASE_URL), e.g. after `ALTER ROLE {user} BYPASSRLS CREATEROLE`"
+    )]
+    NotPrivileged {
+        /// The login.
+        user: String,
+    },
+}
+
+/// What a run of migrations did.
+#[derive(Debug)]
+pub struct Migrated {
+    /// Names of the migrations applied now, oldest first; empty when the schema was up to date.
+    pub applied: Vec<String>,
+}
+
+/// Connects with an owner's login and brings the schema up to date. Two at once take turns.
+/// `app_user` is the login of the application pool, which may become `loopctl_app`.
+///
+/// # Errors
+/// See [`MigrateError`].
+pub async fn migrate(config: &tokio_postgres::Config, app_user: Option<&str>) -> Result<Migrated, MigrateError> {
+    let mut client = connect(config).await?;
+    check(&client).await?;
+    client
+        .execute("select pg_advisory_lock($1)", &[&MIGRATION_LOCK])
+        .await
+        .map_err(DbError::from)?;
+    let report = embedded::migrations::runner().set_grouped(false).run_async(&mut client).await?;
+    // Partitions are not a migration: time creates the need for them.
+    client.batch_execute("select ensure_audit_partitions(3)").await.map_err(DbError::from)?;
+    if let Some(user) = app_user.filter(|user| *user != "loopctl_app") {
+        let quoted = user.replace('"', "\"\"");
+        client
+            .batch_execute(&format!("grant loopctl_app to \"{quoted}\""))
+            .await
+            .map_err(DbError::from)?;
+    }
+    // The lock goes with the connection.
+    let applied = report.applied_migrations().iter().map(ToString::to_string).collect();
+    Ok(Migrated { applied })
+}
+
+async fn check(client: &Client) -> Result<(), MigrateError> {
+    let row = client
+        .query_one(
+            "select current_user::text as name, rolsuper or rolbypassrls as privileged,
+                    current_setting('server_version_num')::int as version, current_setting('server_version') as found
+             from pg_roles where rolname = current_user",
+            &[],
+        )
+        .await
+        .map_err(DbError::from)?;
+    let (version, found): (i32, String) = (column(&row, "version")?, column(&row, "found")?);
+    if version < OLDEST_POSTGRES {
+        return Err(MigrateError::TooOld { found });
+    }
+    if !column::<bool>(&row, "privileged")? {
+        return Err(MigrateError::NotPrivileged { user: column(&row, "name")? });
+    }
+    Ok(())
+}
+
+fn column<'a, T: tokio_postgres::types::FromSql<'a>>(
+    row: &'a tokio_postgres::Row,
+    name: &str,
+) -> Result<T, DbError> {
+    Ok(row.try_get(name)?)
+}
+
+/// One connection outside the pool, for the owner's work.
+///
+/// # Errors
+/// When the database is not to be reached or refuses the login.
+pub async fn connect(config: &tokio_postgres::Config) -> Result<Client, DbError> {
+    let (client, connection) = config.connect(NoTls).await?;
+    tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::warn!(%error, "database connection lost");
+        }
+    });
+    Ok(client)
+}

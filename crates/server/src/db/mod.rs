@@ -1,0 +1,114 @@
+//! PostgreSQL: connections, tenant transactions, migrations, and the embedded cluster.
+
+pub mod embedded;
+mod error;
+pub mod migrate;
+mod statements;
+mod tx;
+
+use std::time::Duration;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
+use serde::Serialize;
+use tokio_postgres::types::{FromSql, ToSql, Type, to_sql_checked};
+use tokio_postgres::{NoTls, Row};
+use uuid::Uuid;
+
+pub use error::DbError;
+pub(crate) use statements::statements;
+pub use tx::{Statement, Tx};
+
+/// How long a request waits for a free connection before it is answered with 503.
+const POOL_WAIT: Duration = Duration::from_secs(10);
+
+/// The application's connections. Every one of them works as `loopctl_app`, under row-level security.
+#[derive(Clone)]
+pub struct Db {
+    pool: Pool,
+}
+
+impl Db {
+    /// A pool of at most `size` connections; none is opened yet.
+    ///
+    /// # Errors
+    /// When the pool cannot be built from this configuration.
+    pub fn new(config: tokio_postgres::Config, size: usize) -> Result<Self, DbError> {
+        // `Fast` only asks whether the connection is open. That is enough: a transaction that was not finished
+        // is rolled back before its connection returns to the pool (see `Tx`).
+        let manager = Manager::from_config(
+            config,
+            NoTls,
+            ManagerConfig { recycling_method: RecyclingMethod::Fast },
+        );
+        let pool = Pool::builder(manager)
+            .max_size(size)
+            .runtime(Runtime::Tokio1)
+            .wait_timeout(Some(POOL_WAIT))
+            .create_timeout(Some(POOL_WAIT))
+            .build()
+            .map_err(|error| DbError::Pool(error.to_string()))?;
+        Ok(Self { pool })
+    }
+
+    /// A transaction bound to one tenant: the only way to tenant tables.
+    ///
+    /// # Errors
+    /// When no connection is to be had.
+    pub async fn tenant(&self, tenant_id: Uuid) -> Result<Tx, DbError> {
+        Ok(Tx::new(self.pool.get().await?, Some(tenant_id)))
+    }
+
+    /// A transaction without a tenant: it sees no tenant table's rows.
+    ///
+    /// # Errors
+    /// When no connection is to be had.
+    pub async fn without_tenant(&self) -> Result<Tx, DbError> {
+        Ok(Tx::new(self.pool.get().await?, None))
+    }
+}
+
+/// A point in time as the wire wants it: UTC, microseconds, `Z` (file 01 §1.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Timestamp(pub DateTime<Utc>);
+
+impl Serialize for Timestamp {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0.to_rfc3339_opts(SecondsFormat::Micros, true))
+    }
+}
+
+impl<'a> FromSql<'a> for Timestamp {
+    fn from_sql(ty: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn std::error::Error + Sync + Send>> {
+        DateTime::<Utc>::from_sql(ty, raw).map(Self)
+    }
+
+    fn accepts(ty: &Type) -> bool {
+        <DateTime<Utc> as FromSql>::accepts(ty)
+    }
+}
+
+impl ToSql for Timestamp {
+    fn to_sql(
+        &self,
+        ty: &Type,
+        out: &mut tokio_postgres::types::private::BytesMut,
+    ) -> Result<tokio_postgres::types::IsNull, Box<dyn std::error::Error + Sync + Send>> {
+        self.0.to_sql(ty, out)
+    }
+
+    fn accepts(ty: &Type) -> bool {
+        <DateTime<Utc> as ToSql>::accepts(ty)
+    }
+
+    to_sql_checked!();
+}
+
+/// Reads a column that holds one of an enumeration's words.
+///
+/// # Errors
+/// When the column is missing, or holds a word that `parse` does not know.
+pub fn word<T>(row: &Row, column: &str, parse: impl FnOnce(&str) -> Option<T>) -> Result<T, DbError> {
+    let text: &str = row.try_get(column)?;
+    parse(text).ok_or_else(|| DbError::Unexpected(format!("column {column} holds {text:?}")))
+}

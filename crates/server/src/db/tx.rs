@@ -1,0 +1,148 @@
+//! Transactions that cost few round trips and cannot leak.
+//!
+//! `BEGIN`, the tenant setting and the first statement travel together, and so do the last statements and
+//! `COMMIT`. A transaction that is dropped unfinished, because a rule refused, a statement failed or the
+//! client hung up, is rolled back before its connection can serve anybody else.
+
+use deadpool_postgres::{Client, Object};
+use futures_util::future::join_all;
+use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
+use uuid::Uuid;
+
+use super::DbError;
+
+/// One statement with its parameters, to be sent in a batch.
+#[derive(Clone, Copy)]
+pub struct Statement<'a> {
+    /// A named constant of the resource's `store.rs`.
+    pub sql: &'static str,
+    /// The values of `$1`, `$2`, …
+    pub params: &'a [&'a (dyn ToSql + Sync)],
+}
+
+/// An open transaction. Dropping it rolls it back.
+pub struct Tx {
+    /// None once the transaction is finished.
+    client: Option<Client>,
+    /// What opens the transaction, until it has been sent with the first statement.
+    begin: Option<String>,
+}
+
+impl Tx {
+    pub(super) fn new(client: Client, tenant_id: Option<Uuid>) -> Self {
+        // Connections may log in as anybody (one superuser login in development); what runs inside a
+        // transaction always runs as the application role. Both settings end with the transaction.
+        let tenant = tenant_id.map(|id| id.to_string()).unwrap_or_default();
+        let begin = format!("BEGIN; SET LOCAL ROLE loopctl_app; SET LOCAL loopctl.tenant_id = '{tenant}'");
+        Self { client: Some(client), begin: Some(begin) }
+    }
+
+    /// Runs statements in this order, in one round trip once they are prepared, and returns each one's rows.
+    ///
+    /// # Errors
+    /// The first failure; the transaction is then good for nothing but being dropped.
+    pub async fn run(&mut self, statements: &[Statement<'_>]) -> Result<Vec<Vec<Row>>, DbError> {
+        let begin = self.begin.take();
+        let client = self.client()?;
+        send(client, begin.as_deref(), statements, None).await
+    }
+
+    /// Runs one statement.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub async fn query(
+        &mut self,
+        sql: &'static str,
+        params: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, DbError> {
+        let rows = self.run(&[Statement { sql, params }]).await?;
+        Ok(rows.into_iter().next().unwrap_or_default())
+    }
+
+    /// Runs one statement that yields at most one row.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub async fn query_opt(
+        &mut self,
+        sql: &'static str,
+        params: &[&(dyn ToSql + Sync)],
+    ) -> Result<Option<Row>, DbError> {
+        Ok(self.query(sql, params).await?.into_iter().next())
+    }
+
+    /// Runs the last statements and commits, in one round trip.
+    ///
+    /// # Errors
+    /// The first failure; nothing is committed then.
+    pub async fn finish(mut self, statements: &[Statement<'_>]) -> Result<Vec<Vec<Row>>, DbError> {
+        let begin = self.begin.take();
+        let rows = send(self.client()?, begin.as_deref(), statements, Some("COMMIT")).await?;
+        self.client = None;
+        Ok(rows)
+    }
+
+    /// Runs one last statement and commits.
+    ///
+    /// # Errors
+    /// As [`Self::finish`].
+    pub async fn finish_query(
+        self,
+        sql: &'static str,
+        params: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, DbError> {
+        let rows = self.finish(&[Statement { sql, params }]).await?;
+        Ok(rows.into_iter().next().unwrap_or_default())
+    }
+
+    fn client(&self) -> Result<&Client, DbError> {
+        self.client.as_ref().ok_or_else(|| DbError::Unexpected("transaction used after its end".to_owned()))
+    }
+}
+
+/// Sends everything before it waits for anything: requests on one connection are answered in order.
+async fn send(
+    client: &Client,
+    begin: Option<&str>,
+    statements: &[Statement<'_>],
+    commit: Option<&str>,
+) -> Result<Vec<Vec<Row>>, DbError> {
+    let mut prepared = Vec::with_capacity(statements.len());
+    for statement in statements {
+        prepared.push(client.prepare_cached(statement.sql).await?);
+    }
+    let control = async |sql: Option<&str>| match sql {
+        Some(sql) => client.batch_execute(sql).await,
+        None => Ok(()),
+    };
+    let queries =
+        statements.iter().zip(&prepared).map(|(statement, prepared)| client.query(prepared, statement.params));
+    let (begun, answers, committed) =
+        futures_util::join!(control(begin), join_all(queries), control(commit));
+    begun?;
+    let rows = answers.into_iter().collect::<Result<Vec<_>, _>>()?;
+    committed?;
+    Ok(rows)
+}
+
+impl Drop for Tx {
+    fn drop(&mut self) {
+        let Some(client) = self.client.take() else { return };
+        if self.begin.is_some() {
+            return; // Nothing was sent: the connection is as clean as it came.
+        }
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => {
+                runtime.spawn(async move {
+                    if client.batch_execute("ROLLBACK").await.is_err() {
+                        // Not to be trusted any more: closing it makes PostgreSQL roll back.
+                        drop(Object::take(client));
+                    }
+                });
+            }
+            Err(_) => drop(Object::take(client)),
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! The one writer of events (file 04 §1, §2.4).
+//!
+//! Every change hands its events to [`record`] as the last statement of its transaction. From that one record
+//! come the audit log and story histories today; the change feed, webhook deliveries and the ledger read the
+//! same rows (`position`, `leaf_hash`) and join in here, without any change to the writers.
+
+mod history;
+
+use loopctl_core::ledger::leaf_hash;
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use crate::db::{DbError, Tx, statements};
+
+pub use history::{HistoryEntry, routes};
+
+statements! {
+    /// Takes the tenant's head row as the last lock of the transaction: positions are gap-free and timestamps
+    /// strictly increasing in commit order, also when the clock goes backwards. Without a head row `position`
+    /// is null, and the insert, and with it the whole transaction, fails.
+    RECORD = "
+        with head as (
+            update audit_heads
+            set position = position + $2,
+                last_at = greatest(clock_timestamp(), last_at + $2 * interval '1 microsecond')
+            where tenant_id = $1
+            returning position - $2 as position, last_at - $2 * interval '1 microsecond' as last_at
+        )
+        insert into audit_log (id, tenant_id, position, inserted_at, project_id, entity_type, entity_id, action,
+                               actor_type, actor_id, actor_label, old_state, new_state, metadata, leaf_hash)
+        select e.id, nullif($1, '00000000-0000-0000-0000-000000000000'), head.position + e.nth,
+               head.last_at + e.nth * interval '1 microsecond', e.project_id, e.entity_type, e.entity_id, e.action,
+               e.actor_type, e.actor_id, e.actor_label, e.old_state, e.new_state, e.metadata, e.leaf_hash
+        from unnest($3::uuid[], $4::uuid[], $5::text[], $6::uuid[], $7::text[], $8::text[], $9::uuid[],
+                    $10::text[], $11::jsonb[], $12::jsonb[], $13::jsonb[], $14::bytea[]) with ordinality
+             as e (id, project_id, entity_type, entity_id, action, actor_type, actor_id, actor_label, old_state,
+                   new_state, metadata, leaf_hash, nth)
+             left join head on true";
+}
+
+/// Something that happened, to be recorded with its change.
+#[derive(Debug, Clone)]
+pub struct Event {
+    /// `entity_type` of the catalogue, file 04 §1.5.
+    pub entity_type: &'static str,
+    /// The entity.
+    pub entity_id: Uuid,
+    /// `action` of the catalogue.
+    pub action: &'static str,
+    /// The project that the entity belongs to, if any.
+    pub project_id: Option<Uuid>,
+    /// The relevant fields before; None for creations.
+    pub old_state: Option<Value>,
+    /// The relevant fields after; None for deletions.
+    pub new_state: Option<Value>,
+    /// Facts about the event itself, such as `story_id` on rows of other entities that concern a story.
+    pub metadata: Map<String, Value>,
+    /// Whose doing it is, when it is not the caller's.
+    pub by: Option<Attribution>,
+}
+
+impl Event {
+    /// An event with its new state.
+    pub fn new(entity_type: &'static str, entity_id: Uuid, action: &'static str, new_state: Value) -> Self {
+        Self {
+            entity_type,
+            entity_id,
+            action,
+            project_id: None,
+            old_state: None,
+            new_state: Some(new_state),
+            metadata: Map::new(),
+            by: None,
+        }
+    }
+
+    /// Sets the state before.
+    #[must_use]
+    pub fn old(mut self, old_state: Value) -> Self {
+        self.old_state = Some(old_state);
+        self
+    }
+
+    /// Sets the project.
+    #[must_use]
+    pub fn project(mut self, project_id: Uuid) -> Self {
+        self.project_id = Some(project_id);
+        self
+    }
+
+    /// Adds a member to the metadata.
+    #[must_use]
+    pub fn meta(mut self, key: &str, value: impl Into<Value>) -> Self {
+        self.metadata.insert(key.to_owned(), value.into());
+        self
+    }
+
+    /// Attributes the event to the system.
+    #[must_use]
+    pub fn by_system(mut self, what: &str) -> Self {
+        self.by = Some(Attribution::system(what));
+        self
+    }
+}
+
+/// Whose doing an event is (file 04 §1.3).
+#[derive(Debug, Clone)]
+pub struct Attribution {
+    /// `api_key`, `superadmin`, `system` or `human`.
+    pub actor_type: &'static str,
+    /// The API key.
+    pub actor_id: Option<Uuid>,
+    /// `<role>:<key name>` and the like.
+    pub actor_label: String,
+    /// Merged under each event's own metadata.
+    pub metadata: Map<String, Value>,
+}
+
+impl Attribution {
+    /// Background work and operator commands.
+    pub fn system(what: &str) -> Self {
+        Self {
+            actor_type: "system",
+            actor_id: None,
+            actor_label: format!("system:{what}"),
+            metadata: Map::new(),
+        }
+    }
+}
+
+/// Events as the columns of one insert.
+#[derive(Default)]
+struct Columns {
+    ids: Vec<Uuid>,
+    project_ids: Vec<Option<Uuid>>,
+    entity_types: Vec<&'static str>,
+    entity_ids: Vec<Uuid>,
+    actions: Vec<&'static str>,
+    actor_types: Vec<&'static str>,
+    actor_ids: Vec<Option<Uuid>>,
+    actor_labels: Vec<String>,
+    old_states: Vec<Option<Value>>,
+    new_states: Vec<Option<Value>>,
+    metadata: Vec<Value>,
+    leaf_hashes: Vec<Vec<u8>>,
+}
+
+impl Columns {
+    fn push(&mut self, event: Event, caller: &Attribution) -> Result<(), DbError> {
+        let by = event.by.as_ref().unwrap_or(caller);
+        let mut metadata = by.metadata.clone();
+        metadata.extend(event.metadata);
+        let content = json!({
+            "action": event.action,
+            "actor_id": by.actor_id,
+            "actor_label": by.actor_label,
+            "actor_type": by.actor_type,
+            "entity_id": event.entity_id,
+            "entity_type": event.entity_type,
+            "metadata": metadata,
+            "new_state": event.new_state,
+            "old_state": event.old_state,
+            "project_id": event.project_id,
+        });
+        let hash = leaf_hash(&content)
+            .map_err(|error| DbError::Unexpected(format!("an event has no canonical form: {error}")))?;
+        self.ids.push(Uuid::now_v7());
+        self.project_ids.push(event.project_id);
+        self.entity_types.push(event.entity_type);
+        self.entity_ids.push(event.entity_id);
+        self.actions.push(event.action);
+        self.actor_types.push(by.actor_type);
+        self.actor_ids.push(by.actor_id);
+        self.actor_labels.push(by.actor_label.clone());
+        self.old_states.push(event.old_state);
+        self.new_states.push(event.new_state);
+        self.metadata.push(Value::Object(metadata));
+        self.leaf_hashes.push(hash.to_vec());
+        Ok(())
+    }
+}
+
+/// Records events, in the order in which they happened, and commits. `tenant_id` is the transaction's tenant,
+/// or nil for what belongs to no tenant. Without events it only commits.
+///
+/// # Errors
+/// When an event cannot be written; then nothing of the transaction is kept.
+pub async fn record(tx: Tx, tenant_id: Uuid, caller: &Attribution, events: Vec<Event>) -> Result<(), DbError> {
+    if events.is_empty() {
+        return tx.finish(&[]).await.map(drop);
+    }
+    let count = events.len() as f64;
+    let mut columns = Columns::default();
+    for event in events {
+        columns.push(event, caller)?;
+    }
+    let Columns {
+        ids,
+        project_ids,
+        entity_types,
+        entity_ids,
+        actions,
+        actor_types,
+        actor_ids,
+        actor_labels,
+        old_states,
+        new_states,
+        metadata,
+        leaf_hashes,
+    } = columns;
+    let _ = count;
+    let count = ids.len() as i64;
+    tx.finish_query(
+        RECORD,
+        &[
+            &tenant_id,
+            &count,
+            &ids,
+            &project_ids,
+            &entity_types,
+            &entity_ids,
+            &actions,
+            &actor_types,
+            &actor_ids,
+            &actor_labels,
+            &old_states,
+            &new_states,
+            &metadata,
+            &leaf_hashes,
+        ],
+    )
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,155 @@
+//! Request bodies (file 01 §1.2, file 03 §0.3, decisions 6, 15, 16, 29).
+
+use axum::body::HttpBody as _;
+use axum::extract::{FromRequest, Request};
+use axum::http::{StatusCode, header};
+use http_body_util::BodyExt as _;
+use loopctl_core::fields::{FieldErrors, INVALID, find_nul};
+use serde_json::{Map, Value};
+
+use super::error::{ApiError, ApiResult};
+use super::query::{Query, parse_form};
+
+/// The most that a request body may be, in bytes.
+pub const BODY_LIMIT: usize = 2_097_152;
+/// The most that an import or a knowledge ingestion may be, in bytes.
+pub const LARGE_BODY_LIMIT: usize = 10_485_760;
+
+/// The request's parameters: the JSON (or form) body, with query parameters beneath it. Checked for what no
+/// handler wants to see: too large, malformed, not an object, NUL characters.
+#[derive(Debug)]
+pub struct Body(pub Map<String, Value>);
+
+/// As [`Body`], with room for an import.
+#[derive(Debug)]
+pub struct LargeBody(pub Map<String, Value>);
+
+impl Body {
+    /// Reads fields with a resource's own reader.
+    ///
+    /// # Errors
+    /// 422 with every failing field.
+    pub fn read<T>(&self, reader: impl FnOnce(&Map<String, Value>) -> Result<T, FieldErrors>) -> ApiResult<T> {
+        reader(&self.0).map_err(ApiError::from)
+    }
+}
+
+impl<S: Send + Sync> FromRequest<S> for Body {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _state: &S) -> Result<Self, Self::Rejection> {
+        parameters(request, BODY_LIMIT).await.map(Self)
+    }
+}
+
+impl<S: Send + Sync> FromRequest<S> for LargeBody {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _state: &S) -> Result<Self, Self::Rejection> {
+        parameters(request, LARGE_BODY_LIMIT).await.map(Self)
+    }
+}
+
+async fn parameters(request: Request, limit: usize) -> ApiResult<Map<String, Value>> {
+    let mut parameters = Query::parse(request.uri().query().unwrap_or_default())?.into_map();
+    let content_type = request.headers().get(header::CONTENT_TYPE).map(|value| {
+        let text = value.to_str().unwrap_or_default();
+        text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+    });
+    let bytes = read(request, limit).await?;
+    parameters.extend(parse(&bytes, content_type.as_deref())?);
+    Ok(parameters)
+}
+
+/// Collects the body. What exceeds the limit is still read, up to a bound, and thrown away: a client that is
+/// cut off while it sends does not get to read the answer.
+async fn read(request: Request, limit: usize) -> ApiResult<Vec<u8>> {
+    let mut body = request.into_body();
+    let mut bytes = Vec::with_capacity(body.size_hint().lower().min(limit as u64) as usize);
+    let mut received = 0_usize;
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| ApiError::bad_request("Bad Request: the body was cut off"))?;
+        let Ok(data) = frame.into_data() else { continue };
+        received = received.saturating_add(data.len());
+        if received <= limit {
+            bytes.extend_from_slice(&data);
+        } else if received > 4 * LARGE_BODY_LIMIT {
+            break;
+        }
+    }
+    if received > limit {
+        return Err(ApiError::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "body_too_large",
+            "Request Entity Too Large",
+        )
+        .with("limit_bytes", limit.into()));
+    }
+    Ok(bytes)
+}
+
+fn parse(bytes: &[u8], content_type: Option<&str>) -> ApiResult<Map<String, Value>> {
+    let trimmed = bytes.trim_ascii();
+    if trimmed.is_empty() {
+        return Ok(Map::new());
+    }
+    let json_type =
+        content_type.is_some_and(|name| name == "application/json" || (name.starts_with("application/") && name.ends_with("+json")));
+    let value = if json_type {
+        serde_json::from_slice(trimmed).map_err(|error| malformed(&error))?
+    } else {
+        // curl without a content type sends JSON as a form.
+        let looks_like_json = matches!(trimmed.first(), Some(b'{' | b'['));
+        match (looks_like_json.then(|| serde_json::from_slice(trimmed)), content_type) {
+            (Some(Ok(value)), _) => value,
+            (_, Some("application/x-www-form-urlencoded")) => {
+                let text = std::str::from_utf8(trimmed)
+                    .map_err(|_| ApiError::bad_request("Bad Request: the form is not valid UTF-8"))?;
+                Value::Object(parse_form(text)?)
+            }
+            (Some(Err(error)), None) => return Err(malformed(&error)),
+            _ => {
+                return Err(ApiError::new(
+                    StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                    "unsupported_media_type",
+                    "Unsupported Media Type",
+                )
+                .with("remediation", serde_json::json!({"description": "Send application/json."})));
+            }
+        }
+    };
+    if let Some(path) = find_nul(&value) {
+        let field = path.split(['.', '[']).next().unwrap_or_default();
+        return Err(ApiError::from(FieldErrors::one(field, INVALID))
+            .with("message", format!("Validation failed: {path} contains U+0000").into()));
+    }
+    match value {
+        Value::Object(object) => Ok(object),
+        _ => Err(ApiError::unprocessable("not_an_object", "Request body must be a JSON object")),
+    }
+}
+
+fn malformed(error: &serde_json::Error) -> ApiError {
+    ApiError::bad_request(format!(
+        "Bad Request: malformed JSON at line {} column {}",
+        error.line(),
+        error.column()
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_is_found_whatever_the_content_type() {
+        for content_type in [None, Some("application/json"), Some("application/x-www-form-urlencoded")] {
+            assert_eq!(parse(br#" {"a": 1}"#, content_type).unwrap()["a"], 1);
+        }
+        assert_eq!(parse(b"a=1", Some("application/x-www-form-urlencoded")).unwrap()["a"], "1");
+        assert!(parse(b"", Some("application/json")).unwrap().is_empty());
+        assert!(parse(b"a=1", Some("text/plain")).is_err());
+        assert!(parse(b"[1]", Some("application/json")).is_err());
+        assert!(parse(b"{\"a\":", Some("application/json")).is_err());
+    }
+}

@@ -1,0 +1,171 @@
+//! The one error type and its envelope (file 01 §1.6).
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use loopctl_core::fields::FieldErrors;
+use loopctl_core::lifecycle::{Refusal, Status};
+use serde_json::{Map, Value, json};
+
+use crate::db::DbError;
+
+/// What a handler returns.
+pub type ApiResult<T> = Result<T, ApiError>;
+
+/// An answer other than success: `{"error": {"status", "code", "message", …}}`.
+#[derive(Debug)]
+pub struct ApiError {
+    status: StatusCode,
+    members: Map<String, Value>,
+    /// A lost deadlock or serialisation conflict: the same request may well succeed when run again.
+    transient: bool,
+}
+
+impl ApiError {
+    /// An error with its stable code and one sentence that says what to do.
+    pub fn new(status: StatusCode, code: &str, message: impl Into<String>) -> Self {
+        let mut members = Map::new();
+        members.insert("status".to_owned(), json!(status.as_u16()));
+        members.insert("code".to_owned(), json!(code));
+        members.insert("message".to_owned(), json!(message.into()));
+        Self { status, members, transient: false }
+    }
+
+    /// Adds a member beside `status`, `code` and `message`.
+    #[must_use]
+    pub fn with(mut self, member: &str, value: Value) -> Self {
+        self.members.insert(member.to_owned(), value);
+        self
+    }
+
+    /// 400.
+    pub fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "bad_request", message)
+    }
+
+    /// 401, no usable `Authorization` header.
+    pub fn unauthorized() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "Unauthorized")
+    }
+
+    /// 401, key unknown, revoked or expired: not told apart.
+    pub fn invalid_api_key() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "invalid_api_key", "Invalid API key")
+    }
+
+    /// 403.
+    pub fn forbidden(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "forbidden", message)
+    }
+
+    /// 404: absent, in another tenant, or no such route; not told apart.
+    pub fn not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", "Not found")
+    }
+
+    /// 409.
+    pub fn conflict(code: &str, message: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, code, message)
+    }
+
+    /// 422 for a business rule.
+    pub fn unprocessable(code: &str, message: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, message)
+    }
+
+    /// 422 for one field.
+    pub fn invalid_field(field: &str, message: impl Into<String>) -> Self {
+        FieldErrors::one(field, message).into()
+    }
+
+    /// 500. The reason belongs into the log, never into the answer.
+    pub fn internal() -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", "Internal server error")
+    }
+}
+
+impl From<FieldErrors> for ApiError {
+    fn from(errors: FieldErrors) -> Self {
+        Self::unprocessable("validation_failed", "Validation failed").with("details", json!(errors.0))
+    }
+}
+
+impl From<DbError> for ApiError {
+    fn from(error: DbError) -> Self {
+        let transient = error.is_transient();
+        let answer = if error.is_unavailable() {
+            tracing::error!(%error, "database unavailable");
+            Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "database_unavailable",
+                "Service Unavailable: the database cannot be reached. Nothing was changed; try again.",
+            )
+        } else {
+            tracing::error!(%error, "database error");
+            Self::internal()
+        };
+        Self { transient, ..answer }
+    }
+}
+
+impl From<tokio_postgres::Error> for ApiError {
+    fn from(error: tokio_postgres::Error) -> Self {
+        DbError::from(error).into()
+    }
+}
+
+impl From<Refusal> for ApiError {
+    fn from(refusal: Refusal) -> Self {
+        let status = match refusal.status {
+            Status::BadRequest => StatusCode::BAD_REQUEST,
+            Status::Forbidden => StatusCode::FORBIDDEN,
+            Status::Conflict => StatusCode::CONFLICT,
+            Status::Unprocessable => StatusCode::UNPROCESSABLE_ENTITY,
+        };
+        let mut context = refusal.context;
+        let mut error = Self::new(status, refusal.code, refusal.message);
+        if let Some(conflict) = refusal.conflict {
+            context.insert("current_agent_status".to_owned(), json!(conflict.agent_status));
+            context.insert("current_verified_status".to_owned(), json!(conflict.verified_status));
+            context.insert("attempted_action".to_owned(), json!(conflict.action));
+            let next_action = conflict.hints.join(" ");
+            error = error
+                .with("current_state", json!(conflict.agent_status))
+                .with("attempted_action", json!(conflict.action))
+                .with("hints", json!(conflict.hints))
+                .with(
+                    "remediation",
+                    json!({
+                        "description": "The story's state or your identity does not allow this action.",
+                        "next_action": next_action,
+                        "learn_more": crate::learn_more(refusal.code),
+                    }),
+                );
+        }
+        if context.is_empty() { error } else { error.with("context", Value::Object(context)) }
+    }
+}
+
+/// Runs a transaction again when it lost a deadlock or a serialisation conflict, three times in all
+/// (file 02 §13). Locks are taken in a fixed order, so this is the net below, not the method.
+///
+/// # Errors
+/// The last failure of `attempt`.
+pub async fn retrying<T>(mut attempt: impl AsyncFnMut() -> ApiResult<T>) -> ApiResult<T> {
+    for _ in 0..2 {
+        match attempt().await {
+            Err(error) if error.transient => {}
+            outcome => return outcome,
+        }
+    }
+    attempt().await
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let mut response = (self.status, axum::Json(json!({"error": self.members}))).into_response();
+        if self.status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
