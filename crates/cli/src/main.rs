@@ -1,2 +1,59 @@
-//! The `loopctl` binary.
-fn main() {}
+//! The `loopctl` binary: parses the command line, runs one command, turns its result into an exit code.
+
+mod args;
+mod client;
+mod commands;
+mod config;
+mod context;
+mod directory;
+mod error;
+mod json_argument;
+mod output;
+mod resolve;
+mod server;
+mod table;
+mod usage;
+
+use std::process::ExitCode;
+
+use args::{Cli, Command};
+
+fn main() -> ExitCode {
+    let cli = match usage::parse(std::env::args_os()) {
+        Ok(cli) => cli,
+        Err(stop) => return ExitCode::from(stop.print()),
+    };
+    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => ExitCode::from(runtime.block_on(run(cli))),
+        Err(error) => {
+            output::note(&format!("Error: Cannot start the runtime: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs the command and gives its exit code.
+async fn run(cli: Cli) -> u8 {
+    match cli.command {
+        None => output::print_text(&usage::text()),
+        Some(Command::Serve(arguments)) => server::run_serve(&arguments)
+            .await
+            .map_or_else(|failure| failure.report(), |()| 0),
+        Some(Command::Migrate(arguments)) => finish(server::run_migrate(&arguments).await),
+        Some(Command::Operator(command)) => finish(server::run_operator(&command).await),
+        Some(Command::Client(command)) => commands::run(&cli.globals, command).await,
+    }
+}
+
+/// Prints the JSON result of a command on the server's side. Its secrets are shown this once.
+fn finish(result: Result<serde_json::Value, server::Failure>) -> u8 {
+    match result {
+        Ok(body) => {
+            if body.pointer("/api_key/raw_key").is_some() {
+                output::note("Save the raw key now: it is not shown again.");
+            }
+            output::print_text(&format!("{body:#}"))
+        }
+        Err(failure) => failure.report(),
+    }
+}

@@ -10,7 +10,7 @@ use super::outline::{Outline, array, object, present};
 pub(super) type NamedEdge = (String, String);
 
 /// All edges of a payload, duplicates included.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct References {
     pub(super) stories: Vec<NamedEdge>,
     pub(super) epics: Vec<NamedEdge>,

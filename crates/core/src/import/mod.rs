@@ -84,7 +84,7 @@ pub struct Existing {
 }
 
 /// A body of the right shape, without duplicates (steps 1 to 5 of §9.3).
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Payload {
     mode: Mode,
     epic_numbers: Vec<i32>,

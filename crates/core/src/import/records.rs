@@ -12,28 +12,28 @@ const DESCRIPTION: Length = Length::max(50_000);
 const PHASE: Length = Length::max(255);
 
 /// An epic of the payload.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct EpicRecord {
     pub(super) change: EpicChange,
     pub(super) stories: Vec<StoryRecord>,
 }
 
 /// A story of the payload.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct StoryRecord {
     pub(super) change: StoryChange,
     initial: InitialStatus,
 }
 
 /// A record whose title was left out.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Untitled {
     pub(super) path: String,
     pub(super) number: RecordNumber,
 }
 
 /// Which record.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum RecordNumber {
     Epic(i32),
     Story(String),

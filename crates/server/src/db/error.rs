@@ -50,7 +50,11 @@ impl DbError {
     /// Whether the same transaction may well succeed when it is run again.
     pub fn is_transient(&self) -> bool {
         self.db().is_some_and(|db| {
-            [SqlState::T_R_DEADLOCK_DETECTED, SqlState::T_R_SERIALIZATION_FAILURE].contains(db.code())
+            [
+                SqlState::T_R_DEADLOCK_DETECTED,
+                SqlState::T_R_SERIALIZATION_FAILURE,
+            ]
+            .contains(db.code())
         })
     }
 

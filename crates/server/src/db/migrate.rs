@@ -41,28 +41,30 @@ pub enum MigrateError {
     },
 }
 
-/// What a run of migrations did.
-#[derive(Debug)]
-pub struct Migrated {
-    /// Names of the migrations applied now, oldest first; empty when the schema was up to date.
-    pub applied: Vec<String>,
-}
-
 /// Connects with an owner's login and brings the schema up to date. Two at once take turns.
-/// `app_user` is the login of the application pool, which may become `loopctl_app`.
+/// Returns the names of the migrations applied now, oldest first. `app_user` is the login of the application pool, which may become `loopctl_app`.
 ///
 /// # Errors
 /// See [`MigrateError`].
-pub async fn migrate(config: &tokio_postgres::Config, app_user: Option<&str>) -> Result<Migrated, MigrateError> {
+pub async fn migrate(
+    config: &tokio_postgres::Config,
+    app_user: Option<&str>,
+) -> Result<Vec<String>, MigrateError> {
     let mut client = connect(config).await?;
     check(&client).await?;
     client
         .execute("select pg_advisory_lock($1)", &[&MIGRATION_LOCK])
         .await
         .map_err(DbError::from)?;
-    let report = embedded::migrations::runner().set_grouped(false).run_async(&mut client).await?;
+    let report = embedded::migrations::runner()
+        .set_grouped(false)
+        .run_async(&mut client)
+        .await?;
     // Partitions are not a migration: time creates the need for them.
-    client.batch_execute("select ensure_audit_partitions(3)").await.map_err(DbError::from)?;
+    client
+        .batch_execute("select ensure_audit_partitions(3)")
+        .await
+        .map_err(DbError::from)?;
     if let Some(user) = app_user.filter(|user| *user != "loopctl_app") {
         let quoted = user.replace('"', "\"\"");
         client
@@ -71,8 +73,11 @@ pub async fn migrate(config: &tokio_postgres::Config, app_user: Option<&str>) ->
             .map_err(DbError::from)?;
     }
     // The lock goes with the connection.
-    let applied = report.applied_migrations().iter().map(ToString::to_string).collect();
-    Ok(Migrated { applied })
+    Ok(report
+        .applied_migrations()
+        .iter()
+        .map(ToString::to_string)
+        .collect())
 }
 
 async fn check(client: &Client) -> Result<(), MigrateError> {
@@ -90,7 +95,9 @@ async fn check(client: &Client) -> Result<(), MigrateError> {
         return Err(MigrateError::TooOld { found });
     }
     if !column::<bool>(&row, "privileged")? {
-        return Err(MigrateError::NotPrivileged { user: column(&row, "name")? });
+        return Err(MigrateError::NotPrivileged {
+            user: column(&row, "name")?,
+        });
     }
     Ok(())
 }

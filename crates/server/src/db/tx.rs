@@ -35,7 +35,10 @@ impl Tx {
         // transaction always runs as the application role. Both settings end with the transaction.
         let tenant = tenant_id.map(|id| id.to_string()).unwrap_or_default();
         let begin = format!("BEGIN; SET LOCAL ROLE loopctl_app; SET LOCAL loopctl.tenant_id = '{tenant}'");
-        Self { client: Some(client), begin: Some(begin) }
+        Self {
+            client: Some(client),
+            begin: Some(begin),
+        }
     }
 
     /// Runs statements in this order, in one round trip once they are prepared, and returns each one's rows.
@@ -73,6 +76,19 @@ impl Tx {
         Ok(self.query(sql, params).await?.into_iter().next())
     }
 
+    /// Runs one statement that always yields a row.
+    ///
+    /// # Errors
+    /// As [`Self::run`], and when there is no row.
+    pub async fn query_one(
+        &mut self,
+        sql: &'static str,
+        params: &[&(dyn ToSql + Sync)],
+    ) -> Result<Row, DbError> {
+        let row = self.query_opt(sql, params).await?;
+        row.ok_or_else(|| DbError::Unexpected("a statement that always yields a row yielded none".to_owned()))
+    }
+
     /// Runs the last statements and commits, in one round trip.
     ///
     /// # Errors
@@ -93,12 +109,47 @@ impl Tx {
         sql: &'static str,
         params: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>, DbError> {
-        let rows = self.finish(&[Statement { sql, params }]).await?;
-        Ok(rows.into_iter().next().unwrap_or_default())
+        Ok(self
+            .finish(&[Statement { sql, params }])
+            .await?
+            .into_iter()
+            .next()
+            .unwrap_or_default())
+    }
+
+    /// Runs one last statement that yields at most one row, and commits.
+    ///
+    /// # Errors
+    /// As [`Self::finish`].
+    pub async fn finish_opt(
+        self,
+        sql: &'static str,
+        params: &[&(dyn ToSql + Sync)],
+    ) -> Result<Option<Row>, DbError> {
+        Ok(self.finish_query(sql, params).await?.into_iter().next())
+    }
+
+    /// Runs the two statements of a list, commits, and returns the row of `count` and the rows of `list`.
+    ///
+    /// # Errors
+    /// As [`Self::finish`], and when `count` yields no row.
+    pub async fn finish_list(
+        self,
+        count: Statement<'_>,
+        list: Statement<'_>,
+    ) -> Result<(Row, Vec<Row>), DbError> {
+        let mut answers = self.finish(&[count, list]).await?.into_iter();
+        let count = answers.next().and_then(|rows| rows.into_iter().next());
+        match (count, answers.next()) {
+            (Some(count), Some(rows)) => Ok((count, rows)),
+            _ => Err(DbError::Unexpected("a count without a row".to_owned())),
+        }
     }
 
     fn client(&self) -> Result<&Client, DbError> {
-        self.client.as_ref().ok_or_else(|| DbError::Unexpected("transaction used after its end".to_owned()))
+        self.client
+            .as_ref()
+            .ok_or_else(|| DbError::Unexpected("transaction used after its end".to_owned()))
     }
 }
 
@@ -117,10 +168,11 @@ async fn send(
         Some(sql) => client.batch_execute(sql).await,
         None => Ok(()),
     };
-    let queries =
-        statements.iter().zip(&prepared).map(|(statement, prepared)| client.query(prepared, statement.params));
-    let (begun, answers, committed) =
-        futures_util::join!(control(begin), join_all(queries), control(commit));
+    let queries = statements
+        .iter()
+        .zip(&prepared)
+        .map(|(statement, prepared)| client.query(prepared, statement.params));
+    let (begun, answers, committed) = futures_util::join!(control(begin), join_all(queries), control(commit));
     begun?;
     let rows = answers.into_iter().collect::<Result<Vec<_>, _>>()?;
     committed?;

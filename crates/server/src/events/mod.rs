@@ -4,15 +4,16 @@
 //! come the audit log and story histories today; the change feed, webhook deliveries and the ledger read the
 //! same rows (`position`, `leaf_hash`) and join in here, without any change to the writers.
 
-mod history;
+pub(crate) mod history;
 
 use loopctl_core::ledger::leaf_hash;
 use serde_json::{Map, Value, json};
+use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use crate::db::{DbError, Tx, statements};
 
-pub use history::{HistoryEntry, routes};
+pub(crate) use history::routes;
 
 statements! {
     /// Takes the tenant's head row as the last lock of the transaction: positions are gap-free and timestamps
@@ -40,7 +41,7 @@ statements! {
 
 /// Something that happened, to be recorded with its change.
 #[derive(Debug, Clone)]
-pub struct Event {
+pub(crate) struct Event {
     /// `entity_type` of the catalogue, file 04 §1.5.
     pub entity_type: &'static str,
     /// The entity.
@@ -61,7 +62,12 @@ pub struct Event {
 
 impl Event {
     /// An event with its new state.
-    pub fn new(entity_type: &'static str, entity_id: Uuid, action: &'static str, new_state: Value) -> Self {
+    pub(crate) fn new(
+        entity_type: &'static str,
+        entity_id: Uuid,
+        action: &'static str,
+        new_state: Value,
+    ) -> Self {
         Self {
             entity_type,
             entity_id,
@@ -76,36 +82,29 @@ impl Event {
 
     /// Sets the state before.
     #[must_use]
-    pub fn old(mut self, old_state: Value) -> Self {
+    pub(crate) fn old(mut self, old_state: Value) -> Self {
         self.old_state = Some(old_state);
         self
     }
 
     /// Sets the project.
     #[must_use]
-    pub fn project(mut self, project_id: Uuid) -> Self {
+    pub(crate) fn project(mut self, project_id: Uuid) -> Self {
         self.project_id = Some(project_id);
         self
     }
 
     /// Adds a member to the metadata.
     #[must_use]
-    pub fn meta(mut self, key: &str, value: impl Into<Value>) -> Self {
+    pub(crate) fn meta(mut self, key: &str, value: impl Into<Value>) -> Self {
         self.metadata.insert(key.to_owned(), value.into());
-        self
-    }
-
-    /// Attributes the event to the system.
-    #[must_use]
-    pub fn by_system(mut self, what: &str) -> Self {
-        self.by = Some(Attribution::system(what));
         self
     }
 }
 
 /// Whose doing an event is (file 04 §1.3).
 #[derive(Debug, Clone)]
-pub struct Attribution {
+pub(crate) struct Attribution {
     /// `api_key`, `superadmin`, `system` or `human`.
     pub actor_type: &'static str,
     /// The API key.
@@ -118,7 +117,7 @@ pub struct Attribution {
 
 impl Attribution {
     /// Background work and operator commands.
-    pub fn system(what: &str) -> Self {
+    pub(crate) fn system(what: &str) -> Self {
         Self {
             actor_type: "system",
             actor_id: None,
@@ -143,9 +142,38 @@ struct Columns {
     new_states: Vec<Option<Value>>,
     metadata: Vec<Value>,
     leaf_hashes: Vec<Vec<u8>>,
+    count: i64,
 }
 
 impl Columns {
+    fn of(events: Vec<Event>, caller: &Attribution) -> Result<Self, DbError> {
+        let mut columns = Self::default();
+        for event in events {
+            columns.push(event, caller)?;
+        }
+        Ok(columns)
+    }
+
+    /// The parameters of `RECORD`.
+    fn params<'a>(&'a self, tenant_id: &'a Uuid) -> [&'a (dyn ToSql + Sync); 14] {
+        [
+            tenant_id,
+            &self.count,
+            &self.ids,
+            &self.project_ids,
+            &self.entity_types,
+            &self.entity_ids,
+            &self.actions,
+            &self.actor_types,
+            &self.actor_ids,
+            &self.actor_labels,
+            &self.old_states,
+            &self.new_states,
+            &self.metadata,
+            &self.leaf_hashes,
+        ]
+    }
+
     fn push(&mut self, event: Event, caller: &Attribution) -> Result<(), DbError> {
         let by = event.by.as_ref().unwrap_or(caller);
         let mut metadata = by.metadata.clone();
@@ -176,59 +204,43 @@ impl Columns {
         self.new_states.push(event.new_state);
         self.metadata.push(Value::Object(metadata));
         self.leaf_hashes.push(hash.to_vec());
+        self.count += 1;
         Ok(())
     }
 }
 
-/// Records events, in the order in which they happened, and commits. `tenant_id` is the transaction's tenant,
-/// or nil for what belongs to no tenant. Without events it only commits.
+/// Records events, in the order in which they happened, and commits. `tenant_id` is the transaction's tenant.
+/// Without events it only commits.
 ///
 /// # Errors
 /// When an event cannot be written; then nothing of the transaction is kept.
-pub async fn record(tx: Tx, tenant_id: Uuid, caller: &Attribution, events: Vec<Event>) -> Result<(), DbError> {
+pub(crate) async fn record(
+    tx: Tx,
+    tenant_id: Uuid,
+    caller: &Attribution,
+    events: Vec<Event>,
+) -> Result<(), DbError> {
     if events.is_empty() {
         return tx.finish(&[]).await.map(drop);
     }
-    let count = events.len() as f64;
-    let mut columns = Columns::default();
-    for event in events {
-        columns.push(event, caller)?;
-    }
-    let Columns {
-        ids,
-        project_ids,
-        entity_types,
-        entity_ids,
-        actions,
-        actor_types,
-        actor_ids,
-        actor_labels,
-        old_states,
-        new_states,
-        metadata,
-        leaf_hashes,
-    } = columns;
-    let _ = count;
-    let count = ids.len() as i64;
-    tx.finish_query(
-        RECORD,
-        &[
-            &tenant_id,
-            &count,
-            &ids,
-            &project_ids,
-            &entity_types,
-            &entity_ids,
-            &actions,
-            &actor_types,
-            &actor_ids,
-            &actor_labels,
-            &old_states,
-            &new_states,
-            &metadata,
-            &leaf_hashes,
-        ],
-    )
-    .await?;
+    let columns = Columns::of(events, caller)?;
+    tx.finish_opt(RECORD, &columns.params(&tenant_id)).await?;
+    Ok(())
+}
+
+/// As [`record`], for operator commands, which work with the owner's connection. The nil tenant stands for
+/// what belongs to no tenant.
+///
+/// # Errors
+/// When an event cannot be written; then nothing of the transaction is kept.
+pub(crate) async fn record_as_owner(
+    tx: tokio_postgres::Transaction<'_>,
+    tenant_id: Uuid,
+    by: &Attribution,
+    events: Vec<Event>,
+) -> Result<(), DbError> {
+    let columns = Columns::of(events, by)?;
+    tx.query(RECORD, &columns.params(&tenant_id)).await?;
+    tx.commit().await?;
     Ok(())
 }

@@ -11,25 +11,28 @@ use super::error::{ApiError, ApiResult};
 use super::query::{Query, parse_form};
 
 /// The most that a request body may be, in bytes.
-pub const BODY_LIMIT: usize = 2_097_152;
+pub(crate) const BODY_LIMIT: usize = 2_097_152;
 /// The most that an import or a knowledge ingestion may be, in bytes.
-pub const LARGE_BODY_LIMIT: usize = 10_485_760;
+pub(crate) const LARGE_BODY_LIMIT: usize = 10_485_760;
 
 /// The request's parameters: the JSON (or form) body, with query parameters beneath it. Checked for what no
 /// handler wants to see: too large, malformed, not an object, NUL characters.
 #[derive(Debug)]
-pub struct Body(pub Map<String, Value>);
+pub(crate) struct Body(pub Map<String, Value>);
 
 /// As [`Body`], with room for an import.
 #[derive(Debug)]
-pub struct LargeBody(pub Map<String, Value>);
+pub(crate) struct LargeBody(pub Map<String, Value>);
 
 impl Body {
     /// Reads fields with a resource's own reader.
     ///
     /// # Errors
     /// 422 with every failing field.
-    pub fn read<T>(&self, reader: impl FnOnce(&Map<String, Value>) -> Result<T, FieldErrors>) -> ApiResult<T> {
+    pub(crate) fn read<T>(
+        &self,
+        reader: impl FnOnce(&Map<String, Value>) -> Result<T, FieldErrors>,
+    ) -> ApiResult<T> {
         reader(&self.0).map_err(ApiError::from)
     }
 }
@@ -54,7 +57,11 @@ async fn parameters(request: Request, limit: usize) -> ApiResult<Map<String, Val
     let mut parameters = Query::parse(request.uri().query().unwrap_or_default())?.into_map();
     let content_type = request.headers().get(header::CONTENT_TYPE).map(|value| {
         let text = value.to_str().unwrap_or_default();
-        text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+        text.split(';')
+            .next()
+            .unwrap_or_default()
+            .trim()
+            .to_ascii_lowercase()
     });
     let bytes = read(request, limit).await?;
     parameters.extend(parse(&bytes, content_type.as_deref())?);
@@ -93,14 +100,18 @@ fn parse(bytes: &[u8], content_type: Option<&str>) -> ApiResult<Map<String, Valu
     if trimmed.is_empty() {
         return Ok(Map::new());
     }
-    let json_type =
-        content_type.is_some_and(|name| name == "application/json" || (name.starts_with("application/") && name.ends_with("+json")));
+    let json_type = content_type.is_some_and(|name| {
+        name == "application/json" || (name.starts_with("application/") && name.ends_with("+json"))
+    });
     let value = if json_type {
         serde_json::from_slice(trimmed).map_err(|error| malformed(&error))?
     } else {
         // curl without a content type sends JSON as a form.
         let looks_like_json = matches!(trimmed.first(), Some(b'{' | b'['));
-        match (looks_like_json.then(|| serde_json::from_slice(trimmed)), content_type) {
+        match (
+            looks_like_json.then(|| serde_json::from_slice(trimmed)),
+            content_type,
+        ) {
             (Some(Ok(value)), _) => value,
             (_, Some("application/x-www-form-urlencoded")) => {
                 let text = std::str::from_utf8(trimmed)
@@ -114,18 +125,26 @@ fn parse(bytes: &[u8], content_type: Option<&str>) -> ApiResult<Map<String, Valu
                     "unsupported_media_type",
                     "Unsupported Media Type",
                 )
-                .with("remediation", serde_json::json!({"description": "Send application/json."})));
+                .with(
+                    "remediation",
+                    serde_json::json!({"description": "Send application/json."}),
+                ));
             }
         }
     };
     if let Some(path) = find_nul(&value) {
         let field = path.split(['.', '[']).next().unwrap_or_default();
-        return Err(ApiError::from(FieldErrors::one(field, INVALID))
-            .with("message", format!("Validation failed: {path} contains U+0000").into()));
+        return Err(ApiError::from(FieldErrors::one(field, INVALID)).with(
+            "message",
+            format!("Validation failed: {path} contains U+0000").into(),
+        ));
     }
     match value {
         Value::Object(object) => Ok(object),
-        _ => Err(ApiError::unprocessable("not_an_object", "Request body must be a JSON object")),
+        _ => Err(ApiError::unprocessable(
+            "not_an_object",
+            "Request body must be a JSON object",
+        )),
     }
 }
 
@@ -143,10 +162,17 @@ mod tests {
 
     #[test]
     fn json_is_found_whatever_the_content_type() {
-        for content_type in [None, Some("application/json"), Some("application/x-www-form-urlencoded")] {
+        for content_type in [
+            None,
+            Some("application/json"),
+            Some("application/x-www-form-urlencoded"),
+        ] {
             assert_eq!(parse(br#" {"a": 1}"#, content_type).unwrap()["a"], 1);
         }
-        assert_eq!(parse(b"a=1", Some("application/x-www-form-urlencoded")).unwrap()["a"], "1");
+        assert_eq!(
+            parse(b"a=1", Some("application/x-www-form-urlencoded")).unwrap()["a"],
+            "1"
+        );
         assert!(parse(b"", Some("application/json")).unwrap().is_empty());
         assert!(parse(b"a=1", Some("text/plain")).is_err());
         assert!(parse(b"[1]", Some("application/json")).is_err());

@@ -26,7 +26,7 @@ statements! {
 
 /// A handler's caller, admitted by `A`: [`Any`] role, [`AtLeast`] a role, or [`Exact`]ly one of some roles.
 #[derive(Debug, Clone)]
-pub struct Caller<A> {
+pub(crate) struct Caller<A> {
     identity: Identity,
     access: PhantomData<A>,
 }
@@ -41,7 +41,7 @@ impl<A> Deref for Caller<A> {
 
 /// What an API key says about its holder. Nothing here comes from a body.
 #[derive(Debug, Clone)]
-pub struct Identity {
+pub(crate) struct Identity {
     /// The key in use.
     pub key_id: Uuid,
     /// Its name.
@@ -58,7 +58,7 @@ pub struct Identity {
 
 /// A superadmin inside a tenant.
 #[derive(Debug, Clone)]
-pub struct Impersonation {
+pub(crate) struct Impersonation {
     tenant_slug: String,
     effective_role: Option<Role>,
     at: DateTime<Utc>,
@@ -66,12 +66,16 @@ pub struct Impersonation {
 
 impl Identity {
     /// The caller as the lifecycle's rules see it.
-    pub fn actor(&self) -> Actor {
-        Actor { role: self.role, agent_id: self.agent_id, impersonating: self.impersonation.is_some() }
+    pub(crate) fn actor(&self) -> Actor {
+        Actor {
+            role: self.role,
+            agent_id: self.agent_id,
+            impersonating: self.impersonation.is_some(),
+        }
     }
 
     /// How this caller's changes are attributed (file 01 §1.9).
-    pub fn attribution(&self) -> events::Attribution {
+    pub(crate) fn attribution(&self) -> events::Attribution {
         match &self.impersonation {
             None => events::Attribution {
                 actor_type: "api_key",
@@ -97,30 +101,30 @@ impl Identity {
 }
 
 /// Decides whether a role may call.
-pub trait Access {
+pub(crate) trait Access {
     /// # Errors
     /// 403 with the contract's sentence.
     fn check(role: Role) -> ApiResult<()>;
 }
 
 /// Names a role in a type.
-pub trait RoleName {
+pub(crate) trait RoleName {
     /// The role.
     const ROLE: Role;
 }
 
 /// Role `agent`.
 #[derive(Debug, Clone)]
-pub struct Agent;
+pub(crate) struct Agent;
 /// Role `orchestrator`.
 #[derive(Debug, Clone)]
-pub struct Orchestrator;
+pub(crate) struct Orchestrator;
 /// Role `user`.
 #[derive(Debug, Clone)]
-pub struct User;
+pub(crate) struct User;
 /// Role `superadmin`.
 #[derive(Debug, Clone)]
-pub struct Superadmin;
+pub(crate) struct Superadmin;
 
 impl RoleName for Agent {
     const ROLE: Role = Role::Agent;
@@ -137,13 +141,13 @@ impl RoleName for Superadmin {
 
 /// Every valid key.
 #[derive(Debug, Clone)]
-pub struct Any;
+pub(crate) struct Any;
 /// The role or a higher one.
 #[derive(Debug, Clone)]
-pub struct AtLeast<R>(PhantomData<R>);
+pub(crate) struct AtLeast<R>(PhantomData<R>);
 /// Exactly one of the named roles, without any hierarchy.
 #[derive(Debug, Clone)]
-pub struct Exact<R>(PhantomData<R>);
+pub(crate) struct Exact<R>(PhantomData<R>);
 
 impl Access for Any {
     fn check(_role: Role) -> ApiResult<()> {
@@ -156,7 +160,10 @@ impl<R: RoleName> Access for AtLeast<R> {
         if role >= R::ROLE {
             return Ok(());
         }
-        Err(ApiError::forbidden(format!("Insufficient permissions. Required role: {}", R::ROLE)))
+        Err(ApiError::forbidden(format!(
+            "Insufficient permissions. Required role: {}",
+            R::ROLE
+        )))
     }
 }
 
@@ -181,7 +188,10 @@ fn exactly(roles: &[Role], role: Role) -> ApiResult<()> {
         return Ok(());
     }
     let names: Vec<_> = roles.iter().map(|role| role.as_str()).collect();
-    Err(ApiError::forbidden(format!("This endpoint requires the {} role", names.join(" or "))))
+    Err(ApiError::forbidden(format!(
+        "This endpoint requires the {} role",
+        names.join(" or ")
+    )))
 }
 
 impl<S, A> FromRequestParts<S> for Caller<A>
@@ -236,23 +246,27 @@ async fn authenticate(parts: &Parts, app: &App) -> ApiResult<Key> {
         .db
         .without_tenant()
         .await?
-        .finish_query(AUTHENTICATE, &[&hash_key(token), &target])
+        .finish_opt(AUTHENTICATE, &[&hash_key(token), &target])
         .await?
-        .into_iter()
-        .next()
         .ok_or_else(ApiError::invalid_api_key)?;
     let found = Found::read(&row)?;
     if found.role != Role::Superadmin {
         if found.tenant_status.as_deref() != Some("active") {
-            return Err(ApiError::new(axum::http::StatusCode::FORBIDDEN, "tenant_not_active", "Access denied"));
+            return Err(ApiError::new(
+                axum::http::StatusCode::FORBIDDEN,
+                "tenant_not_active",
+                "Access denied",
+            ));
         }
         return Ok(found.key);
     }
     let (Some(_), Some(tenant_slug)) = (target, found.tenant_slug) else {
         return match target {
-            Some(_) => {
-                Err(ApiError::new(axum::http::StatusCode::NOT_FOUND, "tenant_not_found", "Tenant not found"))
-            }
+            Some(_) => Err(ApiError::new(
+                axum::http::StatusCode::NOT_FOUND,
+                "tenant_not_found",
+                "Tenant not found",
+            )),
             None => Ok(found.key),
         };
     };
@@ -261,7 +275,11 @@ async fn authenticate(parts: &Parts, app: &App) -> ApiResult<Key> {
         .filter(|role| *role != Role::Superadmin);
     Ok(Key {
         role: effective_role.unwrap_or(Role::Superadmin),
-        impersonation: Some(Impersonation { tenant_slug, effective_role, at: Utc::now() }),
+        impersonation: Some(Impersonation {
+            tenant_slug,
+            effective_role,
+            at: Utc::now(),
+        }),
         ..found.key
     })
 }
@@ -296,7 +314,9 @@ impl Found {
 /// The token of the one `Authorization: Bearer …` header.
 fn bearer(parts: &Parts) -> Option<&str> {
     let mut values = parts.headers.get_all(AUTHORIZATION).iter();
-    let (Some(value), None) = (values.next(), values.next()) else { return None };
+    let (Some(value), None) = (values.next(), values.next()) else {
+        return None;
+    };
     let (scheme, token) = value.to_str().ok()?.trim_start().split_once(' ')?;
     let token = token.trim();
     (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
@@ -304,7 +324,13 @@ fn bearer(parts: &Parts) -> Option<&str> {
 
 /// A header's text; empty counts as absent.
 fn header<'a>(parts: &'a Parts, name: &str) -> Option<&'a str> {
-    parts.headers.get(name)?.to_str().ok().map(str::trim).filter(|text| !text.is_empty())
+    parts
+        .headers
+        .get(name)?
+        .to_str()
+        .ok()
+        .map(str::trim)
+        .filter(|text| !text.is_empty())
 }
 
 #[cfg(test)]
@@ -325,7 +351,13 @@ mod tests {
     fn only_one_bearer_token_counts() {
         assert_eq!(token(&["Bearer   lc_x  "]).as_deref(), Some("lc_x"));
         assert_eq!(token(&["bEARER lc_x"]).as_deref(), Some("lc_x"));
-        for none in [vec![], vec!["Basic abc"], vec!["Bearer"], vec!["Bearer   "], vec!["Bearer a", "Bearer b"]] {
+        for none in [
+            vec![],
+            vec!["Basic abc"],
+            vec!["Bearer"],
+            vec!["Bearer   "],
+            vec!["Bearer a", "Bearer b"],
+        ] {
             assert_eq!(token(&none), None, "{none:?}");
         }
     }

@@ -9,11 +9,11 @@ use serde_json::{Map, Value, json};
 use crate::db::DbError;
 
 /// What a handler returns.
-pub type ApiResult<T> = Result<T, ApiError>;
+pub(crate) type ApiResult<T> = Result<T, ApiError>;
 
 /// An answer other than success: `{"error": {"status", "code", "message", …}}`.
 #[derive(Debug)]
-pub struct ApiError {
+pub(crate) struct ApiError {
     status: StatusCode,
     members: Map<String, Value>,
     /// A lost deadlock or serialisation conflict: the same request may well succeed when run again.
@@ -22,64 +22,111 @@ pub struct ApiError {
 
 impl ApiError {
     /// An error with its stable code and one sentence that says what to do.
-    pub fn new(status: StatusCode, code: &str, message: impl Into<String>) -> Self {
+    pub(crate) fn new(status: StatusCode, code: &str, message: impl Into<String>) -> Self {
         let mut members = Map::new();
         members.insert("status".to_owned(), json!(status.as_u16()));
         members.insert("code".to_owned(), json!(code));
         members.insert("message".to_owned(), json!(message.into()));
-        Self { status, members, transient: false }
+        Self {
+            status,
+            members,
+            transient: false,
+        }
     }
 
     /// Adds a member beside `status`, `code` and `message`.
     #[must_use]
-    pub fn with(mut self, member: &str, value: Value) -> Self {
+    pub(crate) fn with(mut self, member: &str, value: Value) -> Self {
         self.members.insert(member.to_owned(), value);
         self
     }
 
     /// 400.
-    pub fn bad_request(message: impl Into<String>) -> Self {
+    pub(crate) fn bad_request(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "bad_request", message)
     }
 
     /// 401, no usable `Authorization` header.
-    pub fn unauthorized() -> Self {
+    pub(crate) fn unauthorized() -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "Unauthorized")
     }
 
     /// 401, key unknown, revoked or expired: not told apart.
-    pub fn invalid_api_key() -> Self {
+    pub(crate) fn invalid_api_key() -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "invalid_api_key", "Invalid API key")
     }
 
     /// 403.
-    pub fn forbidden(message: impl Into<String>) -> Self {
+    pub(crate) fn forbidden(message: impl Into<String>) -> Self {
         Self::new(StatusCode::FORBIDDEN, "forbidden", message)
     }
 
     /// 404: absent, in another tenant, or no such route; not told apart.
-    pub fn not_found() -> Self {
+    pub(crate) fn not_found() -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", "Not found")
     }
 
     /// 409.
-    pub fn conflict(code: &str, message: impl Into<String>) -> Self {
+    pub(crate) fn conflict(code: &str, message: impl Into<String>) -> Self {
         Self::new(StatusCode::CONFLICT, code, message)
     }
 
     /// 422 for a business rule.
-    pub fn unprocessable(code: &str, message: impl Into<String>) -> Self {
+    pub(crate) fn unprocessable(code: &str, message: impl Into<String>) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, message)
     }
 
     /// 422 for one field.
-    pub fn invalid_field(field: &str, message: impl Into<String>) -> Self {
+    pub(crate) fn invalid_field(field: &str, message: impl Into<String>) -> Self {
         FieldErrors::one(field, message).into()
     }
 
+    /// A lifecycle rule's refusal in the contract's form (file 02 §2.4). `learn_more` links start with
+    /// `public_url`.
+    pub(crate) fn refused(refusal: Refusal, public_url: &str) -> Self {
+        let status = match refusal.status {
+            Status::BadRequest => StatusCode::BAD_REQUEST,
+            Status::Forbidden => StatusCode::FORBIDDEN,
+            Status::Conflict => StatusCode::CONFLICT,
+            Status::Unprocessable => StatusCode::UNPROCESSABLE_ENTITY,
+        };
+        let mut context = refusal.context;
+        let mut error = Self::new(status, refusal.code, refusal.message);
+        if let Some(conflict) = refusal.conflict {
+            context.insert("current_agent_status".to_owned(), json!(conflict.agent_status));
+            context.insert(
+                "current_verified_status".to_owned(),
+                json!(conflict.verified_status),
+            );
+            context.insert("attempted_action".to_owned(), json!(conflict.action));
+            let next_action = conflict.hints.join(" ");
+            error = error
+                .with("current_state", json!(conflict.agent_status))
+                .with("attempted_action", json!(conflict.action))
+                .with("hints", json!(conflict.hints))
+                .with(
+                    "remediation",
+                    json!({
+                        "description": "The story's state or your identity does not allow this action.",
+                        "next_action": next_action,
+                        "learn_more": learn_more(public_url, refusal.code),
+                    }),
+                );
+        }
+        if context.is_empty() {
+            error
+        } else {
+            error.with("context", Value::Object(context))
+        }
+    }
+
     /// 500. The reason belongs into the log, never into the answer.
-    pub fn internal() -> Self {
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", "Internal server error")
+    pub(crate) fn internal() -> Self {
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal_error",
+            "Internal server error",
+        )
     }
 }
 
@@ -113,36 +160,9 @@ impl From<tokio_postgres::Error> for ApiError {
     }
 }
 
-impl From<Refusal> for ApiError {
-    fn from(refusal: Refusal) -> Self {
-        let status = match refusal.status {
-            Status::BadRequest => StatusCode::BAD_REQUEST,
-            Status::Forbidden => StatusCode::FORBIDDEN,
-            Status::Conflict => StatusCode::CONFLICT,
-            Status::Unprocessable => StatusCode::UNPROCESSABLE_ENTITY,
-        };
-        let mut context = refusal.context;
-        let mut error = Self::new(status, refusal.code, refusal.message);
-        if let Some(conflict) = refusal.conflict {
-            context.insert("current_agent_status".to_owned(), json!(conflict.agent_status));
-            context.insert("current_verified_status".to_owned(), json!(conflict.verified_status));
-            context.insert("attempted_action".to_owned(), json!(conflict.action));
-            let next_action = conflict.hints.join(" ");
-            error = error
-                .with("current_state", json!(conflict.agent_status))
-                .with("attempted_action", json!(conflict.action))
-                .with("hints", json!(conflict.hints))
-                .with(
-                    "remediation",
-                    json!({
-                        "description": "The story's state or your identity does not allow this action.",
-                        "next_action": next_action,
-                        "learn_more": crate::learn_more(refusal.code),
-                    }),
-                );
-        }
-        if context.is_empty() { error } else { error.with("context", Value::Object(context)) }
-    }
+/// Where people read about an error code or an action.
+pub(crate) fn learn_more(public_url: &str, topic: &str) -> String {
+    format!("{public_url}/wiki/{}", topic.replace('_', "-"))
 }
 
 /// Runs a transaction again when it lost a deadlock or a serialisation conflict, three times in all
@@ -150,7 +170,9 @@ impl From<Refusal> for ApiError {
 ///
 /// # Errors
 /// The last failure of `attempt`.
-pub async fn retrying<T>(mut attempt: impl AsyncFnMut() -> ApiResult<T>) -> ApiResult<T> {
+pub(crate) async fn retrying<T, F: Future<Output = ApiResult<T>>>(
+    mut attempt: impl FnMut() -> F,
+) -> ApiResult<T> {
     for _ in 0..2 {
         match attempt().await {
             Err(error) if error.transient => {}
@@ -164,7 +186,9 @@ impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let mut response = (self.status, axum::Json(json!({"error": self.members}))).into_response();
         if self.status == StatusCode::UNAUTHORIZED {
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            response
+                .headers_mut()
+                .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response
     }

@@ -17,11 +17,19 @@ const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 const PRIVATE: HeaderValue = HeaderValue::from_static("max-age=0, private, must-revalidate");
 
 /// Trailing and doubled slashes do not matter (file 01 §1.2). Runs before routing.
-pub fn tidy_path(mut request: Request) -> Request {
+pub(crate) fn tidy_path(mut request: Request) -> Request {
     let path = request.uri().path();
     if path.len() > 1 && (path.ends_with('/') || path.contains("//")) {
-        let tidy: String = path.split('/').filter(|part| !part.is_empty()).flat_map(|part| ["/", part]).collect();
-        let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
+        let tidy: String = path
+            .split('/')
+            .filter(|part| !part.is_empty())
+            .flat_map(|part| ["/", part])
+            .collect();
+        let query = request
+            .uri()
+            .query()
+            .map(|query| format!("?{query}"))
+            .unwrap_or_default();
         let path = if tidy.is_empty() { "/" } else { &tidy };
         // Removing slashes from a valid path leaves a valid path; if not, the request stays as it came.
         if let Ok(uri) = format!("{path}{query}").parse::<Uri>() {
@@ -32,7 +40,7 @@ pub fn tidy_path(mut request: Request) -> Request {
 }
 
 /// Gives the request its id and its log line, and the response its common headers.
-pub async fn observe(request: Request, next: Next) -> Response {
+pub(crate) async fn observe(request: Request, next: Next) -> Response {
     let started = Instant::now();
     let request_id = request
         .headers()
@@ -40,7 +48,11 @@ pub async fn observe(request: Request, next: Next) -> Response {
         .filter(|value| (20..=200).contains(&value.len()))
         .cloned()
         .or_else(|| HeaderValue::from_str(&Uuid::now_v7().to_string()).ok());
-    let route = request.extensions().get::<MatchedPath>().map_or("(none)", |path| path.as_str()).to_owned();
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map_or("(none)", |path| path.as_str())
+        .to_owned();
     let span = tracing::info_span!(
         "request",
         request_id = request_id.as_ref().and_then(|id| id.to_str().ok()),
@@ -53,13 +65,20 @@ pub async fn observe(request: Request, next: Next) -> Response {
     let mut response = next.run(request).instrument(span.clone()).await;
     span.in_scope(|| {
         let milliseconds = started.elapsed().as_secs_f64() * 1000.0;
-        tracing::info!(status = response.status().as_u16(), duration_ms = milliseconds, "answered");
+        tracing::info!(
+            status = response.status().as_u16(),
+            duration_ms = milliseconds,
+            "answered"
+        );
     });
     let headers = response.headers_mut();
     if let Some(id) = request_id {
         headers.insert(REQUEST_ID, id);
     }
-    if headers.get(header::CONTENT_TYPE).is_some_and(|value| value == "application/json") {
+    if headers
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|value| value == "application/json")
+    {
         headers.insert(header::CONTENT_TYPE, JSON);
     }
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, NOSNIFF);
@@ -68,12 +87,17 @@ pub async fn observe(request: Request, next: Next) -> Response {
 }
 
 /// A panic is a bug; the client gets the envelope, the log gets the reason, the server goes on.
-pub fn on_panic(panic: Box<dyn std::any::Any + Send + 'static>) -> Response {
+pub(crate) fn on_panic(panic: Box<dyn std::any::Any + Send + 'static>) -> Response {
     let reason = panic
         .downcast_ref::<String>()
         .map(String::as_str)
         .or_else(|| panic.downcast_ref::<&str>().copied())
         .unwrap_or("unknown");
     tracing::error!(reason, "a handler panicked");
-    ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", "Internal server error").into_response()
+    ApiError::new(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "internal_error",
+        "Internal server error",
+    )
+    .into_response()
 }

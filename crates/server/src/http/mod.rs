@@ -1,11 +1,11 @@
 //! What every route shares: who calls, what is sent, how answers and errors look.
 
-pub mod body;
-pub mod caller;
-pub mod error;
-pub mod layers;
-pub mod page;
-pub mod query;
+pub(crate) mod body;
+pub(crate) mod caller;
+pub(crate) mod error;
+pub(crate) mod layers;
+pub(crate) mod page;
+pub(crate) mod query;
 
 use axum::extract::FromRequestParts;
 use axum::extract::RawPathParams;
@@ -13,15 +13,15 @@ use axum::http::request::Parts;
 use loopctl_core::fields::parse_uuid;
 use uuid::Uuid;
 
-pub use body::{Body, LargeBody};
-pub use caller::{Any, AtLeast, Caller, Exact, Identity};
-pub use error::{ApiError, ApiResult};
-pub use page::{Meta, Page};
-pub use query::Query;
+pub(crate) use body::{Body, LargeBody};
+pub(crate) use caller::{Any, AtLeast, Caller, Exact, Identity};
+pub(crate) use error::{ApiError, ApiResult};
+pub(crate) use page::{Meta, Page};
+pub(crate) use query::Query;
 
 /// The UUID in a path. Anything else there names nothing: 404.
 #[derive(Debug, Clone, Copy)]
-pub struct Id(pub Uuid);
+pub(crate) struct Id(pub Uuid);
 
 impl<S: Send + Sync> FromRequestParts<S> for Id {
     type Rejection = ApiError;

@@ -7,7 +7,7 @@ use super::query::Query;
 
 /// What a list endpoint wants of its paging.
 #[derive(Debug, Clone, Copy)]
-pub struct Style {
+pub(crate) struct Style {
     default: i64,
     max: i64,
     limit_wins: bool,
@@ -15,19 +15,27 @@ pub struct Style {
 
 impl Style {
     /// Page-style: `page_size` wins over `limit`.
-    pub const fn page(default: i64, max: i64) -> Self {
-        Self { default, max, limit_wins: false }
+    pub(crate) const fn page(default: i64, max: i64) -> Self {
+        Self {
+            default,
+            max,
+            limit_wins: false,
+        }
     }
 
     /// Offset-style: `limit` wins over `page_size`.
-    pub const fn limit(default: i64, max: i64) -> Self {
-        Self { default, max, limit_wins: true }
+    pub(crate) const fn limit(default: i64, max: i64) -> Self {
+        Self {
+            default,
+            max,
+            limit_wins: true,
+        }
     }
 }
 
 /// One page of a list, in rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Page {
+pub(crate) struct Page {
     /// How many rows at most.
     pub size: i64,
     /// How many rows come before.
@@ -37,24 +45,48 @@ pub struct Page {
 
 impl Page {
     /// Reads the paging parameters; never fails, everything is clamped.
-    pub fn new(query: &Query, style: Style) -> Self {
-        let names = if style.limit_wins { ["limit", "page_size"] } else { ["page_size", "limit"] };
-        let size = names.iter().find_map(|name| query.integer(name)).unwrap_or(style.default);
+    pub(crate) fn new(query: &Query, style: Style) -> Self {
+        let names = if style.limit_wins {
+            ["limit", "page_size"]
+        } else {
+            ["page_size", "limit"]
+        };
+        let size = names
+            .iter()
+            .find_map(|name| query.integer(name))
+            .unwrap_or(style.default);
         let size = size.clamp(1, style.max);
         match query.integer("offset") {
             Some(offset) => {
                 let skip = offset.max(0);
-                Self { size, skip, page: skip / size + 1 }
+                Self {
+                    size,
+                    skip,
+                    page: skip / size + 1,
+                }
             }
             None => {
                 let page = query.integer("page").unwrap_or(1).max(1);
-                Self { size, skip: (page - 1).saturating_mul(size), page }
+                Self {
+                    size,
+                    skip: (page - 1).saturating_mul(size),
+                    page,
+                }
             }
         }
     }
 
+    /// A list of `total_count` rows shown whole.
+    pub(crate) fn all(total_count: i64) -> Self {
+        Self {
+            size: total_count.max(1),
+            skip: 0,
+            page: 1,
+        }
+    }
+
     /// The `meta` of a list of `total_count` rows.
-    pub fn meta(&self, total_count: i64) -> Meta {
+    pub(crate) fn meta(&self, total_count: i64) -> Meta {
         Meta {
             page: self.page,
             page_size: self.size,
@@ -68,7 +100,7 @@ impl Page {
 
 /// `meta` of every list.
 #[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct Meta {
+pub(crate) struct Meta {
     /// 1-based.
     pub page: i64,
     /// Rows per page after clamping.

@@ -11,14 +11,14 @@ use super::error::{ApiError, ApiResult};
 
 /// The parameters of a query string. Repeated ones: the last counts. Bracketed ones (`page[]`) are ignored.
 #[derive(Debug, Clone, Default)]
-pub struct Query(Map<String, Value>);
+pub(crate) struct Query(Map<String, Value>);
 
 impl Query {
     /// Parses the part after `?`.
     ///
     /// # Errors
     /// 400 for broken percent-encoding, invalid UTF-8 and NUL.
-    pub fn parse(text: &str) -> ApiResult<Self> {
+    pub(crate) fn parse(text: &str) -> ApiResult<Self> {
         let mut parameters = Map::new();
         for pair in text.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -34,23 +34,30 @@ impl Query {
     }
 
     /// A parameter's text; blank counts as absent.
-    pub fn text(&self, name: &str) -> Option<&str> {
-        self.0.get(name).and_then(Value::as_str).map(str::trim).filter(|text| !text.is_empty())
+    pub(crate) fn text(&self, name: &str) -> Option<&str> {
+        self.0
+            .get(name)
+            .and_then(Value::as_str)
+            .map(str::trim)
+            .filter(|text| !text.is_empty())
     }
 
     /// Whether a flag is `true` or `1` (decision 16).
-    pub fn flag(&self, name: &str) -> bool {
+    pub(crate) fn flag(&self, name: &str) -> bool {
         matches!(self.text(name), Some("true" | "1"))
     }
 
     /// The leading integer of a parameter, saturating; None when it does not start with one.
-    pub fn integer(&self, name: &str) -> Option<i64> {
+    pub(crate) fn integer(&self, name: &str) -> Option<i64> {
         let text = self.text(name)?;
         let (sign, digits) = match text.strip_prefix('-') {
             Some(rest) => (-1, rest),
             None => (1, text.strip_prefix('+').unwrap_or(text)),
         };
-        let end = digits.bytes().position(|byte| !byte.is_ascii_digit()).unwrap_or(digits.len());
+        let end = digits
+            .bytes()
+            .position(|byte| !byte.is_ascii_digit())
+            .unwrap_or(digits.len());
         if end == 0 {
             return None;
         }
@@ -61,17 +68,21 @@ impl Query {
     ///
     /// # Errors
     /// 404 when it is no UUID (decision 7).
-    pub fn id(&self, name: &str) -> ApiResult<Option<Uuid>> {
-        self.text(name).map(|text| parse_uuid(text).ok_or_else(ApiError::not_found)).transpose()
+    pub(crate) fn id(&self, name: &str) -> ApiResult<Option<Uuid>> {
+        self.text(name)
+            .map(|text| parse_uuid(text).ok_or_else(ApiError::not_found))
+            .transpose()
     }
 
     /// One of an enumeration's words, where an unknown word must not silently drop the filter.
     ///
     /// # Errors
     /// 422 `is invalid` on the parameter.
-    pub fn word<T>(&self, name: &str, parse: impl FnOnce(&str) -> Option<T>) -> ApiResult<Option<T>> {
+    pub(crate) fn word<T>(&self, name: &str, parse: impl FnOnce(&str) -> Option<T>) -> ApiResult<Option<T>> {
         self.text(name)
-            .map(|text| parse(text).ok_or_else(|| ApiError::invalid_field(name, loopctl_core::fields::INVALID)))
+            .map(|text| {
+                parse(text).ok_or_else(|| ApiError::invalid_field(name, loopctl_core::fields::INVALID))
+            })
             .transpose()
     }
 
@@ -84,7 +95,10 @@ impl Query {
 fn decode(text: &str) -> ApiResult<String> {
     let bytes = text.as_bytes();
     let broken = bytes.iter().enumerate().any(|(index, byte)| {
-        *byte == b'%' && !bytes.get(index + 1..index + 3).is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit))
+        *byte == b'%'
+            && !bytes
+                .get(index + 1..index + 3)
+                .is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit))
     });
     if broken {
         return Err(ApiError::bad_request("Bad Request: broken percent-encoding"));
@@ -105,7 +119,11 @@ pub(super) fn parse_form(text: &str) -> ApiResult<Map<String, Value>> {
         let (name, value) = (decode(name)?, decode(value)?);
         let mut keys = name.split('[').map(|key| key.strip_suffix(']').unwrap_or(key));
         let first = keys.next().unwrap_or_default().to_owned();
-        insert(object.entry(first).or_insert(Value::Null), &keys.collect::<Vec<_>>(), value);
+        insert(
+            object.entry(first).or_insert(Value::Null),
+            &keys.collect::<Vec<_>>(),
+            value,
+        );
     }
     Ok(object)
 }
@@ -128,7 +146,11 @@ fn insert(place: &mut Value, keys: &[&str], value: String) {
                 *place = Value::Object(Map::new());
             }
             if let Value::Object(object) = place {
-                insert(object.entry((*key).to_owned()).or_insert(Value::Null), rest, value);
+                insert(
+                    object.entry((*key).to_owned()).or_insert(Value::Null),
+                    rest,
+                    value,
+                );
             }
         }
     }
@@ -167,7 +189,10 @@ mod tests {
     #[test]
     fn forms_nest_with_brackets() {
         let form = parse_form("name=a+b&settings[max]=3&ids[]=1&ids[]=2").unwrap();
-        assert_eq!(Value::Object(form), json!({"name": "a b", "settings": {"max": "3"}, "ids": ["1", "2"]}));
+        assert_eq!(
+            Value::Object(form),
+            json!({"name": "a b", "settings": {"max": "3"}, "ids": ["1", "2"]})
+        );
     }
 
     proptest! {

@@ -1,0 +1,170 @@
+//! The command line: global options and the list of commands. Each group's own options stand beside its code in
+//! `commands/`.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand};
+
+use crate::commands::{
+    agent, api, auth, import, keys, progress, project, review, settings, status, stories, tenant,
+};
+use crate::output::Format;
+use crate::server;
+
+/// The whole command line.
+#[derive(Debug, Parser)]
+#[command(
+    name = "loopctl",
+    about = "loopctl - Agent-native project state store CLI",
+    version,
+    disable_help_flag = true,
+    disable_version_flag = true
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) globals: GlobalOptions,
+
+    /// Absent: the usage text is printed.
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+/// Options that may stand before or after the command. They override environment and configuration file.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct GlobalOptions {
+    /// Output format: json (default), human or csv
+    #[arg(long, global = true, value_enum, hide_possible_values = true)]
+    pub(crate) format: Option<Format>,
+
+    /// With json output, print only the `data` member of the response
+    #[arg(long, global = true)]
+    pub(crate) data_only: bool,
+
+    /// Server address, for example https://loopctl.example.com
+    #[arg(long, global = true, value_name = "URL")]
+    pub(crate) server: Option<String>,
+
+    /// API key (`lc_...`)
+    #[arg(long, global = true, value_name = "KEY")]
+    pub(crate) api_key: Option<String>,
+
+    /// Project: id, slug or name
+    #[arg(long, global = true, value_name = "REF")]
+    pub(crate) project: Option<String>,
+
+    /// Do not verify the server's TLS certificate
+    #[arg(long, global = true)]
+    pub(crate) insecure: bool,
+
+    /// Also trust the certificates in this PEM file
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) cacert: Option<PathBuf>,
+
+    /// Give up on a request after this many seconds (30)
+    #[arg(long, global = true, value_name = "SECONDS", default_value_t = 30, hide_default_value = true,
+          value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub(crate) timeout: u64,
+
+    /// Print help
+    #[arg(long, short, global = true, action = ArgAction::Help)]
+    help: Option<bool>,
+
+    /// Print the version
+    #[arg(long, short = 'V', action = ArgAction::Version)]
+    version: Option<bool>,
+}
+
+/// Which part of a long list.
+#[derive(Debug, Args)]
+pub(crate) struct Paging {
+    /// Rows per page
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) limit: Option<u32>,
+    /// Page, from 1
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) page: Option<u32>,
+}
+
+impl Paging {
+    /// As query parameters of a page-style list.
+    pub(crate) fn query(&self) -> Vec<(&'static str, String)> {
+        let limit = self.limit.map(|limit| ("limit", limit.to_string()));
+        let page = self.page.map(|page| ("page", page.to_string()));
+        limit.into_iter().chain(page).collect()
+    }
+}
+
+/// Every command. `main::run` has one arm for each variant.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the server, with its own PostgreSQL unless DATABASE_URL is set
+    Serve(server::ServeArguments),
+    /// Bring the schema of an external database up to date
+    Migrate(server::DatabaseArguments),
+    /// What needs access to the database: first tenant, superadmin keys
+    #[command(subcommand)]
+    Operator(server::OperatorCommand),
+    /// The commands that talk to a server.
+    #[command(flatten)]
+    Client(ClientCommand),
+}
+
+/// The commands that talk to a server. `commands::dispatch` has one arm for each.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ClientCommand {
+    /// Log in and see who you are
+    #[command(subcommand)]
+    Auth(auth::Command),
+    /// Read and write the configuration file
+    #[command(subcommand)]
+    Config(settings::Command),
+    /// Your tenant
+    #[command(subcommand)]
+    Tenant(tenant::Command),
+    /// API keys
+    #[command(subcommand)]
+    Keys(keys::Command),
+    /// Agents
+    #[command(subcommand)]
+    Agent(agent::Command),
+    /// Projects
+    #[command(subcommand)]
+    Project(project::Command),
+    /// Import epics and stories from a file, a directory or standard input (-)
+    Import(import::Arguments),
+    /// Progress of a project or epic, or one story
+    Status(status::Arguments),
+    /// Stories that can be worked on now
+    Next(Paging),
+    /// Stories that wait for others, and for which ones
+    Blocked(Paging),
+    /// Stories of a project that are reported done and wait for verification
+    Pending(Paging),
+    /// Everything that happened to a story
+    History(stories::HistoryArguments),
+    /// Acknowledge a story's title and acceptance criteria before claiming it
+    Contract(progress::ContractArguments),
+    /// Take a contracted story
+    Claim(progress::StoryArgument),
+    /// Start work on a claimed story
+    Start(progress::StoryArgument),
+    /// Ask for a review of your finished work
+    RequestReview(progress::StoryArgument),
+    /// Report another agent's story as done
+    Report(progress::ReportArguments),
+    /// Give a story back
+    Unclaim(progress::StoryArgument),
+    /// Record a finished review of another agent's story
+    ReviewComplete(review::CompleteArguments),
+    /// Verify a reported and reviewed story (orchestrator)
+    Verify(review::VerifyArguments),
+    /// Reject a story with a reason (orchestrator)
+    Reject(review::RejectArguments),
+    /// Take a story away from its agent (orchestrator)
+    ForceUnclaim(progress::StoryArgument),
+    /// Health of the server
+    Health,
+    /// Send any request to the API
+    Api(api::Arguments),
+}

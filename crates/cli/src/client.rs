@@ -1,0 +1,330 @@
+//! HTTP: one request at a time, retries, and answers as JSON values.
+
+use std::error::Error as _;
+use std::time::{Duration, Instant};
+
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::{Certificate, Method, StatusCode, Url};
+use serde_json::Value;
+
+use crate::error::{Error, ServerError};
+use crate::output;
+
+/// How to reach a server.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    /// Base address.
+    pub(crate) server: String,
+    /// Bearer key.
+    pub(crate) api_key: Option<String>,
+    /// Accept any certificate.
+    pub(crate) insecure: bool,
+    /// PEM file with further trusted certificates.
+    pub(crate) cacert: Option<String>,
+    /// Limit of one request, with the retries after failed connections.
+    pub(crate) timeout: Duration,
+}
+
+/// A connection to a server.
+#[derive(Debug)]
+pub(crate) struct Client {
+    http: reqwest::Client,
+    server: Url,
+    timeout: Duration,
+}
+
+/// Repetitions after the first attempt.
+const RETRIES: u32 = 3;
+/// Longest obedience to `Retry-After`.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+impl Client {
+    /// Prepares the connection; nothing is sent.
+    pub(crate) fn new(connection: &Connection) -> Result<Self, Error> {
+        let server = server_url(&connection.server)?;
+        let mut headers = HeaderMap::new();
+        if let Some(key) = &connection.api_key {
+            let mut value = HeaderValue::from_str(&format!("Bearer {key}"))
+                .map_err(|_| Error::Usage("The API key contains characters that no key has".to_owned()))?;
+            value.set_sensitive(true);
+            headers.insert(AUTHORIZATION, value);
+        }
+        // Fails only when another part of the process chose the provider before us, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut builder = reqwest::Client::builder()
+            .user_agent(concat!("loopctl-cli/", env!("CARGO_PKG_VERSION")))
+            .default_headers(headers)
+            // A redirected POST would become a GET without a word, and the key would go to another address.
+            .redirect(reqwest::redirect::Policy::none());
+        if server.scheme() == "http" {
+            // Machines without any certificate store can still use plain http.
+            builder = builder.tls_certs_only([]);
+        } else if connection.insecure {
+            builder = builder.tls_danger_accept_invalid_certs(true);
+        } else if let Some(path) = &connection.cacert {
+            builder = builder.tls_certs_merge(certificates(path)?);
+        }
+        let http = builder
+            .build()
+            .map_err(|error| Error::Network(format!("Cannot set up TLS: {}", deepest(&error))))?;
+        Ok(Self {
+            http,
+            server,
+            timeout: connection.timeout,
+        })
+    }
+
+    /// GET under `/api/v1`.
+    pub(crate) async fn get(&self, path: &str, query: &[(&str, &str)]) -> Result<Value, Error> {
+        success(self.send(Method::GET, &self.api(path, query), None, true).await?)
+    }
+
+    /// POST under `/api/v1`, with or without a body.
+    pub(crate) async fn post(&self, path: &str, body: Option<&Value>) -> Result<Value, Error> {
+        self.write(Method::POST, path, body).await
+    }
+
+    /// Any method but GET under `/api/v1`.
+    pub(crate) async fn write(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Value, Error> {
+        success(self.send(method, &self.api(path, &[]), body, true).await?)
+    }
+
+    /// A request to any path of the server, with its query.
+    pub(crate) async fn raw(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, Error> {
+        success(self.send(method, &self.at(path), body, true).await?)
+    }
+
+    /// GET of any path, once, with whatever status it has.
+    pub(crate) async fn probe(&self, path: &str) -> Result<(u16, Value), Error> {
+        self.send(Method::GET, &self.at(path), None, false).await
+    }
+
+    /// The address the client talks to.
+    pub(crate) fn server(&self) -> &str {
+        self.server.as_str().trim_end_matches('/')
+    }
+
+    fn at(&self, path: &str) -> String {
+        format!("{}{path}", self.server())
+    }
+
+    fn api(&self, path: &str, query: &[(&str, &str)]) -> String {
+        let (path, fixed) = path
+            .split_once('?')
+            .map_or((path, None), |(path, query)| (path, Some(query)));
+        let mut url = self.server.clone();
+        url.set_path(&format!(
+            "{}/api/v1{path}",
+            self.server.path().trim_end_matches('/')
+        ));
+        url.set_query(fixed);
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        url.into()
+    }
+
+    /// Sends with the retries that are safe: reading may be repeated after any failure that passes by itself, writing
+    /// only when the server said that it refused to begin (429).
+    async fn send(
+        &self,
+        method: Method,
+        url: &str,
+        body: Option<&Value>,
+        retry: bool,
+    ) -> Result<(u16, Value), Error> {
+        let reading = method == Method::GET;
+        let started = Instant::now();
+        let mut failures = 0;
+        loop {
+            let again = retry && failures < RETRIES;
+            let pause = Duration::from_millis(200) * 2_u32.pow(failures);
+            failures += 1;
+            match self.attempt(method.clone(), url, body).await {
+                Err(error) => {
+                    let passing =
+                        reading && !error.is_timeout() && !error.is_builder() && !is_certificate(&error);
+                    // Only while the caller's patience lasts.
+                    if again && passing && started.elapsed() + pause < self.timeout {
+                        tokio::time::sleep(pause).await;
+                        continue;
+                    }
+                    return Err(self.network_error(&error));
+                }
+                Ok(Answer {
+                    status: 429,
+                    retry_after,
+                    ..
+                }) if again => {
+                    let wait = retry_after.unwrap_or(pause).min(LONGEST_WAIT);
+                    if wait >= Duration::from_secs(1) {
+                        output::note(&format!(
+                            "Rate limited by the server; trying again in {} s",
+                            wait.as_secs()
+                        ));
+                    }
+                    tokio::time::sleep(wait).await;
+                }
+                Ok(Answer {
+                    status: 502..=504, ..
+                }) if again && reading => tokio::time::sleep(pause).await,
+                Ok(answer) => return Ok((answer.status, answer.body)),
+            }
+        }
+    }
+
+    async fn attempt(
+        &self,
+        method: Method,
+        url: &str,
+        body: Option<&Value>,
+    ) -> Result<Answer, reqwest::Error> {
+        let mut request = self.http.request(method, url).timeout(self.timeout);
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let response = request.send().await?;
+        let status = response.status();
+        let header = |name| {
+            response
+                .headers()
+                .get(name)
+                .and_then(|value: &HeaderValue| value.to_str().ok())
+        };
+        let retry_after = header(RETRY_AFTER)
+            .and_then(|text| text.trim().parse().ok())
+            .map(Duration::from_secs);
+        let location = header(reqwest::header::LOCATION).map(ToOwned::to_owned);
+        let text = response.text().await?;
+        let body = match location {
+            Some(location) if status.is_redirection() => Value::from(format!(
+                "the server redirects to {location}; set that address as the server"
+            )),
+            _ if text.trim().is_empty() => Value::Null,
+            _ => serde_json::from_str(&text).unwrap_or(Value::String(text)),
+        };
+        Ok(Answer {
+            status: status.as_u16(),
+            retry_after,
+            body,
+        })
+    }
+
+    fn network_error(&self, error: &reqwest::Error) -> Error {
+        let reason = if error.is_timeout() {
+            format!("no answer within {} s", self.timeout.as_secs())
+        } else {
+            deepest(error)
+        };
+        let advice = if is_certificate(error) {
+            " (--cacert FILE trusts a private authority, --insecure accepts any certificate)"
+        } else {
+            ""
+        };
+        Error::Network(format!("Cannot reach {}: {reason}{advice}", self.server()))
+    }
+}
+
+/// Query parameters as the client takes them.
+pub(crate) fn borrowed<'a>(query: &'a [(&'a str, String)]) -> Vec<(&'a str, &'a str)> {
+    query
+        .iter()
+        .map(|(name, value)| (*name, value.as_str()))
+        .collect()
+}
+
+struct Answer {
+    status: u16,
+    retry_after: Option<Duration>,
+    body: Value,
+}
+
+fn success((status, body): (u16, Value)) -> Result<Value, Error> {
+    if !StatusCode::from_u16(status).is_ok_and(|status| status.is_success()) {
+        return Err(Error::Server(ServerError::new(status, body)));
+    }
+    match body {
+        Value::String(_) => Err(Error::Other(
+            "The answer is not JSON. Is the configured server a loopctl server?".to_owned(),
+        )),
+        body => Ok(body),
+    }
+}
+
+/// A server address the client can use, without a trailing slash in its path.
+pub(crate) fn server_url(text: &str) -> Result<Url, Error> {
+    let url = Url::parse(text.trim_end_matches('/')).ok();
+    url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+        .ok_or_else(|| {
+            Error::Usage(format!(
+                "Invalid server address '{text}': it must start with http:// or https://"
+            ))
+        })
+}
+
+fn certificates(path: &str) -> Result<Vec<Certificate>, Error> {
+    let pem = std::fs::read(path).map_err(|error| Error::Usage(format!("Cannot read {path}: {error}")))?;
+    match Certificate::from_pem_bundle(&pem) {
+        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
+        _ => Err(Error::Usage(format!("{path} holds no PEM certificate"))),
+    }
+}
+
+fn deepest(error: &reqwest::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text = inner.to_string();
+        cause = inner.source();
+    }
+    text
+}
+
+/// True when the server's certificate was refused: repeating does not help.
+fn is_certificate(error: &reqwest::Error) -> bool {
+    deepest(error).contains("certificate")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(server: &str) -> Client {
+        Client::new(&Connection {
+            server: server.to_owned(),
+            api_key: None,
+            insecure: false,
+            cacert: None,
+            timeout: Duration::from_secs(1),
+        })
+        .unwrap()
+    }
+
+    #[test]
+    fn addresses_are_built_below_the_server() {
+        let url = |server| client(server).api("/stories", &[("project_id", "a b&c")]);
+        assert_eq!(url("http://h:1/"), "http://h:1/api/v1/stories?project_id=a+b%26c");
+        assert_eq!(
+            url("http://h/loop/"),
+            "http://h/loop/api/v1/stories?project_id=a+b%26c"
+        );
+        assert_eq!(
+            client("http://h").api("/x?merge=true", &[]),
+            "http://h/api/v1/x?merge=true"
+        );
+        assert_eq!(client("http://h").at("/health"), "http://h/health");
+    }
+
+    #[test]
+    fn only_web_addresses_are_servers() {
+        assert!(server_url("https://a:8443").is_ok());
+        for bad in ["", "loopctl.example", "ftp://x", "http://"] {
+            assert!(server_url(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! The implementer's steps: `contract`, `claim`, `start`, `request-review`, `unclaim`; and `report` by somebody else.
+
+use clap::Args;
+use serde_json::{Map, Value, json};
+
+use crate::context::Context;
+use crate::error::Error;
+use crate::{json_argument, resolve, table};
+
+/// The argument of a command that needs nothing but a story.
+#[derive(Debug, Args)]
+pub(crate) struct StoryArgument {
+    /// Story: id or number (2.1, US-2.1)
+    pub(crate) story: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ContractArguments {
+    #[command(flatten)]
+    story: StoryArgument,
+    /// Do not echo title and criteria (orchestrator keys only)
+    #[arg(long)]
+    skip_check: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReportArguments {
+    #[command(flatten)]
+    story: StoryArgument,
+    /// Artifact report: JSON, @file or -
+    #[arg(long, value_name = "JSON")]
+    artifact: Option<String>,
+    /// Token usage report: JSON, @file or -
+    #[arg(long, value_name = "JSON")]
+    token_usage: Option<String>,
+}
+
+/// Sends one story transition and prints the story. `step` is the last part of the path.
+pub(super) async fn transition(
+    context: &Context,
+    story: &StoryArgument,
+    step: &str,
+    body: Option<&Value>,
+    envelope: &str,
+) -> Result<(), Error> {
+    let client = context.client()?;
+    let story = resolve::story(context, &client, &story.story).await?;
+    let answer = client
+        .post(&format!("/stories/{}/{step}", story.id), body)
+        .await?;
+    context.output.object(&answer, envelope)
+}
+
+/// Reads the story and echoes its title and the number of its criteria, as proof that both were read.
+pub(crate) async fn contract(context: &Context, arguments: ContractArguments) -> Result<(), Error> {
+    let client = context.client()?;
+    let id = resolve::story(context, &client, &arguments.story.story).await?.id;
+    let detail = client.get(&format!("/stories/{id}"), &[]).await?;
+    let story = &detail["story"];
+    let count = story["acceptance_criteria"].as_array().map_or(0, Vec::len);
+    context.output.aside(&format!(
+        "Story: {}",
+        table::one_line(&table::plain(&story["title"]))
+    ))?;
+    context.output.aside(&format!("Acceptance Criteria: {count}"))?;
+    let body = if arguments.skip_check {
+        json!({"skip_contract_check": true})
+    } else {
+        json!({"story_title": story["title"], "ac_count": count})
+    };
+    let answer = client
+        .post(&format!("/stories/{id}/contract"), Some(&body))
+        .await?;
+    context.output.object(&answer, "story")
+}
+
+pub(crate) async fn claim(context: &Context, story: StoryArgument) -> Result<(), Error> {
+    transition(context, &story, "claim", None, "story").await
+}
+
+pub(crate) async fn start(context: &Context, story: StoryArgument) -> Result<(), Error> {
+    transition(context, &story, "start", None, "story").await
+}
+
+pub(crate) async fn request_review(context: &Context, story: StoryArgument) -> Result<(), Error> {
+    transition(context, &story, "request-review", None, "story").await
+}
+
+pub(crate) async fn unclaim(context: &Context, story: StoryArgument) -> Result<(), Error> {
+    transition(context, &story, "unclaim", None, "story").await
+}
+
+pub(crate) async fn report(context: &Context, arguments: ReportArguments) -> Result<(), Error> {
+    let mut body = Map::new();
+    for (option, key, value) in [
+        ("--artifact", "artifact", &arguments.artifact),
+        ("--token-usage", "token_usage", &arguments.token_usage),
+    ] {
+        if let Some(value) = value {
+            let value = json_argument::read(option, value)?;
+            if !value.is_object() {
+                return Err(Error::Usage(format!(
+                    "Invalid JSON in {option}: it must be an object"
+                )));
+            }
+            body.insert(key.to_owned(), value);
+        }
+    }
+    transition(
+        context,
+        &arguments.story,
+        "report",
+        Some(&Value::Object(body)),
+        "story",
+    )
+    .await
+}

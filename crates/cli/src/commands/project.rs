@@ -1,0 +1,121 @@
+//! `project create|list|info`.
+
+use clap::Subcommand;
+use serde_json::json;
+
+use crate::args::Paging;
+use crate::client::borrowed;
+use crate::context::Context;
+use crate::error::Error;
+use crate::resolve;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Create a project
+    Create {
+        /// Name of the project
+        name: String,
+        /// Short name for addresses and options; made from the name when absent
+        #[arg(long)]
+        slug: Option<String>,
+        /// Address of the repository
+        #[arg(long, value_name = "URL")]
+        repo: Option<String>,
+        /// Languages and frameworks
+        #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+        tech_stack: Option<String>,
+        /// What the project is about
+        #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+        description: Option<String>,
+    },
+    /// List projects
+    List {
+        /// active or archived
+        #[arg(long)]
+        status: Option<String>,
+        /// Also list archived projects
+        #[arg(long)]
+        include_archived: bool,
+        #[command(flatten)]
+        paging: Paging,
+    },
+    /// Show a project
+    Info {
+        /// Id, slug or name; the configured project when absent
+        #[arg(value_name = "PROJECT")]
+        reference: Option<String>,
+    },
+}
+
+const COLUMNS: &[&str] = &["id", "name", "slug", "status", "repo_url"];
+
+pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Error> {
+    match command {
+        Command::Create {
+            name,
+            slug,
+            repo,
+            tech_stack,
+            description,
+        } => {
+            let mut body = json!({"name": name, "slug": slug.unwrap_or_else(|| slug_of(&name))});
+            for (key, value) in [
+                ("repo_url", repo),
+                ("tech_stack", tech_stack),
+                ("description", description),
+            ] {
+                if let Some(value) = value {
+                    body[key] = value.into();
+                }
+            }
+            let answer = context.client()?.post("/projects", Some(&body)).await?;
+            context.output.object(&answer, "project")
+        }
+        Command::List {
+            status,
+            include_archived,
+            paging,
+        } => {
+            let mut query = paging.query();
+            query.extend(status.map(|status| ("status", status)));
+            query.extend(include_archived.then(|| ("include_archived", "true".to_owned())));
+            if paging.limit.is_none() {
+                query.push(("page_size", "100".to_owned()));
+            }
+            let body = context.client()?.get("/projects", &borrowed(&query)).await?;
+            context.output.list(&body, COLUMNS)
+        }
+        Command::Info { reference } => {
+            let client = context.client()?;
+            let project = match reference {
+                Some(reference) => resolve::project(&client, &reference).await?,
+                None => resolve::project_for(context, &client, "project info").await?,
+            };
+            let body = client.get(&format!("/projects/{}", project.id), &[]).await?;
+            context.output.object(&body, "project")
+        }
+    }
+}
+
+/// `My App (v2)` becomes `my-app-v2`. May come out empty; the server then says what a slug looks like.
+fn slug_of(name: &str) -> String {
+    let lower = name.to_lowercase();
+    let words = lower
+        .split(|c: char| !c.is_ascii_alphanumeric())
+        .filter(|word| !word.is_empty());
+    let slug: String = words.collect::<Vec<_>>().join("-").chars().take(63).collect();
+    slug.trim_end_matches('-').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slugs_come_from_names() {
+        assert_eq!(slug_of("My App (v2)"), "my-app-v2");
+        assert_eq!(slug_of("  --x--  "), "x");
+        assert_eq!(slug_of("Ärger"), "rger");
+        assert!(slug_of(&"ab ".repeat(40)).len() <= 63);
+    }
+}

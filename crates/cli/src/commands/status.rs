@@ -1,0 +1,213 @@
+//! `status`: the progress of a project or epic, or one story.
+
+use clap::Args;
+use serde_json::Value;
+
+use crate::client::Client;
+use crate::context::Context;
+use crate::error::Error;
+use crate::resolve::{self, Found};
+use crate::table;
+
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// Story: id or number; --project only says where to look
+    story: Option<String>,
+    /// Epic: id or number
+    #[arg(long, value_name = "REF", conflicts_with = "story")]
+    epic: Option<String>,
+}
+
+pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<(), Error> {
+    if let Some(reference) = arguments.story {
+        let client = context.client()?;
+        let story = resolve::story(context, &client, &reference).await?;
+        let body = client.get(&format!("/stories/{}", story.id), &[]).await?;
+        return context.output.object(&body, "story");
+    }
+    if let Some(reference) = arguments.epic {
+        let client = context.client()?;
+        let epic = resolve::epic(context, &client, &reference).await?;
+        let body = client.get(&format!("/epics/{}/progress", epic.id), &[]).await?;
+        return show(context, &body, &format!("Epic: {}", epic.label), None);
+    }
+    let usage =
+        || Error::Usage("Usage: loopctl status <story> | --project <project> | --epic <epic>".to_owned());
+    if context.config.get(crate::config::Setting::Project).is_none() {
+        return Err(usage());
+    }
+    let client = context.client()?;
+    let project = resolve::configured_project(context, &client)
+        .await?
+        .ok_or_else(usage)?;
+    let body = client
+        .get(&format!("/projects/{}/progress", project.id), &[])
+        .await?;
+    let cost = if context.output.human() {
+        cost_line(&client, &project).await
+    } else {
+        None
+    };
+    show(context, &body, &format!("Project: {}", project.label), cost)
+}
+
+fn show(context: &Context, body: &Value, heading: &str, cost: Option<String>) -> Result<(), Error> {
+    if !context.output.human() {
+        return context.output.object(body, "progress");
+    }
+    let mut lines = picture(&body["progress"], &table::one_line(heading));
+    lines.extend(cost);
+    context.output.line(&lines.join("\n"))
+}
+
+/// What the project has cost so far. Analytics may be closed to this key: then there is no line.
+async fn cost_line(client: &Client, project: &Found) -> Option<String> {
+    let body = client
+        .get(&format!("/analytics/projects/{}", project.id), &[])
+        .await
+        .ok()?;
+    let data = &body["data"];
+    let number = |key: &str| data[key].as_u64();
+    let cost = number("total_cost_millicents")
+        .or(number("cost_millicents"))
+        .filter(|cost| *cost > 0)?;
+    let tokens = number("total_input_tokens").unwrap_or(0) + number("total_output_tokens").unwrap_or(0);
+    let budget = match (number("budget_millicents"), number("utilization_pct")) {
+        (Some(budget), Some(percent)) => format!(" / {} budget ({percent}% utilized)", dollars(budget)),
+        _ => String::new(),
+    };
+    Some(format!(
+        "Cost: {}{budget}  |  Tokens: {}",
+        dollars(cost),
+        short(tokens)
+    ))
+}
+
+/// Millicents as dollars, two decimals, half up.
+fn dollars(millicents: u64) -> String {
+    let cents = (millicents + 500) / 1000;
+    format!("${}.{:02}", cents / 100, cents % 100)
+}
+
+/// `999`, `1K`, `1.5K`, `2M`: one truncated decimal.
+fn short(tokens: u64) -> String {
+    let (unit, sign) = match tokens {
+        0..1_000 => return tokens.to_string(),
+        1_000..1_000_000 => (1_000, "K"),
+        _ => (1_000_000, "M"),
+    };
+    match tokens % unit * 10 / unit {
+        0 => format!("{}{sign}", tokens / unit),
+        tenth => format!("{}.{tenth}{sign}", tokens / unit),
+    }
+}
+
+const BAR: usize = 30;
+
+fn picture(progress: &Value, heading: &str) -> Vec<String> {
+    let counts = |key: &str| -> Vec<(String, u64)> {
+        let map = progress[key].as_object();
+        map.into_iter()
+            .flatten()
+            .map(|(name, count)| (name.clone(), count.as_u64().unwrap_or(0)))
+            .collect()
+    };
+    let (work, trust) = (
+        counts("stories_by_agent_status"),
+        counts("stories_by_verified_status"),
+    );
+    let verified = trust
+        .iter()
+        .find(|(name, _)| name == "verified")
+        .map_or(0, |(_, count)| *count);
+    let total = progress["total_stories"]
+        .as_u64()
+        .unwrap_or_else(|| work.iter().map(|(_, count)| count).sum());
+    let percent = progress["verification_percentage"].as_f64().unwrap_or_else(|| {
+        if total == 0 {
+            0.0
+        } else {
+            verified as f64 * 100.0 / total as f64
+        }
+    });
+
+    let mut lines = vec![heading.to_owned(), String::new()];
+    lines.push(format!(
+        "Verified  [{}] {percent:.1}%  ({verified} of {total} stories)",
+        bar(verified, total, BAR)
+    ));
+    if let (Some(done), Some(epics)) = (
+        progress["epics_completed"].as_u64(),
+        progress["total_epics"].as_u64(),
+    ) {
+        lines.push(format!("Epics     {done} of {epics} completed"));
+    }
+    if let (done, Value::Number(hours)) = (
+        &progress["estimated_hours_completed"],
+        &progress["estimated_hours_total"],
+    ) {
+        lines.push(format!("Hours     {} of {hours} verified", table::plain(done)));
+    }
+    for (title, counts) in [("Work", work), ("Verification", trust)] {
+        lines.extend([String::new(), title.to_owned()]);
+        for (name, count) in counts {
+            let line = format!(
+                "  {name:<14} {count:>5}  {}",
+                bar(count, total, BAR).replace('.', "")
+            );
+            lines.push(line.trim_end().to_owned());
+        }
+    }
+    lines
+}
+
+/// `####....`: the share as part of `width`; anything above zero shows at least one mark.
+fn bar(share: u64, total: u64, width: usize) -> String {
+    let exact = if total == 0 {
+        0.0
+    } else {
+        share as f64 / total as f64 * width as f64
+    };
+    let filled = if share > 0 {
+        (exact.round() as usize).clamp(1, width)
+    } else {
+        0
+    };
+    format!("{}{}", "#".repeat(filled), ".".repeat(width - filled))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn money_and_tokens_are_short() {
+        assert_eq!(
+            [2_500, 155, 250_000, 499, 500].map(dollars),
+            ["$0.03", "$0.00", "$2.50", "$0.00", "$0.01"]
+        );
+        let tokens = [999, 1_000, 1_500, 1_999, 999_999, 1_000_000, 2_500_000];
+        assert_eq!(
+            tokens.map(short),
+            ["999", "1K", "1.5K", "1.9K", "999.9K", "1M", "2.5M"]
+        );
+    }
+
+    #[test]
+    fn a_bar_never_hides_a_story() {
+        assert_eq!(bar(0, 0, 4), "....");
+        assert_eq!(bar(1, 1000, 4), "#...");
+        assert_eq!(bar(4, 4, 4), "####");
+    }
+
+    #[test]
+    fn the_picture_of_an_epic_computes_what_the_server_leaves_out() {
+        let progress = json!({"stories_by_agent_status": {"pending": 1, "reported_done": 1},
+            "stories_by_verified_status": {"unverified": 1, "verified": 1, "rejected": 0}});
+        let text = picture(&progress, "Epic: Basics").join("\n");
+        assert!(text.contains("50.0%  (1 of 2 stories)"), "{text}");
+        assert!(!text.contains("Epics "), "{text}");
+    }
+}

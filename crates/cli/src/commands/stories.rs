@@ -1,0 +1,182 @@
+//! Lists of stories: `next`, `blocked`, `pending`; and the `history` of one.
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use crate::args::Paging;
+use crate::client::{Client, borrowed};
+use crate::context::Context;
+use crate::error::Error;
+use crate::output::rows_of;
+use crate::resolve;
+
+#[derive(Debug, Args)]
+pub(crate) struct HistoryArguments {
+    /// Story: id or number
+    story: String,
+    #[command(flatten)]
+    paging: Paging,
+}
+
+const COLUMNS: &[&str] = &["id", "number", "title", "agent_status", "verified_status"];
+
+pub(crate) async fn next(context: &Context, paging: Paging) -> Result<(), Error> {
+    let client = context.client()?;
+    let body = dependency_list(context, &client, "/stories/ready", &paging).await?;
+    if context.output.human() && rows_of(&body).is_empty() {
+        return context
+            .output
+            .line("No stories are ready. `loopctl blocked` shows what waits for what.");
+    }
+    context.output.list(&body, COLUMNS)
+}
+
+pub(crate) async fn blocked(context: &Context, paging: Paging) -> Result<(), Error> {
+    let client = context.client()?;
+    let body = dependency_list(context, &client, "/stories/blocked", &paging).await?;
+    let rows: Vec<Value> = rows_of(&body).iter().map(blocked_row).collect();
+    if context.output.human() && rows.is_empty() {
+        return context.output.line("No stories are blocked.");
+    }
+    context.output.rows(
+        &body,
+        &rows,
+        &[
+            "id",
+            "number",
+            "title",
+            "agent_status",
+            "verified_status",
+            "blocked_by",
+        ],
+    )
+}
+
+/// Ready or blocked stories of the given project, or of the whole tenant.
+async fn dependency_list(
+    context: &Context,
+    client: &Client,
+    path: &str,
+    paging: &Paging,
+) -> Result<Value, Error> {
+    let project = resolve::configured_project(context, client).await?;
+    let project_id = project.map(|project| ("project_id", project.id));
+    let query: Vec<_> = project_id.into_iter().chain(paging.query()).collect();
+    client.get(path, &borrowed(&query)).await
+}
+
+/// The story of a `blocked` item with the numbers of its blockers beside it.
+fn blocked_row(item: &Value) -> Value {
+    let mut row = item["story"].clone();
+    let blockers = item["blocking_dependencies"].as_array();
+    let numbers = blockers
+        .into_iter()
+        .flatten()
+        .map(|blocker| crate::table::plain(&blocker["number"]));
+    if let Value::Object(members) = &mut row {
+        members.insert(
+            "blocked_by".to_owned(),
+            numbers.collect::<Vec<_>>().join(", ").into(),
+        );
+    }
+    row
+}
+
+/// Stories that an orchestrator can verify now.
+pub(crate) async fn pending(context: &Context, paging: Paging) -> Result<(), Error> {
+    let client = context.client()?;
+    let project = resolve::project_for(context, &client, "pending").await?;
+    // This list counts rows, not pages.
+    let limit = paging.limit.unwrap_or(500);
+    let offset = u64::from(limit) * u64::from(paging.page.unwrap_or(1) - 1);
+    let (limit, offset) = (limit.to_string(), offset.to_string());
+    let query = [
+        ("project_id", project.id.as_str()),
+        ("agent_status", "reported_done"),
+        ("verified_status", "unverified"),
+        ("limit", &limit),
+        ("offset", &offset),
+    ];
+    let body = client.get("/stories", &query).await?;
+    if context.output.human() && rows_of(&body).is_empty() {
+        return context.output.line("No stories wait for verification.");
+    }
+    context.output.list(&body, COLUMNS)
+}
+
+pub(crate) async fn history(context: &Context, arguments: HistoryArguments) -> Result<(), Error> {
+    let client = context.client()?;
+    let story = resolve::story(context, &client, &arguments.story).await?;
+    let body = client
+        .get(
+            &format!("/stories/{}/history", story.id),
+            &borrowed(&arguments.paging.query()),
+        )
+        .await?;
+    let rows: Vec<Value> = rows_of(&body)
+        .iter()
+        .map(|entry| history_row(entry, &story.id))
+        .collect();
+    context.output.rows(
+        &body,
+        &rows,
+        &[
+            "inserted_at",
+            "entity_type",
+            "action",
+            "actor_label",
+            "change",
+            "entity_id",
+        ],
+    )
+}
+
+/// An audit entry with its status change in words. Not every server repeats what and whose the entry is.
+fn history_row(entry: &Value, story: &str) -> Value {
+    let mut row = entry.clone();
+    let changes = ["agent_status", "verified_status"].into_iter().filter_map(|key| {
+        let (old, new) = (&entry["old_state"][key], entry["new_state"][key].as_str()?);
+        match old.as_str() {
+            Some(old) if old == new => None,
+            Some(old) => Some(format!("{old} -> {new}")),
+            None => Some(new.to_owned()),
+        }
+    });
+    let change = changes.collect::<Vec<_>>().join(", ");
+    if let Value::Object(members) = &mut row {
+        members.insert("change".to_owned(), change.into());
+        members.entry("entity_type").or_insert_with(|| json!("story"));
+        members.entry("entity_id").or_insert_with(|| story.into());
+    }
+    row
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn history_says_what_changed() {
+        let entry = json!({"action": "status_changed", "old_state": {"agent_status": "pending", "verified_status": "unverified"},
+            "new_state": {"agent_status": "contracted", "verified_status": "unverified"}});
+        let row = history_row(&entry, "s");
+        assert_eq!(
+            (&row["change"], &row["entity_id"]),
+            (&json!("pending -> contracted"), &json!("s"))
+        );
+        let created = history_row(
+            &json!({"new_state": {"agent_status": "pending"}, "old_state": null}),
+            "s",
+        );
+        assert_eq!(created["change"], "pending");
+    }
+
+    #[test]
+    fn a_blocked_story_names_its_blockers() {
+        let item = json!({"story": {"number": "2.1"}, "blocking_dependencies": [{"number": "1.1"}, {"number": "1.2"}]});
+        assert_eq!(
+            blocked_row(&item),
+            json!({"number": "2.1", "blocked_by": "1.1, 1.2"})
+        );
+    }
+}

@@ -1,0 +1,176 @@
+use serde_json::json;
+
+use super::*;
+
+fn file(path: &str, content: Value) -> File {
+    File {
+        path: path.to_owned(),
+        content,
+    }
+}
+
+fn assemble(files: &[File]) -> Value {
+    let mut problems = Vec::new();
+    let assembled = payload(files, &mut problems);
+    super::super::check::payload(&assembled, false, &mut problems);
+    assert_eq!(problems, []);
+    assembled.into_json()
+}
+
+#[test]
+fn a_story_file_becomes_a_story() {
+    let body = assemble(&[file(
+        "epic_6_user_accounts/us_6.1.json",
+        json!({
+            "id": "US-6.1", "title": "Login", "epic": {"id": "epic_6", "name": "Accounts"}, "priority": "high", "phase": "p1",
+            "story": {"as_a": "user", "i_want_to": "log in", "so_that": "I see my data."}, "rationale": "Everybody needs it.",
+            "acceptance_criteria": [{"id": "AC-1", "description": "works", "status": "pending"}, "is fast"],
+            "test_cases": ["t"], "technical_notes": ["n"], "dependencies": [], "estimated_hours": 4.5, "owner": "me"
+        }),
+    )]);
+    assert_eq!(
+        body,
+        json!({
+            "epics": [{"number": 6, "title": "Accounts", "phase": "p1", "position": 0, "stories": [{
+                "number": "6.1", "title": "Login",
+                "description": "As a user, I want to log in, so that I see my data.\n\nEverybody needs it.",
+                "acceptance_criteria": [{"id": "AC-1", "description": "works", "status": "pending"}, {"criterion": "is fast"}],
+                "estimated_hours": 4.5,
+                "metadata": {"priority": "high", "phase": "p1", "test_cases": ["t"], "technical_notes": ["n"], "owner": "me",
+                             "source_file": "epic_6_user_accounts/us_6.1.json"}
+            }]}],
+            "story_dependencies": [], "epic_dependencies": []
+        })
+    );
+}
+
+#[test]
+fn epics_come_from_directory_then_file_then_number() {
+    let body = assemble(&[
+        file(
+            "deep/epic_3_late_work/x/us_1.json",
+            json!({"id": "US-1.1", "title": "a"}),
+        ),
+        file(
+            "us_2.json",
+            json!({"id": "US-2.1", "title": "b", "epic": {"id": "epic_5"}}),
+        ),
+        file("us_7.json", json!({"id": "US-7.1", "title": "c"})),
+    ]);
+    let epics: Vec<_> = body["epics"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|e| (&e["number"], &e["title"]))
+        .collect();
+    assert_eq!(
+        epics,
+        [
+            (&json!(3), &json!("Late work")),
+            (&json!(5), &json!("Epic 5")),
+            (&json!(7), &json!("Epic 7"))
+        ]
+    );
+}
+
+#[test]
+fn stories_come_in_natural_order_with_dependencies_across_epics() {
+    let body = assemble(&[
+        file(
+            "epic_1_a/us_1.10.json",
+            json!({"id": "US-1.10", "title": "x", "dependencies": ["US-1.9", "1.9"]}),
+        ),
+        file("epic_1_a/us_1.9.json", json!({"id": "US-1.9", "title": "x"})),
+        file(
+            "epic_2_b/us_2.1.json",
+            json!({"id": "US-2.1", "title": "x", "dependencies": ["US-1.10"]}),
+        ),
+    ]);
+    let numbers: Vec<_> = body["epics"][0]["stories"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|s| &s["number"])
+        .collect();
+    assert_eq!(numbers, ["1.9", "1.10"]);
+    assert_eq!(
+        body["story_dependencies"],
+        json!([{"story": "1.10", "depends_on": "1.9"}, {"story": "2.1", "depends_on": "1.10"}])
+    );
+}
+
+#[test]
+fn epic_files_describe_epics_and_their_order() {
+    let body = assemble(&[
+        file(
+            "epic_1_a/epic.json",
+            json!({"title": "First", "description": "d", "phase": "p9", "position": 4}),
+        ),
+        file(
+            "epic_2_b/epic.json",
+            json!({"title": "Second", "depends_on": [1]}),
+        ),
+        file(
+            "epic_2_b/us_2.1.json",
+            json!({"id": "2.1", "title": "x", "phase": "p1"}),
+        ),
+        file("epic_dependencies.json", json!([{"epic": 2, "depends_on": "1"}])),
+    ]);
+    assert_eq!(
+        body["epics"][0],
+        json!({"number": 1, "title": "First", "description": "d", "phase": "p9", "position": 4, "stories": []})
+    );
+    assert_eq!(body["epics"][1]["title"], "Second");
+    assert_eq!(body["epic_dependencies"], json!([{"epic": 2, "depends_on": 1}]));
+}
+
+#[test]
+fn files_in_import_form_pass_through() {
+    let story =
+        json!({"number": "1.1", "title": "x", "initial_verified_status": "pass", "metadata": {"a": 1}});
+    let body = assemble(&[file("epic_1_a/us_1.1.json", story.clone())]);
+    assert_eq!(body["epics"][0]["stories"][0], story);
+}
+
+#[test]
+fn the_phase_of_most_stories_is_the_phase_of_the_epic() {
+    let story = |n: &str, phase: &str| {
+        file(
+            &format!("epic_1_a/us_{n}.json"),
+            json!({"id": n, "title": "x", "phase": phase}),
+        )
+    };
+    let body = assemble(&[story("1.1", "p2"), story("1.2", "p1"), story("1.3", "p1")]);
+    assert_eq!(body["epics"][0]["phase"], "p1");
+}
+
+#[test]
+fn every_problem_of_every_file_is_reported() {
+    let mut problems = Vec::new();
+    let files = [
+        file("epic_1_a/us_1.1.json", json!({"title": " "})),
+        file(
+            "epic_1_a/us_1.2.json",
+            json!({"id": "US-1.x", "title": "x", "dependencies": "1.1", "acceptance_criteria": [1]}),
+        ),
+        file("epic_1_a/us_1.3.json", json!([])),
+        file("epic_dependencies.json", json!({"epic": 1})),
+    ];
+    payload(&files, &mut problems);
+    let lines: Vec<String> = problems
+        .iter()
+        .map(|p| format!("{}: {}", p.file, p.message))
+        .collect();
+    assert_eq!(
+        lines,
+        [
+            "epic_1_a/us_1.1.json: number is missing (id or number)",
+            "epic_1_a/us_1.1.json: title is missing",
+            "epic_1_a/us_1.2.json: invalid story number 'US-1.x': expected a form such as US-2.1 or 2.1",
+            "epic_1_a/us_1.2.json: dependencies must be an array",
+            "epic_1_a/us_1.2.json: acceptance_criteria[0] must be an object or a text",
+            "epic_1_a/us_1.3.json: must be a JSON object",
+            "epic_dependencies.json: must be an array of {\"epic\", \"depends_on\"}"
+        ]
+    );
+}

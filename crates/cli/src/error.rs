@@ -1,0 +1,201 @@
+//! What can go wrong, which exit code it gets, and how it is shown.
+
+use serde_json::Value;
+
+use crate::output::{self, Format};
+
+/// A failed command.
+#[derive(Debug)]
+pub(crate) enum Error {
+    /// Wrong arguments or bad local input.
+    Usage(String),
+    /// Bad local input with several problems: a heading and one line per problem.
+    Problems(String, Vec<String>),
+    /// The command says everything itself, also how it ends.
+    Refused(String),
+    /// No server, no key, or a configuration file that cannot be used.
+    NotConfigured(String),
+    /// A reference or setting that leads to nothing.
+    NotFound(String),
+    /// No answer: connection, TLS or timeout.
+    Network(String),
+    /// The server answered with an error status.
+    Server(Box<ServerError>),
+    /// Anything else.
+    Other(String),
+}
+
+/// An error answer.
+#[derive(Debug)]
+pub(crate) struct ServerError {
+    /// HTTP status.
+    pub(crate) status: u16,
+    /// The body, as sent.
+    pub(crate) body: Value,
+    /// What the tool itself can advise, after the server's own words.
+    pub(crate) advice: Option<String>,
+    /// Replaces the whole first line (`Login failed ...`).
+    pub(crate) headline: Option<String>,
+}
+
+impl ServerError {
+    /// An error as the server sent it.
+    pub(crate) fn new(status: u16, body: Value) -> Box<Self> {
+        Box::new(Self {
+            status,
+            body,
+            advice: None,
+            headline: None,
+        })
+    }
+
+    /// The server's message, or the best substitute for one.
+    pub(crate) fn message(&self) -> String {
+        let error = &self.body["error"];
+        if let Some(message) = error["message"].as_str().or_else(|| error.as_str()) {
+            return message.to_owned();
+        }
+        if let Some(text) = self
+            .body
+            .as_str()
+            .and_then(|text| text.lines().find(|line| !line.trim().is_empty()))
+        {
+            return text.trim().chars().take(200).collect();
+        }
+        let reason = reqwest::StatusCode::from_u16(self.status)
+            .ok()
+            .and_then(|status| status.canonical_reason());
+        reason.unwrap_or("no message").to_owned()
+    }
+
+    fn lines(&self) -> Vec<String> {
+        let first = match &self.headline {
+            Some(headline) => format!("Error: {headline}"),
+            None => format!("Error: Server returned {}: {}", self.status, self.message()),
+        };
+        let mut lines = vec![first];
+        let error = &self.body["error"];
+        match &error["details"] {
+            Value::Null => {}
+            Value::Object(details) => {
+                lines.extend(
+                    details
+                        .iter()
+                        .map(|(field, text)| format!("  {field}: {}", join(text))),
+                );
+            }
+            other => lines.push(format!("  details: {}", join(other))),
+        }
+        if let Value::Array(hints) = &error["hints"] {
+            lines.extend(hints.iter().map(|hint| format!("  hint: {}", join(hint))));
+        }
+        if let Some(code) = error["code"].as_str() {
+            lines.push(format!("  code: {code}"));
+        }
+        lines.extend(self.advice.clone());
+        lines
+    }
+}
+
+/// Texts of a `details` entry on one line.
+fn join(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(items) => items.iter().map(join).collect::<Vec<_>>().join(", "),
+        other => other.to_string(),
+    }
+}
+
+impl Error {
+    /// The exit codes of the tool.
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self {
+            Self::Other(_) => 1,
+            Self::Usage(_) | Self::Problems(..) | Self::Refused(_) => 2,
+            Self::NotConfigured(_) => 3,
+            Self::NotFound(_) => 5,
+            Self::Network(_) => 9,
+            Self::Server(error) => match error.status {
+                401 => 3,
+                403 => 4,
+                404 => 5,
+                409 => 6,
+                400 | 422 => 7,
+                429 => 8,
+                500..=599 => 10,
+                _ => 1,
+            },
+        }
+    }
+
+    /// Prints the error on stderr and gives the exit code.
+    pub(crate) fn report(&self, format: Format) -> u8 {
+        match self {
+            Self::Usage(text)
+            | Self::NotConfigured(text)
+            | Self::NotFound(text)
+            | Self::Network(text)
+            | Self::Other(text) => output::note(&format!("Error: {text}")),
+            Self::Refused(text) => output::note(text),
+            Self::Problems(heading, problems) => {
+                output::note(&format!("Error: {heading}"));
+                for problem in problems {
+                    output::note(problem);
+                }
+            }
+            Self::Server(error) => {
+                let lines = error.lines();
+                let (first, rest) = lines
+                    .split_first()
+                    .map_or(("", &[][..]), |(first, rest)| (first.as_str(), rest));
+                output::note(first);
+                // Scripts read the second line; people read the rest.
+                if format == Format::Json && !error.body.is_null() {
+                    output::note(&error.body.to_string());
+                }
+                for line in rest {
+                    output::note(line);
+                }
+            }
+        }
+        self.exit_code()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn every_status_has_its_exit_code() {
+        let code = |status| Error::Server(ServerError::new(status, Value::Null)).exit_code();
+        let got = [400, 401, 403, 404, 409, 413, 422, 428, 429, 500, 503].map(code);
+        assert_eq!(got, [7, 3, 4, 5, 6, 1, 7, 1, 8, 10, 10]);
+    }
+
+    #[test]
+    fn a_server_error_shows_message_details_hints_and_code() {
+        let body = json!({"error": {"status": 422, "message": "Validation failed", "code": "validation_failed",
+            "details": {"slug": ["is invalid", "too short"]}, "hints": ["try another"]}});
+        let lines = ServerError::new(422, body).lines();
+        assert_eq!(
+            lines,
+            [
+                "Error: Server returned 422: Validation failed",
+                "  slug: is invalid, too short",
+                "  hint: try another",
+                "  code: validation_failed"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_body_without_envelope_still_gives_a_message() {
+        let message = |body| ServerError::new(502, body).message();
+        assert_eq!(message(Value::Null), "Bad Gateway");
+        assert_eq!(message(json!("\n<html>oops\nmore")), "<html>oops");
+        assert_eq!(message(json!({"error": "nope"})), "nope");
+    }
+}

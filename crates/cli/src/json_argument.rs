@@ -1,0 +1,53 @@
+//! Options whose value is JSON: inline, `@file`, or `-` for standard input.
+
+use std::io::Read;
+
+use serde_json::Value;
+
+use crate::error::Error;
+
+/// Reads the JSON given to `name` (as the user writes it: `--artifact`). Nothing has been sent yet when this fails.
+pub(crate) fn read(name: &str, argument: &str) -> Result<Value, Error> {
+    let text = match argument.strip_prefix('@') {
+        Some(path) => std::fs::read_to_string(path)
+            .map_err(|error| Error::Usage(format!("Cannot read {path} for {name}: {error}")))?,
+        None if argument == "-" => stdin()
+            .map_err(|error| Error::Usage(format!("Cannot read standard input for {name}: {error}")))?,
+        None => argument.to_owned(),
+    };
+    serde_json::from_str(&text).map_err(|error| Error::Usage(format!("Invalid JSON in {name}: {error}")))
+}
+
+/// All of standard input as text.
+pub(crate) fn stdin() -> std::io::Result<String> {
+    let mut text = String::new();
+    std::io::stdin().read_to_string(&mut text)?;
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn json_comes_inline_or_from_a_file() {
+        assert_eq!(read("--data", r#"{"a":1}"#).unwrap(), json!({"a": 1}));
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "[1,2]").unwrap();
+        assert_eq!(
+            read("--data", &format!("@{}", file.path().display())).unwrap(),
+            json!([1, 2])
+        );
+    }
+
+    #[test]
+    fn bad_json_names_the_option() {
+        let Err(Error::Usage(text)) = read("--artifact", "{oops") else {
+            panic!("expected a usage error")
+        };
+        assert!(text.starts_with("Invalid JSON in --artifact: "), "{text}");
+        assert!(matches!(read("--data", "@/does/not/exist"), Err(Error::Usage(_))));
+    }
+}

@@ -1,0 +1,262 @@
+//! The only place that writes: data to stdout in the chosen format, everything else to stderr.
+
+use std::io::{ErrorKind, Write};
+
+use clap::ValueEnum;
+use serde_json::{Map, Value};
+
+use crate::error::Error;
+use crate::table;
+
+/// How data is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// The response body, unchanged.
+    Json,
+    /// Tables and `key: value` lines.
+    Human,
+    /// Header row and data rows.
+    Csv,
+}
+
+impl std::str::FromStr for Format {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        <Self as ValueEnum>::from_str(text, false)
+            .map_err(|_| format!("Invalid format '{text}'. Valid formats: json, human, csv"))
+    }
+}
+
+/// Printer with the resolved format.
+#[derive(Debug)]
+pub(crate) struct Output {
+    format: Format,
+    data_only: bool,
+}
+
+impl Output {
+    pub(crate) fn new(format: Format, data_only: bool) -> Self {
+        Self { format, data_only }
+    }
+
+    pub(crate) fn format(&self) -> Format {
+        self.format
+    }
+
+    /// True where a person reads the output.
+    pub(crate) fn human(&self) -> bool {
+        self.format == Format::Human
+    }
+
+    /// True where a program reads the body itself.
+    pub(crate) fn is_json(&self) -> bool {
+        self.format == Format::Json
+    }
+
+    /// One line of text on stdout.
+    pub(crate) fn line(&self, text: &str) -> Result<(), Error> {
+        write(&mut std::io::stdout().lock(), text)
+    }
+
+    /// Text that belongs to the data for people, but must not disturb a script's stdout.
+    pub(crate) fn aside(&self, text: &str) -> Result<(), Error> {
+        if self.human() {
+            return self.line(text);
+        }
+        note(text);
+        Ok(())
+    }
+
+    /// A body as JSON, whatever the format.
+    pub(crate) fn json(&self, body: &Value) -> Result<(), Error> {
+        let shown = if self.data_only {
+            body.get("data").unwrap_or(body)
+        } else {
+            body
+        };
+        self.line(&format!("{shown:#}"))
+    }
+
+    /// An answer about one thing. For people and CSV the thing is taken out of its envelope (`{"story": {...}}`).
+    pub(crate) fn object(&self, body: &Value, envelope: &str) -> Result<(), Error> {
+        match self.format {
+            Format::Json => self.json(body),
+            Format::Human => self.line(&object_lines(body, envelope).join("\n")),
+            Format::Csv => {
+                let mut members = unwrap(body, envelope);
+                members.remove("next_actions");
+                let header: Vec<&str> = members.keys().map(String::as_str).collect();
+                self.line(&table::csv(
+                    &header,
+                    &[members.values().map(table::plain).collect()],
+                ))
+            }
+        }
+    }
+
+    /// A list answer as it came.
+    pub(crate) fn list(&self, body: &Value, columns: &[&str]) -> Result<(), Error> {
+        self.rows(body, rows_of(body), columns)
+    }
+
+    /// A list answer whose rows were prepared for tables (`body` is what JSON prints).
+    pub(crate) fn rows(&self, body: &Value, rows: &[Value], columns: &[&str]) -> Result<(), Error> {
+        match self.format {
+            Format::Json => self.json(body),
+            Format::Csv => self.line(&table::csv(columns, &table::cells(columns, rows))),
+            Format::Human => {
+                self.line(&table::human(columns, &table::cells(columns, rows)))?;
+                self.line(&footer(body, rows.len()))
+            }
+        }
+    }
+}
+
+/// Plain text on stdout for commands without a format; gives the exit code.
+pub(crate) fn print_text(text: &str) -> u8 {
+    write(&mut std::io::stdout().lock(), text).map_or_else(|error| error.exit_code(), |()| 0)
+}
+
+/// A line on stderr. A closed stderr must not end the command, so failures are ignored.
+pub(crate) fn note(text: &str) {
+    let _ = write(&mut std::io::stderr().lock(), text);
+}
+
+/// A reader that stopped reading (`| head`) has what it wanted: that is no failure.
+fn write(stream: &mut impl Write, text: &str) -> Result<(), Error> {
+    match writeln!(stream, "{text}").and_then(|()| stream.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(Error::Other(format!("Cannot write: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The rows of a list answer: `data`, or the only list a body carries under its own name (`api_keys`, `agents`).
+pub(crate) fn rows_of(body: &Value) -> &[Value] {
+    let list = body.as_array().or_else(|| body["data"].as_array()).or_else(|| {
+        body.as_object()
+            .and_then(|members| members.values().find_map(Value::as_array))
+    });
+    list.map_or(&[], Vec::as_slice)
+}
+
+/// `page x of y, n total`, from whichever kind of paging the list has.
+fn footer(body: &Value, shown: usize) -> String {
+    let number = |key: &str| body["meta"][key].as_u64();
+    let total = number("total_count").unwrap_or(shown as u64);
+    let size = number("page_size").or(number("limit")).unwrap_or(total).max(1);
+    let page = number("page").unwrap_or_else(|| number("offset").unwrap_or(0) / size + 1);
+    let pages = number("total_pages").unwrap_or_else(|| total.div_ceil(size));
+    format!("page {page} of {}, {total} total", pages.max(1))
+}
+
+/// The members to show: those of the envelope, then what stands beside it.
+fn unwrap(body: &Value, envelope: &str) -> Map<String, Value> {
+    let Value::Object(members) = body else {
+        return Map::from_iter([("value".to_owned(), body.clone())]);
+    };
+    let Some(Value::Object(inner)) = members.get(envelope) else {
+        return members.clone();
+    };
+    let beside = members
+        .iter()
+        .filter(|(key, _)| key.as_str() != envelope && !inner.contains_key(key.as_str()));
+    inner
+        .iter()
+        .chain(beside)
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect()
+}
+
+fn object_lines(body: &Value, envelope: &str) -> Vec<String> {
+    let members = unwrap(body, envelope);
+    let mut lines: Vec<String> = members
+        .iter()
+        .filter(|(key, _)| key.as_str() != "next_actions")
+        .map(|(key, value)| {
+            format!("{key}: {}", table::one_line(&table::plain(value)))
+                .trim_end()
+                .to_owned()
+        })
+        .collect();
+    for next in members
+        .get("next_actions")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+    {
+        lines.push(next_line(next, &members));
+    }
+    lines
+}
+
+/// `next: request-review 2.1  (POST /api/v1/stories/.../request-review)`: the command to type, then the call behind it.
+fn next_line(next: &Value, members: &Map<String, Value>) -> String {
+    let text = |value: &Value| table::one_line(&table::plain(value));
+    let command = text(&next["action"]).replace('_', "-");
+    let number = members.get("number").map(text).unwrap_or_default();
+    format!(
+        "next: {}  ({} {})",
+        format!("{command} {number}").trim_end(),
+        text(&next["method"]),
+        text(&next["path"])
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_object_leaves_its_envelope_and_names_the_next_step() {
+        let body = json!({"story": {"id": "u", "number": "2.1", "title": "Login", "assigned_at": null, "metadata": {"a": 1}},
+            "next_actions": [{"action": "request_review", "method": "POST", "path": "/api/v1/stories/u/request-review"}]});
+        assert_eq!(
+            object_lines(&body, "story"),
+            [
+                "id: u",
+                "number: 2.1",
+                "title: Login",
+                "assigned_at:",
+                "metadata: {\"a\":1}",
+                "next: request-review 2.1  (POST /api/v1/stories/u/request-review)"
+            ]
+        );
+    }
+
+    #[test]
+    fn members_beside_the_envelope_stay_visible() {
+        let body = json!({"status": "verified", "story": {"number": "1"}, "run_id": null});
+        assert_eq!(
+            object_lines(&body, "story"),
+            ["number: 1", "status: verified", "run_id:"]
+        );
+    }
+
+    #[test]
+    fn the_footer_understands_both_kinds_of_paging() {
+        let page = json!({"meta": {"page": 2, "page_size": 20, "total_count": 42, "total_pages": 3}});
+        assert_eq!(footer(&page, 20), "page 2 of 3, 42 total");
+        let offset = json!({"meta": {"total_count": 250, "limit": 100, "offset": 100}});
+        assert_eq!(footer(&offset, 100), "page 2 of 3, 250 total");
+        assert_eq!(footer(&json!({"api_keys": []}), 3), "page 1 of 1, 3 total");
+        assert_eq!(
+            footer(
+                &json!({"meta": {"page": 1, "total_count": 0, "total_pages": 0}}),
+                0
+            ),
+            "page 1 of 1, 0 total"
+        );
+    }
+
+    #[test]
+    fn rows_are_found_under_data_or_their_own_name() {
+        assert_eq!(rows_of(&json!({"api_keys": [1], "data": [1, 2]})).len(), 2);
+        assert_eq!(rows_of(&json!({"total": 3, "agents": [1]})).len(), 1);
+        assert_eq!(rows_of(&json!({"error": 1})).len(), 0);
+    }
+}

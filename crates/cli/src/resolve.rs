@@ -1,0 +1,285 @@
+//! References: what people type (`my-app`, `US-2.1`, `worker-1`) becomes the ids that the API wants.
+//!
+//! Filters such as `number=` are sent as hints only: every match is checked here, and lists are paged to the end, so the
+//! tool also works with servers that ignore the hints.
+
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::client::Client;
+use crate::config::Setting;
+use crate::context::Context;
+use crate::error::Error;
+use crate::output::rows_of;
+
+/// Rows per request while searching.
+const PAGE: &str = "100";
+const STORY_PAGE: &str = "500";
+
+/// A project or story with the name under which the user knows it.
+#[derive(Debug, Clone)]
+pub(crate) struct Found {
+    pub(crate) id: String,
+    pub(crate) label: String,
+}
+
+/// An id in any notation, in the one the server uses.
+pub(crate) fn uuid(reference: &str) -> Option<String> {
+    Uuid::try_parse(reference.trim()).ok().map(|id| id.to_string())
+}
+
+/// The number in a story reference: `2.1`, `2`, `US-2.1`, `us_2.1`, `US 2.1`.
+pub(crate) fn story_number(reference: &str) -> Option<String> {
+    let text = reference.trim();
+    let bare = match text.get(..3) {
+        Some(prefix) if ["us-", "us_", "us "].contains(&prefix.to_ascii_lowercase().as_str()) => {
+            text.get(3..)?
+        }
+        _ => text,
+    };
+    let parts: Vec<&str> = bare.split('.').collect();
+    let number =
+        |part: &&str| (1..=4).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit());
+    ((1..=2).contains(&parts.len()) && parts.iter().all(number)).then(|| bare.to_owned())
+}
+
+/// The number in an epic reference: `2`, `E2`, `epic-2`, `epic_2`.
+pub(crate) fn epic_number(reference: &str) -> Option<u64> {
+    let text = reference.trim().to_ascii_lowercase();
+    let bare = ["epic-", "epic_", "epic ", "e"]
+        .iter()
+        .find_map(|prefix| text.strip_prefix(prefix))
+        .unwrap_or(&text);
+    bare.parse()
+        .ok()
+        .filter(|_| bare.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// The project given by option, environment or file.
+pub(crate) async fn configured_project(context: &Context, client: &Client) -> Result<Option<Found>, Error> {
+    match context.config.get(Setting::Project) {
+        Some(reference) => project(client, &reference).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// The configured project, else the tenant's only active one. `what` starts the message when neither exists.
+pub(crate) async fn project_for(context: &Context, client: &Client, what: &str) -> Result<Found, Error> {
+    if let Some(project) = configured_project(context, client).await? {
+        return Ok(project);
+    }
+    let mut active = all_pages(client, "/projects", &[("status", "active")]).await?;
+    match active.pop() {
+        Some(only) if active.is_empty() => Ok(found(&only, "slug")),
+        last => {
+            let names: Vec<String> = active
+                .iter()
+                .chain(&last)
+                .map(|row| found(row, "slug").label)
+                .collect();
+            let names = if names.is_empty() {
+                "none".to_owned()
+            } else {
+                names.join(", ")
+            };
+            Err(Error::Usage(format!(
+                "{what} needs --project (projects: {names})"
+            )))
+        }
+    }
+}
+
+/// A project by id, slug or name.
+pub(crate) async fn project(client: &Client, reference: &str) -> Result<Found, Error> {
+    if let Some(id) = uuid(reference) {
+        return Ok(Found {
+            label: id.clone(),
+            id,
+        });
+    }
+    let hinted = all_pages(
+        client,
+        "/projects",
+        &[("slug", reference), ("include_archived", "true")],
+    )
+    .await?;
+    if let Some(row) = hinted.iter().find(|row| row["slug"] == reference) {
+        return Ok(found(row, "slug"));
+    }
+    let every = all_pages(client, "/projects", &[("include_archived", "true")]).await?;
+    let exact: Vec<&Value> = every.iter().filter(|row| row["name"] == reference).collect();
+    let same_letters = |row: &&Value| {
+        let matches = |key: &str| {
+            row[key]
+                .as_str()
+                .is_some_and(|text| text.to_lowercase() == reference.to_lowercase())
+        };
+        matches("name") || matches("slug")
+    };
+    let candidates = if exact.is_empty() {
+        every.iter().filter(same_letters).collect()
+    } else {
+        exact
+    };
+    match candidates.as_slice() {
+        [] => Err(Error::NotFound(format!("Project {reference} not found"))),
+        [only] => Ok(found(only, "slug")),
+        several => {
+            let slugs: Vec<String> = several.iter().map(|row| found(row, "slug").label).collect();
+            Err(Error::Usage(format!(
+                "Project name '{reference}' is ambiguous: {}",
+                slugs.join(", ")
+            )))
+        }
+    }
+}
+
+/// A story by id or number.
+pub(crate) async fn story(context: &Context, client: &Client, reference: &str) -> Result<Found, Error> {
+    if let Some(id) = uuid(reference) {
+        return Ok(Found {
+            label: id.clone(),
+            id,
+        });
+    }
+    let number = story_number(reference).ok_or_else(|| {
+        Error::Usage(format!(
+            "Invalid story reference '{reference}'. Use an id or a number such as 2.1 or US-2.1"
+        ))
+    })?;
+    let project = project_for(context, client, &format!("Story number '{number}'")).await?;
+    let mut offset = 0;
+    loop {
+        let position = offset.to_string();
+        let query = [
+            ("project_id", project.id.as_str()),
+            ("number", &number),
+            ("limit", STORY_PAGE),
+            ("offset", &position),
+        ];
+        let page = client.get("/stories", &query).await?;
+        let rows = rows_of(&page);
+        if let Some(row) = rows.iter().find(|row| row["number"] == number.as_str()) {
+            return Ok(found(row, "number"));
+        }
+        offset += rows.len();
+        if rows.is_empty()
+            || page["meta"]["total_count"]
+                .as_u64()
+                .is_some_and(|total| offset as u64 >= total)
+        {
+            return Err(Error::NotFound(format!(
+                "Story {number} not found in project {}",
+                project.label
+            )));
+        }
+    }
+}
+
+/// An epic by id or number.
+pub(crate) async fn epic(context: &Context, client: &Client, reference: &str) -> Result<Found, Error> {
+    if let Some(id) = uuid(reference) {
+        return Ok(Found {
+            label: id.clone(),
+            id,
+        });
+    }
+    let number = epic_number(reference).ok_or_else(|| {
+        Error::Usage(format!(
+            "Invalid epic reference '{reference}'. Use an id or a number such as 2 or epic-2"
+        ))
+    })?;
+    let project = project_for(context, client, &format!("Epic number '{number}'")).await?;
+    let rows = all_pages(client, &format!("/projects/{}/epics", project.id), &[]).await?;
+    rows.iter()
+        .find(|row| row["number"] == number)
+        .map(|row| found(row, "title"))
+        .ok_or_else(|| Error::NotFound(format!("Epic {number} not found in project {}", project.label)))
+}
+
+/// An agent by id or name.
+pub(crate) async fn agent(client: &Client, reference: &str) -> Result<Found, Error> {
+    if let Some(id) = uuid(reference) {
+        return Ok(Found {
+            label: id.clone(),
+            id,
+        });
+    }
+    let rows = all_pages(client, "/agents", &[]).await?;
+    rows.iter()
+        .find(|row| row["name"] == reference)
+        .map(|row| found(row, "name"))
+        .ok_or_else(|| Error::NotFound(format!("Agent {reference} not found")))
+}
+
+/// Every row of a page-style list.
+async fn all_pages(client: &Client, path: &str, filters: &[(&str, &str)]) -> Result<Vec<Value>, Error> {
+    let mut rows = Vec::new();
+    let mut page: u64 = 1;
+    loop {
+        let number = page.to_string();
+        let paging = [("page_size", PAGE), ("page", number.as_str())];
+        let body = client
+            .get(path, &filters.iter().copied().chain(paging).collect::<Vec<_>>())
+            .await?;
+        let here = rows_of(&body);
+        rows.extend_from_slice(here);
+        let pages = body["meta"]["total_pages"].as_u64().unwrap_or(1);
+        if here.is_empty() || page >= pages {
+            return Ok(rows);
+        }
+        page += 1;
+    }
+}
+
+fn found(row: &Value, label: &str) -> Found {
+    let text = |key: &str| crate::table::plain(&row[key]);
+    Found {
+        id: text("id"),
+        label: text(label),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn story_numbers_lose_their_prefix() {
+        for reference in ["2.1", "US-2.1", "us-2.1", "US_2.1", "US 2.1", " us-2.1 "] {
+            assert_eq!(story_number(reference).as_deref(), Some("2.1"), "{reference}");
+        }
+        assert_eq!(story_number("2").as_deref(), Some("2"));
+        assert_eq!(
+            story_number("1.01").as_deref(),
+            Some("1.01"),
+            "numbers are compared as text"
+        );
+    }
+
+    #[test]
+    fn other_texts_are_no_story_numbers() {
+        for reference in [
+            "", "US-", "US2.1", "1.2.3", "1.", ".1", "+1.1", "10000.1", "claim", "é2.1", "us-US-1",
+        ] {
+            assert_eq!(story_number(reference), None, "{reference}");
+        }
+    }
+
+    #[test]
+    fn epics_are_known_by_several_spellings() {
+        for reference in ["2", "E2", "e2", "epic-2", "epic_2", "Epic 2"] {
+            assert_eq!(epic_number(reference), Some(2), "{reference}");
+        }
+        for reference in ["", "e", "epic", "-2", "+2", "2.1"] {
+            assert_eq!(epic_number(reference), None, "{reference}");
+        }
+    }
+
+    #[test]
+    fn ids_are_lower_cased() {
+        let id = "0192AAAA-0000-7000-8000-000000000001";
+        assert_eq!(uuid(id).unwrap(), id.to_lowercase());
+        assert_eq!(uuid("my-app"), None);
+    }
+}

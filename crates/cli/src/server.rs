@@ -1,0 +1,221 @@
+//! The commands that run on the server's side, with access to its database: `serve`, `migrate`, `operator`.
+
+use std::io::IsTerminal as _;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use loopctl_server::config::{Database, DatabaseOptions, OpenError};
+use loopctl_server::db::embedded::{EmbeddedError, EmbeddedOptions, default_data_dir};
+use loopctl_server::operator::{OperatorError, create_superadmin_key, create_tenant};
+use loopctl_server::serve::{ServeError, ServeOptions, serve};
+use serde_json::{Value, json};
+
+use crate::output;
+
+/// Where the database is; the same options for every command that needs it.
+#[derive(Debug, Args)]
+pub(crate) struct DatabaseArguments {
+    /// An external PostgreSQL, 15 or newer; without it loopctl runs its own
+    #[arg(long, env = "DATABASE_URL", value_name = "URL", hide_env_values = true)]
+    database_url: Option<String>,
+    /// The login for migrations and operator commands on an external PostgreSQL
+    #[arg(long, env = "ADMIN_DATABASE_URL", value_name = "URL", hide_env_values = true)]
+    admin_database_url: Option<String>,
+    /// Where loopctl's own PostgreSQL keeps its data
+    #[arg(long, env = "LOOPCTL_DATA_DIR", value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// The directory with the programs `postgres` and `initdb`
+    #[arg(long, env = "LOOPCTL_PG_BIN", value_name = "DIR")]
+    pg_bin: Option<PathBuf>,
+    /// An archive (.tar.gz) of PostgreSQL programs to unpack and use
+    #[arg(long, env = "LOOPCTL_PG_BUNDLE", value_name = "FILE")]
+    pg_bundle: Option<String>,
+}
+
+impl DatabaseArguments {
+    fn options(&self) -> Result<DatabaseOptions, EmbeddedError> {
+        let filled = |text: &Option<String>| text.clone().filter(|text| !text.trim().is_empty());
+        if let Some(url) = filled(&self.database_url) {
+            return Ok(DatabaseOptions::External {
+                url,
+                admin_url: filled(&self.admin_database_url),
+            });
+        }
+        let data_dir = self.data_dir.clone().map_or_else(default_data_dir, Ok)?;
+        let options = EmbeddedOptions {
+            pg_bin: self.pg_bin.clone(),
+            bundle: filled(&self.pg_bundle),
+            ..EmbeddedOptions::new(data_dir)
+        };
+        Ok(DatabaseOptions::Embedded(options))
+    }
+}
+
+/// `loopctl serve`.
+#[derive(Debug, Args)]
+pub(crate) struct ServeArguments {
+    #[command(flatten)]
+    database: DatabaseArguments,
+    /// The address to listen on; 0.0.0.0 for every interface
+    #[arg(long, env = "LOOPCTL_LISTEN", value_name = "IP", default_value = "127.0.0.1")]
+    listen: IpAddr,
+    /// The port to listen on
+    #[arg(long, env = "PORT", value_name = "PORT", default_value_t = 4000)]
+    port: u16,
+    /// How clients reach this server (default: http://localhost:PORT)
+    #[arg(long, env = "LOOPCTL_PUBLIC_URL", value_name = "URL")]
+    public_url: Option<String>,
+    /// Connections to the database
+    #[arg(long, env = "POOL_SIZE", value_name = "N", default_value_t = 10,
+          value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pool_size: u16,
+    /// What to log: error, warn, info, debug, or a filter such as `loopctl_server=debug`
+    #[arg(long, env = "LOOPCTL_LOG", value_name = "FILTER", default_value = "info")]
+    log: String,
+}
+
+/// `loopctl operator …`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum OperatorCommand {
+    /// Tenants
+    #[command(subcommand)]
+    Tenant(TenantCommand),
+    /// Superadmin keys
+    #[command(subcommand)]
+    Superadmin(SuperadminCommand),
+}
+
+/// `loopctl operator tenant …`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum TenantCommand {
+    /// Create a tenant with its first user key
+    Create {
+        #[command(flatten)]
+        database: DatabaseArguments,
+        /// Its name
+        #[arg(long)]
+        name: String,
+        /// Its slug: lower-case letters, digits and hyphens
+        #[arg(long)]
+        slug: String,
+        /// The address of whoever is responsible for it
+        #[arg(long)]
+        email: String,
+    },
+}
+
+/// `loopctl operator superadmin …`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum SuperadminCommand {
+    /// Create a superadmin key
+    CreateKey {
+        #[command(flatten)]
+        database: DatabaseArguments,
+        /// What the key is for
+        #[arg(long)]
+        name: String,
+    },
+}
+
+/// What stopped a command of this module.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    Serve(ServeError),
+    Open(OpenError),
+    Operator(OperatorError),
+    Log(String),
+}
+
+impl Failure {
+    /// Tells what went wrong and gives the exit code.
+    pub(crate) fn report(&self) -> u8 {
+        let (message, code) = match self {
+            Self::Serve(error) => (error.to_string(), 1),
+            Self::Open(error) => (error.to_string(), 1),
+            Self::Operator(error @ OperatorError::Invalid(_)) => (error.to_string(), 2),
+            Self::Operator(error) => (error.to_string(), 1),
+            Self::Log(message) => (message.clone(), 2),
+        };
+        output::note(&format!("Error: {message}"));
+        code
+    }
+}
+
+/// Serves until a signal.
+pub(crate) async fn run_serve(arguments: &ServeArguments) -> Result<(), Failure> {
+    start_log(&arguments.log)?;
+    let options = ServeOptions {
+        database: arguments
+            .database
+            .options()
+            .map_err(|error| Failure::Open(error.into()))?,
+        listen: SocketAddr::new(arguments.listen, arguments.port),
+        public_url: arguments.public_url.clone().filter(|url| !url.is_empty()),
+        pool_size: usize::from(arguments.pool_size),
+    };
+    serve(&options).await.map_err(Failure::Serve)
+}
+
+/// One line per event: for people on a terminal, JSON for everything else.
+fn start_log(filter: &str) -> Result<(), Failure> {
+    let filter = tracing_subscriber::EnvFilter::try_new(filter)
+        .map_err(|error| Failure::Log(format!("--log {filter:?} is not a filter: {error}")))?;
+    let builder = tracing_subscriber::fmt().with_env_filter(filter);
+    if std::io::stdout().is_terminal() {
+        builder.with_target(false).init();
+    } else {
+        builder
+            .json()
+            .flatten_event(true)
+            .with_current_span(true)
+            .with_span_list(false)
+            .init();
+    }
+    Ok(())
+}
+
+/// Brings the schema up to date. Says what it did as JSON.
+pub(crate) async fn run_migrate(arguments: &DatabaseArguments) -> Result<Value, Failure> {
+    let database = open(arguments).await?;
+    let applied = database.migrate().await;
+    close(database).await?;
+    let applied = applied.map_err(|error| Failure::Open(error.into()))?;
+    Ok(json!({"migrations_applied": applied}))
+}
+
+/// Runs an operator command. Its result is JSON.
+pub(crate) async fn run_operator(command: &OperatorCommand) -> Result<Value, Failure> {
+    match command {
+        OperatorCommand::Tenant(TenantCommand::Create {
+            database,
+            name,
+            slug,
+            email,
+        }) => {
+            let database = open(database).await?;
+            let created = create_tenant(&database.owner, name, slug, email).await;
+            close(database).await?;
+            let (tenant, key) = created.map_err(Failure::Operator)?;
+            Ok(json!({"tenant": tenant, "api_key": key}))
+        }
+        OperatorCommand::Superadmin(SuperadminCommand::CreateKey { database, name }) => {
+            let database = open(database).await?;
+            let created = create_superadmin_key(&database.owner, name).await;
+            close(database).await?;
+            Ok(json!({"api_key": created.map_err(Failure::Operator)?}))
+        }
+    }
+}
+
+async fn open(arguments: &DatabaseArguments) -> Result<Database, Failure> {
+    let options = arguments.options().map_err(|error| Failure::Open(error.into()))?;
+    Database::open_beside(&options).await.map_err(Failure::Open)
+}
+
+async fn close(database: Database) -> Result<(), Failure> {
+    database
+        .close()
+        .await
+        .map_err(|error| Failure::Open(error.into()))
+}

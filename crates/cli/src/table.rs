@@ -1,0 +1,126 @@
+//! Rows as text: aligned tables for people, CSV for spreadsheets.
+
+use comfy_table::{ContentArrangement, Table, presets};
+use serde_json::Value;
+
+/// A value as one table cell, `key: value` text or CSV field: strings bare, null empty, nested values as compact JSON.
+pub(crate) fn plain(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// Text that is safe and one line on a terminal: control characters (also escape sequences) become blanks.
+pub(crate) fn one_line(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
+}
+
+/// The member a column names; dots lead into nested objects.
+fn cell<'a>(row: &'a Value, column: &str) -> &'a Value {
+    column.split('.').fold(row, |value, key| &value[key])
+}
+
+/// The cells of `rows` under `columns`.
+pub(crate) fn cells(columns: &[&str], rows: &[Value]) -> Vec<Vec<String>> {
+    rows.iter()
+        .map(|row| columns.iter().map(|column| plain(cell(row, column))).collect())
+        .collect()
+}
+
+/// Header, a row of dashes, the rows; columns are padded and two blanks apart.
+pub(crate) fn human(header: &[&str], rows: &[Vec<String>]) -> String {
+    let mut table = Table::new();
+    table
+        .load_style(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(header.to_vec());
+    for row in rows {
+        table.add_row(row.iter().map(|cell| one_line(cell)).collect::<Vec<_>>());
+    }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    let widths = table.column_max_content_widths();
+    let dashes = widths
+        .iter()
+        .map(|width| "-".repeat(usize::from(*width)))
+        .collect::<Vec<_>>()
+        .join("  ");
+    let mut lines: Vec<String> = table.lines().map(|line| line.trim_end().to_owned()).collect();
+    lines.insert(1.min(lines.len()), dashes);
+    lines.join("\n")
+}
+
+/// Header and rows as CSV.
+pub(crate) fn csv(header: &[&str], rows: &[Vec<String>]) -> String {
+    let header = header
+        .iter()
+        .map(|field| quoted(field))
+        .collect::<Vec<_>>()
+        .join(",");
+    let rows = rows.iter().map(|row| {
+        row.iter()
+            .map(|field| quoted(field))
+            .collect::<Vec<_>>()
+            .join(",")
+    });
+    std::iter::once(header).chain(rows).collect::<Vec<_>>().join("\n")
+}
+
+fn quoted(field: &str) -> String {
+    if field.contains([',', '"', '\n', '\r']) {
+        format!("\"{}\"", field.replace('"', "\"\""))
+    } else {
+        field.to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_table_is_aligned_with_two_blanks_between_columns() {
+        let rows = [
+            json!({"number": "1.1", "title": "Anmeldung 日本", "assigned": null}),
+            json!({"number": "1.10", "title": "x", "assigned": {"name": "w"}}),
+        ];
+        let expected = "\
+number  title           assigned.name
+------  --------------  -------------
+1.1     Anmeldung 日本
+1.10    x               w";
+        let columns = ["number", "title", "assigned.name"];
+        assert_eq!(human(&columns, &cells(&columns, &rows)), expected);
+    }
+
+    #[test]
+    fn an_empty_table_still_has_header_and_dashes() {
+        assert_eq!(human(&["id", "name"], &[]), "id  name\n--  ----");
+    }
+
+    #[test]
+    fn server_text_cannot_break_lines_or_send_escape_sequences() {
+        let rows = [vec!["a\nb\u{1b}[2J\tc".to_owned()]];
+        assert_eq!(human(&["title"], &rows), "title\n---------\na b [2J c");
+    }
+
+    #[test]
+    fn csv_quotes_only_what_needs_it() {
+        let rows = [
+            json!({"a": "x,y", "b": "say \"hi\"", "c": "two\nlines"}),
+            json!({"a": 1, "b": true, "c": ["p"]}),
+        ];
+        let columns = ["a", "b", "c"];
+        assert_eq!(
+            csv(&columns, &cells(&columns, &rows)),
+            "a,b,c\n\"x,y\",\"say \"\"hi\"\"\",\"two\nlines\"\n1,true,\"[\"\"p\"\"]\""
+        );
+    }
+}

@@ -1,0 +1,19 @@
+//! Agents (file 01 §7).
+
+mod api;
+mod store;
+
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::App;
+
+pub(crate) use store::STATEMENTS;
+
+/// The routes of this resource.
+pub(crate) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(api::register))
+        .routes(routes!(api::list))
+        .routes(routes!(api::show))
+}

@@ -1,0 +1,205 @@
+//! Where the database is: an external PostgreSQL by URL, or the private cluster of this machine.
+
+use std::str::FromStr as _;
+
+use tokio_postgres::Config;
+
+use crate::db::embedded::{self, EmbeddedCluster, EmbeddedError, EmbeddedOptions, OWNER};
+use crate::db::migrate::{MigrateError, connect, migrate};
+use crate::db::{Db, DbError};
+
+/// The database of the private cluster.
+const DATABASE: &str = "loopctl";
+/// The application's role, which is also its login on the private cluster.
+const APP_ROLE: &str = "loopctl_app";
+
+/// Where the database is.
+#[derive(Debug, Clone)]
+pub enum DatabaseOptions {
+    /// A server of yours.
+    External {
+        /// `DATABASE_URL`: the application's login.
+        url: String,
+        /// `ADMIN_DATABASE_URL`: the login of migrations and operator commands; the application's by default.
+        admin_url: Option<String>,
+    },
+    /// The private cluster.
+    Embedded(EmbeddedOptions),
+}
+
+/// Why the database is not to be had.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The private cluster.
+    #[error(transparent)]
+    Embedded(#[from] EmbeddedError),
+    /// The connection.
+    #[error(transparent)]
+    Db(#[from] DbError),
+    /// The schema.
+    #[error(transparent)]
+    Migrate(#[from] MigrateError),
+    /// The URL.
+    #[error("{name} is not a PostgreSQL URL: {reason}")]
+    Url {
+        /// The variable.
+        name: &'static str,
+        /// Without the URL, which holds a password.
+        reason: String,
+    },
+}
+
+/// A database with its two logins.
+#[derive(Debug)]
+pub struct Database {
+    /// The login of migrations and operator commands.
+    pub owner: Config,
+    /// The login of the application's pool.
+    pub app: Config,
+    /// The private cluster, when this process runs it.
+    pub cluster: Option<EmbeddedCluster>,
+}
+
+impl Database {
+    /// Opens the database for a server: starts the private cluster and brings its schema up to date. The
+    /// schema of an external database is the operator's business (`loopctl migrate`).
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub async fn open(options: &DatabaseOptions) -> Result<Self, OpenError> {
+        match options {
+            DatabaseOptions::External { url, admin_url } => Self::external(url, admin_url.as_deref()),
+            DatabaseOptions::Embedded(options) => {
+                let cluster = EmbeddedCluster::start(options).await?;
+                let database = Self {
+                    owner: cluster.config(OWNER, DATABASE),
+                    app: cluster.config(APP_ROLE, DATABASE),
+                    cluster: Some(cluster),
+                };
+                database.prepare().await?;
+                Ok(database)
+            }
+        }
+    }
+
+    /// Opens the database for one command: beside a running server on the same data directory, or by itself.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub async fn open_beside(options: &DatabaseOptions) -> Result<Self, OpenError> {
+        let locked = match Self::open(options).await {
+            Err(OpenError::Embedded(EmbeddedError::Locked { dir, pid })) => (dir, pid),
+            outcome => return outcome,
+        };
+        let (dir, pid) = locked;
+        let config = |user| embedded::running(&dir, user, DATABASE);
+        match (config(OWNER), config(APP_ROLE)) {
+            (Some(owner), Some(app)) => Ok(Self {
+                owner,
+                app,
+                cluster: None,
+            }),
+            _ => Err(EmbeddedError::Locked { dir, pid }.into()),
+        }
+    }
+
+    fn external(url: &str, admin_url: Option<&str>) -> Result<Self, OpenError> {
+        let app = parse_url("DATABASE_URL", url)?;
+        let owner = admin_url.map_or(Ok(app.clone()), |url| parse_url("ADMIN_DATABASE_URL", url))?;
+        Ok(Self {
+            owner,
+            app,
+            cluster: None,
+        })
+    }
+
+    /// Creates what is missing on the private cluster: the database, the schema, the application's login.
+    async fn prepare(&self) -> Result<(), OpenError> {
+        let mut maintenance = self.owner.clone();
+        maintenance.dbname("postgres");
+        let client = connect(&maintenance).await?;
+        let exists = client
+            .query_opt("select from pg_database where datname = $1", &[&DATABASE])
+            .await
+            .map_err(DbError::from)?;
+        if exists.is_none() {
+            client
+                .batch_execute(&format!("create database {DATABASE}"))
+                .await
+                .map_err(DbError::from)?;
+        }
+        self.migrate().await?;
+        client
+            .batch_execute(&format!("alter role {APP_ROLE} login"))
+            .await
+            .map_err(DbError::from)?;
+        Ok(())
+    }
+
+    /// Brings the schema up to date.
+    ///
+    /// # Errors
+    /// See [`MigrateError`].
+    pub async fn migrate(&self) -> Result<Vec<String>, MigrateError> {
+        migrate(&self.owner, self.app.get_user()).await
+    }
+
+    /// The application's pool.
+    ///
+    /// # Errors
+    /// When the pool cannot be built.
+    pub fn pool(&self, size: usize) -> Result<Db, DbError> {
+        Db::new(self.app.clone(), size)
+    }
+
+    /// Stops the private cluster, if this process runs it.
+    ///
+    /// # Errors
+    /// When PostgreSQL does not stop in order.
+    pub async fn close(self) -> Result<(), EmbeddedError> {
+        match self.cluster {
+            Some(cluster) => cluster.stop().await,
+            None => Ok(()),
+        }
+    }
+}
+
+/// Parses a URL; the original's scheme `ecto://` is accepted.
+fn parse_url(name: &'static str, url: &str) -> Result<Config, OpenError> {
+    let url = url
+        .strip_prefix("ecto://")
+        .map_or_else(|| url.to_owned(), |rest| format!("postgres://{rest}"));
+    let mut config = Config::from_str(&url).map_err(|error| OpenError::Url {
+        name,
+        reason: error.to_string(),
+    })?;
+    config.application_name("loopctl");
+    Ok(config)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_of_the_original_work() {
+        let config = parse_url("DATABASE_URL", "ecto://app:p%40ss@db.example:5433/prod").unwrap();
+        assert_eq!(config.get_user(), Some("app"));
+        assert_eq!(config.get_password(), Some("p@ss".as_bytes()));
+        assert_eq!(
+            (config.get_dbname(), config.get_ports()),
+            (Some("prod"), &[5433][..])
+        );
+    }
+
+    #[test]
+    fn a_bad_url_is_named_without_its_password() {
+        let error = parse_url("DATABASE_URL", "mysql://app:secret@db/prod")
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("DATABASE_URL") && !error.contains("secret"),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,114 @@
+//! The account that PostgreSQL runs as. PostgreSQL refuses to run as root, so root steps down.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, lchown};
+use std::path::{Path, PathBuf};
+
+use nix::unistd::{Gid, Uid, User};
+
+use super::error::{EmbeddedError, IoContext};
+
+/// Accounts to step down to, best first. `initdb` wants an account that has a passwd entry.
+const CANDIDATES: [&str; 2] = ["postgres", "nobody"];
+
+/// Who runs `initdb` and `postgres`, and so owns their files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Account {
+    pub(super) uid: u32,
+    pub(super) gid: u32,
+    name: String,
+    /// We are root and must change to this account.
+    pub(super) step_down: bool,
+}
+
+impl Account {
+    /// The account for the cluster in `pgdata`, or for a new one.
+    ///
+    /// An existing cluster decides: PostgreSQL runs only as the owner of its files, and the directory may
+    /// have been made when this machine had no user `postgres` yet.
+    pub(super) fn choose(pgdata: Option<&PathBuf>) -> Result<Self, EmbeddedError> {
+        let me = Self {
+            uid: Uid::effective().as_raw(),
+            gid: Gid::effective().as_raw(),
+            name: name_of(Uid::effective().as_raw()),
+            step_down: false,
+        };
+        let root = Uid::effective().is_root();
+        let Some(pgdata) = pgdata else {
+            return if root { Self::candidate() } else { Ok(me) };
+        };
+        let meta = fs::metadata(pgdata).context("read", pgdata)?;
+        let foreign = |suggested: String| EmbeddedError::ForeignOwner {
+            path: pgdata.clone(),
+            owner: format!("user `{}`", name_of(meta.uid())),
+            suggested,
+        };
+        match (root, meta.uid()) {
+            (true, 0) => Err(foreign(Self::candidate()?.name)),
+            (true, uid) => Ok(Self {
+                uid,
+                gid: meta.gid(),
+                name: name_of(uid),
+                step_down: true,
+            }),
+            (false, uid) if uid == me.uid => Ok(me),
+            (false, _) => Err(foreign(me.name)),
+        }
+    }
+
+    fn candidate() -> Result<Self, EmbeddedError> {
+        CANDIDATES
+            .iter()
+            .find_map(|name| User::from_name(name).ok().flatten())
+            .map(|user| Self {
+                uid: user.uid.as_raw(),
+                gid: user.gid.as_raw(),
+                name: user.name,
+                step_down: true,
+            })
+            .ok_or(EmbeddedError::NoAccount)
+    }
+
+    /// Gives a path that we made to this account.
+    pub(super) fn own(&self, path: &Path) -> Result<(), EmbeddedError> {
+        if !self.step_down {
+            return Ok(());
+        }
+        // Not following links: the path is ours, and root must never give away what a link points to.
+        lchown(path, Some(self.uid), Some(self.gid)).context("change the owner of", path)
+    }
+
+    /// Checks that the account can enter every directory from the root down to `path`.
+    ///
+    /// Without this, the first sign of a data directory below `/root` is a riddle from `initdb`.
+    pub(super) fn check_reach(&self, path: &Path) -> Result<(), EmbeddedError> {
+        if !self.step_down {
+            return Ok(());
+        }
+        for dir in path.ancestors() {
+            let meta = fs::metadata(dir).context("read", dir)?;
+            // Supplementary groups are dropped with the account, so these three bits are the whole story
+            // (short of access control lists, which only ever make this check too strict).
+            let search = match meta {
+                ref m if m.uid() == self.uid => 0o100,
+                ref m if m.gid() == self.gid => 0o010,
+                _ => 0o001,
+            };
+            if meta.mode() & search == 0 {
+                return Err(EmbeddedError::Unreachable {
+                    user: self.name.clone(),
+                    blocked: dir.to_path_buf(),
+                    path: path.to_path_buf(),
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+fn name_of(uid: u32) -> String {
+    match User::from_uid(Uid::from_raw(uid)) {
+        Ok(Some(user)) => user.name,
+        _ => uid.to_string(),
+    }
+}

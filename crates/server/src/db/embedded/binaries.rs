@@ -1,0 +1,240 @@
+//! Finding `initdb` and `postgres`.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::account::Account;
+use super::bundle;
+use super::error::EmbeddedError;
+use super::layout::Layout;
+use super::process;
+use super::{BIN_SETTING, BUNDLE_SETTING, EmbeddedOptions};
+
+/// The oldest major version whose features the schema may use.
+pub(super) const MINIMUM_MAJOR: u32 = 15;
+
+/// One PostgreSQL installation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Installation {
+    pub(super) bin_dir: PathBuf,
+    pub(super) major: u32,
+}
+
+/// Where packages put PostgreSQL: `parent/prefix<number>/suffix`.
+const PACKAGES: [(&str, &str, &str); 8] = [
+    ("/usr/lib/postgresql", "", "bin"),                       // Debian, Ubuntu
+    ("/usr", "pgsql-", "bin"),                                // the project's own RPM packages
+    ("/usr/libexec", "postgresql", ""),                       // Alpine
+    ("/opt/homebrew/opt", "postgresql@", "bin"),              // Homebrew on Apple silicon
+    ("/usr/local/opt", "postgresql@", "bin"),                 // Homebrew on Intel
+    ("/home/linuxbrew/.linuxbrew/opt", "postgresql@", "bin"), // Homebrew on Linux
+    ("/Applications/Postgres.app/Contents/Versions", "", "bin"), // Postgres.app
+    ("/usr/local", "pgsql-", "bin"),                          // built from source
+];
+
+/// The places to search, apart from what the options name.
+#[derive(Debug, Default)]
+pub(super) struct Places {
+    pub(super) dirs: Vec<PathBuf>,
+    pub(super) path: Option<OsString>,
+}
+
+impl Places {
+    pub(super) fn of_system() -> Self {
+        let dirs = PACKAGES
+            .iter()
+            .flat_map(|(parent, prefix, suffix)| numbered(parent, prefix, suffix));
+        Self {
+            dirs: dirs.collect(),
+            path: std::env::var_os("PATH"),
+        }
+    }
+
+    /// All directories that hold both programs.
+    fn candidates(&self) -> Vec<PathBuf> {
+        let on_path = self
+            .path
+            .iter()
+            .flat_map(std::env::split_paths)
+            .filter_map(|dir| {
+                // A link on the PATH leads to the real directory, unless that is only a wrapper's.
+                let real = fs::canonicalize(dir.join("postgres")).ok()?;
+                let real = real.parent()?.to_path_buf();
+                Some(if is_bin_dir(&real) { real } else { dir })
+            });
+        let mut found: Vec<PathBuf> = Vec::new();
+        for dir in self
+            .dirs
+            .iter()
+            .cloned()
+            .chain(on_path)
+            .filter(|dir| is_bin_dir(dir))
+        {
+            if !found.contains(&dir) {
+                found.push(dir);
+            }
+        }
+        found
+    }
+}
+
+fn numbered(parent: &str, prefix: &str, suffix: &str) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(parent) else {
+        return Vec::new();
+    };
+    entries
+        .flatten()
+        .filter(|entry| {
+            entry
+                .file_name()
+                .to_str()
+                .and_then(|name| name.strip_prefix(prefix))
+                .is_some_and(is_number)
+        })
+        .map(|entry| entry.path().join(suffix))
+        .collect()
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// `postgres` looks for its companions beside itself, so a directory with only one of them is of no use.
+pub(super) fn is_bin_dir(dir: &Path) -> bool {
+    ["postgres", "initdb"]
+        .iter()
+        .all(|program| dir.join(program).is_file())
+}
+
+/// Chooses the installation for the cluster in the layout, whose files demand major version `wanted` if it
+/// exists already: what the options name, else the newest that fits.
+pub(super) fn locate(
+    options: &EmbeddedOptions,
+    layout: &Layout,
+    account: &Account,
+    wanted: Option<u32>,
+    places: &Places,
+) -> Result<Installation, EmbeddedError> {
+    if let Some(dir) = &options.pg_bin {
+        return explicit(BIN_SETTING, dir, dir, layout, account, wanted);
+    }
+    if let Some(bundle) = &options.bundle {
+        let dir = bundle::install(bundle, layout)?;
+        return explicit(BUNDLE_SETTING, Path::new(bundle), &dir, layout, account, wanted);
+    }
+    let mut found: Vec<Installation> = places
+        .candidates()
+        .into_iter()
+        .chain(bundle::installed(layout))
+        .filter_map(|dir| match inspect(&dir, account) {
+            Ok(installation) => Some(installation),
+            Err(problem) => {
+                tracing::warn!(dir = %dir.display(), problem, "skipping a PostgreSQL installation");
+                None
+            }
+        })
+        .collect();
+    // Stable, so that of two with the same version the first place wins.
+    found.sort_by_key(|installation| std::cmp::Reverse(installation.major));
+    let fits = |candidate: &&Installation| match wanted {
+        Some(major) => candidate.major == major,
+        None => candidate.major >= MINIMUM_MAJOR,
+    };
+    if let Some(installation) = found.iter().find(fits) {
+        return Ok(installation.clone());
+    }
+    match wanted {
+        Some(wanted) if !found.is_empty() => Err(wrong_version(layout, wanted, &found)),
+        Some(wanted) => Err(EmbeddedError::WrongVersion {
+            pgdata: layout.pgdata(),
+            wanted,
+            found: "no PostgreSQL".to_owned(),
+        }),
+        None => Err(EmbeddedError::NoBinaries {
+            minimum: MINIMUM_MAJOR,
+        }),
+    }
+}
+
+fn wrong_version(layout: &Layout, wanted: u32, found: &[Installation]) -> EmbeddedError {
+    let found: Vec<String> = found
+        .iter()
+        .map(|installation| format!("{} in {}", installation.major, installation.bin_dir.display()))
+        .collect();
+    EmbeddedError::WrongVersion {
+        pgdata: layout.pgdata(),
+        wanted,
+        found: found.join(", "),
+    }
+}
+
+/// What somebody named is used or refused, never silently replaced.
+fn explicit(
+    setting: &'static str,
+    value: &Path,
+    dir: &Path,
+    layout: &Layout,
+    account: &Account,
+    wanted: Option<u32>,
+) -> Result<Installation, EmbeddedError> {
+    let bad = |problem| EmbeddedError::BadBinaries {
+        setting,
+        path: value.to_path_buf(),
+        problem,
+    };
+    // PostgreSQL is started from another working directory.
+    let dir = fs::canonicalize(dir).map_err(|error| bad(error.to_string()))?;
+    if !is_bin_dir(&dir) {
+        return Err(bad(
+            "there are no programs `postgres` and `initdb` in it".to_owned()
+        ));
+    }
+    let installation = inspect(&dir, account).map_err(bad)?;
+    if installation.major < MINIMUM_MAJOR {
+        return Err(bad(format!(
+            "it is PostgreSQL {}, and loopctl needs {MINIMUM_MAJOR} or newer",
+            installation.major
+        )));
+    }
+    match wanted {
+        Some(wanted) if wanted != installation.major => Err(wrong_version(layout, wanted, &[installation])),
+        _ => Ok(installation),
+    }
+}
+
+/// Asks the program for its version, as the account that is to run it later.
+fn inspect(bin_dir: &Path, account: &Account) -> Result<Installation, String> {
+    account.check_reach(bin_dir).map_err(|error| match error {
+        EmbeddedError::Unreachable { user, blocked, .. } => {
+            format!(
+                "PostgreSQL runs as user `{user}`, who cannot enter {}",
+                blocked.display()
+            )
+        }
+        other => other.to_string(),
+    })?;
+    let output = process::command(&bin_dir.join("postgres"), account)
+        .arg("--version")
+        .output()
+        .map_err(|error| format!("`postgres --version` cannot run: {error}"))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    match parse_major(&text) {
+        Some(major) if output.status.success() => Ok(Installation {
+            bin_dir: bin_dir.to_path_buf(),
+            major,
+        }),
+        _ => Err(format!(
+            "`postgres --version` failed ({}): {}",
+            output.status,
+            String::from_utf8_lossy(&output.stderr).trim()
+        )),
+    }
+}
+
+/// The major version in, say, `postgres (PostgreSQL) 17.2 (Debian 17.2-1)` or `… 18beta1`.
+fn parse_major(version: &str) -> Option<u32> {
+    let number = version.split_once("(PostgreSQL)")?.1.trim_start();
+    let end = number.find(|c: char| !c.is_ascii_digit()).unwrap_or(number.len());
+    number[..end].parse().ok()
+}

@@ -1,0 +1,142 @@
+//! PostgreSQL from an archive, for machines without a package of it.
+
+use std::fs::{self, DirBuilder, File, Permissions};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use super::BUNDLE_SETTING;
+use super::binaries::is_bin_dir;
+use super::error::{EmbeddedError, IoContext};
+use super::layout::Layout;
+
+/// An unpacking that is not complete has this in its name.
+const UNFINISHED: &str = "unfinished-";
+
+/// Unpacks the bundle into the data directory, unless that has been done, and returns its `bin` directory.
+/// The caller holds the lock of the data directory.
+pub(super) fn install(bundle: &str, layout: &Layout) -> Result<PathBuf, EmbeddedError> {
+    let path = Path::new(bundle.strip_prefix("file://").unwrap_or(bundle));
+    if bundle.contains("://") && !bundle.starts_with("file://") {
+        return Err(EmbeddedError::BundleUrl {
+            url: bundle.to_owned(),
+        });
+    }
+    let bad = |problem: String| EmbeddedError::BadBinaries {
+        setting: BUNDLE_SETTING,
+        path: path.to_path_buf(),
+        problem,
+    };
+    let key = key(path).map_err(|error| bad(error.to_string()))?;
+    let target = layout.bundles().join(&key);
+    if let Some(bin_dir) = bin_dir(&target) {
+        return Ok(bin_dir);
+    }
+
+    let bundles = layout.bundles();
+    open_dir(&bundles)?;
+    clear_unfinished(&bundles)?;
+    let unfinished = bundles.join(format!("{UNFINISHED}{key}"));
+    open_dir(&unfinished)?;
+    tracing::info!(bundle = %path.display(), "unpacking PostgreSQL");
+    if let Err(error) = unpack(path, &unfinished) {
+        clear_unfinished(&bundles)?;
+        return Err(bad(format!("it cannot be unpacked as .tar.gz: {error}")));
+    }
+    if bin_dir(&unfinished).is_none() {
+        clear_unfinished(&bundles)?;
+        return Err(bad(
+            "it holds no directory `bin` with `postgres` and `initdb`".to_owned()
+        ));
+    }
+    // Everything must be on the disk before the name says that it is complete.
+    nix::unistd::sync();
+    if target.exists() {
+        fs::remove_dir_all(&target).context("remove", &target)?;
+    }
+    fs::rename(&unfinished, &target).context("create", &target)?;
+    bin_dir(&target).ok_or_else(|| bad("its files vanished while it was unpacked".to_owned()))
+}
+
+/// The `bin` directories of bundles that were unpacked earlier.
+pub(super) fn installed(layout: &Layout) -> Vec<PathBuf> {
+    subdirectories(&layout.bundles())
+        .into_iter()
+        .filter(|dir| !is_unfinished(dir))
+        .filter_map(|dir| bin_dir(&dir))
+        .collect()
+}
+
+/// A short name for this file in this state. Hashing the content instead would cost every start the reading
+/// of some tens of megabytes.
+fn key(path: &Path) -> io::Result<String> {
+    let path = fs::canonicalize(path)?;
+    let meta = fs::metadata(&path)?;
+    if !meta.is_file() {
+        return Err(io::Error::other("it is not a file"));
+    }
+    let mut hash = Sha256::new();
+    hash.update(path.as_os_str().as_bytes());
+    for number in [
+        meta.len(),
+        meta.mtime().cast_unsigned(),
+        meta.mtime_nsec().cast_unsigned(),
+    ] {
+        hash.update(number.to_le_bytes());
+    }
+    Ok(hex::encode(hash.finalize())[..16].to_owned())
+}
+
+fn unpack(archive: &Path, into: &Path) -> io::Result<()> {
+    let reader = flate2::read::GzDecoder::new(io::BufReader::new(File::open(archive)?));
+    // The archive's modes are kept (programs must stay executable), its owners are not; entries that lead
+    // out of the directory are left out by the library.
+    tar::Archive::new(reader).unpack(into)
+}
+
+/// Archives have `bin` at the top or below one directory that is named after the version.
+fn bin_dir(root: &Path) -> Option<PathBuf> {
+    std::iter::once(root.to_path_buf())
+        .chain(subdirectories(root))
+        .map(|dir| dir.join("bin"))
+        .find(|dir| is_bin_dir(dir))
+}
+
+fn subdirectories(dir: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(dir) else {
+        return Vec::new();
+    };
+    entries
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.is_dir())
+        .collect()
+}
+
+/// A directory that PostgreSQL's account can read, whatever our umask is.
+fn open_dir(path: &Path) -> Result<(), EmbeddedError> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o755)
+        .create(path)
+        .context("create", path)?;
+    fs::set_permissions(path, Permissions::from_mode(0o755)).context("open up", path)
+}
+
+fn is_unfinished(dir: &Path) -> bool {
+    dir.file_name()
+        .is_some_and(|name| name.as_bytes().starts_with(UNFINISHED.as_bytes()))
+}
+
+fn clear_unfinished(bundles: &Path) -> Result<(), EmbeddedError> {
+    for dir in subdirectories(bundles)
+        .into_iter()
+        .filter(|dir| is_unfinished(dir))
+    {
+        fs::remove_dir_all(&dir).context("remove", &dir)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,159 @@
+//! Creating the cluster, so that it is there completely or not at all.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use nix::sys::signal::Signal;
+
+use super::OWNER;
+use super::account::Account;
+use super::binaries::Installation;
+use super::error::{EmbeddedError, IoContext};
+use super::layout::Layout;
+use super::process;
+
+/// The prefix of clusters in the making, beside the finished one so that a rename completes them.
+const UNFINISHED: &str = "postgres.init-";
+
+/// Characters by Unicode, but order by bytes: it is the same order as that of C.UTF-8, needs no call into the
+/// C library, and cannot change under an index with an update of that library.
+#[cfg(not(target_os = "macos"))]
+const LOCALE: [&str; 2] = ["--locale=C.UTF-8", "--lc-collate=C"];
+/// Older releases of macOS know the character set only under this name.
+#[cfg(target_os = "macos")]
+const LOCALE: [&str; 2] = ["--locale=C", "--lc-ctype=UTF-8"];
+
+/// Defaults for a small machine. They are in the file and not on the command line, so that they can be edited;
+/// what loopctl depends on is on the command line.
+const SETTINGS: &str = "
+# loopctl: defaults for a small machine. You may change them; restart loopctl afterwards.
+max_connections = 100
+shared_buffers = 64MB
+effective_cache_size = 512MB
+random_page_cost = 1.1
+# Requests are short: compiling or splitting up their queries costs more than it gains, and parallel workers
+# need more shared memory than a container usually has.
+jit = off
+max_parallel_workers_per_gather = 0
+# What users write does not belong into the log: no statements, no rows.
+log_min_error_statement = panic
+log_error_verbosity = terse
+";
+
+/// The major version of the cluster, or `None` if there is none yet.
+pub(super) fn version(pgdata: &Path) -> Result<Option<u32>, EmbeddedError> {
+    let not_a_cluster = || EmbeddedError::NotACluster {
+        pgdata: pgdata.to_path_buf(),
+    };
+    match fs::read_to_string(pgdata.join("PG_VERSION")) {
+        Ok(text) => text.trim().parse().map(Some).map_err(|_| not_a_cluster()),
+        // An empty directory is what somebody who prepares a volume makes; the rename replaces it.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            match fs::read_dir(pgdata).map(Iterator::count) {
+                Ok(1..) => Err(not_a_cluster()),
+                _ => Ok(None),
+            }
+        }
+        Err(error) => Err(error).context("read", &pgdata.join("PG_VERSION")),
+    }
+}
+
+/// Removes what a start that was killed left behind. Failing at that is no reason not to start: an `initdb`
+/// that has just lost its parent may still be removing its files itself.
+pub(super) fn clear_unfinished(layout: &Layout) {
+    let Ok(entries) = fs::read_dir(layout.root()) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        if entry
+            .file_name()
+            .as_encoded_bytes()
+            .starts_with(UNFINISHED.as_bytes())
+            && let Err(error) = fs::remove_dir_all(entry.path())
+        {
+            tracing::warn!(dir = %entry.path().display(), %error, "cannot remove an unfinished cluster");
+        }
+    }
+}
+
+/// Creates the cluster. Blocks for about a second, most of it in `initdb` and its syncs.
+pub(super) fn create(
+    layout: &Layout,
+    account: &Account,
+    installation: &Installation,
+) -> Result<(), EmbeddedError> {
+    // A name of its own, because an orphan of the last attempt may still be writing to that one's.
+    let moment = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_nanos();
+    let unfinished = layout
+        .root()
+        .join(format!("{UNFINISHED}{}-{moment}", std::process::id()));
+    tracing::info!(dir = %layout.pgdata().display(), "creating the database cluster");
+    let result = fill(&unfinished, layout, account, installation);
+    if result.is_err() {
+        clear_unfinished(layout);
+    }
+    result
+}
+
+fn fill(
+    unfinished: &Path,
+    layout: &Layout,
+    account: &Account,
+    installation: &Installation,
+) -> Result<(), EmbeddedError> {
+    DirBuilder::new()
+        .mode(0o700)
+        .create(unfinished)
+        .context("create", unfinished)?;
+    account.own(unfinished)?;
+
+    let program = installation.bin_dir.join("initdb");
+    let mut command = process::command(&program, account);
+    command.arg("--pgdata").arg(unfinished).args([
+        "--username",
+        OWNER,
+        "--encoding=UTF8",
+        "--lc-messages=C",
+        "--text-search-config=english",
+        // Safe, because the directory of the socket is private to the account that owns the data; see
+        // `Layout::socket_dir`. Over TCP, should anybody ever switch it on, nobody gets in.
+        "--auth-local=trust",
+        "--auth-host=reject",
+        "--data-checksums",
+        "--no-instructions",
+    ]);
+    command.args(LOCALE).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let output = process::spawn_tied(&mut command, Signal::SIGTERM)
+        .and_then(std::process::Child::wait_with_output)
+        .map_err(|source| EmbeddedError::Spawn { program, source })?;
+    if !output.status.success() {
+        return Err(EmbeddedError::Initdb {
+            dir: layout.root().to_path_buf(),
+            status: output.status.to_string(),
+            output: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+        });
+    }
+
+    let settings = unfinished.join("postgresql.conf");
+    let mut file = OpenOptions::new()
+        .append(true)
+        .open(&settings)
+        .context("open", &settings)?;
+    file.write_all(SETTINGS.as_bytes())
+        .and_then(|()| file.sync_all())
+        .context("write", &settings)?;
+
+    // `initdb` has synced its files; the rename makes them the cluster, and the sync makes the rename last.
+    let pgdata = layout.pgdata();
+    fs::rename(unfinished, &pgdata).context("create", &pgdata)?;
+    File::open(layout.root())
+        .and_then(|dir| dir.sync_all())
+        .context("sync", layout.root())
+}

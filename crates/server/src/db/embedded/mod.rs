@@ -1,0 +1,189 @@
+//! A private PostgreSQL for a server on one machine, so that `loopctl serve` needs no database to be set up.
+//!
+//! The cluster belongs to one loopctl process: a file lock settles whose it is, PostgreSQL is started as a child
+//! and stops with its parent, whether that ends in order or is killed. The cluster is durable like any other
+//! PostgreSQL, listens only on a Unix socket in a private directory, and never runs as root.
+//!
+//! ```text
+//! data_dir/loopctl.lock    who runs here; holds the process id
+//! data_dir/postgres/       the cluster (PGDATA)
+//! data_dir/postgres.log    what PostgreSQL reports
+//! data_dir/run/            the socket (elsewhere when the path is too long for one)
+//! data_dir/bundles/        PostgreSQL itself, when it came from a bundle
+//! ```
+
+mod account;
+mod binaries;
+mod bundle;
+mod error;
+mod initdb;
+mod layout;
+mod previous;
+mod process;
+mod startup;
+#[cfg(test)]
+mod tests;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use nix::unistd::Uid;
+
+pub use self::error::EmbeddedError;
+use self::layout::{DirLock, PORT};
+use self::process::{Exit, Postmaster};
+use self::startup::Log;
+
+/// The bootstrap superuser of the cluster. It owns the schema and runs migrations; requests use lesser roles.
+pub const OWNER: &str = "loopctl_owner";
+
+const BIN_SETTING: &str = "LOOPCTL_PG_BIN";
+const BUNDLE_SETTING: &str = "LOOPCTL_PG_BUNDLE";
+
+/// Fast shutdown, then the immediate one, which loses nothing but makes the next start recover.
+const STOP: [(Signal, Duration); 2] = [
+    (Signal::SIGINT, Duration::from_secs(30)),
+    (Signal::SIGQUIT, Duration::from_secs(10)),
+];
+
+/// Where and how the private cluster runs.
+#[derive(Debug, Clone)]
+pub struct EmbeddedOptions {
+    /// The directory for everything, created if necessary. See [`default_data_dir`].
+    pub data_dir: PathBuf,
+    /// `LOOPCTL_PG_BIN`: the directory with `initdb` and `postgres`. Used or refused, never replaced.
+    pub pg_bin: Option<PathBuf>,
+    /// `LOOPCTL_PG_BUNDLE`: a `.tar.gz` of PostgreSQL binaries, unpacked into the data directory.
+    pub bundle: Option<String>,
+    /// Whether PostgreSQL may be downloaded when there is none. This version never does.
+    pub download: bool,
+}
+
+impl EmbeddedOptions {
+    /// The cluster in `data_dir` with the PostgreSQL of this system.
+    #[must_use]
+    pub fn new(data_dir: impl Into<PathBuf>) -> Self {
+        Self {
+            data_dir: data_dir.into(),
+            pg_bin: None,
+            bundle: None,
+            download: false,
+        }
+    }
+}
+
+/// The data directory to use when none is given: `/var/lib/loopctl` for root, else the user's directory for
+/// application data.
+///
+/// # Errors
+/// [`EmbeddedError::NoHome`] if this user has no home directory.
+pub fn default_data_dir() -> Result<PathBuf, EmbeddedError> {
+    if Uid::effective().is_root() {
+        // Not below /root: PostgreSQL runs as another account, to which that is closed.
+        return Ok(PathBuf::from("/var/lib/loopctl"));
+    }
+    let dirs = directories::ProjectDirs::from("", "", "loopctl").ok_or(EmbeddedError::NoHome)?;
+    Ok(dirs.data_local_dir().to_path_buf())
+}
+
+/// A running private cluster. [`Self::stop`] ends it in order; dropping it asks PostgreSQL to stop and does not
+/// wait for that.
+#[derive(Debug)]
+pub struct EmbeddedCluster {
+    postmaster: Postmaster,
+    data_dir: PathBuf,
+    bin_dir: PathBuf,
+    socket_dir: PathBuf,
+    log: Log,
+    /// Shared with the thread that waits for PostgreSQL; released when both are done.
+    _lock: Arc<DirLock>,
+}
+
+impl EmbeddedCluster {
+    /// Starts PostgreSQL in the data directory, creating the cluster on the first start, and waits until it
+    /// accepts connections.
+    ///
+    /// # Errors
+    /// Any [`EmbeddedError`]; its message says what to do. Nothing is left running.
+    pub async fn start(options: &EmbeddedOptions) -> Result<Self, EmbeddedError> {
+        startup::start(options).await
+    }
+
+    /// How to connect as `user` to `dbname`, through the socket.
+    #[must_use]
+    pub fn config(&self, user: &str, dbname: &str) -> tokio_postgres::Config {
+        config(&self.socket_dir, user, dbname)
+    }
+
+    /// The directory with PostgreSQL's programs.
+    #[must_use]
+    pub fn bin_dir(&self) -> &Path {
+        &self.bin_dir
+    }
+
+    /// The directory with the socket, for programs that take it as a host name.
+    #[must_use]
+    pub fn socket_dir(&self) -> &Path {
+        &self.socket_dir
+    }
+
+    /// The process id of PostgreSQL's main process.
+    #[must_use]
+    pub fn pid(&self) -> i32 {
+        self.postmaster.pid().as_raw()
+    }
+
+    /// Resolves, with the reason, when PostgreSQL ends while it should run. Does not borrow the cluster, so
+    /// that a server can wait for this beside its other ends; drop it before calling [`Self::stop`], which
+    /// makes it resolve too.
+    pub fn exited(&self) -> impl Future<Output = EmbeddedError> + Send + use<> {
+        let wait = self.postmaster.wait();
+        let log = self.log.clone();
+        async move { log.exited(&wait.await) }
+    }
+
+    /// Stops PostgreSQL with a fast shutdown (open transactions are rolled back), waits until it is gone, and
+    /// releases the data directory.
+    ///
+    /// # Errors
+    /// [`EmbeddedError::Exited`] if it had already ended on its own or ends badly, and
+    /// [`EmbeddedError::StopTimeout`] if it does not end at all.
+    pub async fn stop(self) -> Result<(), EmbeddedError> {
+        if let Some(exit) = self.postmaster.ended() {
+            return Err(self.log.exited(&exit));
+        }
+        match self.postmaster.stop(&STOP).await {
+            Some(Exit { success: true, .. }) => {
+                // Only where the socket had to live outside: an empty directory in /tmp is litter.
+                if !self.socket_dir.starts_with(&self.data_dir) {
+                    let _ = fs::remove_dir(&self.socket_dir);
+                }
+                Ok(())
+            }
+            Some(exit) => Err(self.log.exited(&exit)),
+            None => Err(EmbeddedError::StopTimeout {
+                pid: self.pid(),
+                log: self.log.path.clone(),
+            }),
+        }
+    }
+}
+
+fn config(socket_dir: &Path, user: &str, dbname: &str) -> tokio_postgres::Config {
+    let mut config = tokio_postgres::Config::new();
+    config.host_path(socket_dir).port(PORT).user(user).dbname(dbname);
+    config
+}
+
+/// How to connect to the cluster of `data_dir` that another loopctl process runs: `None` when there is none.
+/// For operator commands beside a running server.
+#[must_use]
+pub fn running(data_dir: &Path, user: &str, dbname: &str) -> Option<tokio_postgres::Config> {
+    // The fifth line of PostgreSQL's own pid file is the directory of its socket.
+    let pid_file = fs::read_to_string(data_dir.join("postgres").join("postmaster.pid")).ok()?;
+    let socket_dir = pid_file.lines().nth(4).filter(|line| !line.is_empty())?;
+    Some(config(Path::new(socket_dir), user, dbname))
+}

@@ -1,0 +1,220 @@
+//! From options to a PostgreSQL that answers.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio_postgres::NoTls;
+use tokio_postgres::error::SqlState;
+
+use super::account::Account;
+use super::binaries::{self, Installation, Places};
+use super::error::{EmbeddedError, IoContext};
+use super::layout::{DirLock, Layout, PORT};
+use super::process::{self, Exit, Postmaster};
+use super::{EmbeddedCluster, EmbeddedOptions, OWNER, STOP, config, initdb, previous};
+
+/// How long PostgreSQL may give no answer at all. While it answers that it is recovering, we wait.
+const PATIENCE: Duration = Duration::from_secs(30);
+const POLL: Duration = Duration::from_millis(4);
+
+/// How long backends of a killed server may keep its shared memory.
+const LEFTOVER_PATIENCE: Duration = Duration::from_secs(10);
+const LEFTOVER_POLL: Duration = Duration::from_millis(50);
+const LEFTOVER_MESSAGE: &str = "pre-existing shared memory block";
+
+/// How much of the log an error shows.
+const TAIL: u64 = 2000;
+
+pub(super) async fn start(options: &EmbeddedOptions) -> Result<EmbeddedCluster, EmbeddedError> {
+    let options = options.clone();
+    let prepared = tokio::task::spawn_blocking(move || Prepared::new(&options))
+        .await
+        .map_err(|_| EmbeddedError::Interrupted {
+            doing: "was preparing the database",
+        })??;
+    let began = Instant::now();
+    loop {
+        match prepared.run().await {
+            // Backends notice the death of their server within moments, but not before we do.
+            Err(EmbeddedError::Exited { tail, .. })
+                if tail.contains(LEFTOVER_MESSAGE) && began.elapsed() < LEFTOVER_PATIENCE =>
+            {
+                tokio::time::sleep(LEFTOVER_POLL).await;
+            }
+            result => return result,
+        }
+    }
+}
+
+/// A directory that is locked and ready for PostgreSQL to start in.
+struct Prepared {
+    layout: Layout,
+    account: Account,
+    installation: Installation,
+    socket_dir: PathBuf,
+    lock: Arc<DirLock>,
+}
+
+impl Prepared {
+    /// Everything that blocks. Runs on one thread from start to end, to which `initdb` is tied.
+    fn new(options: &EmbeddedOptions) -> Result<Self, EmbeddedError> {
+        let layout = Layout::create(&options.data_dir)?;
+        let lock = Arc::new(DirLock::acquire(&layout)?);
+        let pgdata = layout.pgdata();
+        let wanted = initdb::version(&pgdata)?;
+        let account = Account::choose(wanted.and(Some(&pgdata)))?;
+        account.check_reach(layout.root())?;
+        initdb::clear_unfinished(&layout);
+        let installation = binaries::locate(options, &layout, &account, wanted, &Places::of_system())?;
+        let socket_dir = layout.socket_dir(&account)?;
+        if wanted.is_none() {
+            initdb::create(&layout, &account, &installation)?;
+        }
+        previous::settle(&pgdata)?;
+        previous::clear_sockets(&socket_dir)?;
+        Ok(Self {
+            layout,
+            account,
+            installation,
+            socket_dir,
+            lock,
+        })
+    }
+
+    async fn run(&self) -> Result<EmbeddedCluster, EmbeddedError> {
+        let (file, start) = self.layout.open_log()?;
+        let log = Log {
+            path: self.layout.log(),
+            start,
+        };
+        let program = self.installation.bin_dir.join("postgres");
+        let command = self.command(&program, file)?;
+        let cluster = EmbeddedCluster {
+            postmaster: Postmaster::spawn(command, program, Arc::clone(&self.lock)).await?,
+            data_dir: self.layout.root().to_path_buf(),
+            bin_dir: self.installation.bin_dir.clone(),
+            socket_dir: self.socket_dir.clone(),
+            log,
+            _lock: Arc::clone(&self.lock),
+        };
+        if let Err(error) = cluster.wait_ready().await {
+            cluster.postmaster.stop(&STOP).await;
+            return Err(error);
+        }
+        Ok(cluster)
+    }
+
+    fn command(&self, program: &Path, log: File) -> Result<Command, EmbeddedError> {
+        let mut command = process::command(program, &self.account);
+        command.arg("-D").arg(self.layout.pgdata());
+        // What loopctl depends on, whatever postgresql.conf says.
+        let mut set = |name: &str, value: OsString| {
+            let mut setting = OsString::from(format!("{name}="));
+            setting.push(value);
+            command.arg("-c").arg(setting);
+        };
+        set("listen_addresses", OsString::new());
+        set("unix_socket_directories", quoted(&self.socket_dir));
+        set("unix_socket_permissions", "0700".into());
+        set("port", PORT.to_string().into());
+        set("fsync", "on".into());
+        set("full_page_writes", "on".into());
+        set("timezone", "UTC".into());
+        set("log_timezone", "UTC".into());
+        set("log_destination", "stderr".into());
+        set("logging_collector", "off".into());
+        let copy = log.try_clone().context("open", &self.layout.log())?;
+        command.stdout(copy).stderr(log);
+        Ok(command)
+    }
+}
+
+/// A path as an element of a list setting.
+fn quoted(path: &Path) -> OsString {
+    // Only the quotes and the path's own bytes matter, and those bytes need not be UTF-8.
+    use std::os::unix::ffi::{OsStrExt, OsStringExt};
+    let mut bytes = vec![b'"'];
+    for byte in path.as_os_str().as_bytes() {
+        bytes.extend(std::iter::repeat_n(*byte, if *byte == b'"' { 2 } else { 1 }));
+    }
+    bytes.push(b'"');
+    OsString::from_vec(bytes)
+}
+
+impl EmbeddedCluster {
+    async fn wait_ready(&self) -> Result<(), EmbeddedError> {
+        let mut silent_since = Instant::now();
+        let mut recovering = false;
+        let config = config(&self.socket_dir, OWNER, "postgres");
+        loop {
+            let answer = tokio::time::timeout(PATIENCE, config.connect(NoTls)).await;
+            let reason = match answer {
+                Ok(Ok(_)) => return Ok(()),
+                Ok(Err(error)) => {
+                    if error.code() == Some(&SqlState::CANNOT_CONNECT_NOW) {
+                        if !recovering {
+                            tracing::info!(log = %self.log.path.display(), "PostgreSQL is recovering");
+                        }
+                        recovering = true;
+                        silent_since = Instant::now();
+                    } else if let Some(refusal) = error.as_db_error() {
+                        return Err(self.not_ready(silent_since, refusal.to_string()));
+                    }
+                    error.to_string()
+                }
+                Err(_) => "no answer on the socket".to_owned(),
+            };
+            if let Some(exit) = self.postmaster.ended() {
+                return Err(self.log.exited(&exit));
+            }
+            if silent_since.elapsed() >= PATIENCE {
+                return Err(self.not_ready(silent_since, reason));
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    fn not_ready(&self, since: Instant, reason: String) -> EmbeddedError {
+        EmbeddedError::NotReady {
+            seconds: since.elapsed().as_secs(),
+            reason,
+            log: self.log.path.clone(),
+            tail: self.log.tail(),
+        }
+    }
+}
+
+/// The part of the log that one run writes.
+#[derive(Debug, Clone)]
+pub(super) struct Log {
+    pub(super) path: PathBuf,
+    start: u64,
+}
+
+impl Log {
+    /// The last lines of this run, for an error. Best effort: the error matters more than its decoration.
+    fn tail(&self) -> String {
+        let read = || -> io::Result<String> {
+            let mut file = File::open(&self.path)?;
+            let from = file.metadata()?.len().saturating_sub(TAIL).max(self.start);
+            file.seek(SeekFrom::Start(from))?;
+            let mut bytes = Vec::new();
+            file.take(TAIL).read_to_end(&mut bytes)?;
+            Ok(String::from_utf8_lossy(&bytes).trim().to_owned())
+        };
+        read().unwrap_or_default()
+    }
+
+    pub(super) fn exited(&self, exit: &Exit) -> EmbeddedError {
+        EmbeddedError::Exited {
+            status: exit.description.clone(),
+            log: self.path.clone(),
+            tail: self.tail(),
+        }
+    }
+}

@@ -1,0 +1,298 @@
+//! Tests of the parts that need no running PostgreSQL; `tests/embedded.rs` has the others.
+
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+use super::account::Account;
+use super::binaries::{Installation, Places, locate};
+use super::layout::{DirLock, Layout};
+use super::{EmbeddedError, EmbeddedOptions, OWNER, default_data_dir};
+
+/// A directory that PostgreSQL's account can enter too.
+fn temp() -> TempDir {
+    tempfile::Builder::new()
+        .permissions(Permissions::from_mode(0o755))
+        .tempdir()
+        .unwrap()
+}
+
+struct Fixture {
+    temp: TempDir,
+    layout: Layout,
+    account: Account,
+}
+
+impl Fixture {
+    fn new() -> Self {
+        let temp = temp();
+        let layout = Layout::create(&temp.path().join("data")).unwrap();
+        Self {
+            layout,
+            account: Account::choose(None).unwrap(),
+            temp,
+        }
+    }
+
+    fn options(&self) -> EmbeddedOptions {
+        EmbeddedOptions::new(self.layout.root())
+    }
+
+    fn locate(
+        &self,
+        options: &EmbeddedOptions,
+        wanted: Option<u32>,
+        places: &Places,
+    ) -> Result<Installation, EmbeddedError> {
+        locate(options, &self.layout, &self.account, wanted, places)
+    }
+
+    /// An installation that knows nothing but its version.
+    fn fake(&self, name: &str, version: &str) -> PathBuf {
+        let dir = self.temp.path().join(name);
+        fs::create_dir_all(&dir).unwrap();
+        for program in ["postgres", "initdb"] {
+            let path = dir.join(program);
+            fs::write(
+                &path,
+                format!("#!/bin/sh\necho 'postgres (PostgreSQL) {version}'\n"),
+            )
+            .unwrap();
+            fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
+        }
+        fs::canonicalize(dir).unwrap()
+    }
+
+    /// Packs `dir` below `prefix` into a bundle.
+    fn pack(&self, dir: &Path, prefix: &str) -> PathBuf {
+        let path = self.temp.path().join("bundle.tar.gz");
+        let gzip = flate2::write::GzEncoder::new(File::create(&path).unwrap(), flate2::Compression::fast());
+        let mut archive = tar::Builder::new(gzip);
+        archive.append_dir_all(prefix, dir).unwrap();
+        archive.into_inner().unwrap().finish().unwrap();
+        path
+    }
+}
+
+fn places(dirs: &[&Path]) -> Places {
+    Places {
+        dirs: dirs.iter().map(|dir| dir.to_path_buf()).collect(),
+        path: None,
+    }
+}
+
+#[test]
+fn without_binaries_the_error_says_what_to_install() {
+    let fixture = Fixture::new();
+    let message = fixture
+        .locate(&fixture.options(), None, &Places::default())
+        .unwrap_err()
+        .to_string();
+    for hint in [
+        "apt-get install postgresql",
+        "dnf install postgresql-server",
+        "brew install postgresql@17",
+        "LOOPCTL_PG_BIN",
+        "LOOPCTL_PG_BUNDLE",
+        "DATABASE_URL",
+    ] {
+        assert!(message.contains(hint), "{hint} is missing in: {message}");
+    }
+}
+
+#[test]
+fn the_newest_installation_is_taken_for_a_new_cluster_and_the_fitting_one_for_an_old() {
+    let fixture = Fixture::new();
+    let (old, new) = (
+        fixture.fake("a", "15.18 (Debian 15.18-0)"),
+        fixture.fake("b", "18beta1"),
+    );
+    let places = places(&[&old, &new]);
+    let fresh = fixture.locate(&fixture.options(), None, &places).unwrap();
+    assert_eq!(
+        fresh,
+        Installation {
+            bin_dir: new,
+            major: 18
+        }
+    );
+    let fitting = fixture.locate(&fixture.options(), Some(15), &places).unwrap();
+    assert_eq!(
+        fitting,
+        Installation {
+            bin_dir: old,
+            major: 15
+        }
+    );
+}
+
+#[test]
+fn a_missing_or_too_old_version_is_named() {
+    let fixture = Fixture::new();
+    let (fourteen, seventeen) = (fixture.fake("a", "14.2"), fixture.fake("b", "17.2"));
+    let error = fixture
+        .locate(&fixture.options(), Some(16), &places(&[&seventeen]))
+        .unwrap_err();
+    let message = error.to_string();
+    assert!(
+        message.contains("made by PostgreSQL 16") && message.contains("17 in"),
+        "{message}"
+    );
+    assert!(message.contains("apt-get install postgresql-16"), "{message}");
+
+    let error = fixture
+        .locate(&fixture.options(), None, &places(&[&fourteen]))
+        .unwrap_err();
+    assert!(
+        matches!(error, EmbeddedError::NoBinaries { minimum: 15 }),
+        "{error}"
+    );
+
+    let options = EmbeddedOptions {
+        pg_bin: Some(fourteen),
+        ..fixture.options()
+    };
+    let message = fixture
+        .locate(&options, None, &places(&[&seventeen]))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        message.contains("LOOPCTL_PG_BIN") && message.contains("it is PostgreSQL 14"),
+        "{message}"
+    );
+}
+
+#[test]
+fn the_path_is_searched_through_links() {
+    let fixture = Fixture::new();
+    let real = fixture.fake("real", "16.1");
+    let links = fixture.temp.path().join("links");
+    fs::create_dir(&links).unwrap();
+    std::os::unix::fs::symlink(real.join("postgres"), links.join("postgres")).unwrap();
+    let places = Places {
+        dirs: Vec::new(),
+        path: Some(links.into_os_string()),
+    };
+    assert_eq!(
+        fixture.locate(&fixture.options(), None, &places).unwrap().bin_dir,
+        real
+    );
+}
+
+#[test]
+fn a_directory_without_the_programs_is_refused_and_not_replaced() {
+    let fixture = Fixture::new();
+    let good = fixture.fake("good", "16.1");
+    let options = EmbeddedOptions {
+        pg_bin: Some(fixture.temp.path().to_path_buf()),
+        ..fixture.options()
+    };
+    let message = fixture
+        .locate(&options, None, &places(&[&good]))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        message.contains("no programs `postgres` and `initdb`"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_bundle_is_unpacked_once_and_found_again_without_the_setting() {
+    let fixture = Fixture::new();
+    let bin = fixture.fake("source/bin", "16.4");
+    let bundle = fixture.pack(bin.parent().unwrap(), "postgresql-16.4-x86_64");
+    let options = EmbeddedOptions {
+        bundle: bundle.to_str().map(str::to_owned),
+        ..fixture.options()
+    };
+
+    // Left by an unpacking that was killed.
+    let leftover = fixture.layout.bundles().join("unfinished-0000/bin");
+    fs::create_dir_all(&leftover).unwrap();
+
+    let first = fixture.locate(&options, None, &Places::default()).unwrap();
+    assert!(first.bin_dir.starts_with(fixture.layout.bundles()) && first.major == 16);
+    assert!(!leftover.exists());
+    let marker = first.bin_dir.join("marker");
+    fs::write(&marker, "").unwrap();
+    assert_eq!(fixture.locate(&options, None, &Places::default()).unwrap(), first);
+    assert!(marker.exists(), "it was unpacked a second time");
+
+    fs::remove_file(bundle).unwrap();
+    assert_eq!(
+        fixture
+            .locate(&fixture.options(), Some(16), &Places::default())
+            .unwrap(),
+        first
+    );
+}
+
+#[test]
+fn a_useless_bundle_is_refused_and_leaves_nothing() {
+    let fixture = Fixture::new();
+    let with = |bundle: String| {
+        let options = EmbeddedOptions {
+            bundle: Some(bundle),
+            ..fixture.options()
+        };
+        fixture
+            .locate(&options, None, &Places::default())
+            .unwrap_err()
+            .to_string()
+    };
+    let bin = fixture.fake("source/bin", "16.4");
+    let empty = fixture.pack(&bin, "somewhere");
+    assert!(with(empty.display().to_string()).contains("holds no directory `bin`"));
+
+    let broken = fixture.temp.path().join("broken.tar.gz");
+    fs::write(&broken, b"no archive").unwrap();
+    assert!(with(broken.display().to_string()).contains("cannot be unpacked"));
+    assert_eq!(fs::read_dir(fixture.layout.bundles()).unwrap().count(), 0);
+
+    assert!(with("/nowhere/bundle.tar.gz".to_owned()).contains("No such file"));
+    let message = with("https://example.org/pg.tar.gz".to_owned());
+    assert!(
+        message.contains("curl -fLO https://example.org/pg.tar.gz"),
+        "{message}"
+    );
+}
+
+#[test]
+fn the_lock_excludes_a_second_holder_and_ends_with_the_first() {
+    let fixture = Fixture::new();
+    fs::write(fixture.layout.root().join("loopctl.lock"), "4194000\n").unwrap();
+    let lock = DirLock::acquire(&fixture.layout).unwrap();
+    let message = DirLock::acquire(&fixture.layout).unwrap_err().to_string();
+    let dir = fixture.layout.root().display();
+    assert_eq!(
+        message,
+        format!(
+            "another loopctl server (pid {}) already uses {dir}; stop it, or set LOOPCTL_DATA_DIR to another directory",
+            std::process::id()
+        )
+    );
+    drop(lock);
+    DirLock::acquire(&fixture.layout).unwrap();
+}
+
+#[test]
+fn a_foreign_socket_directory_is_refused() {
+    let fixture = Fixture::new();
+    let elsewhere = temp();
+    std::os::unix::fs::symlink(elsewhere.path(), fixture.layout.root().join("run")).unwrap();
+    let error = fixture.layout.socket_dir(&fixture.account).unwrap_err();
+    assert!(matches!(error, EmbeddedError::UnsafeSocketDir { .. }), "{error}");
+}
+
+#[test]
+fn the_data_directory_has_a_default() {
+    let dir = default_data_dir().unwrap();
+    assert!(dir.is_absolute());
+    if nix::unistd::Uid::effective().is_root() {
+        assert_eq!(dir, Path::new("/var/lib/loopctl"));
+    }
+    assert_eq!(OWNER, "loopctl_owner");
+}

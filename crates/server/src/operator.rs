@@ -1,0 +1,182 @@
+//! What an operator does with access to the database, and nobody over the network (file 01 §8.9): the first
+//! tenant, superadmin keys.
+
+use serde::Serialize;
+use serde_json::json;
+use tokio_postgres::{Client, Config};
+use uuid::Uuid;
+
+use crate::db::migrate::connect;
+use crate::db::{DbError, Timestamp};
+use crate::events::{Attribution, Event, record_as_owner};
+use crate::keys::{hash_key, key_prefix, new_raw_key};
+use crate::tenants::{BAD_SLUG, is_email, is_slug};
+
+/// Why an operator command did nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum OperatorError {
+    /// The database.
+    #[error(transparent)]
+    Db(#[from] DbError),
+    /// What was asked for.
+    #[error("{0}")]
+    Invalid(String),
+}
+
+/// A tenant just created.
+#[derive(Debug, Serialize)]
+pub struct CreatedTenant {
+    /// Its id.
+    pub id: Uuid,
+    /// Its name.
+    pub name: String,
+    /// Its slug.
+    pub slug: String,
+    /// Its address.
+    pub email: String,
+    /// `active`.
+    pub status: String,
+    /// When.
+    pub inserted_at: Timestamp,
+}
+
+/// A key just created.
+#[derive(Debug, Serialize)]
+pub struct CreatedKey {
+    /// Its id.
+    pub id: Uuid,
+    /// The secret; shown this once.
+    pub raw_key: String,
+    /// The part that may be shown.
+    pub key_prefix: String,
+    /// Its role.
+    pub role: &'static str,
+    /// Its name.
+    pub name: String,
+    /// When.
+    pub inserted_at: Timestamp,
+}
+
+/// Creates an active tenant with its first `user` key, named `root`, in one transaction.
+///
+/// # Errors
+/// When a field is invalid or taken, or the database refuses.
+pub async fn create_tenant(
+    owner: &Config,
+    name: &str,
+    slug: &str,
+    email: &str,
+) -> Result<(CreatedTenant, CreatedKey), OperatorError> {
+    let (name, slug, email) = (
+        name.trim(),
+        slug.trim().to_lowercase(),
+        email.trim().to_lowercase(),
+    );
+    if name.is_empty() || name.chars().count() > 120 {
+        return Err(OperatorError::Invalid(
+            "name must have 1 to 120 characters".to_owned(),
+        ));
+    }
+    if !is_slug(&slug) || slug.len() > 64 {
+        return Err(OperatorError::Invalid(format!(
+            "slug {BAD_SLUG}, 2 to 64 characters"
+        )));
+    }
+    if !is_email(&email) {
+        return Err(OperatorError::Invalid(
+            "email must be a valid email address".to_owned(),
+        ));
+    }
+    let mut client = connect(owner).await?;
+    let tx = client.transaction().await.map_err(DbError::from)?;
+    let id = Uuid::now_v7();
+    let row = tx
+        .query_one(
+            "insert into tenants (id, name, slug, email) values ($1, $2, $3, $4) returning inserted_at",
+            &[&id, &name, &slug, &email],
+        )
+        .await
+        .map_err(|error| taken(error.into()))?;
+    let tenant = CreatedTenant {
+        id,
+        name: name.to_owned(),
+        slug,
+        email,
+        status: "active".to_owned(),
+        inserted_at: row.try_get("inserted_at").map_err(DbError::from)?,
+    };
+    let key = insert_key(tx.client(), Some(id), "user", "root").await?;
+    let created = Event::new(
+        "tenant",
+        id,
+        "tenant_created",
+        json!({
+            "name": tenant.name, "slug": tenant.slug, "email": tenant.email, "authenticator_count": 0,
+            "authenticator_fingerprints": [],
+        }),
+    );
+    let by = Attribution::system("operator tenant create");
+    record_as_owner(tx, id, &by, vec![created, key_created(&key)]).await?;
+    Ok((tenant, key))
+}
+
+/// Creates a superadmin key. There is no other way to get one.
+///
+/// # Errors
+/// When the name is invalid, or the database refuses.
+pub async fn create_superadmin_key(owner: &Config, name: &str) -> Result<CreatedKey, OperatorError> {
+    let name = name.trim();
+    if name.is_empty() || name.chars().count() > 255 {
+        return Err(OperatorError::Invalid(
+            "name must have 1 to 255 characters".to_owned(),
+        ));
+    }
+    let mut client = connect(owner).await?;
+    let tx = client.transaction().await.map_err(DbError::from)?;
+    let key = insert_key(tx.client(), None, "superadmin", name).await?;
+    let by = Attribution::system("operator superadmin create-key");
+    record_as_owner(tx, Uuid::nil(), &by, vec![key_created(&key)]).await?;
+    Ok(key)
+}
+
+async fn insert_key(
+    client: &Client,
+    tenant_id: Option<Uuid>,
+    role: &'static str,
+    name: &str,
+) -> Result<CreatedKey, DbError> {
+    let raw_key = new_raw_key();
+    let (id, prefix) = (Uuid::now_v7(), key_prefix(&raw_key));
+    let row = client
+        .query_one(
+            "insert into api_keys (id, tenant_id, name, key_hash, key_prefix, role) values ($1, $2, $3, $4, $5, $6)
+             returning inserted_at",
+            &[&id, &tenant_id, &name, &hash_key(&raw_key), &prefix, &role],
+        )
+        .await?;
+    let inserted_at = row.try_get("inserted_at")?;
+    Ok(CreatedKey {
+        id,
+        raw_key,
+        key_prefix: prefix,
+        role,
+        name: name.to_owned(),
+        inserted_at,
+    })
+}
+
+fn key_created(key: &CreatedKey) -> Event {
+    let new = json!({
+        "name": key.name, "role": key.role, "key_prefix": key.key_prefix, "agent_id": null, "expires_at": null,
+    });
+    Event::new("api_key", key.id, "created", new)
+}
+
+fn taken(error: DbError) -> OperatorError {
+    for (constraint, field) in [("tenants_slug_key", "slug"), ("tenants_email_key", "email")] {
+        if error.violates(constraint) {
+            return OperatorError::Invalid(format!("{field} has already been taken"));
+        }
+    }
+    error.into()
+}

@@ -1,0 +1,19 @@
+//! Projects (file 03 §3).
+
+mod api;
+mod store;
+
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::App;
+
+pub(crate) use store::{STATEMENTS, percentage};
+
+/// The routes of this resource.
+pub(crate) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(api::create, api::list))
+        .routes(routes!(api::show))
+        .routes(routes!(api::progress))
+}

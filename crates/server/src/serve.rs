@@ -1,0 +1,184 @@
+//! `loopctl serve`: opens the database, listens, and stops in order.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::ServiceExt;
+use axum::extract::Request;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::config::{Database, DatabaseOptions, OpenError};
+use crate::db::embedded::EmbeddedError;
+use crate::db::{DbError, statements};
+use crate::{App, VERSION, routes};
+
+statements! {
+    SCHEMA_EXISTS = "select to_regprocedure('authenticate(text,uuid)') is not null as ready";
+}
+
+/// How long requests in flight may take after the signal to stop.
+const DRAIN: Duration = Duration::from_secs(30);
+
+/// What `serve` needs to know.
+#[derive(Debug, Clone)]
+pub struct ServeOptions {
+    /// The database.
+    pub database: DatabaseOptions,
+    /// Where to listen; port 0 takes any free one.
+    pub listen: SocketAddr,
+    /// How clients reach the server; by default `http://localhost:<port>`.
+    pub public_url: Option<String>,
+    /// Connections to the database.
+    pub pool_size: usize,
+}
+
+/// Why the server did not start, or ended otherwise than by a signal.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The database.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The schema of an external database is missing.
+    #[error("the database has no loopctl schema yet: run `loopctl migrate` with the same DATABASE_URL")]
+    NoSchema,
+    /// The port.
+    #[error("cannot listen on {address}: {reason}; choose another port with --port or PORT")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// Why not.
+        reason: std::io::Error,
+    },
+    /// Serving failed.
+    #[error("the server failed: {0}")]
+    Io(#[from] std::io::Error),
+    /// PostgreSQL went away, or did not stop.
+    #[error(transparent)]
+    Cluster(#[from] EmbeddedError),
+    /// The pool.
+    #[error(transparent)]
+    Db(#[from] DbError),
+}
+
+/// A server that listens. Stops when [`Self::stop`] is called, not when dropped.
+pub struct Server {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Its database.
+    pub database: Database,
+    stop: watch::Sender<bool>,
+    serving: tokio::task::JoinHandle<std::io::Result<()>>,
+}
+
+impl Server {
+    /// Opens the database and listens.
+    ///
+    /// # Errors
+    /// See [`ServeError`].
+    pub async fn start(options: &ServeOptions) -> Result<Self, ServeError> {
+        let database = Database::open(&options.database).await?;
+        match Self::listen(options, &database).await {
+            Ok((address, stop, serving)) => Ok(Self {
+                address,
+                database,
+                stop,
+                serving,
+            }),
+            Err(error) => {
+                // The first failure is the one to tell.
+                let _ = database.close().await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn listen(
+        options: &ServeOptions,
+        database: &Database,
+    ) -> Result<
+        (
+            SocketAddr,
+            watch::Sender<bool>,
+            tokio::task::JoinHandle<std::io::Result<()>>,
+        ),
+        ServeError,
+    > {
+        let db = database.pool(options.pool_size)?;
+        let schema = db.without_tenant().await?.finish_opt(SCHEMA_EXISTS, &[]).await;
+        // Without the schema there is no role to become, either.
+        if !schema.is_ok_and(|row| row.is_some_and(|row| row.try_get("ready").unwrap_or(false))) {
+            return Err(ServeError::NoSchema);
+        }
+        let refused = |reason| ServeError::Listen {
+            address: options.listen,
+            reason,
+        };
+        let listener = TcpListener::bind(options.listen).await.map_err(refused)?;
+        let address = listener.local_addr()?;
+        let default_url = || format!("http://localhost:{}", address.port());
+        let public_url = options.public_url.clone().unwrap_or_else(default_url);
+        let app = App {
+            db,
+            public_url: Arc::from(public_url.trim_end_matches('/')),
+        };
+        let service = routes::service(app);
+        let (stop, mut stopped) = watch::channel(false);
+        let serving = tokio::spawn(async move {
+            axum::serve(listener, ServiceExt::<Request>::into_make_service(service))
+                .with_graceful_shutdown(async move {
+                    // An error means that the sender is gone, which is a reason to stop as well.
+                    let _ = stopped.wait_for(|stop| *stop).await;
+                })
+                .await
+        });
+        Ok((address, stop, serving))
+    }
+
+    /// Lets requests in flight finish, then stops the private cluster.
+    ///
+    /// # Errors
+    /// When serving failed, or PostgreSQL does not stop in order.
+    pub async fn stop(self) -> Result<(), ServeError> {
+        let _ = self.stop.send(true);
+        let abort = self.serving.abort_handle();
+        match tokio::time::timeout(DRAIN, self.serving).await {
+            Ok(Ok(served)) => served?,
+            Ok(Err(_cancelled)) => {}
+            Err(_elapsed) => {
+                tracing::warn!(
+                    "requests were still running after {} s and are cut off",
+                    DRAIN.as_secs()
+                );
+                abort.abort();
+            }
+        }
+        Ok(self.database.close().await?)
+    }
+}
+
+/// Serves until SIGINT or SIGTERM.
+///
+/// # Errors
+/// See [`ServeError`].
+pub async fn serve(options: &ServeOptions) -> Result<(), ServeError> {
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let server = Server::start(options).await?;
+    tracing::info!(version = VERSION, address = %server.address, "loopctl is ready");
+    let cluster_exit = server.database.cluster.as_ref().map(|cluster| cluster.exited());
+    let cluster_exit = async {
+        match cluster_exit {
+            Some(exit) => exit.await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+        error = cluster_exit => return Err(error.into()),
+    }
+    tracing::info!("stopping: requests in flight may finish");
+    server.stop().await
+}

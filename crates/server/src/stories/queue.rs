@@ -1,0 +1,186 @@
+//! `GET /stories/ready` and `/stories/blocked` (file 03 §8.1, §8.2).
+
+use std::collections::HashMap;
+
+use axum::Json;
+use axum::extract::State;
+use serde::Serialize;
+use serde_json::{Value, json};
+use tokio_postgres::Row;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::store::{
+    BLOCKED_IN_EPIC, BLOCKED_IN_PROJECT, BLOCKED_IN_TENANT, BLOCKERS, READY_IN_EPIC, READY_IN_PROJECT,
+    READY_IN_TENANT,
+};
+use crate::App;
+use crate::db::{DbError, Timestamp};
+use crate::http::caller::Agent;
+use crate::http::page::Style;
+use crate::http::{ApiResult, AtLeast, Caller, Page, Query};
+
+/// A story in a queue.
+#[derive(Debug, Serialize, ToSchema)]
+struct StoryBrief {
+    id: Uuid,
+    tenant_id: Uuid,
+    project_id: Uuid,
+    epic_id: Uuid,
+    number: String,
+    title: String,
+    agent_status: String,
+    verified_status: String,
+    sort_key: i32,
+    #[schema(value_type = String, format = DateTime)]
+    inserted_at: Timestamp,
+    #[schema(value_type = String, format = DateTime)]
+    updated_at: Timestamp,
+}
+
+impl StoryBrief {
+    /// None for the row that only carries the count of an empty page.
+    fn read(row: &Row) -> Result<Option<Self>, DbError> {
+        let Some(id) = row.try_get("id")? else {
+            return Ok(None);
+        };
+        Ok(Some(Self {
+            id,
+            tenant_id: row.try_get("tenant_id")?,
+            project_id: row.try_get("project_id")?,
+            epic_id: row.try_get("epic_id")?,
+            number: row.try_get("number")?,
+            title: row.try_get("title")?,
+            agent_status: row.try_get("agent_status")?,
+            verified_status: row.try_get("verified_status")?,
+            sort_key: row.try_get("sort_key")?,
+            inserted_at: row.try_get("inserted_at")?,
+            updated_at: row.try_get("updated_at")?,
+        }))
+    }
+}
+
+/// A prerequisite that is not verified.
+#[derive(Debug, Serialize, ToSchema)]
+struct Blocker {
+    id: Uuid,
+    number: String,
+    title: String,
+    agent_status: String,
+    verified_status: String,
+    /// `story`: a prerequisite of the story; `epic`: a story of an epic that the story's epic depends on.
+    via: String,
+}
+
+/// A blocked story and why.
+#[derive(Debug, Serialize, ToSchema)]
+struct Blocked {
+    story: StoryBrief,
+    blocking_dependencies: Vec<Blocker>,
+}
+
+/// The three texts of a queue's statement, by scope.
+struct ByScope {
+    project: &'static str,
+    epic: &'static str,
+    tenant: &'static str,
+}
+
+const READY: ByScope = ByScope {
+    project: READY_IN_PROJECT,
+    epic: READY_IN_EPIC,
+    tenant: READY_IN_TENANT,
+};
+const BLOCKED: ByScope = ByScope {
+    project: BLOCKED_IN_PROJECT,
+    epic: BLOCKED_IN_EPIC,
+    tenant: BLOCKED_IN_TENANT,
+};
+
+/// One page of a queue with the size of the whole.
+async fn page_of(
+    app: &App,
+    tenant_id: Uuid,
+    queue: &ByScope,
+    query: &Query,
+) -> ApiResult<(Vec<StoryBrief>, Value)> {
+    let page = Page::new(query, Style::page(100, 500));
+    let (project_id, epic_id) = (query.id("project_id")?, query.id("epic_id")?);
+    let (sql, scope) = match (project_id, epic_id) {
+        (_, Some(_)) => (queue.epic, epic_id),
+        (Some(_), None) => (queue.project, project_id),
+        (None, None) => (queue.tenant, None),
+    };
+    let tx = app.db.tenant(tenant_id).await?;
+    let rows = tx
+        .finish_query(sql, &[&tenant_id, &scope, &page.size, &page.skip])
+        .await?;
+    let total = rows.first().map_or(Ok(0), |row| row.try_get("total"))?;
+    let mut stories = Vec::with_capacity(rows.len());
+    for row in &rows {
+        stories.extend(StoryBrief::read(row)?);
+    }
+    // An epic lies in one project: where both are named and do not fit, nothing matches.
+    if project_id.is_some_and(|project| stories.iter().any(|story| story.project_id != project)) {
+        return Ok((Vec::new(), json!(page.meta(0))));
+    }
+    Ok((stories, json!(page.meta(total))))
+}
+
+/// Stories that can be contracted now: pending, and every prerequisite story and every story of the
+/// prerequisite epics is verified.
+#[utoipa::path(get, path = "/api/v1/stories/ready", tag = "Stories",
+    params(("project_id" = Option<Uuid>, Query, description = "Without it: every active project"),
+           ("epic_id" = Option<Uuid>, Query), ("page" = Option<i64>, Query),
+           ("page_size" = Option<i64>, Query, description = "Default 100, at most 500; `limit` is an alias")),
+    responses((status = 200, body = Vec<StoryBrief>, description = "`{\"data\": […], \"meta\": …}`"), (status = 404)))]
+pub(super) async fn ready(
+    State(app): State<App>,
+    caller: Caller<AtLeast<Agent>>,
+    query: Query,
+) -> ApiResult<Json<Value>> {
+    let (stories, meta) = page_of(&app, caller.tenant_id, &READY, &query).await?;
+    Ok(Json(json!({"data": stories, "meta": meta})))
+}
+
+/// Stories with a prerequisite that is not verified, and those prerequisites.
+#[utoipa::path(get, path = "/api/v1/stories/blocked", tag = "Stories",
+    params(("project_id" = Option<Uuid>, Query, description = "Without it: every active project"),
+           ("epic_id" = Option<Uuid>, Query), ("page" = Option<i64>, Query),
+           ("page_size" = Option<i64>, Query, description = "Default 100, at most 500; `limit` is an alias")),
+    responses((status = 200, body = Vec<Blocked>, description = "`{\"data\": […], \"meta\": …}`"), (status = 404)))]
+pub(super) async fn blocked(
+    State(app): State<App>,
+    caller: Caller<AtLeast<Agent>>,
+    query: Query,
+) -> ApiResult<Json<Value>> {
+    let (stories, meta) = page_of(&app, caller.tenant_id, &BLOCKED, &query).await?;
+    let ids: Vec<Uuid> = stories.iter().map(|story| story.id).collect();
+    let tx = app.db.tenant(caller.tenant_id).await?;
+    let rows = tx.finish_query(BLOCKERS, &[&caller.tenant_id, &ids]).await?;
+    let mut blockers: HashMap<Uuid, Vec<Blocker>> = HashMap::new();
+    for row in &rows {
+        blockers
+            .entry(row.try_get("story_id")?)
+            .or_default()
+            .push(Blocker {
+                id: row.try_get("id")?,
+                number: row.try_get("number")?,
+                title: row.try_get("title")?,
+                agent_status: row.try_get("agent_status")?,
+                verified_status: row.try_get("verified_status")?,
+                via: row.try_get("via")?,
+            });
+    }
+    let data: Vec<_> = stories
+        .into_iter()
+        .map(|story| {
+            let blocking_dependencies = blockers.remove(&story.id).unwrap_or_default();
+            Blocked {
+                story,
+                blocking_dependencies,
+            }
+        })
+        .collect();
+    Ok(Json(json!({"data": data, "meta": meta})))
+}

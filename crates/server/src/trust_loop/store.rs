@@ -1,0 +1,134 @@
+//! SQL of the trust loop.
+
+use chrono::{DateTime, Utc};
+use loopctl_core::lifecycle::{LoopState, Prerequisite, VerifiedStatus};
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Row, types::FromSql};
+use uuid::Uuid;
+
+use crate::db::{DbError, statements, word};
+
+statements! {
+    /// The story's lock serialises everything that moves it. The clock is the database's, so that times of
+    /// several servers compare.
+    LOCK_STORY = "
+        select s.*, clock_timestamp() as now from stories s where tenant_id = $1 and id = $2 for no key update";
+    /// Prerequisites that are not verified (file 02 §3.7). Runs after the lock.
+    UNMET_PREREQUISITES = "
+        select 'story' as kind, p.id, p.number, p.verified_status, 0::bigint as open_stories
+        from story_dependencies d
+        join stories p on p.tenant_id = d.tenant_id and p.id = d.depends_on_story_id
+        where d.tenant_id = $1 and d.story_id = $2 and p.verified_status <> 'verified'
+        union all
+        select 'epic', e.id, e.number::text, '', count(*)
+        from stories s
+        join epic_dependencies d on d.tenant_id = s.tenant_id and d.epic_id = s.epic_id
+        join epics e on e.tenant_id = d.tenant_id and e.id = d.depends_on_epic_id
+        join stories p on p.tenant_id = d.tenant_id and p.epic_id = d.depends_on_epic_id
+        where s.tenant_id = $1 and s.id = $2 and p.verified_status <> 'verified'
+        group by e.tenant_id, e.id
+        order by kind desc, number";
+    /// A review counts when it was completed, and recorded, after the report (file 02 §5.2).
+    IS_REVIEWED = "
+        select exists (
+            select from review_records r
+            join stories s on s.tenant_id = r.tenant_id and s.id = r.story_id
+            where r.tenant_id = $1 and r.story_id = $2
+              and r.completed_at > s.reported_done_at and r.inserted_at > s.reported_done_at) as reviewed";
+    TENANT_SETTINGS = "select settings from tenants where id = $1";
+    /// Writes everything that the lifecycle owns, whatever the transition.
+    SAVE_STATE = "
+        update stories set
+            agent_status = $3, verified_status = $4, assigned_agent_id = $5, assigned_at = $6,
+            contracted_by_agent_id = $7, first_claimed_at = $8, review_requested_at = $9, reported_done_at = $10,
+            reported_by_agent_id = $11, verified_at = $12, rejected_at = $13, rejection_reason = $14,
+            verifier_dispatch_id = case when $3 = 'pending' then null else verifier_dispatch_id end,
+            verifier_needed = verifier_needed and $3 <> 'pending',
+            updated_at = clock_timestamp()
+        where tenant_id = $1 and id = $2
+        returning *";
+    INSERT_REVIEW = "
+        insert into review_records (tenant_id, id, story_id, reviewer_agent_id, review_type, findings_count, fixes_count,
+                                    disproved_count, summary, completed_at, inserted_at, updated_at)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, coalesce($10, $11), $11, $11)
+        returning *";
+    /// The story's lock makes the next iteration race-free.
+    INSERT_VERIFICATION = "
+        insert into verification_results (tenant_id, id, story_id, orchestrator_agent_id, result, summary, findings,
+                                          review_type, commit_sha, iteration, inserted_at, updated_at)
+        select $1, $2, $3, $4, $5, $6, $7, $8, $9, coalesce(max(iteration), 0) + 1, $10, $10
+        from verification_results where tenant_id = $1 and story_id = $3
+        returning *";
+    /// Stories are locked before epics, everywhere. Two stories verified at once meet here.
+    LOCK_EPIC = "select id from epics where tenant_id = $1 and id = $2 for no key update";
+    /// Completes an epic once for ever. A statement of its own after the lock, so that it sees what the
+    /// other transaction has committed.
+    COMPLETE_EPIC = "
+        update epics e set completed_at = $3
+        where tenant_id = $1 and id = $2 and completed_at is null
+          and not exists (select from stories s where s.tenant_id = $1 and s.epic_id = $2
+                          and s.verified_status <> 'verified')
+        returning e.number, e.title, e.project_id,
+                  (select count(*) from stories s where s.tenant_id = $1 and s.epic_id = $2) as story_count";
+    COUNT_VERIFICATIONS = "
+        select count(*) as total, exists (select from stories where tenant_id = $1 and id = $2) as known
+        from verification_results where tenant_id = $1 and story_id = $2";
+    LIST_VERIFICATIONS = "
+        select * from verification_results where tenant_id = $1 and story_id = $2
+        order by inserted_at desc, iteration desc limit $3 offset $4";
+}
+
+/// The parameters of `SAVE_STATE`.
+pub(super) fn save_params<'a>(
+    tenant_id: &'a Uuid,
+    story_id: &'a Uuid,
+    state: &'a LoopState,
+    words: &'a [&'a str; 2],
+) -> [&'a (dyn ToSql + Sync); 14] {
+    [
+        tenant_id,
+        story_id,
+        &words[0],
+        &words[1],
+        &state.assigned_agent_id,
+        &state.assigned_at,
+        &state.contracted_by_agent_id,
+        &state.first_claimed_at,
+        &state.review_requested_at,
+        &state.reported_done_at,
+        &state.reported_by_agent_id,
+        &state.verified_at,
+        &state.rejected_at,
+        &state.rejection_reason,
+    ]
+}
+
+/// Reads a row of `UNMET_PREREQUISITES`.
+pub(super) fn read_prerequisite(row: &Row) -> Result<Prerequisite, DbError> {
+    let (id, number): (Uuid, String) = (row.try_get("id")?, row.try_get("number")?);
+    if column::<&str>(row, "kind")? == "story" {
+        let verified_status = word(row, "verified_status", VerifiedStatus::parse)?;
+        return Ok(Prerequisite::Story {
+            id,
+            number,
+            verified_status,
+        });
+    }
+    let number = number
+        .parse()
+        .map_err(|_| DbError::Unexpected(format!("epic number {number:?}")))?;
+    Ok(Prerequisite::Epic {
+        id,
+        number,
+        open_stories: row.try_get("open_stories")?,
+    })
+}
+
+/// The time of the lock.
+pub(super) fn read_now(row: &Row) -> Result<DateTime<Utc>, DbError> {
+    column(row, "now")
+}
+
+fn column<'a, T: FromSql<'a>>(row: &'a Row, name: &str) -> Result<T, DbError> {
+    Ok(row.try_get(name)?)
+}
