@@ -56,7 +56,7 @@ pub(crate) fn alias(path: &str, route: UtoipaMethodRouter<App>) -> UtoipaMethodR
     let items = std::mem::take(&mut paths.paths);
     paths
         .paths
-        .extend(items.into_iter().map(|(_, item)| (path.to_owned(), item)));
+        .extend(items.into_values().map(|item| (path.to_owned(), item)));
     (schemas, paths, methods)
 }
 

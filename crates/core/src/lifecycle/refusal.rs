@@ -28,8 +28,8 @@ pub struct Refusal {
     pub message: String,
     /// The story's state and what to do, where the refusal is about the story.
     pub conflict: Option<Conflict>,
-    /// Further facts, merged into the answer's `context`.
-    pub context: Map<String, Value>,
+    /// Further facts, merged into the answer's `context`. Boxed: refusals are returned by value everywhere.
+    pub context: Box<Map<String, Value>>,
 }
 
 /// The three members that every refusal about a story's state carries.
@@ -57,7 +57,7 @@ impl Refusal {
                 action,
                 hints: Vec::new(),
             }),
-            context: Map::new(),
+            context: Box::default(),
         }
     }
 
@@ -67,7 +67,7 @@ impl Refusal {
             code,
             message,
             conflict: None,
-            context: Map::new(),
+            context: Box::default(),
         }
     }
 

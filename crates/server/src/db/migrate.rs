@@ -10,7 +10,7 @@ mod embedded {
 }
 
 /// Any number will do as long as every loopctl uses the same.
-const MIGRATION_LOCK: i64 = 0x6c6f_6f70_6374_6c;
+const MIGRATION_LOCK: i64 = 0x006c_6f6f_7063_746c;
 
 /// The oldest PostgreSQL that has what the schema uses.
 const OLDEST_POSTGRES: i32 = 150_000;

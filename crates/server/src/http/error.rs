@@ -90,7 +90,7 @@ impl ApiError {
             Status::Conflict => StatusCode::CONFLICT,
             Status::Unprocessable => StatusCode::UNPROCESSABLE_ENTITY,
         };
-        let mut context = refusal.context;
+        let mut context = *refusal.context;
         let mut error = Self::new(status, refusal.code, refusal.message);
         if let Some(conflict) = refusal.conflict {
             context.insert("current_agent_status".to_owned(), json!(conflict.agent_status));

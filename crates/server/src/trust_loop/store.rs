@@ -50,7 +50,7 @@ statements! {
     INSERT_REVIEW = "
         insert into review_records (tenant_id, id, story_id, reviewer_agent_id, review_type, findings_count, fixes_count,
                                     disproved_count, summary, completed_at, inserted_at, updated_at)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, coalesce($10, $11), $11, $11)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, coalesce($10::timestamptz, $11), $11, $11)
         returning *";
     /// The story's lock makes the next iteration race-free.
     INSERT_VERIFICATION = "

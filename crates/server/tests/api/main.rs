@@ -1,0 +1,15 @@
+//! The server over real HTTP on a real PostgreSQL, one file per area of the contract. Tests run in parallel,
+//! each with a tenant of its own.
+
+mod support;
+
+mod conventions;
+mod database;
+mod fuzz;
+mod hangups;
+mod identity;
+mod imports;
+mod isolation;
+mod races;
+mod trust_loop;
+mod work_breakdown;

@@ -1,0 +1,397 @@
+//! A running server for all tests of this binary, and a small vocabulary to talk to it.
+//!
+//! The server is the real one: embedded PostgreSQL, real HTTP on a port of its own. It is started once, on a
+//! runtime of its own, and lives as long as the process. Each test gets a tenant to itself.
+
+use std::path::PathBuf;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use loopctl_server::config::DatabaseOptions;
+use loopctl_server::db::embedded::EmbeddedOptions;
+use loopctl_server::operator;
+use loopctl_server::serve::{ServeOptions, Server};
+use reqwest::Method;
+use serde_json::{Value, json};
+use tokio_postgres::{Client, Config, NoTls};
+
+/// What tests need to know of the server.
+pub(crate) struct TestServer {
+    /// `http://127.0.0.1:<port>`
+    pub(crate) base: String,
+    /// Connects as the owner, above row-level security.
+    pub(crate) owner: Config,
+    /// Connects as the application role, below it.
+    pub(crate) app: Config,
+    /// The private cluster's directory.
+    pub(crate) data_dir: PathBuf,
+}
+
+/// The server of this process.
+pub(crate) fn server() -> &'static TestServer {
+    static SERVER: OnceLock<TestServer> = OnceLock::new();
+    SERVER.get_or_init(|| {
+        let (told, tell) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Runtime::new().unwrap();
+            runtime.block_on(async {
+                let data_dir = scratch_dir();
+                let options = ServeOptions {
+                    database: DatabaseOptions::Embedded(EmbeddedOptions::new(&data_dir)),
+                    listen: "127.0.0.1:0".parse().unwrap(),
+                    public_url: Some("http://loopctl.test".to_owned()),
+                    pool_size: 16,
+                };
+                let server = Server::start(&options).await.expect("the test server starts");
+                told.send(TestServer {
+                    base: format!("http://{}", server.address),
+                    owner: server.database.owner.clone(),
+                    app: server.database.app.clone(),
+                    data_dir,
+                })
+                .unwrap();
+                // Until the process ends; PostgreSQL ends with it.
+                std::future::pending::<()>().await;
+            });
+        });
+        tell.recv().expect("the test server starts")
+    })
+}
+
+/// A directory that the cluster's user can reach. Those of test processes that are gone are removed.
+pub(crate) fn scratch_dir() -> PathBuf {
+    static COUNTER: AtomicU64 = AtomicU64::new(0);
+    let base = std::env::temp_dir();
+    for entry in std::fs::read_dir(&base).unwrap().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let pid = name
+            .strip_prefix("loopctl-api-test-")
+            .and_then(|rest| rest.split('-').next()?.parse::<u32>().ok());
+        if pid.is_some_and(|pid| !std::path::Path::new(&format!("/proc/{pid}")).exists()) {
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+    let number = COUNTER.fetch_add(1, Ordering::Relaxed);
+    base.join(format!("loopctl-api-test-{}-{number}", std::process::id()))
+}
+
+/// A connection to the test database.
+pub(crate) async fn connect(config: &Config) -> Client {
+    let (client, connection) = config.connect(NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client
+}
+
+/// A word that no other test uses.
+pub(crate) fn unique(prefix: &str) -> String {
+    static COUNTER: AtomicU64 = AtomicU64::new(0);
+    format!("{prefix}-{}", COUNTER.fetch_add(1, Ordering::Relaxed))
+}
+
+/// An answer.
+#[derive(Debug, Clone)]
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) headers: reqwest::header::HeaderMap,
+    /// Null when there was no body.
+    pub(crate) body: Value,
+    what: String,
+}
+
+impl Reply {
+    /// The body of an answer with this status.
+    #[track_caller]
+    pub(crate) fn expect(self, status: u16) -> Value {
+        assert_eq!(self.status, status, "{}: {:#}", self.what, self.body);
+        if status >= 400 {
+            assert_eq!(
+                self.body["error"]["status"], status,
+                "{}: the envelope",
+                self.what
+            );
+            assert!(
+                self.body["error"]["message"].is_string(),
+                "{}: the envelope",
+                self.what
+            );
+        }
+        self.body
+    }
+
+    /// The `error` member of an answer with this status and code.
+    #[track_caller]
+    pub(crate) fn expect_error(self, status: u16, code: &str) -> Value {
+        let what = self.what.clone();
+        let error = self.expect(status)["error"].clone();
+        assert_eq!(error["code"], code, "{what}: {error:#}");
+        error
+    }
+}
+
+/// Somebody who calls: a key, or nobody.
+#[derive(Clone)]
+pub(crate) struct Caller {
+    http: reqwest::Client,
+    /// The raw key; None sends no `Authorization`.
+    pub(crate) key: Option<String>,
+    /// The agent that the key is bound to.
+    pub(crate) agent_id: Option<String>,
+    /// Further headers on every request.
+    pub(crate) headers: Vec<(&'static str, String)>,
+}
+
+impl Caller {
+    /// A caller with this key.
+    pub(crate) fn with_key(key: &str) -> Self {
+        Self {
+            key: Some(key.to_owned()),
+            ..Self::nobody()
+        }
+    }
+
+    /// A caller without a key.
+    pub(crate) fn nobody() -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let http = reqwest::Client::builder()
+            .tls_certs_only([])
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .unwrap();
+        Self {
+            http,
+            key: None,
+            agent_id: None,
+            headers: Vec::new(),
+        }
+    }
+
+    /// The agent's id; only for callers bound to one.
+    pub(crate) fn agent(&self) -> &str {
+        self.agent_id.as_deref().expect("a caller bound to an agent")
+    }
+
+    /// A request to be completed by the test. `path` is below `/api/v1` unless it starts with `//`.
+    pub(crate) fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        let url = match path.strip_prefix("//") {
+            Some(rest) => format!("{}/{rest}", server().base),
+            None => format!("{}/api/v1{path}", server().base),
+        };
+        let mut request = self.http.request(method, url);
+        if let Some(key) = &self.key {
+            request = request.bearer_auth(key);
+        }
+        for (name, value) in &self.headers {
+            request = request.header(*name, value);
+        }
+        request
+    }
+
+    /// Sends a request and reads the whole answer.
+    pub(crate) async fn send(&self, request: reqwest::RequestBuilder) -> Reply {
+        let request = request.build().unwrap();
+        let what = format!("{} {}", request.method(), request.url().path());
+        let response = self.http.execute(request).await.unwrap();
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let text = response.text().await.unwrap();
+        let body = if text.is_empty() {
+            Value::Null
+        } else {
+            serde_json::from_str(&text).unwrap_or(json!(text))
+        };
+        Reply {
+            status,
+            headers,
+            body,
+            what,
+        }
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Reply {
+        self.send(self.request(Method::GET, path)).await
+    }
+
+    /// POST with the JSON content type and, like the MCP client, an empty body.
+    pub(crate) async fn post_empty(&self, path: &str) -> Reply {
+        self.send(
+            self.request(Method::POST, path)
+                .header("content-type", "application/json"),
+        )
+        .await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Reply {
+        self.send(self.request(Method::POST, path).json(&body)).await
+    }
+
+    pub(crate) async fn patch(&self, path: &str, body: Value) -> Reply {
+        self.send(self.request(Method::PATCH, path).json(&body)).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> Reply {
+        self.send(self.request(Method::DELETE, path)).await
+    }
+}
+
+/// A tenant of its own for one test.
+pub(crate) struct Tenant {
+    pub(crate) id: String,
+    pub(crate) slug: String,
+    /// Its first key, role `user`.
+    pub(crate) user: Caller,
+}
+
+impl Tenant {
+    pub(crate) async fn new() -> Self {
+        let slug = unique("tenant");
+        let email = format!("{slug}@loopctl.test");
+        let (tenant, key) = operator::create_tenant(&server().owner, &slug, &slug, &email)
+            .await
+            .unwrap();
+        Self {
+            id: tenant.id.to_string(),
+            slug,
+            user: Caller::with_key(&key.raw_key),
+        }
+    }
+
+    /// A new key of this role, not bound to any agent.
+    pub(crate) async fn key(&self, role: &str) -> Caller {
+        let body = json!({"name": unique(role), "role": role});
+        let key = self.user.post("/api_keys", body).await.expect(201);
+        Caller::with_key(key["api_key"]["raw_key"].as_str().unwrap())
+    }
+
+    /// An agent-role key with its registered implementer agent.
+    pub(crate) async fn agent(&self) -> Caller {
+        let mut caller = self.key("agent").await;
+        let body = json!({"name": unique("agent"), "agent_type": "implementer"});
+        let agent = caller.post("/agents/register", body).await.expect(201);
+        caller.agent_id = agent["agent"]["id"].as_str().map(str::to_owned);
+        caller
+    }
+
+    /// An orchestrator-role key linked to a registered agent of its own.
+    pub(crate) async fn orchestrator(&self) -> Caller {
+        let agent = self.agent().await;
+        self.orchestrator_of(agent.agent()).await
+    }
+
+    /// An orchestrator-role key linked to this agent.
+    pub(crate) async fn orchestrator_of(&self, agent_id: &str) -> Caller {
+        let body = json!({"name": unique("orchestrator"), "role": "orchestrator", "agent_id": agent_id});
+        let key = self.user.post("/api_keys", body).await.expect(201);
+        let mut caller = Caller::with_key(key["api_key"]["raw_key"].as_str().unwrap());
+        caller.agent_id = Some(agent_id.to_owned());
+        caller
+    }
+
+    /// An empty project's id.
+    pub(crate) async fn project(&self) -> String {
+        let slug = unique("project");
+        let project = self
+            .user
+            .post("/projects", json!({"name": slug, "slug": slug}))
+            .await
+            .expect(201);
+        text(&project["project"]["id"])
+    }
+
+    /// Imports a payload into a new project; the project's id.
+    pub(crate) async fn imported(&self, payload: Value) -> String {
+        let project = self.project().await;
+        self.user
+            .post(&format!("/projects/{project}/import"), payload)
+            .await
+            .expect(201);
+        project
+    }
+
+    /// A new project with one epic of one story per given number; the project's id.
+    pub(crate) async fn project_of(&self, numbers: &[&str]) -> String {
+        let stories: Vec<_> = numbers.iter().map(|number| story(number)).collect();
+        self.imported(json!({"epics": [{"number": 1, "title": "Epic", "stories": stories}]}))
+            .await
+    }
+
+    /// The id of a story by its number.
+    pub(crate) async fn story_id(&self, project: &str, number: &str) -> String {
+        let list = self
+            .user
+            .get(&format!("/stories?project_id={project}&number={number}"))
+            .await
+            .expect(200);
+        text(&list["data"][0]["id"])
+    }
+
+    /// The id of one new pending story, titled `Build API`, with two criteria.
+    pub(crate) async fn story(&self) -> String {
+        let project = self.project_of(&["1.1"]).await;
+        self.story_id(&project, "1.1").await
+    }
+}
+
+/// An import's story, titled `Build API`, with two criteria.
+pub(crate) fn story(number: &str) -> Value {
+    json!({
+        "number": number, "title": "Build API",
+        "acceptance_criteria": [{"id": "AC-1", "criterion": "It works"}, {"id": "AC-2", "criterion": "It is tested"}],
+    })
+}
+
+/// The body of a contract for [`story`].
+pub(crate) fn echo() -> Value {
+    json!({"story_title": "Build API", "ac_count": 2})
+}
+
+/// A JSON string's text.
+#[track_caller]
+pub(crate) fn text(value: &Value) -> String {
+    value
+        .as_str()
+        .unwrap_or_else(|| panic!("a string, not {value}"))
+        .to_owned()
+}
+
+/// How far to bring a story.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Reach {
+    Contracted,
+    Assigned,
+    Implementing,
+    Reported,
+    Reviewed,
+    Verified,
+}
+
+/// Brings a pending [`story`] forward: `implementer` works on it, `reviewer` (another agent) reports and
+/// reviews it, and an orchestrator verifies it.
+pub(crate) async fn bring(
+    story: &str,
+    reach: Reach,
+    implementer: &Caller,
+    reviewer: &Caller,
+    orchestrator: &Caller,
+) {
+    let at = |action: &str| format!("/stories/{story}/{action}");
+    let verify = json!({"review_type": "enhanced", "summary": "checked"});
+    let steps = [
+        (Reach::Contracted, implementer, "contract", echo(), 200),
+        (Reach::Assigned, implementer, "claim", json!({}), 200),
+        (Reach::Implementing, implementer, "start", json!({}), 200),
+        (Reach::Reported, implementer, "request-review", json!({}), 200),
+        (Reach::Reported, reviewer, "report", json!({}), 200),
+        (
+            Reach::Reviewed,
+            reviewer,
+            "review-complete",
+            json!({"review_type": "enhanced"}),
+            201,
+        ),
+        (Reach::Verified, orchestrator, "verify", verify, 200),
+    ];
+    for (step, who, action, body, status) in steps {
+        if step <= reach {
+            who.post(&at(action), body).await.expect(status);
+        }
+    }
+}
