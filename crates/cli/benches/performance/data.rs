@@ -1,0 +1,203 @@
+//! What is measured on: one tenant with projects of several sizes, written with SQL.
+
+use loopctl_server::operator::create_tenant;
+use sha2::{Digest, Sha256};
+use tokio_postgres::Client;
+
+use crate::floor::{bind, script};
+use crate::service::Service;
+
+/// How many different stories a measurement touches.
+const SAMPLE: i64 = 64;
+
+pub(crate) struct Fixture {
+    tenant_id: String,
+    agent_id: String,
+    pub(crate) agent_keys: Vec<String>,
+    stories: Vec<String>,
+    /// Stories that can be claimed, each once.
+    pub(crate) contracted: Vec<String>,
+    pub(crate) done_1k: String,
+    pub(crate) done_10k: String,
+    pub(crate) done_100k: String,
+    pub(crate) open_1k: String,
+    pub(crate) open_10k: String,
+}
+
+impl Fixture {
+    pub(crate) async fn create(service: &Service) -> Self {
+        let mut config = tokio_postgres::Config::new();
+        config.host_path(service.socket_dir()).user("loopctl_owner").dbname("loopctl");
+        let (tenant, _) = create_tenant(&config, "Bench", "bench", "bench@loopctl.test").await.expect("a tenant");
+        let tenant_id = tenant.id.to_string();
+        let client = service.owner().await;
+        let mut agent_keys = Vec::new();
+        for number in 0..4 {
+            let key = format!("lc_bench{number}");
+            let sql = format!(
+                "with agent as (
+                     insert into agents (tenant_id, id, name, agent_type)
+                     values ('{tenant_id}', gen_random_uuid(), 'agent-{number}', 'implementer') returning id)
+                 insert into api_keys (id, tenant_id, name, key_hash, key_prefix, role, agent_id)
+                 select gen_random_uuid(), '{tenant_id}', 'agent-{number}', '{}', 'lc_bench', 'agent', id from agent",
+                hash(&key)
+            );
+            client.batch_execute(&sql).await.expect("an agent");
+            agent_keys.push(key);
+        }
+        let agent_id = one(&client, "select id::text from agents limit 1").await;
+        let done_1k = project(&client, &tenant_id, "done-1k", 1_000, "verified").await;
+        let done_10k = project(&client, &tenant_id, "done-10k", 10_000, "verified").await;
+        let done_100k = project(&client, &tenant_id, "done-100k", 100_000, "verified").await;
+        let open_1k = project(&client, &tenant_id, "open-1k", 1_000, "unverified").await;
+        let open_10k = project(&client, &tenant_id, "open-10k", 10_000, "unverified").await;
+        let claims = project(&client, &tenant_id, "claims", 40_000, "verified").await;
+        client
+            .batch_execute(&format!(
+                "update stories set agent_status = 'contracted', verified_status = 'unverified',
+                        reported_done_at = null, verified_at = null
+                 where project_id = '{claims}'; vacuum analyze"
+            ))
+            .await
+            .expect("contracted stories");
+        let of_project = |project: &str, limit: i64| {
+            format!("select id::text from stories where project_id = '{project}' order by md5(number) limit {limit}")
+        };
+        Self {
+            stories: column(&client, &of_project(&done_1k, SAMPLE)).await,
+            contracted: column(&client, &of_project(&claims, 1_000_000)).await,
+            tenant_id,
+            agent_id,
+            agent_keys,
+            done_1k,
+            done_10k,
+            done_100k,
+            open_1k,
+            open_10k,
+        }
+    }
+
+    pub(crate) fn story_paths(&self) -> Vec<String> {
+        self.stories.iter().map(|id| format!("/stories/{id}")).collect()
+    }
+
+    pub(crate) fn story_scripts(&self) -> Vec<String> {
+        let statements = |id: &String| {
+            let values = [quoted(&self.tenant_id), quoted(id)];
+            ["SHOW_STORY", "STORY_PREREQUISITES", "RECENT_ARTIFACTS", "LATEST_VERIFICATION"]
+                .map(|name| bind("stories", name, &[&values[0], &values[1]]))
+        };
+        self.stories.iter().map(|id| self.script(&statements(id))).collect()
+    }
+
+    pub(crate) fn list_paths(&self) -> Vec<String> {
+        vec![format!("/stories?project_id={}", self.done_1k)]
+    }
+
+    pub(crate) fn list_scripts(&self) -> Vec<String> {
+        let (tenant, project) = (quoted(&self.tenant_id), quoted(&self.done_1k));
+        let all = [&tenant, &project, "null", "null", "null", "null"];
+        let page = [&tenant, &project, "null", "null", "null", "null", "100", "0"];
+        vec![self.script(&[bind("stories", "COUNT_STORIES", &all), bind("stories", "LIST_STORIES", &page)])]
+    }
+
+    pub(crate) fn ready_paths(&self, project: &str) -> Vec<String> {
+        vec![format!("/stories/ready?project_id={project}")]
+    }
+
+    pub(crate) fn ready_scripts(&self, project: &str) -> Vec<String> {
+        let values = [&quoted(&self.tenant_id), &quoted(project), "100", "0"];
+        vec![self.script(&[bind("stories", "READY_IN_PROJECT", &values)])]
+    }
+
+    /// What a claim writes, on stories of another project, whatever their state: pgbench decides nothing.
+    pub(crate) fn claim_scripts(&self) -> Vec<String> {
+        let tenant = quoted(&self.tenant_id);
+        let statements = |id: &String| {
+            let story = quoted(id);
+            let agent = quoted(&self.agent_id);
+            let (now, none) = ("now()", "null");
+            let state = [
+                &tenant, &story, "'assigned'", "'unverified'", &agent, now, none, now, none, none, none, none, none,
+                none,
+            ];
+            let array = |value: &str| format!("array[{value}]");
+            let (uuid, text, json) = (
+                array("gen_random_uuid()"),
+                array("'story'"),
+                array(r#"'{"agent_status": "assigned", "agent_id": "x", "assigned_agent_id": "x"}'::jsonb"#),
+            );
+            let (project, actor_type, hash) =
+                (array(&quoted(&self.done_1k)), array("'api_key'"), array("sha256('x')"));
+            let event = [
+                &tenant, "1::bigint", &uuid, &project, &text, &uuid, &text, &actor_type, &uuid, &text, &json, &json,
+                &json, &hash,
+            ];
+            [
+                bind("trust_loop", "LOCK_STORY", &[&tenant, &story]),
+                bind("trust_loop", "UNMET_PREREQUISITES", &[&tenant, &story]),
+                bind("trust_loop", "SAVE_STATE", &state),
+                bind("events", "RECORD", &event),
+            ]
+        };
+        self.stories.iter().map(|id| self.script(&statements(id))).collect()
+    }
+
+    fn script(&self, statements: &[String]) -> String {
+        script(&quoted(&hash(&self.agent_keys[0])), &self.tenant_id, statements)
+    }
+}
+
+/// A project of `size` stories in epics of 100, each depending on the one before it in its epic. The last
+/// hundred stories have no open prerequisite and are ready; the others are verified, or pending in chains of
+/// which only the heads could be ready: they depend on the last story of the project.
+async fn project(client: &Client, tenant_id: &str, name: &str, size: i32, others: &str) -> String {
+    let sql = format!(
+        "with new as (
+             insert into projects (tenant_id, id, name, slug)
+             values ('{tenant_id}', gen_random_uuid(), '{name}', '{name}') returning id
+         )
+         insert into epics (tenant_id, id, project_id, number, title, position)
+         select '{tenant_id}', gen_random_uuid(), new.id, n, 'Epic ' || n, n from new, generate_series(1, {epics}) n;
+         insert into stories (tenant_id, id, project_id, epic_id, epic_position, number, major, minor, title,
+                              description, acceptance_criteria, agent_status, verified_status, reported_done_at,
+                              verified_at)
+         select e.tenant_id, gen_random_uuid(), e.project_id, e.id, e.position, e.number || '.' || n, e.number, n,
+                'Story ' || n, repeat('What it is about. ', 20), '[{{\"id\": \"AC-1\", \"criterion\": \"It works\"}}]',
+                case when done then 'reported_done' else 'pending' end,
+                case when done then 'verified' else 'unverified' end,
+                case when done then now() end, case when done then now() end
+         from epics e cross join generate_series(1, 100) n
+         cross join lateral (select e.number < {epics} and '{others}' = 'verified' as done) d
+         where e.tenant_id = '{tenant_id}'
+           and e.project_id = (select id from projects where tenant_id = '{tenant_id}' and slug = '{name}');
+         insert into story_dependencies (tenant_id, id, project_id, story_id, depends_on_story_id)
+         select s.tenant_id, gen_random_uuid(), s.project_id, s.id, p.id
+         from stories s
+         join stories p on p.tenant_id = s.tenant_id and p.project_id = s.project_id
+              and ((p.major = s.major and p.minor = s.minor - 1)
+                   or (s.minor = 1 and p.major = {epics} and p.minor = 100))
+         where s.major < {epics} and s.tenant_id = '{tenant_id}'
+           and s.project_id = (select id from projects where tenant_id = '{tenant_id}' and slug = '{name}');
+         analyze",
+        epics = size / 100
+    );
+    client.batch_execute(&sql).await.expect("a project");
+    one(client, &format!("select id::text from projects where slug = '{name}'")).await
+}
+
+async fn column(client: &Client, sql: &str) -> Vec<String> {
+    client.query(sql, &[]).await.expect("rows").iter().map(|row| row.get(0)).collect()
+}
+
+async fn one(client: &Client, sql: &str) -> String {
+    column(client, sql).await.swap_remove(0)
+}
+
+fn quoted(text: &str) -> String {
+    format!("'{text}'")
+}
+
+fn hash(key: &str) -> String {
+    Sha256::digest(key).iter().map(|byte| format!("{byte:02x}")).collect()
+}

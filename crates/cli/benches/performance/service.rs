@@ -1,0 +1,82 @@
+//! The release binary as users run it.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tokio_postgres::{Client, NoTls};
+
+/// `loopctl serve` on a scratch cluster. Killed when dropped, which stops its PostgreSQL as well.
+pub(crate) struct Service {
+    child: Child,
+    /// `127.0.0.1:<port>`
+    pub(crate) address: String,
+    pub(crate) data_dir: PathBuf,
+    /// From the start of the process to its first 200.
+    pub(crate) first_answer: Duration,
+}
+
+impl Service {
+    pub(crate) async fn start(data_dir: &Path) -> Self {
+        let began = Instant::now();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_loopctl"))
+            .args(["serve", "--port", "0", "--pool-size", "8", "--data-dir"])
+            .arg(data_dir)
+            .env_remove("DATABASE_URL")
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("loopctl starts");
+        let mut lines = BufReader::new(child.stdout.take().expect("its log")).lines();
+        let address = loop {
+            let line = lines.next().expect("loopctl becomes ready").expect("its log");
+            let entry: Value = serde_json::from_str(&line).expect("a log of JSON lines");
+            if let Some(address) = entry["address"].as_str() {
+                break address.to_owned();
+            }
+        };
+        // Somebody must read the log, as a log collector would.
+        std::thread::spawn(move || lines.for_each(drop));
+        let mut service = Self { child, address, data_dir: data_dir.to_owned(), first_answer: Duration::ZERO };
+        let health = crate::http::once(&service.address, "GET /health", "").await;
+        assert!(health.starts_with("HTTP/1.1 200"), "{health}");
+        service.first_answer = began.elapsed();
+        service
+    }
+
+    /// Resident memory of the server's own process, in bytes, after it has had nothing to do.
+    pub(crate) async fn idle_memory(&self) -> u64 {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("Linux");
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("VmRSS");
+        let kilobytes: u64 = line.split_whitespace().nth(1).and_then(|text| text.parse().ok()).expect("a number");
+        kilobytes * 1024
+    }
+
+    pub(crate) fn socket_dir(&self) -> PathBuf {
+        self.data_dir.join("run")
+    }
+
+    /// A connection as the owner of the schema.
+    pub(crate) async fn owner(&self) -> Client {
+        let mut config = tokio_postgres::Config::new();
+        config.host_path(self.socket_dir()).user("loopctl_owner").dbname("loopctl");
+        let (client, connection) = config.connect(NoTls).await.expect("the cluster answers");
+        tokio::spawn(connection);
+        client
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let pid = self.child.id().to_string();
+        let _ = Command::new("kill").args(["-TERM", &pid]).status();
+        let _ = self.child.wait();
+    }
+}
+
+/// A directory that the cluster's user can reach.
+pub(crate) fn scratch_dir() -> PathBuf {
+    std::env::temp_dir().join(format!("loopctl-bench-{}", std::process::id()))
+}

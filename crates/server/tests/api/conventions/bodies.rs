@@ -1,0 +1,357 @@
+//! File 01 §1.2: how bodies are read.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::{Caller, Reply, Tenant, echo, text, unique};
+
+/// The limit of ordinary bodies (decision 15).
+const LIMIT: usize = 2_097_152;
+/// The limit of imports.
+const IMPORT_LIMIT: usize = 10_485_760;
+
+async fn post(
+    caller: &Caller,
+    path: &str,
+    content_type: Option<&str>,
+    body: impl Into<reqwest::Body>,
+) -> Reply {
+    let mut request = caller.request(Method::POST, path).body(body);
+    if let Some(content_type) = content_type {
+        request = request.header("content-type", content_type);
+    }
+    caller.send(request).await
+}
+
+/// A valid request for a key, padded with blanks to this many bytes.
+fn padded(object: &Value, bytes: usize) -> String {
+    let mut text = object.to_string();
+    text.push_str(&" ".repeat(bytes - text.len()));
+    text
+}
+
+/// Check 11: 400 that names the place, whatever the client accepts.
+#[tokio::test]
+async fn malformed_json_is_400() {
+    let tenant = Tenant::new().await;
+    for body in [
+        "{\"name\":",
+        "{",
+        "[1,",
+        "{name: 1}",
+        "{\"a\":1}{",
+        "nope",
+        "\"open",
+        "{\"a\":1e999}",
+        "{\"a\":\"\\ud800\"}",
+    ] {
+        for content_type in [
+            "application/json",
+            "application/problem+json",
+            "Application/JSON; charset=latin1",
+        ] {
+            let error = post(&tenant.user, "/api_keys", Some(content_type), body)
+                .await
+                .expect_error(400, "bad_request");
+            let message = text(&error["message"]);
+            assert!(
+                message.starts_with("Bad Request: malformed JSON at line 1 column "),
+                "{body}: {message}"
+            );
+        }
+    }
+    let invalid_utf8 = b"{\"name\": \"\xff\", \"role\": \"agent\"}".to_vec();
+    post(&tenant.user, "/api_keys", Some("application/json"), invalid_utf8)
+        .await
+        .expect_error(400, "bad_request");
+    // Without any content type it is the JSON that is broken, too.
+    post(&tenant.user, "/api_keys", None, "{\"name\":")
+        .await
+        .expect_error(400, "bad_request");
+    let error = post(
+        &tenant.user,
+        "/api_keys",
+        Some("application/json"),
+        "{\n\"name\":}",
+    )
+    .await
+    .expect_error(400, "bad_request");
+    assert_eq!(error["message"], "Bad Request: malformed JSON at line 2 column 8");
+}
+
+/// Decision 29.
+#[tokio::test]
+async fn arrays_and_scalars_are_422() {
+    let tenant = Tenant::new().await;
+    for (content_type, body) in [
+        ("application/json", "[]"),
+        ("application/json", "[{\"name\": \"x\", \"role\": \"agent\"}]"),
+        ("application/json", "7"),
+        ("application/json", "\"text\""),
+        ("application/json", "true"),
+        ("application/json", "null"),
+        ("application/x-www-form-urlencoded", "[1]"),
+        ("text/plain", " [1] "),
+    ] {
+        for path in ["/api_keys", "/projects"] {
+            let error = post(&tenant.user, path, Some(content_type), body)
+                .await
+                .expect_error(422, "not_an_object");
+            assert_eq!(error["message"], "Request body must be a JSON object", "{body}");
+        }
+    }
+}
+
+/// §1.6: a body that is neither JSON nor a form.
+#[tokio::test]
+async fn other_media_types_are_415() {
+    let tenant = Tenant::new().await;
+    for (content_type, body) in [
+        (Some("text/plain"), "name=x&role=agent"),
+        (Some("text/plain"), "{\"name\": \"x\","),
+        (Some("application/xml"), "<a/>"),
+        (Some("multipart/form-data; boundary=x"), "--x--"),
+        (Some("application/octet-stream"), "x"),
+        (None, "name=x&role=agent"),
+    ] {
+        let error = post(&tenant.user, "/api_keys", content_type, body)
+            .await
+            .expect_error(415, "unsupported_media_type");
+        assert_eq!(error["message"], "Unsupported Media Type", "{content_type:?}");
+    }
+    // Nothing was sent: nothing to have a type.
+    let error = post(&tenant.user, "/api_keys", Some("application/xml"), " \n")
+        .await
+        .expect_error(422, "validation_failed");
+    assert_eq!(error["details"]["name"], json!(["can't be blank"]));
+}
+
+/// Decision 16: U+0000 anywhere in a body.
+#[tokio::test]
+async fn nul_in_a_body_is_422() {
+    let tenant = Tenant::new().await;
+    for (body, field) in [
+        (json!({"name": "a\u{0}b", "slug": "nul"}), "name"),
+        (
+            json!({"name": "a", "slug": "nul", "metadata": {"a": [{"b": "\u{0}"}]}}),
+            "metadata",
+        ),
+        (
+            json!({"name": "a", "slug": "nul", "metadata": {"a\u{0}": 1}}),
+            "metadata",
+        ),
+        (json!({"name": "a", "slug": "nul", "unknown": "\u{0}"}), "unknown"),
+    ] {
+        let error = tenant
+            .user
+            .post("/projects", body)
+            .await
+            .expect_error(422, "validation_failed");
+        assert_eq!(error["details"][field], json!(["is invalid"]), "{error:#}");
+    }
+    post(
+        &tenant.user,
+        "/projects",
+        Some("application/x-www-form-urlencoded"),
+        "name=a%00b&slug=nul",
+    )
+    .await
+    .expect_error(422, "validation_failed");
+    post(
+        &tenant.user,
+        "/projects",
+        Some("application/x-www-form-urlencoded"),
+        "name=a%zz&slug=nul",
+    )
+    .await
+    .expect_error(400, "bad_request");
+    let list = tenant.user.get("/projects").await.expect(200);
+    assert_eq!(list["meta"]["total_count"], 0);
+}
+
+/// Check 13, decision 15: exactly 2,097,152 bytes, and one more.
+#[tokio::test]
+async fn body_limit() {
+    let tenant = Tenant::new().await;
+    let key = json!({"name": "x", "role": "agent"});
+    for bytes in [LIMIT + 1, 3_000_000, IMPORT_LIMIT + 1] {
+        let error = post(
+            &tenant.user,
+            "/api_keys",
+            Some("application/json"),
+            padded(&key, bytes),
+        )
+        .await
+        .expect_error(413, "body_too_large");
+        assert_eq!(error["message"], "Request Entity Too Large");
+    }
+    // The role and the key are looked at before the body.
+    let agent = tenant.key("agent").await;
+    post(
+        &agent,
+        "/api_keys",
+        Some("application/json"),
+        padded(&key, LIMIT + 1),
+    )
+    .await
+    .expect_error(403, "forbidden");
+    post(
+        &Caller::nobody(),
+        "/api_keys",
+        Some("application/json"),
+        padded(&key, LIMIT + 1),
+    )
+    .await
+    .expect_error(401, "unauthorized");
+    post(
+        &tenant.user,
+        "/api_keys",
+        Some("application/json"),
+        padded(&key, LIMIT),
+    )
+    .await
+    .expect(201);
+}
+
+/// Decision 15: imports may be larger.
+#[tokio::test]
+async fn import_limit() {
+    let tenant = Tenant::new().await;
+    let project = tenant.project().await;
+    let path = format!("/projects/{project}/import");
+    let payload = json!({"epics": [{"number": 1, "title": "E", "stories": []}]});
+    post(
+        &tenant.user,
+        &path,
+        Some("application/json"),
+        padded(&payload, IMPORT_LIMIT + 1),
+    )
+    .await
+    .expect_error(413, "body_too_large");
+    let imported = post(
+        &tenant.user,
+        &path,
+        Some("application/json"),
+        padded(&payload, IMPORT_LIMIT),
+    )
+    .await
+    .expect(201);
+    assert_eq!(imported["import"]["epics_created"], 1);
+}
+
+/// §1.1: what the MCP client sends on every call. Check 12.
+#[tokio::test]
+async fn an_empty_json_body_is_an_empty_object() {
+    let tenant = Tenant::new().await;
+    let (agent, story) = (tenant.agent().await, tenant.story().await);
+    let error = tenant
+        .user
+        .post_empty("/api_keys")
+        .await
+        .expect_error(422, "validation_failed");
+    assert_eq!(error["details"]["role"], json!(["can't be blank"]));
+    agent
+        .post(&format!("/stories/{story}/contract"), echo())
+        .await
+        .expect(200);
+    for action in ["claim", "start", "request-review"] {
+        agent
+            .post_empty(&format!("/stories/{story}/{action}"))
+            .await
+            .expect(200);
+    }
+    // And on requests that have no body at all.
+    for path in ["/tenants/me", "/projects"] {
+        let get = agent
+            .request(Method::GET, path)
+            .header("content-type", "application/json");
+        agent.send(get).await.expect(200);
+    }
+}
+
+/// §1.2: JSON is taken for JSON whatever it is called, forms nest with brackets.
+#[tokio::test]
+async fn json_and_forms_are_accepted() {
+    let tenant = Tenant::new().await;
+    for content_type in [
+        Some("application/json"),
+        Some("APPLICATION/JSON; charset=UTF-8"),
+        Some("application/vnd.api+json"),
+        Some("application/x-www-form-urlencoded"),
+        Some("text/plain; charset=utf-8"),
+        Some("application/octet-stream"),
+        None,
+    ] {
+        let slug = unique("media");
+        let body = json!({"name": "É", "slug": slug, "metadata": {"a": [1]}}).to_string();
+        let project = post(&tenant.user, "/projects", content_type, format!("\n {body}\n"))
+            .await
+            .expect(201);
+        assert_eq!(project["project"]["name"], "É", "{content_type:?}");
+        assert_eq!(
+            project["project"]["metadata"],
+            json!({"a": [1]}),
+            "{content_type:?}"
+        );
+    }
+    let form = "name=a+%C3%A9&slug=form&metadata[a][b]=c&metadata[list][]=1&metadata[list][]=2";
+    let project = post(
+        &tenant.user,
+        "/projects",
+        Some("application/x-www-form-urlencoded; charset=utf-8"),
+        form,
+    )
+    .await
+    .expect(201);
+    assert_eq!(project["project"]["name"], "a é");
+    assert_eq!(
+        project["project"]["metadata"],
+        json!({"a": {"b": "c"}, "list": ["1", "2"]})
+    );
+    // JSON that is broken, sent as a form, is one garbage parameter.
+    let error = post(
+        &tenant.user,
+        "/projects",
+        Some("application/x-www-form-urlencoded"),
+        "{\"name\":",
+    )
+    .await
+    .expect_error(422, "validation_failed");
+    assert_eq!(error["details"]["name"], json!(["can't be blank"]));
+}
+
+/// §1.2: path, body and query are one namespace, in this order. `_method` is nothing special.
+#[tokio::test]
+async fn query_parameters_lie_beneath_the_body() {
+    let tenant = Tenant::new().await;
+    let project = tenant
+        .user
+        .post(
+            "/projects?name=query&slug=from-query&mission=q",
+            json!({"name": "body", "_method": "DELETE"}),
+        )
+        .await
+        .expect(201);
+    assert_eq!(project["project"]["name"], "body");
+    assert_eq!(project["project"]["slug"], "from-query");
+    assert_eq!(project["project"]["mission"], "q");
+    let other = tenant.project().await;
+    let id = text(&project["project"]["id"]);
+    let payload =
+        json!({"id": other, "project_id": other, "epics": [{"number": 1, "title": "E", "stories": []}]});
+    tenant
+        .user
+        .post(&format!("/projects/{id}/import?id={other}"), payload)
+        .await
+        .expect(201);
+    let epics = async |id: &str| {
+        tenant.user.get(&format!("/projects/{id}")).await.expect(200)["project"]["epic_count"].clone()
+    };
+    assert_eq!((epics(&id).await, epics(&other).await), (json!(1), json!(0)));
+    // Numbers arrive as strings there.
+    let patch = tenant
+        .user
+        .request(Method::PATCH, "/tenants/me?token_data_retention_days=31");
+    let tenant = tenant.user.send(patch).await.expect(200);
+    assert_eq!(tenant["tenant"]["token_data_retention_days"], 31);
+}

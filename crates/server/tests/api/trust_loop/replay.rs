@@ -1,0 +1,167 @@
+//! Replays a story's history, and holds it against the rules and against the story as it is.
+
+use serde_json::Value;
+
+use crate::support::{Caller, text};
+
+/// The story as its history tells it.
+struct Replay {
+    agent_status: String,
+    verified_status: String,
+    /// `null` while a superadmin holds the claim.
+    holder: Option<Value>,
+    reviewed: bool,
+    iterations: i64,
+}
+
+impl Replay {
+    fn entry(&mut self, entry: &Value, previous: Option<&Value>) {
+        let action = entry["action"].as_str().unwrap();
+        let (old, new) = (&entry["old_state"], &entry["new_state"]);
+        match (entry["entity_type"].as_str().unwrap(), action) {
+            ("story", "created") => assert!(previous.is_none(), "a story is created once"),
+            ("story", "status_changed") => self.status_changed(old, new),
+            ("story", "review_requested") => {
+                assert_eq!(self.agent_status, "implementing");
+                assert_eq!(self.holder.as_ref(), Some(&new["agent_id"]));
+            }
+            ("story", "review_completed") => {
+                assert_eq!(self.agent_status, "reported_done");
+                self.assert_not_holder(&new["reviewer_agent_id"]);
+                self.reviewed = true;
+            }
+            ("story", "verified") => {
+                self.assert_verdict(entry, previous);
+                assert_eq!(self.agent_status, "reported_done");
+                assert_ne!(self.verified_status, "verified");
+                assert!(self.reviewed, "verified without a review of this report");
+                self.verified_status = text(&new["verified_status"]);
+            }
+            ("story", "rejected") => {
+                self.assert_verdict(entry, previous);
+                assert!(self.agent_status == "reported_done" || self.verified_status == "verified");
+                self.verified_status = text(&new["verified_status"]);
+            }
+            ("story", "auto_reset") => {
+                assert_eq!(previous.unwrap()["action"], "rejected", "{entry:#}");
+                assert_eq!(entry["actor_type"], "system");
+                self.release(old, new);
+            }
+            ("story", "force_unclaimed") => {
+                assert_ne!(self.agent_status, "pending", "nothing to take, nothing to tell");
+                self.release(old, new);
+            }
+            ("verification_result", "created") => {
+                self.iterations += 1;
+                assert_eq!(new["iteration"], self.iterations);
+            }
+            ("artifact_report", "created") => {}
+            other => panic!("an unknown entry {other:?}: {entry:#}"),
+        }
+    }
+
+    fn status_changed(&mut self, old: &Value, new: &Value) {
+        assert_eq!(old["agent_status"], self.agent_status, "a gap in the chain");
+        let next = text(&new["agent_status"]);
+        match (self.agent_status.as_str(), next.as_str()) {
+            ("pending", "contracted") => assert_ne!(self.verified_status, "verified"),
+            ("contracted", "assigned") => {
+                assert_ne!(self.verified_status, "verified");
+                assert_eq!(self.holder, None, "two holders at once");
+                assert_eq!(new["agent_id"], new["assigned_agent_id"]);
+                self.holder = Some(new["assigned_agent_id"].clone());
+            }
+            ("assigned", "implementing") => assert_eq!(self.holder.as_ref(), Some(&new["agent_id"])),
+            ("implementing", "reported_done") => {
+                self.assert_not_holder(&new["agent_id"]);
+                assert!(new["reported_done_at"].is_string());
+                if self.verified_status == "rejected" {
+                    assert_eq!(old["verified_status"], "rejected");
+                    assert_eq!(new["verified_status"], "unverified");
+                    self.verified_status = text(&new["verified_status"]);
+                }
+                self.reviewed = false;
+            }
+            ("assigned" | "implementing" | "reported_done", "pending") => {
+                assert_ne!(self.verified_status, "verified");
+                assert_eq!(
+                    self.holder.as_ref(),
+                    Some(&new["agent_id"]),
+                    "unclaimed by its holder"
+                );
+                self.release(old, new);
+            }
+            edge => panic!("no such transition: {edge:?}"),
+        }
+        self.agent_status = next;
+    }
+
+    fn release(&mut self, old: &Value, new: &Value) {
+        assert_eq!(old["agent_status"], self.agent_status, "a gap in the chain");
+        assert_eq!(
+            old["assigned_agent_id"],
+            self.holder.take().unwrap_or_default(),
+            "taken from its holder"
+        );
+        self.agent_status = text(&new["agent_status"]);
+        assert_eq!(self.agent_status, "pending");
+    }
+
+    /// A verdict follows its result, fits what was before, and is not the implementer's.
+    fn assert_verdict(&self, entry: &Value, previous: Option<&Value>) {
+        assert_eq!(
+            previous.unwrap()["entity_type"],
+            "verification_result",
+            "{entry:#}"
+        );
+        assert_eq!(entry["old_state"]["verified_status"], self.verified_status);
+        let verifier = &entry["new_state"]["orchestrator_agent_id"];
+        assert!(verifier.is_string(), "{entry:#}");
+        self.assert_not_holder(verifier);
+    }
+
+    fn assert_not_holder(&self, who: &Value) {
+        let holder = self.holder.as_ref().filter(|holder| !holder.is_null());
+        assert_ne!(holder, Some(who), "the implementer signed off its own work");
+    }
+}
+
+/// Asserts that a story's history is a legal, gap-free sequence that never has two holders at once, and that
+/// it ends in the story as it is. `reader` is any key of the tenant.
+pub(crate) async fn assert_legal(reader: &Caller, story: &str) {
+    let mut entries = Vec::new();
+    for page in 1.. {
+        let path = format!("/stories/{story}/history?page={page}");
+        let history = reader.get(&path).await.expect(200);
+        entries.extend(history["data"].as_array().unwrap().iter().cloned());
+        if page >= history["meta"]["total_pages"].as_i64().unwrap() {
+            assert_eq!(history["meta"]["total_count"], entries.len());
+            break;
+        }
+    }
+    let mut replay = Replay {
+        agent_status: "pending".to_owned(),
+        verified_status: "unverified".to_owned(),
+        holder: None,
+        reviewed: false,
+        iterations: 0,
+    };
+    assert_eq!(entries[0]["action"], "created");
+    let mut previous: Option<&Value> = None;
+    for entry in &entries {
+        if let Some(previous) = previous {
+            assert!(
+                text(&entry["inserted_at"]) > text(&previous["inserted_at"]),
+                "in order"
+            );
+        }
+        replay.entry(entry, previous);
+        previous = Some(entry);
+    }
+    let shown = reader.get(&format!("/stories/{story}")).await.expect(200);
+    let now = &shown["story"];
+    assert_eq!(now["agent_status"], replay.agent_status);
+    assert_eq!(now["verified_status"], replay.verified_status);
+    assert_eq!(now["assigned_agent_id"], replay.holder.unwrap_or_default());
+    assert_eq!(now["iteration_count"], replay.iterations);
+}
