@@ -8,6 +8,7 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 use crate::commands::{
     agent, api, auth, import, keys, progress, project, review, settings, status, stories, tenant,
 };
+use crate::demo;
 use crate::output::Format;
 use crate::server;
 
@@ -105,6 +106,8 @@ pub(crate) enum Command {
     /// What needs access to the database: first tenant, superadmin keys
     #[command(subcommand)]
     Operator(server::OperatorCommand),
+    /// Watch agents work through a backlog, and cheat in vain, on a server of its own
+    Demo(demo::Arguments),
     /// The commands that talk to a server.
     #[command(flatten)]
     Client(ClientCommand),

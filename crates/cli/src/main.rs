@@ -5,6 +5,7 @@ mod client;
 mod commands;
 mod config;
 mod context;
+mod demo;
 mod directory;
 mod error;
 mod json_argument;
@@ -41,6 +42,7 @@ async fn run(cli: Cli) -> u8 {
             .map_or_else(|failure| failure.report(), |()| 0),
         Some(Command::Migrate(arguments)) => finish(server::run_migrate(&arguments).await),
         Some(Command::Operator(command)) => finish(server::run_operator(&command).await),
+        Some(Command::Demo(arguments)) => demo::run(&arguments, cli.globals.format).await,
         Some(Command::Client(command)) => commands::run(&cli.globals, command).await,
     }
 }

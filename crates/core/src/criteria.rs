@@ -11,6 +11,9 @@ pub type Criterion = Map<String, Value>;
 /// The message for a `verification_criterion` that [`bad_verification`] found.
 pub const BAD_VERIFICATION: &str = "must have a valid type";
 
+/// The most characters that an item's `id` may have.
+pub const ID: usize = 255;
+
 const DESCRIPTION: &str = "description";
 const CRITERION: &str = "criterion";
 const VERIFICATION: &str = "verification_criterion";
@@ -35,6 +38,13 @@ pub fn parse(value: &Value) -> Option<Vec<Criterion>> {
         .iter()
         .map(|item| item.as_object().cloned())
         .collect()
+}
+
+/// The index of the first item whose `id` is longer than [`ID`]: an index has to hold it.
+pub fn long_id(criteria: &[Criterion]) -> Option<usize> {
+    criteria
+        .iter()
+        .position(|item| text(item, "id").is_some_and(|id| id.chars().count() > ID))
 }
 
 /// The index of the first item whose `verification_criterion` is not an object with a known `type`.

@@ -94,6 +94,11 @@ impl<'a> Fields<'a> {
                 return None;
             }
         };
+        self.measured(name, text, length)
+    }
+
+    /// A string of acceptable length.
+    fn measured(&mut self, name: &str, text: &str, length: Length) -> Option<String> {
         let characters = text.chars().count();
         if characters > length.max {
             self.fail(name, format!("should be at most {} character(s)", length.max));
@@ -103,7 +108,16 @@ impl<'a> Fields<'a> {
             self.fail(name, format!("should be at least {} character(s)", length.min));
             return None;
         }
-        Some(text.clone())
+        Some(text.to_owned())
+    }
+
+    /// An optional string without the white space around it; blank counts as absent.
+    pub fn trimmed_text(&mut self, name: &str, length: Length) -> Option<String> {
+        match self.value(name)? {
+            Value::String(text) if text.trim().is_empty() => None,
+            Value::String(text) => self.measured(name, text.trim(), length),
+            _ => self.verbatim(name, length),
+        }
     }
 
     /// An optional string; blank counts as absent.
@@ -348,9 +362,11 @@ mod tests {
 
     #[test]
     fn blank_is_absent_and_length_counts_characters() {
-        let body = object(json!({"a": "  ", "b": "äöü", "c": "äöüß"}));
+        let body = object(json!({"a": "  ", "b": "äöü", "c": "äöüß", "d": " x\n"}));
         let mut fields = Fields::new(&body);
         assert_eq!(fields.text("a", Length::max(3)), None);
+        assert_eq!(fields.trimmed_text("a", Length::max(1)), None);
+        assert_eq!(fields.trimmed_text("d", Length::max(1)).as_deref(), Some("x"));
         assert_eq!(fields.text_change("a", Length::max(3)), Some(None));
         assert_eq!(fields.text("b", Length::max(3)).as_deref(), Some("äöü"));
         assert_eq!(fields.text("c", Length::max(3)), None);

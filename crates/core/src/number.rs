@@ -24,6 +24,10 @@ impl StoryNumber {
             Some((major, minor)) => (part(major)?, part(minor)?),
             None => (part(text)?, 0),
         };
+        // Leading zeros could go on for ever, and an index has to hold the text.
+        if text.len() > 255 {
+            return Err("should be at most 255 character(s)");
+        }
         Ok(Self {
             text: text.to_owned(),
             major,
@@ -96,6 +100,9 @@ mod tests {
                 .unwrap_err()
                 .contains("'major.minor' or 'major'")
         );
+        let zeros = |count| StoryNumber::parse(&format!("{}1", "0".repeat(count)));
+        assert!(zeros(254).is_ok());
+        assert_eq!(zeros(255), Err("should be at most 255 character(s)"));
     }
 
     #[test]

@@ -128,6 +128,13 @@ fn story_record(story: &StoryOutline<'_>) -> Result<StoryRecord, String> {
         let field = format!("acceptance_criteria[{index}].verification_criterion");
         fields.fail(&field, criteria::BAD_VERIFICATION);
     }
+    if let Some(index) = story.criteria.as_deref().and_then(criteria::long_id) {
+        let limit = criteria::ID;
+        fields.fail(
+            &format!("acceptance_criteria[{index}].id"),
+            format!("should be at most {limit} character(s)"),
+        );
+    }
     let title = fields.text("title", TITLE);
     let description = fields.text_change("description", DESCRIPTION);
     let estimated_hours = fields.decimal("estimated_hours");

@@ -1,5 +1,7 @@
 //! What can go wrong between the server and PostgreSQL.
 
+use std::error::Error as _;
+
 use deadpool_postgres::PoolError;
 use tokio_postgres::error::SqlState;
 
@@ -17,11 +19,13 @@ pub enum DbError {
     Unexpected(String),
 }
 
-/// `tokio_postgres::Error` prints as "db error" alone; the server's own words are in its source.
+/// `tokio_postgres::Error` prints as "db error" or "error connecting to server" alone; the server's own words, and
+/// the system's, are in its source.
 fn describe(error: &tokio_postgres::Error) -> String {
-    match error.as_db_error() {
-        Some(db) => format!("{} ({})", db.message(), db.code().code()),
-        None => error.to_string(),
+    match (error.as_db_error(), error.source()) {
+        (Some(db), _) => format!("{} ({})", db.message(), db.code().code()),
+        (None, Some(source)) => format!("{error}: {source}"),
+        (None, None) => error.to_string(),
     }
 }
 

@@ -103,9 +103,7 @@ impl CreateProject {
             repo_url: fields.text("repo_url", Length::max(2048)),
             description: fields.text("description", Length::max(50_000)),
             tech_stack: fields.text("tech_stack", Length::max(255)),
-            mission: fields
-                .text("mission", Length::max(2000))
-                .map(|text| text.trim().to_owned()),
+            mission: fields.trimmed_text("mission", Length::max(2000)),
             metadata: fields.object("metadata").unwrap_or_default(),
         };
         fields.finish(new)

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use loopctl_core::fields::{BLANK, FieldErrors, Fields, INVALID, Length};
+use loopctl_core::fields::{BLANK, FieldErrors, Fields, INVALID, Length, integer};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
@@ -99,7 +99,7 @@ impl UpdateTenant {
             fields.fail("settings", INVALID);
         }
         let settings = fields.object("settings");
-        let budget = nullable(object, "default_story_budget_millicents", Value::as_i64);
+        let budget = nullable(object, "default_story_budget_millicents", whole_number);
         match budget {
             Some(Err(())) => fields.fail("default_story_budget_millicents", INVALID),
             Some(Ok(Some(number))) if number <= 0 => {
@@ -107,9 +107,7 @@ impl UpdateTenant {
             }
             _ => {}
         }
-        let retention = nullable(object, "token_data_retention_days", |value| {
-            value.as_i64().and_then(|days| i32::try_from(days).ok())
-        });
+        let retention = nullable(object, "token_data_retention_days", integer);
         match retention {
             Some(Err(())) => fields.fail("token_data_retention_days", INVALID),
             Some(Ok(Some(days))) if days < 30 => {
@@ -153,6 +151,14 @@ fn nullable<T>(
     match object.get(name)? {
         Value::Null => Some(Ok(None)),
         value => Some(read(value).map(Some).ok_or(())),
+    }
+}
+
+/// A 64-bit integer, or a string that is one: forms and query strings carry only strings.
+fn whole_number(value: &Value) -> Option<i64> {
+    match value {
+        Value::String(text) => text.trim().parse().ok(),
+        other => other.as_i64(),
     }
 }
 

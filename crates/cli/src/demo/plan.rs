@@ -1,0 +1,288 @@
+//! Who cheats where, and what is rejected: decided beforehand from the seed alone, so that the same seed gives
+//! the same numbers however the tasks happen to interleave.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::backlog::Story;
+
+/// An attempt at something that nobody may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Cheat {
+    /// Claims a story that nobody has acknowledged.
+    ClaimWithoutContract,
+    /// Acknowledges a story under another title.
+    WrongTitle,
+    /// Acknowledges a story with a wrong number of criteria.
+    WrongCount,
+    /// Begins a story that nobody has claimed.
+    StartWithoutClaim,
+    /// Two agents claim at the same moment; one of them must lose.
+    DoubleClaim,
+    /// Claims a story that another agent holds.
+    ClaimTaken,
+    /// Begins a story that another agent holds.
+    StartTaken,
+    /// Claims a story whose prerequisite is not verified.
+    ClaimBlocked,
+    /// The implementer reports the own story.
+    SelfReport,
+    /// The implementer reviews the own story.
+    SelfReview,
+    /// An orchestrator verifies what nobody has reviewed.
+    VerifyUnreviewed,
+    /// The implementer verifies, with the key of an agent.
+    AgentVerify,
+    /// The implementer verifies, with the key of an orchestrator.
+    SelfVerify,
+}
+
+impl Cheat {
+    /// In the order in which a story meets them.
+    pub(super) const ALL: [Self; 13] = [
+        Self::ClaimWithoutContract,
+        Self::WrongTitle,
+        Self::WrongCount,
+        Self::StartWithoutClaim,
+        Self::DoubleClaim,
+        Self::ClaimTaken,
+        Self::StartTaken,
+        Self::ClaimBlocked,
+        Self::SelfReport,
+        Self::SelfReview,
+        Self::VerifyUnreviewed,
+        Self::AgentVerify,
+        Self::SelfVerify,
+    ];
+
+    /// What the agent tried.
+    pub(super) fn label(self) -> &'static str {
+        match self {
+            Self::ClaimWithoutContract => "claim a story without having acknowledged it",
+            Self::WrongTitle => "acknowledge a story under a wrong title",
+            Self::WrongCount => "acknowledge it without counting its criteria",
+            Self::StartWithoutClaim => "start a story without claiming it",
+            Self::DoubleClaim => "two agents claim a story at the same moment",
+            Self::ClaimTaken => "claim a story that another agent holds",
+            Self::StartTaken => "start a story that another agent holds",
+            Self::ClaimBlocked => "claim a story before its prerequisite is verified",
+            Self::SelfReport => "report the own story as done",
+            Self::SelfReview => "review the own story",
+            Self::VerifyUnreviewed => "verify a story that nobody has reviewed",
+            Self::AgentVerify => "verify the own story with an agent's key",
+            Self::SelfVerify => "verify the own story with an orchestrator's key",
+        }
+    }
+
+    /// How the server must answer: status and code.
+    pub(super) fn answer(self) -> (u16, &'static str) {
+        match self {
+            Self::ClaimWithoutContract => (409, "must_contract_first"),
+            Self::WrongTitle | Self::WrongCount => (422, "contract_mismatch"),
+            Self::StartWithoutClaim => (409, "must_claim_first"),
+            Self::DoubleClaim | Self::ClaimTaken => (409, "invalid_transition"),
+            Self::StartTaken => (403, "not_assigned_agent"),
+            Self::ClaimBlocked => (409, "dependencies_not_met"),
+            Self::SelfReport => (409, "self_report_blocked"),
+            Self::SelfReview => (409, "self_review_blocked"),
+            Self::VerifyUnreviewed => (422, "review_not_conducted"),
+            Self::AgentVerify => (403, "forbidden"),
+            Self::SelfVerify => (409, "self_verify_blocked"),
+        }
+    }
+}
+
+/// One story in seven is rejected once, and one in four of those a second time.
+const REJECTED: u64 = 7;
+const REJECTED_TWICE: usize = 4;
+
+/// What will happen, whoever does it and whenever.
+#[derive(Debug)]
+pub(super) struct Plan {
+    /// How often each story is rejected before it is verified; absent: never.
+    rejections: BTreeMap<String, u32>,
+    /// By story and attempt (from 1).
+    cheats: BTreeMap<(String, u32), BTreeSet<Cheat>>,
+    /// By prerequisite: the dependent that somebody wants to have too early.
+    impatience: BTreeMap<String, String>,
+}
+
+impl Plan {
+    /// The plan of a seed.
+    pub(super) fn new(seed: u64, stories: &[Story]) -> Self {
+        let mut numbers: Vec<&str> = stories.iter().map(|story| story.number.as_str()).collect();
+        shuffle(&mut numbers, |number| hash(seed, &["rejected", number]));
+        let count = stories.len().div_ceil(usize::try_from(REJECTED).unwrap_or(1));
+        let rejections: BTreeMap<String, u32> = numbers
+            .iter()
+            .take(count)
+            .enumerate()
+            .map(|(place, number)| {
+                (
+                    (*number).to_owned(),
+                    1 + u32::from(place < count / REJECTED_TWICE),
+                )
+            })
+            .collect();
+        let mut plan = Self {
+            rejections,
+            cheats: BTreeMap::new(),
+            impatience: BTreeMap::new(),
+        };
+        for cheat in Cheat::ALL {
+            plan.place(seed, stories, cheat);
+        }
+        plan
+    }
+
+    /// Chooses two to five places for a kind of cheat: attempts at stories, first ones and rework alike.
+    fn place(&mut self, seed: u64, stories: &[Story], cheat: Cheat) {
+        let times = usize::try_from(2 + hash(seed, &["times", cheat.label()]) % 4).unwrap_or(2);
+        if cheat == Cheat::ClaimBlocked {
+            // The prerequisite is in work at that moment and cannot be verified, so the answer is certain.
+            let mut edges: Vec<(&str, &str)> = stories
+                .iter()
+                .filter_map(|story| Some((story.number.as_str(), story.prerequisites.first()?.as_str())))
+                .collect();
+            shuffle(&mut edges, |(story, _)| hash(seed, &[cheat.label(), story]));
+            for (dependent, prerequisite) in edges {
+                if self.impatience.len() < times {
+                    self.impatience
+                        .entry(prerequisite.to_owned())
+                        .or_insert_with(|| dependent.to_owned());
+                }
+            }
+            return;
+        }
+        let mut places: Vec<(String, u32)> = stories
+            .iter()
+            .flat_map(|story| {
+                (1..=self.attempts(&story.number)).map(|attempt| (story.number.clone(), attempt))
+            })
+            .collect();
+        shuffle(&mut places, |(number, attempt)| {
+            hash(seed, &[cheat.label(), number, &attempt.to_string()])
+        });
+        for place in places.into_iter().take(times) {
+            self.cheats.entry(place).or_default().insert(cheat);
+        }
+    }
+
+    /// How often the story is worked on.
+    pub(super) fn attempts(&self, number: &str) -> u32 {
+        1 + self.rejections.get(number).copied().unwrap_or(0)
+    }
+
+    /// Whether somebody tries this at this attempt (from 1) at a story.
+    pub(super) fn has(&self, number: &str, attempt: u32, cheat: Cheat) -> bool {
+        self.cheats
+            .get(&(number.to_owned(), attempt))
+            .is_some_and(|cheats| cheats.contains(&cheat))
+    }
+
+    /// The story that somebody claims while its prerequisite `number` is worked on for the first time.
+    pub(super) fn coveted(&self, number: &str, attempt: u32) -> Option<&str> {
+        self.impatience
+            .get(number)
+            .filter(|_| attempt == 1)
+            .map(String::as_str)
+    }
+
+    /// How often a kind of cheat will be tried.
+    #[cfg(test)]
+    fn times(&self, cheat: Cheat) -> usize {
+        match cheat {
+            Cheat::ClaimBlocked => self.impatience.len(),
+            _ => self
+                .cheats
+                .values()
+                .filter(|cheats| cheats.contains(&cheat))
+                .count(),
+        }
+    }
+}
+
+/// Sorts by a hash; equal hashes fall back to the items' order.
+fn shuffle<T>(items: &mut [T], key: impl Fn(&T) -> u64) {
+    items.sort_by_cached_key(key);
+}
+
+/// FNV-1a with a finish that spreads its high bits. The standard library's hasher may change between releases,
+/// and with it the numbers of a seed.
+pub(super) fn hash(seed: u64, words: &[&str]) -> u64 {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    let mut eat = |byte: u8| hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+    seed.to_le_bytes().into_iter().for_each(&mut eat);
+    for word in words {
+        word.bytes().for_each(&mut eat);
+        eat(0);
+    }
+    hash ^= hash >> 30;
+    hash = hash.wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    hash ^= hash >> 27;
+    hash = hash.wrapping_mul(0x94d0_49bb_1331_11eb);
+    hash ^ (hash >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::demo::backlog::Backlog;
+
+    fn plan(seed: u64) -> Plan {
+        Plan::new(seed, &Backlog::shipped().unwrap().stories)
+    }
+
+    #[test]
+    fn a_seed_decides_everything() {
+        let fingerprint = |seed| format!("{:?}", plan(seed));
+        assert_eq!(fingerprint(7), fingerprint(7));
+        assert_ne!(fingerprint(7), fingerprint(8));
+    }
+
+    #[test]
+    fn every_seed_shows_every_kind_and_some_rework() {
+        for seed in 0..200 {
+            let plan = plan(seed);
+            for cheat in Cheat::ALL {
+                assert!((2..=5).contains(&plan.times(cheat)), "{cheat:?} with seed {seed}");
+            }
+            assert_eq!(plan.rejections.len(), 7);
+            assert_eq!(plan.rejections.values().filter(|times| **times == 2).count(), 1);
+        }
+    }
+
+    #[test]
+    fn cheats_stand_at_attempts_that_will_happen() {
+        for seed in 0..50 {
+            let plan = plan(seed);
+            for (number, attempt) in plan.cheats.keys() {
+                assert!(*attempt <= plan.attempts(number));
+            }
+        }
+    }
+
+    #[test]
+    fn coveted_stories_depend_on_the_one_in_work() {
+        let backlog = Backlog::shipped().unwrap();
+        let plan = Plan::new(3, &backlog.stories);
+        let story = |number: &str| {
+            backlog
+                .stories
+                .iter()
+                .find(|story| story.number == number)
+                .unwrap()
+        };
+        for (prerequisite, dependent) in &plan.impatience {
+            assert!(story(dependent).prerequisites.contains(prerequisite));
+            assert_eq!(plan.coveted(prerequisite, 1), Some(dependent.as_str()));
+            assert_eq!(plan.coveted(prerequisite, 2), None);
+        }
+    }
+
+    #[test]
+    fn the_hash_does_not_change_between_releases() {
+        assert_eq!(hash(0, &[]), 0x813f0174a2367c13);
+        assert_eq!(hash(7, &["a", "b"]), 0xe79b4749cbdf2019);
+        assert_ne!(hash(7, &["a", "b"]), hash(7, &["ab", ""]));
+    }
+}

@@ -1,0 +1,414 @@
+//! File 01 §3, §4, §9: who calls, and what they may do.
+
+mod agents;
+mod impersonation;
+mod keys;
+mod tenants;
+
+use std::time::Duration;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::{Caller, Reply, Tenant, connect, server, text};
+
+const RANDOM_ID: &str = "0190163d-8694-739b-aea5-966c26f8ad91";
+
+/// Runs one statement as the owner; `$1` is a text.
+async fn sql(statement: &str, argument: &str) -> u64 {
+    connect(&server().owner)
+        .await
+        .execute(statement, &[&argument])
+        .await
+        .unwrap()
+}
+
+/// A tenant's audit log, oldest first.
+async fn audit_log(tenant_id: &str) -> Vec<Value> {
+    let rows = connect(&server().owner)
+        .await
+        .query(
+            "select to_jsonb(a) from audit_log a where tenant_id = $1::text::uuid order by position",
+            &[&tenant_id],
+        )
+        .await
+        .unwrap();
+    rows.iter().map(|row| row.get(0)).collect()
+}
+
+/// 401 with the scheme that would help.
+#[track_caller]
+fn assert_401(reply: Reply, code: &str, message: &str) {
+    assert_eq!(reply.headers["www-authenticate"], "Bearer");
+    assert_eq!(reply.expect_error(401, code)["message"], message);
+}
+
+/// Check 17, decision 16.
+#[tokio::test]
+async fn without_a_bearer_token_nobody_calls() {
+    let tenant = Tenant::new().await;
+    let key = tenant.user.key.clone().unwrap();
+    let nobody = Caller::nobody();
+    for (method, path) in [
+        (Method::GET, "/tenants/me"),
+        (Method::PATCH, "/tenants/me"),
+        (Method::GET, "/projects"),
+        (Method::POST, "/agents/register"),
+        (Method::GET, "/projects/not-a-uuid"),
+    ] {
+        assert_401(
+            nobody.send(nobody.request(method, path)).await,
+            "unauthorized",
+            "Unauthorized",
+        );
+    }
+    for value in [
+        "",
+        "Bearer",
+        "Bearer ",
+        "Bearer    ",
+        "Basic YTpi",
+        &format!("Basic {key}"),
+        &format!("Token {key}"),
+        &format!("BearerX {key}"),
+        &format!("Bearer{key}"),
+        &key,
+    ] {
+        let request = nobody
+            .request(Method::GET, "/tenants/me")
+            .header("authorization", value);
+        assert_401(nobody.send(request).await, "unauthorized", "Unauthorized");
+    }
+    let valid = format!("Bearer {key}");
+    let twice = nobody
+        .request(Method::GET, "/tenants/me")
+        .header("authorization", &valid)
+        .header("authorization", &valid);
+    assert_401(nobody.send(twice).await, "unauthorized", "Unauthorized");
+    let no_text = nobody
+        .request(Method::GET, "/tenants/me")
+        .header("authorization", b"Bearer \xff\xfe".as_slice());
+    assert_401(nobody.send(no_text).await, "unauthorized", "Unauthorized");
+    // A key is taken from nowhere else.
+    let elsewhere = nobody
+        .request(Method::GET, &format!("/tenants/me?api_key={key}"))
+        .header("x-api-key", &key);
+    assert_401(nobody.send(elsewhere).await, "unauthorized", "Unauthorized");
+}
+
+/// Check 17: unknown keys, and what is only almost a key.
+#[tokio::test]
+async fn unknown_keys_are_401() {
+    let tenant = Tenant::new().await;
+    let key = tenant.user.key.clone().unwrap();
+    let hash = hex::encode(<sha2::Sha256 as sha2::Digest>::digest(key.as_bytes()));
+    for token in [
+        "lc_unknown",
+        &key[..42],
+        &key[3..],
+        &format!("{key}x"),
+        &format!("{key} {key}"),
+        &key.to_uppercase(),
+        &hash,
+        "' or true --",
+        &"x".repeat(5000),
+    ] {
+        let reply = Caller::with_key(token).get("/tenants/me").await;
+        assert_401(reply, "invalid_api_key", "Invalid API key");
+    }
+}
+
+/// Check 18: blanks and the scheme's case do not matter.
+#[tokio::test]
+async fn a_key_authenticates() {
+    let tenant = Tenant::new().await;
+    let key = tenant.user.key.clone().unwrap();
+    let nobody = Caller::nobody();
+    for value in [
+        format!("Bearer {key}"),
+        format!("Bearer   {key}  "),
+        format!("bearer {key}"),
+        format!("BEARER {key}"),
+    ] {
+        let request = nobody
+            .request(Method::GET, "/tenants/me")
+            .header("authorization", &value);
+        assert_eq!(
+            nobody.send(request).await.expect(200)["tenant"]["id"],
+            tenant.id,
+            "{value}"
+        );
+    }
+}
+
+/// Check 19, §3.2: on the next request, and not told apart from unknown keys.
+#[tokio::test]
+async fn revoked_and_expired_keys_are_401() {
+    let tenant = Tenant::new().await;
+    let body = json!({"name": "k", "role": "user", "expires_at": "2099-01-01T00:00:00Z"});
+    let key = tenant.user.post("/api_keys", body).await.expect(201)["api_key"].clone();
+    let (id, caller) = (text(&key["id"]), Caller::with_key(&text(&key["raw_key"])));
+    caller.get("/tenants/me").await.expect(200);
+    sql(
+        "update api_keys set expires_at = clock_timestamp() where id = $1::text::uuid",
+        &id,
+    )
+    .await;
+    assert_401(
+        caller.get("/tenants/me").await,
+        "invalid_api_key",
+        "Invalid API key",
+    );
+    assert_401(
+        caller.get("/projects/nope").await,
+        "invalid_api_key",
+        "Invalid API key",
+    );
+    sql(
+        "update api_keys set expires_at = null where id = $1::text::uuid",
+        &id,
+    )
+    .await;
+    caller.get("/tenants/me").await.expect(200);
+    tenant.user.delete(&format!("/api_keys/{id}")).await.expect(200);
+    assert_401(
+        caller.get("/tenants/me").await,
+        "invalid_api_key",
+        "Invalid API key",
+    );
+    // One's own key, too.
+    let own = tenant.user.get("/tenants/me").await.expect(200)["api_key"]["id"].clone();
+    tenant
+        .user
+        .delete(&format!("/api_keys/{}", text(&own)))
+        .await
+        .expect(200);
+    assert_401(
+        tenant.user.get("/tenants/me").await,
+        "invalid_api_key",
+        "Invalid API key",
+    );
+}
+
+/// Checks 20 and 54, §3.4: use is noted, also when the role check refuses.
+#[tokio::test]
+async fn use_is_noted() {
+    let tenant = Tenant::new().await;
+    let agent = tenant.agent().await;
+    let fresh = tenant.key("agent").await;
+    let last_used = async |caller: &Caller| {
+        let prefix = &caller.key.as_ref().unwrap()[..8];
+        let keys = tenant.user.get("/api_keys").await.expect(200);
+        let keys = keys["data"].as_array().unwrap();
+        keys.iter().find(|key| key["key_prefix"] == prefix).unwrap()["last_used_at"].clone()
+    };
+    assert_eq!(last_used(&fresh).await, Value::Null);
+    fresh.get("/api_keys").await.expect(403);
+    assert!(last_used(&fresh).await.is_string());
+    let old = "2001-01-01T00:00:00.000000Z";
+    for (path, status) in [("/tenants/me", 200), ("/api_keys", 403), ("/projects/nope", 404)] {
+        sql(
+            "update api_keys set last_used_at = '2001-01-01Z' where agent_id = $1::text::uuid",
+            agent.agent(),
+        )
+        .await;
+        sql(
+            "update agents set last_seen_at = '2001-01-01Z' where id = $1::text::uuid",
+            agent.agent(),
+        )
+        .await;
+        assert_eq!(last_used(&agent).await, old);
+        agent.get(path).await.expect(status);
+        assert!(text(&last_used(&agent).await).as_str() > "2026", "{path}");
+        let orchestrator = tenant.key("orchestrator").await;
+        let shown = orchestrator
+            .get(&format!("/agents/{}", agent.agent()))
+            .await
+            .expect(200);
+        assert!(text(&shown["agent"]["last_seen_at"]).as_str() > "2026", "{path}");
+    }
+}
+
+/// §3.2: noting the use waits for nobody.
+#[tokio::test]
+async fn a_locked_key_still_authenticates() {
+    let tenant = Tenant::new().await;
+    let agent = tenant.agent().await;
+    sql(
+        "update api_keys set last_used_at = null where agent_id = $1::text::uuid",
+        agent.agent(),
+    )
+    .await;
+    let mut owner = connect(&server().owner).await;
+    let lock = owner.transaction().await.unwrap();
+    let id = agent.agent();
+    lock.execute(
+        "select from api_keys where agent_id = $1::text::uuid for update",
+        &[&id],
+    )
+    .await
+    .unwrap();
+    lock.execute("select from agents where id = $1::text::uuid for update", &[&id])
+        .await
+        .unwrap();
+    let waited = tokio::time::timeout(Duration::from_secs(10), agent.get("/tenants/me")).await;
+    waited.expect("no waiting for the lock").expect(200);
+}
+
+/// §5.1, check 56: whatever else is wrong, a tenant that is not active is denied.
+#[tokio::test]
+async fn inactive_tenants_are_denied() {
+    let tenant = Tenant::new().await;
+    let agent = tenant.agent().await;
+    for status in ["suspended", "deactivated", "pending_enrollment"] {
+        let update = format!("update tenants set status = '{status}' where id = $1::text::uuid");
+        assert_eq!(sql(&update, &tenant.id).await, 1);
+        for reply in [
+            tenant.user.get("/tenants/me").await,
+            tenant.user.patch("/tenants/me", json!({"name": ""})).await,
+            tenant.user.post_empty("/agents/register").await,
+            agent.get("/api_keys").await,
+            agent.get("/projects/nope").await,
+        ] {
+            let error = reply.expect_error(403, "tenant_not_active");
+            assert_eq!(error["message"], "Access denied", "{status}");
+        }
+        // Without a route there is nobody to deny.
+        tenant.user.get("/nope").await.expect_error(404, "not_found");
+        assert_401(
+            Caller::with_key("lc_x").get("/projects").await,
+            "invalid_api_key",
+            "Invalid API key",
+        );
+    }
+    sql(
+        "update tenants set status = 'active' where id = $1::text::uuid",
+        &tenant.id,
+    )
+    .await;
+    assert_eq!(
+        tenant.user.get("/tenants/me").await.expect(200)["tenant"]["status"],
+        "active"
+    );
+}
+
+/// Checks 21 to 23, §4: the role is looked at before the body and before any record.
+#[tokio::test]
+async fn roles_come_before_everything() {
+    let tenant = Tenant::new().await;
+    let (agent, user) = (tenant.agent().await, tenant.user.clone());
+    let orchestrator = tenant.orchestrator().await;
+    let at_least = |role: &str| format!("Insufficient permissions. Required role: {role}");
+    let exactly = |roles: &str| format!("This endpoint requires the {roles} role");
+    let story = |action: &str| format!("/stories/{RANDOM_ID}/{action}");
+    let (a, o, u) = (&agent, &orchestrator, &user);
+    let mut cases: Vec<(&Caller, Method, String, String)> = Vec::new();
+    for (callers, method, path, message) in [
+        (
+            vec![a, o],
+            Method::PATCH,
+            "/tenants/me".to_owned(),
+            at_least("user"),
+        ),
+        (vec![a, o], Method::POST, "/api_keys".to_owned(), at_least("user")),
+        (vec![a, o], Method::GET, "/api_keys".to_owned(), at_least("user")),
+        (
+            vec![a, o],
+            Method::DELETE,
+            "/api_keys/not-a-uuid".to_owned(),
+            at_least("user"),
+        ),
+        (
+            vec![o, u],
+            Method::POST,
+            "/agents/register".to_owned(),
+            exactly("agent"),
+        ),
+        (
+            vec![a],
+            Method::GET,
+            "/agents".to_owned(),
+            at_least("orchestrator"),
+        ),
+        (
+            vec![a],
+            Method::GET,
+            "/agents/not-a-uuid".to_owned(),
+            at_least("orchestrator"),
+        ),
+        (
+            vec![a],
+            Method::POST,
+            "/projects".to_owned(),
+            at_least("orchestrator"),
+        ),
+        (
+            vec![a],
+            Method::POST,
+            "/projects/not-a-uuid/import".to_owned(),
+            exactly("orchestrator or user or superadmin"),
+        ),
+        (
+            vec![u],
+            Method::POST,
+            story("contract"),
+            exactly("agent or orchestrator"),
+        ),
+        (
+            vec![u],
+            Method::POST,
+            story("report"),
+            exactly("agent or orchestrator"),
+        ),
+        (
+            vec![u],
+            Method::POST,
+            story("report-done"),
+            exactly("agent or orchestrator"),
+        ),
+        (
+            vec![u],
+            Method::POST,
+            story("artifacts"),
+            exactly("agent or orchestrator"),
+        ),
+        (vec![o, u], Method::POST, story("claim"), exactly("agent")),
+        (vec![o, u], Method::POST, story("start"), exactly("agent")),
+        (vec![o, u], Method::POST, story("start-work"), exactly("agent")),
+        (
+            vec![o, u],
+            Method::POST,
+            story("request-review"),
+            exactly("agent"),
+        ),
+        (vec![o, u], Method::POST, story("unclaim"), exactly("agent")),
+        (vec![a, u], Method::POST, story("verify"), exactly("orchestrator")),
+        (vec![a, u], Method::POST, story("reject"), exactly("orchestrator")),
+        (
+            vec![a, u],
+            Method::POST,
+            story("force-unclaim"),
+            exactly("orchestrator"),
+        ),
+        (
+            vec![a],
+            Method::GET,
+            story("verifications"),
+            at_least("orchestrator"),
+        ),
+    ] {
+        for caller in callers {
+            cases.push((caller, method.clone(), path.clone(), message.clone()));
+        }
+    }
+    for (caller, method, path, message) in cases {
+        for body in ["", "{broken", "{\"name\": \"x\", \"role\": \"superadmin\"}"] {
+            let request = caller
+                .request(method.clone(), &path)
+                .header("content-type", "application/json")
+                .body(body);
+            let error = caller.send(request).await.expect_error(403, "forbidden");
+            assert_eq!(error["message"], message, "{method} {path}");
+        }
+    }
+}

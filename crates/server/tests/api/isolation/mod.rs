@@ -1,0 +1,203 @@
+//! File 01 §3.7, §13.8, check 66, file 04 check 8: no tenant ever sees or touches another's rows. Once through
+//! every route, once beneath them as the application's database role.
+
+mod routes;
+mod rows;
+
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+use tokio_postgres::Client;
+
+use crate::support::{Caller, Tenant, connect, server, text, unique};
+
+/// A tenant with at least one row in every tenant table, all of whose names hold one word.
+struct Populated {
+    tenant: Tenant,
+    agent: Caller,
+    orchestrator: Caller,
+    /// A word in every name and title, and in no other tenant's.
+    word: String,
+    key: String,
+    project: String,
+    epic: String,
+    /// One verified, one ready, one blocked.
+    stories: [String; 3],
+}
+
+async fn populated() -> Populated {
+    let tenant = Tenant::new().await;
+    let word = unique("classified");
+    let body = json!({"name": word, "settings": {"note": word}});
+    tenant.user.patch("/tenants/me", body).await.expect(200);
+    let register = async |number: u32| {
+        let mut agent = tenant.key("agent").await;
+        let body = json!({"name": format!("{word} {number}"), "agent_type": "implementer"});
+        let registered = agent.post("/agents/register", body).await.expect(201);
+        agent.agent_id = Some(text(&registered["agent"]["id"]));
+        agent
+    };
+    let (agent, other_agent) = (register(1).await, register(2).await);
+    let orchestrator = tenant.orchestrator_of(register(3).await.agent()).await;
+    let body = json!({"name": word, "role": "agent"});
+    let key = tenant.user.post("/api_keys", body).await.expect(201);
+    let body = json!({"name": word, "slug": word, "mission": word});
+    let project = text(&tenant.user.post("/projects", body).await.expect(201)["project"]["id"]);
+    let criteria = json!([{"id": "AC-1", "criterion": word}]);
+    let story = |number: &str| json!({"number": number, "title": word, "acceptance_criteria": criteria});
+    let payload = json!({
+        "epics": [{"number": 1, "title": word, "stories": [story("1.1"), story("1.2"), story("1.3")]},
+                  {"number": 2, "title": word, "stories": []}],
+        "story_dependencies": [{"story": "1.2", "depends_on": "1.1"}, {"story": "1.3", "depends_on": "1.2"}],
+        "epic_dependencies": [{"epic": 2, "depends_on": 1}],
+    });
+    tenant
+        .user
+        .post(&format!("/projects/{project}/import"), payload)
+        .await
+        .expect(201);
+    let stories = [
+        tenant.story_id(&project, "1.1").await,
+        tenant.story_id(&project, "1.2").await,
+        tenant.story_id(&project, "1.3").await,
+    ];
+    for (who, action, body, status) in [
+        (
+            &agent,
+            "contract",
+            json!({"story_title": word, "ac_count": 1}),
+            200,
+        ),
+        (&agent, "claim", json!({}), 200),
+        (
+            &agent,
+            "artifacts",
+            json!({"artifact_type": "test", "path": word}),
+            201,
+        ),
+        (&agent, "start", json!({}), 200),
+        (&other_agent, "report", json!({}), 200),
+        (
+            &other_agent,
+            "review-complete",
+            json!({"review_type": "enhanced", "summary": word}),
+            201,
+        ),
+        (
+            &orchestrator,
+            "verify",
+            json!({"review_type": "enhanced", "summary": word}),
+            200,
+        ),
+    ] {
+        who.post(&format!("/stories/{}/{action}", stories[0]), body)
+            .await
+            .expect(status);
+    }
+    let epics = tenant
+        .user
+        .get(&format!("/projects/{project}/epics"))
+        .await
+        .expect(200);
+    Populated {
+        epic: text(&epics["data"][0]["id"]),
+        key: text(&key["api_key"]["id"]),
+        tenant,
+        agent,
+        orchestrator,
+        word,
+        project,
+        stories,
+    }
+}
+
+/// Every table that belongs to tenants, with the column that says to which. Partitions are left out: their
+/// parent shows their rows.
+async fn tenant_tables(owner: &Client) -> Vec<(String, &'static str)> {
+    let rows = owner
+        .query(
+            "select c.relname::text from pg_class c join pg_attribute a on a.attrelid = c.oid
+             where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p') and not c.relispartition
+               and a.attname = 'tenant_id'
+             order by 1",
+            &[],
+        )
+        .await
+        .unwrap();
+    let mut tables: Vec<_> = rows.iter().map(|row| (row.get(0), "tenant_id")).collect();
+    assert!(tables.len() >= 13, "{tables:?}");
+    tables.push(("tenants".to_owned(), "id"));
+    tables
+}
+
+/// Everything that a tenant has, as the database holds it.
+async fn everything_of(tenant_id: &str) -> Vec<(String, Value)> {
+    let owner = connect(&server().owner).await;
+    let mut all = Vec::new();
+    for (table, column) in tenant_tables(&owner).await {
+        let rows = owner
+            .query_one(
+                &format!(
+                    "select coalesce(jsonb_agg(to_jsonb(t) order by to_jsonb(t)::text), '[]') from {table} t
+                     where {column} = $1::text::uuid"
+                ),
+                &[&tenant_id],
+            )
+            .await
+            .unwrap();
+        all.push((table, rows.get(0)));
+    }
+    all
+}
+
+/// §13.8: pooled connections never leak a tenant from one request into another's.
+#[tokio::test]
+async fn concurrent_tenants_never_meet() {
+    let (one, two) = (populated().await, populated().await);
+    let hammer = async |mine: &Populated, other: &Populated| {
+        let (user, ready) = (&mine.tenant.user, &mine.stories[1]);
+        for round in 0..10 {
+            let slug = unique("hammered");
+            let body = json!({"name": format!("{} {round}", mine.word), "slug": slug});
+            let replies = [
+                user.get("/tenants/me").await.expect(200),
+                user.post("/projects", body.clone()).await.expect(201),
+                mine.orchestrator.get("/agents").await.expect(200),
+                user.get("/projects?page_size=100").await.expect(200),
+                mine.agent.get("/stories/ready").await.expect(200),
+                mine.agent.get(&format!("/stories/{ready}")).await.expect(200),
+                user.get("/api_keys").await.expect(200),
+                // Transactions that fail give their connections back as clean.
+                user.post("/projects", body).await.expect(422),
+                user.get(&format!("/projects/{}/epics", other.project))
+                    .await
+                    .expect(404),
+                mine.agent
+                    .get(&format!("/stories/{}/history", other.stories[0]))
+                    .await
+                    .expect(404),
+            ];
+            for (index, reply) in replies.iter().enumerate() {
+                let reply = reply.to_string();
+                assert!(
+                    !reply.contains(&other.word) && !reply.contains(&other.tenant.id),
+                    "{reply}"
+                );
+                assert!(index > 6 || reply.contains(&mine.word), "{reply}");
+            }
+        }
+    };
+    join_all((0..4).flat_map(|_| [hammer(&one, &two), hammer(&two, &one)])).await;
+    for tenant in [&one, &two] {
+        let projects = tenant.tenant.user.get("/projects").await.expect(200);
+        assert_eq!(projects["meta"]["total_count"], 41);
+    }
+}
+
+/// What [`populated`] promises: every table has a row of the tenant, so that no test here is empty.
+#[tokio::test]
+async fn every_table_is_put_to_the_test() {
+    let tenant = populated().await;
+    for (table, rows) in everything_of(&tenant.tenant.id).await {
+        assert_ne!(rows, json!([]), "{table}");
+    }
+}

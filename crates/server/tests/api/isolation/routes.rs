@@ -1,0 +1,277 @@
+//! Every route that is mounted, called with another tenant's ids.
+
+use std::collections::BTreeMap;
+
+use loopctl_server::operator::create_superadmin_key;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::{Populated, everything_of, populated};
+use crate::support::{Caller, Reply, server, unique};
+
+/// What a stranger gets.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Expect {
+    /// As if it were not there.
+    NotFound,
+    /// A list without rows.
+    EmptyList,
+    /// 422: the body names what is not there.
+    Refused,
+    /// Something of one's own.
+    Own,
+}
+
+use Expect::{EmptyList, NotFound, Own, Refused};
+
+/// One call of a route.
+struct Call {
+    path: String,
+    body: Value,
+    expect: Expect,
+}
+
+/// A template's parameters, filled with the tenant's ids; several, where there are several kinds of one.
+fn filled(template: &str, a: &Populated) -> Vec<String> {
+    let mut paths = vec![String::new()];
+    let mut before = "";
+    for segment in template.split('/').skip(1) {
+        let ids: Vec<&str> = match (segment.starts_with('{'), before) {
+            (false, _) => vec![segment],
+            (true, "projects") => vec![&a.project],
+            (true, "epics") => vec![&a.epic],
+            (true, "stories") => a.stories.iter().map(String::as_str).collect(),
+            (true, "agents") => vec![a.agent.agent()],
+            (true, "api_keys") => vec![&a.key],
+            (true, other) => panic!("{template}: name an id of tenant A for what follows {other:?}"),
+        };
+        let longer = paths
+            .iter()
+            .flat_map(|path| ids.iter().map(move |id| format!("{path}/{id}")));
+        paths = longer.collect();
+        before = segment;
+    }
+    paths
+}
+
+/// The calls of a route, with tenant A's ids. A route that is not known here fails the test: decide what a
+/// stranger may see of it, and add it.
+fn calls(method: &str, template: &str, a: &Populated) -> Vec<Call> {
+    let short = template.strip_prefix("/api/v1").unwrap_or(template);
+    let call = |path: &str, body: Value, expect| Call {
+        path: path.to_owned(),
+        body,
+        expect,
+    };
+    let with_ids = |body: Value| {
+        let paths = filled(short, a).into_iter();
+        paths
+            .map(|path| Call {
+                path,
+                body: body.clone(),
+                expect: NotFound,
+            })
+            .collect::<Vec<_>>()
+    };
+    match (method, short) {
+        ("get", "/health") => vec![call("//health", Value::Null, Own)],
+        ("get", "") => vec![call("/", Value::Null, Own)],
+        ("get", "/tenants/me") => vec![call(short, Value::Null, Own)],
+        ("patch", "/tenants/me") => vec![
+            call(
+                short,
+                json!({"name": "B", "id": a.tenant.id, "tenant_id": a.tenant.id}),
+                Own,
+            ),
+            call(short, json!({"slug": a.tenant.slug}), Refused),
+            call(
+                short,
+                json!({"email": format!("{}@loopctl.test", a.tenant.slug)}),
+                Refused,
+            ),
+        ],
+        ("get", "/api_keys") => vec![call("/api_keys?include_revoked=true", Value::Null, Own)],
+        ("post", "/api_keys") => vec![
+            call(
+                short,
+                json!({"name": "b", "role": "agent", "tenant_id": a.tenant.id}),
+                Own,
+            ),
+            call(
+                short,
+                json!({"name": "b", "role": "agent", "agent_id": a.agent.agent()}),
+                Refused,
+            ),
+        ],
+        ("post", "/agents/register") => {
+            let body =
+                json!({"name": unique("stranger"), "agent_type": "implementer", "tenant_id": a.tenant.id});
+            vec![call(short, body, Own)]
+        }
+        ("get", "/agents") => vec![call("/agents?page_size=100", Value::Null, Own)],
+        ("get", "/projects") => vec![
+            call("/projects?include_archived=true&page_size=100", Value::Null, Own),
+            call(&format!("/projects?slug={}", a.word), Value::Null, EmptyList),
+        ],
+        ("post", "/projects") => {
+            vec![call(
+                short,
+                json!({"name": "B", "slug": unique("b"), "tenant_id": a.tenant.id}),
+                Own,
+            )]
+        }
+        ("get", "/stories") => vec![
+            call(
+                &format!("/stories?project_id={}", a.project),
+                Value::Null,
+                EmptyList,
+            ),
+            call(
+                &format!("/stories?project_id={}&epic_id={}", a.project, a.epic),
+                Value::Null,
+                EmptyList,
+            ),
+            call(
+                &format!("/stories?project_id={}&number=1.1", a.project),
+                Value::Null,
+                EmptyList,
+            ),
+        ],
+        ("get", "/stories/ready" | "/stories/blocked") => vec![
+            call(short, Value::Null, Own),
+            call(
+                &format!("{short}?project_id={}", a.project),
+                Value::Null,
+                EmptyList,
+            ),
+            call(&format!("{short}?epic_id={}", a.epic), Value::Null, EmptyList),
+        ],
+        ("post", "/projects/{id}/import") => {
+            let epics = json!([{"number": 9, "title": "B", "stories": []}]);
+            let merged = json!({"merge": true, "epics": [{"number": 1, "title": "B", "stories": [
+                {"number": "1.1", "title": "B"}]}]});
+            [with_ids(json!({"epics": epics})), with_ids(merged)]
+                .into_iter()
+                .flatten()
+                .collect()
+        }
+        ("post", path) if path.starts_with("/stories/{id}/") => with_ids(json!({
+            "story_title": a.word, "ac_count": 1, "artifact_type": "test", "path": "b", "review_type": "enhanced",
+            "summary": "b", "reason": "b", "artifact": {"artifact_type": "test", "path": "b"},
+        })),
+        ("get" | "delete", path) if path.contains('{') => with_ids(Value::Null),
+        _ => panic!("{method} {template} is not covered"),
+    }
+}
+
+async fn send(caller: &Caller, method: &str, call: &Call) -> Reply {
+    let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
+    let mut request = caller.request(method, &call.path);
+    if !call.body.is_null() {
+        request = request.json(&call.body);
+    }
+    caller.send(request).await
+}
+
+/// A role that may not call the route at all.
+fn is_role_refusal(reply: &Reply) -> bool {
+    let message = reply.body["error"]["message"].as_str().unwrap_or_default();
+    reply.status == 403
+        && (message.starts_with("Insufficient permissions. Required role: ")
+            || message.starts_with("This endpoint requires the "))
+}
+
+/// B, in every role; B claiming to be A; and a superadmin inside B, in every role.
+async fn strangers(a: &Populated, b: &Populated) -> BTreeMap<String, Caller> {
+    let mut callers = BTreeMap::new();
+    for (role, caller) in [
+        ("user", &b.tenant.user),
+        ("orchestrator", &b.orchestrator),
+        ("agent", &b.agent),
+    ] {
+        callers.insert(format!("B's {role}"), caller.clone());
+        let mut posing = caller.clone();
+        posing.headers.push(("x-impersonate-tenant", a.tenant.id.clone()));
+        posing.headers.push(("x-effective-role", "user".to_owned()));
+        callers.insert(format!("B's {role} posing as A"), posing);
+    }
+    let key = create_superadmin_key(&server().owner, "isolation").await.unwrap();
+    for role in ["", "user", "orchestrator", "agent"] {
+        let mut superadmin = Caller::with_key(&key.raw_key);
+        superadmin
+            .headers
+            .push(("x-impersonate-tenant", b.tenant.id.clone()));
+        superadmin.headers.push(("x-effective-role", role.to_owned()));
+        callers.insert(format!("superadmin in B as {role:?}"), superadmin);
+    }
+    callers
+}
+
+#[tokio::test]
+async fn no_route_leads_into_another_tenant() {
+    let (a, b) = (populated().await, populated().await);
+    let strangers = strangers(&a, &b).await;
+    let document = serde_json::to_value(loopctl_server::openapi()).unwrap();
+    let mut secrets = vec![&a.tenant.id, &a.word, &a.tenant.slug, &a.project, &a.epic, &a.key];
+    secrets.extend(&a.stories);
+    let agent = a.agent.agent().to_owned();
+    secrets.push(&agent);
+    let before = everything_of(&a.tenant.id).await;
+    let mut covered = Vec::new();
+    for (template, operations) in document["paths"].as_object().unwrap() {
+        for method in operations.as_object().unwrap().keys().filter(|key| {
+            [
+                "get", "put", "post", "delete", "options", "head", "patch", "trace",
+            ]
+            .contains(&key.as_str())
+        }) {
+            for call in calls(method, template, &a) {
+                let mut met = 0;
+                for (who, stranger) in &strangers {
+                    let reply = send(stranger, method, &call).await;
+                    let what = format!("{who}: {method} {}: {:#}", call.path, reply.body);
+                    let told = format!("{:?} {}", reply.headers, reply.body);
+                    let leaked = secrets.iter().find(|secret| told.contains(secret.as_str()));
+                    assert_eq!(leaked, None, "{what}");
+                    if is_role_refusal(&reply) {
+                        continue;
+                    }
+                    met += 1;
+                    match call.expect {
+                        NotFound => {
+                            assert_eq!(reply.status, 404, "{what}");
+                            assert_eq!(reply.body["error"]["message"], "Not found", "{what}");
+                        }
+                        EmptyList => {
+                            assert_eq!(reply.status, 200, "{what}");
+                            assert_eq!(reply.body["data"], json!([]), "{what}");
+                            assert_eq!(reply.body["meta"]["total_count"], 0, "{what}");
+                        }
+                        Refused => assert_eq!(reply.status, 422, "{what}"),
+                        // An agent's key is bound already: 409.
+                        Own => assert!([200, 201, 409].contains(&reply.status), "{what}"),
+                    }
+                }
+                assert!(met >= 2, "{method} {template}: nobody of B got past the roles");
+                covered.push((method.clone(), call));
+            }
+        }
+    }
+    assert_eq!(everything_of(&a.tenant.id).await, before);
+    let of_b = json!(everything_of(&b.tenant.id).await).to_string();
+    assert_eq!(secrets.iter().find(|secret| of_b.contains(secret.as_str())), None);
+    // And A finds with the same calls what B did not: the ids and the bodies are right.
+    for (method, call) in covered
+        .iter()
+        .filter(|(_, call)| [NotFound, EmptyList].contains(&call.expect))
+    {
+        let mut statuses = Vec::new();
+        for caller in [&a.tenant.user, &a.orchestrator, &a.agent] {
+            let reply = send(caller, method, call).await;
+            let empty = call.expect == EmptyList && reply.body["data"] == json!([]);
+            statuses.push(if empty { 404 } else { reply.status });
+        }
+        let found = statuses.iter().any(|status| ![403, 404].contains(status));
+        assert!(found, "A: {method} {}: {statuses:?}", call.path);
+    }
+}

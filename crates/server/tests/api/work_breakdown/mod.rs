@@ -1,0 +1,77 @@
+//! File 03: projects, epics, stories and the two queues, as far as they can be read and created one by one.
+
+mod epics;
+mod ordering;
+mod paging;
+mod progress;
+mod projects;
+mod queues;
+mod random_queues;
+mod stories;
+
+use serde_json::{Value, json};
+use tokio_postgres::types::ToSql;
+
+use crate::support::{Tenant, connect, server, text};
+
+/// One member of every item of a list.
+#[track_caller]
+fn column(body: &Value, member: &str) -> Vec<String> {
+    body["data"]
+        .as_array()
+        .unwrap_or_else(|| panic!("a list: {body:#}"))
+        .iter()
+        .map(|item| text(&item[member]))
+        .collect()
+}
+
+/// The names of an object's members, sorted.
+#[track_caller]
+fn keys(value: &Value) -> Vec<&str> {
+    let mut keys: Vec<_> = value
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str)
+        .collect();
+    keys.sort_unstable();
+    keys
+}
+
+/// `meta` of every list.
+fn meta(page: i64, page_size: i64, total_count: i64, total_pages: i64) -> Value {
+    json!({
+        "page": page, "page_size": page_size, "total_count": total_count, "total_pages": total_pages,
+        "limit": page_size, "offset": (page - 1) * page_size,
+    })
+}
+
+/// Runs a statement as the owner: what no endpoint does yet.
+async fn sql(statement: &str, params: &[&(dyn ToSql + Sync)]) -> u64 {
+    let changed = connect(&server().owner).await.execute(statement, params).await;
+    changed.unwrap()
+}
+
+async fn archive(project: &str) {
+    let statement = "update projects set status = 'archived' where id = $1::text::uuid";
+    assert_eq!(sql(statement, &[&project]).await, 1);
+}
+
+/// The id of an epic by its number.
+async fn epic_id(tenant: &Tenant, project: &str, number: i64) -> String {
+    let path = format!("/projects/{project}/epics?page_size=100");
+    let list = tenant.user.get(&path).await.expect(200);
+    let epics = list["data"].as_array().unwrap();
+    let epic = epics.iter().find(|epic| epic["number"] == number);
+    text(&epic.unwrap_or_else(|| panic!("no epic {number}"))["id"])
+}
+
+/// A story of an import without anything else.
+fn plain(number: &str) -> Value {
+    json!({"number": number, "title": format!("Story {number}")})
+}
+
+/// An imported story that is verified from the start.
+fn verified(number: &str) -> Value {
+    json!({"number": number, "title": format!("Story {number}"), "initial_verified_status": "pass"})
+}

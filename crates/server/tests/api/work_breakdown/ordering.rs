@@ -1,0 +1,94 @@
+//! Check 23 and decision 21: (epic position where the list crosses epics, major, minor, number, id).
+
+use serde_json::{Value, json};
+
+use super::{column, epic_id, plain};
+use crate::support::{Tenant, text};
+
+#[tokio::test]
+async fn numbers_compare_as_numbers_everywhere() {
+    let tenant = Tenant::new().await;
+    let order = ["1.01", "1.2", "1.9", "1.10", "1.1000", "2", "2.1", "10.1"];
+    let stories: Vec<_> = ["1.10", "10.1", "1.9", "2.1", "1.2", "2", "1.1000", "1.01"]
+        .into_iter()
+        .map(plain)
+        .collect();
+    let blocked: Vec<_> = ["20.10", "20.9", "3", "100.1", "20.1000", "21"]
+        .into_iter()
+        .map(|number| json!({"number": number, "title": "S", "depends_on_stories": ["1.10", "1.9", "2"]}))
+        .collect();
+    let project = tenant
+        .imported(json!({"epics": [
+            {"number": 1, "title": "Free", "stories": stories}, {"number": 2, "title": "Blocked", "stories": blocked}]}))
+        .await;
+    let epic = epic_id(&tenant, &project, 1).await;
+    let get = async |path: String| tenant.user.get(&path).await.expect(200);
+
+    assert_eq!(column(&get(format!("/epics/{epic}/stories?limit=50")).await, "number"), order);
+    assert_eq!(
+        column(&get(format!("/stories/ready?project_id={project}")).await, "number"),
+        order
+    );
+    assert_eq!(column(&get("/stories/ready".to_owned()).await, "number"), order);
+    let list = get(format!("/stories?project_id={project}&epic_id={epic}")).await;
+    assert_eq!(column(&list, "number"), order);
+    let detail = get(format!("/epics/{epic}")).await;
+    let stories = json!({"data": detail["epic"]["stories"]});
+    assert_eq!(column(&stories, "number"), order);
+
+    let waiting = get(format!("/stories/blocked?project_id={project}")).await;
+    let numbers: Vec<_> = waiting["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| text(&item["story"]["number"]))
+        .collect();
+    assert_eq!(numbers, ["3", "20.9", "20.10", "20.1000", "21", "100.1"]);
+    let blockers = json!({"data": waiting["data"][0]["blocking_dependencies"]});
+    assert_eq!(column(&blockers, "number"), ["1.9", "1.10", "2"]);
+}
+
+/// The epic's position counts first where a list crosses epics; at the same position the numbers mix.
+#[tokio::test]
+async fn epics_come_by_position_not_by_number() {
+    let tenant = Tenant::new().await;
+    let waiting = |number: &str| json!({"number": number, "title": "S", "depends_on_stories": ["1.1"]});
+    let project = tenant
+        .imported(json!({"epics": [
+            {"number": 1, "title": "Last", "position": 30, "stories": [plain("1.2"), plain("1.1"), waiting("1.3")]},
+            {"number": 2, "title": "First", "position": 2, "stories": [plain("9.1"), plain("3.10"), waiting("9.2")]},
+            {"number": 3, "title": "Middle", "position": 10, "stories": [plain("5.1"), waiting("5.3")]},
+            {"number": 4, "title": "Middle", "position": 10, "stories": [plain("4.1"), plain("5.2"), waiting("4.2")]}]}))
+        .await;
+    let get = async |path: String| tenant.user.get(&path).await.expect(200);
+    let list = get(format!("/stories?project_id={project}&limit=50")).await;
+    assert_eq!(
+        column(&list, "number"),
+        ["3.10", "9.1", "9.2", "4.1", "4.2", "5.1", "5.2", "5.3", "1.1", "1.2", "1.3"]
+    );
+    let ready = get(format!("/stories/ready?project_id={project}")).await;
+    assert_eq!(
+        column(&ready, "number"),
+        ["3.10", "9.1", "4.1", "5.1", "5.2", "1.1", "1.2"]
+    );
+    // Page by page it is the same order.
+    let mut paged = Vec::new();
+    for page in 1..=4 {
+        paged.extend(column(&get(format!("/stories/ready?page_size=2&page={page}")).await, "number"));
+    }
+    assert_eq!(paged, column(&ready, "number"));
+    let numbers = |list: &Value| -> Vec<String> {
+        let items = list["data"].as_array().unwrap();
+        items.iter().map(|item| text(&item["story"]["number"])).collect()
+    };
+    let blocked = get("/stories/blocked".to_owned()).await;
+    assert_eq!(numbers(&blocked), ["9.2", "4.2", "5.3", "1.3"]);
+
+    // A changed position takes the epic's stories along.
+    let body = json!({"epics": [{"number": 1, "position": 0}]});
+    let path = format!("/projects/{project}/import?merge=true");
+    tenant.user.post(&path, body).await.expect(200);
+    let list = get(format!("/stories?project_id={project}&limit=4")).await;
+    assert_eq!(column(&list, "number"), ["1.1", "1.2", "1.3", "3.10"]);
+    assert_eq!(numbers(&get("/stories/blocked".to_owned()).await), ["1.3", "9.2", "4.2", "5.3"]);
+}
