@@ -186,6 +186,13 @@ mod tests {
     }
 
     #[test]
+    fn ids_have_an_end() {
+        let id = |length| json!({"id": "ä".repeat(length)});
+        assert_eq!(long_id(&list(json!([{}, id(255), {"id": 7}]))), None);
+        assert_eq!(long_id(&list(json!([{}, id(256)]))), Some(1));
+    }
+
+    #[test]
     fn rows_take_the_first_free_id() {
         let criteria = list(json!([
             {"criterion": "one"},

@@ -32,7 +32,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
 #[utoipa::path(get, path = "/health", tag = "Health", security(()),
     responses((status = 200, description = "Everything works"), (status = 503, description = "The database does not answer")))]
 async fn health(State(app): State<App>) -> (StatusCode, Json<Value>) {
-    let ping = async { app.db.without_tenant().await?.finish_opt(PING, &[]).await };
+    let ping = app.db.without_tenant(PING, &[]);
     let database = matches!(tokio::time::timeout(BUDGET, ping).await, Ok(Ok(_)));
     let (status, word) = if database {
         (StatusCode::OK, "ok")

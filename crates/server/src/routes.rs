@@ -40,6 +40,7 @@ pub(crate) fn service(app: App) -> Service {
         .method_not_allowed_fallback(not_found)
         .fallback(not_found)
         .layer(CatchPanicLayer::custom(layers::on_panic))
+        .layer(from_fn(layers::drain))
         .layer(from_fn(layers::observe))
         .with_state(app);
     MapRequest::new(router, layers::tidy_path)

@@ -107,7 +107,7 @@ impl Server {
         ServeError,
     > {
         let db = database.pool(options.pool_size)?;
-        let schema = db.without_tenant().await?.finish_opt(SCHEMA_EXISTS, &[]).await;
+        let schema = db.without_tenant(SCHEMA_EXISTS, &[]).await;
         // Without the schema there is no role to become, either.
         if !schema.is_ok_and(|row| row.is_some_and(|row| row.try_get("ready").unwrap_or(false))) {
             return Err(ServeError::NoSchema);

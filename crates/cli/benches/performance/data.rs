@@ -56,10 +56,11 @@ impl Fixture {
             .batch_execute(&format!(
                 "update stories set agent_status = 'contracted', verified_status = 'unverified',
                         reported_done_at = null, verified_at = null
-                 where project_id = '{claims}'; vacuum analyze"
+                 where project_id = '{claims}'"
             ))
             .await
             .expect("contracted stories");
+        client.batch_execute("vacuum analyze").await.expect("statistics");
         let of_project = |project: &str, limit: i64| {
             format!("select id::text from stories where project_id = '{project}' order by md5(number) limit {limit}")
         };
@@ -171,14 +172,18 @@ async fn project(client: &Client, tenant_id: &str, name: &str, size: i32, others
          cross join lateral (select e.number < {epics} and '{others}' = 'verified' as done) d
          where e.tenant_id = '{tenant_id}'
            and e.project_id = (select id from projects where tenant_id = '{tenant_id}' and slug = '{name}');
+         analyze epics, stories;
+         create temporary table plan as
+             select id, project_id, major, minor from stories
+             where project_id = (select id from projects where tenant_id = '{tenant_id}' and slug = '{name}');
+         analyze plan;
          insert into story_dependencies (tenant_id, id, project_id, story_id, depends_on_story_id)
-         select s.tenant_id, gen_random_uuid(), s.project_id, s.id, p.id
-         from stories s
-         join stories p on p.tenant_id = s.tenant_id and p.project_id = s.project_id
-              and ((p.major = s.major and p.minor = s.minor - 1)
-                   or (s.minor = 1 and p.major = {epics} and p.minor = 100))
-         where s.major < {epics} and s.tenant_id = '{tenant_id}'
-           and s.project_id = (select id from projects where tenant_id = '{tenant_id}' and slug = '{name}');
+         select '{tenant_id}'::uuid, gen_random_uuid(), s.project_id, s.id, p.id
+         from plan s join plan p on p.major = s.major and p.minor = s.minor - 1 where s.major < {epics}
+         union all
+         select '{tenant_id}'::uuid, gen_random_uuid(), s.project_id, s.id, p.id
+         from plan s join plan p on p.major = {epics} and p.minor = 100 where s.minor = 1 and s.major < {epics};
+         drop table plan;
          analyze",
         epics = size / 100
     );

@@ -39,8 +39,7 @@ fn pgbench() -> PathBuf {
 pub(crate) fn script(key_hash: &str, tenant_id: &str, statements: &[String]) -> String {
     let authenticate = bind("caller", "AUTHENTICATE", &[key_hash, "null::uuid"]);
     let tenant = "set local role loopctl_app;\nset local loopctl.tenant_id";
-    let anonymous = format!("begin;\n{tenant} = '';\n{authenticate}\ncommit;");
-    format!("{anonymous}\nbegin;\n{tenant} = '{tenant_id}';\n{}\ncommit;\n", statements.join("\n"))
+    format!("{authenticate}\nbegin;\n{tenant} = '{tenant_id}';\n{}\ncommit;\n", statements.join("\n"))
 }
 
 /// One of the server's statements on one line, with its parameters written in.

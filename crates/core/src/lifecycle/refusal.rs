@@ -248,7 +248,10 @@ impl Refusal {
             _ => ("invalid_transition", ""),
         };
         let hint = match (action, state.agent_status) {
-            (Action::Contract | Action::Claim, _) if verified => {
+            (Action::Contract | Action::Claim, _)
+            | (Action::Start | Action::RequestReview | Action::Report, Pending)
+                if verified =>
+            {
                 "Story is already verified; nothing to claim. An orchestrator can reject it to reopen it."
             }
             (Action::Contract, Contracted) => "Story is already contracted. Call claim.",

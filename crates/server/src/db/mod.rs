@@ -58,15 +58,21 @@ impl Db {
     /// # Errors
     /// When no connection is to be had.
     pub async fn tenant(&self, tenant_id: Uuid) -> Result<Tx, DbError> {
-        Ok(Tx::new(self.pool.get().await?, Some(tenant_id)))
+        Ok(Tx::new(self.pool.get().await?, tenant_id))
     }
 
-    /// A transaction without a tenant: it sees no tenant table's rows.
+    /// Runs one statement outside any transaction and tenant: it sees no tenant table's rows.
     ///
     /// # Errors
-    /// When no connection is to be had.
-    pub async fn without_tenant(&self) -> Result<Tx, DbError> {
-        Ok(Tx::new(self.pool.get().await?, None))
+    /// When no connection is to be had, or the statement fails.
+    pub async fn without_tenant(
+        &self,
+        sql: &'static str,
+        params: &[&(dyn ToSql + Sync)],
+    ) -> Result<Option<Row>, DbError> {
+        let client = self.pool.get().await?;
+        let statement = client.prepare_cached(sql).await?;
+        Ok(client.query_opt(&statement, params).await?)
     }
 }
 

@@ -30,11 +30,10 @@ pub struct Tx {
 }
 
 impl Tx {
-    pub(super) fn new(client: Client, tenant_id: Option<Uuid>) -> Self {
+    pub(super) fn new(client: Client, tenant_id: Uuid) -> Self {
         // Connections may log in as anybody (one superuser login in development); what runs inside a
         // transaction always runs as the application role. Both settings end with the transaction.
-        let tenant = tenant_id.map(|id| id.to_string()).unwrap_or_default();
-        let begin = format!("BEGIN; SET LOCAL ROLE loopctl_app; SET LOCAL loopctl.tenant_id = '{tenant}'");
+        let begin = format!("BEGIN; SET LOCAL ROLE loopctl_app; SET LOCAL loopctl.tenant_id = '{tenant_id}'");
         Self {
             client: Some(client),
             begin: Some(begin),

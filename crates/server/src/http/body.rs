@@ -68,29 +68,22 @@ async fn parameters(request: Request, limit: usize) -> ApiResult<Map<String, Val
     Ok(parameters)
 }
 
-/// Collects the body. What exceeds the limit is still read, up to a bound, and thrown away: a client that is
-/// cut off while it sends does not get to read the answer.
+/// Collects the body up to the limit; `layers::drain` reads what is left.
 async fn read(request: Request, limit: usize) -> ApiResult<Vec<u8>> {
     let mut body = request.into_body();
     let mut bytes = Vec::with_capacity(body.size_hint().lower().min(limit as u64) as usize);
-    let mut received = 0_usize;
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| ApiError::bad_request("Bad Request: the body was cut off"))?;
         let Ok(data) = frame.into_data() else { continue };
-        received = received.saturating_add(data.len());
-        if received <= limit {
-            bytes.extend_from_slice(&data);
-        } else if received > 4 * LARGE_BODY_LIMIT {
-            break;
+        if bytes.len() + data.len() > limit {
+            let error = ApiError::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "body_too_large",
+                "Request Entity Too Large",
+            );
+            return Err(error.with("limit_bytes", limit.into()));
         }
-    }
-    if received > limit {
-        return Err(ApiError::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "body_too_large",
-            "Request Entity Too Large",
-        )
-        .with("limit_bytes", limit.into()));
+        bytes.extend_from_slice(&data);
     }
     Ok(bytes)
 }
@@ -149,8 +142,17 @@ fn parse(bytes: &[u8], content_type: Option<&str>) -> ApiResult<Map<String, Valu
 }
 
 fn malformed(error: &serde_json::Error) -> ApiError {
+    // Sound JSON, but beyond what is read: deeper than 128 levels, or a number that no float holds.
+    let text = error.to_string();
+    let reason = if text.starts_with("recursion limit exceeded") {
+        "JSON nested too deeply"
+    } else if text.starts_with("number out of range") {
+        "number out of range"
+    } else {
+        "malformed JSON"
+    };
     ApiError::bad_request(format!(
-        "Bad Request: malformed JSON at line {} column {}",
+        "Bad Request: {reason} at line {} column {}",
         error.line(),
         error.column()
     ))

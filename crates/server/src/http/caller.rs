@@ -244,9 +244,7 @@ async fn authenticate(parts: &Parts, app: &App) -> ApiResult<Key> {
     let target = impersonate.map(|text| parse_uuid(text).unwrap_or_default());
     let row = app
         .db
-        .without_tenant()
-        .await?
-        .finish_opt(AUTHENTICATE, &[&hash_key(token), &target])
+        .without_tenant(AUTHENTICATE, &[&hash_key(token), &target])
         .await?
         .ok_or_else(ApiError::invalid_api_key)?;
     let found = Found::read(&row)?;

@@ -1,14 +1,19 @@
 //! What happens around every request: path tidying, request id, one log line, common headers.
 
-use std::time::Instant;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
+use axum::body::{Body, HttpBody as _};
 use axum::extract::{MatchedPath, Request};
 use axum::http::{HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use futures_util::StreamExt as _;
+use futures_util::stream::poll_fn;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
+use super::body::LARGE_BODY_LIMIT;
 use super::error::ApiError;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -83,6 +88,43 @@ pub(crate) async fn observe(request: Request, next: Next) -> Response {
     }
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, NOSNIFF);
     headers.entry(header::CACHE_CONTROL).or_insert(PRIVATE);
+    response
+}
+
+/// How long an answer waits for the rest of its request.
+const DRAIN: Duration = Duration::from_secs(2);
+
+/// Reads what was left unread of a body, up to a bound, before the answer goes out: a client that is cut off
+/// while it sends (a wrong key with a large import) does not get to read the answer.
+pub(crate) async fn drain(request: Request, next: Next) -> Response {
+    // A client that expects to be asked sends nothing before we do.
+    if request.body().is_end_stream() || request.headers().contains_key(header::EXPECT) {
+        return next.run(request).await;
+    }
+    let (parts, body) = request.into_parts();
+    let body = Arc::new(Mutex::new(body.into_data_stream()));
+    let chunks = || {
+        let body = Arc::clone(&body);
+        poll_fn(move |context| {
+            body.lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .poll_next_unpin(context)
+        })
+    };
+    let response = next
+        .run(Request::from_parts(parts, Body::from_stream(chunks())))
+        .await;
+    let mut rest = chunks();
+    let rest = async {
+        let mut bytes = 0_usize;
+        while let Some(Ok(chunk)) = rest.next().await {
+            bytes = bytes.saturating_add(chunk.len());
+            if bytes > 4 * LARGE_BODY_LIMIT {
+                break;
+            }
+        }
+    };
+    let _ = tokio::time::timeout(DRAIN, rest).await;
     response
 }
 

@@ -62,7 +62,7 @@ impl Page {
                 Self {
                     size,
                     skip,
-                    page: skip / size + 1,
+                    page: (skip / size).saturating_add(1),
                 }
             }
             None => {
@@ -137,6 +137,8 @@ mod tests {
         assert_eq!(page("limit=0&offset=-1", limits), (1, 0, 1));
         assert_eq!(page("page=0&page_size=abc", pages), (20, 0, 1));
         assert_eq!(page("limit=10&offset=25", limits), (10, 25, 3));
+        let last = format!("limit=1&offset={}", i64::MAX);
+        assert_eq!(page(&last, limits), (1, i64::MAX, i64::MAX));
     }
 
     proptest! {

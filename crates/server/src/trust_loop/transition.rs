@@ -132,8 +132,8 @@ async fn step(
     {
         events.extend(complete_epic(tx, &story, Timestamp(now)).await?);
     }
-    // A review that was let in is newer than the report.
-    let reviewed = review.is_some();
+    // A review that was let in is newer than the report; an earlier one counts as long as the report stands.
+    let reviewed = review.is_some() || (facts.reviewed && next.reported_done_at.is_some());
     let facts = Facts {
         reviewed,
         ..story.facts()
@@ -195,6 +195,10 @@ async fn lock(tx: &mut Tx, tenant_id: Uuid, story_id: Uuid, action: Action) -> A
                     sql: TENANT_SETTINGS,
                     params: tenant,
                 },
+                Statement {
+                    sql: IS_REVIEWED,
+                    params,
+                },
             ])
             .await?
         }
@@ -224,6 +228,8 @@ async fn lock(tx: &mut Tx, tenant_id: Uuid, story_id: Uuid, action: Action) -> A
                 .as_ref()
                 .and_then(|settings| settings.get("auto_reset_on_rejection"));
             auto_reset = setting.and_then(Value::as_bool).unwrap_or(true);
+            let reviewed = answers.get(2).and_then(|rows| rows.first());
+            facts.reviewed = reviewed.map_or(Ok(false), |row| row.try_get("reviewed"))?;
         }
         _ => {}
     }
@@ -348,7 +354,8 @@ impl Log<'_> {
     fn status_changed(&mut self, before: &LoopState, next: &LoopState) {
         let mut old = json!({"agent_status": before.agent_status});
         let mut new = json!({"agent_status": next.agent_status, "agent_id": self.caller.agent_id});
-        if next.assigned_agent_id != before.assigned_agent_id {
+        // Claimed or given back; a superadmin's claim has no agent, and says so.
+        if next.assigned_at != before.assigned_at {
             old["assigned_agent_id"] = json!(before.assigned_agent_id);
             new["assigned_agent_id"] = json!(next.assigned_agent_id);
         }

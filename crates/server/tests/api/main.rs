@@ -1,6 +1,13 @@
 //! The server over real HTTP on a real PostgreSQL, one file per area of the contract. Tests run in parallel,
 //! each with a tenant of its own.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests: clippy knows only test functions"
+)]
+
 mod support;
 
 mod conventions;

@@ -285,6 +285,17 @@ impl Tenant {
         caller
     }
 
+    /// Its audit log as the database holds it, oldest first.
+    pub(crate) async fn audit_log(&self) -> Vec<Value> {
+        let sql = "select to_jsonb(a) from audit_log a where tenant_id = $1::text::uuid order by position";
+        let rows = connect(&server().owner)
+            .await
+            .query(sql, &[&self.id])
+            .await
+            .unwrap();
+        rows.iter().map(|row| row.get(0)).collect()
+    }
+
     /// An empty project's id.
     pub(crate) async fn project(&self) -> String {
         let slug = unique("project");

@@ -1,6 +1,7 @@
 //! File 01 §1, §2: what holds for every request, whatever the route.
 
 mod bodies;
+mod health;
 mod paging;
 
 use reqwest::Method;

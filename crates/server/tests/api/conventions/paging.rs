@@ -104,7 +104,7 @@ async fn every_list_pages_alike() {
             // Nonsense is the default, never an error.
             ("page=abc&page_size=abc", 1, list.default, 0),
             ("page=&limit=abc", 1, list.default, 0),
-            ("page[]=2&page_size[]=1&limit[a]=1", 1, list.default, 0),
+            ("page=1&page[]=2&page_size[]=1&limit[a]=1", 1, list.default, 0),
             // Out of bounds is clamped.
             ("page=0&page_size=2", 1, 2, 0),
             ("page=-3&page_size=2", 1, 2, 0),

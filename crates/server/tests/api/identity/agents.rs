@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use super::{RANDOM_ID, audit_log, sql};
+use super::{RANDOM_ID, sql};
 use crate::support::{Tenant, text};
 
 fn worker(name: &str) -> Value {
@@ -17,7 +17,7 @@ async fn refused_registrations() {
     let taken = tenant.key("agent").await;
     taken.post("/agents/register", worker("taken")).await.expect(201);
     let key = tenant.key("agent").await;
-    let (told, blank) = (audit_log(&tenant.id).await.len(), "can't be blank");
+    let (told, blank) = (tenant.audit_log().await.len(), "can't be blank");
     for (body, details) in [
         (json!({}), json!({"name": [blank], "agent_type": [blank]})),
         (
@@ -63,7 +63,7 @@ async fn refused_registrations() {
             .expect_error(422, "validation_failed");
         assert_eq!(error["details"], details, "{body}");
     }
-    assert_eq!(audit_log(&tenant.id).await.len(), told);
+    assert_eq!(tenant.audit_log().await.len(), told);
     // The key is free still. Names are compared as they are, and 255 characters are characters.
     key.post("/agents/register", worker(&"é".repeat(255)))
         .await
@@ -103,7 +103,7 @@ async fn registration() {
             .await
             .expect_error(409, "key_already_bound");
     }
-    let log = audit_log(&tenant.id).await;
+    let log = tenant.audit_log().await;
     let row = log.last().unwrap();
     assert_eq!(
         (&row["entity_type"], &row["action"]),
@@ -169,7 +169,7 @@ async fn one_key_registers_one_agent() {
         let agents = tenant.key("orchestrator").await.get("/agents").await.expect(200);
         assert_eq!(agents["total"], 1);
         assert_eq!(agents["data"][0]["id"], won[0].body["agent"]["id"]);
-        let told = audit_log(&tenant.id).await;
+        let told = tenant.audit_log().await;
         assert_eq!(told.iter().filter(|row| row["action"] == "registered").count(), 1);
     }
 }

@@ -4,7 +4,7 @@ use loopctl_server::operator::create_superadmin_key;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{RANDOM_ID, audit_log, sql};
+use super::{RANDOM_ID, sql};
 use crate::support::{Caller, Reach, Tenant, bring, server, text, unique};
 
 async fn superadmin() -> (Caller, String) {
@@ -224,7 +224,7 @@ async fn every_change_is_attributed() {
     let (orchestrator, story) = (tenant.orchestrator().await, tenant.story().await);
     bring(&story, Reach::Contracted, &implementer, &reviewer, &orchestrator).await;
     let (superadmin, key_id) = superadmin().await;
-    let before = audit_log(&tenant.id).await.len();
+    let before = tenant.audit_log().await.len();
     let admin = inside(&superadmin, &tenant.id, None);
     let user = inside(&superadmin, &tenant.id, Some("user"));
     let agent = inside(&superadmin, &tenant.id, Some("agent"));
@@ -260,7 +260,7 @@ async fn every_change_is_attributed() {
         .post(&format!("/stories/{story}/artifacts"), artifact)
         .await
         .expect(201);
-    let log = audit_log(&tenant.id).await.split_off(before);
+    let log = tenant.audit_log().await.split_off(before);
     let told: Vec<_> = log
         .iter()
         .map(|row| {
@@ -295,7 +295,7 @@ async fn every_change_is_attributed() {
     assert_eq!(log.last().unwrap()["metadata"]["story_id"], story);
     // A tenant key's changes carry none of it.
     tenant.project().await;
-    let log = audit_log(&tenant.id).await;
+    let log = tenant.audit_log().await;
     let row = log.last().unwrap();
     assert_eq!(
         (&row["actor_type"], &row["actor_label"]),

@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use super::{RANDOM_ID, audit_log, sql};
+use super::{RANDOM_ID, sql};
 use crate::support::{Caller, Tenant, connect, server, text};
 
 fn new_key(role: &str) -> Value {
@@ -15,7 +15,7 @@ fn new_key(role: &str) -> Value {
 async fn refused_keys() {
     let (tenant, other) = (Tenant::new().await, Tenant::new().await);
     let (agent, foreign) = (tenant.agent().await, other.agent().await);
-    let told = audit_log(&tenant.id).await.len();
+    let told = tenant.audit_log().await.len();
     for body in [
         json!({"name": "x", "role": "superadmin"}),
         json!({"role": "superadmin"}),
@@ -101,7 +101,7 @@ async fn refused_keys() {
         .await
         .expect(200);
     assert_eq!(keys["meta"]["total_count"], 2);
-    assert_eq!(audit_log(&tenant.id).await.len(), told);
+    assert_eq!(tenant.audit_log().await.len(), told);
 }
 
 /// Check 41.
@@ -139,7 +139,7 @@ async fn a_new_key_works() {
             (&json!(tenant.id), &json!(role))
         );
         assert_eq!(me["api_key"]["id"], created["id"]);
-        let log = audit_log(&tenant.id).await;
+        let log = tenant.audit_log().await;
         let row = log.last().unwrap();
         assert_eq!(
             (&row["entity_type"], &row["action"]),
@@ -227,7 +227,7 @@ async fn the_limit_holds_under_concurrency() {
     }
     let keys = tenant.user.get("/api_keys").await.expect(200);
     assert_eq!(keys["meta"]["total_count"], 8);
-    let told = audit_log(&tenant.id).await;
+    let told = tenant.audit_log().await;
     let created = told
         .iter()
         .filter(|row| row["entity_type"] == "api_key" && row["action"] == "created");
@@ -382,7 +382,7 @@ async fn revocation() {
                "revoked_at": text(&revoked["revoked_at"])})
     );
     key.get("/tenants/me").await.expect_error(401, "invalid_api_key");
-    let log = audit_log(&tenant.id).await;
+    let log = tenant.audit_log().await;
     let told: Vec<_> = log.iter().filter(|row| row["action"] == "revoked").collect();
     assert_eq!(told.len(), 1);
     assert_eq!(told[0]["entity_id"], created["id"]);

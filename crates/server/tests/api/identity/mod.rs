@@ -23,19 +23,6 @@ async fn sql(statement: &str, argument: &str) -> u64 {
         .unwrap()
 }
 
-/// A tenant's audit log, oldest first.
-async fn audit_log(tenant_id: &str) -> Vec<Value> {
-    let rows = connect(&server().owner)
-        .await
-        .query(
-            "select to_jsonb(a) from audit_log a where tenant_id = $1::text::uuid order by position",
-            &[&tenant_id],
-        )
-        .await
-        .unwrap();
-    rows.iter().map(|row| row.get(0)).collect()
-}
-
 /// 401 with the scheme that would help.
 #[track_caller]
 fn assert_401(reply: Reply, code: &str, message: &str) {
@@ -94,6 +81,23 @@ async fn without_a_bearer_token_nobody_calls() {
         .request(Method::GET, &format!("/tenants/me?api_key={key}"))
         .header("x-api-key", &key);
     assert_401(nobody.send(elsewhere).await, "unauthorized", "Unauthorized");
+}
+
+/// Check 33: tenants are not to be had this way.
+#[tokio::test]
+async fn tenants_are_not_created_over_the_network() {
+    let tenant = Tenant::new().await;
+    let body = json!({"name": "x", "slug": "xx", "email": "x@x.test"});
+    for path in ["/tenants/register", "/tenants", "/admin/tenants"] {
+        let reply = Caller::nobody().post(path, body.clone()).await;
+        assert!(
+            [401, 403, 404].contains(&reply.status),
+            "{path}: {}",
+            reply.status
+        );
+        let reply = tenant.user.post(path, body.clone()).await;
+        assert!([403, 404].contains(&reply.status), "{path}: {}", reply.status);
+    }
 }
 
 /// Check 17: unknown keys, and what is only almost a key.

@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 use loopctl_server::operator::create_superadmin_key;
 use serde_json::{Value, json};
 
-use super::{RANDOM_ID, audit_log};
+use super::RANDOM_ID;
 use crate::support::{Caller, Tenant, server, unique};
 
 const BAD_SLUG: &str = "must be lowercase alphanumeric with hyphens, starting and ending with alphanumeric";
@@ -19,7 +19,7 @@ async fn refused_updates() {
     let (tenant, other) = (Tenant::new().await, Tenant::new().await);
     let other_email = format!("{}@loopctl.test", other.slug);
     let before = shown(&tenant.user).await;
-    let told = audit_log(&tenant.id).await.len();
+    let told = tenant.audit_log().await.len();
     let long = |length: usize| "x".repeat(length);
     let address = "must be a valid email address";
     for (body, field, message) in [
@@ -189,7 +189,7 @@ async fn refused_updates() {
         ]
     );
     assert_eq!(shown(&tenant.user).await, before);
-    assert_eq!(audit_log(&tenant.id).await.len(), told);
+    assert_eq!(tenant.audit_log().await.len(), told);
 }
 
 /// Check 27.
@@ -244,7 +244,7 @@ async fn updates() {
             None => assert_eq!(value, &before[field], "{field}"),
         }
     }
-    let log = audit_log(&tenant.id).await;
+    let log = tenant.audit_log().await;
     let row = log.last().unwrap();
     assert_eq!(
         (&row["entity_type"], &row["action"]),
@@ -292,7 +292,7 @@ async fn updates() {
     assert_eq!(reply["tenant"]["default_story_budget_millicents"], Value::Null);
     assert_eq!(reply["tenant"]["name"], "New Name");
     // Nothing changed: nothing to tell.
-    let told = audit_log(&tenant.id).await.len();
+    let told = tenant.audit_log().await.len();
     tenant
         .user
         .patch(
@@ -302,7 +302,7 @@ async fn updates() {
         .await
         .expect(200);
     tenant.user.patch("/tenants/me", json!({})).await.expect(200);
-    assert_eq!(audit_log(&tenant.id).await.len(), told);
+    assert_eq!(tenant.audit_log().await.len(), told);
     // Limits of length are inclusive.
     let body = json!({"name": "é".repeat(120), "slug": format!("{}-{}", "s".repeat(10), unique("x"))});
     tenant.user.patch("/tenants/me", body).await.expect(200);
@@ -334,7 +334,7 @@ async fn concurrent_updates_all_survive() {
         (&json!("Renamed"), &json!(90))
     );
     // Each is told with what it changed: the log ends where the tenant is.
-    let log = audit_log(&tenant.id).await;
+    let log = tenant.audit_log().await;
     let updates: Vec<_> = log.iter().filter(|row| row["action"] == "updated").collect();
     assert_eq!(updates.len(), 24);
     let mut settings = json!({});
@@ -386,7 +386,7 @@ async fn custody_mode() {
         .expect_error(403, "forbidden");
     let strict = tenant.user.patch("/tenants/me", set("strict")).await.expect(200);
     assert_eq!(strict["tenant"]["custody_mode"], "strict");
-    let log = audit_log(&tenant.id).await;
+    let log = tenant.audit_log().await;
     let row = log.last().unwrap();
     assert_eq!(
         (&row["old_state"], &row["new_state"]),

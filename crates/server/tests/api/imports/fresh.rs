@@ -2,29 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::{Rows, audit, epic_with, good, import, merge, of, rows};
+use super::{Rows, audit, epic_with, good, import, of, rows, show};
 use crate::support::{Caller, Tenant, server, text, unique};
 
 async fn criteria(tenant: &Tenant, story: &str) -> Value {
     let path = format!("/stories/{story}/acceptance_criteria");
     tenant.user.get(&path).await.expect(200)["data"].clone()
-}
-
-async fn show(tenant: &Tenant, project: &str, number: &str) -> Value {
-    let id = tenant.story_id(project, number).await;
-    tenant.user.get(&format!("/stories/{id}")).await.expect(200)["story"].clone()
-}
-
-/// The numbers of a story's prerequisites, in their order.
-async fn prerequisites(tenant: &Tenant, project: &str, number: &str) -> Vec<String> {
-    let mut numbers = Vec::new();
-    for edge in show(tenant, project, number).await["dependencies"].as_array().unwrap() {
-        let path = format!("/stories/{}", text(&edge["depends_on_story_id"]));
-        let story = tenant.user.get(&path).await.expect(200);
-        numbers.push(text(&story["story"]["number"]));
-    }
-    numbers.sort();
-    numbers
 }
 
 #[tokio::test]
@@ -140,7 +123,10 @@ async fn two_epics_four_stories_one_edge() {
         ("project/imported", &project)
     );
     let new = summary.new.as_ref().unwrap();
-    assert_eq!((&new["epics_created"], &new["stories_created"]), (&json!(2), &json!(4)));
+    assert_eq!(
+        (&new["epics_created"], &new["stories_created"]),
+        (&json!(2), &json!(4))
+    );
     let (one, two) = (
         show(&tenant, &project, "1.1").await,
         show(&tenant, &project, "1.2").await,
@@ -154,7 +140,10 @@ async fn two_epics_four_stories_one_edge() {
             "agent_status": "pending", "verified_status": "unverified",
         }))
     );
-    assert_eq!((&first.old, &first.metadata), (&None, &json!({"source": "import"})));
+    assert_eq!(
+        (&first.old, &first.metadata),
+        (&None, &json!({"source": "import"}))
+    );
     let edge = of(&log, "story_dependency/created")[0];
     assert_eq!(
         edge.new,
@@ -266,16 +255,26 @@ async fn initial_statuses_are_set_and_told() {
         initial("1.6", json!(null), json!(null), &["1.3"]),
     ]);
     let orchestrator = tenant.key("orchestrator").await;
-    import(&orchestrator, &project, epic_with(stories)).await.expect(201);
+    import(&orchestrator, &project, epic_with(stories))
+        .await
+        .expect(201);
     let log = audit(&project).await;
     for (index, (number, statuses, metadata)) in [
-        ("1.1", ["reported_done", "verified"], json!({"initial_verified_status": "pass"})),
+        (
+            "1.1",
+            ["reported_done", "verified"],
+            json!({"initial_verified_status": "pass"}),
+        ),
         (
             "1.2",
             ["reported_done", "verified"],
             json!({"initial_agent_status": "pending", "initial_verified_status": "verified"}),
         ),
-        ("1.3", ["reported_done", "unverified"], json!({"initial_agent_status": "reported_done"})),
+        (
+            "1.3",
+            ["reported_done", "unverified"],
+            json!({"initial_agent_status": "reported_done"}),
+        ),
         (
             "1.4",
             ["pending", "unverified"],
@@ -293,7 +292,10 @@ async fn initial_statuses_are_set_and_told() {
             [&json!(statuses[0]), &json!(statuses[1])],
             "{number}"
         );
-        assert_eq!(story["reported_done_at"].is_string(), statuses[0] == "reported_done");
+        assert_eq!(
+            story["reported_done_at"].is_string(),
+            statuses[0] == "reported_done"
+        );
         assert_eq!(story["verified_at"].is_string(), statuses[1] == "verified");
         for name in ["assigned_agent_id", "reported_by_agent_id", "first_claimed_at"] {
             assert_eq!(story[name], Value::Null, "{number} {name}");
@@ -311,76 +313,13 @@ async fn initial_statuses_are_set_and_told() {
     }
     assert_eq!(log.len(), 1 + 6 + 3 + 1, "no status events of their own");
     let ready = tenant.user.get("/stories/ready").await.expect(200);
-    let numbers: Vec<_> = ready["data"].as_array().unwrap().iter().map(|s| text(&s["number"])).collect();
+    let numbers: Vec<_> = ready["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|s| text(&s["number"]))
+        .collect();
     assert_eq!(numbers, ["1.4", "1.5"]);
-}
-
-#[tokio::test]
-async fn edges_come_from_lists_and_from_records_once_each() {
-    let tenant = Tenant::new().await;
-    let project = tenant.project().await;
-    let payload = json!({
-        "epics": [
-            {"number": 1, "title": "E", "stories": [good("1.1"),
-                {"number": "1.2", "title": "S", "depends_on_stories": ["1.1", "1.1"]}]},
-            {"number": 2, "title": "E", "depends_on_epics": [1, "1"], "stories": [
-                {"number": "2", "title": "S"}, {"number": "3", "title": "S", "depends_on_stories": [2]}]}],
-        "story_dependencies": [
-            {"story": "1.2", "depends_on": "1.1"}, {"story_number": 3, "depends_on_story": "1.2"}],
-        "epic_dependencies": [{"epic": "2", "depends_on": "1"}, {"epic_number": 2, "depends_on_epic": 1}],
-    });
-    let body = import(&tenant.user, &project, payload).await.expect(201);
-    assert_eq!(body["import"]["dependencies_created"], 4);
-    assert_eq!(prerequisites(&tenant, &project, "1.2").await, ["1.1"]);
-    assert_eq!(prerequisites(&tenant, &project, "3").await, ["1.2", "2"]);
-    let after = rows(&project).await;
-    assert_eq!((after.story_edges, after.epic_edges), (3, 1));
-    let log = audit(&project).await;
-    assert_eq!(of(&log, "story_dependency/created").len(), 3);
-    assert_eq!(of(&log, "epic_dependency/created").len(), 1);
-
-    // A later fresh import may refer to what the project has: the seed's sample, once epic 2 exists.
-    let more = json!({
-        "epics": [{"number": 3, "title": "E", "depends_on_epics": [2],
-                   "stories": [{"number": "3.1", "title": "S", "depends_on_stories": ["1.1"]}]}],
-        "story_dependencies": null, "epic_dependencies": null});
-    let body = import(&tenant.user, &project, more).await.expect(201);
-    assert_eq!(
-        body["import"],
-        json!({"epics_created": 1, "stories_created": 1, "dependencies_created": 2})
-    );
-    assert_eq!(prerequisites(&tenant, &project, "3.1").await, ["1.1"]);
-    // … and must not close a circle through it.
-    let before = rows(&project).await;
-    for (edges, message) in [
-        (
-            json!({"epics": [], "story_dependencies": [{"story": "1.1", "depends_on": "3"}]}),
-            "Cycle detected: 1.1 -> 3 -> 1.2 -> 1.1",
-        ),
-        (
-            json!({"epics": [], "epic_dependencies": [{"epic": 1, "depends_on": 3}]}),
-            "Cycle detected: 1 -> 3 -> 2 -> 1",
-        ),
-    ] {
-        let error = import(&tenant.user, &project, edges.clone()).await;
-        assert_eq!(error.expect(422)["error"]["message"], message);
-        let error = merge(&tenant.user, &project, edges).await;
-        assert_eq!(error.expect(422)["error"]["message"], message);
-    }
-    for importing in [true, false] {
-        let deadlock = json!({"epics": [], "story_dependencies": [{"story": "1.1", "depends_on": "2"}]});
-        let reply = if importing {
-            import(&tenant.user, &project, deadlock).await
-        } else {
-            merge(&tenant.user, &project, deadlock).await
-        };
-        assert_eq!(
-            reply.expect_error(422, "invalid_import")["message"],
-            "Cross-level deadlock: epic 2 depends on epic 1, but story 1.1 (in epic 1) depends on \
-             story 2 (in epic 2)"
-        );
-    }
-    assert_eq!(rows(&project).await, before);
 }
 
 #[tokio::test]
@@ -388,7 +327,9 @@ async fn blanks_nulls_and_text_are_taken_as_they_are() {
     let tenant = Tenant::new().await;
     let title = "Ünïcode \u{1F980} \"quoted\" \\ \u{202E}rtl";
     // What Unicode does not call white space is a title.
-    let odd = ["\u{200B}", "\u{1C}", "\u{1F}", "\u{180E}", "\u{FEFF}", "\u{1}", "\u{E000}", "\u{7F}"];
+    let odd = [
+        "\u{200B}", "\u{1C}", "\u{1F}", "\u{180E}", "\u{FEFF}", "\u{1}", "\u{E000}", "\u{7F}",
+    ];
     let stories: Vec<_> = odd
         .iter()
         .enumerate()
@@ -408,7 +349,12 @@ async fn blanks_nulls_and_text_are_taken_as_they_are() {
     let (one, two) = (&epics["data"][0], &epics["data"][1]);
     assert_eq!(one["title"], title);
     assert_eq!(
-        [&one["description"], &one["phase"], &one["position"], &one["metadata"]],
+        [
+            &one["description"],
+            &one["phase"],
+            &one["position"],
+            &one["metadata"]
+        ],
         [&Value::Null, &Value::Null, &json!(0), &json!({})]
     );
     assert_eq!((&two["position"], &two["story_count"]), (&json!(7), &json!(0)));

@@ -108,7 +108,9 @@ async fn a_chain_of_five_thousand() {
             story
         })
         .collect();
-    let body = import(&tenant.user, &project, epic_with(json!(stories))).await.expect(201);
+    let body = import(&tenant.user, &project, epic_with(json!(stories)))
+        .await
+        .expect(201);
     assert_eq!(body["import"]["dependencies_created"], 4999);
 }
 
@@ -136,7 +138,9 @@ async fn long_texts_are_stored_or_refused() {
         "epics[0].stories[0].acceptance_criteria[0].id: should be at most 255 character(s)"
     );
     let long_number = json!({"number": format!("{}1", "0".repeat(400_000)), "title": "S"});
-    let error = import_story(long_number).await.expect_error(422, "invalid_import");
+    let error = import_story(long_number)
+        .await
+        .expect_error(422, "invalid_import");
     assert_eq!(
         error["message"],
         "epics[0].stories[0].number: should be at most 255 character(s)"

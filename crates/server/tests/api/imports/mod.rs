@@ -1,15 +1,17 @@
 //! File 03 §9: what an import refuses, what it writes, and that it is all or nothing.
 
+mod edges;
 mod fresh;
 mod large;
 mod merging;
 mod messages;
 mod mutations;
 mod races;
+mod refusals;
 
 use serde_json::{Value, json};
 
-use crate::support::{Caller, Reply, connect, server};
+use crate::support::{Caller, Reply, Tenant, connect, server};
 
 async fn import(caller: &Caller, project: &str, payload: Value) -> Reply {
     caller.post(&format!("/projects/{project}/import"), payload).await
@@ -31,6 +33,12 @@ fn epic_with(stories: Value) -> Value {
     json!({"epics": [{"number": 1, "title": "Epic", "stories": stories}]})
 }
 
+/// A story's detail by its number.
+async fn show(tenant: &Tenant, project: &str, number: &str) -> Value {
+    let id = tenant.story_id(project, number).await;
+    tenant.user.get(&format!("/stories/{id}")).await.expect(200)["story"].clone()
+}
+
 /// Everything that an import can leave in a project.
 #[derive(Debug, Default, PartialEq)]
 struct Rows {
@@ -43,8 +51,12 @@ struct Rows {
 }
 
 async fn rows(project: &str) -> Rows {
-    let row = connect(&server().owner)
-        .await
+    rows_of(&connect(&server().owner).await, project).await
+}
+
+/// As [`rows`], for those who ask often.
+async fn rows_of(client: &tokio_postgres::Client, project: &str) -> Rows {
+    let row = client
         .query_one(
             "select (select count(*) from epics where project_id = p.id),
                     (select count(*) from stories where project_id = p.id),

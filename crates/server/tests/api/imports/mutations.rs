@@ -5,10 +5,10 @@ use rand::seq::IndexedRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
 use serde_json::{Map, Value, json};
 
-use super::{Rows, epic_with, rows};
-use crate::support::{Tenant, text};
+use super::{Rows, epic_with, rows, rows_of};
+use crate::support::{Tenant, connect, server, text};
 
-const MUTATIONS: usize = 500;
+const MUTATIONS: usize = 300;
 
 fn valid() -> Value {
     json!({
@@ -47,14 +47,48 @@ fn places(value: &Value, at: &str, found: &mut Vec<String>) {
 }
 
 fn nested(depth: usize, array: bool) -> Value {
-    (0..depth).fold(json!(1), |inner, _| if array { json!([inner]) } else { json!({"n": inner}) })
+    (0..depth).fold(json!(1), |inner, _| {
+        if array {
+            json!([inner])
+        } else {
+            json!({"n": inner})
+        }
+    })
 }
 
 fn strange(rng: &mut StdRng) -> Value {
     let texts = [
-        "", " ", "\t\n", "0", "-1", "1.1", "2.1", "99.99", "1.1.1", "US-1.1", "１.１", "true", "null", "pass", "bogus",
-        "\u{FEFF}", "\u{1F980}\u{200D}", "\u{202E}x", "a\u{0}b", "\\u0000", "'; drop table stories; --", "%00", "{}",
-        "9999999999", "1e400", "NaN", "Infinity", "0x10", "1_000", "+1", "٣",
+        "",
+        " ",
+        "\t\n",
+        "0",
+        "-1",
+        "1.1",
+        "2.1",
+        "99.99",
+        "1.1.1",
+        "US-1.1",
+        "１.１",
+        "true",
+        "null",
+        "pass",
+        "bogus",
+        "\u{FEFF}",
+        "\u{1F980}\u{200D}",
+        "\u{202E}x",
+        "a\u{0}b",
+        "\\u0000",
+        "'; drop table stories; --",
+        "%00",
+        "{}",
+        "9999999999",
+        "1e400",
+        "NaN",
+        "Infinity",
+        "0x10",
+        "1_000",
+        "+1",
+        "٣",
     ];
     match rng.random_range(0..12) {
         0 => Value::Null,
@@ -68,7 +102,9 @@ fn strange(rng: &mut StdRng) -> Value {
         9 => json!(["1.1", 1, null, {}, []]),
         10 => json!({"number": "1.1", "title": "S", "type": "bogus"}),
         _ => {
-            let letters: String = (0..rng.random_range(1..40)).map(|_| rng.random::<char>()).collect();
+            let letters: String = (0..rng.random_range(1..40))
+                .map(|_| rng.random::<char>())
+                .collect();
             json!(letters)
         }
     }
@@ -91,7 +127,11 @@ fn mutate(payload: &mut Value, rng: &mut StdRng) {
             items.push(twin);
         }
         (0 | 1, Value::Object(members)) if !members.is_empty() => {
-            let name = members.keys().nth(rng.random_range(0..members.len())).unwrap().clone();
+            let name = members
+                .keys()
+                .nth(rng.random_range(0..members.len()))
+                .unwrap()
+                .clone();
             members.remove(&name);
         }
         (2, Value::Object(members)) => {
@@ -118,6 +158,7 @@ fn names_path_or_rule(message: &str) -> bool {
         "Cycle detected: ",
         "Cross-level deadlock: ",
         "Request body must be a JSON object",
+        "Bad Request: JSON nested too deeply at ",
     ];
     rules.iter().any(|rule| message.starts_with(rule))
         || (message.starts_with("Validation failed: ") && message.ends_with(" contains U+0000"))
@@ -133,16 +174,17 @@ async fn damaged_payloads_are_imported_or_refused_by_name() {
     let tenant = Tenant::new().await;
     let raise = json!({"settings": {"max_projects": 10_000}});
     tenant.user.patch("/tenants/me", raise).await.expect(200);
+    let client = connect(&server().owner).await;
     let mut project = tenant.project().await;
     let (mut imported, mut refused) = (0, 0);
     for number in 0..MUTATIONS {
         let mut payload = valid();
-        for _ in 0..rng.random_range(1..4) {
+        for _ in 0..rng.random_range(1..3) {
             mutate(&mut payload, &mut rng);
         }
         let what = || format!("LOOPCTL_FUZZ_SEED={seed}, mutation {number}: {payload}");
         let merging = if rng.random_bool(0.3) { "?merge=true" } else { "" };
-        let before = rows(&project).await;
+        let before = rows_of(&client, &project).await;
         let reply = tenant
             .user
             .post(&format!("/projects/{project}/import{merging}"), payload.clone())
@@ -160,7 +202,7 @@ async fn damaged_payloads_are_imported_or_refused_by_name() {
                     let read = tenant.user.get(&path).await;
                     assert_eq!(read.status, 200, "{path} after {}", what());
                 }
-                if rng.random_bool(0.7) {
+                if rng.random_bool(0.9) {
                     project = tenant.project().await;
                 }
             }
@@ -169,12 +211,15 @@ async fn damaged_payloads_are_imported_or_refused_by_name() {
                 let status = reply.status;
                 let message = text(&reply.expect(status)["error"]["message"]);
                 assert!(names_path_or_rule(&message), "{message:?} for {}", what());
-                assert_eq!(rows(&project).await, before, "{}", what());
+                assert_eq!(rows_of(&client, &project).await, before, "{}", what());
             }
             status => panic!("{status} {:#} for {}", reply.body, what()),
         }
     }
-    assert!(imported > 50 && refused > 100, "{imported} imported, {refused} refused with seed {seed}");
+    assert!(
+        imported > 20 && refused > 100,
+        "{imported} imported, {refused} refused with seed {seed}"
+    );
 }
 
 /// Around the parser's own limit of 128 levels: what is stored can be read, the rest is refused.
@@ -189,7 +234,10 @@ async fn deep_metadata_is_readable_or_refused() {
             let close = if criteria { "]" } else { "}" };
             let deep = format!("{}1{}", metadata.repeat(depth), close.repeat(depth));
             let (number, fields) = if criteria {
-                (format!("{}.2", index + 1), format!("\"acceptance_criteria\": [{{\"x\": {deep}}}]"))
+                (
+                    format!("{}.2", index + 1),
+                    format!("\"acceptance_criteria\": [{{\"x\": {deep}}}]"),
+                )
             } else {
                 (number.clone(), format!("\"metadata\": {deep}"))
             };
@@ -216,7 +264,11 @@ async fn deep_metadata_is_readable_or_refused() {
                 assert_eq!(read.status, 200, "{depth}: {:#}", read.body);
             } else {
                 let error = reply.expect_error(400, "bad_request");
-                assert!(text(&error["message"]).starts_with("Bad Request"), "{depth}");
+                let message = text(&error["message"]);
+                assert!(
+                    message.starts_with("Bad Request: JSON nested too deeply at "),
+                    "{depth}"
+                );
             }
         }
     }
@@ -230,14 +282,30 @@ async fn huge_numbers_are_stored_or_refused() {
     let tenant = Tenant::new().await;
     let project = tenant.project().await;
     for (index, number) in [
-        "1e308", "-1e308", "5e-324", "123456789012345678901234567890", "-0", "-0.0", "1E+2", "0.1e-5",
-        "18446744073709551616", "99999999999999999999999999999.99", "1e29", "1e28", "1e-29", "1e-400",
+        "1e308",
+        "-1e308",
+        "5e-324",
+        "123456789012345678901234567890",
+        "-0",
+        "-0.0",
+        "1E+2",
+        "0.1e-5",
+        "18446744073709551616",
+        "99999999999999999999999999999.99",
+        "1e29",
+        "1e28",
+        "1e-29",
+        "1e-400",
     ]
     .into_iter()
     .enumerate()
     {
         for (name, part) in [("estimated_hours", 1), ("metadata", 2)] {
-            let value = if name == "metadata" { format!("{{\"n\": {number}}}") } else { number.to_owned() };
+            let value = if name == "metadata" {
+                format!("{{\"n\": {number}}}")
+            } else {
+                number.to_owned()
+            };
             let body = format!(
                 "{{\"epics\": [{{\"number\": 1, \"title\": \"E\", \"stories\": \
                  [{{\"number\": \"{index}.{part}\", \"title\": \"S\", \"{name}\": {value}}}]}}]}}"
@@ -259,10 +327,17 @@ async fn huge_numbers_are_stored_or_refused() {
                 }
             } else {
                 let message = text(&reply.expect(422)["error"]["message"]);
-                assert!(message.starts_with("epics[0].stories[0].estimated_hours: "), "{number}: {message}");
+                assert!(
+                    message.starts_with("epics[0].stories[0].estimated_hours: "),
+                    "{number}: {message}"
+                );
             }
         }
     }
-    let progress = tenant.user.get(&format!("/projects/{project}/progress")).await.expect(200);
+    let progress = tenant
+        .user
+        .get(&format!("/projects/{project}/progress"))
+        .await
+        .expect(200);
     assert!(progress["progress"]["estimated_hours_total"].is_number());
 }

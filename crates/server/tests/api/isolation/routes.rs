@@ -114,11 +114,7 @@ fn calls(method: &str, template: &str, a: &Populated) -> Vec<Call> {
             call(&format!("/projects?slug={}", a.word), Value::Null, EmptyList),
         ],
         ("post", "/projects") => {
-            vec![call(
-                short,
-                json!({"name": "B", "slug": unique("b"), "tenant_id": a.tenant.id}),
-                Own,
-            )]
+            vec![call(short, json!({"name": "B", "tenant_id": a.tenant.id}), Own)]
         }
         ("get", "/stories") => vec![
             call(
@@ -168,17 +164,24 @@ async fn send(caller: &Caller, method: &str, call: &Call) -> Reply {
     let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
     let mut request = caller.request(method, &call.path);
     if !call.body.is_null() {
-        request = request.json(&call.body);
+        let mut body = call.body.clone();
+        if call.path == "/projects" {
+            // Several callers of one tenant make this call.
+            body["slug"] = json!(unique("b"));
+        }
+        request = request.json(&body);
     }
     caller.send(request).await
 }
 
-/// A role that may not call the route at all.
-fn is_role_refusal(reply: &Reply) -> bool {
+/// A caller who may not call the route at all, whatever the ids: the wrong role, or a key without an agent.
+fn is_about_the_caller(reply: &Reply) -> bool {
     let message = reply.body["error"]["message"].as_str().unwrap_or_default();
-    reply.status == 403
+    let without_agent = reply.body["error"]["code"] == "agent_required";
+    let wrong_role = reply.status == 403
         && (message.starts_with("Insufficient permissions. Required role: ")
-            || message.starts_with("This endpoint requires the "))
+            || message.starts_with("This endpoint requires the "));
+    without_agent || wrong_role
 }
 
 /// B, in every role; B claiming to be A; and a superadmin inside B, in every role.
@@ -233,7 +236,7 @@ async fn no_route_leads_into_another_tenant() {
                     let told = format!("{:?} {}", reply.headers, reply.body);
                     let leaked = secrets.iter().find(|secret| told.contains(secret.as_str()));
                     assert_eq!(leaked, None, "{what}");
-                    if is_role_refusal(&reply) {
+                    if is_about_the_caller(&reply) {
                         continue;
                     }
                     met += 1;

@@ -32,13 +32,26 @@ async fn broken_bodies_change_nothing() {
         (&scene.a1, "artifacts"),
     ] {
         let path = format!("/stories/{}/{action}", scene.story);
-        for broken in [&b"{\"a\":"[..], b"nonsense", b"{\"a\":1}}", b"\xff\xfe", b"{'a':1}"] {
+        for broken in [
+            &b"{\"a\":"[..],
+            b"nonsense",
+            b"{\"a\":1}}",
+            b"\xff\xfe",
+            b"{'a':1}",
+        ] {
             let reply = raw(who, &path, "application/json", broken).await;
             let error = reply.expect(400)["error"].clone();
             let message = error["message"].as_str().unwrap();
             assert!(message.starts_with("Bad Request"), "{message}");
         }
-        for no_object in [&b"[]"[..], b"[{\"reason\":\"x\"}]", b"7", b"\"x\"", b"null", b"true"] {
+        for no_object in [
+            &b"[]"[..],
+            b"[{\"reason\":\"x\"}]",
+            b"7",
+            b"\"x\"",
+            b"null",
+            b"true",
+        ] {
             let reply = raw(who, &path, "application/json", no_object).await;
             let error = reply.expect(422)["error"].clone();
             assert_eq!(error["message"], "Request body must be a JSON object");
@@ -59,11 +72,7 @@ async fn a_nul_character_is_refused_wherever_it_is() {
         body
     };
     let cases: [(&Caller, &str, Value); 12] = [
-        (
-            &scene.a1,
-            "contract",
-            json!({"story_title": nul, "ac_count": 2}),
-        ),
+        (&scene.a1, "contract", json!({"story_title": nul, "ac_count": 2})),
         (&scene.a1, "claim", json!({"ignored": nul})),
         (
             &scene.a2,
@@ -82,22 +91,10 @@ async fn a_nul_character_is_refused_wherever_it_is() {
             "verify",
             with(evidence(), "findings", json!([{"x": [nul]}])),
         ),
-        (
-            &scene.o,
-            "verify",
-            with(evidence(), "findings", json!({nul: 1})),
-        ),
+        (&scene.o, "verify", with(evidence(), "findings", json!({nul: 1}))),
         (&scene.o, "reject", json!({"reason": nul})),
-        (
-            &scene.o,
-            "reject",
-            json!({"reason": "x", "findings": {"x": nul}}),
-        ),
-        (
-            &scene.a1,
-            "artifacts",
-            json!({"artifact_type": nul, "path": "p"}),
-        ),
+        (&scene.o, "reject", json!({"reason": "x", "findings": {"x": nul}})),
+        (&scene.a1, "artifacts", json!({"artifact_type": nul, "path": "p"})),
         (
             &scene.a1,
             "artifacts",
@@ -110,7 +107,9 @@ async fn a_nul_character_is_refused_wherever_it_is() {
         let details = error["details"].as_object().unwrap();
         assert_eq!(details.len(), 1, "{error:#}");
         assert!(
-            details.values().all(|messages| messages == &json!(["is invalid"])),
+            details
+                .values()
+                .all(|messages| messages == &json!(["is invalid"])),
             "{error:#}"
         );
     }

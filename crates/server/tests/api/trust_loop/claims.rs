@@ -149,19 +149,17 @@ async fn a_verified_story_is_closed_until_it_is_rejected() {
             "{hint}"
         );
     }
-    for (who, action, body) in [
-        (&scene.a1, "start", json!({})),
-        (&scene.a1, "unclaim", json!({})),
-        (&scene.a2, "report", json!({})),
-        (&scene.o, "verify", evidence()),
+    for (who, action, hint) in [
+        (&scene.a1, "start", "already verified"),
+        (&scene.a1, "request-review", "already verified"),
+        (&scene.a1, "unclaim", "nothing to release"),
+        (&scene.a2, "report", "already verified"),
+        (&scene.o, "verify", "already verified"),
     ] {
-        refused(
-            scene.act(who, action, body).await,
-            409,
-            "invalid_transition",
-            action,
-            ["pending", "verified"],
-        );
+        let reply = scene.act(who, action, evidence()).await;
+        let error = refused(reply, 409, "invalid_transition", action, ["pending", "verified"]);
+        let text = error["hints"][0].as_str().unwrap();
+        assert!(text.contains(hint), "{action}: {text}");
     }
     scene
         .act(&scene.a2, "review-complete", review())

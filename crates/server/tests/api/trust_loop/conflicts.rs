@@ -164,6 +164,10 @@ async fn every_refusal_tells_state_action_and_way_out() {
             "a refusal changes nothing: {state}"
         );
         // No gate halts anything.
-        scene.a1.get(&format!("/stories/{}", scene.story)).await.expect(200);
+        scene
+            .a1
+            .get(&format!("/stories/{}", scene.story))
+            .await
+            .expect(200);
     }
 }

@@ -94,10 +94,7 @@ async fn a_story_without_criteria_is_echoed_with_zero() {
     let story = tenant.story_id(&project, "1.1").await;
     let path = format!("/stories/{story}/contract");
     let title = "Ünïcode – “quoted”";
-    let missing = agent
-        .post(&path, json!({"story_title": title}))
-        .await
-        .expect(422);
+    let missing = agent.post(&path, json!({"story_title": title})).await.expect(422);
     let context = json!({"expected_ac_count": 0, "provided_ac_count": null});
     assert_eq!(missing["error"]["context"], context);
     agent

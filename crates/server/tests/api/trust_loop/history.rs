@@ -90,7 +90,8 @@ async fn every_transition_leaves_its_row() {
     body["result"] = json!("partial");
     scene.act(&scene.o, "verify", body).await.expect(200);
     let history = scene.history().await;
-    let new = json!({"story_id": scene.story, "result": "partial", "review_type": "enhanced", "iteration": 1});
+    let new =
+        json!({"story_id": scene.story, "result": "partial", "review_type": "enhanced", "iteration": 1});
     assert_entry(&history[7], ["verification_result", "created"], none, &new);
     assert_eq!(history[7]["metadata"], json!({"story_id": scene.story}));
     let new = json!({"verified_status": "verified", "orchestrator_agent_id": o});
@@ -102,7 +103,8 @@ async fn every_transition_leaves_its_row() {
     let history = scene.history().await;
     let new = json!({"story_id": scene.story, "result": "fail", "review_type": null, "iteration": 2});
     assert_entry(&history[9], ["verification_result", "created"], none, &new);
-    let new = json!({"verified_status": "rejected", "orchestrator_agent_id": o, "rejection_reason": "regression"});
+    let new =
+        json!({"verified_status": "rejected", "orchestrator_agent_id": o, "rejection_reason": "regression"});
     let old = json!({"verified_status": "verified"});
     assert_entry(&history[10], ["story", "rejected"], &old, &new);
     let old = json!({"agent_status": "reported_done", "assigned_agent_id": a1});
@@ -152,7 +154,8 @@ async fn a_history_is_complete_ordered_and_attributed() {
         history["pagination"],
         json!({"total": 6, "page": 1, "page_size": 100})
     );
-    let meta = json!({"page": 1, "page_size": 100, "total_count": 6, "total_pages": 1, "limit": 100, "offset": 0});
+    let meta =
+        json!({"page": 1, "page_size": 100, "total_count": 6, "total_pages": 1, "limit": 100, "offset": 0});
     assert_eq!(history["meta"], meta);
     let times = pluck(data, "inserted_at");
     assert!(times.is_sorted_by(|a, b| a < b), "{times:?}");

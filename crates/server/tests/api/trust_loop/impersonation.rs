@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{Scene, evidence, refused, replay, review};
 use crate::support::{Caller, Reach, echo, server, unique};
 
-async fn superadmin() -> Caller {
+pub(super) async fn superadmin() -> Caller {
     let key = operator::create_superadmin_key(&server().owner, &unique("root"))
         .await
         .unwrap();
@@ -14,7 +14,7 @@ async fn superadmin() -> Caller {
 }
 
 /// The superadmin inside the scene's tenant.
-fn inside(superadmin: &Caller, scene: &Scene, role: Option<&str>) -> Caller {
+pub(super) fn inside(superadmin: &Caller, scene: &Scene, role: Option<&str>) -> Caller {
     let mut caller = superadmin.clone();
     caller
         .headers
@@ -112,7 +112,12 @@ async fn a_superadmin_may_claim_and_only_a_superadmin_then_holds_it() {
     let state = ["implementing", "unverified"];
     let again = scene.act(&agent, "claim", json!({})).await;
     let error = refused(again, 409, "invalid_transition", "claim", state);
-    assert!(error["hints"][0].as_str().unwrap().contains("Already in progress"));
+    assert!(
+        error["hints"][0]
+            .as_str()
+            .unwrap()
+            .contains("Already in progress")
+    );
     let released = scene.act(&agent, "unclaim", json!({})).await.expect(200);
     assert_eq!(released["story"]["agent_status"], "pending");
     replay::assert_legal(&scene.o, &scene.story).await;

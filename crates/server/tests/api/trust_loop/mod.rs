@@ -16,7 +16,7 @@ pub(crate) mod replay;
 mod reports;
 mod reviews;
 mod verification;
-mod walk;
+pub(crate) mod walk;
 
 use serde_json::{Value, json};
 
@@ -181,9 +181,7 @@ fn pluck(entries: &[Value], key: &str) -> Vec<String> {
 #[tokio::test]
 async fn a_story_goes_through_the_loop() {
     let scene = Scene::new().await;
-    let Scene {
-        a1, a2, o, story, ..
-    } = &scene;
+    let Scene { a1, a2, o, story, .. } = &scene;
     let at = |action: &str| format!("/stories/{story}/{action}");
 
     let contracted = a1.post(&at("contract"), echo()).await.expect(200);

@@ -43,7 +43,11 @@ impl Scene {
     /// What a1, a2, o, an orchestrator of a1, and the user are shown.
     async fn assert_offered(&self, own: &Caller, wanted: [&[&str]; 5]) {
         let callers = [&self.a1, &self.a2, &self.o, own, &self.tenant.user];
-        for ((who, wanted), name) in callers.into_iter().zip(wanted).zip(["a1", "a2", "o", "own", "user"]) {
+        for ((who, wanted), name) in callers
+            .into_iter()
+            .zip(wanted)
+            .zip(["a1", "a2", "o", "own", "user"])
+        {
             assert_eq!(self.offered(who).await, wanted, "{name}");
         }
     }
@@ -96,10 +100,7 @@ async fn every_step_leads_to_the_next_one() {
     ];
     scene.assert_offered(&own, unreviewed).await;
 
-    let reviewed = scene
-        .act(&scene.o, "review-complete", review())
-        .await
-        .expect(201);
+    let reviewed = scene.act(&scene.o, "review-complete", review()).await.expect(201);
     assert_eq!(
         names(&scene.story, &reviewed["next_actions"]),
         ["verify", "reject"]

@@ -112,7 +112,8 @@ async fn rework_is_reviewed_and_verified_anew() {
     assert!(reported["story"]["rejected_at"].is_string());
     // The seed's own query for work that awaits verification finds it.
     let project = text(&reported["story"]["project_id"]);
-    let query = format!("/stories?project_id={project}&agent_status=reported_done&verified_status=unverified");
+    let query =
+        format!("/stories?project_id={project}&agent_status=reported_done&verified_status=unverified");
     let waiting = scene.o.get(&query).await.expect(200);
     assert_eq!(waiting["data"][0]["id"], scene.story);
     // The review of the rejected work does not count.

@@ -1,6 +1,6 @@
 //! Replays a story's history, and holds it against the rules and against the story as it is.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::{Caller, text};
 
@@ -15,6 +15,16 @@ struct Replay {
 }
 
 impl Replay {
+    fn new() -> Self {
+        Self {
+            agent_status: "pending".to_owned(),
+            verified_status: "unverified".to_owned(),
+            holder: None,
+            reviewed: false,
+            iterations: 0,
+        }
+    }
+
     fn entry(&mut self, entry: &Value, previous: Option<&Value>) {
         let action = entry["action"].as_str().unwrap();
         let (old, new) = (&entry["old_state"], &entry["new_state"]);
@@ -139,13 +149,7 @@ pub(crate) async fn assert_legal(reader: &Caller, story: &str) {
             break;
         }
     }
-    let mut replay = Replay {
-        agent_status: "pending".to_owned(),
-        verified_status: "unverified".to_owned(),
-        holder: None,
-        reviewed: false,
-        iterations: 0,
-    };
+    let mut replay = Replay::new();
     assert_eq!(entries[0]["action"], "created");
     let mut previous: Option<&Value> = None;
     for entry in &entries {
@@ -164,4 +168,56 @@ pub(crate) async fn assert_legal(reader: &Caller, story: &str) {
     assert_eq!(now["verified_status"], replay.verified_status);
     assert_eq!(now["assigned_agent_id"], replay.holder.unwrap_or_default());
     assert_eq!(now["iteration_count"], replay.iterations);
+}
+
+/// Replays status changes from one status to the next by these agents.
+fn replay_changes(changes: &[(&str, &str, &str)]) {
+    let mut replay = Replay::new();
+    for (old, next, agent) in changes {
+        let assigned = (*next == "assigned").then_some(agent);
+        let old = json!({"agent_status": old, "assigned_agent_id": replay.holder});
+        let new = json!({"agent_status": next, "agent_id": agent, "assigned_agent_id": assigned,
+                         "reported_done_at": "now"});
+        let entry =
+            json!({"entity_type": "story", "action": "status_changed", "old_state": old, "new_state": new});
+        replay.entry(&entry, None);
+    }
+}
+
+const CLAIMED: [(&str, &str, &str); 2] = [("pending", "contracted", "a"), ("contracted", "assigned", "a")];
+
+#[test]
+fn a_legal_history_is_legal() {
+    let begun = [CLAIMED[0], CLAIMED[1], ("assigned", "implementing", "a")];
+    replay_changes(&begun);
+    replay_changes(&[&begun[..], &[("implementing", "reported_done", "b")]].concat());
+    replay_changes(&[&begun[..], &[("implementing", "pending", "a")], &CLAIMED].concat());
+}
+
+#[test]
+#[should_panic(expected = "a gap in the chain")]
+fn a_lost_update_is_noticed() {
+    replay_changes(&[CLAIMED[0], CLAIMED[1], CLAIMED[1]]);
+}
+
+#[test]
+#[should_panic(expected = "no such transition")]
+fn a_skipped_step_is_noticed() {
+    replay_changes(&[("pending", "assigned", "a")]);
+}
+
+#[test]
+#[should_panic(expected = "unclaimed by its holder")]
+fn a_stranger_is_noticed() {
+    replay_changes(&[CLAIMED[0], CLAIMED[1], ("assigned", "pending", "b")]);
+}
+
+#[test]
+#[should_panic(expected = "signed off its own work")]
+fn an_own_report_is_noticed() {
+    let report = [
+        ("assigned", "implementing", "a"),
+        ("implementing", "reported_done", "a"),
+    ];
+    replay_changes(&[&CLAIMED[..], &report].concat());
 }

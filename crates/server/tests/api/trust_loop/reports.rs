@@ -68,8 +68,16 @@ async fn an_invalid_artifact_refuses_the_whole_report() {
             "artifact_type",
             "can't be blank",
         ),
-        (json!({"artifact_type": 7, "path": "a"}), "artifact_type", "is invalid"),
-        (json!({"artifact_type": "test", "path": ["a"]}), "path", "is invalid"),
+        (
+            json!({"artifact_type": 7, "path": "a"}),
+            "artifact_type",
+            "is invalid",
+        ),
+        (
+            json!({"artifact_type": "test", "path": ["a"]}),
+            "path",
+            "is invalid",
+        ),
         (
             json!({"artifact_type": "test", "path": "a", "exists": "maybe"}),
             "exists",

@@ -122,7 +122,8 @@ async fn findings_must_be_accounted_for() {
         assert_eq!(record["disproved_count"], disproved);
         assert_eq!(record["summary"], "ok");
     }
-    let body = json!({"review_type": "manual", "findings_count": null, "fixes_count": "3", "disproved_count": null});
+    let body =
+        json!({"review_type": "manual", "findings_count": null, "fixes_count": "3", "disproved_count": null});
     let made = scene.act(&scene.a2, "review-complete", body).await.expect(201);
     let record = made["review_record"].as_object().unwrap();
     assert_eq!(record["findings_count"], 0);

@@ -179,12 +179,7 @@ async fn nobody_verifies_twice_or_their_own_work() {
 #[tokio::test]
 async fn the_gate_outlives_the_claiming_key() {
     let scene = Scene::at(Reach::Reviewed).await;
-    let keys = scene
-        .tenant
-        .user
-        .get("/api_keys?page_size=100")
-        .await
-        .expect(200);
+    let keys = scene.tenant.user.get("/api_keys?page_size=100").await.expect(200);
     let key = keys["data"]
         .as_array()
         .unwrap()
@@ -232,7 +227,8 @@ async fn verifications_are_listed_newest_first() {
     assert_eq!(all["data"][4]["result"], "fail");
     assert_eq!(all["data"][4]["summary"], "round 1");
     assert_eq!(all["data"][4]["review_type"], "manual");
-    let meta = json!({"page": 1, "page_size": 20, "total_count": 5, "total_pages": 1, "limit": 20, "offset": 0});
+    let meta =
+        json!({"page": 1, "page_size": 20, "total_count": 5, "total_pages": 1, "limit": 20, "offset": 0});
     assert_eq!(all["meta"], meta);
     let mut seen = Vec::new();
     for page in 1..=4 {
@@ -243,7 +239,12 @@ async fn verifications_are_listed_newest_first() {
         seen.extend(part["data"].as_array().unwrap().clone());
     }
     assert_eq!(json!(seen), all["data"]);
-    for query in ["limit=2", "page_size=2&limit=3", "page=0&page_size=2", "page=-4&limit=2"] {
+    for query in [
+        "limit=2",
+        "page_size=2&limit=3",
+        "page=0&page_size=2",
+        "page=-4&limit=2",
+    ] {
         let part = scene.get(&format!("/verifications?{query}")).await;
         assert_eq!(part["data"].as_array().unwrap().len(), 2, "{query}");
         assert_eq!(part["meta"]["page"], 1, "{query}");

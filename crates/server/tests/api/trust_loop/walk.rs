@@ -1,0 +1,390 @@
+//! Random walks: the server against `loopctl_core::lifecycle` as its model, and the implementer's keys
+//! against the gates.
+
+use chrono::{DateTime, Utc};
+use loopctl_core::lifecycle::{
+    self, Action, Actor, AgentStatus, Attempt, Echo, Facts, LoopState, Prerequisite, Refusal, Status,
+    VerifiedStatus,
+};
+use loopctl_core::role::Role;
+use serde_json::{Value, json};
+
+use super::impersonation::{inside, superadmin};
+use super::{Scene, evidence, refused, replay, review, stories};
+use crate::support::{Caller, Reach, Reply, echo, story, text};
+
+/// A reproducible source of choices (splitmix64).
+pub(crate) struct Dice(pub(crate) u64);
+
+impl Dice {
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        usize::try_from((mixed ^ (mixed >> 31)) % bound as u64).unwrap()
+    }
+
+    pub(crate) fn pick<'a, T>(&mut self, items: &'a [T]) -> &'a T {
+        &items[self.below(items.len())]
+    }
+}
+
+/// A refusal must tell what was refused and why, whoever asks.
+#[track_caller]
+pub(crate) fn assert_well_formed(reply: &Reply, action: &str) {
+    assert!(reply.status < 500, "{:#}", reply.body);
+    if reply.status == 409 {
+        let error = &reply.body["error"];
+        let code = text(&error["code"]);
+        let state = [
+            text(&error["current_state"]),
+            text(&error["context"]["current_verified_status"]),
+        ];
+        refused(reply.clone(), 409, &code, action, [&state[0], &state[1]]);
+    }
+}
+
+/// A request's body that is right for its action.
+pub(crate) fn body(action: Action) -> Value {
+    match action {
+        Action::Contract => echo(),
+        Action::ReviewComplete => review(),
+        Action::Verify => evidence(),
+        Action::Reject => json!({"reason": "no tests"}),
+        _ => json!({}),
+    }
+}
+
+struct Person {
+    name: &'static str,
+    caller: Caller,
+    actor: Actor,
+}
+
+fn person(name: &'static str, caller: &Caller, role: Role) -> Person {
+    let agent_id = caller.agent_id.as_deref().map(|id| id.parse().unwrap());
+    let actor = Actor {
+        role,
+        agent_id,
+        impersonating: name == "superadmin",
+    };
+    Person {
+        name,
+        caller: caller.clone(),
+        actor,
+    }
+}
+
+/// What the model knows of a story.
+struct Known {
+    id: String,
+    state: LoopState,
+    reviewed: bool,
+}
+
+struct World {
+    stories: Vec<Known>,
+    auto_reset: bool,
+    clock: i64,
+}
+
+impl World {
+    /// The second story depends on the first.
+    fn facts(&self, index: usize, action: Action) -> Facts {
+        let known = &self.stories[index];
+        let first = &self.stories[0];
+        let waits =
+            index == 1 && action == Action::Claim && first.state.verified_status != VerifiedStatus::Verified;
+        let unmet = waits.then(|| Prerequisite::Story {
+            id: first.id.parse().unwrap(),
+            number: "1.1".to_owned(),
+            verified_status: first.state.verified_status,
+        });
+        Facts {
+            state: known.state.clone(),
+            title: "Build API".to_owned(),
+            ac_count: 2,
+            unmet: unmet.into_iter().collect(),
+            reviewed: known.reviewed,
+        }
+    }
+
+    fn decide(&self, index: usize, attempt: &Attempt, actor: &Actor) -> Result<LoopState, Option<Refusal>> {
+        if !attempt.action().roles().contains(&actor.role) {
+            return Err(None);
+        }
+        let now: DateTime<Utc> = DateTime::from_timestamp(1_800_000_000 + self.clock, 0).unwrap();
+        let facts = self.facts(index, attempt.action());
+        let next = lifecycle::decide(&facts, attempt, actor, now).map_err(Some)?;
+        Ok(match attempt {
+            Attempt::Reject { .. } if self.auto_reset => lifecycle::auto_reset(&next),
+            _ => next,
+        })
+    }
+
+    fn settle(&mut self, index: usize, action: Action, next: LoopState) {
+        self.clock += 1;
+        let known = &mut self.stories[index];
+        known.reviewed = match action {
+            Action::ReviewComplete => true,
+            Action::Report => false,
+            _ => known.reviewed && next.reported_done_at.is_some(),
+        };
+        known.state = next;
+    }
+}
+
+/// An attempt as the model sees it, and the body that makes it; sometimes a flawed one.
+fn attempt(action: Action, flawed: bool) -> (Attempt, Value) {
+    let body = match (action, flawed) {
+        (Action::Contract, true) => json!({"story_title": "Build API", "ac_count": 3}),
+        (Action::Verify, true) => json!({"review_type": "enhanced"}),
+        _ => body(action),
+    };
+    let attempt = match action {
+        Action::Contract => Attempt::Contract(Echo {
+            story_title: Some(body["story_title"].clone()),
+            ac_count: Some(body["ac_count"].clone()),
+            skip: false,
+        }),
+        Action::Claim => Attempt::Claim,
+        Action::Start => Attempt::Start,
+        Action::RequestReview => Attempt::RequestReview,
+        Action::Report => Attempt::Report,
+        Action::Unclaim => Attempt::Unclaim,
+        Action::ReviewComplete => Attempt::ReviewComplete,
+        Action::Verify => Attempt::Verify { evidence: !flawed },
+        Action::Reject => Attempt::Reject {
+            reason: "no tests".to_owned(),
+        },
+        Action::ForceUnclaim => Attempt::ForceUnclaim,
+    };
+    (attempt, body)
+}
+
+#[track_caller]
+fn assert_refused_alike(reply: &Reply, refusal: Option<&Refusal>, action: Action) {
+    let error = &reply.body["error"];
+    let Some(refusal) = refusal else {
+        assert_eq!(reply.status, 403, "{error:#}");
+        let message = error["message"].as_str().unwrap();
+        assert!(message.starts_with("This endpoint requires the "), "{message}");
+        return;
+    };
+    let status = match refusal.status {
+        Status::BadRequest => 400,
+        Status::Forbidden => 403,
+        Status::Conflict => 409,
+        Status::Unprocessable => 422,
+    };
+    assert_eq!(reply.status, status, "{error:#}");
+    assert_eq!(error["code"], refusal.code);
+    assert_eq!(error["message"], refusal.message);
+    let mut context = (*refusal.context).clone();
+    if let Some(conflict) = &refusal.conflict {
+        let state = [conflict.agent_status.as_str(), conflict.verified_status.as_str()];
+        refused(reply.clone(), status, refusal.code, action.as_str(), state);
+        assert_eq!(error["hints"], json!(conflict.hints));
+        context.insert("current_agent_status".to_owned(), json!(state[0]));
+        context.insert("current_verified_status".to_owned(), json!(state[1]));
+        context.insert("attempted_action".to_owned(), json!(action));
+    }
+    assert_eq!(error["context"].as_object().cloned().unwrap_or_default(), context);
+}
+
+#[track_caller]
+fn assert_same_story(shown: &Value, state: &LoopState) {
+    let same = json!({
+        "agent_status": state.agent_status, "verified_status": state.verified_status,
+        "assigned_agent_id": state.assigned_agent_id, "contracted_by_agent_id": state.contracted_by_agent_id,
+        "reported_by_agent_id": state.reported_by_agent_id, "rejection_reason": state.rejection_reason,
+    });
+    for (column, value) in same.as_object().unwrap() {
+        assert_eq!(&shown[column], value, "{column}");
+    }
+    for (column, time) in [
+        ("assigned_at", state.assigned_at),
+        ("first_claimed_at", state.first_claimed_at),
+        ("review_requested_at", state.review_requested_at),
+        ("reported_done_at", state.reported_done_at),
+        ("verified_at", state.verified_at),
+        ("rejected_at", state.rejected_at),
+    ] {
+        assert_eq!(shown[column].is_string(), time.is_some(), "{column}");
+    }
+}
+
+#[track_caller]
+fn assert_offered_alike(offered: &Value, facts: &Facts, actor: &Actor) {
+    let offered: Vec<_> = offered.as_array().unwrap().iter().collect();
+    let model = lifecycle::next_actions(facts, actor);
+    assert_eq!(offered.len(), model.len(), "{offered:#?} {model:#?}");
+    for (offered, model) in offered.into_iter().zip(model) {
+        assert_eq!(offered["action"], model.action.as_str().replace('-', "_"));
+        assert_eq!(offered["required_body"], json!(model.required_body));
+        assert_eq!(offered["preconditions"], json!(model.preconditions));
+    }
+}
+
+#[tokio::test]
+async fn the_server_answers_as_its_model() {
+    const SEED: u64 = 0x1005_7E57;
+    let scene = Scene::new().await;
+    let root = superadmin().await;
+    let people = [
+        person("a1", &scene.a1, Role::Agent),
+        person("a2", &scene.a2, Role::Agent),
+        person("a3", &scene.tenant.agent().await, Role::Agent),
+        person("o", &scene.o, Role::Orchestrator),
+        person("own", &scene.own_orchestrator().await, Role::Orchestrator),
+        person("user", &scene.tenant.user, Role::User),
+        person("nameless", &scene.tenant.key("agent").await, Role::Agent),
+        person(
+            "nobody",
+            &scene.tenant.key("orchestrator").await,
+            Role::Orchestrator,
+        ),
+        person("superadmin", &inside(&root, &scene, Some("agent")), Role::Agent),
+    ];
+    let project = scene
+        .tenant
+        .imported(json!({
+            "epics": [{"number": 1, "title": "Epic", "stories": [story("1.1"), story("1.2"), story("1.3")]}],
+            "story_dependencies": [{"story": "1.2", "depends_on": "1.1"}],
+        }))
+        .await;
+    let mut world = World {
+        stories: Vec::new(),
+        auto_reset: true,
+        clock: 0,
+    };
+    for number in ["1.1", "1.2", "1.3"] {
+        let id = scene.tenant.story_id(&project, number).await;
+        world.stories.push(Known {
+            id,
+            state: LoopState::untouched(),
+            reviewed: false,
+        });
+    }
+    let mut dice = Dice(SEED);
+    let (mut passed, mut verified, mut conflicts) = (0, 0, 0);
+    for step in 0..500 {
+        if dice.below(40) == 0 {
+            world.auto_reset = !world.auto_reset;
+            scene.auto_reset(world.auto_reset).await;
+        }
+        let index = dice.below(world.stories.len());
+        let possible: Vec<(usize, Action)> = people
+            .iter()
+            .enumerate()
+            .flat_map(|(who, person)| Action::ALL.iter().map(move |action| (who, *action, person)))
+            .filter(|(_, action, person)| {
+                world
+                    .decide(index, &attempt(*action, false).0, &person.actor)
+                    .is_ok()
+            })
+            // Setbacks are possible nearly always: take few, or nothing ever gets done.
+            .filter(|(who, action, _)| {
+                !matches!(action, Action::ForceUnclaim | Action::Unclaim | Action::Reject)
+                    || (who + step) % 11 == 0
+            })
+            .map(|(who, action, _)| (who, action))
+            .collect();
+        let (who, action) = if dice.below(5) < 3 && !possible.is_empty() {
+            *dice.pick(&possible)
+        } else {
+            (dice.below(people.len()), *dice.pick(Action::ALL))
+        };
+        let (attempt, body) = attempt(action, dice.below(8) == 0);
+        let Person { name, caller, actor } = &people[who];
+        let id = world.stories[index].id.clone();
+        let before = world.stories[index].state.clone();
+        let reply = caller.post(&format!("/stories/{id}/{action}"), body).await;
+        println!(
+            "{step}: {name} {action} story {index} ({} {}): {}",
+            before.agent_status, before.verified_status, reply.status
+        );
+        conflicts += usize::from(reply.status == 409);
+        match world.decide(index, &attempt, actor) {
+            Err(refusal) => assert_refused_alike(&reply, refusal.as_ref(), action),
+            Ok(next) => {
+                let status = if action == Action::ReviewComplete {
+                    201
+                } else {
+                    200
+                };
+                let answer = reply.expect(status);
+                world.settle(index, action, next);
+                passed += 1;
+                let facts = world.facts(index, action);
+                assert_offered_alike(&answer["next_actions"], &facts, actor);
+                if action != Action::ReviewComplete {
+                    assert_same_story(&answer["story"], &facts.state);
+                }
+                if action == Action::Verify {
+                    verified += 1;
+                    assert!(actor.agent_id.is_some() && actor.agent_id != before.assigned_agent_id);
+                }
+            }
+        }
+        let shown = caller.get(&format!("/stories/{id}")).await.expect(200);
+        let facts = world.facts(index, Action::ReviewComplete);
+        assert_same_story(&shown["story"], &facts.state);
+        assert_offered_alike(&shown["next_actions"], &facts, actor);
+    }
+    for known in &world.stories {
+        replay::assert_legal(&scene.o, &known.id).await;
+    }
+    // Or the walk went nowhere and proves nothing.
+    assert!(
+        passed > 150 && verified > 5 && conflicts > 50,
+        "{passed} passed, {verified} verified, {conflicts} conflicts"
+    );
+}
+
+/// The heart of the product: whatever the keys of the implementing agent do, from wherever others have brought
+/// its story, they never verify it, and never report it.
+#[tokio::test]
+async fn no_sequence_by_the_implementers_keys_verifies() {
+    let mut scene = Scene::new().await;
+    let own = scene.own_orchestrator().await;
+    let reaches = [
+        Reach::Contracted,
+        Reach::Assigned,
+        Reach::Implementing,
+        Reach::Reported,
+        Reach::Reviewed,
+        Reach::Reviewed,
+    ];
+    let mut conflicts = 0;
+    let ids = stories(&scene.tenant, reaches.len()).await;
+    for (seed, (id, reach)) in ids.into_iter().zip(reaches).enumerate() {
+        scene.story = id;
+        scene.bring(&scene.story, reach).await;
+        let mut dice = Dice(seed as u64);
+        let mut reported = reach >= Reach::Reported;
+        for _ in 0..50 {
+            let who = *dice.pick(&[&scene.a1, &own]);
+            let action = *dice.pick(Action::ALL);
+            // Giving the story back ends the interesting part; it comes late and seldom.
+            if matches!(action, Action::Unclaim | Action::ForceUnclaim) && dice.below(12) > 0 {
+                continue;
+            }
+            let reply = scene.act(who, action.as_str(), body(action)).await;
+            assert_well_formed(&reply, action.as_str());
+            conflicts += usize::from(reply.status == 409);
+            if matches!(action, Action::Report | Action::Verify | Action::Reject) {
+                assert!(reply.status >= 400, "{action}: {:#}", reply.body);
+            }
+            let shown = scene.show().await;
+            assert_eq!(shown["verified_status"], "unverified");
+            assert_eq!(shown["iteration_count"], 0);
+            let is_reported = shown["agent_status"] == AgentStatus::ReportedDone.as_str();
+            assert!(reported || !is_reported, "reported by its own implementer");
+            reported = is_reported;
+        }
+        replay::assert_legal(&scene.o, &scene.story).await;
+    }
+    assert!(conflicts > 60, "{conflicts}");
+}

@@ -28,12 +28,7 @@ fn column(body: &Value, member: &str) -> Vec<String> {
 /// The names of an object's members, sorted.
 #[track_caller]
 fn keys(value: &Value) -> Vec<&str> {
-    let mut keys: Vec<_> = value
-        .as_object()
-        .unwrap()
-        .keys()
-        .map(String::as_str)
-        .collect();
+    let mut keys: Vec<_> = value.as_object().unwrap().keys().map(String::as_str).collect();
     keys.sort_unstable();
     keys
 }

@@ -24,9 +24,15 @@ async fn numbers_compare_as_numbers_everywhere() {
     let epic = epic_id(&tenant, &project, 1).await;
     let get = async |path: String| tenant.user.get(&path).await.expect(200);
 
-    assert_eq!(column(&get(format!("/epics/{epic}/stories?limit=50")).await, "number"), order);
     assert_eq!(
-        column(&get(format!("/stories/ready?project_id={project}")).await, "number"),
+        column(&get(format!("/epics/{epic}/stories?limit=50")).await, "number"),
+        order
+    );
+    assert_eq!(
+        column(
+            &get(format!("/stories/ready?project_id={project}")).await,
+            "number"
+        ),
         order
     );
     assert_eq!(column(&get("/stories/ready".to_owned()).await, "number"), order);
@@ -64,7 +70,9 @@ async fn epics_come_by_position_not_by_number() {
     let list = get(format!("/stories?project_id={project}&limit=50")).await;
     assert_eq!(
         column(&list, "number"),
-        ["3.10", "9.1", "9.2", "4.1", "4.2", "5.1", "5.2", "5.3", "1.1", "1.2", "1.3"]
+        [
+            "3.10", "9.1", "9.2", "4.1", "4.2", "5.1", "5.2", "5.3", "1.1", "1.2", "1.3"
+        ]
     );
     let ready = get(format!("/stories/ready?project_id={project}")).await;
     assert_eq!(
@@ -74,7 +82,10 @@ async fn epics_come_by_position_not_by_number() {
     // Page by page it is the same order.
     let mut paged = Vec::new();
     for page in 1..=4 {
-        paged.extend(column(&get(format!("/stories/ready?page_size=2&page={page}")).await, "number"));
+        paged.extend(column(
+            &get(format!("/stories/ready?page_size=2&page={page}")).await,
+            "number",
+        ));
     }
     assert_eq!(paged, column(&ready, "number"));
     let numbers = |list: &Value| -> Vec<String> {
@@ -90,5 +101,8 @@ async fn epics_come_by_position_not_by_number() {
     tenant.user.post(&path, body).await.expect(200);
     let list = get(format!("/stories?project_id={project}&limit=4")).await;
     assert_eq!(column(&list, "number"), ["1.1", "1.2", "1.3", "3.10"]);
-    assert_eq!(numbers(&get("/stories/blocked".to_owned()).await), ["1.3", "9.2", "4.2", "5.3"]);
+    assert_eq!(
+        numbers(&get("/stories/blocked".to_owned()).await),
+        ["1.3", "9.2", "4.2", "5.3"]
+    );
 }

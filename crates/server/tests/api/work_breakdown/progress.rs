@@ -80,7 +80,8 @@ async fn every_status_is_counted_and_an_empty_epic_is_not_complete() {
     let tenant = Tenant::new().await;
     let numbers: Vec<String> = (1..=7).map(|minor| format!("1.{minor}")).collect();
     let stories: Vec<_> = numbers.iter().map(|number| story(number)).collect();
-    let other = json!({"number": "2.1", "title": "S", "initial_verified_status": "pass", "estimated_hours": "0.25"});
+    let other =
+        json!({"number": "2.1", "title": "S", "initial_verified_status": "pass", "estimated_hours": "0.25"});
     let hours = json!({"number": "4.1", "title": "S", "estimated_hours": 1.5});
     let project = tenant
         .imported(json!({"epics": [

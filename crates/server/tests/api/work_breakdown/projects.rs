@@ -110,7 +110,14 @@ async fn a_new_project_is_active_and_shows_every_field() {
         "tech_stack": "t".repeat(255), "mission": "  x  ", "metadata": {"a": [1, null, {"b": "\u{1F600}"}]},
     });
     let project = o.post("/projects", full.clone()).await.expect(201)["project"].clone();
-    for name in ["name", "slug", "repo_url", "description", "tech_stack", "metadata"] {
+    for name in [
+        "name",
+        "slug",
+        "repo_url",
+        "description",
+        "tech_stack",
+        "metadata",
+    ] {
         assert_eq!(project[name], full[name], "{name}");
     }
     assert_eq!(project["mission"], "x");

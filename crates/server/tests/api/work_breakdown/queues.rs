@@ -201,17 +201,17 @@ async fn verified_stories_are_in_neither_queue_and_taken_ones_may_be_blocked() {
     let tenant = Tenant::new().await;
     let project = tenant
         .imported(json!({"epics": [epic(1, &[], &[
-            plain("1.1"),
-            {
-                let mut done = verified("1.2");
-                done["depends_on_stories"] = json!(["1.1"]);
-                done
-            },
-            {
-                let mut taken = story("1.3");
-                taken["depends_on_stories"] = json!(["1.1"]);
-                taken
-            }])]}))
+        plain("1.1"),
+        {
+            let mut done = verified("1.2");
+            done["depends_on_stories"] = json!(["1.1"]);
+            done
+        },
+        {
+            let mut taken = story("1.3");
+            taken["depends_on_stories"] = json!(["1.1"]);
+            taken
+        }])]}))
         .await;
     let id = tenant.story_id(&project, "1.3").await;
     let agent = tenant.agent().await;
@@ -228,7 +228,8 @@ async fn verified_stories_are_in_neither_queue_and_taken_ones_may_be_blocked() {
 #[tokio::test]
 async fn archived_projects_take_part_only_where_they_are_named() {
     let tenant = Tenant::new().await;
-    let stories = |one: &str, two: &str| json!({"epics": [epic(1, &[], &[plain(one), waiting(two, &[one])])]});
+    let stories =
+        |one: &str, two: &str| json!({"epics": [epic(1, &[], &[plain(one), waiting(two, &[one])])]});
     let archived = tenant.imported(stories("1.1", "1.2")).await;
     let active = tenant.imported(stories("5.1", "5.2")).await;
     assert_eq!(ready(&tenant, "").await, ["1.1", "5.1"]);
@@ -267,7 +268,11 @@ async fn filters_and_strangers() {
             2,
         ),
         (format!("project_id={}", other.project().await), &none, 0),
-        ("project_id=01900000-0000-7000-8000-000000000000".to_owned(), &none, 0),
+        (
+            "project_id=01900000-0000-7000-8000-000000000000".to_owned(),
+            &none,
+            0,
+        ),
     ] {
         assert_eq!(ready(&tenant, &query).await, now, "{query}");
         assert_eq!(blocked(&tenant, &query).await.len(), later, "{query}");

@@ -76,9 +76,9 @@ impl Plan {
             .stories
             .iter()
             .flat_map(|story| story.prerequisites.iter().map(move |other| (story, *other)))
-            .map(|(story, other)| {
-                json!({"story": story.number(), "depends_on": self.stories[other].number()})
-            })
+            .map(
+                |(story, other)| json!({"story": story.number(), "depends_on": self.stories[other].number()}),
+            )
             .collect();
         let epic_edges: Vec<_> = self
             .epics
@@ -97,7 +97,8 @@ impl Plan {
         for story in order.into_iter().filter(|story| story.status != Status::Verified) {
             let mut blockers: BTreeMap<(i64, i64), &str> = BTreeMap::new();
             for other in &self.stories {
-                if other.status != Status::Verified && self.epics[story.epic].prerequisites.contains(&other.epic)
+                if other.status != Status::Verified
+                    && self.epics[story.epic].prerequisites.contains(&other.epic)
                 {
                     blockers.insert((other.major, other.minor), "epic");
                 }
@@ -146,31 +147,39 @@ fn plans() -> impl Strategy<Value = Plan> {
             places.len(),
         );
         let story_edges: Vec<_> = (0..places.len()).map(|index| earlier(index, 6)).collect();
-        (numbers, positions, epic_edges, story_numbers, statuses, story_edges).prop_map(
-            move |(numbers, positions, epic_edges, story_numbers, statuses, story_edges)| {
-                let epics = numbers.into_iter().zip(positions).zip(epic_edges);
-                let stories = places.iter().zip(story_numbers).zip(statuses).zip(story_edges);
-                Plan {
-                    epics: epics
-                        .map(|((number, position), prerequisites)| Epic {
-                            number,
-                            position,
-                            prerequisites,
-                        })
-                        .collect(),
-                    stories: stories
-                        .map(|(((epic, index), status), prerequisites)| Story {
-                            // 1.2, 1.9, 1.16, … 2.3: text and numbers sort differently.
-                            major: index % 3 + 8,
-                            minor: index * 7 + 2,
-                            epic: *epic,
-                            status,
-                            prerequisites,
-                        })
-                        .collect(),
-                }
-            },
+        (
+            numbers,
+            positions,
+            epic_edges,
+            story_numbers,
+            statuses,
+            story_edges,
         )
+            .prop_map(
+                move |(numbers, positions, epic_edges, story_numbers, statuses, story_edges)| {
+                    let epics = numbers.into_iter().zip(positions).zip(epic_edges);
+                    let stories = places.iter().zip(story_numbers).zip(statuses).zip(story_edges);
+                    Plan {
+                        epics: epics
+                            .map(|((number, position), prerequisites)| Epic {
+                                number,
+                                position,
+                                prerequisites,
+                            })
+                            .collect(),
+                        stories: stories
+                            .map(|(((epic, index), status), prerequisites)| Story {
+                                // 1.2, 1.9, 1.16, … 2.3: text and numbers sort differently.
+                                major: index % 3 + 8,
+                                minor: index * 7 + 2,
+                                epic: *epic,
+                                status,
+                                prerequisites,
+                            })
+                            .collect(),
+                    }
+                },
+            )
     })
 }
 
@@ -193,10 +202,18 @@ async fn check(tenant: &Tenant, plan: &Plan) -> Result<(), TestCaseError> {
     by_epic.sort();
     prop_assert_eq!(by_epic, whole);
     // A pending story is in exactly one of the two.
-    for story in plan.stories.iter().filter(|story| story.status == Status::Pending) {
+    for story in plan
+        .stories
+        .iter()
+        .filter(|story| story.status == Status::Pending)
+    {
         let prefix = format!("{}: ", story.number());
         let in_later = seen_later.iter().any(|line| line.starts_with(&prefix));
-        prop_assert!(seen_now.contains(&story.number()) != in_later, "{}", story.number());
+        prop_assert!(
+            seen_now.contains(&story.number()) != in_later,
+            "{}",
+            story.number()
+        );
     }
     Ok(())
 }

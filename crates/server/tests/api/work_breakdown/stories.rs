@@ -77,9 +77,17 @@ async fn filters_take_only_words_of_their_own_track() {
             ("verified_status", "reported_done"),
             ("verified_status", "pass"),
         ] {
-            let error = tenant.user.get(&format!("{path}&{name}={value}")).await.expect(422);
+            let error = tenant
+                .user
+                .get(&format!("{path}&{name}={value}"))
+                .await
+                .expect(422);
             assert_eq!(error["error"]["message"], "Validation failed");
-            assert_eq!(error["error"]["details"], json!({name: ["is invalid"]}), "{value}");
+            assert_eq!(
+                error["error"]["details"],
+                json!({name: ["is invalid"]}),
+                "{value}"
+            );
         }
         let all = tenant
             .user
@@ -138,11 +146,17 @@ async fn filters_narrow() {
         ("number=2", &["2"]),
         ("number=1", &[]),
         ("number=US-1.1", &[]),
-        ("number=", &["1.01", "1.1", "1.2", "1.3", "1.4", "1.5", "2", "2.1"]),
+        (
+            "number=",
+            &["1.01", "1.1", "1.2", "1.3", "1.4", "1.5", "2", "2.1"],
+        ),
         (&format!("epic_id={two}"), &["2", "2.1"]),
         (&format!("epic_id={two}&agent_status=implementing"), &[]),
         (&format!("epic_id={foreign_epic}"), &[]),
-        ("epic_id=", &["1.01", "1.1", "1.2", "1.3", "1.4", "1.5", "2", "2.1"]),
+        (
+            "epic_id=",
+            &["1.01", "1.1", "1.2", "1.3", "1.4", "1.5", "2", "2.1"],
+        ),
     ] {
         let path = format!("/stories?project_id={project}&{query}");
         let list = a1.get(&path).await.expect(200);
@@ -240,11 +254,20 @@ async fn the_detail_shows_prerequisites_and_what_has_happened() {
 
     let fresh = detail(&second).await;
     let mut expected = ROW.to_vec();
-    expected.extend(["dependencies", "artifacts", "latest_verification", "iteration_count"]);
+    expected.extend([
+        "dependencies",
+        "artifacts",
+        "latest_verification",
+        "iteration_count",
+    ]);
     expected.sort_unstable();
     assert_eq!(keys(&fresh), expected);
     assert_eq!(
-        (&fresh["artifacts"], &fresh["iteration_count"], &fresh["latest_verification"]),
+        (
+            &fresh["artifacts"],
+            &fresh["iteration_count"],
+            &fresh["latest_verification"]
+        ),
         (&json!([]), &json!(0), &Value::Null)
     );
     let mut edges: Vec<_> = fresh["dependencies"].as_array().unwrap().clone();
@@ -294,7 +317,10 @@ async fn the_detail_shows_the_twenty_latest_artifacts() {
     let shown = agent.get(&format!("/stories/{story}")).await.expect(200);
     let artifacts = shown["story"]["artifacts"].as_array().unwrap();
     let paths: Vec<_> = artifacts.iter().map(|artifact| text(&artifact["path"])).collect();
-    let expected: Vec<_> = (3..=22).rev().map(|number| format!("tests/{number}.rs")).collect();
+    let expected: Vec<_> = (3..=22)
+        .rev()
+        .map(|number| format!("tests/{number}.rs"))
+        .collect();
     assert_eq!(paths, expected);
     assert_eq!(artifacts[0]["reporter_agent_id"], agent.agent());
     assert_eq!(artifacts[0]["reported_by"], "agent");

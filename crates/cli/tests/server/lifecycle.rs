@@ -1,0 +1,116 @@
+//! `serve` with its own PostgreSQL, and the operator's commands beside it.
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::json;
+
+use crate::support::{Daemon, Scratch, call, is_alive, postgres_pid, run_on, wait_for};
+
+const TENANT: &str = "operator tenant create --name Acme --slug acme --email ops@acme.test";
+
+#[tokio::test]
+async fn a_server_starts_from_nothing_and_takes_postgres_with_it() {
+    let dir = Scratch::new();
+    let server = Daemon::start(dir.path());
+    let (status, health) = call("GET", &format!("{}/health", server.base), None, None)
+        .await
+        .unwrap();
+    assert_eq!(
+        (status, &health["checks"]["database"]),
+        (200, &json!("ok")),
+        "{health}"
+    );
+    let postgres = postgres_pid(dir.path()).unwrap();
+    assert!(is_alive(postgres));
+
+    server.stop();
+    assert!(!is_alive(postgres), "PostgreSQL has outlived its server");
+    assert_eq!(postgres_pid(dir.path()), None);
+}
+
+#[test]
+fn a_second_server_names_the_first() {
+    let dir = Scratch::new();
+    let first = Daemon::start(dir.path());
+    let second = run_on(dir.path(), "serve --port 0");
+    let message = second.failure(1);
+    assert!(message.contains(&format!("pid {}", first.pid())), "{message}");
+    assert!(message.contains(dir.path().to_str().unwrap()), "{message}");
+    // And it has not harmed the first.
+    assert!(is_alive(postgres_pid(dir.path()).unwrap()));
+    first.stop();
+}
+
+#[tokio::test]
+async fn operators_work_beside_a_server_and_without_one() {
+    let dir = Scratch::new();
+    // Without a server: the command starts PostgreSQL, and stops it again.
+    let created = run_on(dir.path(), TENANT).json();
+    let first_key = created["api_key"]["raw_key"].as_str().unwrap();
+    assert_eq!(created["tenant"]["slug"], "acme");
+    assert_eq!(postgres_pid(dir.path()), None, "PostgreSQL still runs");
+
+    let server = Daemon::start(dir.path());
+    let me = format!("{}/api/v1/tenants/me", server.base);
+    let (status, body) = call("GET", &me, Some(first_key), None).await.unwrap();
+    assert_eq!((status, &body["tenant"]["slug"]), (200, &json!("acme")), "{body}");
+
+    // Beside the server.
+    let again = run_on(dir.path(), TENANT);
+    assert!(
+        again.failure(2).contains("slug has already been taken"),
+        "{again:?}"
+    );
+    let command = "operator tenant create --name Other --slug other --email ops@other.test";
+    let other = run_on(dir.path(), command).json();
+    let other_key = other["api_key"]["raw_key"].as_str().unwrap();
+    let (_, body) = call("GET", &me, Some(other_key), None).await.unwrap();
+    assert_eq!(body["tenant"]["slug"], "other", "{body}");
+
+    let superadmin = run_on(dir.path(), "operator superadmin create-key --name root").json();
+    let super_key = superadmin["api_key"]["raw_key"].as_str().unwrap();
+    assert_eq!(superadmin["api_key"]["role"], "superadmin");
+    let http = reqwest::Client::new();
+    let impersonated = http
+        .get(&me)
+        .bearer_auth(super_key)
+        .header("X-Impersonate-Tenant", other["tenant"]["id"].as_str().unwrap())
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(impersonated.status(), 200);
+    server.stop();
+}
+
+#[test]
+fn a_server_does_not_outlive_its_postgres() {
+    let dir = Scratch::new();
+    let server = Daemon::start(dir.path());
+    kill(Pid::from_raw(postgres_pid(dir.path()).unwrap()), Signal::SIGKILL).unwrap();
+    let (status, log) = server.wait();
+    assert_eq!(status.code(), Some(1), "{log}");
+    assert!(log.contains("PostgreSQL"), "{log}");
+    // The next start recovers.
+    Daemon::start(dir.path()).stop();
+}
+
+#[test]
+fn postgres_does_not_outlive_a_killed_server() {
+    let dir = Scratch::new();
+    let server = Daemon::start(dir.path());
+    let postgres = postgres_pid(dir.path()).unwrap();
+    server.signal(Signal::SIGKILL);
+    server.wait();
+    wait_for("end of PostgreSQL", || (!is_alive(postgres)).then_some(()));
+    Daemon::start(dir.path()).stop();
+}
+
+#[test]
+fn ctrl_c_stops_like_sigterm() {
+    let dir = Scratch::new();
+    let server = Daemon::start(dir.path());
+    server.signal(Signal::SIGINT);
+    let (status, log) = server.wait();
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert_eq!(postgres_pid(dir.path()), None);
+}

@@ -1,0 +1,15 @@
+//! The server's side of the built binary, as its users run it: `serve`, `operator`, `migrate`, `demo`, and what is
+//! left when clients and server are killed in the middle of everything.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests: clippy knows only test functions"
+)]
+
+mod crash;
+mod demo;
+mod external;
+mod lifecycle;
+mod support;

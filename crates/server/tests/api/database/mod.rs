@@ -1,0 +1,339 @@
+//! The schema itself, file 01 §13 and file 04 §1: what the catalogue promises, whatever the code does.
+
+mod audit;
+mod migrations;
+mod positions;
+
+use std::collections::BTreeMap;
+
+use tokio_postgres::Client;
+use tokio_postgres::error::SqlState;
+
+use crate::support::{connect, server};
+
+/// The first column of every row, all columns as text joined with ` | `.
+async fn lines(client: &Client, sql: &str) -> Vec<String> {
+    let joined = format!(
+        "select array_to_string(array(select value from json_each_text(to_json(q))), ' | ', '') from ({sql}) q"
+    );
+    let rows = client.query(&joined, &[]).await.unwrap();
+    rows.iter().map(|row| row.get(0)).collect()
+}
+
+/// The code with which a statement is refused.
+async fn refused(client: &Client, sql: &str) -> SqlState {
+    let error = client.batch_execute(sql).await.expect_err(sql);
+    error.code().cloned().unwrap()
+}
+
+/// Every table is a tenant's, except these two. A new table belongs into one of the lists, and the rules for
+/// tenant tables below apply to it.
+#[tokio::test]
+async fn every_table_is_known() {
+    let owner = connect(&server().owner).await;
+    let tables = "from pg_class c where relnamespace = 'public'::regnamespace and relkind in ('r', 'p', 'f', 'v', 'm')";
+    let has_tenant = "exists (select from pg_attribute where attrelid = c.oid and attname = 'tenant_id')";
+    let without = lines(
+        &owner,
+        &format!("select relname {tables} and not {has_tenant} order by 1"),
+    )
+    .await;
+    assert_eq!(without, ["refinery_schema_history", "tenants"]);
+    let with = lines(
+        &owner,
+        &format!("select relname {tables} and {has_tenant} and not relispartition order by 1"),
+    )
+    .await;
+    assert_eq!(
+        with,
+        [
+            "agents",
+            "api_keys",
+            "artifact_reports",
+            "audit_heads",
+            "audit_log",
+            "epic_dependencies",
+            "epics",
+            "projects",
+            "review_records",
+            "stories",
+            "story_acceptance_criteria",
+            "story_dependencies",
+            "verification_results",
+        ]
+    );
+}
+
+/// File 01 §13.8: enabled and forced, and every policy says the same.
+#[tokio::test]
+async fn row_level_security_is_forced_everywhere() {
+    let owner = connect(&server().owner).await;
+    let open = lines(
+        &owner,
+        "select relname from pg_class c
+         where relnamespace = 'public'::regnamespace and relkind in ('r', 'p')
+           and (relname = 'tenants' or exists (select from pg_attribute where attrelid = c.oid and attname = 'tenant_id'))
+           and not (relrowsecurity and relforcerowsecurity)",
+    )
+    .await;
+    assert_eq!(open, [""; 0]);
+    let policies = lines(
+        &owner,
+        "select tablename, permissive, cmd, array_to_string(roles, ','), coalesce(qual, '-'), coalesce(with_check, '-')
+         from pg_policies where schemaname = 'public' order by tablename, cmd",
+    )
+    .await;
+    let mut policies_of: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for policy in &policies {
+        let (table, rest) = policy.split_once(" | ").unwrap();
+        policies_of.entry(table).or_default().push(rest);
+    }
+    let own = |column: &str| format!("({column} = ( SELECT current_tenant_id() AS current_tenant_id))");
+    let (by_tenant, by_id) = (own("tenant_id"), own("id"));
+    let everything = format!("PERMISSIVE | ALL | public | {by_tenant} | {by_tenant}");
+    let tables = lines(
+        &owner,
+        "select relname from pg_class c where relnamespace = 'public'::regnamespace and relkind in ('r', 'p')
+           and not relispartition and relname <> 'refinery_schema_history'",
+    )
+    .await;
+    for table in tables {
+        let expected = match table.as_str() {
+            "tenants" => vec![format!("PERMISSIVE | ALL | public | {by_id} | {by_id}")],
+            // Append-only: there is no policy to update or delete with.
+            "audit_log" => vec![
+                format!("PERMISSIVE | INSERT | public | - | {by_tenant}"),
+                format!("PERMISSIVE | SELECT | public | {by_tenant} | -"),
+            ],
+            _ => vec![everything.clone()],
+        };
+        assert_eq!(
+            policies_of.remove(table.as_str()).unwrap_or_default(),
+            expected,
+            "{table}"
+        );
+    }
+    // Partitions have none, which lets nobody through.
+    assert_eq!(policies_of, BTreeMap::new());
+}
+
+/// A child can never point at another tenant's parent, and ids of different tenants never collide.
+#[tokio::test]
+async fn keys_start_with_the_tenant() {
+    let owner = connect(&server().owner).await;
+    let columns = |keys: &str| {
+        format!(
+            "(select string_agg(attname, ',' order by nth) from unnest({keys}) with ordinality k (num, nth)
+              join pg_attribute a on a.attnum = k.num and a.attrelid = "
+        )
+    };
+    let primary = lines(
+        &owner,
+        &format!(
+            "select conrelid::regclass::text, {}conrelid) from pg_constraint c join pg_class t on t.oid = conrelid
+             where contype = 'p' and t.relnamespace = 'public'::regnamespace and not t.relispartition order by 1",
+            columns("conkey")
+        ),
+    )
+    .await;
+    for line in &primary {
+        let (table, columns) = line.split_once(" | ").unwrap();
+        let expected = match table {
+            "refinery_schema_history" => "version",
+            "tenants" => "id",
+            "audit_heads" => "tenant_id",
+            // The tenant of superadmin keys is null, which no primary key takes.
+            "api_keys" => "id",
+            // Of a partitioned table the key must hold the partition key; the tenant may be null.
+            "audit_log" => "id,inserted_at",
+            _ => "tenant_id,id",
+        };
+        assert_eq!(columns, expected, "{table}");
+    }
+    assert_eq!(primary.len(), 15, "every table has one");
+    let foreign = lines(
+        &owner,
+        &format!(
+            "select conrelid::regclass::text, {}conrelid), confrelid::regclass::text, {}confrelid)
+             from pg_constraint c where contype = 'f' order by 1, 2",
+            columns("conkey"),
+            columns("confkey")
+        ),
+    )
+    .await;
+    assert!(foreign.len() >= 20, "{foreign:#?}");
+    for line in &foreign {
+        let parts: Vec<_> = line.split(" | ").collect();
+        let (from, to) = (parts[1], parts[3]);
+        if parts[2] == "tenants" {
+            assert_eq!((from, to), ("tenant_id", "id"), "{line}");
+        } else {
+            assert!(
+                from.starts_with("tenant_id,") && to.starts_with("tenant_id,"),
+                "{line}"
+            );
+        }
+    }
+    // Whatever is unique is unique within a tenant, except what names a tenant or a key to the whole world.
+    let unique = lines(
+        &owner,
+        &format!(
+            "select t.relname, {}i.indrelid) from pg_index i join pg_class t on t.oid = i.indrelid
+             where i.indisunique and not i.indisprimary and t.relnamespace = 'public'::regnamespace
+               and not t.relispartition order by 1, 2",
+            columns("i.indkey::int2[]")
+        ),
+    )
+    .await;
+    let global: Vec<_> = unique
+        .iter()
+        .filter(|line| !line.contains(" | tenant_id,"))
+        .collect();
+    assert_eq!(
+        global,
+        ["api_keys | key_hash", "tenants | email", "tenants | slug"]
+    );
+}
+
+/// File 01 §13.8, file 04 §1.2: the application's role is nobody, and may do just what it must.
+#[tokio::test]
+async fn the_application_role_is_nobody() {
+    let owner = connect(&server().owner).await;
+    let attributes = lines(
+        &owner,
+        "select rolsuper, rolbypassrls, rolcreaterole, rolcreatedb, rolreplication from pg_roles
+         where rolname = 'loopctl_app'",
+    )
+    .await;
+    assert_eq!(attributes, ["false | false | false | false | false"]);
+    let powers = "select r.rolname from pg_auth_members m join pg_roles r on r.oid = m.roleid
+                  where m.member = 'loopctl_app'::regrole";
+    assert_eq!(lines(&owner, powers).await, [""; 0]);
+    let owned = "select classid::regclass, objid from pg_shdepend
+                 where refobjid = 'loopctl_app'::regrole and deptype = 'o'";
+    assert_eq!(lines(&owner, owned).await, [""; 0]);
+    let creates = "select has_schema_privilege('loopctl_app', 'public', 'CREATE'),
+                          has_database_privilege('loopctl_app', current_database(), 'CREATE'),
+                          has_parameter_privilege('loopctl_app', 'session_replication_role', 'SET')";
+    assert_eq!(lines(&owner, creates).await, ["false | false | false"]);
+    let privileges = lines(
+        &owner,
+        "select c.relname, string_agg(p, ',' order by p) from pg_class c
+         cross join unnest(array['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'REFERENCES', 'TRIGGER']) p
+         where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p', 'v', 'm', 'f')
+           and has_table_privilege('loopctl_app', c.oid, p)
+         group by 1 order by 1",
+    )
+    .await;
+    // Evidence and the log are appended to; tenants come from operators; nothing is ever truncated, and on
+    // partitions and on the migrations' history there is no privilege at all.
+    assert_eq!(
+        privileges,
+        [
+            "agents | INSERT,SELECT,UPDATE",
+            "api_keys | INSERT,SELECT,UPDATE",
+            "artifact_reports | INSERT,SELECT",
+            "audit_heads | SELECT,UPDATE",
+            "audit_log | INSERT,SELECT",
+            "epic_dependencies | DELETE,INSERT,SELECT,UPDATE",
+            "epics | DELETE,INSERT,SELECT,UPDATE",
+            "projects | DELETE,INSERT,SELECT,UPDATE",
+            "review_records | INSERT,SELECT",
+            "stories | DELETE,INSERT,SELECT,UPDATE",
+            "story_acceptance_criteria | DELETE,INSERT,SELECT,UPDATE",
+            "story_dependencies | DELETE,INSERT,SELECT,UPDATE",
+            "tenants | SELECT,UPDATE",
+            "verification_results | INSERT,SELECT",
+        ]
+    );
+    let by_column = "select c.relname, a.attname from pg_attribute a join pg_class c on c.oid = a.attrelid
+                     where a.attacl is not null and c.relnamespace = 'public'::regnamespace";
+    assert_eq!(lines(&owner, by_column).await, [""; 0]);
+    // What runs with the owner's rights is a short list, and looks for names in fixed places only.
+    let definers = "select proname, array_to_string(proconfig, ';') from pg_proc
+                    where prosecdef and pronamespace = 'public'::regnamespace order by 1";
+    assert_eq!(
+        lines(&owner, definers).await,
+        [
+            "authenticate | search_path=public, pg_temp",
+            "create_audit_head | search_path=public, pg_temp"
+        ]
+    );
+    let callable = "select proname from pg_proc where pronamespace = 'public'::regnamespace
+                    and prorettype <> 'trigger'::regtype
+                    and has_function_privilege('loopctl_app', oid, 'EXECUTE') order by 1";
+    assert_eq!(
+        lines(&owner, callable).await,
+        ["authenticate", "current_tenant_id"]
+    );
+    let default_privileges = "select defaclrole from pg_default_acl";
+    assert_eq!(lines(&owner, default_privileges).await, [""; 0]);
+}
+
+/// The same from the role's own point of view.
+#[tokio::test]
+async fn the_application_role_is_refused() {
+    let app = connect(&server().app).await;
+    app.batch_execute("set role loopctl_app").await.unwrap();
+    for sql in [
+        "create table public.mine (id int)",
+        "create schema mine",
+        "truncate projects",
+        "truncate audit_log",
+        "truncate tenants cascade",
+        "alter table projects disable row level security",
+        "drop policy tenant_isolation on projects",
+        "alter table audit_log disable trigger all",
+        "set session_replication_role = replica",
+        "create role mine",
+        "alter role loopctl_app bypassrls",
+        "insert into tenants (id, name, slug) values (gen_random_uuid(), 'x', 'xx')",
+        "delete from tenants",
+        "delete from api_keys",
+        "select ensure_audit_partitions(1)",
+        "select from refinery_schema_history",
+        "copy projects to '/tmp/stolen'",
+    ] {
+        assert_eq!(
+            refused(&app, sql).await,
+            SqlState::INSUFFICIENT_PRIVILEGE,
+            "{sql}"
+        );
+    }
+    // Switched off, row-level security hides nothing and refuses instead.
+    app.batch_execute("set row_security = off").await.unwrap();
+    assert_eq!(
+        refused(&app, "select from projects").await,
+        SqlState::INSUFFICIENT_PRIVILEGE
+    );
+}
+
+/// Every statement of the request path is sound for this schema, and allowed to the application's role: planning
+/// a statement that may not run is refused like running it.
+#[tokio::test]
+async fn every_statement_prepares() {
+    let app = connect(&server().app).await;
+    app.batch_execute("set role loopctl_app; set plan_cache_mode = force_generic_plan")
+        .await
+        .unwrap();
+    let mut count = 0;
+    for (resource, name, sql) in loopctl_server::statements() {
+        let prepared = app.prepare(sql).await;
+        let prepared = prepared.unwrap_or_else(|error| panic!("{resource}::{name}: {error:?}"));
+        let nulls = vec!["null"; prepared.params().len()].join(", ");
+        let arguments = if nulls.is_empty() {
+            nulls
+        } else {
+            format!("({nulls})")
+        };
+        let plan =
+            format!("prepare checked as {sql}; explain execute checked{arguments}; deallocate checked");
+        let planned = app.batch_execute(&plan).await;
+        planned.unwrap_or_else(|error| panic!("{resource}::{name}: {error:?}"));
+        count += 1;
+    }
+    assert!(count >= 60, "{count} statements");
+    // The method tells: a statement that the role may not run does not get this far.
+    let forbidden = "prepare forbidden as delete from tenants; explain execute forbidden";
+    assert_eq!(refused(&app, forbidden).await, SqlState::INSUFFICIENT_PRIVILEGE);
+}

@@ -1,0 +1,41 @@
+//! Real concurrency: of calls that exclude each other exactly one succeeds, every answer is true at the moment
+//! it is given, and what is left is a legal history. File 02 §13, checks 9, 25, 38.
+
+mod crowds;
+mod duels;
+
+use std::future::Future;
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+use serde_json::Value;
+use tokio::sync::Barrier;
+
+use crate::support::{Caller, Reply};
+
+const ROUNDS: usize = 20;
+
+/// A call to be made later, by whoever polls it.
+fn call(
+    who: &Caller,
+    story: &str,
+    action: &str,
+    body: Value,
+) -> impl Future<Output = Reply> + Send + 'static {
+    let (who, path) = (who.clone(), format!("/stories/{story}/{action}"));
+    async move { who.post(&path, body).await }
+}
+
+/// Makes all calls at once, each on a task of its own; the answers in the same order.
+async fn together<F: Future<Output = Reply> + Send + 'static>(calls: Vec<F>) -> Vec<Reply> {
+    let barrier = Arc::new(Barrier::new(calls.len()));
+    let tasks = calls.into_iter().map(|call| {
+        let barrier = barrier.clone();
+        tokio::spawn(async move {
+            barrier.wait().await;
+            call.await
+        })
+    });
+    let tasks: Vec<_> = tasks.collect();
+    join_all(tasks).await.into_iter().map(Result::unwrap).collect()
+}
