@@ -99,7 +99,7 @@ create trigger api_key_role_immutable before update on api_keys
 -- waiting for anybody's lock and without waiting for the disk: losing that note in a crash is harmless.
 create function authenticate(p_key_hash text, p_impersonate uuid)
     returns table (
-        key_id uuid, key_name text, role text, agent_id uuid, tenant_id uuid, tenant_status text, tenant_slug text,
+        key_id uuid, key_name text, key_prefix text, role text, agent_id uuid, tenant_id uuid, tenant_status text, tenant_slug text,
         impersonating boolean
     )
     language plpgsql security definer set search_path = public, pg_temp as $$
@@ -122,10 +122,10 @@ begin
                 where h.tenant_id = k.tenant_id and h.id = k.agent_id for no key update skip locked);
     end if;
     if k.role = 'superadmin' then
-        return query select k.id, k.name, k.role, null::uuid, t.id, t.status, t.slug, p_impersonate is not null
+        return query select k.id, k.name, k.key_prefix, k.role, null::uuid, t.id, t.status, t.slug, p_impersonate is not null
             from (select 1) one left join tenants t on t.id = p_impersonate;
     else
-        return query select k.id, k.name, k.role, k.agent_id, t.id, t.status, t.slug, false
+        return query select k.id, k.name, k.key_prefix, k.role, k.agent_id, t.id, t.status, t.slug, false
             from tenants t where t.id = k.tenant_id;
     end if;
 end

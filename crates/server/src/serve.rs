@@ -107,9 +107,9 @@ impl Server {
         ServeError,
     > {
         let db = database.pool(options.pool_size)?;
-        let schema = db.without_tenant(SCHEMA_EXISTS, &[]).await;
-        // Without the schema there is no role to become, either.
-        if !schema.is_ok_and(|row| row.is_some_and(|row| row.try_get("ready").unwrap_or(false))) {
+        // A database that cannot be reached is told as such, and not as one without a schema.
+        let schema = db.without_tenant(SCHEMA_EXISTS, &[]).await?;
+        if !schema.is_some_and(|row| row.try_get("ready").unwrap_or(false)) {
             return Err(ServeError::NoSchema);
         }
         let refused = |reason| ServeError::Listen {

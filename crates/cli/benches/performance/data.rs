@@ -54,7 +54,8 @@ impl Fixture {
         let claims = project(&client, &tenant_id, "claims", 40_000, "verified").await;
         client
             .batch_execute(&format!(
-                "update stories set agent_status = 'contracted', verified_status = 'unverified',
+                "delete from story_dependencies where project_id = '{claims}';
+                 update stories set agent_status = 'contracted', verified_status = 'unverified',
                         reported_done_at = null, verified_at = null
                  where project_id = '{claims}'"
             ))

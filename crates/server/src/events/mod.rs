@@ -29,7 +29,7 @@ statements! {
         )
         insert into audit_log (id, tenant_id, position, inserted_at, project_id, entity_type, entity_id, action,
                                actor_type, actor_id, actor_label, old_state, new_state, metadata, leaf_hash)
-        select e.id, nullif($1, '00000000-0000-0000-0000-000000000000'), head.position + e.nth,
+        select e.id, nullif($1::uuid, '00000000-0000-0000-0000-000000000000'), head.position + e.nth,
                head.last_at + e.nth * interval '1 microsecond', e.project_id, e.entity_type, e.entity_id, e.action,
                e.actor_type, e.actor_id, e.actor_label, e.old_state, e.new_state, e.metadata, e.leaf_hash
         from unnest($3::uuid[], $4::uuid[], $5::text[], $6::uuid[], $7::text[], $8::text[], $9::uuid[],

@@ -46,6 +46,8 @@ pub(crate) struct Identity {
     pub key_id: Uuid,
     /// Its name.
     pub key_name: String,
+    /// The part of it that may be shown.
+    pub key_prefix: String,
     /// The effective role.
     pub role: Role,
     /// The tenant that the request works on.
@@ -216,6 +218,7 @@ where
             identity: Identity {
                 key_id: key.key_id,
                 key_name: key.key_name,
+                key_prefix: key.key_prefix,
                 role: key.role,
                 tenant_id,
                 agent_id: key.agent_id,
@@ -230,6 +233,7 @@ where
 struct Key {
     key_id: Uuid,
     key_name: String,
+    key_prefix: String,
     role: Role,
     agent_id: Option<Uuid>,
     tenant_id: Option<Uuid>,
@@ -300,6 +304,7 @@ impl Found {
             key: Key {
                 key_id: row.try_get("key_id")?,
                 key_name: row.try_get("key_name")?,
+                key_prefix: row.try_get("key_prefix")?,
                 role,
                 agent_id: row.try_get("agent_id")?,
                 tenant_id: row.try_get("tenant_id")?,

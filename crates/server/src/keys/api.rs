@@ -84,6 +84,10 @@ impl CreateKey {
             fields.fail("role", BLANK);
             Role::Agent
         });
+        // Blank is no date either: a key must not live for ever because of a slip.
+        if fields.value("expires_at").and_then(Value::as_str).is_some_and(|text| text.trim().is_empty()) {
+            fields.fail("expires_at", INVALID);
+        }
         let expires_at = fields.timestamp("expires_at");
         let agent_id = fields.uuid("agent_id");
         if role == Role::User && agent_id.is_some() {

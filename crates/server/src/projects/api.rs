@@ -1,7 +1,5 @@
 //! Requests, responses and handlers of projects.
 
-use std::collections::BTreeMap;
-
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -57,10 +55,12 @@ struct ProjectDetail {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Progress {
     pub(super) total_stories: i64,
+    /// Every status, also those with no stories, in the order of a story's life.
+    #[schema(value_type = Object)]
+    pub(super) stories_by_agent_status: Map<String, Value>,
     /// Every status, also those with no stories.
-    pub(super) stories_by_agent_status: BTreeMap<&'static str, i64>,
-    /// Every status, also those with no stories.
-    pub(super) stories_by_verified_status: BTreeMap<&'static str, i64>,
+    #[schema(value_type = Object)]
+    pub(super) stories_by_verified_status: Map<String, Value>,
     pub(super) total_epics: i64,
     /// Epics with at least one story and every story verified.
     pub(super) epics_completed: i64,

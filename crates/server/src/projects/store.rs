@@ -1,5 +1,6 @@
 //! SQL of projects.
 
+use loopctl_core::lifecycle::{AgentStatus, VerifiedStatus};
 use tokio_postgres::Row;
 
 use super::api::{Progress, Project};
@@ -80,22 +81,15 @@ pub(super) fn read_progress(row: &Row) -> Result<Option<Progress>, DbError> {
         return Ok(None);
     }
     let count = |column: &str| -> Result<i64, DbError> { Ok(row.try_get(column)?) };
-    let counts = |columns: &[&'static str]| {
-        columns
-            .iter()
-            .map(|column| Ok((*column, count(column)?)))
-            .collect::<Result<_, DbError>>()
+    let counts = |words: &[&str]| {
+        words.iter().map(|word| Ok(((*word).to_owned(), count(word)?.into()))).collect::<Result<_, DbError>>()
     };
+    let agent_words: Vec<_> = AgentStatus::ALL.iter().map(|status| status.as_str()).collect();
+    let verified_words: Vec<_> = VerifiedStatus::ALL.iter().map(|status| status.as_str()).collect();
     Ok(Some(Progress {
         total_stories: count("total")?,
-        stories_by_agent_status: counts(&[
-            "pending",
-            "contracted",
-            "assigned",
-            "implementing",
-            "reported_done",
-        ])?,
-        stories_by_verified_status: counts(&["unverified", "verified", "rejected"])?,
+        stories_by_agent_status: counts(&agent_words)?,
+        stories_by_verified_status: counts(&verified_words)?,
         total_epics: count("epics")?,
         epics_completed: count("epics_completed")?,
         verification_percentage: percentage(count("verified")?, count("total")?),

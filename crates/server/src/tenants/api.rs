@@ -48,7 +48,7 @@ pub(super) async fn show(State(app): State<App>, caller: Caller<Any>) -> ApiResu
     let tenant = read(&row.ok_or_else(ApiError::not_found)?)?;
     Ok(Json(json!({
         "tenant": tenant,
-        "api_key": {"id": caller.key_id, "name": caller.key_name, "role": caller.role, "agent_id": caller.agent_id},
+        "api_key": {"id": caller.key_id, "name": caller.key_name, "key_prefix": caller.key_prefix, "role": caller.role, "agent_id": caller.agent_id},
     })))
 }
 
