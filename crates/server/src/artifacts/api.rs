@@ -16,7 +16,7 @@ use crate::db::{DbError, Statement, Timestamp};
 use crate::events;
 use crate::http::caller::{Agent, Orchestrator};
 use crate::http::page::Style;
-use crate::http::{ApiError, ApiResult, AtLeast, Body, Caller, Exact, Id, Page, Query};
+use crate::http::{ApiError, ApiResult, AtLeast, Body, Caller, Exact, Id, List, Page, Query};
 
 /// An artifact report.
 #[derive(Debug, Serialize, ToSchema)]
@@ -109,13 +109,13 @@ pub(super) async fn create(
 /// A story's artifacts, oldest first.
 #[utoipa::path(get, path = "/api/v1/stories/{id}/artifacts", tag = "Artifacts",
     params(("id" = Uuid, Path), ("page" = Option<i64>, Query), ("page_size" = Option<i64>, Query)),
-    responses((status = 200, body = Vec<ArtifactReport>, description = "`{\"data\": […], \"meta\": …}`"), (status = 404)))]
+    responses((status = 200, body = List<ArtifactReport>), (status = 404)))]
 pub(super) async fn list(
     State(app): State<App>,
     caller: Caller<AtLeast<Agent>>,
     Id(story_id): Id,
     query: Query,
-) -> ApiResult<Json<Value>> {
+) -> ApiResult<Json<List<ArtifactReport>>> {
     let page = Page::new(&query, Style::page(20, 100));
     let tx = app.db.tenant(caller.tenant_id).await?;
     let (count, rows) = tx
@@ -137,7 +137,5 @@ pub(super) async fn list(
         .iter()
         .map(ArtifactReport::read)
         .collect::<Result<Vec<_>, _>>()?;
-    Ok(Json(
-        json!({"data": reports, "meta": page.meta(count.try_get("total")?)}),
-    ))
+    Ok(Json(List { data: reports, meta: page.meta(count.try_get("total")?) }))
 }

@@ -12,7 +12,7 @@ use crate::App;
 use crate::db::{Statement, Timestamp};
 use crate::http::caller::Agent;
 use crate::http::page::Style;
-use crate::http::{ApiError, ApiResult, AtLeast, Caller, Id, Page, Query};
+use crate::http::{ApiError, ApiResult, AtLeast, Caller, Id, List, Page, Query};
 use crate::projects::percentage;
 
 /// An epic (file 03 §2.2).
@@ -38,7 +38,7 @@ pub(crate) struct Epic {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
-struct EpicItem {
+pub(super) struct EpicItem {
     #[serde(flatten)]
     epic: Epic,
     story_count: i64,
@@ -67,13 +67,13 @@ pub(super) struct StoryMini {
 #[utoipa::path(get, path = "/api/v1/projects/{project_id}/epics", tag = "Epics",
     params(("project_id" = Uuid, Path), ("phase" = Option<String>, Query),
            ("page" = Option<i64>, Query), ("page_size" = Option<i64>, Query)),
-    responses((status = 200, body = Vec<EpicItem>, description = "`{\"data\": […], \"meta\": …}`"), (status = 404)))]
+    responses((status = 200, body = List<EpicItem>), (status = 404)))]
 pub(super) async fn list(
     State(app): State<App>,
     caller: Caller<AtLeast<Agent>>,
     Id(project_id): Id,
     query: Query,
-) -> ApiResult<Json<Value>> {
+) -> ApiResult<Json<List<EpicItem>>> {
     let page = Page::new(&query, Style::page(20, 100));
     let phase = query.text("phase");
     let tenant_id = caller.tenant_id;
@@ -103,9 +103,7 @@ pub(super) async fn list(
             completion_percentage,
         });
     }
-    Ok(Json(
-        json!({"data": epics, "meta": page.meta(count.try_get("total")?)}),
-    ))
+    Ok(Json(List { data: epics, meta: page.meta(count.try_get("total")?) }))
 }
 
 /// One epic with its stories in number order.

@@ -16,7 +16,7 @@ use uuid::Uuid;
 pub(crate) use body::{Body, LargeBody};
 pub(crate) use caller::{Any, AtLeast, Caller, Exact, Identity};
 pub(crate) use error::{ApiError, ApiResult};
-pub(crate) use page::{Meta, Page};
+pub(crate) use page::{List, Meta, Page};
 pub(crate) use query::Query;
 
 /// The UUID in a path. Anything else there names nothing: 404.

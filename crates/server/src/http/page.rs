@@ -98,6 +98,15 @@ impl Page {
     }
 }
 
+/// The answer of a list.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct List<T> {
+    /// The rows of this page.
+    pub data: Vec<T>,
+    /// Which page, of how many.
+    pub meta: Meta,
+}
+
 /// `meta` of every list.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub(crate) struct Meta {

@@ -18,7 +18,7 @@ use crate::db::{DbError, Statement, Timestamp};
 use crate::events::{self, Event};
 use crate::http::caller::{Agent, Orchestrator};
 use crate::http::page::Style;
-use crate::http::{ApiError, ApiResult, AtLeast, Body, Caller, Id, Page, Query};
+use crate::http::{ApiError, ApiResult, AtLeast, Body, Caller, Id, List, Page, Query};
 use crate::tenants::{BAD_SLUG, DEFAULT_MAX_PROJECTS, is_slug, setting_limit};
 
 /// A project (file 03 §2.1).
@@ -171,12 +171,12 @@ fn slug_taken(error: DbError) -> ApiError {
     params(("status" = Option<String>, Query, description = "`active` or `archived`; wins over include_archived"),
            ("include_archived" = Option<bool>, Query), ("slug" = Option<String>, Query, description = "Exact match"),
            ("page" = Option<i64>, Query), ("page_size" = Option<i64>, Query)),
-    responses((status = 200, body = Vec<Project>, description = "`{\"data\": […], \"meta\": …}`"), (status = 422)))]
+    responses((status = 200, body = List<Project>), (status = 422)))]
 pub(super) async fn list(
     State(app): State<App>,
     caller: Caller<AtLeast<Agent>>,
     query: Query,
-) -> ApiResult<Json<Value>> {
+) -> ApiResult<Json<List<Project>>> {
     let page = Page::new(&query, Style::page(20, 100));
     let named = query.word("status", |word| {
         ["active", "archived"].into_iter().find(|known| *known == word)
@@ -198,9 +198,7 @@ pub(super) async fn list(
         )
         .await?;
     let projects = rows.iter().map(read).collect::<Result<Vec<_>, _>>()?;
-    Ok(Json(
-        json!({"data": projects, "meta": page.meta(count.try_get("total")?)}),
-    ))
+    Ok(Json(List { data: projects, meta: page.meta(count.try_get("total")?) }))
 }
 
 /// One project, archived or not.

@@ -20,7 +20,7 @@ use crate::artifacts::ArtifactReport;
 use crate::db::{DbError, Statement, Timestamp};
 use crate::http::caller::Agent;
 use crate::http::page::Style;
-use crate::http::{ApiError, ApiResult, AtLeast, Caller, Id, Page, Query};
+use crate::http::{ApiError, ApiResult, AtLeast, Caller, Id, List, Page, Query};
 use crate::trust_loop::{NextStep, VerificationResult, next_steps};
 
 /// A story with its surroundings.
@@ -38,6 +38,25 @@ struct StoryDetail {
     /// Present only when the project has a mission.
     #[serde(skip_serializing_if = "Option::is_none")]
     project_mission: Option<String>,
+}
+
+/// A story in a list.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct StoryItem {
+    #[serde(flatten)]
+    story: Story,
+    /// Only with `include_token_totals`.
+    #[serde(flatten)]
+    token_totals: Option<TokenTotals>,
+}
+
+/// What a story has cost so far: null without usage reports (file 03 §5.6), and there are none yet.
+#[derive(Debug, Clone, Copy, Default, Serialize, ToSchema)]
+struct TokenTotals {
+    total_tokens: Option<i64>,
+    total_cost_millicents: Option<i64>,
+    #[schema(value_type = Option<Object>)]
+    token_totals: Option<i64>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -69,12 +88,12 @@ struct Criterion {
            ("limit" = Option<i64>, Query, description = "Default 100, at most 500; `page_size` is an alias"),
            ("offset" = Option<i64>, Query), ("page" = Option<i64>, Query),
            ("include_token_totals" = Option<bool>, Query)),
-    responses((status = 200, body = Vec<Story>, description = "`{\"data\": […], \"meta\": …}`"), (status = 400), (status = 422)))]
+    responses((status = 200, body = List<StoryItem>), (status = 400), (status = 422)))]
 pub(super) async fn list(
     State(app): State<App>,
     caller: Caller<AtLeast<Agent>>,
     query: Query,
-) -> ApiResult<Json<Value>> {
+) -> ApiResult<Json<List<StoryItem>>> {
     let page = Page::new(&query, Style::limit(100, 500));
     let project_id = query
         .id("project_id")?
@@ -105,9 +124,7 @@ pub(super) async fn list(
             },
         )
         .await?;
-    Ok(Json(
-        json!({"data": items(&rows, &query)?, "meta": page.meta(count.try_get("total")?)}),
-    ))
+    Ok(Json(List { data: items(&rows, &query)?, meta: page.meta(count.try_get("total")?) }))
 }
 
 /// An epic's stories in number order.
@@ -116,13 +133,13 @@ pub(super) async fn list(
     params(("epic_id" = Uuid, Path), ("agent_status" = Option<String>, Query),
            ("verified_status" = Option<String>, Query), ("page" = Option<i64>, Query),
            ("page_size" = Option<i64>, Query), ("include_token_totals" = Option<bool>, Query)),
-    responses((status = 200, body = Vec<Story>, description = "`{\"data\": […], \"meta\": …}`"), (status = 404), (status = 422)))]
+    responses((status = 200, body = List<StoryItem>), (status = 404), (status = 422)))]
 pub(super) async fn list_of_epic(
     State(app): State<App>,
     caller: Caller<AtLeast<Agent>>,
     Id(epic_id): Id,
     query: Query,
-) -> ApiResult<Json<Value>> {
+) -> ApiResult<Json<List<StoryItem>>> {
     let page = Page::new(&query, Style::page(20, 100));
     let (agent_status, verified_status) = status_filters(&query)?;
     let filters: [&(dyn ToSql + Sync); 4] = [&caller.tenant_id, &epic_id, &agent_status, &verified_status];
@@ -144,9 +161,7 @@ pub(super) async fn list_of_epic(
     if !count.try_get::<_, bool>("known")? {
         return Err(ApiError::not_found());
     }
-    Ok(Json(
-        json!({"data": items(&rows, &query)?, "meta": page.meta(count.try_get("total")?)}),
-    ))
+    Ok(Json(List { data: items(&rows, &query)?, meta: page.meta(count.try_get("total")?) }))
 }
 
 /// `agent_status` and `verified_status`; an unknown word, or one of the other track, is 422.
@@ -160,20 +175,10 @@ fn status_filters(query: &Query) -> ApiResult<(Option<&'static str>, Option<&'st
     Ok((agent, verified))
 }
 
-fn items(rows: &[Row], query: &Query) -> ApiResult<Vec<Value>> {
-    let with_totals = query.flag("include_token_totals");
-    rows.iter()
-        .map(|row| {
-            let mut item = json!(Story::read(row)?);
-            if let (true, Value::Object(members)) = (with_totals, &mut item) {
-                // Null without usage reports (file 03 §5.6), and there are none yet.
-                for name in ["total_tokens", "total_cost_millicents", "token_totals"] {
-                    members.insert(name.to_owned(), Value::Null);
-                }
-            }
-            Ok(item)
-        })
-        .collect()
+fn items(rows: &[Row], query: &Query) -> Result<Vec<StoryItem>, DbError> {
+    let token_totals = query.flag("include_token_totals").then(TokenTotals::default);
+    let item = |row| Ok(StoryItem { story: Story::read(row)?, token_totals });
+    rows.iter().map(item).collect()
 }
 
 /// One story with its prerequisites, artifacts and latest verification, and what the caller can do next.

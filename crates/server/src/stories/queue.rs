@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
-use serde_json::{Value, json};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 use utoipa::ToSchema;
@@ -19,11 +18,11 @@ use crate::App;
 use crate::db::{DbError, Timestamp};
 use crate::http::caller::Agent;
 use crate::http::page::Style;
-use crate::http::{ApiResult, AtLeast, Caller, Page, Query};
+use crate::http::{ApiResult, AtLeast, Caller, List, Meta, Page, Query};
 
 /// A story in a queue.
 #[derive(Debug, Serialize, ToSchema)]
-struct StoryBrief {
+pub(super) struct StoryBrief {
     id: Uuid,
     tenant_id: Uuid,
     project_id: Uuid,
@@ -75,7 +74,7 @@ struct Blocker {
 
 /// A blocked story and why.
 #[derive(Debug, Serialize, ToSchema)]
-struct Blocked {
+pub(super) struct Blocked {
     story: StoryBrief,
     blocking_dependencies: Vec<Blocker>,
 }
@@ -104,7 +103,7 @@ async fn page_of(
     tenant_id: Uuid,
     queue: &ByScope,
     query: &Query,
-) -> ApiResult<(Vec<StoryBrief>, Value)> {
+) -> ApiResult<(Vec<StoryBrief>, Meta)> {
     let page = Page::new(query, Style::page(100, 500));
     let (project_id, epic_id) = (query.id("project_id")?, query.id("epic_id")?);
     let (sql, scope) = match (project_id, epic_id) {
@@ -123,7 +122,7 @@ async fn page_of(
     for row in &rows {
         stories.extend(StoryBrief::read(row)?);
     }
-    Ok((stories, json!(page.meta(total))))
+    Ok((stories, page.meta(total)))
 }
 
 /// Stories that can be contracted now: pending, and every prerequisite story and every story of the
@@ -132,14 +131,14 @@ async fn page_of(
     params(("project_id" = Option<Uuid>, Query, description = "Without it: every active project"),
            ("epic_id" = Option<Uuid>, Query), ("page" = Option<i64>, Query),
            ("page_size" = Option<i64>, Query, description = "Default 100, at most 500; `limit` is an alias")),
-    responses((status = 200, body = Vec<StoryBrief>, description = "`{\"data\": […], \"meta\": …}`"), (status = 404)))]
+    responses((status = 200, body = List<StoryBrief>), (status = 404)))]
 pub(super) async fn ready(
     State(app): State<App>,
     caller: Caller<AtLeast<Agent>>,
     query: Query,
-) -> ApiResult<Json<Value>> {
-    let (stories, meta) = page_of(&app, caller.tenant_id, &READY, &query).await?;
-    Ok(Json(json!({"data": stories, "meta": meta})))
+) -> ApiResult<Json<List<StoryBrief>>> {
+    let (data, meta) = page_of(&app, caller.tenant_id, &READY, &query).await?;
+    Ok(Json(List { data, meta }))
 }
 
 /// Stories with a prerequisite that is not verified, and those prerequisites.
@@ -147,12 +146,12 @@ pub(super) async fn ready(
     params(("project_id" = Option<Uuid>, Query, description = "Without it: every active project"),
            ("epic_id" = Option<Uuid>, Query), ("page" = Option<i64>, Query),
            ("page_size" = Option<i64>, Query, description = "Default 100, at most 500; `limit` is an alias")),
-    responses((status = 200, body = Vec<Blocked>, description = "`{\"data\": […], \"meta\": …}`"), (status = 404)))]
+    responses((status = 200, body = List<Blocked>), (status = 404)))]
 pub(super) async fn blocked(
     State(app): State<App>,
     caller: Caller<AtLeast<Agent>>,
     query: Query,
-) -> ApiResult<Json<Value>> {
+) -> ApiResult<Json<List<Blocked>>> {
     let (stories, meta) = page_of(&app, caller.tenant_id, &BLOCKED, &query).await?;
     let ids: Vec<Uuid> = stories.iter().map(|story| story.id).collect();
     let tx = app.db.tenant(caller.tenant_id).await?;
@@ -181,5 +180,5 @@ pub(super) async fn blocked(
             }
         })
         .collect();
-    Ok(Json(json!({"data": data, "meta": meta})))
+    Ok(Json(List { data, meta }))
 }

@@ -2,17 +2,21 @@
 
 use crate::db::statements;
 
-/// A story of the alias `s` has every prerequisite verified: predicates 2 and 3 of file 03 §8.1.
+/// A story of the alias `s` has every prerequisite verified: predicates 2 and 3 of file 03 §8.1. Dependencies lie
+/// within a project; saying so lets the planner stay within it, too.
 macro_rules! prerequisites_met {
     () => {
         " not exists (
             select from story_dependencies d
-            join stories p on p.tenant_id = d.tenant_id and p.id = d.depends_on_story_id
-            where d.tenant_id = s.tenant_id and d.story_id = s.id and p.verified_status <> 'verified')
+            join stories p on p.tenant_id = d.tenant_id and p.project_id = d.project_id and p.id = d.depends_on_story_id
+            where d.tenant_id = s.tenant_id and d.project_id = s.project_id and d.story_id = s.id
+              and p.verified_status <> 'verified')
           and not exists (
             select from epic_dependencies d
-            join stories p on p.tenant_id = d.tenant_id and p.epic_id = d.depends_on_epic_id
-            where d.tenant_id = s.tenant_id and d.epic_id = s.epic_id and p.verified_status <> 'verified') "
+            join stories p on p.tenant_id = d.tenant_id and p.project_id = d.project_id
+                 and p.epic_id = d.depends_on_epic_id
+            where d.tenant_id = s.tenant_id and d.project_id = s.project_id and d.epic_id = s.epic_id
+              and p.verified_status <> 'verified') "
     };
 }
 

@@ -17,7 +17,7 @@ use crate::App;
 use crate::db::Statement;
 use crate::http::caller::{Agent, Orchestrator, User};
 use crate::http::page::Style;
-use crate::http::{ApiError, ApiResult, AtLeast, Body, Caller, Exact, Id, Page, Query};
+use crate::http::{ApiError, ApiResult, AtLeast, Body, Caller, Exact, Id, List, Page, Query};
 
 /// Who may call what; a test holds these to `lifecycle::Action::roles`.
 pub(super) type ByReviewer = Exact<(Agent, Orchestrator, User)>;
@@ -134,13 +134,13 @@ pub(super) async fn force_unclaim(
 /// A story's verification results, newest first.
 #[utoipa::path(get, path = "/api/v1/stories/{story_id}/verifications", tag = "Progress",
     params(("story_id" = Uuid, Path), ("page" = Option<i64>, Query), ("page_size" = Option<i64>, Query)),
-    responses((status = 200, body = Vec<VerificationResult>, description = "`{\"data\": […], \"meta\": …}`"), (status = 404)))]
+    responses((status = 200, body = List<VerificationResult>), (status = 404)))]
 pub(super) async fn verifications(
     State(app): State<App>,
     caller: Caller<AtLeast<Orchestrator>>,
     Id(id): Id,
     query: Query,
-) -> ApiResult<Json<Value>> {
+) -> ApiResult<Json<List<VerificationResult>>> {
     let page = Page::new(&query, Style::page(20, 100));
     let tx = app.db.tenant(caller.tenant_id).await?;
     let (count, rows) = tx
@@ -162,9 +162,7 @@ pub(super) async fn verifications(
         .iter()
         .map(VerificationResult::read)
         .collect::<Result<Vec<_>, _>>()?;
-    Ok(Json(
-        json!({"data": results, "meta": page.meta(count.try_get("total")?)}),
-    ))
+    Ok(Json(List { data: results, meta: page.meta(count.try_get("total")?) }))
 }
 
 #[cfg(test)]
