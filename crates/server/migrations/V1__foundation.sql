@@ -77,21 +77,28 @@ create table api_keys (
     updated_at timestamptz not null default now(),
     constraint api_keys_superadmin_has_no_tenant check ((role = 'superadmin') = (tenant_id is null)),
     constraint api_keys_user_has_no_agent check (role <> 'user' or agent_id is null),
-    foreign key (tenant_id, agent_id) references agents (tenant_id, id) deferrable
+    foreign key (tenant_id, agent_id) references agents (tenant_id, id) deferrable initially deferred
 );
 create index api_keys_tenant on api_keys (tenant_id, inserted_at desc, id);
 -- An agent may hold one agent key and one orchestrator key (file 01 §6.1).
 create unique index api_keys_live_per_agent on api_keys (tenant_id, agent_id, role)
     where revoked_at is null and superseded_at is null and dispatch_id is null and role in ('agent', 'orchestrator');
 
+-- What a key is never changes: its role and tenant, the agent it was bound to, and that it was revoked.
 create function api_key_role_immutable() returns trigger language plpgsql as $$
 begin
-    raise exception 'api_key_role_immutable: the role of an API key cannot be changed';
+    if old.role is distinct from new.role or old.tenant_id is distinct from new.tenant_id then
+        raise exception 'api_key_role_immutable: the role of an API key cannot be changed';
+    elsif old.agent_id is not null and old.agent_id is distinct from new.agent_id then
+        raise exception 'api_key_agent_immutable: an API key stays with its agent';
+    elsif old.revoked_at is not null and old.revoked_at is distinct from new.revoked_at then
+        raise exception 'api_key_revocation_final: a revoked API key stays revoked';
+    end if;
+    return new;
 end
 $$;
 create trigger api_key_role_immutable before update on api_keys
-    for each row when (old.role is distinct from new.role or old.tenant_id is distinct from new.tenant_id)
-    execute function api_key_role_immutable();
+    for each row execute function api_key_role_immutable();
 
 -- From the hash of a presented key to everything a request needs to know about its caller. The one place
 -- that reads keys before a tenant is known, and therefore runs with the owner's rights. `p_impersonate` is
@@ -99,8 +106,7 @@ create trigger api_key_role_immutable before update on api_keys
 -- waiting for anybody's lock and without waiting for the disk: losing that note in a crash is harmless.
 create function authenticate(p_key_hash text, p_impersonate uuid)
     returns table (
-        key_id uuid, key_name text, key_prefix text, role text, agent_id uuid, tenant_id uuid, tenant_status text, tenant_slug text,
-        impersonating boolean
+        key_id uuid, key_name text, key_prefix text, role text, agent_id uuid, tenant_id uuid, tenant_status text, tenant_slug text
     )
     language plpgsql security definer set search_path = public, pg_temp as $$
 declare
@@ -122,10 +128,10 @@ begin
                 where h.tenant_id = k.tenant_id and h.id = k.agent_id for no key update skip locked);
     end if;
     if k.role = 'superadmin' then
-        return query select k.id, k.name, k.key_prefix, k.role, null::uuid, t.id, t.status, t.slug, p_impersonate is not null
+        return query select k.id, k.name, k.key_prefix, k.role, null::uuid, t.id, t.status, t.slug
             from (select 1) one left join tenants t on t.id = p_impersonate;
     else
-        return query select k.id, k.name, k.key_prefix, k.role, k.agent_id, t.id, t.status, t.slug, false
+        return query select k.id, k.name, k.key_prefix, k.role, k.agent_id, t.id, t.status, t.slug
             from tenants t where t.id = k.tenant_id;
     end if;
 end
@@ -144,6 +150,10 @@ alter table api_keys enable row level security, force row level security;
 create policy tenant_isolation on api_keys
     using (tenant_id = (select current_tenant_id())) with check (tenant_id = (select current_tenant_id()));
 
-grant select, update on tenants to loopctl_app;
-grant select, insert, update on agents to loopctl_app;
-grant select, insert, update on api_keys to loopctl_app;
+-- Status, custody and halts are not the tenant's to change; a key's hash and prefix are nobody's.
+grant select on tenants to loopctl_app;
+grant update (name, slug, email, settings, default_story_budget_millicents, token_data_retention_days, updated_at)
+    on tenants to loopctl_app;
+grant select, insert on agents to loopctl_app;
+grant select, insert on api_keys to loopctl_app;
+grant update (agent_id, expires_at, revoked_at, superseded_at, updated_at) on api_keys to loopctl_app;

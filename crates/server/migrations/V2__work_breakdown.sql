@@ -81,9 +81,9 @@ create table stories (
     foreign key (tenant_id, project_id) references projects (tenant_id, id) on delete cascade,
     constraint stories_epic foreign key (tenant_id, project_id, epic_id, epic_position)
         references epics (tenant_id, project_id, id, position) on delete cascade on update cascade,
-    foreign key (tenant_id, assigned_agent_id) references agents (tenant_id, id),
-    foreign key (tenant_id, contracted_by_agent_id) references agents (tenant_id, id),
-    foreign key (tenant_id, reported_by_agent_id) references agents (tenant_id, id),
+    foreign key (tenant_id, assigned_agent_id) references agents (tenant_id, id) deferrable initially deferred,
+    foreign key (tenant_id, contracted_by_agent_id) references agents (tenant_id, id) deferrable initially deferred,
+    foreign key (tenant_id, reported_by_agent_id) references agents (tenant_id, id) deferrable initially deferred,
     constraint stories_number unique (tenant_id, project_id, number),
     unique (tenant_id, project_id, id),
     -- What the state machine promises, whoever writes.
@@ -181,3 +181,5 @@ begin
     end loop;
 end
 $$;
+-- Projects are archived, never deleted: with them would go all evidence.
+revoke delete on projects from loopctl_app;

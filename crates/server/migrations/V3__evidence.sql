@@ -15,7 +15,7 @@ create table artifact_reports (
     updated_at timestamptz not null default now(),
     primary key (tenant_id, id),
     foreign key (tenant_id, story_id) references stories (tenant_id, id) on delete cascade,
-    foreign key (tenant_id, reporter_agent_id) references agents (tenant_id, id)
+    foreign key (tenant_id, reporter_agent_id) references agents (tenant_id, id) deferrable initially deferred
 );
 create index artifact_reports_by_story on artifact_reports (tenant_id, story_id, inserted_at, id);
 
@@ -34,7 +34,7 @@ create table review_records (
     updated_at timestamptz not null default now(),
     primary key (tenant_id, id),
     foreign key (tenant_id, story_id) references stories (tenant_id, id) on delete cascade,
-    foreign key (tenant_id, reviewer_agent_id) references agents (tenant_id, id)
+    foreign key (tenant_id, reviewer_agent_id) references agents (tenant_id, id) deferrable initially deferred
 );
 create index review_records_by_story on review_records (tenant_id, story_id, completed_at);
 
@@ -53,7 +53,7 @@ create table verification_results (
     updated_at timestamptz not null default now(),
     primary key (tenant_id, id),
     foreign key (tenant_id, story_id) references stories (tenant_id, id) on delete cascade,
-    foreign key (tenant_id, orchestrator_agent_id) references agents (tenant_id, id),
+    foreign key (tenant_id, orchestrator_agent_id) references agents (tenant_id, id) deferrable initially deferred,
     constraint verification_results_iteration unique (tenant_id, story_id, iteration)
 );
 
@@ -77,3 +77,33 @@ begin
     end loop;
 end
 $$;
+
+-- The heart of the trust model, once more, for whoever writes to the table and by whatever way: that a story was
+-- ever claimed is never forgotten, and such a story becomes verified only with a review newer than its report and
+-- a passing result by an agent that did not do the work.
+create function stories_keep_custody() returns trigger language plpgsql as $$
+begin
+    if old.first_claimed_at is not null and new.first_claimed_at is distinct from old.first_claimed_at then
+        raise exception 'first_claimed_is_final: a story that was claimed stays known as claimed';
+    end if;
+    if new.verified_status = 'verified' and old.verified_status <> 'verified' and new.first_claimed_at is not null
+        and not (
+            exists (
+                select from review_records r
+                where r.tenant_id = new.tenant_id and r.story_id = new.id and r.completed_at > new.reported_done_at
+                  and r.inserted_at > new.reported_done_at
+                  and r.reviewer_agent_id is distinct from coalesce(new.assigned_agent_id, '00000000-0000-0000-0000-000000000000'))
+            and exists (
+                select from verification_results v
+                where v.tenant_id = new.tenant_id and v.story_id = new.id and v.result <> 'fail'
+                  and v.inserted_at > new.reported_done_at
+                  and v.orchestrator_agent_id <> coalesce(new.assigned_agent_id, '00000000-0000-0000-0000-000000000000')))
+    then
+        raise exception 'verified_needs_evidence: story % has no review and result by others than its implementer',
+            new.id;
+    end if;
+    return new;
+end
+$$;
+create trigger keep_custody before update of first_claimed_at, verified_status on stories
+    for each row execute function stories_keep_custody();

@@ -18,6 +18,18 @@ end
 $$;
 create trigger create_audit_head after insert on tenants for each row execute function create_audit_head();
 
+-- The clock of the log runs forwards only.
+create function audit_head_advances() returns trigger language plpgsql as $$
+begin
+    if new.tenant_id <> old.tenant_id or new.position <= old.position or new.last_at <= old.last_at then
+        raise exception 'audit_head_advances: positions and times of the audit log only grow';
+    end if;
+    return new;
+end
+$$;
+create trigger audit_head_advances before update on audit_heads
+    for each row execute function audit_head_advances();
+
 create table audit_log (
     id uuid not null,
     -- NULL: outside any tenant. No foreign key: the log outlives what it tells of.
@@ -34,6 +46,10 @@ create table audit_log (
     old_state jsonb,
     new_state jsonb,
     metadata jsonb not null default '{}',
+    -- The story that this concerns, for its history. A column, because under row-level security an operator on
+    -- `metadata` could never be an index condition.
+    story_id uuid generated always as (
+        case when entity_type = 'story' then entity_id else (metadata ->> 'story_id')::uuid end) stored,
     -- SHA-256 of the canonical form of what happened; the ledger chains these.
     leaf_hash bytea not null check (length(leaf_hash) = 32),
     -- Strictly increasing per tenant, in commit order: the cursor of the change feed.
@@ -43,8 +59,7 @@ create table audit_log (
 ) partition by range (inserted_at);
 create index audit_log_entity on audit_log (tenant_id, entity_type, entity_id, inserted_at);
 create index audit_log_project on audit_log (tenant_id, project_id, inserted_at) where project_id is not null;
-create index audit_log_story on audit_log (tenant_id, (metadata ->> 'story_id'), inserted_at)
-    where metadata ->> 'story_id' is not null;
+create index audit_log_story on audit_log (tenant_id, story_id, inserted_at, id) where story_id is not null;
 
 create function audit_log_append_only() returns trigger language plpgsql as $$
 begin
@@ -71,14 +86,21 @@ begin
     for i in 0..p_ahead loop
         first_day := date_trunc('month', now() at time zone 'utc') + make_interval(months => i);
         name := format('audit_log_y%sm%s', to_char(first_day, 'YYYY'), to_char(first_day, 'MM'));
-        if to_regclass(name) is null then
-            execute format('create table %I partition of audit_log for values from (%L) to (%L)', name,
-                           first_day || ' 00:00:00+00', (first_day + interval '1 month')::date || ' 00:00:00+00');
-            execute format('create trigger no_truncate before truncate on %I '
-                           'for each statement execute function audit_log_append_only()', name);
-            execute format('alter table %I enable row level security, force row level security', name);
-            execute format('revoke all on %I from loopctl_app', name);
+        if to_regclass(name) is not null then
+            continue;
         end if;
+        -- Rows that came before their partition stay in the default one: they are never altered, not even moved.
+        if exists (select from only audit_log_default where inserted_at >= first_day::timestamp at time zone 'utc'
+                   and inserted_at < (first_day + interval '1 month') at time zone 'utc') then
+            raise warning 'audit rows of % are in the default partition', name;
+            continue;
+        end if;
+        execute format('create table %I partition of audit_log for values from (%L) to (%L)', name,
+                           first_day || ' 00:00:00+00', (first_day + interval '1 month')::date || ' 00:00:00+00');
+        execute format('create trigger no_truncate before truncate on %I '
+                           'for each statement execute function audit_log_append_only()', name);
+        execute format('alter table %I enable row level security, force row level security', name);
+        execute format('revoke all on %I from loopctl_app', name);
     end loop;
 end
 $$;

@@ -12,11 +12,12 @@ use tokio::sync::watch;
 
 use crate::config::{Database, DatabaseOptions, OpenError};
 use crate::db::embedded::EmbeddedError;
+use crate::db::migrate::newest_version;
 use crate::db::{DbError, statements};
 use crate::{App, VERSION, routes};
 
 statements! {
-    SCHEMA_EXISTS = "select to_regprocedure('authenticate(text,uuid)') is not null as ready";
+    SCHEMA_VERSION = "select max(version) as version from refinery_schema_history";
 }
 
 /// How long requests in flight may take after the signal to stop.
@@ -41,9 +42,17 @@ pub enum ServeError {
     /// The database.
     #[error(transparent)]
     Open(#[from] OpenError),
-    /// The schema of an external database is missing.
-    #[error("the database has no loopctl schema yet: run `loopctl migrate` with the same DATABASE_URL")]
-    NoSchema,
+    /// The schema of an external database is missing, or is another version's.
+    #[error(
+        "the database has schema version {found}, this loopctl needs {wanted}: run `loopctl migrate` of this version \
+         with the same DATABASE_URL"
+    )]
+    Schema {
+        /// 0: none.
+        found: i32,
+        /// What the binary was made for.
+        wanted: i32,
+    },
     /// The port.
     #[error("cannot listen on {address}: {reason}; choose another port with --port or PORT")]
     Listen {
@@ -108,9 +117,11 @@ impl Server {
     > {
         let db = database.pool(options.pool_size)?;
         // A database that cannot be reached is told as such, and not as one without a schema.
-        let schema = db.without_tenant(SCHEMA_EXISTS, &[]).await?;
-        if !schema.is_some_and(|row| row.try_get("ready").unwrap_or(false)) {
-            return Err(ServeError::NoSchema);
+        // Without the schema there is no table to ask, either.
+        let found = db.without_tenant(SCHEMA_VERSION, &[]).await.ok().flatten();
+        let found: Option<i32> = found.and_then(|row| row.try_get("version").ok());
+        if found != Some(newest_version()) {
+            return Err(ServeError::Schema { found: found.unwrap_or_default(), wanted: newest_version() });
         }
         let refused = |reason| ServeError::Listen {
             address: options.listen,

@@ -51,26 +51,42 @@ impl DbError {
         self.db().is_some_and(|db| db.constraint() == Some(constraint))
     }
 
-    /// Whether the same transaction may well succeed when it is run again.
+    /// Whether the same transaction may well succeed when it is run again: a lost deadlock or serialisation
+    /// conflict, or a plan that a migration has made stale.
     pub fn is_transient(&self) -> bool {
         self.db().is_some_and(|db| {
             [
                 SqlState::T_R_DEADLOCK_DETECTED,
                 SqlState::T_R_SERIALIZATION_FAILURE,
+                SqlState::FEATURE_NOT_SUPPORTED,
             ]
             .contains(db.code())
         })
     }
 
-    /// Whether the database is away, as opposed to having refused something.
+    /// Whether the database is away or overloaded, as opposed to having refused something.
     pub fn is_unavailable(&self) -> bool {
         match self {
             Self::Pool(_) => true,
-            Self::Postgres(error) => error
-                .as_db_error()
-                // Class 57P: the server is shutting down or starting up; 53300: too many connections.
-                .is_none_or(|db| db.code().code().starts_with("57P") || db.code().code() == "53300"),
             Self::Unexpected(_) => false,
+            Self::Postgres(error) => match error.as_db_error() {
+                // Class 57P: shutting down or starting up.
+                Some(db) => {
+                    db.code().code().starts_with("57P")
+                        || [SqlState::TOO_MANY_CONNECTIONS, SqlState::LOCK_NOT_AVAILABLE].contains(db.code())
+                }
+                None => error.is_closed() || is_io(error),
+            },
         }
     }
+
+    /// Whether the request may have been carried out all the same: the connection was lost after it was sent.
+    pub fn outcome_unknown(&self) -> bool {
+        matches!(self, Self::Postgres(error) if error.as_db_error().is_none())
+    }
+}
+
+fn is_io(error: &tokio_postgres::Error) -> bool {
+    use std::error::Error as _;
+    error.source().is_some_and(|source| source.is::<std::io::Error>())
 }

@@ -41,6 +41,12 @@ pub enum MigrateError {
     },
 }
 
+/// The version of the schema that this binary was made for.
+pub fn newest_version() -> i32 {
+    let versions = embedded::migrations::runner().get_migrations().iter().map(refinery::Migration::version).max();
+    versions.unwrap_or_default()
+}
+
 /// Connects with an owner's login and brings the schema up to date. Two at once take turns.
 /// Returns the names of the migrations applied now, oldest first. `app_user` is the login of the application pool, which may become `loopctl_app`.
 ///
@@ -60,6 +66,7 @@ pub async fn migrate(
         .set_grouped(false)
         .run_async(&mut client)
         .await?;
+    client.batch_execute("grant select on refinery_schema_history to loopctl_app").await.map_err(DbError::from)?;
     // Partitions are not a migration: time creates the need for them.
     client
         .batch_execute("select ensure_audit_partitions(3)")

@@ -22,7 +22,13 @@ pub use tx::{Statement, Tx};
 /// How long a request waits for a free connection before it is answered with 503.
 const POOL_WAIT: Duration = Duration::from_secs(10);
 
-/// The application's connections. Every one of them works as `loopctl_app`, under row-level security.
+/// Nobody waits for ever for a lock that somebody forgot, and nobody holds one for ever. A large import takes
+/// seconds.
+const SESSION_OPTIONS: &str =
+    "-c lock_timeout=10s -c statement_timeout=60s -c idle_in_transaction_session_timeout=60s";
+
+/// The application's connections. Tenant tables are reached through [`Db::tenant`] alone, as `loopctl_app` and under
+/// row-level security, whatever login the pool has.
 #[derive(Clone)]
 pub struct Db {
     pool: Pool,
@@ -33,7 +39,9 @@ impl Db {
     ///
     /// # Errors
     /// When the pool cannot be built from this configuration.
-    pub fn new(config: tokio_postgres::Config, size: usize) -> Result<Self, DbError> {
+    pub fn new(mut config: tokio_postgres::Config, size: usize) -> Result<Self, DbError> {
+        let options = [config.get_options().unwrap_or_default(), SESSION_OPTIONS].join(" ");
+        config.options(options.trim());
         // `Fast` only asks whether the connection is open. That is enough: a transaction that was not finished
         // is rolled back before its connection returns to the pool (see `Tx`).
         let manager = Manager::from_config(
@@ -61,7 +69,8 @@ impl Db {
         Ok(Tx::new(self.pool.get().await?, tenant_id))
     }
 
-    /// Runs one statement outside any transaction and tenant: it sees no tenant table's rows.
+    /// Runs one statement outside any transaction and tenant, as the pool's login: for authentication, which comes
+    /// before a tenant is known, and for questions about the database itself.
     ///
     /// # Errors
     /// When no connection is to be had, or the statement fails.

@@ -4,9 +4,13 @@
 //! `COMMIT`. A transaction that is dropped unfinished, because a rule refused, a statement failed or the
 //! client hung up, is rolled back before its connection can serve anybody else.
 
+use std::pin::pin;
+
 use deadpool_postgres::{Client, Object};
-use futures_util::future::join_all;
+use futures_util::future::{join_all, maybe_done};
+use futures_util::poll;
 use tokio_postgres::Row;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
@@ -145,6 +149,14 @@ impl Tx {
         }
     }
 
+    /// Makes PostgreSQL plan anew what this connection runs from here on, foreign-key checks included.
+    ///
+    /// # Errors
+    /// When the connection is lost.
+    pub async fn forget_plans(&mut self) -> Result<(), DbError> {
+        Ok(self.client()?.batch_execute("DISCARD PLANS").await?)
+    }
+
     fn client(&self) -> Result<&Client, DbError> {
         self.client
             .as_ref()
@@ -152,7 +164,8 @@ impl Tx {
     }
 }
 
-/// Sends everything before it waits for anything: requests on one connection are answered in order.
+/// Sends everything before it waits for anything: requests on one connection are answered in order. `COMMIT` goes
+/// out only when every statement has: one that could not even be encoded must not be committed around.
 async fn send(
     client: &Client,
     begin: Option<&str>,
@@ -167,13 +180,31 @@ async fn send(
         Some(sql) => client.batch_execute(sql).await,
         None => Ok(()),
     };
-    let queries = statements
+    let mut begun = pin!(maybe_done(control(begin)));
+    // The first poll sends.
+    let _ = poll!(&mut begun);
+    let mut answers: Vec<_> = statements
         .iter()
         .zip(&prepared)
-        .map(|(statement, prepared)| client.query(prepared, statement.params));
-    let (begun, answers, committed) = futures_util::join!(control(begin), join_all(queries), control(commit));
-    begun?;
-    let rows = answers.into_iter().collect::<Result<Vec<_>, _>>()?;
+        .map(|(statement, prepared)| Box::pin(maybe_done(client.query(prepared, statement.params))))
+        .collect();
+    for answer in &mut answers {
+        let _ = poll!(answer.as_mut());
+        if let Some(Err(_)) = answer.as_mut().output_mut() {
+            break;
+        }
+    }
+    let unsent = answers.iter_mut().any(|answer| matches!(answer.as_mut().output_mut(), Some(Err(_))));
+    let committed = control(commit.filter(|_| !unsent));
+    let (_, _, committed) = futures_util::join!(&mut begun, join_all(answers.iter_mut()), committed);
+    begun.take_output().unwrap_or(Ok(()))?;
+    let rows = answers.iter_mut().filter_map(|answer| answer.as_mut().take_output());
+    let rows = rows.collect::<Result<Vec<_>, _>>().inspect_err(|error| {
+        if error.code() == Some(&SqlState::FEATURE_NOT_SUPPORTED) {
+            // "cached plan must not change result type": a migration has passed by under this connection.
+            client.statement_cache.clear();
+        }
+    })?;
     committed?;
     Ok(rows)
 }

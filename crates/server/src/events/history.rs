@@ -20,14 +20,10 @@ statements! {
         select id, entity_type, entity_id, action, actor_type, actor_id, actor_label, old_state, new_state, metadata,
                inserted_at
         from audit_log
-        where tenant_id = $1
-          and ((entity_type = 'story' and entity_id = $2) or metadata ->> 'story_id' = $3)
-        order by inserted_at, id limit $4 offset $5";
+        where tenant_id = $1 and story_id = $2 order by inserted_at, id limit $3 offset $4";
     COUNT_STORY_HISTORY = "
         select count(*) as total, exists (select from stories where tenant_id = $1 and id = $2) as known
-        from audit_log
-        where tenant_id = $1
-          and ((entity_type = 'story' and entity_id = $2) or metadata ->> 'story_id' = $3)";
+        from audit_log where tenant_id = $1 and story_id = $2";
 }
 
 /// The routes of this module.
@@ -99,17 +95,16 @@ async fn story_history(
     query: Query,
 ) -> ApiResult<Json<History>> {
     let page = Page::new(&query, Style::page(100, 100));
-    let text = story_id.to_string();
     let tx = app.db.tenant(caller.tenant_id).await?;
     let (count, entries) = tx
         .finish_list(
             Statement {
                 sql: COUNT_STORY_HISTORY,
-                params: &[&caller.tenant_id, &story_id, &text],
+                params: &[&caller.tenant_id, &story_id],
             },
             Statement {
                 sql: STORY_HISTORY,
-                params: &[&caller.tenant_id, &story_id, &text, &page.size, &page.skip],
+                params: &[&caller.tenant_id, &story_id, &page.size, &page.skip],
             },
         )
         .await?;

@@ -141,10 +141,15 @@ impl From<DbError> for ApiError {
         let transient = error.is_transient();
         let answer = if error.is_unavailable() {
             tracing::error!(%error, "database unavailable");
+            let advice = if error.outcome_unknown() {
+                "the connection was lost; read the current state before you try again"
+            } else {
+                "nothing was changed; try again"
+            };
             Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "database_unavailable",
-                "Service Unavailable: the database cannot be reached. Nothing was changed; try again.",
+                format!("Service Unavailable: {advice}"),
             )
         } else {
             tracing::error!(%error, "database error");

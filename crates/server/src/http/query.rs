@@ -110,6 +110,9 @@ fn decode(text: &str) -> ApiResult<String> {
         .map_err(|_| ApiError::bad_request("Bad Request: percent-encoding of invalid UTF-8"))
 }
 
+/// How deep a form may nest: every level is a frame of the stack, here and wherever the value is walked.
+const FORM_DEPTH: usize = 32;
+
 /// Parses an `application/x-www-form-urlencoded` body with bracket nesting: `settings[max_projects]=3`,
 /// `story_ids[]=…`.
 pub(super) fn parse_form(text: &str) -> ApiResult<Map<String, Value>> {
@@ -117,6 +120,9 @@ pub(super) fn parse_form(text: &str) -> ApiResult<Map<String, Value>> {
     for pair in text.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         let (name, value) = (decode(name)?, decode(value)?);
+        if name.matches('[').count() > FORM_DEPTH {
+            return Err(ApiError::bad_request("Bad Request: form nested too deeply"));
+        }
         let mut keys = name.split('[').map(|key| key.strip_suffix(']').unwrap_or(key));
         let first = keys.next().unwrap_or_default().to_owned();
         insert(
@@ -193,6 +199,12 @@ mod tests {
             Value::Object(form),
             json!({"name": "a b", "settings": {"max": "3"}, "ids": ["1", "2"]})
         );
+    }
+
+    #[test]
+    fn a_form_cannot_exhaust_the_stack() {
+        assert!(parse_form(&format!("a{}=x", "[b]".repeat(FORM_DEPTH))).is_ok());
+        assert!(parse_form(&format!("a{}=x", "[".repeat(500_000))).is_err());
     }
 
     proptest! {

@@ -88,9 +88,6 @@ statements! {
                                   = (excluded.description, excluded.verification_criterion) then c.verified_at end,
             evidence_path = case when (c.description, c.verification_criterion)
                                     = (excluded.description, excluded.verification_criterion) then c.evidence_path end";
-    /// Foreign keys are checked with plans that a connection keeps. One made while the table was small reads the
-    /// whole table per row, which a large import would feel: plans are made anew for the size of now.
-    FORGET_PLANS = "discard plans";
     INSERT_EPIC_EDGES = "
         insert into epic_dependencies (tenant_id, project_id, id, epic_id, depends_on_epic_id)
         select $1, $2, * from unnest($3::uuid[], $4::uuid[], $5::uuid[])";

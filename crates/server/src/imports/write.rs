@@ -8,10 +8,14 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::store::{
-    DELETE_CRITERIA, EpicText, FORGET_PLANS, INSERT_EPIC_EDGES, INSERT_EPICS, INSERT_STORIES, INSERT_STORY_EDGES, Snapshot,
+    DELETE_CRITERIA, EpicText, INSERT_EPIC_EDGES, INSERT_EPICS, INSERT_STORIES, INSERT_STORY_EDGES, Snapshot,
     StoryText, UPDATE_EPICS, UPDATE_STORIES, UPSERT_CRITERIA,
 };
 use crate::db::{DbError, Tx};
+
+/// From so many new stories on, foreign keys are checked with plans made for the size of now. Plans that the
+/// connection made while the table was small read the whole table for every row.
+const LARGE: usize = 100;
 
 /// A record that an import has changed.
 pub(super) struct Change<T> {
@@ -69,9 +73,10 @@ pub(super) async fn write(
 
     insert_epics(tx, tenant_id, project_id, plan, &epics).await?;
     update_epics(tx, tenant_id, &changed_epics).await?;
-    tx.query(FORGET_PLANS, &[]).await?;
     insert_stories(tx, tenant_id, project_id, plan, &stories).await?;
-    tx.query(FORGET_PLANS, &[]).await?;
+    if plan.new_stories.len() > LARGE {
+        tx.forget_plans().await?;
+    }
     update_stories(tx, tenant_id, &changed_stories).await?;
     write_criteria(tx, tenant_id, plan, &stories).await?;
 

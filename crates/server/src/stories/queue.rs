@@ -170,15 +170,11 @@ pub(super) async fn blocked(
                 via: row.try_get("via")?,
             });
     }
-    let data: Vec<_> = stories
-        .into_iter()
-        .map(|story| {
-            let blocking_dependencies = blockers.remove(&story.id).unwrap_or_default();
-            Blocked {
-                story,
-                blocking_dependencies,
-            }
-        })
-        .collect();
+    // A story whose last blocker was verified since the first statement is not blocked any more.
+    let still_blocked = |story: StoryBrief| {
+        let blocking_dependencies = blockers.remove(&story.id)?;
+        Some(Blocked { story, blocking_dependencies })
+    };
+    let data = stories.into_iter().filter_map(still_blocked).collect();
     Ok(Json(List { data, meta }))
 }

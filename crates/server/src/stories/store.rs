@@ -21,13 +21,17 @@ macro_rules! prerequisites_met {
 }
 
 /// Which stories a queue looks at. One text per scope, so that each gets the index that fits: `$2` is the
-/// project or the epic; with the epic, `$5` may name the project that it must lie in. Archived projects take part only where they are named.
+/// project or the epic; with an epic, `$5` may name the project that it must lie in. Archived projects take part
+/// only where they are named.
 macro_rules! scope {
     (project) => {
         " s.tenant_id = $1 and s.project_id = $2 "
     };
     (epic) => {
-        " s.tenant_id = $1 and s.epic_id = $2 and ($5::uuid is null or s.project_id = $5) "
+        " s.tenant_id = $1 and s.epic_id = $2
+          and (s.project_id = $5
+               or $5::uuid is null
+                  and s.project_id in (select id from projects where tenant_id = $1 and status = 'active')) "
     };
     (tenant) => {
         " s.tenant_id = $1 and $2::uuid is null

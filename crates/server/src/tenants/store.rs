@@ -18,7 +18,6 @@ statements! {
                 where not ($5 ? key and value = 'null')),
             default_story_budget_millicents = case when $6 then $7 else default_story_budget_millicents end,
             token_data_retention_days = case when $8 then $9 else token_data_retention_days end,
-            custody_mode = coalesce($10, custody_mode),
             updated_at = clock_timestamp()
         where id = $1
         returning *";

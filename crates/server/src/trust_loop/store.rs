@@ -1,6 +1,5 @@
 //! SQL of the trust loop.
 
-use chrono::{DateTime, Utc};
 use loopctl_core::lifecycle::{LoopState, Prerequisite, VerifiedStatus};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Row, types::FromSql};
@@ -9,10 +8,8 @@ use uuid::Uuid;
 use crate::db::{DbError, statements, word};
 
 statements! {
-    /// The story's lock serialises everything that moves it. The clock is the database's, so that times of
-    /// several servers compare.
-    LOCK_STORY = "
-        select s.*, clock_timestamp() as now from stories s where tenant_id = $1 and id = $2 for no key update";
+    /// The story's lock serialises everything that moves it.
+    LOCK_STORY = "select * from stories where tenant_id = $1 and id = $2 for no key update";
     /// Prerequisites that are not verified (file 02 §3.7). Runs after the lock.
     UNMET_PREREQUISITES = "
         select 'story' as kind, p.id, p.number, p.verified_status, 0::bigint as open_stories
@@ -28,22 +25,24 @@ statements! {
         where s.tenant_id = $1 and s.id = $2 and p.verified_status <> 'verified'
         group by e.tenant_id, e.id
         order by kind desc, number";
-    /// A review counts when it was completed, and recorded, after the report (file 02 §5.2).
-    IS_REVIEWED = "
-        select exists (
-            select from review_records r
-            join stories s on s.tenant_id = r.tenant_id and s.id = r.story_id
-            where r.tenant_id = $1 and r.story_id = $2
-              and r.completed_at > s.reported_done_at and r.inserted_at > s.reported_done_at) as reviewed";
-    TENANT_SETTINGS = "select settings from tenants where id = $1";
+    /// What the rules need besides the story. A statement of its own after the lock, because it must see what the
+    /// lock waited for, the time included: in the lock's own select list the clock is read before the wait. The
+    /// clock is the database's, so that times of several servers compare. A review counts when it was completed,
+    /// and recorded, after the report (file 02 §5.2).
+    SURROUNDINGS = "
+        select clock_timestamp() as now,
+               exists (
+                   select from review_records r join stories s on s.tenant_id = r.tenant_id and s.id = r.story_id
+                   where r.tenant_id = $1 and r.story_id = $2
+                     and r.completed_at > s.reported_done_at and r.inserted_at > s.reported_done_at) as reviewed,
+               (select settings -> 'auto_reset_on_rejection' from tenants where id = $1)
+                   is distinct from 'false' as auto_reset";
     /// Writes everything that the lifecycle owns, whatever the transition.
     SAVE_STATE = "
         update stories set
             agent_status = $3, verified_status = $4, assigned_agent_id = $5, assigned_at = $6,
             contracted_by_agent_id = $7, first_claimed_at = $8, review_requested_at = $9, reported_done_at = $10,
             reported_by_agent_id = $11, verified_at = $12, rejected_at = $13, rejection_reason = $14,
-            verifier_dispatch_id = case when $3 = 'pending' then null else verifier_dispatch_id end,
-            verifier_needed = verifier_needed and $3 <> 'pending',
             updated_at = clock_timestamp()
         where tenant_id = $1 and id = $2
         returning *";
@@ -122,11 +121,6 @@ pub(super) fn read_prerequisite(row: &Row) -> Result<Prerequisite, DbError> {
         number,
         open_stories: row.try_get("open_stories")?,
     })
-}
-
-/// The time of the lock.
-pub(super) fn read_now(row: &Row) -> Result<DateTime<Utc>, DbError> {
-    column(row, "now")
 }
 
 fn column<'a, T: FromSql<'a>>(row: &'a Row, name: &str) -> Result<T, DbError> {

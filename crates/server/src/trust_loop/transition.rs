@@ -1,14 +1,16 @@
 //! The path of every transition: lock, decide, apply, record, answer.
 
+use chrono::{DateTime, Utc};
 use loopctl_core::lifecycle::{self, Action, Attempt, Facts, LoopState, VerifiedStatus};
 use serde_json::{Map, Value, json};
+use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::evidence::{NewReview, NewVerification};
 use super::outcome::{ReviewRecord, VerificationResult};
 use super::store::{
-    COMPLETE_EPIC, INSERT_REVIEW, INSERT_VERIFICATION, IS_REVIEWED, LOCK_EPIC, LOCK_STORY, SAVE_STATE,
-    TENANT_SETTINGS, UNMET_PREREQUISITES, read_now, read_prerequisite, save_params,
+    COMPLETE_EPIC, INSERT_REVIEW, INSERT_VERIFICATION, LOCK_EPIC, LOCK_STORY, SAVE_STATE, SURROUNDINGS,
+    UNMET_PREREQUISITES, read_prerequisite, save_params,
 };
 use crate::App;
 use crate::artifacts::{self, NewArtifact};
@@ -149,95 +151,33 @@ async fn step(
     ))
 }
 
-/// A story under its lock, with the facts that an action needs.
+/// A story under its lock, with the facts that the rules need.
 struct Locked {
     story: Story,
     facts: Facts,
-    now: chrono::DateTime<chrono::Utc>,
-    /// The tenant's `auto_reset_on_rejection`; looked up for rejections only.
+    now: DateTime<Utc>,
+    /// The tenant's `auto_reset_on_rejection`.
     auto_reset: bool,
 }
 
-/// Locks the story and looks up what its guards need, in one round trip: statements run in order, so the
-/// second one sees what the lock has waited for.
+/// Locks the story and looks up what its guards need, in one round trip: statements run in order, so the later
+/// ones see what the lock has waited for.
 async fn lock(tx: &mut Tx, tenant_id: Uuid, story_id: Uuid, action: Action) -> ApiResult<Locked> {
-    let params: &[&(dyn tokio_postgres::types::ToSql + Sync)] = &[&tenant_id, &story_id];
-    let tenant: &[&(dyn tokio_postgres::types::ToSql + Sync)] = &[&tenant_id];
-    let lock = Statement {
-        sql: LOCK_STORY,
-        params,
-    };
-    let answers = match action {
-        Action::Claim => {
-            tx.run(&[
-                lock,
-                Statement {
-                    sql: UNMET_PREREQUISITES,
-                    params,
-                },
-            ])
-            .await?
-        }
-        Action::Verify => {
-            tx.run(&[
-                lock,
-                Statement {
-                    sql: IS_REVIEWED,
-                    params,
-                },
-            ])
-            .await?
-        }
-        Action::Reject => {
-            tx.run(&[
-                lock,
-                Statement {
-                    sql: TENANT_SETTINGS,
-                    params: tenant,
-                },
-                Statement {
-                    sql: IS_REVIEWED,
-                    params,
-                },
-            ])
-            .await?
-        }
-        _ => tx.run(&[lock]).await?,
-    };
-    let row = answers
-        .first()
-        .and_then(|rows| rows.first())
-        .ok_or_else(ApiError::not_found)?;
-    let further = answers.get(1).map(Vec::as_slice).unwrap_or_default();
-    let story = Story::read(row)?;
-    let mut facts = story.facts();
-    let mut auto_reset = true;
-    match action {
-        Action::Claim => {
-            facts.unmet = further
-                .iter()
-                .map(read_prerequisite)
-                .collect::<Result<_, DbError>>()?;
-        }
-        Action::Verify => {
-            facts.reviewed = further.first().map_or(Ok(false), |row| row.try_get("reviewed"))?;
-        }
-        Action::Reject => {
-            let settings: Option<Value> = further.first().map(|row| row.try_get("settings")).transpose()?;
-            let setting = settings
-                .as_ref()
-                .and_then(|settings| settings.get("auto_reset_on_rejection"));
-            auto_reset = setting.and_then(Value::as_bool).unwrap_or(true);
-            let reviewed = answers.get(2).and_then(|rows| rows.first());
-            facts.reviewed = reviewed.map_or(Ok(false), |row| row.try_get("reviewed"))?;
-        }
-        _ => {}
-    }
+    let params: &[&(dyn ToSql + Sync)] = &[&tenant_id, &story_id];
+    let [story, surroundings, unmet] =
+        [LOCK_STORY, SURROUNDINGS, UNMET_PREREQUISITES].map(|sql| Statement { sql, params });
+    let statements = [story, surroundings, unmet];
+    let needed = if action == Action::Claim { &statements[..] } else { &statements[..2] };
+    let answers = tx.run(needed).await?;
+    let mut firsts = answers.iter().map(|rows| rows.first());
+    let story = Story::read(firsts.next().flatten().ok_or_else(ApiError::not_found)?)?;
+    let surroundings = firsts.next().flatten().ok_or_else(ApiError::internal)?;
+    let unmet = answers.get(2).into_iter().flatten().map(read_prerequisite).collect::<Result<_, DbError>>()?;
     Ok(Locked {
-        facts,
-        now: read_now(row)?,
+        facts: Facts { unmet, reviewed: surroundings.try_get("reviewed")?, ..story.facts() },
+        now: surroundings.try_get("now")?,
+        auto_reset: surroundings.try_get("auto_reset")?,
         story,
-        auto_reset,
     })
 }
 

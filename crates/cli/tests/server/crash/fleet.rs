@@ -11,10 +11,12 @@ use tokio::task::JoinSet;
 use super::world::{Actor, Part, World};
 use crate::support::client;
 
-/// A life lasts at most this long, in milliseconds.
-const LIFE: u64 = 400;
+/// Most lives last at most this long, in milliseconds: long enough for a few requests, too short for all.
+const SHORT_LIFE: u64 = 400;
+/// Every fourth lasts this long, so that the work gets on where a request takes as long as a short life.
+const LONG_LIFE: u64 = 2000;
 /// A pause where there is nothing to do or nobody answers.
-const PAUSE: Duration = Duration::from_millis(15);
+const PAUSE: Duration = Duration::from_millis(40);
 
 /// Rejections end before the work does, so that a late one (which may hit what is verified) cannot undo the end.
 const REJECTIONS_UNTIL: usize = 1000;
@@ -53,7 +55,11 @@ async fn lives(world: Arc<World>, actor: Actor, deaths: Arc<AtomicUsize>) {
     let hand = Hand::default();
     while !world.is_finished() {
         let mut life = tokio::spawn(work(Arc::clone(&world), actor.clone(), Arc::clone(&hand)));
-        let span = Duration::from_millis(world.random(LIFE));
+        let span = match world.random(4) {
+            0 => LONG_LIFE,
+            _ => world.random(SHORT_LIFE),
+        };
+        let span = Duration::from_millis(span);
         match tokio::time::timeout(span, &mut life).await {
             Ok(ended) => ended.unwrap(),
             Err(_) => {

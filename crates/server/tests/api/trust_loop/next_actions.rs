@@ -22,7 +22,7 @@ fn names(story: &str, offered: &Value) -> Vec<String> {
             }
             let required: Vec<_> = next["required_body"].as_object().unwrap().keys().collect();
             let wanted: &[&str] = match action {
-                "contract" => &["ac_count", "story_title"],
+                "contract" => &["story_title", "ac_count"],
                 "review_complete" => &["review_type"],
                 "verify" => &["review_type", "summary"],
                 "reject" => &["reason"],

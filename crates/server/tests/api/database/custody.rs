@@ -1,0 +1,69 @@
+//! What the database itself refuses, under the application role and with the right tenant set: one wrong
+//! statement in the server must not be a way around the trust model.
+
+use serde_json::json;
+
+use crate::support::{Reach, Tenant, bring, connect, server};
+
+#[tokio::test]
+async fn one_wrong_statement_is_no_way_around_the_trust_model() {
+    let tenant = Tenant::new().await;
+    let (a1, a2, o) = (tenant.agent().await, tenant.agent().await, tenant.orchestrator().await);
+    let story = tenant.story().await;
+    bring(&story, Reach::Reported, &a1, &a2, &o).await;
+    let client = connect(&server().app).await;
+    let id = &tenant.id;
+    let verified = "set verified_status = 'verified', verified_at = now()";
+    let pending = "agent_status = 'pending', assigned_agent_id = null, reported_by_agent_id = null";
+    for (statement, refusal) in [
+        (format!("update stories {verified}"), "verified_needs_evidence"),
+        (format!("update stories {verified}, {pending}"), "verified_needs_evidence"),
+        (format!("update stories set first_claimed_at = null, {pending}"), "first_claimed_is_final"),
+        ("update stories set assigned_agent_id = reported_by_agent_id".to_owned(), "stories_nobody_reports_their_own"),
+        ("update tenants set status = 'active'".to_owned(), "permission denied"),
+        ("update tenants set custody_mode = 'standard', custody_halted_at = null".to_owned(), "permission denied"),
+        ("update api_keys set key_hash = repeat('0', 64)".to_owned(), "permission denied"),
+        ("update api_keys set role = 'user'".to_owned(), "permission denied"),
+        (format!("update api_keys set agent_id = '{}' where agent_id is not null", a2.agent()), "agent_immutable"),
+        ("update agents set name = 'x'".to_owned(), "permission denied"),
+        ("update audit_heads set position = 0".to_owned(), "audit_head_advances"),
+        ("update audit_heads set last_at = '-infinity', position = position + 1".to_owned(), "audit_head_advances"),
+        ("delete from audit_heads".to_owned(), "permission denied"),
+        ("delete from projects".to_owned(), "permission denied"),
+        ("delete from review_records".to_owned(), "permission denied"),
+        ("update verification_results set result = 'pass'".to_owned(), "permission denied"),
+    ] {
+        client
+            .batch_execute(&format!("begin; set local role loopctl_app; set local loopctl.tenant_id = '{id}'"))
+            .await
+            .unwrap();
+        let error = client.batch_execute(&statement).await.expect_err(&statement);
+        let message = error.as_db_error().unwrap().message().to_owned();
+        assert!(message.contains(refusal), "{statement}: {message}");
+        client.batch_execute("rollback").await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_revoked_key_stays_revoked() {
+    let tenant = Tenant::new().await;
+    let key = tenant.user.post("/api_keys", json!({"name": "k", "role": "agent"})).await.expect(201);
+    let id = key["api_key"]["id"].as_str().unwrap();
+    tenant.user.delete(&format!("/api_keys/{id}")).await.expect(200);
+    let owner = connect(&server().owner).await;
+    let error = owner.batch_execute(&format!("update api_keys set revoked_at = null where id = '{id}'")).await;
+    assert!(error.unwrap_err().as_db_error().unwrap().message().contains("api_key_revocation_final"));
+}
+
+/// File 01 §13.2: deleting a tenant cascades cleanly, whatever it holds.
+#[tokio::test]
+async fn a_tenant_goes_with_all_it_has() {
+    let tenant = Tenant::new().await;
+    let (a1, a2, o) = (tenant.agent().await, tenant.agent().await, tenant.orchestrator().await);
+    for reach in [Reach::Assigned, Reach::Verified] {
+        bring(&tenant.story().await, reach, &a1, &a2, &o).await;
+    }
+    let owner = connect(&server().owner).await;
+    owner.batch_execute(&format!("delete from tenants where id = '{}'", tenant.id)).await.unwrap();
+    a1.get("/tenants/me").await.expect_error(401, "invalid_api_key");
+}
