@@ -67,11 +67,7 @@ impl Client {
         let http = builder
             .build()
             .map_err(|error| Error::Network(format!("Cannot set up TLS: {}", deepest(&error))))?;
-        Ok(Self {
-            http,
-            server,
-            timeout: connection.timeout,
-        })
+        Ok(Self { http, server, timeout: connection.timeout })
     }
 
     /// GET under `/api/v1`.
@@ -114,14 +110,9 @@ impl Client {
     }
 
     fn api(&self, path: &str, query: &[(&str, &str)]) -> String {
-        let (path, fixed) = path
-            .split_once('?')
-            .map_or((path, None), |(path, query)| (path, Some(query)));
+        let (path, fixed) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
         let mut url = self.server.clone();
-        url.set_path(&format!(
-            "{}/api/v1{path}",
-            self.server.path().trim_end_matches('/')
-        ));
+        url.set_path(&format!("{}/api/v1{path}", self.server.path().trim_end_matches('/')));
         url.set_query(fixed);
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
@@ -156,11 +147,7 @@ impl Client {
                     }
                     return Err(self.network_error(&error));
                 }
-                Ok(Answer {
-                    status: 429,
-                    retry_after,
-                    ..
-                }) if again => {
+                Ok(Answer { status: 429, retry_after, .. }) if again => {
                     let wait = retry_after.unwrap_or(pause).min(LONGEST_WAIT);
                     if wait >= Duration::from_secs(1) {
                         output::note(&format!(
@@ -170,9 +157,7 @@ impl Client {
                     }
                     tokio::time::sleep(wait).await;
                 }
-                Ok(Answer {
-                    status: 502..=504, ..
-                }) if again && reading => tokio::time::sleep(pause).await,
+                Ok(Answer { status: 502..=504, .. }) if again && reading => tokio::time::sleep(pause).await,
                 Ok(answer) => return Ok((answer.status, answer.body)),
             }
         }
@@ -190,29 +175,19 @@ impl Client {
         }
         let response = request.send().await?;
         let status = response.status();
-        let header = |name| {
-            response
-                .headers()
-                .get(name)
-                .and_then(|value: &HeaderValue| value.to_str().ok())
-        };
-        let retry_after = header(RETRY_AFTER)
-            .and_then(|text| text.trim().parse().ok())
-            .map(Duration::from_secs);
+        let header = |name| response.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+        let retry_after =
+            header(RETRY_AFTER).and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
         let location = header(reqwest::header::LOCATION).map(ToOwned::to_owned);
         let text = response.text().await?;
         let body = match location {
-            Some(location) if status.is_redirection() => Value::from(format!(
-                "the server redirects to {location}; set that address as the server"
-            )),
+            Some(location) if status.is_redirection() => {
+                Value::from(format!("the server redirects to {location}; set that address as the server"))
+            }
             _ if text.trim().is_empty() => Value::Null,
             _ => serde_json::from_str(&text).unwrap_or(Value::String(text)),
         };
-        Ok(Answer {
-            status: status.as_u16(),
-            retry_after,
-            body,
-        })
+        Ok(Answer { status: status.as_u16(), retry_after, body })
     }
 
     fn network_error(&self, error: &reqwest::Error) -> Error {
@@ -232,10 +207,7 @@ impl Client {
 
 /// Query parameters as the client takes them.
 pub(crate) fn borrowed<'a>(query: &'a [(&'a str, String)]) -> Vec<(&'a str, &'a str)> {
-    query
-        .iter()
-        .map(|(name, value)| (*name, value.as_str()))
-        .collect()
+    query.iter().map(|(name, value)| (*name, value.as_str())).collect()
 }
 
 struct Answer {
@@ -249,9 +221,9 @@ fn success((status, body): (u16, Value)) -> Result<Value, Error> {
         return Err(Error::Server(ServerError::new(status, body)));
     }
     match body {
-        Value::String(_) => Err(Error::Other(
-            "The answer is not JSON. Is the configured server a loopctl server?".to_owned(),
-        )),
+        Value::String(_) => {
+            Err(Error::Other("The answer is not JSON. Is the configured server a loopctl server?".to_owned()))
+        }
         body => Ok(body),
     }
 }
@@ -259,12 +231,9 @@ fn success((status, body): (u16, Value)) -> Result<Value, Error> {
 /// A server address the client can use, without a trailing slash in its path.
 pub(crate) fn server_url(text: &str) -> Result<Url, Error> {
     let url = Url::parse(text.trim_end_matches('/')).ok();
-    url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
-        .ok_or_else(|| {
-            Error::Usage(format!(
-                "Invalid server address '{text}': it must start with http:// or https://"
-            ))
-        })
+    url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host()).ok_or_else(|| {
+        Error::Usage(format!("Invalid server address '{text}': it must start with http:// or https://"))
+    })
 }
 
 fn certificates(path: &str) -> Result<Vec<Certificate>, Error> {
@@ -309,14 +278,8 @@ mod tests {
     fn addresses_are_built_below_the_server() {
         let url = |server| client(server).api("/stories", &[("project_id", "a b&c")]);
         assert_eq!(url("http://h:1/"), "http://h:1/api/v1/stories?project_id=a+b%26c");
-        assert_eq!(
-            url("http://h/loop/"),
-            "http://h/loop/api/v1/stories?project_id=a+b%26c"
-        );
-        assert_eq!(
-            client("http://h").api("/x?merge=true", &[]),
-            "http://h/api/v1/x?merge=true"
-        );
+        assert_eq!(url("http://h/loop/"), "http://h/loop/api/v1/stories?project_id=a+b%26c");
+        assert_eq!(client("http://h").api("/x?merge=true", &[]), "http://h/api/v1/x?merge=true");
         assert_eq!(client("http://h").at("/health"), "http://h/health");
     }
 

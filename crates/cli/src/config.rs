@@ -22,14 +22,8 @@ pub(crate) enum Setting {
 
 impl Setting {
     /// All keys in the order in which they are shown.
-    pub(crate) const ALL: [Self; 6] = [
-        Self::Server,
-        Self::ApiKey,
-        Self::Format,
-        Self::Project,
-        Self::Insecure,
-        Self::Cacert,
-    ];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Server, Self::ApiKey, Self::Format, Self::Project, Self::Insecure, Self::Cacert];
 
     /// Name in the file and on the command line.
     pub(crate) fn name(self) -> &'static str {
@@ -56,13 +50,10 @@ impl Setting {
 
     /// The key called `name`.
     pub(crate) fn parse(name: &str) -> Result<Self, Error> {
-        Self::ALL
-            .into_iter()
-            .find(|key| key.name() == name)
-            .ok_or_else(|| {
-                let valid = Self::ALL.map(Self::name).join(", ");
-                Error::Usage(format!("Invalid config key: {name}. Valid keys: {valid}"))
-            })
+        Self::ALL.into_iter().find(|key| key.name() == name).ok_or_else(|| {
+            let valid = Self::ALL.map(Self::name).join(", ");
+            Error::Usage(format!("Invalid config key: {name}. Valid keys: {valid}"))
+        })
     }
 }
 
@@ -105,12 +96,7 @@ impl Config {
             .collect();
         let path = file_path()?;
         let file = read_file(&path)?;
-        Ok(Self {
-            path,
-            options,
-            environment,
-            file,
-        })
+        Ok(Self { path, options, environment, file })
     }
 
     /// The value of a setting and its source. Empty values count as unset.
@@ -218,22 +204,13 @@ fn read_file(path: &Path) -> Result<Map<String, Value>, Error> {
         Ok(text) => text,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Map::new()),
         Err(error) => {
-            return Err(Error::NotConfigured(format!(
-                "Cannot read {}: {error}",
-                path.display()
-            )));
+            return Err(Error::NotConfigured(format!("Cannot read {}: {error}", path.display())));
         }
     };
     match serde_json::from_str(&text) {
         Ok(Value::Object(file)) => Ok(file),
-        Ok(_) => Err(Error::NotConfigured(format!(
-            "{} is not a JSON object",
-            path.display()
-        ))),
-        Err(_) => Err(Error::NotConfigured(format!(
-            "{} is not valid JSON",
-            path.display()
-        ))),
+        Ok(_) => Err(Error::NotConfigured(format!("{} is not a JSON object", path.display()))),
+        Err(_) => Err(Error::NotConfigured(format!("{} is not valid JSON", path.display()))),
     }
 }
 
@@ -241,14 +218,8 @@ fn read_file(path: &Path) -> Result<Map<String, Value>, Error> {
 fn write_file(path: &Path, content: &Value) -> std::io::Result<()> {
     // A link into a dotfiles directory stays a link.
     let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let directory = path
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(directory)?;
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
     // Temporary files are created with mode 0600.
     let mut file = tempfile::NamedTempFile::new_in(directory)?;
     writeln!(file, "{content:#}")?;
@@ -264,85 +235,44 @@ mod tests {
     use super::*;
 
     fn config(options: &[(Setting, &str)], environment: &[(Setting, &str)], file: Value) -> Config {
-        let own = |pairs: &[(Setting, &str)]| {
-            pairs
-                .iter()
-                .map(|(key, text)| (*key, (*text).to_owned()))
-                .collect()
-        };
-        let Value::Object(file) = file else {
-            panic!("the file is an object")
-        };
-        Config {
-            path: PathBuf::from("/none"),
-            options: own(options),
-            environment: own(environment),
-            file,
-        }
+        let own =
+            |pairs: &[(Setting, &str)]| pairs.iter().map(|(key, text)| (*key, (*text).to_owned())).collect();
+        let Value::Object(file) = file else { panic!("the file is an object") };
+        Config { path: PathBuf::from("/none"), options: own(options), environment: own(environment), file }
     }
 
     #[test]
     fn options_beat_environment_beats_file_beats_default() {
         let file = json!({"server": "https://file", "format": "csv"});
-        let full = config(
-            &[(Setting::Server, "https://option")],
-            &[(Setting::Server, "https://env")],
-            file.clone(),
-        );
-        assert_eq!(
-            full.lookup(Setting::Server),
-            Some(("https://option".into(), Source::Option))
-        );
+        let full =
+            config(&[(Setting::Server, "https://option")], &[(Setting::Server, "https://env")], file.clone());
+        assert_eq!(full.lookup(Setting::Server), Some(("https://option".into(), Source::Option)));
         let env = config(&[], &[(Setting::Server, "https://env")], file.clone());
-        assert_eq!(
-            env.lookup(Setting::Server),
-            Some(("https://env".into(), Source::Environment))
-        );
+        assert_eq!(env.lookup(Setting::Server), Some(("https://env".into(), Source::Environment)));
         let only_file = config(&[], &[], file);
-        assert_eq!(
-            only_file.lookup(Setting::Server),
-            Some(("https://file".into(), Source::File))
-        );
+        assert_eq!(only_file.lookup(Setting::Server), Some(("https://file".into(), Source::File)));
         assert_eq!(only_file.get(Setting::Format).unwrap(), "csv");
         let none = config(&[], &[], json!({}));
-        assert_eq!(
-            none.lookup(Setting::Format),
-            Some(("json".into(), Source::Default))
-        );
+        assert_eq!(none.lookup(Setting::Format), Some(("json".into(), Source::Default)));
         assert_eq!(none.lookup(Setting::Server), None);
     }
 
     #[test]
     fn an_empty_value_counts_as_unset() {
-        let config = config(
-            &[],
-            &[(Setting::Server, "")],
-            json!({"server": "https://file", "project": ""}),
-        );
-        assert_eq!(
-            config.lookup(Setting::Server),
-            Some(("https://file".into(), Source::File))
-        );
+        let config = config(&[], &[(Setting::Server, "")], json!({"server": "https://file", "project": ""}));
+        assert_eq!(config.lookup(Setting::Server), Some(("https://file".into(), Source::File)));
         assert_eq!(config.lookup(Setting::Project), None);
     }
 
     #[test]
     fn flags_may_be_booleans_or_text() {
-        assert!(
-            config(&[], &[], json!({"insecure": true}))
-                .flag(Setting::Insecure)
-                .unwrap()
-        );
+        assert!(config(&[], &[], json!({"insecure": true})).flag(Setting::Insecure).unwrap());
         assert!(
             !config(&[], &[(Setting::Insecure, "0")], json!({"insecure": true}))
                 .flag(Setting::Insecure)
                 .unwrap()
         );
-        assert!(
-            config(&[], &[(Setting::Insecure, "maybe")], json!({}))
-                .flag(Setting::Insecure)
-                .is_err()
-        );
+        assert!(config(&[], &[(Setting::Insecure, "maybe")], json!({})).flag(Setting::Insecure).is_err());
     }
 
     #[test]
@@ -361,10 +291,7 @@ mod tests {
         let mut config = config(&[], &[], json!({"other": 1, "server": "https://a"}));
         config.path.clone_from(&path);
         config.save(&[(Setting::Server, json!("https://b"))]).unwrap();
-        assert_eq!(
-            Value::Object(read_file(&path).unwrap()),
-            json!({"other": 1, "server": "https://b"})
-        );
+        assert_eq!(Value::Object(read_file(&path).unwrap()), json!({"other": 1, "server": "https://b"}));
         let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o600, 0o700));
     }

@@ -30,25 +30,19 @@ impl Context {
         let options: HashMap<Setting, String> = [
             (Setting::Server, globals.server.clone()),
             (Setting::ApiKey, globals.api_key.clone()),
-            (
-                Setting::Format,
-                globals.format.map(|format| format_name(format).to_owned()),
-            ),
+            (Setting::Format, globals.format.map(|format| format_name(format).to_owned())),
             (Setting::Project, globals.project.clone()),
             (Setting::Insecure, globals.insecure.then(|| "true".to_owned())),
-            (
-                Setting::Cacert,
-                globals.cacert.as_ref().map(|path| path.display().to_string()),
-            ),
+            (Setting::Cacert, globals.cacert.as_ref().map(|path| path.display().to_string())),
         ]
         .into_iter()
         .filter_map(|(key, value)| Some((key, value?)))
         .collect();
         let config = Config::load(options)?;
         let format = match config.lookup(Setting::Format) {
-            Some((text, source)) => text
-                .parse()
-                .map_err(|message| Error::Usage(format!("{message} (from {})", source.name())))?,
+            Some((text, source)) => {
+                text.parse().map_err(|message| Error::Usage(format!("{message} (from {})", source.name())))?
+            }
             None => Format::Json,
         };
         Ok(Self {

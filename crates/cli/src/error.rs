@@ -41,12 +41,7 @@ pub(crate) struct ServerError {
 impl ServerError {
     /// An error as the server sent it.
     pub(crate) fn new(status: u16, body: Value) -> Box<Self> {
-        Box::new(Self {
-            status,
-            body,
-            advice: None,
-            headline: None,
-        })
+        Box::new(Self { status, body, advice: None, headline: None })
     }
 
     /// The server's message, or the best substitute for one.
@@ -55,16 +50,13 @@ impl ServerError {
         if let Some(message) = error["message"].as_str().or_else(|| error.as_str()) {
             return message.to_owned();
         }
-        if let Some(text) = self
-            .body
-            .as_str()
-            .and_then(|text| text.lines().find(|line| !line.trim().is_empty()))
+        if let Some(text) =
+            self.body.as_str().and_then(|text| text.lines().find(|line| !line.trim().is_empty()))
         {
             return text.trim().chars().take(200).collect();
         }
-        let reason = reqwest::StatusCode::from_u16(self.status)
-            .ok()
-            .and_then(|status| status.canonical_reason());
+        let reason =
+            reqwest::StatusCode::from_u16(self.status).ok().and_then(|status| status.canonical_reason());
         reason.unwrap_or("no message").to_owned()
     }
 
@@ -78,11 +70,7 @@ impl ServerError {
         match &error["details"] {
             Value::Null => {}
             Value::Object(details) => {
-                lines.extend(
-                    details
-                        .iter()
-                        .map(|(field, text)| format!("  {field}: {}", join(text))),
-                );
+                lines.extend(details.iter().map(|(field, text)| format!("  {field}: {}", join(text))));
             }
             other => lines.push(format!("  details: {}", join(other))),
         }
@@ -145,9 +133,8 @@ impl Error {
             }
             Self::Server(error) => {
                 let lines = error.lines();
-                let (first, rest) = lines
-                    .split_first()
-                    .map_or(("", &[][..]), |(first, rest)| (first.as_str(), rest));
+                let (first, rest) =
+                    lines.split_first().map_or(("", &[][..]), |(first, rest)| (first.as_str(), rest));
                 output::note(first);
                 // Scripts read the second line; people read the rest.
                 if format == Format::Json && !error.body.is_null() {

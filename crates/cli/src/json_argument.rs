@@ -36,17 +36,12 @@ mod tests {
         assert_eq!(read("--data", r#"{"a":1}"#).unwrap(), json!({"a": 1}));
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "[1,2]").unwrap();
-        assert_eq!(
-            read("--data", &format!("@{}", file.path().display())).unwrap(),
-            json!([1, 2])
-        );
+        assert_eq!(read("--data", &format!("@{}", file.path().display())).unwrap(), json!([1, 2]));
     }
 
     #[test]
     fn bad_json_names_the_option() {
-        let Err(Error::Usage(text)) = read("--artifact", "{oops") else {
-            panic!("expected a usage error")
-        };
+        let Err(Error::Usage(text)) = read("--artifact", "{oops") else { panic!("expected a usage error") };
         assert!(text.starts_with("Invalid JSON in --artifact: "), "{text}");
         assert!(matches!(read("--data", "@/does/not/exist"), Err(Error::Usage(_))));
     }

@@ -37,9 +37,9 @@ fn main() -> ExitCode {
 async fn run(cli: Cli) -> u8 {
     match cli.command {
         None => output::print_text(&usage::text()),
-        Some(Command::Serve(arguments)) => server::run_serve(&arguments)
-            .await
-            .map_or_else(|failure| failure.report(), |()| 0),
+        Some(Command::Serve(arguments)) => {
+            server::run_serve(&arguments).await.map_or_else(|failure| failure.report(), |()| 0)
+        }
         Some(Command::Migrate(arguments)) => finish(server::run_migrate(&arguments).await),
         Some(Command::Operator(command)) => finish(server::run_operator(&command).await),
         Some(Command::Demo(arguments)) => demo::run(&arguments, cli.globals.format).await,

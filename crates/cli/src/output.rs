@@ -70,11 +70,7 @@ impl Output {
 
     /// A body as JSON, whatever the format.
     pub(crate) fn json(&self, body: &Value) -> Result<(), Error> {
-        let shown = if self.data_only {
-            body.get("data").unwrap_or(body)
-        } else {
-            body
-        };
+        let shown = if self.data_only { body.get("data").unwrap_or(body) } else { body };
         self.line(&format!("{shown:#}"))
     }
 
@@ -87,10 +83,7 @@ impl Output {
                 let mut members = unwrap(body, envelope);
                 members.remove("next_actions");
                 let header: Vec<&str> = members.keys().map(String::as_str).collect();
-                self.line(&table::csv(
-                    &header,
-                    &[members.values().map(table::plain).collect()],
-                ))
+                self.line(&table::csv(&header, &[members.values().map(table::plain).collect()]))
             }
         }
     }
@@ -135,10 +128,10 @@ fn write(stream: &mut impl Write, text: &str) -> Result<(), Error> {
 
 /// The rows of a list answer: `data`, or the only list a body carries under its own name (`api_keys`, `agents`).
 pub(crate) fn rows_of(body: &Value) -> &[Value] {
-    let list = body.as_array().or_else(|| body["data"].as_array()).or_else(|| {
-        body.as_object()
-            .and_then(|members| members.values().find_map(Value::as_array))
-    });
+    let list = body
+        .as_array()
+        .or_else(|| body["data"].as_array())
+        .or_else(|| body.as_object().and_then(|members| members.values().find_map(Value::as_array)));
     list.map_or(&[], Vec::as_slice)
 }
 
@@ -160,14 +153,9 @@ fn unwrap(body: &Value, envelope: &str) -> Map<String, Value> {
     let Some(Value::Object(inner)) = members.get(envelope) else {
         return members.clone();
     };
-    let beside = members
-        .iter()
-        .filter(|(key, _)| key.as_str() != envelope && !inner.contains_key(key.as_str()));
-    inner
-        .iter()
-        .chain(beside)
-        .map(|(key, value)| (key.clone(), value.clone()))
-        .collect()
+    let beside =
+        members.iter().filter(|(key, _)| key.as_str() != envelope && !inner.contains_key(key.as_str()));
+    inner.iter().chain(beside).map(|(key, value)| (key.clone(), value.clone())).collect()
 }
 
 fn object_lines(body: &Value, envelope: &str) -> Vec<String> {
@@ -175,18 +163,9 @@ fn object_lines(body: &Value, envelope: &str) -> Vec<String> {
     let mut lines: Vec<String> = members
         .iter()
         .filter(|(key, _)| key.as_str() != "next_actions")
-        .map(|(key, value)| {
-            format!("{key}: {}", table::one_line(&table::plain(value)))
-                .trim_end()
-                .to_owned()
-        })
+        .map(|(key, value)| format!("{key}: {}", table::one_line(&table::plain(value))).trim_end().to_owned())
         .collect();
-    for next in members
-        .get("next_actions")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-    {
+    for next in members.get("next_actions").and_then(Value::as_array).into_iter().flatten() {
         lines.push(next_line(next, &members));
     }
     lines
@@ -231,10 +210,7 @@ mod tests {
     #[test]
     fn members_beside_the_envelope_stay_visible() {
         let body = json!({"status": "verified", "story": {"number": "1"}, "run_id": null});
-        assert_eq!(
-            object_lines(&body, "story"),
-            ["number: 1", "status: verified", "run_id:"]
-        );
+        assert_eq!(object_lines(&body, "story"), ["number: 1", "status: verified", "run_id:"]);
     }
 
     #[test]
@@ -245,10 +221,7 @@ mod tests {
         assert_eq!(footer(&offset, 100), "page 2 of 3, 250 total");
         assert_eq!(footer(&json!({"api_keys": []}), 3), "page 1 of 1, 3 total");
         assert_eq!(
-            footer(
-                &json!({"meta": {"page": 1, "total_count": 0, "total_pages": 0}}),
-                0
-            ),
+            footer(&json!({"meta": {"page": 1, "total_count": 0, "total_pages": 0}}), 0),
             "page 1 of 1, 0 total"
         );
     }

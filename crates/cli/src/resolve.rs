@@ -46,13 +46,9 @@ pub(crate) fn story_number(reference: &str) -> Option<String> {
 /// The number in an epic reference: `2`, `E2`, `epic-2`, `epic_2`.
 pub(crate) fn epic_number(reference: &str) -> Option<u64> {
     let text = reference.trim().to_ascii_lowercase();
-    let bare = ["epic-", "epic_", "epic ", "e"]
-        .iter()
-        .find_map(|prefix| text.strip_prefix(prefix))
-        .unwrap_or(&text);
-    bare.parse()
-        .ok()
-        .filter(|_| bare.bytes().all(|byte| byte.is_ascii_digit()))
+    let bare =
+        ["epic-", "epic_", "epic ", "e"].iter().find_map(|prefix| text.strip_prefix(prefix)).unwrap_or(&text);
+    bare.parse().ok().filter(|_| bare.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// The project given by option, environment or file.
@@ -72,19 +68,9 @@ pub(crate) async fn project_for(context: &Context, client: &Client, what: &str) 
     match active.pop() {
         Some(only) if active.is_empty() => Ok(found(&only, "slug")),
         last => {
-            let names: Vec<String> = active
-                .iter()
-                .chain(&last)
-                .map(|row| found(row, "slug").label)
-                .collect();
-            let names = if names.is_empty() {
-                "none".to_owned()
-            } else {
-                names.join(", ")
-            };
-            Err(Error::Usage(format!(
-                "{what} needs --project (projects: {names})"
-            )))
+            let names: Vec<String> = active.iter().chain(&last).map(|row| found(row, "slug").label).collect();
+            let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+            Err(Error::Usage(format!("{what} needs --project (projects: {names})")))
         }
     }
 }
@@ -92,44 +78,26 @@ pub(crate) async fn project_for(context: &Context, client: &Client, what: &str) 
 /// A project by id, slug or name.
 pub(crate) async fn project(client: &Client, reference: &str) -> Result<Found, Error> {
     if let Some(id) = uuid(reference) {
-        return Ok(Found {
-            label: id.clone(),
-            id,
-        });
+        return Ok(Found { label: id.clone(), id });
     }
-    let hinted = all_pages(
-        client,
-        "/projects",
-        &[("slug", reference), ("include_archived", "true")],
-    )
-    .await?;
+    let hinted = all_pages(client, "/projects", &[("slug", reference), ("include_archived", "true")]).await?;
     if let Some(row) = hinted.iter().find(|row| row["slug"] == reference) {
         return Ok(found(row, "slug"));
     }
     let every = all_pages(client, "/projects", &[("include_archived", "true")]).await?;
     let exact: Vec<&Value> = every.iter().filter(|row| row["name"] == reference).collect();
     let same_letters = |row: &&Value| {
-        let matches = |key: &str| {
-            row[key]
-                .as_str()
-                .is_some_and(|text| text.to_lowercase() == reference.to_lowercase())
-        };
+        let matches =
+            |key: &str| row[key].as_str().is_some_and(|text| text.to_lowercase() == reference.to_lowercase());
         matches("name") || matches("slug")
     };
-    let candidates = if exact.is_empty() {
-        every.iter().filter(same_letters).collect()
-    } else {
-        exact
-    };
+    let candidates = if exact.is_empty() { every.iter().filter(same_letters).collect() } else { exact };
     match candidates.as_slice() {
         [] => Err(Error::NotFound(format!("Project {reference} not found"))),
         [only] => Ok(found(only, "slug")),
         several => {
             let slugs: Vec<String> = several.iter().map(|row| found(row, "slug").label).collect();
-            Err(Error::Usage(format!(
-                "Project name '{reference}' is ambiguous: {}",
-                slugs.join(", ")
-            )))
+            Err(Error::Usage(format!("Project name '{reference}' is ambiguous: {}", slugs.join(", "))))
         }
     }
 }
@@ -137,10 +105,7 @@ pub(crate) async fn project(client: &Client, reference: &str) -> Result<Found, E
 /// A story by id or number.
 pub(crate) async fn story(context: &Context, client: &Client, reference: &str) -> Result<Found, Error> {
     if let Some(id) = uuid(reference) {
-        return Ok(Found {
-            label: id.clone(),
-            id,
-        });
+        return Ok(Found { label: id.clone(), id });
     }
     let number = story_number(reference).ok_or_else(|| {
         Error::Usage(format!(
@@ -163,15 +128,9 @@ pub(crate) async fn story(context: &Context, client: &Client, reference: &str) -
             return Ok(found(row, "number"));
         }
         offset += rows.len();
-        if rows.is_empty()
-            || page["meta"]["total_count"]
-                .as_u64()
-                .is_some_and(|total| offset as u64 >= total)
+        if rows.is_empty() || page["meta"]["total_count"].as_u64().is_some_and(|total| offset as u64 >= total)
         {
-            return Err(Error::NotFound(format!(
-                "Story {number} not found in project {}",
-                project.label
-            )));
+            return Err(Error::NotFound(format!("Story {number} not found in project {}", project.label)));
         }
     }
 }
@@ -179,10 +138,7 @@ pub(crate) async fn story(context: &Context, client: &Client, reference: &str) -
 /// An epic by id or number.
 pub(crate) async fn epic(context: &Context, client: &Client, reference: &str) -> Result<Found, Error> {
     if let Some(id) = uuid(reference) {
-        return Ok(Found {
-            label: id.clone(),
-            id,
-        });
+        return Ok(Found { label: id.clone(), id });
     }
     let number = epic_number(reference).ok_or_else(|| {
         Error::Usage(format!(
@@ -200,10 +156,7 @@ pub(crate) async fn epic(context: &Context, client: &Client, reference: &str) ->
 /// An agent by id or name.
 pub(crate) async fn agent(client: &Client, reference: &str) -> Result<Found, Error> {
     if let Some(id) = uuid(reference) {
-        return Ok(Found {
-            label: id.clone(),
-            id,
-        });
+        return Ok(Found { label: id.clone(), id });
     }
     let rows = all_pages(client, "/agents", &[]).await?;
     rows.iter()
@@ -219,9 +172,7 @@ async fn all_pages(client: &Client, path: &str, filters: &[(&str, &str)]) -> Res
     loop {
         let number = page.to_string();
         let paging = [("page_size", PAGE), ("page", number.as_str())];
-        let body = client
-            .get(path, &filters.iter().copied().chain(paging).collect::<Vec<_>>())
-            .await?;
+        let body = client.get(path, &filters.iter().copied().chain(paging).collect::<Vec<_>>()).await?;
         let here = rows_of(&body);
         rows.extend_from_slice(here);
         let pages = body["meta"]["total_pages"].as_u64().unwrap_or(1);
@@ -234,10 +185,7 @@ async fn all_pages(client: &Client, path: &str, filters: &[(&str, &str)]) -> Res
 
 fn found(row: &Value, label: &str) -> Found {
     let text = |key: &str| crate::table::plain(&row[key]);
-    Found {
-        id: text("id"),
-        label: text(label),
-    }
+    Found { id: text("id"), label: text(label) }
 }
 
 #[cfg(test)]
@@ -250,18 +198,14 @@ mod tests {
             assert_eq!(story_number(reference).as_deref(), Some("2.1"), "{reference}");
         }
         assert_eq!(story_number("2").as_deref(), Some("2"));
-        assert_eq!(
-            story_number("1.01").as_deref(),
-            Some("1.01"),
-            "numbers are compared as text"
-        );
+        assert_eq!(story_number("1.01").as_deref(), Some("1.01"), "numbers are compared as text");
     }
 
     #[test]
     fn other_texts_are_no_story_numbers() {
-        for reference in [
-            "", "US-", "US2.1", "1.2.3", "1.", ".1", "+1.1", "10000.1", "claim", "é2.1", "us-US-1",
-        ] {
+        for reference in
+            ["", "US-", "US2.1", "1.2.3", "1.", ".1", "+1.1", "10000.1", "claim", "é2.1", "us-US-1"]
+        {
             assert_eq!(story_number(reference), None, "{reference}");
         }
     }

@@ -37,10 +37,7 @@ impl DatabaseArguments {
     fn options(&self) -> Result<DatabaseOptions, EmbeddedError> {
         let filled = |text: &Option<String>| text.clone().filter(|text| !text.trim().is_empty());
         if let Some(url) = filled(&self.database_url) {
-            return Ok(DatabaseOptions::External {
-                url,
-                admin_url: filled(&self.admin_database_url),
-            });
+            return Ok(DatabaseOptions::External { url, admin_url: filled(&self.admin_database_url) });
         }
         let data_dir = self.data_dir.clone().map_or_else(default_data_dir, Ok)?;
         let options = EmbeddedOptions {
@@ -146,10 +143,7 @@ impl Failure {
 pub(crate) async fn run_serve(arguments: &ServeArguments) -> Result<(), Failure> {
     start_log(&arguments.log)?;
     let options = ServeOptions {
-        database: arguments
-            .database
-            .options()
-            .map_err(|error| Failure::Open(error.into()))?,
+        database: arguments.database.options().map_err(|error| Failure::Open(error.into()))?,
         listen: SocketAddr::new(arguments.listen, arguments.port),
         public_url: arguments.public_url.clone().filter(|url| !url.is_empty()),
         pool_size: usize::from(arguments.pool_size),
@@ -165,12 +159,7 @@ fn start_log(filter: &str) -> Result<(), Failure> {
     if std::io::stdout().is_terminal() {
         builder.with_target(false).init();
     } else {
-        builder
-            .json()
-            .flatten_event(true)
-            .with_current_span(true)
-            .with_span_list(false)
-            .init();
+        builder.json().flatten_event(true).with_current_span(true).with_span_list(false).init();
     }
     Ok(())
 }
@@ -187,12 +176,7 @@ pub(crate) async fn run_migrate(arguments: &DatabaseArguments) -> Result<Value, 
 /// Runs an operator command. Its result is JSON.
 pub(crate) async fn run_operator(command: &OperatorCommand) -> Result<Value, Failure> {
     match command {
-        OperatorCommand::Tenant(TenantCommand::Create {
-            database,
-            name,
-            slug,
-            email,
-        }) => {
+        OperatorCommand::Tenant(TenantCommand::Create { database, name, slug, email }) => {
             let database = open(database).await?;
             let created = create_tenant(&database.owner, name, slug, email).await;
             close(database).await?;
@@ -214,8 +198,5 @@ async fn open(arguments: &DatabaseArguments) -> Result<Database, Failure> {
 }
 
 async fn close(database: Database) -> Result<(), Failure> {
-    database
-        .close()
-        .await
-        .map_err(|error| Failure::Open(error.into()))
+    database.close().await.map_err(|error| Failure::Open(error.into()))
 }

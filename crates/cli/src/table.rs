@@ -14,9 +14,7 @@ pub(crate) fn plain(value: &Value) -> String {
 
 /// Text that is safe and one line on a terminal: control characters (also escape sequences) become blanks.
 pub(crate) fn one_line(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect()
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 /// The member a column names; dots lead into nested objects.
@@ -26,17 +24,13 @@ fn cell<'a>(row: &'a Value, column: &str) -> &'a Value {
 
 /// The cells of `rows` under `columns`.
 pub(crate) fn cells(columns: &[&str], rows: &[Value]) -> Vec<Vec<String>> {
-    rows.iter()
-        .map(|row| columns.iter().map(|column| plain(cell(row, column))).collect())
-        .collect()
+    rows.iter().map(|row| columns.iter().map(|column| plain(cell(row, column))).collect()).collect()
 }
 
 /// Header, a row of dashes, the rows; columns are padded and two blanks apart.
 pub(crate) fn human(header: &[&str], rows: &[Vec<String>]) -> String {
     let mut table = Table::new();
-    table
-        .load_style(presets::NOTHING)
-        .set_content_arrangement(ContentArrangement::Disabled);
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(header.to_vec());
     for row in rows {
         table.add_row(row.iter().map(|cell| one_line(cell)).collect::<Vec<_>>());
@@ -45,11 +39,7 @@ pub(crate) fn human(header: &[&str], rows: &[Vec<String>]) -> String {
         column.set_padding((0, 2));
     }
     let widths = table.column_max_content_widths();
-    let dashes = widths
-        .iter()
-        .map(|width| "-".repeat(usize::from(*width)))
-        .collect::<Vec<_>>()
-        .join("  ");
+    let dashes = widths.iter().map(|width| "-".repeat(usize::from(*width))).collect::<Vec<_>>().join("  ");
     let mut lines: Vec<String> = table.lines().map(|line| line.trim_end().to_owned()).collect();
     lines.insert(1.min(lines.len()), dashes);
     lines.join("\n")
@@ -57,17 +47,8 @@ pub(crate) fn human(header: &[&str], rows: &[Vec<String>]) -> String {
 
 /// Header and rows as CSV.
 pub(crate) fn csv(header: &[&str], rows: &[Vec<String>]) -> String {
-    let header = header
-        .iter()
-        .map(|field| quoted(field))
-        .collect::<Vec<_>>()
-        .join(",");
-    let rows = rows.iter().map(|row| {
-        row.iter()
-            .map(|field| quoted(field))
-            .collect::<Vec<_>>()
-            .join(",")
-    });
+    let header = header.iter().map(|field| quoted(field)).collect::<Vec<_>>().join(",");
+    let rows = rows.iter().map(|row| row.iter().map(|field| quoted(field)).collect::<Vec<_>>().join(","));
     std::iter::once(header).chain(rows).collect::<Vec<_>>().join("\n")
 }
 

@@ -44,20 +44,13 @@ pub(crate) fn text() -> String {
         collect("", command, &mut commands);
     }
     let options = root.get_arguments().map(|option| {
-        let short = option
-            .get_short()
-            .map_or("    ".to_owned(), |short| format!("-{short}, "));
+        let short = option.get_short().map_or("    ".to_owned(), |short| format!("-{short}, "));
         let value = match option.get_action().takes_values() {
-            true => option
-                .get_value_names()
-                .map_or(String::new(), |names| format!(" <{}>", names.join(" "))),
+            true => option.get_value_names().map_or(String::new(), |names| format!(" <{}>", names.join(" "))),
             false => String::new(),
         };
         let name = format!("{short}--{}{value}", option.get_long().unwrap_or_default());
-        (
-            name,
-            option.get_help().map(ToString::to_string).unwrap_or_default(),
-        )
+        (name, option.get_help().map(ToString::to_string).unwrap_or_default())
     });
     format!(
         "{}\n\nUsage: loopctl [global options] <command> [arguments] [options]\n\nCommands:\n{}\n\n\
@@ -75,34 +68,20 @@ fn collect(parent: &str, command: &clap::Command, into: &mut Vec<(String, String
     }
     let name = format!("{parent}{}", command.get_name());
     if command.has_subcommands() && command.get_name() != "help" {
-        for below in command
-            .get_subcommands()
-            .filter(|below| below.get_name() != "help")
-        {
+        for below in command.get_subcommands().filter(|below| below.get_name() != "help") {
             collect(&format!("{name} "), below, into);
         }
         return;
     }
-    let arguments = command
-        .get_positionals()
-        .filter(|argument| !argument.is_hide_set())
-        .map(ToString::to_string);
-    let full = std::iter::once(name)
-        .chain(arguments)
-        .collect::<Vec<_>>()
-        .join(" ");
-    into.push((
-        full,
-        command.get_about().map(ToString::to_string).unwrap_or_default(),
-    ));
+    let arguments =
+        command.get_positionals().filter(|argument| !argument.is_hide_set()).map(ToString::to_string);
+    let full = std::iter::once(name).chain(arguments).collect::<Vec<_>>().join(" ");
+    into.push((full, command.get_about().map(ToString::to_string).unwrap_or_default()));
 }
 
 fn columns(rows: &[(String, String)]) -> String {
     let width = rows.iter().map(|(left, _)| left.len()).max().unwrap_or(0);
-    rows.iter()
-        .map(|(left, right)| format!("  {left:width$}  {right}"))
-        .collect::<Vec<_>>()
-        .join("\n")
+    rows.iter().map(|(left, right)| format!("  {left:width$}  {right}")).collect::<Vec<_>>().join("\n")
 }
 
 fn stop(error: &clap::Error) -> Stop {
@@ -120,29 +99,19 @@ fn stop(error: &clap::Error) -> Stop {
                 exit: 2,
             }
         }
-        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => Stop {
-            text: format!("Error: Missing command\n{text}"),
-            exit: 2,
-        },
-        _ => Stop {
-            text: mistake(&text),
-            exit: 2,
-        },
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            Stop { text: format!("Error: Missing command\n{text}"), exit: 2 }
+        }
+        _ => Stop { text: mistake(&text), exit: 2 },
     }
 }
 
 /// clap's message as one line, and its usage line under it.
 fn mistake(rendered: &str) -> String {
     let (message, usage) = rendered.split_once("Usage:").unwrap_or((rendered, ""));
-    let message = message
-        .trim_start_matches("error:")
-        .split("For more information")
-        .next()
-        .unwrap_or_default();
-    let line = format!(
-        "Error: {}",
-        message.split_whitespace().collect::<Vec<_>>().join(" ")
-    );
+    let message =
+        message.trim_start_matches("error:").split("For more information").next().unwrap_or_default();
+    let line = format!("Error: {}", message.split_whitespace().collect::<Vec<_>>().join(" "));
     match usage.lines().next().map(str::trim) {
         Some(usage) if !usage.is_empty() => format!("{line}\nUsage: {usage}"),
         _ => line,
@@ -167,13 +136,9 @@ mod tests {
     fn usage_lists_every_command_and_the_global_options() {
         let text = text();
         assert!(text.starts_with("loopctl - Agent-native project state store CLI\n"));
-        for expected in [
-            "\nCommands:\n",
-            "  keys create ",
-            "  claim <STORY>",
-            "\nGlobal options:\n",
-            "--format <FORMAT>",
-        ] {
+        for expected in
+            ["\nCommands:\n", "  keys create ", "  claim <STORY>", "\nGlobal options:\n", "--format <FORMAT>"]
+        {
             assert!(text.contains(expected), "{expected:?} is missing in\n{text}");
         }
     }
@@ -195,14 +160,7 @@ mod tests {
         let stop = parse_words("loopctl keys create --role agent").unwrap_err();
         assert_eq!(stop.exit, 2);
         let lines: Vec<&str> = stop.text.lines().collect();
-        assert_eq!(
-            lines[0],
-            "Error: the following required arguments were not provided: --name <NAME>"
-        );
-        assert!(
-            lines[1].starts_with("Usage: loopctl keys create --name <NAME>"),
-            "{}",
-            stop.text
-        );
+        assert_eq!(lines[0], "Error: the following required arguments were not provided: --name <NAME>");
+        assert!(lines[1].starts_with("Usage: loopctl keys create --name <NAME>"), "{}", stop.text);
     }
 }

@@ -33,25 +33,17 @@ pub struct CriterionRow {
 
 /// The list of a JSON value. None when it is not an array of objects.
 pub fn parse(value: &Value) -> Option<Vec<Criterion>> {
-    value
-        .as_array()?
-        .iter()
-        .map(|item| item.as_object().cloned())
-        .collect()
+    value.as_array()?.iter().map(|item| item.as_object().cloned()).collect()
 }
 
 /// The index of the first item whose `id` is longer than [`ID`]: an index has to hold it.
 pub fn long_id(criteria: &[Criterion]) -> Option<usize> {
-    criteria
-        .iter()
-        .position(|item| text(item, "id").is_some_and(|id| id.chars().count() > ID))
+    criteria.iter().position(|item| text(item, "id").is_some_and(|id| id.chars().count() > ID))
 }
 
 /// The index of the first item whose `verification_criterion` is not an object with a known `type`.
 pub fn bad_verification(criteria: &[Criterion]) -> Option<usize> {
-    criteria
-        .iter()
-        .position(|item| verification(item).is_some_and(|value| !has_valid_type(value)))
+    criteria.iter().position(|item| verification(item).is_some_and(|value| !has_valid_type(value)))
 }
 
 /// What import does to the list: the text of `description` becomes `criterion`, everything else stays
@@ -71,13 +63,9 @@ pub fn normalise(mut criteria: Vec<Criterion>) -> Vec<Criterion> {
 pub fn rows(criteria: &[Criterion]) -> Vec<CriterionRow> {
     let mut taken: HashSet<&str> = HashSet::new();
     // First all ids that were given, so that a generated one never takes the id of a later item.
-    let given: Vec<Option<&str>> = criteria
-        .iter()
-        .map(|item| text(item, "id").filter(|id| taken.insert(id)))
-        .collect();
-    let mut free = (1_u64..)
-        .map(|n| format!("AC-{n}"))
-        .filter(|id| !taken.contains(id.as_str()));
+    let given: Vec<Option<&str>> =
+        criteria.iter().map(|item| text(item, "id").filter(|id| taken.insert(id))).collect();
+    let mut free = (1_u64..).map(|n| format!("AC-{n}")).filter(|id| !taken.contains(id.as_str()));
     criteria
         .iter()
         .zip(given)
@@ -123,13 +111,7 @@ mod tests {
 
     #[test]
     fn only_arrays_of_objects_are_lists() {
-        for bad in [
-            json!("x"),
-            json!(["x"]),
-            json!({"id": "AC-1"}),
-            json!([{}, null]),
-            json!(1),
-        ] {
+        for bad in [json!("x"), json!(["x"]), json!({"id": "AC-1"}), json!([{}, null]), json!(1)] {
             assert_eq!(parse(&bad), None, "{bad}");
         }
         assert_eq!(parse(&json!([])), Some(Vec::new()));
@@ -138,26 +120,11 @@ mod tests {
     #[test]
     fn import_turns_description_into_criterion() {
         let cases = [
-            (
-                json!({"id": "AC-1", "description": "d"}),
-                json!({"id": "AC-1", "criterion": "d"}),
-            ),
-            (
-                json!({"criterion": "c", "description": "d", "x": 1}),
-                json!({"criterion": "d", "x": 1}),
-            ),
-            (
-                json!({"criterion": "c", "id": "AC-9"}),
-                json!({"criterion": "c", "id": "AC-9"}),
-            ),
-            (
-                json!({"criterion": "c", "description": null}),
-                json!({"criterion": "c", "description": null}),
-            ),
-            (
-                json!({"criterion": "c", "description": " "}),
-                json!({"criterion": "c", "description": " "}),
-            ),
+            (json!({"id": "AC-1", "description": "d"}), json!({"id": "AC-1", "criterion": "d"})),
+            (json!({"criterion": "c", "description": "d", "x": 1}), json!({"criterion": "d", "x": 1})),
+            (json!({"criterion": "c", "id": "AC-9"}), json!({"criterion": "c", "id": "AC-9"})),
+            (json!({"criterion": "c", "description": null}), json!({"criterion": "c", "description": null})),
+            (json!({"criterion": "c", "description": " "}), json!({"criterion": "c", "description": " "})),
         ];
         for (before, after) in cases {
             assert_eq!(normalise(list(json!([before]))), list(json!([after])));
@@ -167,18 +134,9 @@ mod tests {
     #[test]
     fn verification_needs_a_known_type() {
         for kind in ["test", "code", "route", "migration", "manual"] {
-            assert_eq!(
-                bad_verification(&list(json!([{"verification_criterion": {"type": kind}}]))),
-                None
-            );
+            assert_eq!(bad_verification(&list(json!([{"verification_criterion": {"type": kind}}]))), None);
         }
-        for bad in [
-            json!({"type": "bogus"}),
-            json!({"type": 1}),
-            json!({}),
-            json!("manual"),
-            json!([]),
-        ] {
+        for bad in [json!({"type": "bogus"}), json!({"type": 1}), json!({}), json!("manual"), json!([])] {
             let criteria =
                 list(json!([{}, {"verification_criterion": null}, {"verification_criterion": bad}]));
             assert_eq!(bad_verification(&criteria), Some(2), "{bad}");
@@ -202,10 +160,8 @@ mod tests {
             {"id": "AC-3", "verification_criterion": {"type": "test", "path": "t.rs", "test_name": "t"}},
         ]));
         let rows = rows(&criteria);
-        let seen: Vec<_> = rows
-            .iter()
-            .map(|row| (row.ac_id.as_str(), row.description.as_str(), row.position))
-            .collect();
+        let seen: Vec<_> =
+            rows.iter().map(|row| (row.ac_id.as_str(), row.description.as_str(), row.position)).collect();
         assert_eq!(
             seen,
             [
@@ -216,14 +172,8 @@ mod tests {
                 ("AC-3", "No description", 4),
             ]
         );
-        assert_eq!(
-            rows[0].verification_criterion,
-            json!({"type": "manual", "description": "legacy"})
-        );
-        assert_eq!(
-            rows[4].verification_criterion,
-            json!({"type": "test", "path": "t.rs", "test_name": "t"})
-        );
+        assert_eq!(rows[0].verification_criterion, json!({"type": "manual", "description": "legacy"}));
+        assert_eq!(rows[4].verification_criterion, json!({"type": "test", "path": "t.rs", "test_name": "t"}));
     }
 
     proptest! {

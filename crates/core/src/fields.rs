@@ -69,10 +69,7 @@ pub struct Fields<'a> {
 impl<'a> Fields<'a> {
     /// Reads from `object`.
     pub fn new(object: &'a Map<String, Value>) -> Self {
-        Self {
-            object,
-            errors: FieldErrors::default(),
-        }
+        Self { object, errors: FieldErrors::default() }
     }
 
     /// The value of a field; JSON null counts as absent.
@@ -232,9 +229,7 @@ impl<'a> Fields<'a> {
     /// An RFC 3339 timestamp with an offset.
     pub fn timestamp(&mut self, name: &str) -> Option<DateTime<Utc>> {
         self.word(name, |text| {
-            DateTime::parse_from_rfc3339(text.trim())
-                .ok()
-                .map(|time| time.with_timezone(&Utc))
+            DateTime::parse_from_rfc3339(text.trim()).ok().map(|time| time.with_timezone(&Utc))
         })
     }
 
@@ -258,11 +253,7 @@ impl<'a> Fields<'a> {
     /// # Errors
     /// All failures recorded so far.
     pub fn finish<T>(self, value: T) -> Result<T, FieldErrors> {
-        if self.errors.is_empty() {
-            Ok(value)
-        } else {
-            Err(self.errors)
-        }
+        if self.errors.is_empty() { Ok(value) } else { Err(self.errors) }
     }
 }
 
@@ -291,9 +282,7 @@ pub fn decimal(value: &Value) -> Option<Decimal> {
     if text.contains('_') {
         return None;
     }
-    text.parse::<Decimal>()
-        .or_else(|_| Decimal::from_scientific(&text))
-        .ok()
+    text.parse::<Decimal>().or_else(|_| Decimal::from_scientific(&text)).ok()
 }
 
 /// The path of the first string, keys included, that holds U+0000, which PostgreSQL cannot store:
@@ -376,10 +365,7 @@ mod tests {
 
     #[test]
     fn nul_is_found_with_its_path() {
-        assert_eq!(
-            find_nul(&json!({"a": ["x", {"b": "y\u{0}"}]})).as_deref(),
-            Some("a[1].b")
-        );
+        assert_eq!(find_nul(&json!({"a": ["x", {"b": "y\u{0}"}]})).as_deref(), Some("a[1].b"));
         assert_eq!(find_nul(&json!({"a": {"k\u{0}": 1}})).as_deref(), Some("a"));
         assert_eq!(find_nul(&json!({"a": ["x", 1, null, true]})), None);
     }

@@ -25,10 +25,7 @@ mod tests {
         let one: Value = serde_json::from_str(r#"{"a":{"x":1,"y":[1.0,"é"]},"b":null}"#).unwrap();
         let other: Value = serde_json::from_str(r#"{"b":null,"a":{"y":[1,"\u00e9"],"x":1}}"#).unwrap();
         assert_eq!(leaf_hash(&one).unwrap(), leaf_hash(&other).unwrap());
-        assert_ne!(
-            leaf_hash(&one).unwrap(),
-            leaf_hash(&json!({"a": {"x": 2}})).unwrap()
-        );
+        assert_ne!(leaf_hash(&one).unwrap(), leaf_hash(&json!({"a": {"x": 2}})).unwrap());
     }
 
     #[test]

@@ -28,11 +28,7 @@ impl StoryNumber {
         if text.len() > 255 {
             return Err("should be at most 255 character(s)");
         }
-        Ok(Self {
-            text: text.to_owned(),
-            major,
-            minor,
-        })
+        Ok(Self { text: text.to_owned(), major, minor })
     }
 
     /// The number as it was written.
@@ -87,19 +83,10 @@ mod tests {
 
     #[test]
     fn refuses_what_the_contract_refuses() {
-        for bad in [
-            "US-1.1", "1.", "1.a", "10000.1", "+1.1", "-0.1", "", ".", "1 .1", "١.١",
-        ] {
-            assert!(
-                StoryNumber::parse(bad).unwrap_err().starts_with("each part"),
-                "{bad}"
-            );
+        for bad in ["US-1.1", "1.", "1.a", "10000.1", "+1.1", "-0.1", "", ".", "1 .1", "١.١"] {
+            assert!(StoryNumber::parse(bad).unwrap_err().starts_with("each part"), "{bad}");
         }
-        assert!(
-            StoryNumber::parse("1.1.1")
-                .unwrap_err()
-                .contains("'major.minor' or 'major'")
-        );
+        assert!(StoryNumber::parse("1.1.1").unwrap_err().contains("'major.minor' or 'major'"));
         let zeros = |count| StoryNumber::parse(&format!("{}1", "0".repeat(count)));
         assert!(zeros(254).is_ok());
         assert_eq!(zeros(255), Err("should be at most 255 character(s)"));

@@ -94,11 +94,7 @@ impl Database {
         let (dir, pid) = locked;
         let config = |user| embedded::running(&dir, user, DATABASE);
         match (config(OWNER), config(APP_ROLE)) {
-            (Some(owner), Some(app)) => Ok(Self {
-                owner,
-                app,
-                cluster: None,
-            }),
+            (Some(owner), Some(app)) => Ok(Self { owner, app, cluster: None }),
             _ => Err(EmbeddedError::Locked { dir, pid }.into()),
         }
     }
@@ -106,11 +102,7 @@ impl Database {
     fn external(url: &str, admin_url: Option<&str>) -> Result<Self, OpenError> {
         let app = parse_url("DATABASE_URL", url)?;
         let owner = admin_url.map_or(Ok(app.clone()), |url| parse_url("ADMIN_DATABASE_URL", url))?;
-        Ok(Self {
-            owner,
-            app,
-            cluster: None,
-        })
+        Ok(Self { owner, app, cluster: None })
     }
 
     /// Creates what is missing on the private cluster: the database, the schema, the application's login.
@@ -123,16 +115,10 @@ impl Database {
             .await
             .map_err(DbError::from)?;
         if exists.is_none() {
-            client
-                .batch_execute(&format!("create database {DATABASE}"))
-                .await
-                .map_err(DbError::from)?;
+            client.batch_execute(&format!("create database {DATABASE}")).await.map_err(DbError::from)?;
         }
         self.migrate().await?;
-        client
-            .batch_execute(&format!("alter role {APP_ROLE} login"))
-            .await
-            .map_err(DbError::from)?;
+        client.batch_execute(&format!("alter role {APP_ROLE} login")).await.map_err(DbError::from)?;
         Ok(())
     }
 
@@ -166,13 +152,9 @@ impl Database {
 
 /// Parses a URL; the original's scheme `ecto://` is accepted.
 fn parse_url(name: &'static str, url: &str) -> Result<Config, OpenError> {
-    let url = url
-        .strip_prefix("ecto://")
-        .map_or_else(|| url.to_owned(), |rest| format!("postgres://{rest}"));
-    let mut config = Config::from_str(&url).map_err(|error| OpenError::Url {
-        name,
-        reason: error.to_string(),
-    })?;
+    let url = url.strip_prefix("ecto://").map_or_else(|| url.to_owned(), |rest| format!("postgres://{rest}"));
+    let mut config =
+        Config::from_str(&url).map_err(|error| OpenError::Url { name, reason: error.to_string() })?;
     config.application_name("loopctl");
     Ok(config)
 }
@@ -186,20 +168,12 @@ mod tests {
         let config = parse_url("DATABASE_URL", "ecto://app:p%40ss@db.example:5433/prod").unwrap();
         assert_eq!(config.get_user(), Some("app"));
         assert_eq!(config.get_password(), Some("p@ss".as_bytes()));
-        assert_eq!(
-            (config.get_dbname(), config.get_ports()),
-            (Some("prod"), &[5433][..])
-        );
+        assert_eq!((config.get_dbname(), config.get_ports()), (Some("prod"), &[5433][..]));
     }
 
     #[test]
     fn a_bad_url_is_named_without_its_password() {
-        let error = parse_url("DATABASE_URL", "mysql://app:secret@db/prod")
-            .unwrap_err()
-            .to_string();
-        assert!(
-            error.contains("DATABASE_URL") && !error.contains("secret"),
-            "{error}"
-        );
+        let error = parse_url("DATABASE_URL", "mysql://app:secret@db/prod").unwrap_err().to_string();
+        assert!(error.contains("DATABASE_URL") && !error.contains("secret"), "{error}");
     }
 }

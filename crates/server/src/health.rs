@@ -34,18 +34,12 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
 async fn health(State(app): State<App>) -> (StatusCode, Json<Value>) {
     let ping = app.db.without_tenant(PING, &[]);
     let database = matches!(tokio::time::timeout(BUDGET, ping).await, Ok(Ok(_)));
-    let (status, word) = if database {
-        (StatusCode::OK, "ok")
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "degraded")
-    };
+    let (status, word) =
+        if database { (StatusCode::OK, "ok") } else { (StatusCode::SERVICE_UNAVAILABLE, "degraded") };
     let database = if database { "ok" } else { "error" };
     // `oban` is the wire name of the job runner's check. There are no jobs yet that could fail.
     let checks = json!({"database": database, "oban": "ok", "jobs": "ok"});
-    (
-        status,
-        Json(json!({"status": word, "version": VERSION, "checks": checks})),
-    )
+    (status, Json(json!({"status": word, "version": VERSION, "checks": checks})))
 }
 
 /// Where to go from here.

@@ -67,25 +67,15 @@ pub async fn create_tenant(
     slug: &str,
     email: &str,
 ) -> Result<(CreatedTenant, CreatedKey), OperatorError> {
-    let (name, slug, email) = (
-        name.trim(),
-        slug.trim().to_lowercase(),
-        email.trim().to_lowercase(),
-    );
+    let (name, slug, email) = (name.trim(), slug.trim().to_lowercase(), email.trim().to_lowercase());
     if name.is_empty() || name.chars().count() > 120 {
-        return Err(OperatorError::Invalid(
-            "name must have 1 to 120 characters".to_owned(),
-        ));
+        return Err(OperatorError::Invalid("name must have 1 to 120 characters".to_owned()));
     }
     if !is_slug(&slug) || slug.len() > 64 {
-        return Err(OperatorError::Invalid(format!(
-            "slug {BAD_SLUG}, 2 to 64 characters"
-        )));
+        return Err(OperatorError::Invalid(format!("slug {BAD_SLUG}, 2 to 64 characters")));
     }
     if !is_email(&email) {
-        return Err(OperatorError::Invalid(
-            "email must be a valid email address".to_owned(),
-        ));
+        return Err(OperatorError::Invalid("email must be a valid email address".to_owned()));
     }
     let mut client = connect(owner).await?;
     let tx = client.transaction().await.map_err(DbError::from)?;
@@ -127,9 +117,7 @@ pub async fn create_tenant(
 pub async fn create_superadmin_key(owner: &Config, name: &str) -> Result<CreatedKey, OperatorError> {
     let name = name.trim();
     if name.is_empty() || name.chars().count() > 255 {
-        return Err(OperatorError::Invalid(
-            "name must have 1 to 255 characters".to_owned(),
-        ));
+        return Err(OperatorError::Invalid("name must have 1 to 255 characters".to_owned()));
     }
     let mut client = connect(owner).await?;
     let tx = client.transaction().await.map_err(DbError::from)?;
@@ -155,14 +143,7 @@ async fn insert_key(
         )
         .await?;
     let inserted_at = row.try_get("inserted_at")?;
-    Ok(CreatedKey {
-        id,
-        raw_key,
-        key_prefix: prefix,
-        role,
-        name: name.to_owned(),
-        inserted_at,
-    })
+    Ok(CreatedKey { id, raw_key, key_prefix: prefix, role, name: name.to_owned(), inserted_at })
 }
 
 fn key_created(key: &CreatedKey) -> Event {

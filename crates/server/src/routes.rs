@@ -55,9 +55,7 @@ pub fn openapi() -> OpenApi {
 pub(crate) fn alias(path: &str, route: UtoipaMethodRouter<App>) -> UtoipaMethodRouter<App> {
     let (schemas, mut paths, methods): (_, _, MethodRouter<App>) = route;
     let items = std::mem::take(&mut paths.paths);
-    paths
-        .paths
-        .extend(items.into_values().map(|item| (path.to_owned(), item)));
+    paths.paths.extend(items.into_values().map(|item| (path.to_owned(), item)));
     (schemas, paths, methods)
 }
 

@@ -90,12 +90,7 @@ impl Server {
     pub async fn start(options: &ServeOptions) -> Result<Self, ServeError> {
         let database = Database::open(&options.database).await?;
         match Self::listen(options, &database).await {
-            Ok((address, stop, serving)) => Ok(Self {
-                address,
-                database,
-                stop,
-                serving,
-            }),
+            Ok((address, stop, serving)) => Ok(Self { address, database, stop, serving }),
             Err(error) => {
                 // The first failure is the one to tell.
                 let _ = database.close().await;
@@ -107,14 +102,8 @@ impl Server {
     async fn listen(
         options: &ServeOptions,
         database: &Database,
-    ) -> Result<
-        (
-            SocketAddr,
-            watch::Sender<bool>,
-            tokio::task::JoinHandle<std::io::Result<()>>,
-        ),
-        ServeError,
-    > {
+    ) -> Result<(SocketAddr, watch::Sender<bool>, tokio::task::JoinHandle<std::io::Result<()>>), ServeError>
+    {
         let db = database.pool(options.pool_size)?;
         // A database that cannot be reached is told as such, and not as one without a schema.
         // Without the schema there is no table to ask, either.
@@ -123,18 +112,12 @@ impl Server {
         if found != Some(newest_version()) {
             return Err(ServeError::Schema { found: found.unwrap_or_default(), wanted: newest_version() });
         }
-        let refused = |reason| ServeError::Listen {
-            address: options.listen,
-            reason,
-        };
+        let refused = |reason| ServeError::Listen { address: options.listen, reason };
         let listener = TcpListener::bind(options.listen).await.map_err(refused)?;
         let address = listener.local_addr()?;
         let default_url = || format!("http://localhost:{}", address.port());
         let public_url = options.public_url.clone().unwrap_or_else(default_url);
-        let app = App {
-            db,
-            public_url: Arc::from(public_url.trim_end_matches('/')),
-        };
+        let app = App { db, public_url: Arc::from(public_url.trim_end_matches('/')) };
         let service = routes::service(app);
         let (stop, mut stopped) = watch::channel(false);
         let serving = tokio::spawn(async move {
@@ -159,10 +142,7 @@ impl Server {
             Ok(Ok(served)) => served?,
             Ok(Err(_cancelled)) => {}
             Err(_elapsed) => {
-                tracing::warn!(
-                    "requests were still running after {} s and are cut off",
-                    DRAIN.as_secs()
-                );
+                tracing::warn!("requests were still running after {} s and are cut off", DRAIN.as_secs());
                 abort.abort();
             }
         }

@@ -35,10 +35,7 @@ impl Place {
             .permissions(Permissions::from_mode(0o755))
             .tempdir()
             .unwrap();
-        Self {
-            dir: fs::canonicalize(temp.path()).unwrap().join("data"),
-            _temp: temp,
-        }
+        Self { dir: fs::canonicalize(temp.path()).unwrap().join("data"), _temp: temp }
     }
 
     async fn start(&self) -> Result<EmbeddedCluster, EmbeddedError> {
@@ -54,14 +51,7 @@ impl Place {
     }
 
     fn postmaster(&self) -> i32 {
-        fs::read_to_string(self.pid_file())
-            .unwrap()
-            .lines()
-            .next()
-            .unwrap()
-            .trim()
-            .parse()
-            .unwrap()
+        fs::read_to_string(self.pid_file()).unwrap().lines().next().unwrap().trim().parse().unwrap()
     }
 
     /// Starts a process of this test binary that holds the cluster.
@@ -93,10 +83,7 @@ impl Drop for Helper {
 
 fn wait_for_line(helper: &mut Helper, wanted: &str) {
     let lines = BufReader::new(helper.0.stdout.take().unwrap()).lines();
-    assert!(
-        lines.map_while(Result::ok).any(|line| line.contains(wanted)),
-        "the helper ended early"
-    );
+    assert!(lines.map_while(Result::ok).any(|line| line.contains(wanted)), "the helper ended early");
 }
 
 fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
@@ -144,10 +131,7 @@ async fn a_cold_start_makes_a_private_and_durable_cluster() {
     let cluster = place.start().await.unwrap();
     println!("cold start: {:?}", began.elapsed());
     let client = connect(&cluster).await;
-    assert_eq!(
-        client.query_one("SELECT 1", &[]).await.unwrap().get::<_, i32>(0),
-        1
-    );
+    assert_eq!(client.query_one("SELECT 1", &[]).await.unwrap().get::<_, i32>(0), 1);
     for (setting, value) in [
         ("fsync", "on"),
         ("full_page_writes", "on"),
@@ -159,11 +143,7 @@ async fn a_cold_start_makes_a_private_and_durable_cluster() {
         ("max_connections", "100"),
         ("shared_buffers", "64MB"),
     ] {
-        assert_eq!(
-            text(&client, &format!("SHOW {setting}")).await,
-            value,
-            "{setting}"
-        );
+        assert_eq!(text(&client, &format!("SHOW {setting}")).await, value, "{setting}");
     }
     assert_eq!(text(&client, "SELECT upper('grün')").await, "GRÜN");
     assert_eq!(text(&client, "SELECT current_user::text").await, OWNER);
@@ -174,36 +154,22 @@ async fn a_cold_start_makes_a_private_and_durable_cluster() {
     assert_ne!(owner, 0, "PostgreSQL runs as root");
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     if nix::unistd::Uid::effective().is_root() {
-        assert!(
-            status.lines().any(|line| line.trim_end() == "Groups:"),
-            "root's groups were kept"
-        );
+        assert!(status.lines().any(|line| line.trim_end() == "Groups:"), "root's groups were kept");
         assert_eq!(fs::metadata(&place.dir).unwrap().mode() & 0o777, 0o711);
     }
     for private in [cluster.socket_dir(), &place.pgdata()] {
         let meta = fs::metadata(private).unwrap();
-        assert_eq!(
-            (meta.mode() & 0o777, meta.uid()),
-            (0o700, owner),
-            "{}",
-            private.display()
-        );
+        assert_eq!((meta.mode() & 0o777, meta.uid()), (0o700, owner), "{}", private.display());
     }
     let group = nix::unistd::getpgid(Some(Pid::from_raw(pid))).unwrap();
     assert_eq!(group.as_raw(), pid, "Ctrl-C would reach it");
     for entry in fs::read_dir(format!("/proc/{pid}/fd")).unwrap() {
         let target = fs::read_link(entry.unwrap().path()).unwrap_or_default();
-        assert!(
-            !target.ends_with("loopctl.lock"),
-            "PostgreSQL has inherited the lock"
-        );
+        assert!(!target.ends_with("loopctl.lock"), "PostgreSQL has inherited the lock");
     }
     assert!(cluster.bin_dir().join("postgres").exists());
     let environment = fs::read_to_string(format!("/proc/{pid}/environ")).unwrap();
-    assert!(
-        !environment.contains("CARGO"),
-        "our environment leaks to PostgreSQL"
-    );
+    assert!(!environment.contains("CARGO"), "our environment leaks to PostgreSQL");
 
     cluster.stop().await.unwrap();
     assert!(!alive(pid));
@@ -214,11 +180,7 @@ async fn a_cold_start_makes_a_private_and_durable_cluster() {
 async fn data_survives_a_restart() {
     let place = Place::new();
     let cluster = place.start().await.unwrap();
-    connect(&cluster)
-        .await
-        .batch_execute("CREATE TABLE t AS SELECT 'kept'::text")
-        .await
-        .unwrap();
+    connect(&cluster).await.batch_execute("CREATE TABLE t AS SELECT 'kept'::text").await.unwrap();
     let began = Instant::now();
     cluster.stop().await.unwrap();
     println!("stop: {:?}", began.elapsed());
@@ -266,11 +228,7 @@ async fn a_killed_server_takes_postgres_along_and_loses_nothing() {
         let cluster = place.start().await.unwrap();
         println!("start after the kill: {:?}", began.elapsed());
         let client = connect(&cluster).await;
-        let count: i64 = client
-            .query_one("SELECT count(*) FROM kept", &[])
-            .await
-            .unwrap()
-            .get(0);
+        let count: i64 = client.query_one("SELECT count(*) FROM kept", &[]).await.unwrap().get(0);
         assert_eq!(count, round);
         cluster.stop().await.unwrap();
     }
@@ -280,14 +238,9 @@ async fn a_killed_server_takes_postgres_along_and_loses_nothing() {
 async fn a_start_that_is_killed_in_initdb_leaves_nothing_half_made() {
     let place = Place::new();
     let unfinished = || {
-        fs::read_dir(&place.dir)
-            .ok()?
-            .flatten()
-            .map(|entry| entry.path())
-            .find(|path| {
-                path.file_name()
-                    .is_some_and(|name| name.to_string_lossy().starts_with("postgres.init-"))
-            })
+        fs::read_dir(&place.dir).ok()?.flatten().map(|entry| entry.path()).find(|path| {
+            path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("postgres.init-"))
+        })
     };
     let holder = place.hold();
     wait_until("initdb has begun", || {
@@ -315,17 +268,11 @@ async fn an_unexpected_end_is_noticed_and_the_next_start_recovers() {
     let place = Place::new();
     let cluster = place.start().await.unwrap();
     let client = connect(&cluster).await;
-    client
-        .batch_execute("CREATE TABLE t AS SELECT 'kept'::text")
-        .await
-        .unwrap();
+    client.batch_execute("CREATE TABLE t AS SELECT 'kept'::text").await.unwrap();
     let exited = cluster.exited();
     kill(Pid::from_raw(cluster.pid()), Signal::SIGKILL).unwrap();
     let error = tokio::time::timeout(DEADLINE, exited).await.unwrap();
-    assert!(
-        error.to_string().contains("stopped unexpectedly (signal: 9"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("stopped unexpectedly (signal: 9"), "{error}");
     assert!(matches!(cluster.stop().await, Err(EmbeddedError::Exited { .. })));
 
     // Now there is a postmaster.pid and a socket of a dead process.
@@ -359,10 +306,7 @@ async fn a_reused_process_id_does_not_prevent_a_start() {
     }
     let cluster = place.start().await.unwrap();
     assert_eq!(text(&connect(&cluster).await, "SELECT 'up'").await, "up");
-    assert!(
-        innocent.0.try_wait().unwrap().is_none(),
-        "an innocent process was killed"
-    );
+    assert!(innocent.0.try_wait().unwrap().is_none(), "an innocent process was killed");
     cluster.stop().await.unwrap();
 
     // Cut short by a crash of the machine.
@@ -380,14 +324,8 @@ async fn a_postgres_that_lost_its_server_is_stopped_first() {
     // As on a system without a parent-death signal: nobody stops it.
     let owner = fs::metadata(place.pgdata()).unwrap();
     let mut command = Command::new(bin_dir.join("postgres"));
-    command
-        .arg("-D")
-        .arg(place.pgdata())
-        .args(["-c", "listen_addresses="]);
-    command.arg("-c").arg(format!(
-        "unix_socket_directories={}",
-        place.dir.join("run").display()
-    ));
+    command.arg("-D").arg(place.pgdata()).args(["-c", "listen_addresses="]);
+    command.arg("-c").arg(format!("unix_socket_directories={}", place.dir.join("run").display()));
     command.current_dir("/").stderr(Stdio::null());
     if nix::unistd::Uid::effective().is_root() {
         command.uid(owner.uid()).gid(owner.gid());
@@ -462,10 +400,7 @@ async fn a_failing_start_shows_the_log_and_runs_nothing() {
     let good = fs::read_to_string(&settings).unwrap();
     fs::write(&settings, format!("{good}\nno_such_setting = 1\n")).unwrap();
     let message = place.start().await.unwrap_err().to_string();
-    assert!(
-        message.contains("no_such_setting") && message.contains("postgres.log"),
-        "{message}"
-    );
+    assert!(message.contains("no_such_setting") && message.contains("postgres.log"), "{message}");
     fs::write(&settings, good).unwrap();
     place.start().await.unwrap().stop().await.unwrap();
 }
@@ -493,10 +428,7 @@ async fn as_root_a_closed_parent_is_named() {
     fs::set_permissions(&closed, Permissions::from_mode(0o700)).unwrap();
     place.dir = closed.join("data");
     let message = place.start().await.unwrap_err().to_string();
-    assert!(
-        message.contains(&format!("cannot enter {} ", closed.display())),
-        "{message}"
-    );
+    assert!(message.contains(&format!("cannot enter {} ", closed.display())), "{message}");
     assert!(message.contains("chmod o+x"), "{message}");
 }
 
@@ -510,10 +442,8 @@ async fn a_bundle_runs() {
 
     let bundle = place.dir.with_file_name("bundle.tar.gz");
     write_bundle(&bundle, &system);
-    let options = EmbeddedOptions {
-        bundle: Some(bundle.display().to_string()),
-        ..EmbeddedOptions::new(&place.dir)
-    };
+    let options =
+        EmbeddedOptions { bundle: Some(bundle.display().to_string()), ..EmbeddedOptions::new(&place.dir) };
     let cluster = EmbeddedCluster::start(&options).await.unwrap();
     assert!(cluster.bin_dir().starts_with(place.dir.join("bundles")));
     assert_eq!(text(&connect(&cluster).await, "SELECT 'up'").await, "up");
@@ -530,13 +460,7 @@ fn write_bundle(path: &Path, system: &Path) {
         header.set_size(script.len() as u64);
         header.set_mode(0o755);
         header.set_cksum();
-        archive
-            .append_data(
-                &mut header,
-                format!("postgresql/bin/{program}"),
-                script.as_bytes(),
-            )
-            .unwrap();
+        archive.append_data(&mut header, format!("postgresql/bin/{program}"), script.as_bytes()).unwrap();
     }
     archive.into_inner().unwrap().finish().unwrap();
 }

@@ -28,7 +28,8 @@ impl Fixture {
     pub(crate) async fn create(service: &Service) -> Self {
         let mut config = tokio_postgres::Config::new();
         config.host_path(service.socket_dir()).user("loopctl_owner").dbname("loopctl");
-        let (tenant, _) = create_tenant(&config, "Bench", "bench", "bench@loopctl.test").await.expect("a tenant");
+        let (tenant, _) =
+            create_tenant(&config, "Bench", "bench", "bench@loopctl.test").await.expect("a tenant");
         let tenant_id = tenant.id.to_string();
         let client = service.owner().await;
         let mut agent_keys = Vec::new();
@@ -63,7 +64,9 @@ impl Fixture {
             .expect("contracted stories");
         client.batch_execute("vacuum analyze").await.expect("statistics");
         let of_project = |project: &str, limit: i64| {
-            format!("select id::text from stories where project_id = '{project}' order by md5(number) limit {limit}")
+            format!(
+                "select id::text from stories where project_id = '{project}' order by md5(number) limit {limit}"
+            )
         };
         Self {
             stories: column(&client, &of_project(&done_1k, SAMPLE)).await,
@@ -120,7 +123,19 @@ impl Fixture {
             let agent = quoted(&self.agent_id);
             let (now, none) = ("now()", "null");
             let state = [
-                &tenant, &story, "'assigned'", "'unverified'", &agent, now, none, now, none, none, none, none, none,
+                &tenant,
+                &story,
+                "'assigned'",
+                "'unverified'",
+                &agent,
+                now,
+                none,
+                now,
+                none,
+                none,
+                none,
+                none,
+                none,
                 none,
             ];
             let array = |value: &str| format!("array[{value}]");
@@ -132,8 +147,20 @@ impl Fixture {
             let (project, actor_type, hash) =
                 (array(&quoted(&self.done_1k)), array("'api_key'"), array("sha256('x')"));
             let event = [
-                &tenant, "1::bigint", &uuid, &project, &text, &uuid, &text, &actor_type, &uuid, &text, &json, &json,
-                &json, &hash,
+                &tenant,
+                "1::bigint",
+                &uuid,
+                &project,
+                &text,
+                &uuid,
+                &text,
+                &actor_type,
+                &uuid,
+                &text,
+                &json,
+                &json,
+                &json,
+                &hash,
             ];
             [
                 bind("trust_loop", "LOCK_STORY", &[&tenant, &story]),

@@ -1,7 +1,7 @@
 //! A small HTTP/1.1 client with kept-alive connections: the load must cost less than what it measures.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -3,6 +3,13 @@
 //!
 //! Prints the table of `docs/performance.md` on stdout and progress on stderr.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a benchmark stops where it fails"
+)]
+
 mod data;
 mod floor;
 mod http;
@@ -82,7 +89,9 @@ fn print(lines: &[Line], warm_start: Duration, idle_memory: u64) {
             http.rate, http.median, http.tail
         );
     }
-    let rate = |what: &str| lines.iter().find(|line| line.what.starts_with(what)).map_or(0.0, |line| line.http.median);
+    let rate = |what: &str| {
+        lines.iter().find(|line| line.what.starts_with(what)).map_or(0.0, |line| line.http.median)
+    };
     let growth = |kind: &str, to: &str| {
         let of = |size: &str| rate(&format!("ready, {size} stories, 100 ready, the rest {kind}"));
         of(to) / of("1k")
@@ -90,9 +99,18 @@ fn print(lines: &[Line], warm_start: Duration, idle_memory: u64) {
     println!();
     println!("| what | value |");
     println!("|---|---:|");
-    println!("| ready at 10k over ready at 1k, median time, the rest verified | {:.2} |", growth("verified", "10k"));
-    println!("| ready at 100k over ready at 1k, median time, the rest verified | {:.2} |", growth("verified", "100k"));
-    println!("| ready at 10k over ready at 1k, median time, the rest blocked | {:.2} |", growth("blocked", "10k"));
+    println!(
+        "| ready at 10k over ready at 1k, median time, the rest verified | {:.2} |",
+        growth("verified", "10k")
+    );
+    println!(
+        "| ready at 100k over ready at 1k, median time, the rest verified | {:.2} |",
+        growth("verified", "100k")
+    );
+    println!(
+        "| ready at 10k over ready at 1k, median time, the rest blocked | {:.2} |",
+        growth("blocked", "10k")
+    );
     println!("| warm start to the first 200 | {} ms |", warm_start.as_millis());
     println!("| idle server, without PostgreSQL | {:.1} MB |", idle_memory as f64 / 1_048_576.0);
 }

@@ -38,7 +38,8 @@ impl Service {
         };
         // Somebody must read the log, as a log collector would.
         std::thread::spawn(move || lines.for_each(drop));
-        let mut service = Self { child, address, data_dir: data_dir.to_owned(), first_answer: Duration::ZERO };
+        let mut service =
+            Self { child, address, data_dir: data_dir.to_owned(), first_answer: Duration::ZERO };
         let health = crate::http::once(&service.address, "GET /health", "").await;
         assert!(health.starts_with("HTTP/1.1 200"), "{health}");
         service.first_answer = began.elapsed();
@@ -50,7 +51,8 @@ impl Service {
         tokio::time::sleep(Duration::from_secs(2)).await;
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("Linux");
         let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("VmRSS");
-        let kilobytes: u64 = line.split_whitespace().nth(1).and_then(|text| text.parse().ok()).expect("a number");
+        let kilobytes: u64 =
+            line.split_whitespace().nth(1).and_then(|text| text.parse().ok()).expect("a number");
         kilobytes * 1024
     }
 

@@ -23,15 +23,12 @@ pub(crate) async fn call(context: &Context, arguments: Arguments) -> Result<(), 
     super::one_of("method", &name, &["GET", "POST", "PUT", "PATCH", "DELETE"])?;
     let method = Method::from_bytes(name.as_bytes()).map_err(|error| Error::Usage(error.to_string()))?;
     let path = full_path(&arguments.path)?;
-    let body = arguments
-        .body
-        .map(|body| json_argument::read("the body", &body))
-        .transpose()?;
+    let body = arguments.body.map(|body| json_argument::read("the body", &body)).transpose()?;
     let answer = context.open_client()?.raw(method, &path, body.as_ref()).await?;
     match answer["data"].as_array().map(|rows| columns(rows)) {
-        Some(columns) if !context.output.is_json() => context
-            .output
-            .list(&answer, &columns.iter().map(String::as_str).collect::<Vec<_>>()),
+        Some(columns) if !context.output.is_json() => {
+            context.output.list(&answer, &columns.iter().map(String::as_str).collect::<Vec<_>>())
+        }
         _ if answer.is_null() => Ok(()),
         _ => {
             // An answer with a single member is that member in an envelope.
@@ -46,23 +43,16 @@ pub(crate) async fn call(context: &Context, arguments: Arguments) -> Result<(), 
 
 fn full_path(path: &str) -> Result<String, Error> {
     if path.contains("://") {
-        return Err(Error::Usage(
-            "PATH must not contain a server; use --server".to_owned(),
-        ));
+        return Err(Error::Usage("PATH must not contain a server; use --server".to_owned()));
     }
     let path = format!("/{}", path.trim_start_matches('/'));
-    let whole = ["/api/", "/health", "/.well-known/"]
-        .iter()
-        .any(|prefix| path.starts_with(prefix));
+    let whole = ["/api/", "/health", "/.well-known/"].iter().any(|prefix| path.starts_with(prefix));
     Ok(if whole { path } else { format!("/api/v1{path}") })
 }
 
 /// The members of the first row: what a table of unknown rows shows.
 fn columns(rows: &[serde_json::Value]) -> Vec<String> {
-    rows.first()
-        .and_then(|row| row.as_object())
-        .map(|row| row.keys().cloned().collect())
-        .unwrap_or_default()
+    rows.first().and_then(|row| row.as_object()).map(|row| row.keys().cloned().collect()).unwrap_or_default()
 }
 
 pub(crate) async fn health(context: &Context) -> Result<(), Error> {
@@ -73,9 +63,9 @@ pub(crate) async fn health(context: &Context) -> Result<(), Error> {
     }
     match status {
         200..=299 if body.is_object() => Ok(()),
-        200..=299 => Err(Error::Other(
-            "The answer is not JSON. Is the configured server a loopctl server?".to_owned(),
-        )),
+        200..=299 => {
+            Err(Error::Other("The answer is not JSON. Is the configured server a loopctl server?".to_owned()))
+        }
         _ => Err(Error::Server(ServerError::new(status, body))),
     }
 }

@@ -42,12 +42,7 @@ async fn login(context: &Context, key: Option<String>) -> Result<(), Error> {
         .in_file(Setting::Server)
         .is_some_and(|old| old.trim_end_matches('/') != server.trim_end_matches('/'))
     {
-        config = config.forgetting(&[
-            Setting::Server,
-            Setting::ApiKey,
-            Setting::Insecure,
-            Setting::Cacert,
-        ]);
+        config = config.forgetting(&[Setting::Server, Setting::ApiKey, Setting::Insecure, Setting::Cacert]);
     }
     let key = match key.or_else(|| config.get(Setting::ApiKey)) {
         Some(key) => key,
@@ -78,10 +73,8 @@ async fn login(context: &Context, key: Option<String>) -> Result<(), Error> {
     }
 
     let server = server.trim_end_matches('/').to_owned();
-    let mut changes = vec![
-        (Setting::Server, Value::from(server.as_str())),
-        (Setting::ApiKey, Value::from(key)),
-    ];
+    let mut changes =
+        vec![(Setting::Server, Value::from(server.as_str())), (Setting::ApiKey, Value::from(key))];
     if config.flag(Setting::Insecure)? {
         changes.push((Setting::Insecure, Value::Bool(true)));
     }
@@ -91,9 +84,7 @@ async fn login(context: &Context, key: Option<String>) -> Result<(), Error> {
         changes.push((Setting::Cacert, Value::from(path)));
     }
     config.save(&changes)?;
-    context
-        .output
-        .line(&format!("Credentials saved. Server: {server}"))
+    context.output.line(&format!("Credentials saved. Server: {server}"))
 }
 
 fn ask_key() -> Result<String, Error> {
@@ -110,10 +101,7 @@ fn ask_key() -> Result<String, Error> {
 async fn whoami(context: &Context) -> Result<(), Error> {
     let mut body = context.client()?.get("/tenants/me", &[]).await?;
     if let (Value::Object(members), Some(key)) = (&mut body, context.config.get(Setting::ApiKey)) {
-        members.insert(
-            "key_prefix".to_owned(),
-            Value::from(key.chars().take(8).collect::<String>()),
-        );
+        members.insert("key_prefix".to_owned(), Value::from(key.chars().take(8).collect::<String>()));
     }
     context.output.object(&body, "tenant")
 }

@@ -61,11 +61,7 @@ fn read(path: &Path, merge: bool) -> Result<Value, Error> {
     if path.is_dir() {
         return directory::payload(path, merge);
     }
-    let text = if path.as_os_str() == "-" {
-        json_argument::stdin()
-    } else {
-        std::fs::read_to_string(path)
-    };
+    let text = if path.as_os_str() == "-" { json_argument::stdin() } else { std::fs::read_to_string(path) };
     let text = text.map_err(|error| Error::Usage(format!("Cannot read {}: {error}", path.display())))?;
     serde_json::from_str(&text)
         .map_err(|error| Error::Usage(format!("{}: invalid JSON: {error}", path.display())))

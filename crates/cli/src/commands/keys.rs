@@ -43,28 +43,18 @@ const COLUMNS: &[&str] = &["id", "name", "role", "key_prefix", "last_used_at", "
 
 pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Error> {
     match command {
-        Command::Create {
-            name,
-            role,
-            agent,
-            expires_at,
-        } => create(context, &name, &role, agent.as_deref(), expires_at.as_deref()).await,
+        Command::Create { name, role, agent, expires_at } => {
+            create(context, &name, &role, agent.as_deref(), expires_at.as_deref()).await
+        }
         Command::List { include_revoked } => {
-            let query: &[_] = if include_revoked {
-                &[("include_revoked", "true")]
-            } else {
-                &[]
-            };
+            let query: &[_] = if include_revoked { &[("include_revoked", "true")] } else { &[] };
             let body = context.client()?.get("/api_keys", query).await?;
             context.output.list(&body, COLUMNS)
         }
         Command::Revoke { id } => {
             let id = resolve::uuid(&id)
                 .ok_or_else(|| Error::Usage(format!("Invalid key id '{id}': it must be a UUID")))?;
-            context
-                .client()?
-                .write(Method::DELETE, &format!("/api_keys/{id}"), None)
-                .await?;
+            context.client()?.write(Method::DELETE, &format!("/api_keys/{id}"), None).await?;
             context.output.object(&json!({"status": "revoked", "id": id}), "")
         }
     }

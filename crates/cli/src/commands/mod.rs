@@ -64,8 +64,5 @@ fn one_of(what: &str, word: &str, valid: &[&str]) -> Result<(), Error> {
     if valid.contains(&word) {
         return Ok(());
     }
-    Err(Error::Usage(format!(
-        "Invalid {what} '{word}'. Valid {what}s: {}",
-        valid.join(", ")
-    )))
+    Err(Error::Usage(format!("Invalid {what} '{word}'. Valid {what}s: {}", valid.join(", "))))
 }

@@ -45,9 +45,7 @@ pub(super) async fn transition(
 ) -> Result<(), Error> {
     let client = context.client()?;
     let story = resolve::story(context, &client, &story.story).await?;
-    let answer = client
-        .post(&format!("/stories/{}/{step}", story.id), body)
-        .await?;
+    let answer = client.post(&format!("/stories/{}/{step}", story.id), body).await?;
     context.output.object(&answer, envelope)
 }
 
@@ -58,19 +56,14 @@ pub(crate) async fn contract(context: &Context, arguments: ContractArguments) ->
     let detail = client.get(&format!("/stories/{id}"), &[]).await?;
     let story = &detail["story"];
     let count = story["acceptance_criteria"].as_array().map_or(0, Vec::len);
-    context.output.aside(&format!(
-        "Story: {}",
-        table::one_line(&table::plain(&story["title"]))
-    ))?;
+    context.output.aside(&format!("Story: {}", table::one_line(&table::plain(&story["title"]))))?;
     context.output.aside(&format!("Acceptance Criteria: {count}"))?;
     let body = if arguments.skip_check {
         json!({"skip_contract_check": true})
     } else {
         json!({"story_title": story["title"], "ac_count": count})
     };
-    let answer = client
-        .post(&format!("/stories/{id}/contract"), Some(&body))
-        .await?;
+    let answer = client.post(&format!("/stories/{id}/contract"), Some(&body)).await?;
     context.output.object(&answer, "story")
 }
 
@@ -99,19 +92,10 @@ pub(crate) async fn report(context: &Context, arguments: ReportArguments) -> Res
         if let Some(value) = value {
             let value = json_argument::read(option, value)?;
             if !value.is_object() {
-                return Err(Error::Usage(format!(
-                    "Invalid JSON in {option}: it must be an object"
-                )));
+                return Err(Error::Usage(format!("Invalid JSON in {option}: it must be an object")));
             }
             body.insert(key.to_owned(), value);
         }
     }
-    transition(
-        context,
-        &arguments.story,
-        "report",
-        Some(&Value::Object(body)),
-        "story",
-    )
-    .await
+    transition(context, &arguments.story, "report", Some(&Value::Object(body)), "story").await
 }

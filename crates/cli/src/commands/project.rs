@@ -51,19 +51,10 @@ const COLUMNS: &[&str] = &["id", "name", "slug", "status", "repo_url"];
 
 pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Error> {
     match command {
-        Command::Create {
-            name,
-            slug,
-            repo,
-            tech_stack,
-            description,
-        } => {
+        Command::Create { name, slug, repo, tech_stack, description } => {
             let mut body = json!({"name": name, "slug": slug.unwrap_or_else(|| slug_of(&name))});
-            for (key, value) in [
-                ("repo_url", repo),
-                ("tech_stack", tech_stack),
-                ("description", description),
-            ] {
+            for (key, value) in [("repo_url", repo), ("tech_stack", tech_stack), ("description", description)]
+            {
                 if let Some(value) = value {
                     body[key] = value.into();
                 }
@@ -71,11 +62,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Error
             let answer = context.client()?.post("/projects", Some(&body)).await?;
             context.output.object(&answer, "project")
         }
-        Command::List {
-            status,
-            include_archived,
-            paging,
-        } => {
+        Command::List { status, include_archived, paging } => {
             let mut query = paging.query();
             query.extend(status.map(|status| ("status", status)));
             query.extend(include_archived.then(|| ("include_archived", "true".to_owned())));
@@ -100,9 +87,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Error
 /// `My App (v2)` becomes `my-app-v2`. May come out empty; the server then says what a slug looks like.
 fn slug_of(name: &str) -> String {
     let lower = name.to_lowercase();
-    let words = lower
-        .split(|c: char| !c.is_ascii_alphanumeric())
-        .filter(|word| !word.is_empty());
+    let words = lower.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
     let slug: String = words.collect::<Vec<_>>().join("-").chars().take(63).collect();
     slug.trim_end_matches('-').to_owned()
 }

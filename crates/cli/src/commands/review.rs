@@ -77,14 +77,7 @@ pub(crate) async fn complete(context: &Context, arguments: CompleteArguments) ->
     if let Some(summary) = arguments.summary {
         body["summary"] = summary.into();
     }
-    transition(
-        context,
-        &arguments.story,
-        "review-complete",
-        Some(&body),
-        "review_record",
-    )
-    .await
+    transition(context, &arguments.story, "review-complete", Some(&body), "review_record").await
 }
 
 pub(crate) async fn verify(context: &Context, arguments: VerifyArguments) -> Result<(), Error> {

@@ -41,22 +41,14 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<(), Error> {
 fn set(context: &Context, key: &str, value: &str) -> Result<(), Error> {
     let key = Setting::parse(key)?;
     context.config.save(&[(key, config::validate(key, value)?)])?;
-    let shown = if key == Setting::ApiKey {
-        masked(value)
-    } else {
-        value.to_owned()
-    };
-    context
-        .output
-        .line(&format!("Config {} set to {shown}", key.name()))
+    let shown = if key == Setting::ApiKey { masked(value) } else { value.to_owned() };
+    context.output.line(&format!("Config {} set to {shown}", key.name()))
 }
 
 fn get(context: &Context, key: &str) -> Result<(), Error> {
     let key = Setting::parse(key)?;
     match context.config.get(key) {
-        Some(value) => context
-            .output
-            .object(&json!({"key": key.name(), "value": value}), ""),
+        Some(value) => context.output.object(&json!({"key": key.name(), "value": value}), ""),
         None => Err(Error::NotFound(format!("Config key '{}' is not set", key.name()))),
     }
 }

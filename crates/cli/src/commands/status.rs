@@ -37,17 +37,9 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<(), E
         return Err(usage());
     }
     let client = context.client()?;
-    let project = resolve::configured_project(context, &client)
-        .await?
-        .ok_or_else(usage)?;
-    let body = client
-        .get(&format!("/projects/{}/progress", project.id), &[])
-        .await?;
-    let cost = if context.output.human() {
-        cost_line(&client, &project).await
-    } else {
-        None
-    };
+    let project = resolve::configured_project(context, &client).await?.ok_or_else(usage)?;
+    let body = client.get(&format!("/projects/{}/progress", project.id), &[]).await?;
+    let cost = if context.output.human() { cost_line(&client, &project).await } else { None };
     show(context, &body, &format!("Project: {}", project.label), cost)
 }
 
@@ -62,25 +54,16 @@ fn show(context: &Context, body: &Value, heading: &str, cost: Option<String>) ->
 
 /// What the project has cost so far. Analytics may be closed to this key: then there is no line.
 async fn cost_line(client: &Client, project: &Found) -> Option<String> {
-    let body = client
-        .get(&format!("/analytics/projects/{}", project.id), &[])
-        .await
-        .ok()?;
+    let body = client.get(&format!("/analytics/projects/{}", project.id), &[]).await.ok()?;
     let data = &body["data"];
     let number = |key: &str| data[key].as_u64();
-    let cost = number("total_cost_millicents")
-        .or(number("cost_millicents"))
-        .filter(|cost| *cost > 0)?;
+    let cost = number("total_cost_millicents").or(number("cost_millicents")).filter(|cost| *cost > 0)?;
     let tokens = number("total_input_tokens").unwrap_or(0) + number("total_output_tokens").unwrap_or(0);
     let budget = match (number("budget_millicents"), number("utilization_pct")) {
         (Some(budget), Some(percent)) => format!(" / {} budget ({percent}% utilized)", dollars(budget)),
         _ => String::new(),
     };
-    Some(format!(
-        "Cost: {}{budget}  |  Tokens: {}",
-        dollars(cost),
-        short(tokens)
-    ))
+    Some(format!("Cost: {}{budget}  |  Tokens: {}", dollars(cost), short(tokens)))
 }
 
 /// Millicents as dollars, two decimals, half up.
@@ -107,54 +90,35 @@ const BAR: usize = 30;
 fn picture(progress: &Value, heading: &str) -> Vec<String> {
     let counts = |key: &str| -> Vec<(String, u64)> {
         let map = progress[key].as_object();
-        map.into_iter()
-            .flatten()
-            .map(|(name, count)| (name.clone(), count.as_u64().unwrap_or(0)))
-            .collect()
+        map.into_iter().flatten().map(|(name, count)| (name.clone(), count.as_u64().unwrap_or(0))).collect()
     };
-    let (work, trust) = (
-        counts("stories_by_agent_status"),
-        counts("stories_by_verified_status"),
-    );
-    let verified = trust
-        .iter()
-        .find(|(name, _)| name == "verified")
-        .map_or(0, |(_, count)| *count);
-    let total = progress["total_stories"]
-        .as_u64()
-        .unwrap_or_else(|| work.iter().map(|(_, count)| count).sum());
-    let percent = progress["verification_percentage"].as_f64().unwrap_or_else(|| {
-        if total == 0 {
-            0.0
-        } else {
-            verified as f64 * 100.0 / total as f64
-        }
-    });
+    let (work, trust) = (counts("stories_by_agent_status"), counts("stories_by_verified_status"));
+    let verified = trust.iter().find(|(name, _)| name == "verified").map_or(0, |(_, count)| *count);
+    let total =
+        progress["total_stories"].as_u64().unwrap_or_else(|| work.iter().map(|(_, count)| count).sum());
+    let percent = progress["verification_percentage"]
+        .as_f64()
+        .unwrap_or_else(|| if total == 0 { 0.0 } else { verified as f64 * 100.0 / total as f64 });
 
     let mut lines = vec![heading.to_owned(), String::new()];
     lines.push(format!(
         "Verified  [{}] {percent:.1}%  ({verified} of {total} stories)",
         bar(verified, total, BAR)
     ));
-    if let (Some(done), Some(epics)) = (
-        progress["epics_completed"].as_u64(),
-        progress["total_epics"].as_u64(),
-    ) {
+    if let (Some(done), Some(epics)) =
+        (progress["epics_completed"].as_u64(), progress["total_epics"].as_u64())
+    {
         lines.push(format!("Epics     {done} of {epics} completed"));
     }
-    if let (done, Value::Number(hours)) = (
-        &progress["estimated_hours_completed"],
-        &progress["estimated_hours_total"],
-    ) {
+    if let (done, Value::Number(hours)) =
+        (&progress["estimated_hours_completed"], &progress["estimated_hours_total"])
+    {
         lines.push(format!("Hours     {} of {hours} verified", table::plain(done)));
     }
     for (title, counts) in [("Work", work), ("Verification", trust)] {
         lines.extend([String::new(), title.to_owned()]);
         for (name, count) in counts {
-            let line = format!(
-                "  {name:<14} {count:>5}  {}",
-                bar(count, total, BAR).replace('.', "")
-            );
+            let line = format!("  {name:<14} {count:>5}  {}", bar(count, total, BAR).replace('.', ""));
             lines.push(line.trim_end().to_owned());
         }
     }
@@ -163,16 +127,8 @@ fn picture(progress: &Value, heading: &str) -> Vec<String> {
 
 /// `####....`: the share as part of `width`; anything above zero shows at least one mark.
 fn bar(share: u64, total: u64, width: usize) -> String {
-    let exact = if total == 0 {
-        0.0
-    } else {
-        share as f64 / total as f64 * width as f64
-    };
-    let filled = if share > 0 {
-        (exact.round() as usize).clamp(1, width)
-    } else {
-        0
-    };
+    let exact = if total == 0 { 0.0 } else { share as f64 / total as f64 * width as f64 };
+    let filled = if share > 0 { (exact.round() as usize).clamp(1, width) } else { 0 };
     format!("{}{}", "#".repeat(filled), ".".repeat(width - filled))
 }
 
@@ -189,10 +145,7 @@ mod tests {
             ["$0.03", "$0.00", "$2.50", "$0.00", "$0.01"]
         );
         let tokens = [999, 1_000, 1_500, 1_999, 999_999, 1_000_000, 2_500_000];
-        assert_eq!(
-            tokens.map(short),
-            ["999", "1K", "1.5K", "1.9K", "999.9K", "1M", "2.5M"]
-        );
+        assert_eq!(tokens.map(short), ["999", "1K", "1.5K", "1.9K", "999.9K", "1M", "2.5M"]);
     }
 
     #[test]

@@ -24,9 +24,7 @@ pub(crate) async fn next(context: &Context, paging: Paging) -> Result<(), Error>
     let client = context.client()?;
     let body = dependency_list(context, &client, "/stories/ready", &paging).await?;
     if context.output.human() && rows_of(&body).is_empty() {
-        return context
-            .output
-            .line("No stories are ready. `loopctl blocked` shows what waits for what.");
+        return context.output.line("No stories are ready. `loopctl blocked` shows what waits for what.");
     }
     context.output.list(&body, COLUMNS)
 }
@@ -41,14 +39,7 @@ pub(crate) async fn blocked(context: &Context, paging: Paging) -> Result<(), Err
     context.output.rows(
         &body,
         &rows,
-        &[
-            "id",
-            "number",
-            "title",
-            "agent_status",
-            "verified_status",
-            "blocked_by",
-        ],
+        &["id", "number", "title", "agent_status", "verified_status", "blocked_by"],
     )
 }
 
@@ -69,15 +60,9 @@ async fn dependency_list(
 fn blocked_row(item: &Value) -> Value {
     let mut row = item["story"].clone();
     let blockers = item["blocking_dependencies"].as_array();
-    let numbers = blockers
-        .into_iter()
-        .flatten()
-        .map(|blocker| crate::table::plain(&blocker["number"]));
+    let numbers = blockers.into_iter().flatten().map(|blocker| crate::table::plain(&blocker["number"]));
     if let Value::Object(members) = &mut row {
-        members.insert(
-            "blocked_by".to_owned(),
-            numbers.collect::<Vec<_>>().join(", ").into(),
-        );
+        members.insert("blocked_by".to_owned(), numbers.collect::<Vec<_>>().join(", ").into());
     }
     row
 }
@@ -107,27 +92,13 @@ pub(crate) async fn pending(context: &Context, paging: Paging) -> Result<(), Err
 pub(crate) async fn history(context: &Context, arguments: HistoryArguments) -> Result<(), Error> {
     let client = context.client()?;
     let story = resolve::story(context, &client, &arguments.story).await?;
-    let body = client
-        .get(
-            &format!("/stories/{}/history", story.id),
-            &borrowed(&arguments.paging.query()),
-        )
-        .await?;
-    let rows: Vec<Value> = rows_of(&body)
-        .iter()
-        .map(|entry| history_row(entry, &story.id))
-        .collect();
+    let body =
+        client.get(&format!("/stories/{}/history", story.id), &borrowed(&arguments.paging.query())).await?;
+    let rows: Vec<Value> = rows_of(&body).iter().map(|entry| history_row(entry, &story.id)).collect();
     context.output.rows(
         &body,
         &rows,
-        &[
-            "inserted_at",
-            "entity_type",
-            "action",
-            "actor_label",
-            "change",
-            "entity_id",
-        ],
+        &["inserted_at", "entity_type", "action", "actor_label", "change", "entity_id"],
     )
 }
 
@@ -160,23 +131,14 @@ mod tests {
         let entry = json!({"action": "status_changed", "old_state": {"agent_status": "pending", "verified_status": "unverified"},
             "new_state": {"agent_status": "contracted", "verified_status": "unverified"}});
         let row = history_row(&entry, "s");
-        assert_eq!(
-            (&row["change"], &row["entity_id"]),
-            (&json!("pending -> contracted"), &json!("s"))
-        );
-        let created = history_row(
-            &json!({"new_state": {"agent_status": "pending"}, "old_state": null}),
-            "s",
-        );
+        assert_eq!((&row["change"], &row["entity_id"]), (&json!("pending -> contracted"), &json!("s")));
+        let created = history_row(&json!({"new_state": {"agent_status": "pending"}, "old_state": null}), "s");
         assert_eq!(created["change"], "pending");
     }
 
     #[test]
     fn a_blocked_story_names_its_blockers() {
         let item = json!({"story": {"number": "2.1"}, "blocking_dependencies": [{"number": "1.1"}, {"number": "1.2"}]});
-        assert_eq!(
-            blocked_row(&item),
-            json!({"number": "2.1", "blocked_by": "1.1, 1.2"})
-        );
+        assert_eq!(blocked_row(&item), json!({"number": "2.1", "blocked_by": "1.1, 1.2"}));
     }
 }

@@ -38,10 +38,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Error
 }
 
 fn registration(context: &Context) -> String {
-    let server = context
-        .config
-        .get(Setting::Server)
-        .unwrap_or_else(|| "https://loopctl.com".to_owned());
+    let server = context.config.get(Setting::Server).unwrap_or_else(|| "https://loopctl.com".to_owned());
     format!(
         "Error: Registering a tenant needs WebAuthn enrollment in the browser; it is not possible from the command line.\n\
          Visit {}/signup, then run: loopctl auth login --server <url> --key <key>",
@@ -51,26 +48,19 @@ fn registration(context: &Context) -> String {
 
 async fn update(context: &Context, settings: &[String]) -> Result<(), Error> {
     if settings.is_empty() {
-        return Err(Error::Usage(
-            "Usage: loopctl tenant update --setting <key>=<value> ...".to_owned(),
-        ));
+        return Err(Error::Usage("Usage: loopctl tenant update --setting <key>=<value> ...".to_owned()));
     }
     let mut changes = Map::new();
     for setting in settings {
-        let (key, value) = setting
-            .split_once('=')
-            .filter(|(key, _)| !key.is_empty())
-            .ok_or_else(|| {
-                Error::Usage(format!(
-                    "Invalid setting '{setting}'. Usage: loopctl tenant update --setting <key>=<value>"
-                ))
-            })?;
+        let (key, value) = setting.split_once('=').filter(|(key, _)| !key.is_empty()).ok_or_else(|| {
+            Error::Usage(format!(
+                "Invalid setting '{setting}'. Usage: loopctl tenant update --setting <key>=<value>"
+            ))
+        })?;
         changes.insert(key.to_owned(), typed(value));
     }
-    let body = context
-        .client()?
-        .write(Method::PATCH, "/tenants/me", Some(&json!({"settings": changes})))
-        .await?;
+    let body =
+        context.client()?.write(Method::PATCH, "/tenants/me", Some(&json!({"settings": changes}))).await?;
     context.output.object(&body, "tenant")
 }
 
@@ -79,9 +69,7 @@ fn typed(text: &str) -> Value {
     match text {
         "true" => Value::Bool(true),
         "false" => Value::Bool(false),
-        _ => text
-            .parse::<i64>()
-            .map_or_else(|_| Value::from(text), Value::from),
+        _ => text.parse::<i64>().map_or_else(|_| Value::from(text), Value::from),
     }
 }
 

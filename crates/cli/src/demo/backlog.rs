@@ -55,11 +55,7 @@ impl Backlog {
                 }
             })
             .collect();
-        Self {
-            epics: epics.len(),
-            stories,
-            payload,
-        }
+        Self { epics: epics.len(), stories, payload }
     }
 }
 
@@ -97,10 +93,8 @@ mod tests {
             wave.insert(&story.number, mine);
         }
         let depth = wave.values().max().unwrap() + 1;
-        let widest = (0..depth)
-            .map(|step| wave.values().filter(|mine| **mine == step).count())
-            .max()
-            .unwrap();
+        let widest =
+            (0..depth).map(|step| wave.values().filter(|mine| **mine == step).count()).max().unwrap();
         assert!(depth >= 6 && widest >= 6, "{depth} waves, the widest of {widest}");
     }
 }

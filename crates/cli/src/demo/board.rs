@@ -37,11 +37,7 @@ struct State {
 
 impl Board {
     pub(super) fn new(total: usize) -> Self {
-        Self {
-            state: Mutex::default(),
-            changed: watch::Sender::new(()),
-            total,
-        }
+        Self { state: Mutex::default(), changed: watch::Sender::new(()), total }
     }
 
     /// The next ready story that nobody works on; waits for one. None when all are verified.
@@ -56,9 +52,7 @@ impl Board {
             let query = [("project_id", team.project.as_str()), ("limit", "500")];
             let ready = agent.get("/stories/ready", &query).await?;
             let stories = ready["data"].as_array().into_iter().flatten();
-            let numbers = stories
-                .map(|story| text(&story["number"]))
-                .collect::<Result<Vec<_>, _>>()?;
+            let numbers = stories.map(|story| text(&story["number"])).collect::<Result<Vec<_>, _>>()?;
             if let Some(task) = self.take(&numbers) {
                 return Ok(Some(task));
             }
@@ -70,10 +64,7 @@ impl Board {
 
     fn take(&self, ready: &[String]) -> Option<Task> {
         let mut state = self.state();
-        let number = ready
-            .iter()
-            .find(|number| !state.taken.contains(*number))?
-            .clone();
+        let number = ready.iter().find(|number| !state.taken.contains(*number))?.clone();
         state.taken.insert(number.clone());
         let attempt = 1 + state.rejections.get(&number).copied().unwrap_or(0);
         Some(Task { number, attempt })

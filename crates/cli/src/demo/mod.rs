@@ -103,9 +103,7 @@ async fn play(arguments: &Arguments) -> Result<Report, Stopped> {
     let scratch = Scratch::new(arguments.data_dir.as_deref())?;
     let bar = progress_bar(backlog.stories.len());
     // Not cut short by a signal, because half a database is hard to tidy up: the signal waits the second.
-    let server = Server::start(&options(arguments, &scratch))
-        .await
-        .map_err(failed)?;
+    let server = Server::start(&options(arguments, &scratch)).await.map_err(failed)?;
     let began = Instant::now();
     let outcome = tokio::select! {
         outcome = work(&server, arguments, &backlog, &bar) => outcome.map_err(Stopped::from),
@@ -189,10 +187,7 @@ struct Signals {
 
 impl Signals {
     fn listen() -> std::io::Result<Self> {
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-        })
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }
 
     async fn arrived(&mut self) {

@@ -116,18 +116,9 @@ impl Plan {
             .iter()
             .take(count)
             .enumerate()
-            .map(|(place, number)| {
-                (
-                    (*number).to_owned(),
-                    1 + u32::from(place < count / REJECTED_TWICE),
-                )
-            })
+            .map(|(place, number)| ((*number).to_owned(), 1 + u32::from(place < count / REJECTED_TWICE)))
             .collect();
-        let mut plan = Self {
-            rejections,
-            cheats: BTreeMap::new(),
-            impatience: BTreeMap::new(),
-        };
+        let mut plan = Self { rejections, cheats: BTreeMap::new(), impatience: BTreeMap::new() };
         for cheat in Cheat::ALL {
             plan.place(seed, stories, cheat);
         }
@@ -146,9 +137,7 @@ impl Plan {
             shuffle(&mut edges, |(story, _)| hash(seed, &[cheat.label(), story]));
             for (dependent, prerequisite) in edges {
                 if self.impatience.len() < times {
-                    self.impatience
-                        .entry(prerequisite.to_owned())
-                        .or_insert_with(|| dependent.to_owned());
+                    self.impatience.entry(prerequisite.to_owned()).or_insert_with(|| dependent.to_owned());
                 }
             }
             return;
@@ -159,9 +148,7 @@ impl Plan {
                 (1..=self.attempts(&story.number)).map(|attempt| (story.number.clone(), attempt))
             })
             .collect();
-        shuffle(&mut places, |(number, attempt)| {
-            hash(seed, &[cheat.label(), number, &attempt.to_string()])
-        });
+        shuffle(&mut places, |(number, attempt)| hash(seed, &[cheat.label(), number, &attempt.to_string()]));
         for place in places.into_iter().take(times) {
             self.cheats.entry(place).or_default().insert(cheat);
         }
@@ -174,17 +161,12 @@ impl Plan {
 
     /// Whether somebody tries this at this attempt (from 1) at a story.
     pub(super) fn has(&self, number: &str, attempt: u32, cheat: Cheat) -> bool {
-        self.cheats
-            .get(&(number.to_owned(), attempt))
-            .is_some_and(|cheats| cheats.contains(&cheat))
+        self.cheats.get(&(number.to_owned(), attempt)).is_some_and(|cheats| cheats.contains(&cheat))
     }
 
     /// The story that somebody claims while its prerequisite `number` is worked on for the first time.
     pub(super) fn coveted(&self, number: &str, attempt: u32) -> Option<&str> {
-        self.impatience
-            .get(number)
-            .filter(|_| attempt == 1)
-            .map(String::as_str)
+        self.impatience.get(number).filter(|_| attempt == 1).map(String::as_str)
     }
 
     /// How often a kind of cheat will be tried.
@@ -192,11 +174,7 @@ impl Plan {
     fn times(&self, cheat: Cheat) -> usize {
         match cheat {
             Cheat::ClaimBlocked => self.impatience.len(),
-            _ => self
-                .cheats
-                .values()
-                .filter(|cheats| cheats.contains(&cheat))
-                .count(),
+            _ => self.cheats.values().filter(|cheats| cheats.contains(&cheat)).count(),
         }
     }
 }
@@ -265,13 +243,7 @@ mod tests {
     fn coveted_stories_depend_on_the_one_in_work() {
         let backlog = Backlog::shipped().unwrap();
         let plan = Plan::new(3, &backlog.stories);
-        let story = |number: &str| {
-            backlog
-                .stories
-                .iter()
-                .find(|story| story.number == number)
-                .unwrap()
-        };
+        let story = |number: &str| backlog.stories.iter().find(|story| story.number == number).unwrap();
         for (prerequisite, dependent) in &plan.impatience {
             assert!(story(dependent).prerequisites.contains(prerequisite));
             assert_eq!(plan.coveted(prerequisite, 1), Some(dependent.as_str()));

@@ -20,21 +20,14 @@ pub(super) struct Custody {
 impl Custody {
     /// Reads a story's history, oldest first; agents by id.
     pub(super) fn of(number: &str, history: &[Value]) -> Self {
-        let mut custody = Self {
-            number: number.to_owned(),
-            ..Self::default()
-        };
+        let mut custody = Self { number: number.to_owned(), ..Self::default() };
         for entry in history {
             let new = &entry["new_state"];
             let id = |key: &str| new[key].as_str().map(str::to_owned);
             match (entry["action"].as_str(), new["agent_status"].as_str()) {
                 (Some("status_changed"), Some("assigned")) => {
                     // A new attempt: what was before does not vouch for it.
-                    custody = Self {
-                        number: custody.number,
-                        implementer: id("agent_id"),
-                        ..Self::default()
-                    };
+                    custody = Self { number: custody.number, implementer: id("agent_id"), ..Self::default() };
                 }
                 (Some("status_changed"), Some("reported_done")) => custody.reporter = id("agent_id"),
                 (Some("review_completed"), _) => custody.reviewer = id("reviewer_agent_id"),
@@ -49,10 +42,7 @@ impl Custody {
     /// unknown vouches for nothing.
     pub(super) fn holds(&self) -> bool {
         let others = [&self.reporter, &self.reviewer, &self.verifier];
-        self.implementer.is_some()
-            && others
-                .iter()
-                .all(|who| who.is_some() && **who != self.implementer)
+        self.implementer.is_some() && others.iter().all(|who| who.is_some() && **who != self.implementer)
     }
 }
 
@@ -69,19 +59,13 @@ pub(super) struct Proof {
 impl Proof {
     /// Reads the histories of all verified stories.
     pub(super) async fn read(team: &Team, expected: usize) -> Result<Self, Error> {
-        let query = [
-            ("project_id", team.project.as_str()),
-            ("verified_status", "verified"),
-            ("limit", "500"),
-        ];
+        let query =
+            [("project_id", team.project.as_str()), ("verified_status", "verified"), ("limit", "500")];
         let list = team.user.get("/stories", &query).await?;
         let (mut stories, mut exceptions) = (Vec::new(), 0);
         for story in list["data"].as_array().into_iter().flatten() {
             let number = text(&story["number"])?;
-            let history = team
-                .user
-                .get(&team.path(&number, "history"), &[("page_size", "100")])
-                .await?;
+            let history = team.user.get(&team.path(&number, "history"), &[("page_size", "100")]).await?;
             let entries = history["data"].as_array().map_or(&[][..], Vec::as_slice);
             let custody = Custody::of(&number, entries);
             exceptions += usize::from(!custody.holds());
@@ -94,11 +78,7 @@ impl Proof {
                 number,
             });
         }
-        Ok(Self {
-            stories,
-            exceptions,
-            expected,
-        })
+        Ok(Self { stories, exceptions, expected })
     }
 
     /// Whether every story is verified, and by somebody else.
@@ -127,14 +107,9 @@ impl Proof {
     pub(super) fn by_implementer(&self) -> Vec<(String, usize)> {
         let mut counts: HashMap<&str, usize> = HashMap::new();
         for story in &self.stories {
-            *counts
-                .entry(story.implementer.as_deref().unwrap_or("nobody"))
-                .or_default() += 1;
+            *counts.entry(story.implementer.as_deref().unwrap_or("nobody")).or_default() += 1;
         }
-        let mut counts: Vec<_> = counts
-            .into_iter()
-            .map(|(name, count)| (name.to_owned(), count))
-            .collect();
+        let mut counts: Vec<_> = counts.into_iter().map(|(name, count)| (name.to_owned(), count)).collect();
         counts.sort_by_key(|(name, _)| (name.len(), name.clone()));
         counts
     }
@@ -181,22 +156,13 @@ mod tests {
 
     fn proof(stories: Vec<Custody>, expected: usize) -> Proof {
         let exceptions = stories.iter().filter(|story| !story.holds()).count();
-        Proof {
-            stories,
-            exceptions,
-            expected,
-        }
+        Proof { stories, exceptions, expected }
     }
 
     #[test]
     fn custody_is_read_from_the_history() {
         let custody = story("a", "o");
-        let who = [
-            &custody.implementer,
-            &custody.reporter,
-            &custody.reviewer,
-            &custody.verifier,
-        ];
+        let who = [&custody.implementer, &custody.reporter, &custody.reviewer, &custody.verifier];
         assert_eq!(who.map(|id| id.as_deref().unwrap()), ["a", "r", "r", "o"]);
         assert!(custody.holds());
         assert!(!story("o", "o").holds(), "verified by the implementer");

@@ -28,10 +28,8 @@ const SHOWN: usize = 5;
 impl Report {
     /// For programs.
     pub(super) fn json(&self) -> Value {
-        let accepted: Map<String, Value> = Step::ALL
-            .iter()
-            .map(|step| (step.plural().to_owned(), json!(self.counts.of(*step))))
-            .collect();
+        let accepted: Map<String, Value> =
+            Step::ALL.iter().map(|step| (step.plural().to_owned(), json!(self.counts.of(*step)))).collect();
         let kinds = self.counts.refused.iter().map(|(cheat, refused)| {
             let (status, code) = cheat.answer();
             json!({
@@ -53,13 +51,7 @@ impl Report {
 
     /// For people.
     pub(super) fn text(&self) -> String {
-        let parts = [
-            self.summary(),
-            self.work(),
-            self.refusals(),
-            self.custody(),
-            self.proof.line(),
-        ];
+        let parts = [self.summary(), self.work(), self.refusals(), self.custody(), self.proof.line()];
         parts.join("\n\n")
     }
 
@@ -80,27 +72,17 @@ impl Report {
             (Step::Claim, "an implementer took a story"),
             (Step::Report, "the reviewer confirmed that it is built"),
             (Step::Review, "the reviewer reviewed it"),
-            (
-                Step::Reject,
-                "the orchestrator sent it back, and it was built again",
-            ),
+            (Step::Reject, "the orchestrator sent it back, and it was built again"),
             (Step::Verify, "the orchestrator verified it"),
         ];
         let rows: Vec<_> = rows
             .iter()
             .map(|(step, meaning)| {
                 let count = self.counts.of(*step).to_string();
-                vec![
-                    step.plural().to_owned(),
-                    format!("{count:>5}"),
-                    (*meaning).to_owned(),
-                ]
+                vec![step.plural().to_owned(), format!("{count:>5}"), (*meaning).to_owned()]
             })
             .collect();
-        format!(
-            "The work\n\n{}",
-            table::human(&["step", "count", "meaning"], &rows)
-        )
+        format!("The work\n\n{}", table::human(&["step", "count", "meaning"], &rows))
     }
 
     /// The table, with the server's words under each row.
@@ -111,18 +93,12 @@ impl Report {
             .iter()
             .map(|(cheat, refused)| {
                 let (status, code) = cheat.answer();
-                vec![
-                    cheat.label().to_owned(),
-                    format!("{:>5}", refused.count),
-                    format!("{status} {code}"),
-                ]
+                vec![cheat.label().to_owned(), format!("{:>5}", refused.count), format!("{status} {code}")]
             })
             .collect();
         let table = table::human(&["attempt", "count", "answer"], &rows);
-        let mut lines: Vec<String> = vec![
-            "What was refused, and how the server put it".to_owned(),
-            String::new(),
-        ];
+        let mut lines: Vec<String> =
+            vec!["What was refused, and how the server put it".to_owned(), String::new()];
         lines.extend(table.lines().take(2).map(str::to_owned));
         for (line, refused) in table.lines().skip(2).zip(self.counts.refused.values()) {
             lines.push(line.to_owned());
@@ -132,28 +108,19 @@ impl Report {
     }
 
     fn custody(&self) -> String {
-        let built: Vec<String> = self
-            .proof
-            .by_implementer()
-            .iter()
-            .map(|(name, count)| format!("{name} {count}"))
-            .collect();
+        let built: Vec<String> =
+            self.proof.by_implementer().iter().map(|(name, count)| format!("{name} {count}")).collect();
         let shown: Vec<_> = self.proof.stories.iter().take(SHOWN).collect();
         let cell = |who: &Option<String>| who.clone().unwrap_or_else(|| "nobody".to_owned());
         let rows: Vec<_> = shown
             .iter()
             .map(|story| {
                 let who = [&story.implementer, &story.reporter, &story.verifier];
-                std::iter::once(story.number.clone())
-                    .chain(who.map(cell))
-                    .collect()
+                std::iter::once(story.number.clone()).chain(who.map(cell)).collect()
             })
             .collect();
         let header = ["story", "implemented by", "reported by", "verified by"];
-        let mut text = format!(
-            "Who did what, from the audit log\n\n{}",
-            table::human(&header, &rows)
-        );
+        let mut text = format!("Who did what, from the audit log\n\n{}", table::human(&header, &rows));
         let rest = self.proof.stories.len().saturating_sub(shown.len());
         if rest > 0 {
             text.push_str(&format!("\n... and {rest} more (all of them with --format json)"));
@@ -190,10 +157,7 @@ mod tests {
             reviewer: some("reviewer"),
             verifier: some("orchestrator"),
         };
-        let refused = Refused {
-            count: 3,
-            example: "Cannot report your own implementation.".to_owned(),
-        };
+        let refused = Refused { count: 3, example: "Cannot report your own implementation.".to_owned() };
         Report {
             seed: 7,
             agents: 2,
@@ -203,11 +167,7 @@ mod tests {
                 accepted: BTreeMap::from([(Step::Claim, 9), (Step::Verify, 7)]),
                 refused: BTreeMap::from([(Cheat::SelfReport, refused)]),
             },
-            proof: Proof {
-                stories: (1..=7).map(custody).collect(),
-                exceptions: 0,
-                expected: 7,
-            },
+            proof: Proof { stories: (1..=7).map(custody).collect(), exceptions: 0, expected: 7 },
             elapsed: Duration::from_millis(1240),
         }
     }

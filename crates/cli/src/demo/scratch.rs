@@ -33,10 +33,7 @@ impl Scratch {
                 dir.display()
             )));
         }
-        Ok(Self {
-            path: dir.to_path_buf(),
-            keep: true,
-        })
+        Ok(Self { path: dir.to_path_buf(), keep: true })
     }
 
     pub(super) fn path(&self) -> &Path {

@@ -180,18 +180,10 @@ mod tests {
     fn refusals_are_counted_by_kind_with_one_example() {
         let tally = Tally::default();
         for message in ["Cannot report b", "Cannot report a"] {
-            tally
-                .refuse(
-                    Cheat::SelfReport,
-                    "1.1",
-                    answer(409, "self_report_blocked", message),
-                )
-                .unwrap();
+            tally.refuse(Cheat::SelfReport, "1.1", answer(409, "self_report_blocked", message)).unwrap();
         }
         let text = "Conflict: Cannot claim: story is in …";
-        tally
-            .refuse(Cheat::ClaimTaken, "1.1", answer(409, "invalid_transition", text))
-            .unwrap();
+        tally.refuse(Cheat::ClaimTaken, "1.1", answer(409, "invalid_transition", text)).unwrap();
         let counts = tally.snapshot();
         assert_eq!(counts.refusals(), 3);
         assert_eq!(counts.refused[&Cheat::SelfReport].example, "Cannot report a");
@@ -203,16 +195,8 @@ mod tests {
         let tally = Tally::default();
         let accepted = tally.refuse(Cheat::SelfVerify, "1.1", Ok(json!({})));
         assert!(format!("{accepted:?}").contains("The server let an agent verify the own story"));
-        assert!(
-            tally
-                .refuse(Cheat::SelfVerify, "1.1", answer(500, "internal_error", "x"))
-                .is_err()
-        );
-        assert!(
-            tally
-                .refuse(Cheat::SelfVerify, "1.1", answer(409, "invalid_transition", "x"))
-                .is_err()
-        );
+        assert!(tally.refuse(Cheat::SelfVerify, "1.1", answer(500, "internal_error", "x")).is_err());
+        assert!(tally.refuse(Cheat::SelfVerify, "1.1", answer(409, "invalid_transition", "x")).is_err());
         assert_eq!(tally.snapshot(), Counts::default());
     }
 
@@ -220,11 +204,7 @@ mod tests {
     fn steps_count_only_when_they_succeed() {
         let tally = Tally::default();
         tally.accept(Step::Claim, Ok(json!({}))).unwrap();
-        assert!(
-            tally
-                .accept(Step::Claim, answer(409, "invalid_transition", "x"))
-                .is_err()
-        );
+        assert!(tally.accept(Step::Claim, answer(409, "invalid_transition", "x")).is_err());
         assert_eq!(tally.snapshot().of(Step::Claim), 1);
     }
 }

@@ -51,36 +51,20 @@ impl Team {
     /// Sets everything up and imports the backlog.
     pub(super) async fn assemble(server: &Server, agents: usize, backlog: &Backlog) -> Result<Self, Error> {
         let address = format!("http://{}", server.address);
-        let (_, key) = create_tenant(
-            &server.database.owner,
-            "Shedshare",
-            "shedshare",
-            "demo@loopctl.invalid",
-        )
-        .await
-        .map_err(|error| Error::Other(format!("Cannot create the tenant of the demo: {error}")))?;
-        let mut office = Office {
-            user: client(&address, &key.raw_key)?,
-            names: HashMap::new(),
-            address,
-        };
+        let (_, key) =
+            create_tenant(&server.database.owner, "Shedshare", "shedshare", "demo@loopctl.invalid")
+                .await
+                .map_err(|error| Error::Other(format!("Cannot create the tenant of the demo: {error}")))?;
+        let mut office = Office { user: client(&address, &key.raw_key)?, names: HashMap::new(), address };
         // These agents do in a second what others do in a day.
         let settings = json!({"settings": {"rate_limit_requests_per_minute": 1_000_000}});
-        office
-            .user
-            .write(Method::PATCH, "/tenants/me", Some(&settings))
-            .await?;
+        office.user.write(Method::PATCH, "/tenants/me", Some(&settings)).await?;
         let mut implementers = Vec::with_capacity(agents);
         for number in 1..=agents {
             let name = format!("implementer-{number}");
             let (agent, id) = office.agent(&name, "implementer").await?;
-            let as_orchestrator = office
-                .key(&format!("{name}-escalated"), "orchestrator", Some(&id))
-                .await?;
-            implementers.push(Implementer {
-                agent,
-                as_orchestrator,
-            });
+            let as_orchestrator = office.key(&format!("{name}-escalated"), "orchestrator", Some(&id)).await?;
+            implementers.push(Implementer { agent, as_orchestrator });
         }
         let (reviewer, _) = office.agent("reviewer", "implementer").await?;
         let (_, id) = office.agent("orchestrator", "orchestrator").await?;
@@ -138,11 +122,8 @@ async fn import(user: &Client, backlog: &Backlog) -> Result<(String, HashMap<Str
     let body = json!({"name": "Shedshare", "slug": "shedshare"});
     let created = user.post("/projects", Some(&body)).await?;
     let project = text(&created["project"]["id"])?;
-    user.post(&format!("/projects/{project}/import"), Some(&backlog.payload))
-        .await?;
-    let list = user
-        .get("/stories", &[("project_id", &project), ("limit", "500")])
-        .await?;
+    user.post(&format!("/projects/{project}/import"), Some(&backlog.payload)).await?;
+    let list = user.get("/stories", &[("project_id", &project), ("limit", "500")]).await?;
     let mut ids = HashMap::new();
     for story in list["data"].as_array().into_iter().flatten() {
         ids.insert(text(&story["number"])?, text(&story["id"])?);

@@ -50,10 +50,7 @@ struct Job {
 
 impl Shop {
     pub(super) fn new(team: Arc<Team>, backlog: &Backlog, seed: u64, bar: ProgressBar) -> Self {
-        let hours = backlog
-            .stories
-            .iter()
-            .map(|story| (story.number.clone(), story.hours));
+        let hours = backlog.stories.iter().map(|story| (story.number.clone(), story.hours));
         Self {
             team,
             plan: Plan::new(seed, &backlog.stories),
@@ -92,9 +89,7 @@ impl Shop {
         step: Step,
         body: Option<Value>,
     ) -> Result<Value, Error> {
-        let answer = who
-            .post(&self.team.path(number, step.path()), body.as_ref())
-            .await;
+        let answer = who.post(&self.team.path(number, step.path()), body.as_ref()).await;
         self.tally.accept(step, answer)
     }
 
@@ -110,9 +105,7 @@ impl Shop {
         if !self.plan.has(&task.number, task.attempt, cheat) {
             return Ok(());
         }
-        let answer = who
-            .post(&self.team.path(&task.number, step.path()), body.as_ref())
-            .await;
+        let answer = who.post(&self.team.path(&task.number, step.path()), body.as_ref()).await;
         self.refused(cheat, &task.number, answer)
     }
 
@@ -141,15 +134,11 @@ impl Shop {
         let contract = json!({"story_title": story["title"], "ac_count": criteria});
         let wrong_title = json!({"story_title": "The thing from the meeting", "ac_count": criteria});
         let wrong_count = json!({"story_title": story["title"], "ac_count": criteria + 1});
-        self.cheat(Cheat::ClaimWithoutContract, agent, task, Step::Claim, None)
-            .await?;
-        self.cheat(Cheat::WrongTitle, agent, task, Step::Contract, Some(wrong_title))
-            .await?;
-        self.cheat(Cheat::WrongCount, agent, task, Step::Contract, Some(wrong_count))
-            .await?;
+        self.cheat(Cheat::ClaimWithoutContract, agent, task, Step::Claim, None).await?;
+        self.cheat(Cheat::WrongTitle, agent, task, Step::Contract, Some(wrong_title)).await?;
+        self.cheat(Cheat::WrongCount, agent, task, Step::Contract, Some(wrong_count)).await?;
         self.step(agent, number, Step::Contract, Some(contract)).await?;
-        self.cheat(Cheat::StartWithoutClaim, agent, task, Step::Start, None)
-            .await?;
+        self.cheat(Cheat::StartWithoutClaim, agent, task, Step::Start, None).await?;
         if self.plan.has(number, task.attempt, Cheat::DoubleClaim) {
             return self.race(me, number).await;
         }
@@ -161,10 +150,8 @@ impl Shop {
     async fn race(&self, me: usize, number: &str) -> Result<usize, Error> {
         let rival = self.rival(me);
         let path = self.team.path(number, Step::Claim.path());
-        let (mine, theirs) = tokio::join!(
-            self.agent(me).post(&path, None),
-            self.agent(rival).post(&path, None)
-        );
+        let (mine, theirs) =
+            tokio::join!(self.agent(me).post(&path, None), self.agent(rival).post(&path, None));
         let (holder, won, lost) = match (mine, theirs) {
             (mine @ Ok(_), theirs) => (me, mine, theirs),
             (mine, theirs) => (rival, theirs, mine),
@@ -193,17 +180,14 @@ async fn implement(shop: Arc<Shop>, me: usize, hand_on: UnboundedSender<Job>) ->
     while let Some(task) = shop.board.next(&shop.team, shop.agent(me)).await? {
         let holder = shop.acquire(me, &task).await?;
         let (agent, rival) = (shop.agent(holder), shop.agent(shop.rival(holder)));
-        shop.cheat(Cheat::ClaimTaken, rival, &task, Step::Claim, None)
-            .await?;
-        shop.cheat(Cheat::StartTaken, rival, &task, Step::Start, None)
-            .await?;
+        shop.cheat(Cheat::ClaimTaken, rival, &task, Step::Claim, None).await?;
+        shop.cheat(Cheat::StartTaken, rival, &task, Step::Start, None).await?;
         shop.step(agent, &task.number, Step::Start, None).await?;
         shop.covet(&task, agent).await?;
         let hours = shop.hours.get(&task.number).copied().unwrap_or(1.0);
         tokio::time::sleep(HOUR.mul_f64(hours.clamp(0.0, 20.0))).await;
         shop.step(agent, &task.number, Step::RequestReview, None).await?;
-        shop.cheat(Cheat::SelfReport, agent, &task, Step::Report, None)
-            .await?;
+        shop.cheat(Cheat::SelfReport, agent, &task, Step::Report, None).await?;
         if hand_on.send(Job { task, holder }).is_err() {
             break; // The reviewer has failed, and says why.
         }
@@ -227,35 +211,13 @@ async fn review(
         });
         let verdict = verdict();
         shop.step(reviewer, &task.number, Step::Report, None).await?;
-        shop.cheat(
-            Cheat::SelfReview,
-            shop.agent(*holder),
-            task,
-            Step::Review,
-            Some(review.clone()),
-        )
-        .await?;
-        shop.cheat(
-            Cheat::VerifyUnreviewed,
-            orchestrator,
-            task,
-            Step::Verify,
-            Some(verdict.clone()),
-        )
-        .await?;
-        shop.step(reviewer, &task.number, Step::Review, Some(review))
+        shop.cheat(Cheat::SelfReview, shop.agent(*holder), task, Step::Review, Some(review.clone())).await?;
+        shop.cheat(Cheat::VerifyUnreviewed, orchestrator, task, Step::Verify, Some(verdict.clone())).await?;
+        shop.step(reviewer, &task.number, Step::Review, Some(review)).await?;
+        shop.cheat(Cheat::AgentVerify, shop.agent(*holder), task, Step::Verify, Some(verdict.clone()))
             .await?;
-        shop.cheat(
-            Cheat::AgentVerify,
-            shop.agent(*holder),
-            task,
-            Step::Verify,
-            Some(verdict.clone()),
-        )
-        .await?;
         let escalated = &shop.team.implementers[*holder].as_orchestrator;
-        shop.cheat(Cheat::SelfVerify, escalated, task, Step::Verify, Some(verdict))
-            .await?;
+        shop.cheat(Cheat::SelfVerify, escalated, task, Step::Verify, Some(verdict)).await?;
         if hand_on.send(job).is_err() {
             break; // The orchestrator has failed, and says why.
         }
@@ -275,8 +237,7 @@ async fn orchestrate(shop: Arc<Shop>, mut work: UnboundedReceiver<Job>) -> Resul
             shop.step(orchestrator, number, Step::Reject, Some(body)).await?;
             shop.board.rejected(number);
         } else {
-            shop.step(orchestrator, number, Step::Verify, Some(verdict()))
-                .await?;
+            shop.step(orchestrator, number, Step::Verify, Some(verdict())).await?;
             shop.bar.set_position(shop.board.verified() as u64);
         }
     }

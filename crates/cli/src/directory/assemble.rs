@@ -53,8 +53,7 @@ pub(super) fn payload(files: &[File], problems: &mut Vec<Problem>) -> Payload {
         }
     }
     for epic in payload.epics.values_mut() {
-        epic.stories
-            .sort_by_key(|story| (natural(&story.number), story.number.clone()));
+        epic.stories.sort_by_key(|story| (natural(&story.number), story.number.clone()));
     }
     payload
 }
@@ -63,9 +62,8 @@ impl Payload {
     fn epic(&mut self, number: u64, path: &str) -> &mut Epic {
         let epic = self.epics.entry(number).or_default();
         if epic.directory_title.is_none() {
-            epic.directory_title = epic_directory(path)
-                .filter(|(n, _)| *n == number)
-                .and_then(|(_, title)| title);
+            epic.directory_title =
+                epic_directory(path).filter(|(n, _)| *n == number).and_then(|(_, title)| title);
         }
         epic
     }
@@ -75,17 +73,10 @@ impl Payload {
             return;
         };
         let directory = epic_directory(&file.path).map(|(number, _)| number);
-        let major = story
-            .number
-            .split('.')
-            .next()
-            .and_then(|major| major.parse().ok());
+        let major = story.number.split('.').next().and_then(|major| major.parse().ok());
         match directory.or(story.epic_id).or(major).filter(|number| *number > 0) {
             Some(number) => self.epic(number, &file.path).stories.push(story),
-            None => problems.push(Problem::new(
-                &file.path,
-                "belongs to no epic: epic numbers start at 1",
-            )),
+            None => problems.push(Problem::new(&file.path, "belongs to no epic: epic numbers start at 1")),
         }
     }
 
@@ -95,9 +86,8 @@ impl Payload {
             return;
         };
         let number = epic_directory(&file.path).map(|(number, _)| number);
-        let Some(number) = number
-            .or_else(|| content.get("number").and_then(|n| epic_number(&plain(n))))
-            .filter(|n| *n > 0)
+        let Some(number) =
+            number.or_else(|| content.get("number").and_then(|n| epic_number(&plain(n)))).filter(|n| *n > 0)
         else {
             problems.push(Problem::new(
                 &file.path,
@@ -105,12 +95,7 @@ impl Payload {
             ));
             return;
         };
-        for target in content
-            .get("depends_on")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-        {
+        for target in content.get("depends_on").and_then(Value::as_array).into_iter().flatten() {
             self.add_edge(file, Some(number), epic_number(&plain(target)), target, problems);
         }
         self.epic(number, &file.path).described = content.clone();
@@ -119,10 +104,7 @@ impl Payload {
     fn add_edges(&mut self, file: &File, problems: &mut Vec<Problem>) {
         let edges = file.content.get("epic_dependencies").unwrap_or(&file.content);
         let Some(edges) = edges.as_array() else {
-            problems.push(Problem::new(
-                &file.path,
-                "must be an array of {\"epic\", \"depends_on\"}",
-            ));
+            problems.push(Problem::new(&file.path, "must be an array of {\"epic\", \"depends_on\"}"));
             return;
         };
         for edge in edges {
@@ -140,10 +122,7 @@ impl Payload {
         problems: &mut Vec<Problem>,
     ) {
         let (Some(dependent), Some(prerequisite)) = (dependent, prerequisite) else {
-            problems.push(Problem::new(
-                &file.path,
-                format!("invalid epic dependency {written}"),
-            ));
+            problems.push(Problem::new(&file.path, format!("invalid epic dependency {written}")));
             return;
         };
         // The same edge may stand in epic.json and in epic_dependencies.json.
@@ -152,11 +131,7 @@ impl Payload {
             .iter()
             .any(|edge| (edge.dependent, edge.prerequisite) == (dependent, prerequisite))
         {
-            self.epic_edges.push(Edge {
-                file: file.path.clone(),
-                dependent,
-                prerequisite,
-            });
+            self.epic_edges.push(Edge { file: file.path.clone(), dependent, prerequisite });
         }
     }
 
@@ -196,9 +171,8 @@ impl Epic {
     fn into_json(self, number: u64, position: usize) -> Value {
         let described = |key: &str| self.described.get(key).filter(|value| !value.is_null()).cloned();
         let named = self.stories.iter().find_map(|story| story.epic_name.clone());
-        let title = named
-            .or_else(|| self.directory_title.clone())
-            .unwrap_or_else(|| format!("Epic {number}"));
+        let title =
+            named.or_else(|| self.directory_title.clone()).unwrap_or_else(|| format!("Epic {number}"));
         let mut epic = Map::new();
         let mut put = |key: &str, value: Option<Value>| {
             if let Some(value) = value {
@@ -208,21 +182,10 @@ impl Epic {
         put("number", Some(number.into()));
         put("title", described("title").or(Some(title.into())));
         put("description", described("description"));
-        put(
-            "phase",
-            described("phase").or_else(|| most_common_phase(&self.stories).map(Value::from)),
-        );
+        put("phase", described("phase").or_else(|| most_common_phase(&self.stories).map(Value::from)));
         put("position", described("position").or(Some(position.into())));
         put("metadata", described("metadata"));
-        put(
-            "stories",
-            Some(
-                self.stories
-                    .into_iter()
-                    .map(|story| Value::Object(story.content))
-                    .collect(),
-            ),
-        );
+        put("stories", Some(self.stories.into_iter().map(|story| Value::Object(story.content)).collect()));
         Value::Object(epic)
     }
 }
@@ -237,10 +200,7 @@ fn most_common_phase(stories: &[Story]) -> Option<String> {
         }
     }
     let most = counts.iter().map(|(_, count)| *count).max()?;
-    counts
-        .into_iter()
-        .find(|(_, count)| *count == most)
-        .map(|(phase, _)| phase.to_owned())
+    counts.into_iter().find(|(_, count)| *count == most).map(|(phase, _)| phase.to_owned())
 }
 
 fn file_name(path: &str) -> &str {
@@ -255,9 +215,7 @@ fn epic_directory(path: &str) -> Option<(u64, Option<String>)> {
         let number = digits.parse().ok()?;
         let words = slug.replace('_', " ");
         let mut letters = words.trim().chars();
-        let title = letters
-            .next()
-            .map(|first| first.to_uppercase().chain(letters).collect());
+        let title = letters.next().map(|first| first.to_uppercase().chain(letters).collect());
         Some((number, title))
     })
 }

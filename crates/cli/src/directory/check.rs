@@ -19,18 +19,8 @@ pub(super) fn payload(payload: &Payload, merge: bool, problems: &mut Vec<Problem
     }
     let story_edges = payload.story_edges();
     if !merge {
-        unknown(
-            "story",
-            &story_edges,
-            |number| seen.contains_key(number.as_str()),
-            problems,
-        );
-        unknown(
-            "epic",
-            &payload.epic_edges,
-            |number| payload.epics.contains_key(number),
-            problems,
-        );
+        unknown("story", &story_edges, |number| seen.contains_key(number.as_str()), problems);
+        unknown("epic", &payload.epic_edges, |number| payload.epics.contains_key(number), problems);
     }
     cycle("story", &story_edges, problems);
     cycle("epic", &payload.epic_edges, problems);
@@ -45,10 +35,7 @@ fn unknown<N: Display>(
     for edge in edges {
         for end in [&edge.dependent, &edge.prerequisite] {
             if !known(end) {
-                problems.push(Problem::new(
-                    &edge.file,
-                    format!("unknown {kind} {end} in a dependency"),
-                ));
+                problems.push(Problem::new(&edge.file, format!("unknown {kind} {end} in a dependency")));
             }
         }
     }
@@ -80,10 +67,7 @@ fn cycle<N: Ord + Clone + Display>(kind: &str, edges: &[Edge<N>], problems: &mut
             if let Some(position) = path.iter().position(|(node, _)| *node == target) {
                 let nodes = path.iter().skip(position).map(|(node, _)| *node).chain([target]);
                 let text = nodes.map(ToString::to_string).collect::<Vec<_>>().join(" -> ");
-                problems.push(Problem::new(
-                    &edge.file,
-                    format!("{kind} dependencies form a cycle: {text}"),
-                ));
+                problems.push(Problem::new(&edge.file, format!("{kind} dependencies form a cycle: {text}")));
                 return;
             }
             path.push((target, 0));
@@ -101,18 +85,12 @@ mod tests {
     fn messages(merge: bool, files: &[(&str, Value)]) -> Vec<String> {
         let files: Vec<File> = files
             .iter()
-            .map(|(path, content)| File {
-                path: (*path).to_owned(),
-                content: content.clone(),
-            })
+            .map(|(path, content)| File { path: (*path).to_owned(), content: content.clone() })
             .collect();
         let mut problems = Vec::new();
         let assembled = assemble::payload(&files, &mut problems);
         payload(&assembled, merge, &mut problems);
-        problems
-            .into_iter()
-            .map(|problem| format!("{}: {}", problem.file, problem.message))
-            .collect()
+        problems.into_iter().map(|problem| format!("{}: {}", problem.file, problem.message)).collect()
     }
 
     fn story(number: &str, needs: &[&str]) -> Value {
@@ -121,17 +99,8 @@ mod tests {
 
     #[test]
     fn duplicates_name_both_files() {
-        let got = messages(
-            false,
-            &[
-                ("a/us_1.json", story("1.1", &[])),
-                ("b/us_1.json", story("1.1", &[])),
-            ],
-        );
-        assert_eq!(
-            got,
-            ["b/us_1.json: duplicate story number 1.1 (also in a/us_1.json)"]
-        );
+        let got = messages(false, &[("a/us_1.json", story("1.1", &[])), ("b/us_1.json", story("1.1", &[]))]);
+        assert_eq!(got, ["b/us_1.json: duplicate story number 1.1 (also in a/us_1.json)"]);
     }
 
     #[test]

@@ -29,10 +29,7 @@ struct Problem {
 
 impl Problem {
     fn new(file: &str, message: impl Into<String>) -> Self {
-        Self {
-            file: file.to_owned(),
-            message: message.into(),
-        }
+        Self { file: file.to_owned(), message: message.into() }
     }
 }
 
@@ -41,21 +38,11 @@ pub(crate) fn payload(root: &Path, merge: bool) -> Result<Value, Error> {
     let mut files = Vec::new();
     let mut problems = Vec::new();
     // A single epic can be imported too: then the directory itself has the telling name.
-    let name = root
-        .file_name()
-        .map(|name| name.to_string_lossy().into_owned())
-        .unwrap_or_default();
-    let prefix = if name.starts_with("epic_") {
-        format!("{name}/")
-    } else {
-        String::new()
-    };
+    let name = root.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let prefix = if name.starts_with("epic_") { format!("{name}/") } else { String::new() };
     read(root, &prefix, &mut files, &mut problems);
     if files.is_empty() && problems.is_empty() {
-        return Err(Error::Usage(format!(
-            "No us_*.json files found in {}",
-            root.display()
-        )));
+        return Err(Error::Usage(format!("No us_*.json files found in {}", root.display())));
     }
     files.sort_by(|a, b| a.path.cmp(&b.path));
     let payload = assemble::payload(&files, &mut problems);
@@ -70,13 +57,7 @@ pub(crate) fn payload(root: &Path, merge: bool) -> Result<Value, Error> {
         if count == 1 { "problem" } else { "problems" },
         root.display()
     );
-    Err(Error::Problems(
-        heading,
-        problems
-            .iter()
-            .map(|p| format!("{}: {}", p.file, p.message))
-            .collect(),
-    ))
+    Err(Error::Problems(heading, problems.iter().map(|p| format!("{}: {}", p.file, p.message)).collect()))
 }
 
 /// Collects the files below `directory`; whatever cannot be read is a problem, never silently left out.
@@ -84,11 +65,7 @@ fn read(directory: &Path, prefix: &str, files: &mut Vec<File>, problems: &mut Ve
     let entries = match std::fs::read_dir(directory) {
         Ok(entries) => entries,
         Err(error) => {
-            let name = if prefix.is_empty() {
-                "."
-            } else {
-                prefix.trim_end_matches('/')
-            };
+            let name = if prefix.is_empty() { "." } else { prefix.trim_end_matches('/') };
             problems.push(Problem::new(name, format!("cannot be read: {error}")));
             return;
         }

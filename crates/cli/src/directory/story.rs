@@ -46,11 +46,7 @@ pub(super) fn convert(file: &File, problems: &mut Vec<Problem>) -> Option<Story>
     };
     let given = source.get("number").filter(|number| !number.is_null());
     let number = number(given.or(source.get("id")), &mut problem);
-    if source
-        .get("title")
-        .and_then(Value::as_str)
-        .is_none_or(|title| title.trim().is_empty())
-    {
+    if source.get("title").and_then(Value::as_str).is_none_or(|title| title.trim().is_empty()) {
         problem("title is missing".to_owned());
     }
     let dependencies = dependencies(source.get("dependencies"), &mut problem);
@@ -79,13 +75,8 @@ pub(super) fn convert(file: &File, problems: &mut Vec<Problem>) -> Option<Story>
     } else {
         build(source, &number, criteria, metadata, &file.path)
     };
-    let text = |value: &Value| {
-        value
-            .as_str()
-            .map(str::trim)
-            .filter(|text| !text.is_empty())
-            .map(ToOwned::to_owned)
-    };
+    let text =
+        |value: &Value| value.as_str().map(str::trim).filter(|text| !text.is_empty()).map(ToOwned::to_owned);
     let epic = source.get("epic").unwrap_or(&Value::Null);
     Some(Story {
         file: file.path.clone(),
@@ -109,9 +100,7 @@ fn build(
     let mut put = |key: &str, value: Value| content.insert(key.to_owned(), value);
     put("number", number.into());
     put("title", source["title"].clone());
-    let explicit = source
-        .get("description")
-        .filter(|description| !description.is_null());
+    let explicit = source.get("description").filter(|description| !description.is_null());
     match explicit {
         Some(description) => {
             put("description", description.clone());
@@ -166,9 +155,7 @@ fn dependencies(value: Option<&Value>, problem: &mut impl FnMut(String)) -> Vec<
         match story_number(&plain(item)) {
             Some(number) if numbers.contains(&number) => {}
             Some(number) => numbers.push(number),
-            None => problem(format!(
-                "invalid dependency {item}: expected a form such as \"US-2.1\""
-            )),
+            None => problem(format!("invalid dependency {item}: expected a form such as \"US-2.1\"")),
         }
     }
     numbers
@@ -189,9 +176,7 @@ fn criteria(value: Option<&Value>, problem: &mut impl FnMut(String)) -> Option<V
         match item {
             Value::Object(_) => result.push(item.clone()),
             Value::String(text) => result.push(json!({"criterion": text})),
-            _ => problem(format!(
-                "acceptance_criteria[{position}] must be an object or a text"
-            )),
+            _ => problem(format!("acceptance_criteria[{position}] must be an object or a text")),
         }
     }
     Some(Value::Array(result))
@@ -207,20 +192,11 @@ fn description(source: &Map<String, Value>) -> Option<String> {
         let text = story[key].as_str()?.trim().trim_end_matches('.');
         (!text.is_empty()).then(|| format!("{lead} {text}"))
     };
-    let parts = [
-        part("as_a", "As a"),
-        part("i_want_to", "I want to"),
-        part("so_that", "so that"),
-    ];
+    let parts = [part("as_a", "As a"), part("i_want_to", "I want to"), part("so_that", "so that")];
     let sentence = parts.into_iter().flatten().collect::<Vec<_>>().join(", ");
     let sentence = (!sentence.is_empty()).then(|| format!("{sentence}."));
-    let rationale = source
-        .get("rationale")
-        .and_then(Value::as_str)
-        .map(|text| text.trim().to_owned());
-    let paragraphs: Vec<String> = sentence
-        .into_iter()
-        .chain(rationale.filter(|text| !text.is_empty()))
-        .collect();
+    let rationale = source.get("rationale").and_then(Value::as_str).map(|text| text.trim().to_owned());
+    let paragraphs: Vec<String> =
+        sentence.into_iter().chain(rationale.filter(|text| !text.is_empty())).collect();
     (!paragraphs.is_empty()).then(|| paragraphs.join("\n\n"))
 }

@@ -8,27 +8,16 @@ use crate::support::{Answer, World, error};
 
 #[test]
 fn every_status_has_its_exit_code() {
-    for (status, code) in [
-        (400, 7),
-        (401, 3),
-        (403, 4),
-        (404, 5),
-        (409, 6),
-        (422, 7),
-        (500, 10),
-        (413, 1),
-        (302, 1),
-    ] {
+    for (status, code) in
+        [(400, 7), (401, 3), (403, 4), (404, 5), (409, 6), (422, 7), (500, 10), (413, 1), (302, 1)]
+    {
         let world = World::new(move |_| error(status, "no"));
         let run = world.run("tenant info");
         assert_eq!(run.code, code, "{run:?}");
         assert_eq!(run.stdout, "");
         let lines: Vec<&str> = run.stderr.lines().collect();
         assert_eq!(lines[0], format!("Error: Server returned {status}: no"));
-        assert_eq!(
-            serde_json::from_str::<Value>(lines[1]).unwrap()["error"]["status"],
-            status
-        );
+        assert_eq!(serde_json::from_str::<Value>(lines[1]).unwrap()["error"]["status"], status);
         let human = world.run("tenant info --format human");
         assert_eq!(human.stderr.lines().count(), 1, "{human:?}");
     }
@@ -38,19 +27,10 @@ fn every_status_has_its_exit_code() {
 fn no_answer_is_a_network_failure() {
     let world = World::unconfigured();
     // A port that was free a moment ago.
-    let port = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
-    let run = world.run(&format!(
-        "--server http://127.0.0.1:{port} --api-key k tenant info"
-    ));
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let run = world.run(&format!("--server http://127.0.0.1:{port} --api-key k tenant info"));
     assert_eq!(run.code, 9, "{run:?}");
-    assert!(
-        run.stderr.starts_with("Error: Cannot reach http://127.0.0.1:"),
-        "{run:?}"
-    );
+    assert!(run.stderr.starts_with("Error: Cannot reach http://127.0.0.1:"), "{run:?}");
 
     let slow = World::new(|_| {
         std::thread::sleep(std::time::Duration::from_secs(5));
@@ -66,11 +46,7 @@ fn reading_is_repeated_when_the_server_is_briefly_away() {
     let count = AtomicUsize::new(0);
     let world = World::new(move |_| match count.fetch_add(1, Ordering::SeqCst) {
         0 => error(503, "starting"),
-        1 => Answer(
-            429,
-            vec![("Retry-After", "0".into())],
-            json!({"error": {"message": "slow down"}}),
-        ),
+        1 => Answer(429, vec![("Retry-After", "0".into())], json!({"error": {"message": "slow down"}})),
         _ => json!({"tenant": {"name": "Acme"}}).into(),
     });
     let run = world.run("tenant info");
@@ -83,26 +59,15 @@ fn writing_is_repeated_only_when_rate_limited() {
     let down = World::new(|_| error(503, "down"));
     let run = down.run("agent register --name a --type implementer");
     assert_eq!((run.code, down.lines().len()), (10, 1));
-    let busy = World::new(|_| {
-        Answer(
-            429,
-            vec![("Retry-After", "0".into())],
-            json!({"error": {"message": "busy"}}),
-        )
-    });
+    let busy =
+        World::new(|_| Answer(429, vec![("Retry-After", "0".into())], json!({"error": {"message": "busy"}})));
     let run = busy.run("agent register --name a --type implementer");
     assert_eq!((run.code, busy.lines().len()), (8, 4), "{run:?}");
 }
 
 #[test]
 fn health_needs_no_key_and_says_what_is_wrong() {
-    let world = World::new(|_| {
-        (
-            503,
-            json!({"status": "degraded", "checks": {"database": "error"}}),
-        )
-            .into()
-    });
+    let world = World::new(|_| (503, json!({"status": "degraded", "checks": {"database": "error"}})).into());
     world.configure(&json!({"server": world.address()}));
     let run = world.run("health");
     assert_eq!((run.code, world.lines()), (10, vec!["GET /health".to_owned()]));
@@ -113,27 +78,17 @@ fn health_needs_no_key_and_says_what_is_wrong() {
 fn api_reaches_every_path() {
     let world = World::new(|request| json!({"echo": request.line(), "body": request.body}).into());
     let line = |words: &str| world.run(words).json()["echo"].as_str().unwrap().to_owned();
-    assert_eq!(
-        line("api get /stories/ready?limit=1"),
-        "GET /api/v1/stories/ready?limit=1"
-    );
+    assert_eq!(line("api get /stories/ready?limit=1"), "GET /api/v1/stories/ready?limit=1");
     assert_eq!(line("api DELETE /api/v1/skills/x"), "DELETE /api/v1/skills/x");
     let posted = world.run(r#"api post projects {"name":"x"}"#).json();
-    assert_eq!(
-        posted,
-        json!({"echo": "POST /api/v1/projects", "body": {"name": "x"}})
-    );
+    assert_eq!(posted, json!({"echo": "POST /api/v1/projects", "body": {"name": "x"}}));
     assert_eq!(world.run("api brew /coffee").code, 2);
 }
 
 #[test]
 fn a_reader_that_stops_reading_is_no_failure() {
     let world = World::new(|_| json!({"tenant": {"name": "x".repeat(200_000)}}).into());
-    let mut child = world
-        .command(&["tenant", "info"])
-        .stdout(std::process::Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child = world.command(&["tenant", "info"]).stdout(std::process::Stdio::piped()).spawn().unwrap();
     drop(child.stdout.take());
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }

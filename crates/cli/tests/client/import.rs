@@ -13,20 +13,14 @@ fn write(root: &std::path::Path, path: &str, text: &str) {
 
 fn run(world: &World, root: &std::path::Path, more: &[&str]) -> Run {
     let root = root.display().to_string();
-    let words: Vec<&str> = ["import", &root, "--project", "my-app"]
-        .into_iter()
-        .chain(more.iter().copied())
-        .collect();
+    let words: Vec<&str> =
+        ["import", &root, "--project", "my-app"].into_iter().chain(more.iter().copied()).collect();
     world.run_words(&words, &[], "")
 }
 
 fn stories() -> tempfile::TempDir {
     let root = tempfile::tempdir().unwrap();
-    write(
-        root.path(),
-        "epic_1_base/us_1.1.json",
-        r#"{"id":"US-1.1","title":"One","estimated_hours":4}"#,
-    );
+    write(root.path(), "epic_1_base/us_1.1.json", r#"{"id":"US-1.1","title":"One","estimated_hours":4}"#);
     write(
         root.path(),
         "epic_2_more/us_2.1.json",
@@ -54,26 +48,14 @@ fn imports(request: &Request) -> Answer {
 fn a_directory_becomes_one_request() {
     let (world, root) = (World::new(imports), stories());
     let done = run(&world, root.path(), &["--format", "human"]);
-    assert_eq!(
-        done.stdout, "Imported: 2 epics, 2 stories, 1 dependencies\n",
-        "{done:?}"
-    );
-    assert_eq!(
-        world.lines().last().unwrap(),
-        &format!("POST /api/v1/projects/{P1}/import")
-    );
+    assert_eq!(done.stdout, "Imported: 2 epics, 2 stories, 1 dependencies\n", "{done:?}");
+    assert_eq!(world.lines().last().unwrap(), &format!("POST /api/v1/projects/{P1}/import"));
     let sent = body_of(&world, "/import");
     assert_eq!(sent["epics"][0]["stories"][0]["estimated_hours"], 4);
-    assert_eq!(
-        sent["story_dependencies"],
-        json!([{"story": "2.1", "depends_on": "1.1"}])
-    );
+    assert_eq!(sent["story_dependencies"], json!([{"story": "2.1", "depends_on": "1.1"}]));
 
     let merged = run(&world, root.path(), &["--merge", "--format", "human"]);
-    assert!(
-        merged.stdout.contains("Updated: 2 epics, 2 stories\n"),
-        "{merged:?}"
-    );
+    assert!(merged.stdout.contains("Updated: 2 epics, 2 stories\n"), "{merged:?}");
     assert!(merged.stdout.contains("left alone: 9.9 Old"), "{merged:?}");
 }
 
@@ -89,27 +71,12 @@ fn a_dry_run_shows_the_request_and_sends_nothing() {
 fn a_broken_file_stops_everything() {
     let (world, root) = (World::new(imports), stories());
     write(root.path(), "epic_2_more/us_2.2.json", "{\"id\":");
-    write(
-        root.path(),
-        "epic_2_more/us_2.3.json",
-        r#"{"id":"US-2.1","title":"Twice"}"#,
-    );
+    write(root.path(), "epic_2_more/us_2.3.json", r#"{"id":"US-2.1","title":"Twice"}"#);
     let failed = run(&world, root.path(), &[]);
     assert_eq!(failed.code, 2);
-    assert!(
-        failed
-            .stderr
-            .starts_with("Error: Nothing was imported: 2 problems in "),
-        "{failed:?}"
-    );
-    assert!(
-        failed.stderr.contains("epic_2_more/us_2.2.json: invalid JSON"),
-        "{failed:?}"
-    );
-    assert!(
-        failed.stderr.contains("us_2.3.json: duplicate story number 2.1"),
-        "{failed:?}"
-    );
+    assert!(failed.stderr.starts_with("Error: Nothing was imported: 2 problems in "), "{failed:?}");
+    assert!(failed.stderr.contains("epic_2_more/us_2.2.json: invalid JSON"), "{failed:?}");
+    assert!(failed.stderr.contains("us_2.3.json: duplicate story number 2.1"), "{failed:?}");
     assert_eq!(world.lines(), [""; 0]);
     assert_eq!(world.run("import /does/not/exist --project my-app").code, 2);
 }
@@ -129,10 +96,7 @@ fn files_and_standard_input_are_sent_as_they_are() {
 fn a_conflict_suggests_to_merge() {
     let root = stories();
     let world = World::new(|request| match request.method.as_str() {
-        "POST" => error(
-            409,
-            "Import conflicts with existing data. Use merge=true to update.",
-        ),
+        "POST" => error(409, "Import conflicts with existing data. Use merge=true to update."),
         _ => one_project(request),
     });
     let failed = run(&world, root.path(), &[]);
@@ -145,18 +109,10 @@ fn one_epic_can_be_imported_alone() {
     let (world, root) = (World::new(imports), stories());
     let epic = root.path().join("epic_1_base");
     let shown = run(&world, &epic, &["--dry-run"]).json();
-    assert_eq!(
-        (&shown["epics"][0]["number"], &shown["epics"][0]["title"]),
-        (&json!(1), &json!("Base"))
-    );
+    assert_eq!((&shown["epics"][0]["number"], &shown["epics"][0]["title"]), (&json!(1), &json!("Base")));
     // What it depends on is on the server already, or it is a mistake.
     let epic = root.path().join("epic_2_more");
     let refused = run(&world, &epic, &["--dry-run"]);
-    assert!(
-        refused
-            .stderr
-            .contains("epic_2_more/us_2.1.json: unknown story 1.1"),
-        "{refused:?}"
-    );
+    assert!(refused.stderr.contains("epic_2_more/us_2.1.json: unknown story 1.1"), "{refused:?}");
     assert_eq!(run(&world, &epic, &["--dry-run", "--merge"]).code, 0);
 }

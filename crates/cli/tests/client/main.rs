@@ -1,10 +1,6 @@
 //! The client commands from the outside: the built binary against a server with canned answers.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "helpers of tests: clippy knows only test functions"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests: clippy knows only test functions")]
 
 mod connection;
 mod import;
@@ -52,8 +48,5 @@ pub(crate) fn one_project(request: &Request) -> Answer {
 pub(crate) fn body_of(world: &World, path_end: &str) -> Value {
     let requests = world.requests();
     let request = requests.iter().find(|request| request.path.ends_with(path_end));
-    request
-        .unwrap_or_else(|| panic!("no request to {path_end}: {:?}", world.lines()))
-        .body
-        .clone()
+    request.unwrap_or_else(|| panic!("no request to {path_end}: {:?}", world.lines())).body.clone()
 }

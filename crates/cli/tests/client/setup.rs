@@ -13,11 +13,7 @@ fn usage_goes_to_stdout_and_mistakes_to_stderr() {
     for words in ["", "help", "--help", "-h", "--format human"] {
         let run = world.run(words);
         assert_eq!(run.code, 0, "{words}: {run:?}");
-        assert!(
-            run.stdout
-                .starts_with("loopctl - Agent-native project state store CLI\n"),
-            "{run:?}"
-        );
+        assert!(run.stdout.starts_with("loopctl - Agent-native project state store CLI\n"), "{run:?}");
         assert!(
             run.stdout.contains("\nCommands:\n") && run.stdout.contains("\nGlobal options:\n"),
             "{run:?}"
@@ -25,14 +21,8 @@ fn usage_goes_to_stdout_and_mistakes_to_stderr() {
     }
     let run = world.run("--format human nonexistent");
     assert_eq!(run.code, 2);
-    assert_eq!(
-        run.stderr,
-        "Unknown command: nonexistent\nRun 'loopctl help' for available commands.\n"
-    );
-    assert_eq!(
-        world.run("--version").stdout,
-        format!("loopctl {}\n", env!("CARGO_PKG_VERSION"))
-    );
+    assert_eq!(run.stderr, "Unknown command: nonexistent\nRun 'loopctl help' for available commands.\n");
+    assert_eq!(world.run("--version").stdout, format!("loopctl {}\n", env!("CARGO_PKG_VERSION")));
     let run = world.run("projects list --bogus");
     assert_eq!((run.code, run.stdout.as_str()), (2, ""));
     assert_eq!(world.lines(), [""; 0]);
@@ -44,11 +34,7 @@ fn nothing_is_sent_before_a_login() {
     for words in ["next", "project list", "health", "status --project x"] {
         let run = world.run(words);
         assert_eq!(run.code, 3, "{run:?}");
-        assert!(
-            run.stderr
-                .contains("No server configured. Run: loopctl auth login"),
-            "{run:?}"
-        );
+        assert!(run.stderr.contains("No server configured. Run: loopctl auth login"), "{run:?}");
     }
     let run = world.run(&format!("--server {} next", world.address()));
     assert_eq!(run.code, 3);
@@ -59,49 +45,22 @@ fn nothing_is_sent_before_a_login() {
 #[test]
 fn config_is_stored_privately_and_environment_wins() {
     let world = World::unconfigured();
-    assert_eq!(
-        world.run("config set format human").stdout,
-        "Config format set to human\n"
-    );
-    let mode = std::fs::metadata(world.config_path())
-        .unwrap()
-        .permissions()
-        .mode();
+    assert_eq!(world.run("config set format human").stdout, "Config format set to human\n");
+    let mode = std::fs::metadata(world.config_path()).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
-    assert_eq!(
-        world.run("config get format").stdout,
-        "key: format\nvalue: human\n"
-    );
+    assert_eq!(world.run("config get format").stdout, "key: format\nvalue: human\n");
     let bad = world.run_words(&["config", "set", "bogus", "x"], &[], "");
     assert_eq!(bad.code, 2);
-    assert!(
-        bad.stderr
-            .contains("Invalid config key: bogus. Valid keys: server, api_key"),
-        "{bad:?}"
-    );
+    assert!(bad.stderr.contains("Invalid config key: bogus. Valid keys: server, api_key"), "{bad:?}");
 
     world.run_words(&["config", "set", "server", "https://file"], &[], "");
     let secret = world.run_words(&["config", "set", "api_key", "lc_0123456789"], &[], "");
     assert_eq!(secret.stdout, "Config api_key set to lc_01234...\n");
-    let shown = world
-        .run_with(
-            "config show --format json",
-            &[("LOOPCTL_SERVER", "https://env")],
-            "",
-        )
-        .json();
-    assert_eq!(
-        (&shown["server"], &shown["sources"]["server"]),
-        (&json!("https://env"), &json!("env"))
-    );
+    let shown = world.run_with("config show --format json", &[("LOOPCTL_SERVER", "https://env")], "").json();
+    assert_eq!((&shown["server"], &shown["sources"]["server"]), (&json!("https://env"), &json!("env")));
     assert_eq!(shown["api_key"], "lc_01234...");
-    let empty = world
-        .run_with("config show --format json", &[("LOOPCTL_SERVER", "")], "")
-        .json();
-    assert_eq!(
-        (&empty["server"], &empty["sources"]["server"]),
-        (&json!("https://file"), &json!("file"))
-    );
+    let empty = world.run_with("config show --format json", &[("LOOPCTL_SERVER", "")], "").json();
+    assert_eq!((&empty["server"], &empty["sources"]["server"]), (&json!("https://file"), &json!("file")));
     assert_eq!(world.run("config get project").code, 5);
 }
 
@@ -111,10 +70,7 @@ fn a_broken_configuration_file_is_left_alone() {
     std::fs::write(world.config_path(), "{oops").unwrap();
     let run = world.run("config set format human");
     assert_eq!(run.code, 3);
-    assert_eq!(
-        run.stderr,
-        format!("Error: {} is not valid JSON\n", world.config_path().display())
-    );
+    assert_eq!(run.stderr, format!("Error: {} is not valid JSON\n", world.config_path().display()));
     assert_eq!(std::fs::read_to_string(world.config_path()).unwrap(), "{oops");
 }
 
@@ -129,43 +85,20 @@ fn login_saves_only_what_works() {
     let before = stored();
     let address = world.address();
 
-    let bad = world.run_words(
-        &["auth", "login", "--server", address, "--key", "lc_bad"],
-        &[],
-        "",
-    );
+    let bad = world.run_words(&["auth", "login", "--server", address, "--key", "lc_bad"], &[], "");
     assert_eq!(bad.code, 3);
     assert!(
-        bad.stderr
-            .contains("Login failed (401): Invalid API key. Check your server URL and API key."),
+        bad.stderr.contains("Login failed (401): Invalid API key. Check your server URL and API key."),
         "{bad:?}"
     );
     assert_eq!(stored(), before);
     let missing = world.run_words(&["auth", "login", "--key", "lc_good"], &[], "");
     assert_eq!(missing.code, 2);
-    assert!(
-        missing
-            .stderr
-            .contains("Missing --server. Usage: loopctl auth login"),
-        "{missing:?}"
-    );
+    assert!(missing.stderr.contains("Missing --server. Usage: loopctl auth login"), "{missing:?}");
 
-    let good = world.run_words(
-        &[
-            "auth",
-            "login",
-            "--key",
-            "lc_good",
-            "--server",
-            &format!("{address}/"),
-        ],
-        &[],
-        "",
-    );
-    assert_eq!(
-        (good.code, good.stdout),
-        (0, format!("Credentials saved. Server: {address}\n"))
-    );
+    let good =
+        world.run_words(&["auth", "login", "--key", "lc_good", "--server", &format!("{address}/")], &[], "");
+    assert_eq!((good.code, good.stdout), (0, format!("Credentials saved. Server: {address}\n")));
     assert!(stored().contains("lc_good"));
     assert_eq!(world.run("auth whoami").json()["key_prefix"], "lc_good");
     let from_stdin = world.run_words(&["auth", "login", "--server", address], &[], "lc_super\n");
@@ -182,25 +115,15 @@ id                                    name    slug    status  repo_url
 0192aaaa-0000-7000-8000-000000000001  My App  my-app  active
 page 1 of 1, 1 total
 ";
-    for words in [
-        "--format human project list",
-        "project list --format human",
-        "project --format=human list",
-    ] {
+    for words in ["--format human project list", "project list --format human", "project --format=human list"]
+    {
         assert_eq!(world.run(words).stdout, table, "{words}");
     }
     let csv = world.run("project list --format csv").stdout;
-    assert_eq!(
-        csv,
-        format!("id,name,slug,status,repo_url\n{P1},My App,my-app,active,\n")
-    );
+    assert_eq!(csv, format!("id,name,slug,status,repo_url\n{P1},My App,my-app,active,\n"));
     let body = world.run("project list");
     assert_eq!(body.json()["meta"]["total_count"], 1);
-    assert!(
-        body.stdout.starts_with("{\n  \"data\": [\n    {\n      \"id\""),
-        "{}",
-        body.stdout
-    );
+    assert!(body.stdout.starts_with("{\n  \"data\": [\n    {\n      \"id\""), "{}", body.stdout);
     assert_eq!(world.run("project list --data-only").json()[0]["slug"], "my-app");
 }
 
@@ -213,14 +136,8 @@ fn options_after_the_positional_are_kept() {
         json!({"name": "My App", "slug": "my-app", "repo_url": "https://x/y", "description": "-terse"});
     assert_eq!(world.requests()[0].body, expected);
     let request = &world.requests()[0];
-    assert_eq!(
-        request.header("authorization"),
-        Some("Bearer lc_secret_of_the_test")
-    );
-    assert_eq!(
-        request.header("user-agent"),
-        Some(concat!("loopctl-cli/", env!("CARGO_PKG_VERSION")))
-    );
+    assert_eq!(request.header("authorization"), Some("Bearer lc_secret_of_the_test"));
+    assert_eq!(request.header("user-agent"), Some(concat!("loopctl-cli/", env!("CARGO_PKG_VERSION"))));
 }
 
 #[test]
@@ -230,17 +147,13 @@ fn keys_are_checked_before_and_warned_about_after() {
     let bad = world.run("keys create --name a --role superadmin");
     assert_eq!(bad.code, 2);
     assert!(
-        bad.stderr
-            .contains("Invalid role 'superadmin'. Valid roles: user, orchestrator, agent"),
+        bad.stderr.contains("Invalid role 'superadmin'. Valid roles: user, orchestrator, agent"),
         "{bad:?}"
     );
     assert_eq!(world.lines(), [""; 0]);
     let good = world.run("keys create --name a --role agent");
     assert_eq!(good.json()["api_key"]["raw_key"], "lc_new");
-    assert!(
-        good.stderr.starts_with("Warning: ") && !good.stderr.contains("lc_new"),
-        "{good:?}"
-    );
+    assert!(good.stderr.starts_with("Warning: ") && !good.stderr.contains("lc_new"), "{good:?}");
     let revoked = world.run(&format!("keys revoke {P1}"));
     assert_eq!(revoked.json(), json!({"status": "revoked", "id": P1}));
 }
@@ -258,22 +171,8 @@ fn a_registration_is_sent_to_the_browser() {
 #[test]
 fn settings_keep_their_type() {
     let world = World::new(|_| json!({"tenant": {}}).into());
-    world.run_words(
-        &[
-            "tenant",
-            "update",
-            "--setting",
-            "max_projects=100",
-            "--setting",
-            "a_b=true",
-        ],
-        &[],
-        "",
-    );
-    assert_eq!(
-        world.requests()[0].body,
-        json!({"settings": {"max_projects": 100, "a_b": true}})
-    );
+    world.run_words(&["tenant", "update", "--setting", "max_projects=100", "--setting", "a_b=true"], &[], "");
+    assert_eq!(world.requests()[0].body, json!({"settings": {"max_projects": 100, "a_b": true}}));
     assert_eq!(world.requests()[0].method, "PATCH");
     assert_eq!(world.run("tenant update").code, 2);
 }

@@ -17,10 +17,7 @@ fn a_conflict_shows_code_and_hints() {
     });
     let run = world.run("report US-2.1 --format human");
     assert_eq!(run.code, 6);
-    assert!(
-        run.stderr.contains("hint: a different agent must call report"),
-        "{run:?}"
-    );
+    assert!(run.stderr.contains("hint: a different agent must call report"), "{run:?}");
     assert!(run.stderr.contains("code: self_report_blocked"), "{run:?}");
 }
 
@@ -59,11 +56,7 @@ fn a_story_number_is_found_on_a_later_page_of_a_server_without_filter() {
                 .map(|n| {
                     story(
                         if n == 4 { S21 } else { P2 },
-                        &if n == 4 {
-                            "2.1".to_owned()
-                        } else {
-                            format!("1.{n}")
-                        },
+                        &if n == 4 { "2.1".to_owned() } else { format!("1.{n}") },
                     )
                 })
                 .collect();
@@ -73,10 +66,7 @@ fn a_story_number_is_found_on_a_later_page_of_a_server_without_filter() {
     });
     let run = world.run("claim 2.1 --project my-app");
     assert_eq!(run.code, 0, "{run:?}");
-    assert_eq!(
-        world.lines().last().unwrap(),
-        &format!("POST /api/v1/stories/{S21}/claim")
-    );
+    assert_eq!(world.lines().last().unwrap(), &format!("POST /api/v1/stories/{S21}/claim"));
     assert_eq!(world.run("claim 9.9 --project my-app").code, 5);
 }
 
@@ -88,10 +78,7 @@ fn with_two_projects_a_number_needs_to_know_which() {
     });
     let run = world.run("status 2.1");
     assert_eq!(run.code, 2);
-    assert_eq!(
-        run.stderr,
-        "Error: Story number '2.1' needs --project (projects: my-app, other)\n"
-    );
+    assert_eq!(run.stderr, "Error: Story number '2.1' needs --project (projects: my-app, other)\n");
     // By slug, by name in other letters, by environment.
     for (words, environment) in [
         ("status 2.1 --project my-app", vec![]),
@@ -104,33 +91,19 @@ fn with_two_projects_a_number_needs_to_know_which() {
     assert_eq!(world.run("next --project nowhere").code, 5);
     let alone = world.run("status");
     assert_eq!(alone.code, 2);
-    assert!(
-        alone.stderr.starts_with("Error: Usage: loopctl status"),
-        "{alone:?}"
-    );
+    assert!(alone.stderr.starts_with("Error: Usage: loopctl status"), "{alone:?}");
 }
 
 #[test]
 fn contract_echoes_title_and_number_of_criteria() {
     let world = World::new(one_project);
     let run = world.run("contract 2.1");
-    assert_eq!(
-        body_of(&world, "/contract"),
-        json!({"story_title": "Story 2.1", "ac_count": 2})
-    );
+    assert_eq!(body_of(&world, "/contract"), json!({"story_title": "Story 2.1", "ac_count": 2}));
     assert_eq!(run.stderr, "Story: Story 2.1\nAcceptance Criteria: 2\n");
     assert_eq!(run.json()["story"]["id"], S21);
     let human = world.run("contract 2.1 --format human");
-    assert!(
-        human
-            .stdout
-            .starts_with("Story: Story 2.1\nAcceptance Criteria: 2\nid: "),
-        "{human:?}"
-    );
-    assert!(
-        human.stdout.ends_with("next: claim 2.1  (POST /x)\n"),
-        "{human:?}"
-    );
+    assert!(human.stdout.starts_with("Story: Story 2.1\nAcceptance Criteria: 2\nid: "), "{human:?}");
+    assert!(human.stdout.ends_with("next: claim 2.1  (POST /x)\n"), "{human:?}");
     let world = World::new(one_project);
     world.run("contract 2.1 --skip-check");
     assert_eq!(body_of(&world, "/contract"), json!({"skip_contract_check": true}));
@@ -140,10 +113,7 @@ fn contract_echoes_title_and_number_of_criteria() {
 fn verify_and_reject_check_their_words_before_sending() {
     let world = World::new(one_project);
     for (words, expected) in [
-        (
-            "verify 2.1 --result maybe --summary s",
-            "Invalid result 'maybe'. Valid results: pass, partial",
-        ),
+        ("verify 2.1 --result maybe --summary s", "Invalid result 'maybe'. Valid results: pass, partial"),
         ("verify 2.1 --result fail --summary s", "Use: loopctl reject"),
         ("verify 2.1", "--summary"),
         ("reject 2.1", "--reason"),
@@ -153,10 +123,7 @@ fn verify_and_reject_check_their_words_before_sending() {
     ] {
         let run = world.run(words);
         assert_eq!(run.code, 2, "{run:?}");
-        assert!(
-            run.stderr.starts_with("Error: ") && run.stderr.contains(expected),
-            "{run:?}"
-        );
+        assert!(run.stderr.starts_with("Error: ") && run.stderr.contains(expected), "{run:?}");
     }
     assert_eq!(world.lines(), [""; 0]);
 
@@ -166,10 +133,7 @@ fn verify_and_reject_check_their_words_before_sending() {
         json!({"result": "pass", "review_type": "manual", "summary": "All ACs met"})
     );
     world.run("reject 2.1 --reason --broken-- --findings {\"a\":1}");
-    assert_eq!(
-        body_of(&world, "/reject"),
-        json!({"reason": "--broken--", "findings": {"a": 1}})
-    );
+    assert_eq!(body_of(&world, "/reject"), json!({"reason": "--broken--", "findings": {"a": 1}}));
     world.run("review-complete 2.1 --review-type enhanced --findings-count 2 --fixes-count 2 --summary ok");
     assert_eq!(
         body_of(&world, "/review-complete"),
@@ -190,10 +154,7 @@ fn nothing_ready_is_no_failure() {
     assert_eq!(last, format!("GET /api/v1/stories/ready?project_id={P1}&limit=3"));
     world.run("pending --project my-app");
     let last = world.lines().pop().unwrap();
-    assert!(
-        last.contains("agent_status=reported_done&verified_status=unverified"),
-        "{last}"
-    );
+    assert!(last.contains("agent_status=reported_done&verified_status=unverified"), "{last}");
 }
 
 #[test]
@@ -231,15 +192,9 @@ Verification
   rejected           0
 Cost: $2.50  |  Tokens: 1.5M
 ";
-    assert_eq!(
-        world.run("status --project my-app --format human").stdout,
-        expected
-    );
+    assert_eq!(world.run("status --project my-app --format human").stdout, expected);
     let asked = world.lines().len();
-    assert_eq!(
-        world.run("status --project my-app").json()["progress"]["total_stories"],
-        4
-    );
+    assert_eq!(world.run("status --project my-app").json()["progress"]["total_stories"], 4);
     assert_eq!(world.lines().len(), asked + 2, "json needs no cost");
 }
 
@@ -250,14 +205,8 @@ fn long_lists_can_be_paged() {
         world.run(words);
         world.lines().pop().unwrap()
     };
-    assert_eq!(
-        last("next --limit 5 --page 2"),
-        "GET /api/v1/stories/ready?limit=5&page=2"
-    );
-    assert_eq!(
-        last("project list --page 2"),
-        "GET /api/v1/projects?page=2&page_size=100"
-    );
+    assert_eq!(last("next --limit 5 --page 2"), "GET /api/v1/stories/ready?limit=5&page=2");
+    assert_eq!(last("project list --page 2"), "GET /api/v1/projects?page=2&page_size=100");
     assert!(last("pending --project my-app --limit 10 --page 3").ends_with("&limit=10&offset=20"));
     assert_eq!(world.run("next --page 0").code, 2);
 }

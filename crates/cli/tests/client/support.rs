@@ -22,29 +22,18 @@ pub(crate) struct Request {
 
 impl Request {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(key, _)| key.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value.as_str())
+        self.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
 
     /// `POST /api/v1/x?merge=true`
     pub(crate) fn line(&self) -> String {
-        let query = if self.query.is_empty() {
-            String::new()
-        } else {
-            format!("?{}", self.query)
-        };
+        let query = if self.query.is_empty() { String::new() } else { format!("?{}", self.query) };
         format!("{} {}{query}", self.method, self.path)
     }
 }
 
 /// An answer: status, further headers, body.
-pub(crate) struct Answer(
-    pub(crate) u16,
-    pub(crate) Vec<(&'static str, String)>,
-    pub(crate) Value,
-);
+pub(crate) struct Answer(pub(crate) u16, pub(crate) Vec<(&'static str, String)>, pub(crate) Value);
 
 impl From<Value> for Answer {
     fn from(body: Value) -> Self {
@@ -103,11 +92,7 @@ impl World {
                 });
             }
         });
-        let world = Self {
-            home: tempfile::tempdir().unwrap(),
-            address,
-            requests,
-        };
+        let world = Self { home: tempfile::tempdir().unwrap(), address, requests };
         world.configure(&json!({"server": world.address, "api_key": "lc_secret_of_the_test"}));
         world
     }
@@ -147,20 +132,14 @@ impl World {
     }
 
     pub(crate) fn run_with(&self, words: &str, environment: &[(&str, &str)], stdin: &str) -> Run {
-        let arguments = words
-            .split(' ')
-            .filter(|word| !word.is_empty())
-            .map(|word| word.replace('+', " "));
+        let arguments = words.split(' ').filter(|word| !word.is_empty()).map(|word| word.replace('+', " "));
         self.run_words(&arguments.collect::<Vec<_>>(), environment, stdin)
     }
 
     /// The binary in this home directory.
     pub(crate) fn command(&self, arguments: &[impl AsRef<str>]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_loopctl"));
-        command
-            .args(arguments.iter().map(AsRef::as_ref))
-            .env_clear()
-            .env("HOME", self.home.path());
+        command.args(arguments.iter().map(AsRef::as_ref)).env_clear().env("HOME", self.home.path());
         command
     }
 
@@ -204,17 +183,9 @@ fn read(stream: &TcpStream) -> Option<Request> {
         headers.push((name.to_owned(), value.to_owned()));
     }
     let (path, query) = target.split_once('?').unwrap_or((&target, ""));
-    let mut request = Request {
-        method,
-        path: path.to_owned(),
-        query: query.to_owned(),
-        headers,
-        body: Value::Null,
-    };
-    let length = request
-        .header("content-length")
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(0);
+    let mut request =
+        Request { method, path: path.to_owned(), query: query.to_owned(), headers, body: Value::Null };
+    let length = request.header("content-length").and_then(|text| text.parse().ok()).unwrap_or(0);
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
     request.body = serde_json::from_slice(&body).unwrap_or(Value::Null);
@@ -223,10 +194,7 @@ fn read(stream: &TcpStream) -> Option<Request> {
 
 fn write(mut stream: &TcpStream, Answer(status, headers, body): &Answer) {
     let body = body.to_string();
-    let headers: String = headers
-        .iter()
-        .map(|(name, value)| format!("{name}: {value}\r\n"))
-        .collect();
+    let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     let _ = write!(
         stream,
         "HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nConnection: close\r\n{headers}Content-Length: {}\r\n\r\n{body}",

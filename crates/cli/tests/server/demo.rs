@@ -32,17 +32,9 @@ fn a_seed_gives_the_same_numbers_every_time() {
     assert_eq!(first["proof"]["line"], sentence.as_str());
     assert!(first["accepted"]["rejections"].as_u64() > Some(0));
     let kinds = first["refused"]["kinds"].as_array().unwrap();
-    for code in [
-        "self_report_blocked",
-        "self_review_blocked",
-        "self_verify_blocked",
-        "contract_mismatch",
-    ] {
+    for code in ["self_report_blocked", "self_review_blocked", "self_verify_blocked", "contract_mismatch"] {
         let kind = kinds.iter().find(|kind| kind["code"] == code).unwrap();
-        assert!(
-            kind["count"].as_u64() > Some(0) && kind["example"].is_string(),
-            "{kind}"
-        );
+        assert!(kind["count"].as_u64() > Some(0) && kind["example"].is_string(), "{kind}");
     }
 }
 
@@ -56,10 +48,7 @@ fn it_leaves_nothing_in_the_temporary_directory_however_it_ends() {
     let human = run("demo --agents 2", &tmp);
     assert_eq!(human.code, 0, "{human:?}");
     assert!(human.stdout.trim_end().ends_with("; 0 exceptions"), "{human:?}");
-    assert_eq!(
-        human.stderr, "",
-        "no progress bar where nobody watches, and no log"
-    );
+    assert_eq!(human.stderr, "", "no progress bar where nobody watches, and no log");
     assert_eq!(listing(temporary.path()), 0);
 
     let mut child = Command::new(env!("CARGO_BIN_EXE_loopctl"))
@@ -69,9 +58,7 @@ fn it_leaves_nothing_in_the_temporary_directory_however_it_ends() {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    wait_for("directory of the demo", || {
-        (listing(temporary.path()) > 0).then_some(())
-    });
+    wait_for("directory of the demo", || (listing(temporary.path()) > 0).then_some(()));
     kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGINT).unwrap();
     let status = wait_for("end of the demo", || child.try_wait().unwrap());
     assert_eq!(status.code(), Some(130));

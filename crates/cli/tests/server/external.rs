@@ -10,20 +10,12 @@ async fn an_external_database_is_migrated_once_and_then_served() {
     let dir = Scratch::new();
     let host = Daemon::start(dir.path());
     let socket = dir.path().join("run");
-    let url = |database: &str| {
-        format!(
-            "postgres:///{database}?host={}&user=loopctl_owner",
-            socket.display()
-        )
-    };
+    let url = |database: &str| format!("postgres:///{database}?host={}&user=loopctl_owner", socket.display());
 
     let missing = url("loopctl2");
     for command in ["serve --port 0", "migrate"] {
         let failed = run(command, &[("DATABASE_URL", &missing)]);
-        assert!(
-            failed.failure(1).contains("database \"loopctl2\" does not exist"),
-            "{failed:?}"
-        );
+        assert!(failed.failure(1).contains("database \"loopctl2\" does not exist"), "{failed:?}");
     }
     let (client, connection) = tokio_postgres::connect(&url("postgres"), NoTls).await.unwrap();
     tokio::spawn(connection);
@@ -34,10 +26,7 @@ async fn an_external_database_is_migrated_once_and_then_served() {
     assert!(early.failure(1).contains("run `loopctl migrate`"), "{early:?}");
 
     let first = run("migrate", &environment).json();
-    assert!(
-        !first["migrations_applied"].as_array().unwrap().is_empty(),
-        "{first}"
-    );
+    assert!(!first["migrations_applied"].as_array().unwrap().is_empty(), "{first}");
     let second = run("migrate", &environment).json();
     assert_eq!(second, json!({"migrations_applied": []}));
 

@@ -12,14 +12,8 @@ const TENANT: &str = "operator tenant create --name Acme --slug acme --email ops
 async fn a_server_starts_from_nothing_and_takes_postgres_with_it() {
     let dir = Scratch::new();
     let server = Daemon::start(dir.path());
-    let (status, health) = call("GET", &format!("{}/health", server.base), None, None)
-        .await
-        .unwrap();
-    assert_eq!(
-        (status, &health["checks"]["database"]),
-        (200, &json!("ok")),
-        "{health}"
-    );
+    let (status, health) = call("GET", &format!("{}/health", server.base), None, None).await.unwrap();
+    assert_eq!((status, &health["checks"]["database"]), (200, &json!("ok")), "{health}");
     let postgres = postgres_pid(dir.path()).unwrap();
     assert!(is_alive(postgres));
 
@@ -57,10 +51,7 @@ async fn operators_work_beside_a_server_and_without_one() {
 
     // Beside the server.
     let again = run_on(dir.path(), TENANT);
-    assert!(
-        again.failure(2).contains("slug has already been taken"),
-        "{again:?}"
-    );
+    assert!(again.failure(2).contains("slug has already been taken"), "{again:?}");
     let command = "operator tenant create --name Other --slug other --email ops@other.test";
     let other = run_on(dir.path(), command).json();
     let other_key = other["api_key"]["raw_key"].as_str().unwrap();

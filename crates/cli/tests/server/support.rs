@@ -98,11 +98,7 @@ fn command(words: &str, environment: &[(&str, &str)]) -> Command {
     command
         .args(words.split_whitespace())
         .env_clear()
-        .envs(
-            inherited
-                .iter()
-                .filter_map(|name| Some((name, std::env::var_os(name)?))),
-        )
+        .envs(inherited.iter().filter_map(|name| Some((name, std::env::var_os(name)?))))
         .envs(environment.iter().copied())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -152,10 +148,8 @@ impl Log {
                 }
             })
         };
-        let readers = vec![
-            read(Box::new(child.stdout.take().unwrap())),
-            read(Box::new(child.stderr.take().unwrap())),
-        ];
+        let readers =
+            vec![read(Box::new(child.stdout.take().unwrap())), read(Box::new(child.stderr.take().unwrap()))];
         Self { lines, readers }
     }
 
@@ -166,9 +160,7 @@ impl Log {
     /// The address, once the server is ready.
     fn address(&self) -> Option<String> {
         let lines = self.lines.lock().unwrap();
-        let mut events = lines
-            .iter()
-            .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let mut events = lines.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok());
         let ready = events.find(|event| event["message"] == "loopctl is ready")?;
         Some(ready["address"].as_str()?.to_owned())
     }
@@ -185,11 +177,7 @@ impl Daemon {
     pub(crate) fn start_with(environment: &[(&str, &str)]) -> Self {
         let mut child = command("serve --port 0", environment).spawn().unwrap();
         let log = Log::of(&mut child);
-        let mut daemon = Self {
-            child,
-            log,
-            base: String::new(),
-        };
+        let mut daemon = Self { child, log, base: String::new() };
         let address = wait_for("server", || {
             if let Some(status) = daemon.child.try_wait().unwrap() {
                 panic!("the server ended with {status}: {}", daemon.log.text());
@@ -243,9 +231,7 @@ pub(crate) fn postgres_pid(dir: &Path) -> Option<i32> {
 /// Whether a process exists and is more than a zombie.
 pub(crate) fn is_alive(pid: i32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit(')')
-        .next()
-        .is_some_and(|rest| !rest.is_empty() && !rest.trim_start().starts_with('Z'))
+    stat.rsplit(')').next().is_some_and(|rest| !rest.is_empty() && !rest.trim_start().starts_with('Z'))
 }
 
 /// One request, with a key or without; status and body.
@@ -282,9 +268,5 @@ pub(crate) async fn call_with(
 pub(crate) fn client() -> reqwest::Client {
     // Fails only when another test was faster.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    reqwest::Client::builder()
-        .tls_certs_only([])
-        .timeout(Duration::from_secs(10))
-        .build()
-        .unwrap()
+    reqwest::Client::builder().tls_certs_only([]).timeout(Duration::from_secs(10)).build().unwrap()
 }

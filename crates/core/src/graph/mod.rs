@@ -66,10 +66,7 @@ impl Graph {
 
     /// Adds a story of the epic with index `epic` and returns the story's index.
     pub fn add_story(&mut self, number: &str, epic: usize) -> usize {
-        self.stories.push(Story {
-            number: number.to_owned(),
-            epic,
-        });
+        self.stories.push(Story { number: number.to_owned(), epic });
         self.story_edges.push(Vec::new());
         self.stories.len() - 1
     }
@@ -103,14 +100,12 @@ impl Graph {
         grown.add_edge(edge);
         // The graph was sound, so every circle runs through the new edge, hence through its dependent.
         let (start, own_level) = match edge {
-            Edge::Story(dependent, _) => (
-                dependent,
-                cycle_through(&grown.story_edges, dependent).map(Fault::StoryCycle),
-            ),
-            Edge::Epic(dependent, _) => (
-                grown.gate(dependent),
-                cycle_through(&grown.epic_edges, dependent).map(Fault::EpicCycle),
-            ),
+            Edge::Story(dependent, _) => {
+                (dependent, cycle_through(&grown.story_edges, dependent).map(Fault::StoryCycle))
+            }
+            Edge::Epic(dependent, _) => {
+                (grown.gate(dependent), cycle_through(&grown.epic_edges, dependent).map(Fault::EpicCycle))
+            }
         };
         let fault =
             own_level.or_else(|| cycle_through(&grown.expanded(), start).map(|cycle| grown.deadlock(&cycle)));

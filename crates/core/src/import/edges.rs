@@ -40,12 +40,7 @@ pub(super) const EPIC: Kind = Kind {
     nested: "depends_on_epics",
     dependent: ["epic", "epic_number"],
     prerequisite: ["depends_on", "depends_on_epic"],
-    normalise: |number| {
-        number
-            .trim()
-            .parse::<i32>()
-            .map_or(number, |number| number.to_string())
-    },
+    normalise: |number| number.trim().parse::<i32>().map_or(number, |number| number.to_string()),
 };
 
 /// A number that is a string or an integer, as text.
@@ -65,10 +60,7 @@ pub(super) fn list(body: &Map<String, Value>, kind: &Kind) -> Result<Vec<NamedEd
         .map(|(index, item)| {
             let path = format!("{}[{index}]", kind.list);
             let item = object(item, &path)?;
-            Ok((
-                end(item, &path, kind.dependent, kind)?,
-                end(item, &path, kind.prerequisite, kind)?,
-            ))
+            Ok((end(item, &path, kind.dependent, kind)?, end(item, &path, kind.prerequisite, kind)?))
         })
         .collect()
 }
@@ -80,31 +72,19 @@ pub(super) fn nested(record: &Map<String, Value>, path: &str, kind: &Kind) -> Re
         .iter()
         .enumerate()
         .map(|(index, item)| {
-            number_text(item)
-                .map(kind.normalise)
-                .ok_or_else(|| format!("{}[{index}]: is invalid", path()))
+            number_text(item).map(kind.normalise).ok_or_else(|| format!("{}[{index}]: is invalid", path()))
         })
         .collect()
 }
 
 /// All edges: those inside records in payload order, then those of the lists.
 pub(super) fn collect(outline: &Outline<'_>) -> References {
-    let mut references = References {
-        stories: Vec::new(),
-        epics: Vec::new(),
-    };
+    let mut references = References { stories: Vec::new(), epics: Vec::new() };
     for epic in &outline.epics {
         let number = epic.number.to_string();
-        references.epics.extend(
-            epic.depends_on
-                .iter()
-                .map(|other| (number.clone(), other.clone())),
-        );
+        references.epics.extend(epic.depends_on.iter().map(|other| (number.clone(), other.clone())));
         for story in &epic.stories {
-            let edges = story
-                .depends_on
-                .iter()
-                .map(|other| (story.number.clone(), other.clone()));
+            let edges = story.depends_on.iter().map(|other| (story.number.clone(), other.clone()));
             references.stories.extend(edges);
         }
     }
@@ -119,7 +99,5 @@ fn end(item: &Map<String, Value>, path: &str, names: [&str; 2], kind: &Kind) -> 
         .iter()
         .find_map(|name| Some((name, present(item, name)?)))
         .ok_or_else(|| format!("{path}.{}: is required", names[0]))?;
-    number_text(value)
-        .map(kind.normalise)
-        .ok_or_else(|| format!("{path}.{name}: is invalid"))
+    number_text(value).map(kind.normalise).ok_or_else(|| format!("{path}.{name}: is invalid"))
 }

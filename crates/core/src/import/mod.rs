@@ -229,12 +229,8 @@ pub fn parse(body: &Map<String, Value>, mode: Mode) -> Result<Payload, ImportErr
     let outline = outline::read(body, mode)?;
     let references = edges::collect(&outline);
     let epic_numbers = outline.epics.iter().map(|epic| epic.number).collect();
-    let story_numbers = outline
-        .epics
-        .iter()
-        .flat_map(|epic| &epic.stories)
-        .map(|story| story.number.clone())
-        .collect();
+    let story_numbers =
+        outline.epics.iter().flat_map(|epic| &epic.stories).map(|story| story.number.clone()).collect();
     Ok(Payload {
         mode,
         epic_numbers,

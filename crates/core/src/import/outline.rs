@@ -52,11 +52,7 @@ pub(super) fn read(body: &Map<String, Value>, mode: Mode) -> Result<Outline<'_>,
     let epic_edges = edges::list(body, &edges::EPIC)?;
     let epics = shapes.into_iter().map(numbered).collect::<Result<Vec<_>, _>>()?;
     check_duplicates(&epics)?;
-    Ok(Outline {
-        epics,
-        story_edges,
-        epic_edges,
-    })
+    Ok(Outline { epics, story_edges, epic_edges })
 }
 
 /// The items of an optional array; null counts as absent.
@@ -74,8 +70,7 @@ pub(super) fn array<'a>(
 
 /// The object that a list's item must be.
 pub(super) fn object<'a>(item: &'a Value, path: &str) -> Result<&'a Map<String, Value>, String> {
-    item.as_object()
-        .ok_or_else(|| format!("{path}: must be an object"))
+    item.as_object().ok_or_else(|| format!("{path}: must be an object"))
 }
 
 /// The value under a key; null and blank strings count as absent.
@@ -96,11 +91,7 @@ fn check_limits(epics: &[Value]) -> Result<(), String> {
     if epics.len() > MAX_EPICS {
         return Err(format!("payload exceeds maximum of {MAX_EPICS} epics"));
     }
-    let stories: usize = epics
-        .iter()
-        .filter_map(|epic| epic.get("stories")?.as_array())
-        .map(Vec::len)
-        .sum();
+    let stories: usize = epics.iter().filter_map(|epic| epic.get("stories")?.as_array()).map(Vec::len).sum();
     if stories > MAX_STORIES {
         return Err(format!("payload exceeds maximum of {MAX_STORIES} total stories"));
     }
@@ -126,13 +117,7 @@ fn epic_shape(item: &Value, path: String, mode: Mode) -> Result<EpicShape<'_>, S
         .enumerate()
         .map(|(index, item)| story_outline(item, format!("{path}.stories[{index}]"), mode))
         .collect::<Result<_, _>>()?;
-    Ok(EpicShape {
-        path,
-        object,
-        number,
-        depends_on,
-        stories,
-    })
+    Ok(EpicShape { path, object, number, depends_on, stories })
 }
 
 fn story_outline(item: &Value, path: String, mode: Mode) -> Result<StoryOutline<'_>, String> {
@@ -150,13 +135,7 @@ fn story_outline(item: &Value, path: String, mode: Mode) -> Result<StoryOutline<
         })?),
     };
     let depends_on = edges::nested(object, &path, &edges::STORY)?;
-    Ok(StoryOutline {
-        path,
-        object,
-        number,
-        criteria,
-        depends_on,
-    })
+    Ok(StoryOutline { path, object, number, criteria, depends_on })
 }
 
 /// A merge may leave the title out, since the record may exist and keep its own.
@@ -168,24 +147,10 @@ fn check_title(object: &Map<String, Value>, path: &str, mode: Mode) -> Result<()
 }
 
 fn numbered(shape: EpicShape<'_>) -> Result<EpicOutline<'_>, String> {
-    let EpicShape {
-        path,
-        object,
-        number,
-        depends_on,
-        stories,
-    } = shape;
+    let EpicShape { path, object, number, depends_on, stories } = shape;
     match fields::integer(number).filter(|number| *number > 0) {
-        Some(number) => Ok(EpicOutline {
-            path,
-            object,
-            number,
-            depends_on,
-            stories,
-        }),
-        None => Err(format!(
-            "{path}.number: must be a positive integer (got {number})"
-        )),
+        Some(number) => Ok(EpicOutline { path, object, number, depends_on, stories }),
+        None => Err(format!("{path}.number: must be a positive integer (got {number})")),
     }
 }
 

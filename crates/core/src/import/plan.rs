@@ -17,11 +17,7 @@ impl Payload {
     pub fn plan(self, existing: &Existing) -> Result<Plan, ImportError> {
         let known = Known {
             epics: existing.epics.iter().copied().collect(),
-            stories: existing
-                .stories
-                .iter()
-                .map(|(number, _)| number.as_str())
-                .collect(),
+            stories: existing.stories.iter().map(|(number, _)| number.as_str()).collect(),
         };
         match self.mode {
             Mode::Fresh => self.check_conflicts(&known, existing)?,
@@ -44,12 +40,8 @@ impl Payload {
 
     fn check_conflicts(&self, known: &Known<'_>, existing: &Existing) -> Result<(), ImportError> {
         let named: HashSet<&str> = self.story_numbers.iter().map(String::as_str).collect();
-        let mut epics: Vec<i32> = self
-            .epic_numbers
-            .iter()
-            .copied()
-            .filter(|number| known.epics.contains(number))
-            .collect();
+        let mut epics: Vec<i32> =
+            self.epic_numbers.iter().copied().filter(|number| known.epics.contains(number)).collect();
         epics.sort_unstable();
         let mut stories: Vec<&StoryNumber> = existing
             .stories
@@ -70,9 +62,7 @@ impl Payload {
             RecordNumber::Epic(number) => !known.epics.contains(number),
             RecordNumber::Story(number) => !known.stories.contains(number.as_str()),
         });
-        missing.map_or(Ok(()), |record| {
-            Err(format!("{}.title: can't be blank", record.path).into())
-        })
+        missing.map_or(Ok(()), |record| Err(format!("{}.title: can't be blank", record.path).into()))
     }
 }
 
@@ -92,13 +82,10 @@ fn sort_out(records: Vec<EpicRecord>, known: &Known<'_>) -> Plan {
         } else {
             plan.new_epics.push(new_epic(change, index));
         }
-        let (matched, new): (Vec<_>, Vec<_>) = stories
-            .into_iter()
-            .partition(|story| known.stories.contains(story.change.number.as_str()));
-        plan.updated_stories
-            .extend(matched.into_iter().map(|story| story.change));
-        plan.new_stories
-            .extend(new.into_iter().map(|story| new_story(story, epic)));
+        let (matched, new): (Vec<_>, Vec<_>) =
+            stories.into_iter().partition(|story| known.stories.contains(story.change.number.as_str()));
+        plan.updated_stories.extend(matched.into_iter().map(|story| story.change));
+        plan.new_stories.extend(new.into_iter().map(|story| new_story(story, epic)));
     }
     plan
 }
@@ -106,45 +93,28 @@ fn sort_out(records: Vec<EpicRecord>, known: &Known<'_>) -> Plan {
 /// Resolves the payload's references, adds the edges that do not exist yet and checks the resulting graph.
 fn connect(plan: &mut Plan, existing: &Existing, references: &References) -> Result<(), ImportError> {
     // Sorted, so that the path of a cycle begins with its smallest number.
-    let mut stories: BTreeMap<&StoryNumber, i32> = existing
-        .stories
-        .iter()
-        .map(|(number, epic)| (number, *epic))
-        .collect();
+    let mut stories: BTreeMap<&StoryNumber, i32> =
+        existing.stories.iter().map(|(number, epic)| (number, *epic)).collect();
     stories.extend(plan.new_stories.iter().map(|story| (&story.number, story.epic)));
     let mut epics: BTreeSet<i32> = existing.epics.iter().copied().collect();
     epics.extend(plan.new_epics.iter().map(|epic| epic.number));
     epics.extend(stories.values());
 
     let mut graph = Graph::default();
-    let epic_index: HashMap<i32, usize> = epics
-        .iter()
-        .map(|number| (*number, graph.add_epic(*number)))
-        .collect();
+    let epic_index: HashMap<i32, usize> =
+        epics.iter().map(|number| (*number, graph.add_epic(*number))).collect();
     let story_index: HashMap<&str, usize> = stories
         .iter()
-        .map(|(number, epic)| {
-            (
-                number.as_str(),
-                graph.add_story(number.as_str(), epic_index[epic]),
-            )
-        })
+        .map(|(number, epic)| (number.as_str(), graph.add_story(number.as_str(), epic_index[epic])))
         .collect();
     let find_story = |number: &str| story_index.get(number).copied();
     let find_epic = |number: i32| epic_index.get(&number).copied();
 
-    let old = existing
-        .story_edges
-        .iter()
-        .filter_map(|(from, to)| Some((find_story(from)?, find_story(to)?)));
+    let old = existing.story_edges.iter().filter_map(|(from, to)| Some((find_story(from)?, find_story(to)?)));
     let story_edges = Edges::resolve(old.collect(), &references.stories, "story", find_story)?;
-    let old = existing
-        .epic_edges
-        .iter()
-        .filter_map(|(from, to)| Some((find_epic(*from)?, find_epic(*to)?)));
-    let epic_edges = Edges::resolve(old.collect(), &references.epics, "epic", |number| {
-        find_epic(number.parse().ok()?)
-    })?;
+    let old = existing.epic_edges.iter().filter_map(|(from, to)| Some((find_epic(*from)?, find_epic(*to)?)));
+    let epic_edges =
+        Edges::resolve(old.collect(), &references.epics, "epic", |number| find_epic(number.parse().ok()?))?;
     for (dependent, prerequisite) in story_edges.all() {
         graph.add_edge(Edge::Story(dependent, prerequisite));
     }
@@ -156,16 +126,8 @@ fn connect(plan: &mut Plan, existing: &Existing, references: &References) -> Res
     let stories: Vec<&StoryNumber> = stories.into_keys().collect();
     let epics: Vec<i32> = epics.into_iter().collect();
     let number = |index: usize| stories[index].clone();
-    plan.new_story_edges = story_edges
-        .new
-        .iter()
-        .map(|(from, to)| (number(*from), number(*to)))
-        .collect();
-    plan.new_epic_edges = epic_edges
-        .new
-        .iter()
-        .map(|(from, to)| (epics[*from], epics[*to]))
-        .collect();
+    plan.new_story_edges = story_edges.new.iter().map(|(from, to)| (number(*from), number(*to))).collect();
+    plan.new_epic_edges = epic_edges.new.iter().map(|(from, to)| (epics[*from], epics[*to])).collect();
     Ok(())
 }
 

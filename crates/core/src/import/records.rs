@@ -44,18 +44,12 @@ pub(super) fn untitled(epics: &[EpicOutline<'_>]) -> Vec<Untitled> {
     let mut found = Vec::new();
     for epic in epics {
         if title_left_out(epic.object) {
-            found.push(Untitled {
-                path: epic.path.clone(),
-                number: RecordNumber::Epic(epic.number),
-            });
+            found.push(Untitled { path: epic.path.clone(), number: RecordNumber::Epic(epic.number) });
         }
         for story in &epic.stories {
             if title_left_out(story.object) {
                 let number = RecordNumber::Story(story.number.clone());
-                found.push(Untitled {
-                    path: story.path.clone(),
-                    number,
-                });
+                found.push(Untitled { path: story.path.clone(), number });
             }
         }
     }
@@ -113,9 +107,7 @@ fn epic_change(epic: &EpicOutline<'_>) -> Result<EpicChange, String> {
         position: fields.integer_at_least("position", 0),
         metadata: fields.object("metadata"),
     };
-    fields
-        .finish(change)
-        .map_err(|errors| message(&epic.path, &errors))
+    fields.finish(change).map_err(|errors| message(&epic.path, &errors))
 }
 
 fn story_record(story: &StoryOutline<'_>) -> Result<StoryRecord, String> {
@@ -151,9 +143,7 @@ fn story_record(story: &StoryOutline<'_>) -> Result<StoryRecord, String> {
             &["unverified", "pass", "verified"],
         ),
     };
-    fields
-        .finish(())
-        .map_err(|errors| message(&story.path, &errors))?;
+    fields.finish(()).map_err(|errors| message(&story.path, &errors))?;
     let change = StoryChange {
         number: number?,
         title,
@@ -171,10 +161,7 @@ fn initial_word(fields: &mut Fields<'_>, name: &str, known: &[&'static str]) -> 
 
 /// `epics[0].title: <msg>, <msg>; epics[0].phase: <msg>`
 fn message(path: &str, errors: &FieldErrors) -> String {
-    let fields: Vec<String> = errors
-        .0
-        .iter()
-        .map(|(field, messages)| format!("{path}.{field}: {}", messages.join(", ")))
-        .collect();
+    let fields: Vec<String> =
+        errors.0.iter().map(|(field, messages)| format!("{path}.{field}: {}", messages.join(", "))).collect();
     fields.join("; ")
 }

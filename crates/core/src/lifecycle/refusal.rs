@@ -62,13 +62,7 @@ impl Refusal {
     }
 
     fn plain(status: Status, code: &'static str, message: String) -> Self {
-        Self {
-            status,
-            code,
-            message,
-            conflict: None,
-            context: Box::default(),
-        }
+        Self { status, code, message, conflict: None, context: Box::default() }
     }
 
     fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -122,14 +116,7 @@ impl Refusal {
             }
             _ => "Another agent holds this story. Pick another one from GET /api/v1/stories/ready.",
         };
-        Self::about(
-            state,
-            action,
-            Status::Forbidden,
-            "not_assigned_agent",
-            "Forbidden".to_owned(),
-        )
-        .hint(hint)
+        Self::about(state, action, Status::Forbidden, "not_assigned_agent", "Forbidden".to_owned()).hint(hint)
     }
 
     pub(super) fn own_work(state: &LoopState, action: Action) -> Self {
@@ -139,11 +126,9 @@ impl Refusal {
                 "report",
                 "A different agent must call report. You implemented this story: call request-review and stop.",
             ),
-            Action::ReviewComplete => (
-                "self_review_blocked",
-                "review",
-                "A different agent must complete the review of this story.",
-            ),
+            Action::ReviewComplete => {
+                ("self_review_blocked", "review", "A different agent must complete the review of this story.")
+            }
             _ => (
                 "self_verify_blocked",
                 "verify",
@@ -165,19 +150,11 @@ impl Refusal {
         let (mut stories, mut epics) = (Vec::new(), Vec::new());
         for prerequisite in unmet {
             refusal = match prerequisite {
-                Prerequisite::Story {
-                    id,
-                    number,
-                    verified_status,
-                } => {
+                Prerequisite::Story { id, number, verified_status } => {
                     stories.push(json!(id));
                     refusal.hint(format!("Prerequisite story {number} is {verified_status}"))
                 }
-                Prerequisite::Epic {
-                    id,
-                    number,
-                    open_stories,
-                } => {
+                Prerequisite::Epic { id, number, open_stories } => {
                     epics.push(json!(id));
                     refusal.hint(format!(
                         "Prerequisite epic {number} has {open_stories} stories that are not verified"
@@ -185,50 +162,27 @@ impl Refusal {
                 }
             };
         }
-        refusal
-            .with("unmet_story_ids", json!(stories))
-            .with("unmet_epic_ids", json!(epics))
+        refusal.with("unmet_story_ids", json!(stories)).with("unmet_epic_ids", json!(epics))
     }
 
     pub(super) fn evidence_required(state: &LoopState) -> Self {
         let message = "Review evidence required: send review_type and summary.".to_owned();
-        Self::about(
-            state,
-            Action::Verify,
-            Status::Unprocessable,
-            "review_evidence_required",
-            message,
-        )
-        .hint("Repeat the call with a non-blank review_type and summary of what was checked.")
+        Self::about(state, Action::Verify, Status::Unprocessable, "review_evidence_required", message)
+            .hint("Repeat the call with a non-blank review_type and summary of what was checked.")
     }
 
     pub(super) fn no_review_record(state: &LoopState) -> Self {
         let message = "No review record found that is newer than the report. A different agent must call \
                        POST /api/v1/stories/:id/review-complete first."
             .to_owned();
-        Self::about(
-            state,
-            Action::Verify,
-            Status::Unprocessable,
-            "review_not_conducted",
-            message,
-        )
-        .hint("Call review-complete with an agent other than the implementer, then verify.")
+        Self::about(state, Action::Verify, Status::Unprocessable, "review_not_conducted", message)
+            .hint("Call review-complete with an agent other than the implementer, then verify.")
     }
 
     pub(super) fn not_reported(state: &LoopState, action: Action) -> Self {
-        let message = format!(
-            "Cannot {action}: the story must be in reported_done first{}",
-            statuses(state)
-        );
-        Self::about(
-            state,
-            action,
-            Status::Unprocessable,
-            "invalid_transition",
-            message,
-        )
-        .hint("A reviewer confirms the implementation with POST /api/v1/stories/:id/report first.")
+        let message = format!("Cannot {action}: the story must be in reported_done first{}", statuses(state));
+        Self::about(state, action, Status::Unprocessable, "invalid_transition", message)
+            .hint("A reviewer confirms the implementation with POST /api/v1/stories/:id/report first.")
     }
 
     /// The table of hints, file 02 §3.5.
@@ -241,10 +195,9 @@ impl Refusal {
                 "must_contract_first",
                 " (story must be contracted first: POST /api/v1/stories/:id/contract)",
             ),
-            (Action::Start, Contracted) => (
-                "must_claim_first",
-                " (story must be claimed first: POST /api/v1/stories/:id/claim)",
-            ),
+            (Action::Start, Contracted) => {
+                ("must_claim_first", " (story must be claimed first: POST /api/v1/stories/:id/claim)")
+            }
             _ => ("invalid_transition", ""),
         };
         let hint = match (action, state.agent_status) {

@@ -151,12 +151,7 @@ pub(super) const RULES: &[Rule] = &[
         agent: AgentLink::Required(Status::BadRequest),
         from: &[ReportedDone],
         verified: Verified::Forbidden,
-        guards: &[
-            Guard::NotImplementer,
-            Guard::State,
-            Guard::Evidence,
-            Guard::ReviewRecord,
-        ],
+        guards: &[Guard::NotImplementer, Guard::State, Guard::Evidence, Guard::ReviewRecord],
         suggest: Suggest::Permitted,
     },
     Rule {

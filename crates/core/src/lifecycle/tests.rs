@@ -14,29 +14,15 @@ fn at(seconds: i64) -> DateTime<Utc> {
 }
 
 fn actor(role: Role, agent_id: Option<Uuid>) -> Actor {
-    Actor {
-        role,
-        agent_id,
-        impersonating: false,
-    }
+    Actor { role, agent_id, impersonating: false }
 }
 
 fn facts(state: LoopState) -> Facts {
-    Facts {
-        state,
-        title: "Build API".into(),
-        ac_count: 2,
-        unmet: Vec::new(),
-        reviewed: false,
-    }
+    Facts { state, title: "Build API".into(), ac_count: 2, unmet: Vec::new(), reviewed: false }
 }
 
 fn echo() -> Attempt {
-    Attempt::Contract(Echo {
-        story_title: Some(json!("Build API")),
-        ac_count: Some(json!(2)),
-        skip: false,
-    })
+    Attempt::Contract(Echo { story_title: Some(json!("Build API")), ac_count: Some(json!(2)), skip: false })
 }
 
 fn attempt(action: Action) -> Attempt {
@@ -49,9 +35,7 @@ fn attempt(action: Action) -> Attempt {
         Action::Unclaim => Attempt::Unclaim,
         Action::ReviewComplete => Attempt::ReviewComplete,
         Action::Verify => Attempt::Verify { evidence: true },
-        Action::Reject => Attempt::Reject {
-            reason: "no tests".into(),
-        },
+        Action::Reject => Attempt::Reject { reason: "no tests".into() },
         Action::ForceUnclaim => Attempt::ForceUnclaim,
     }
 }
@@ -66,20 +50,13 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        Self {
-            state: LoopState::untouched(),
-            reviews: Vec::new(),
-            clock: 0,
-        }
+        Self { state: LoopState::untouched(), reviews: Vec::new(), clock: 0 }
     }
 
     fn facts(&self) -> Facts {
         let reported = self.state.reported_done_at;
         let reviewed = reported.is_some_and(|reported| self.reviews.iter().any(|time| *time > reported));
-        Facts {
-            reviewed,
-            ..facts(self.state.clone())
-        }
+        Facts { reviewed, ..facts(self.state.clone()) }
     }
 
     /// What the server does with one request: role, then rules, then effects.
@@ -89,11 +66,7 @@ impl World {
             return Err(None);
         }
         let next = decide(&self.facts(), &attempt(action), actor, at(self.clock)).map_err(Some)?;
-        self.state = if action == Action::Reject && auto_reset_on {
-            auto_reset(&next)
-        } else {
-            next
-        };
+        self.state = if action == Action::Reject && auto_reset_on { auto_reset(&next) } else { next };
         if action == Action::ReviewComplete {
             self.reviews.push(at(self.clock));
         }
@@ -117,24 +90,12 @@ impl World {
 }
 
 fn everyone() -> Vec<Actor> {
-    let mut all = vec![
-        actor(Role::User, None),
-        actor(Role::Agent, None),
-        actor(Role::Orchestrator, None),
-    ];
+    let mut all = vec![actor(Role::User, None), actor(Role::Agent, None), actor(Role::Orchestrator, None)];
     for agent in [A, B] {
         all.extend([Role::Agent, Role::Orchestrator, Role::User].map(|role| actor(role, Some(agent))));
     }
-    all.push(Actor {
-        role: Role::Agent,
-        agent_id: None,
-        impersonating: true,
-    });
-    all.push(Actor {
-        role: Role::Orchestrator,
-        agent_id: None,
-        impersonating: true,
-    });
+    all.push(Actor { role: Role::Agent, agent_id: None, impersonating: true });
+    all.push(Actor { role: Role::Orchestrator, agent_id: None, impersonating: true });
     all
 }
 
@@ -179,10 +140,7 @@ fn no_reachable_step_breaks_the_trust_model() {
             }
         }
         assert!(seen.len() > 25, "{} states", seen.len());
-        assert!(
-            steps > 200 && verifications > 0,
-            "{steps} steps, {verifications} verifications"
-        );
+        assert!(steps > 200 && verifications > 0, "{steps} steps, {verifications} verifications");
     }
 }
 
@@ -202,30 +160,18 @@ fn legal(before: &World, action: Action, actor: &Actor, after: &World) {
         assert!(actor.agent_id.is_some() && actor.agent_id != was.assigned_agent_id);
     }
     if is.assigned_agent_id != was.assigned_agent_id && was.assigned_agent_id.is_some() {
-        assert_eq!(
-            is.assigned_agent_id, None,
-            "a story is never passed from holder to holder"
-        );
-        assert!(matches!(
-            action,
-            Action::Unclaim | Action::ForceUnclaim | Action::Reject
-        ));
+        assert_eq!(is.assigned_agent_id, None, "a story is never passed from holder to holder");
+        assert!(matches!(action, Action::Unclaim | Action::ForceUnclaim | Action::Reject));
     }
     if was.first_claimed_at.is_some() {
-        assert_eq!(
-            is.first_claimed_at, was.first_claimed_at,
-            "the proof of dispatch is never lost"
-        );
+        assert_eq!(is.first_claimed_at, was.first_claimed_at, "the proof of dispatch is never lost");
     }
     if is.assigned_at.is_some() {
         assert!(is.first_claimed_at.is_some());
     }
     let held = matches!(is.agent_status, AgentStatus::Pending | AgentStatus::Contracted);
     assert_eq!(held, is.assigned_at.is_none());
-    assert_eq!(
-        is.agent_status == AgentStatus::ReportedDone,
-        is.reported_done_at.is_some()
-    );
+    assert_eq!(is.agent_status == AgentStatus::ReportedDone, is.reported_done_at.is_some());
 }
 
 fn well_formed(refusal: &Refusal) {
@@ -236,10 +182,7 @@ fn well_formed(refusal: &Refusal) {
         if refusal.code == "invalid_transition" {
             let message = &refusal.message;
             assert!(message.starts_with("Conflict"), "{message}");
-            assert!(
-                message.contains(&format!("Cannot {}", conflict.action)),
-                "{message}"
-            );
+            assert!(message.contains(&format!("Cannot {}", conflict.action)), "{message}");
             assert!(message.contains(conflict.agent_status.as_str()), "{message}");
             assert!(message.contains(conflict.verified_status.as_str()), "{message}");
         }
@@ -340,34 +283,10 @@ fn hints_say_what_to_do() {
     let rows = [
         (Action::Contract, Contracted, a, "invalid_transition", "claim"),
         (Action::Contract, Assigned, a, "invalid_transition", "start"),
-        (
-            Action::Contract,
-            Implementing,
-            a,
-            "invalid_transition",
-            "request-review",
-        ),
-        (
-            Action::Contract,
-            Assigned,
-            b,
-            "invalid_transition",
-            "force-unclaim",
-        ),
-        (
-            Action::Contract,
-            ReportedDone,
-            b,
-            "invalid_transition",
-            "verification",
-        ),
-        (
-            Action::Claim,
-            Pending,
-            a,
-            "must_contract_first",
-            "story_title and ac_count",
-        ),
+        (Action::Contract, Implementing, a, "invalid_transition", "request-review"),
+        (Action::Contract, Assigned, b, "invalid_transition", "force-unclaim"),
+        (Action::Contract, ReportedDone, b, "invalid_transition", "verification"),
+        (Action::Claim, Pending, a, "must_contract_first", "story_title and ac_count"),
         (
             Action::Claim,
             Assigned,
@@ -376,122 +295,30 @@ fn hints_say_what_to_do() {
             "Story is already claimed by another agent. Use force-unclaim to reset it.",
         ),
         (Action::Claim, Assigned, a, "invalid_transition", "already hold"),
-        (
-            Action::Claim,
-            Implementing,
-            a,
-            "invalid_transition",
-            "request-review",
-        ),
-        (
-            Action::Claim,
-            ReportedDone,
-            a,
-            "invalid_transition",
-            "already reported",
-        ),
+        (Action::Claim, Implementing, a, "invalid_transition", "request-review"),
+        (Action::Claim, ReportedDone, a, "invalid_transition", "already reported"),
         (Action::Start, Pending, a, "must_contract_first", "contract"),
         (Action::Start, Contracted, a, "must_claim_first", "claim"),
-        (
-            Action::Start,
-            Implementing,
-            a,
-            "invalid_transition",
-            "Already started",
-        ),
-        (
-            Action::Start,
-            ReportedDone,
-            a,
-            "invalid_transition",
-            "already reported",
-        ),
-        (
-            Action::RequestReview,
-            Assigned,
-            a,
-            "invalid_transition",
-            "implementing",
-        ),
-        (
-            Action::RequestReview,
-            ReportedDone,
-            a,
-            "invalid_transition",
-            "already reported",
-        ),
+        (Action::Start, Implementing, a, "invalid_transition", "Already started"),
+        (Action::Start, ReportedDone, a, "invalid_transition", "already reported"),
+        (Action::RequestReview, Assigned, a, "invalid_transition", "implementing"),
+        (Action::RequestReview, ReportedDone, a, "invalid_transition", "already reported"),
         (Action::Report, Assigned, b, "invalid_transition", "implementing"),
-        (
-            Action::Report,
-            ReportedDone,
-            b,
-            "invalid_transition",
-            "review-complete",
-        ),
-        (
-            Action::Report,
-            Implementing,
-            a,
-            "self_report_blocked",
-            "request-review",
-        ),
-        (
-            Action::Unclaim,
-            Pending,
-            a,
-            "invalid_transition",
-            "nothing to release",
-        ),
-        (
-            Action::ReviewComplete,
-            Implementing,
-            a,
-            "self_review_blocked",
-            "different agent",
-        ),
-        (
-            Action::Verify,
-            Implementing,
-            orchestrator,
-            "invalid_transition",
-            "reported_done",
-        ),
-        (
-            Action::Verify,
-            ReportedDone,
-            own_orchestrator,
-            "self_verify_blocked",
-            "another agent",
-        ),
-        (
-            Action::Reject,
-            ReportedDone,
-            own_orchestrator,
-            "self_verify_blocked",
-            "another agent",
-        ),
-        (
-            Action::Reject,
-            Implementing,
-            orchestrator,
-            "invalid_transition",
-            "reported_done or verified",
-        ),
+        (Action::Report, ReportedDone, b, "invalid_transition", "review-complete"),
+        (Action::Report, Implementing, a, "self_report_blocked", "request-review"),
+        (Action::Unclaim, Pending, a, "invalid_transition", "nothing to release"),
+        (Action::ReviewComplete, Implementing, a, "self_review_blocked", "different agent"),
+        (Action::Verify, Implementing, orchestrator, "invalid_transition", "reported_done"),
+        (Action::Verify, ReportedDone, own_orchestrator, "self_verify_blocked", "another agent"),
+        (Action::Reject, ReportedDone, own_orchestrator, "self_verify_blocked", "another agent"),
+        (Action::Reject, Implementing, orchestrator, "invalid_transition", "reported_done or verified"),
     ];
     for (action, status, who, code, words) in rows {
         let refusal = refuse(holding(status, Some(A)), action, who);
-        assert_eq!(
-            (refusal.status, refusal.code),
-            (Status::Conflict, code),
-            "{action} {status}"
-        );
+        assert_eq!((refusal.status, refusal.code), (Status::Conflict, code), "{action} {status}");
         let conflict = refusal.conflict.unwrap();
         assert_eq!((conflict.agent_status, conflict.action), (status, action));
-        assert!(
-            conflict.hints.iter().any(|hint| hint.contains(words)),
-            "{action}: {:?}",
-            conflict.hints
-        );
+        assert!(conflict.hints.iter().any(|hint| hint.contains(words)), "{action}: {:?}", conflict.hints);
     }
 }
 
@@ -504,25 +331,14 @@ fn verified_stories_are_closed() {
     };
     // Also after a force-unclaim, which leaves `pending` and `verified`.
     for action in [Action::Contract, Action::Claim] {
-        let refusal = refuse(
-            verified(AgentStatus::Pending),
-            action,
-            actor(Role::Agent, Some(B)),
-        );
+        let refusal = refuse(verified(AgentStatus::Pending), action, actor(Role::Agent, Some(B)));
         assert_eq!(refusal.code, "invalid_transition");
         assert!(refusal.conflict.unwrap().hints[0].contains("reject"));
     }
-    let refusal = refuse(
-        verified(AgentStatus::ReportedDone),
-        Action::Unclaim,
-        actor(Role::Agent, Some(A)),
-    );
+    let refusal = refuse(verified(AgentStatus::ReportedDone), Action::Unclaim, actor(Role::Agent, Some(A)));
     assert_eq!(refusal.status, Status::Conflict);
-    let refusal = refuse(
-        verified(AgentStatus::ReportedDone),
-        Action::Verify,
-        actor(Role::Orchestrator, Some(B)),
-    );
+    let refusal =
+        refuse(verified(AgentStatus::ReportedDone), Action::Verify, actor(Role::Orchestrator, Some(B)));
     assert!(refusal.conflict.unwrap().hints[0].contains("already verified"));
 }
 
@@ -535,10 +351,7 @@ fn strangers_may_not_touch_a_claim() {
         (Action::Unclaim, AgentStatus::Contracted),
     ] {
         let refusal = refuse(holding(status, Some(A)), action, actor(Role::Agent, Some(B)));
-        assert_eq!(
-            (refusal.status, refusal.code),
-            (Status::Forbidden, "not_assigned_agent")
-        );
+        assert_eq!((refusal.status, refusal.code), (Status::Forbidden, "not_assigned_agent"));
         assert!(!refusal.conflict.unwrap().hints.is_empty());
     }
 }
@@ -556,11 +369,7 @@ fn keys_without_an_agent_are_stopped() {
     required(Action::Reject, Role::Orchestrator, Status::BadRequest);
     required(Action::ForceUnclaim, Role::Orchestrator, Status::BadRequest);
     assert!(admit(Action::ReviewComplete, &actor(Role::User, None)).is_ok());
-    let impersonating = Actor {
-        role: Role::Agent,
-        agent_id: None,
-        impersonating: true,
-    };
+    let impersonating = Actor { role: Role::Agent, agent_id: None, impersonating: true };
     assert!(admit(Action::Claim, &impersonating).is_ok());
     assert!(admit(Action::Report, &impersonating).is_err());
 }
@@ -569,11 +378,7 @@ fn keys_without_an_agent_are_stopped() {
 fn the_contract_echo_is_exact() {
     let pending = facts(LoopState::untouched());
     let contract = |role, title: Option<Value>, count: Option<Value>, skip| {
-        let echo = Echo {
-            story_title: title,
-            ac_count: count,
-            skip,
-        };
+        let echo = Echo { story_title: title, ac_count: count, skip };
         decide(&pending, &Attempt::Contract(echo), &actor(role, Some(A)), at(1))
     };
     let title = || Some(json!("Build API"));
@@ -583,32 +388,14 @@ fn the_contract_echo_is_exact() {
         let refusal = contract(Role::Agent, Some(wrong), Some(json!(2)), true).unwrap_err();
         assert!(refusal.message.contains("story_title does not match"));
     }
-    for wrong in [
-        json!(5),
-        json!("two"),
-        json!(2.5),
-        json!(-2),
-        json!([2]),
-        json!("2 "),
-    ] {
+    for wrong in [json!(5), json!("two"), json!(2.5), json!(-2), json!([2]), json!("2 ")] {
         let refusal = contract(Role::Agent, title(), Some(wrong.clone()), false).unwrap_err();
         assert_eq!(refusal.context["expected_ac_count"], 2);
         assert_eq!(refusal.context["provided_ac_count"], wrong);
-        assert!(
-            refusal.message.contains("expected ac_count 2"),
-            "{}",
-            refusal.message
-        );
-        assert!(
-            refusal.message.contains(&format!("got {wrong}")),
-            "{}",
-            refusal.message
-        );
+        assert!(refusal.message.contains("expected ac_count 2"), "{}", refusal.message);
+        assert!(refusal.message.contains(&format!("got {wrong}")), "{}", refusal.message);
     }
-    assert!(
-        contract(Role::Agent, None, None, true).is_err(),
-        "agents cannot skip"
-    );
+    assert!(contract(Role::Agent, None, None, true).is_err(), "agents cannot skip");
     assert!(contract(Role::Orchestrator, None, None, false).is_ok());
     assert!(contract(Role::Orchestrator, Some(json!("x")), None, true).is_ok());
     assert!(contract(Role::Orchestrator, Some(json!("x")), None, false).is_err());
@@ -619,30 +406,16 @@ fn the_contract_echo_is_exact() {
 #[test]
 fn unmet_prerequisites_are_named() {
     let unmet = vec![
-        Prerequisite::Story {
-            id: A,
-            number: "1.2".into(),
-            verified_status: VerifiedStatus::Rejected,
-        },
-        Prerequisite::Epic {
-            id: B,
-            number: 4,
-            open_stories: 3,
-        },
+        Prerequisite::Story { id: A, number: "1.2".into(), verified_status: VerifiedStatus::Rejected },
+        Prerequisite::Epic { id: B, number: 4, open_stories: 3 },
     ];
-    let contracted = Facts {
-        unmet,
-        ..facts(holding(AgentStatus::Contracted, None))
-    };
+    let contracted = Facts { unmet, ..facts(holding(AgentStatus::Contracted, None)) };
     let refusal = decide(&contracted, &Attempt::Claim, &actor(Role::Agent, Some(A)), at(1)).unwrap_err();
     assert_eq!(refusal.code, "dependencies_not_met");
     assert_eq!(refusal.context["unmet_story_ids"], json!([A]));
     assert_eq!(refusal.context["unmet_epic_ids"], json!([B]));
     let hints = refusal.conflict.unwrap().hints;
-    assert!(
-        hints[0].contains("1.2 is rejected") && hints[1].contains("epic 4"),
-        "{hints:?}"
-    );
+    assert!(hints[0].contains("1.2 is rejected") && hints[1].contains("epic 4"), "{hints:?}");
 }
 
 #[test]
@@ -657,10 +430,7 @@ fn evidence_comes_after_the_state_and_before_the_review_record() {
     assert_eq!(verify(&reported, false), Err("review_evidence_required"));
     assert_eq!(verify(&reported, true), Err("review_not_conducted"));
     reported.reviewed = true;
-    assert_eq!(
-        verify(&reported, true).unwrap().verified_status,
-        VerifiedStatus::Verified
-    );
+    assert_eq!(verify(&reported, true).unwrap().verified_status, VerifiedStatus::Verified);
 }
 
 #[test]
@@ -671,46 +441,24 @@ fn rework_after_a_rejection_awaits_verification_again() {
         rejection_reason: Some("no tests".into()),
         ..holding(AgentStatus::Implementing, Some(A))
     };
-    let next = decide(
-        &facts(rejected),
-        &Attempt::Report,
-        &actor(Role::Agent, Some(B)),
-        at(5),
-    )
-    .unwrap();
+    let next = decide(&facts(rejected), &Attempt::Report, &actor(Role::Agent, Some(B)), at(5)).unwrap();
     assert_eq!(next.verified_status, VerifiedStatus::Unverified);
-    assert_eq!(
-        next.rejection_reason.as_deref(),
-        Some("no tests"),
-        "kept until verify"
-    );
+    assert_eq!(next.rejection_reason.as_deref(), Some("no tests"), "kept until verify");
 }
 
 #[test]
 fn next_actions_lead_through_the_loop() {
     let names = |state: LoopState, reviewed, who: Actor| {
-        let facts = Facts {
-            reviewed,
-            ..facts(state)
-        };
-        next_actions(&facts, &who)
-            .into_iter()
-            .map(|next| next.action)
-            .collect::<Vec<_>>()
+        let facts = Facts { reviewed, ..facts(state) };
+        next_actions(&facts, &who).into_iter().map(|next| next.action).collect::<Vec<_>>()
     };
     let (a, b) = (actor(Role::Agent, Some(A)), actor(Role::Agent, Some(B)));
     let orchestrator = actor(Role::Orchestrator, Some(B));
     let held = |status| holding(status, Some(A));
     assert_eq!(names(held(AgentStatus::Pending), false, a), [Action::Contract]);
-    assert_eq!(
-        names(held(AgentStatus::Contracted), false, orchestrator),
-        [Action::Claim]
-    );
+    assert_eq!(names(held(AgentStatus::Contracted), false, orchestrator), [Action::Claim]);
     assert_eq!(names(held(AgentStatus::Assigned), false, a), [Action::Start]);
-    assert_eq!(
-        names(held(AgentStatus::Implementing), false, a),
-        [Action::RequestReview]
-    );
+    assert_eq!(names(held(AgentStatus::Implementing), false, a), [Action::RequestReview]);
     assert_eq!(names(held(AgentStatus::Implementing), false, b), [Action::Report]);
     let reported = held(AgentStatus::ReportedDone);
     let all = [Action::ReviewComplete, Action::Verify, Action::Reject];
@@ -718,10 +466,7 @@ fn next_actions_lead_through_the_loop() {
     assert_eq!(names(reported.clone(), true, orchestrator), all[1..]);
     assert_eq!(names(reported.clone(), false, b), [Action::ReviewComplete]);
     assert_eq!(names(reported.clone(), false, a), []);
-    let verified = LoopState {
-        verified_status: VerifiedStatus::Verified,
-        ..reported
-    };
+    let verified = LoopState { verified_status: VerifiedStatus::Verified, ..reported };
     assert_eq!(names(verified, true, orchestrator), []);
     let body = &next_actions(&facts(LoopState::untouched()), &a)[0].required_body;
     assert_eq!(json!(body), json!({"story_title": "Build API", "ac_count": 2}));

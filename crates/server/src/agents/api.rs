@@ -54,26 +54,17 @@ impl RegisterAgent {
         let mut fields = Fields::new(object);
         let name = fields.required_text("name", Length::max(255));
         // The contract answers an unknown type like a missing one.
-        let agent_type = fields
-            .value("agent_type")
-            .and_then(Value::as_str)
-            .and_then(agent_type);
+        let agent_type = fields.value("agent_type").and_then(Value::as_str).and_then(agent_type);
         if agent_type.is_none() {
             fields.fail("agent_type", BLANK);
         }
         let metadata = fields.object("metadata").unwrap_or_default();
-        fields.finish(Self {
-            name,
-            agent_type: agent_type.unwrap_or_default(),
-            metadata,
-        })
+        fields.finish(Self { name, agent_type: agent_type.unwrap_or_default(), metadata })
     }
 }
 
 fn agent_type(word: &str) -> Option<String> {
-    ["orchestrator", "implementer"]
-        .contains(&word)
-        .then(|| word.to_owned())
+    ["orchestrator", "implementer"].contains(&word).then(|| word.to_owned())
 }
 
 /// Registers the one agent of this key and binds the key to it.
@@ -89,9 +80,7 @@ pub(super) async fn register(
     // A superadmin's key is not the tenant's and stays unbound.
     let binds = caller.impersonation.is_none();
     if binds {
-        let row = tx
-            .query_opt(KEY_IS_BOUND, &[&caller.tenant_id, &caller.key_id])
-            .await?;
+        let row = tx.query_opt(KEY_IS_BOUND, &[&caller.tenant_id, &caller.key_id]).await?;
         if row.ok_or_else(ApiError::invalid_api_key)?.try_get("bound")? {
             return Err(already_bound());
         }
@@ -101,23 +90,12 @@ pub(super) async fn register(
     let row = tx
         .query_one(
             INSERT_AGENT,
-            &[
-                &caller.tenant_id,
-                &agent_id,
-                &new.name,
-                &new.agent_type,
-                &Value::Object(new.metadata),
-            ],
+            &[&caller.tenant_id, &agent_id, &new.name, &new.agent_type, &Value::Object(new.metadata)],
         )
         .await
         .map_err(name_taken)?;
     let agent = read(&row)?;
-    if binds
-        && tx
-            .query_opt(BIND_KEY, &[&caller.tenant_id, &caller.key_id, &agent_id])
-            .await?
-            .is_none()
-    {
+    if binds && tx.query_opt(BIND_KEY, &[&caller.tenant_id, &caller.key_id, &agent_id]).await?.is_none() {
         return Err(already_bound());
     }
     let event = Event::new(
@@ -160,9 +138,7 @@ pub(super) async fn list(
 ) -> ApiResult<Json<Value>> {
     let page = Page::new(&query, Style::page(20, 100));
     let agent_type = query.text("agent_type").and_then(agent_type);
-    let status = query
-        .text("status")
-        .filter(|word| ["active", "idle", "deactivated"].contains(word));
+    let status = query.text("status").filter(|word| ["active", "idle", "deactivated"].contains(word));
     let sort_by = query
         .text("sort_by")
         .filter(|column| ["agent_type", "status", "last_seen_at", "inserted_at"].contains(column))
@@ -171,10 +147,7 @@ pub(super) async fn list(
     let tx = app.db.tenant(tenant_id).await?;
     let (count, rows) = tx
         .finish_list(
-            Statement {
-                sql: COUNT_AGENTS,
-                params: &[&tenant_id, &agent_type, &status],
-            },
+            Statement { sql: COUNT_AGENTS, params: &[&tenant_id, &agent_type, &status] },
             Statement {
                 sql: LIST_AGENTS,
                 params: &[&tenant_id, &agent_type, &status, &sort_by, &page.size, &page.skip],

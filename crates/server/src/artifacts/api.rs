@@ -96,9 +96,7 @@ pub(super) async fn create(
     body: Body,
 ) -> ApiResult<(StatusCode, Json<Value>)> {
     let mut tx = app.db.tenant(caller.tenant_id).await?;
-    let story = tx
-        .query_opt(STORY_PROJECT, &[&caller.tenant_id, &story_id])
-        .await?;
+    let story = tx.query_opt(STORY_PROJECT, &[&caller.tenant_id, &story_id]).await?;
     let project_id = story.ok_or_else(ApiError::not_found)?.try_get("project_id")?;
     let new = body.read(NewArtifact::read)?;
     let (report, event) = insert(&mut tx, &caller, story_id, project_id, new).await?;
@@ -120,10 +118,7 @@ pub(super) async fn list(
     let tx = app.db.tenant(caller.tenant_id).await?;
     let (count, rows) = tx
         .finish_list(
-            Statement {
-                sql: COUNT_ARTIFACTS,
-                params: &[&caller.tenant_id, &story_id],
-            },
+            Statement { sql: COUNT_ARTIFACTS, params: &[&caller.tenant_id, &story_id] },
             Statement {
                 sql: LIST_ARTIFACTS,
                 params: &[&caller.tenant_id, &story_id, &page.size, &page.skip],
@@ -133,9 +128,6 @@ pub(super) async fn list(
     if !count.try_get::<_, bool>("known")? {
         return Err(ApiError::not_found());
     }
-    let reports = rows
-        .iter()
-        .map(ArtifactReport::read)
-        .collect::<Result<Vec<_>, _>>()?;
+    let reports = rows.iter().map(ArtifactReport::read).collect::<Result<Vec<_>, _>>()?;
     Ok(Json(List { data: reports, meta: page.meta(count.try_get("total")?) }))
 }

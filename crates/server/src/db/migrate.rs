@@ -43,7 +43,8 @@ pub enum MigrateError {
 
 /// The version of the schema that this binary was made for.
 pub fn newest_version() -> i32 {
-    let versions = embedded::migrations::runner().get_migrations().iter().map(refinery::Migration::version).max();
+    let versions =
+        embedded::migrations::runner().get_migrations().iter().map(refinery::Migration::version).max();
     versions.unwrap_or_default()
 }
 
@@ -58,33 +59,20 @@ pub async fn migrate(
 ) -> Result<Vec<String>, MigrateError> {
     let mut client = connect(config).await?;
     check(&client).await?;
+    client.execute("select pg_advisory_lock($1)", &[&MIGRATION_LOCK]).await.map_err(DbError::from)?;
+    let report = embedded::migrations::runner().set_grouped(false).run_async(&mut client).await?;
     client
-        .execute("select pg_advisory_lock($1)", &[&MIGRATION_LOCK])
+        .batch_execute("grant select on refinery_schema_history to loopctl_app")
         .await
         .map_err(DbError::from)?;
-    let report = embedded::migrations::runner()
-        .set_grouped(false)
-        .run_async(&mut client)
-        .await?;
-    client.batch_execute("grant select on refinery_schema_history to loopctl_app").await.map_err(DbError::from)?;
     // Partitions are not a migration: time creates the need for them.
-    client
-        .batch_execute("select ensure_audit_partitions(3)")
-        .await
-        .map_err(DbError::from)?;
+    client.batch_execute("select ensure_audit_partitions(3)").await.map_err(DbError::from)?;
     if let Some(user) = app_user.filter(|user| *user != "loopctl_app") {
         let quoted = user.replace('"', "\"\"");
-        client
-            .batch_execute(&format!("grant loopctl_app to \"{quoted}\""))
-            .await
-            .map_err(DbError::from)?;
+        client.batch_execute(&format!("grant loopctl_app to \"{quoted}\"")).await.map_err(DbError::from)?;
     }
     // The lock goes with the connection.
-    Ok(report
-        .applied_migrations()
-        .iter()
-        .map(ToString::to_string)
-        .collect())
+    Ok(report.applied_migrations().iter().map(ToString::to_string).collect())
 }
 
 async fn check(client: &Client) -> Result<(), MigrateError> {
@@ -102,9 +90,7 @@ async fn check(client: &Client) -> Result<(), MigrateError> {
         return Err(MigrateError::TooOld { found });
     }
     if !column::<bool>(&row, "privileged")? {
-        return Err(MigrateError::NotPrivileged {
-            user: column(&row, "name")?,
-        });
+        return Err(MigrateError::NotPrivileged { user: column(&row, "name")? });
     }
     Ok(())
 }

@@ -44,13 +44,8 @@ impl Db {
         config.options(options.trim());
         // `Fast` only asks whether the connection is open. That is enough: a transaction that was not finished
         // is rolled back before its connection returns to the pool (see `Tx`).
-        let manager = Manager::from_config(
-            config,
-            NoTls,
-            ManagerConfig {
-                recycling_method: RecyclingMethod::Fast,
-            },
-        );
+        let manager =
+            Manager::from_config(config, NoTls, ManagerConfig { recycling_method: RecyclingMethod::Fast });
         let pool = Pool::builder(manager)
             .max_size(size)
             .runtime(Runtime::Tokio1)

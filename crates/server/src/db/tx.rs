@@ -38,10 +38,7 @@ impl Tx {
         // Connections may log in as anybody (one superuser login in development); what runs inside a
         // transaction always runs as the application role. Both settings end with the transaction.
         let begin = format!("BEGIN; SET LOCAL ROLE loopctl_app; SET LOCAL loopctl.tenant_id = '{tenant_id}'");
-        Self {
-            client: Some(client),
-            begin: Some(begin),
-        }
+        Self { client: Some(client), begin: Some(begin) }
     }
 
     /// Runs statements in this order, in one round trip once they are prepared, and returns each one's rows.
@@ -112,12 +109,7 @@ impl Tx {
         sql: &'static str,
         params: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>, DbError> {
-        Ok(self
-            .finish(&[Statement { sql, params }])
-            .await?
-            .into_iter()
-            .next()
-            .unwrap_or_default())
+        Ok(self.finish(&[Statement { sql, params }]).await?.into_iter().next().unwrap_or_default())
     }
 
     /// Runs one last statement that yields at most one row, and commits.
@@ -158,9 +150,7 @@ impl Tx {
     }
 
     fn client(&self) -> Result<&Client, DbError> {
-        self.client
-            .as_ref()
-            .ok_or_else(|| DbError::Unexpected("transaction used after its end".to_owned()))
+        self.client.as_ref().ok_or_else(|| DbError::Unexpected("transaction used after its end".to_owned()))
     }
 }
 

@@ -80,14 +80,8 @@ pub(super) async fn list(
     let tx = app.db.tenant(tenant_id).await?;
     let (count, rows) = tx
         .finish_list(
-            Statement {
-                sql: COUNT_EPICS,
-                params: &[&tenant_id, &project_id, &phase],
-            },
-            Statement {
-                sql: LIST_EPICS,
-                params: &[&tenant_id, &project_id, &phase, &page.size, &page.skip],
-            },
+            Statement { sql: COUNT_EPICS, params: &[&tenant_id, &project_id, &phase] },
+            Statement { sql: LIST_EPICS, params: &[&tenant_id, &project_id, &phase, &page.size, &page.skip] },
         )
         .await?;
     if !count.try_get::<_, bool>("known")? {
@@ -97,11 +91,7 @@ pub(super) async fn list(
     for row in &rows {
         let story_count = row.try_get("story_count")?;
         let completion_percentage = percentage(row.try_get("verified_count")?, story_count);
-        epics.push(EpicItem {
-            epic: read(row)?,
-            story_count,
-            completion_percentage,
-        });
+        epics.push(EpicItem { epic: read(row)?, story_count, completion_percentage });
     }
     Ok(Json(List { data: epics, meta: page.meta(count.try_get("total")?) }))
 }
@@ -116,18 +106,8 @@ pub(super) async fn show(
 ) -> ApiResult<Json<Value>> {
     let tx = app.db.tenant(caller.tenant_id).await?;
     let params: &[&(dyn tokio_postgres::types::ToSql + Sync)] = &[&caller.tenant_id, &id];
-    let answers = tx
-        .finish(&[
-            Statement {
-                sql: SHOW_EPIC,
-                params,
-            },
-            Statement {
-                sql: EPIC_STORIES,
-                params,
-            },
-        ])
-        .await?;
+    let answers =
+        tx.finish(&[Statement { sql: SHOW_EPIC, params }, Statement { sql: EPIC_STORIES, params }]).await?;
     let [epics, stories] = answers.as_slice() else {
         return Err(ApiError::internal());
     };

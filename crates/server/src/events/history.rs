@@ -98,14 +98,8 @@ async fn story_history(
     let tx = app.db.tenant(caller.tenant_id).await?;
     let (count, entries) = tx
         .finish_list(
-            Statement {
-                sql: COUNT_STORY_HISTORY,
-                params: &[&caller.tenant_id, &story_id],
-            },
-            Statement {
-                sql: STORY_HISTORY,
-                params: &[&caller.tenant_id, &story_id, &page.size, &page.skip],
-            },
+            Statement { sql: COUNT_STORY_HISTORY, params: &[&caller.tenant_id, &story_id] },
+            Statement { sql: STORY_HISTORY, params: &[&caller.tenant_id, &story_id, &page.size, &page.skip] },
         )
         .await?;
     let (total, known): (i64, bool) = (count.try_get("total")?, count.try_get("known")?);
@@ -117,11 +111,7 @@ async fn story_history(
     let meta = page.meta(total);
     Ok(Json(History {
         data,
-        pagination: Pagination {
-            total,
-            page: meta.page,
-            page_size: meta.page_size,
-        },
+        pagination: Pagination { total, page: meta.page, page_size: meta.page_size },
         meta,
     }))
 }

@@ -57,11 +57,7 @@ async fn parameters(request: Request, limit: usize) -> ApiResult<Map<String, Val
     let mut parameters = Query::parse(request.uri().query().unwrap_or_default())?.into_map();
     let content_type = request.headers().get(header::CONTENT_TYPE).map(|value| {
         let text = value.to_str().unwrap_or_default();
-        text.split(';')
-            .next()
-            .unwrap_or_default()
-            .trim()
-            .to_ascii_lowercase()
+        text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
     });
     let bytes = read(request, limit).await?;
     parameters.extend(parse(&bytes, content_type.as_deref())?);
@@ -76,11 +72,8 @@ async fn read(request: Request, limit: usize) -> ApiResult<Vec<u8>> {
         let frame = frame.map_err(|_| ApiError::bad_request("Bad Request: the body was cut off"))?;
         let Ok(data) = frame.into_data() else { continue };
         if bytes.len() + data.len() > limit {
-            let error = ApiError::new(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "body_too_large",
-                "Request Entity Too Large",
-            );
+            let error =
+                ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "Request Entity Too Large");
             return Err(error.with("limit_bytes", limit.into()));
         }
         bytes.extend_from_slice(&data);
@@ -101,10 +94,7 @@ fn parse(bytes: &[u8], content_type: Option<&str>) -> ApiResult<Map<String, Valu
     } else {
         // curl without a content type sends JSON as a form.
         let looks_like_json = matches!(trimmed.first(), Some(b'{' | b'['));
-        match (
-            looks_like_json.then(|| serde_json::from_slice(trimmed)),
-            content_type,
-        ) {
+        match (looks_like_json.then(|| serde_json::from_slice(trimmed)), content_type) {
             (Some(Ok(value)), _) => value,
             (_, Some("application/x-www-form-urlencoded")) => {
                 let text = std::str::from_utf8(trimmed)
@@ -118,26 +108,18 @@ fn parse(bytes: &[u8], content_type: Option<&str>) -> ApiResult<Map<String, Valu
                     "unsupported_media_type",
                     "Unsupported Media Type",
                 )
-                .with(
-                    "remediation",
-                    serde_json::json!({"description": "Send application/json."}),
-                ));
+                .with("remediation", serde_json::json!({"description": "Send application/json."})));
             }
         }
     };
     if let Some(path) = find_nul(&value) {
         let field = path.split(['.', '[']).next().unwrap_or_default();
-        return Err(ApiError::from(FieldErrors::one(field, INVALID)).with(
-            "message",
-            format!("Validation failed: {path} contains U+0000").into(),
-        ));
+        return Err(ApiError::from(FieldErrors::one(field, INVALID))
+            .with("message", format!("Validation failed: {path} contains U+0000").into()));
     }
     match value {
         Value::Object(object) => Ok(object),
-        _ => Err(ApiError::unprocessable(
-            "not_an_object",
-            "Request body must be a JSON object",
-        )),
+        _ => Err(ApiError::unprocessable("not_an_object", "Request body must be a JSON object")),
     }
 }
 
@@ -151,11 +133,7 @@ fn malformed(error: &serde_json::Error) -> ApiError {
     } else {
         "malformed JSON"
     };
-    ApiError::bad_request(format!(
-        "Bad Request: {reason} at line {} column {}",
-        error.line(),
-        error.column()
-    ))
+    ApiError::bad_request(format!("Bad Request: {reason} at line {} column {}", error.line(), error.column()))
 }
 
 #[cfg(test)]
@@ -164,17 +142,10 @@ mod tests {
 
     #[test]
     fn json_is_found_whatever_the_content_type() {
-        for content_type in [
-            None,
-            Some("application/json"),
-            Some("application/x-www-form-urlencoded"),
-        ] {
+        for content_type in [None, Some("application/json"), Some("application/x-www-form-urlencoded")] {
             assert_eq!(parse(br#" {"a": 1}"#, content_type).unwrap()["a"], 1);
         }
-        assert_eq!(
-            parse(b"a=1", Some("application/x-www-form-urlencoded")).unwrap()["a"],
-            "1"
-        );
+        assert_eq!(parse(b"a=1", Some("application/x-www-form-urlencoded")).unwrap()["a"], "1");
         assert!(parse(b"", Some("application/json")).unwrap().is_empty());
         assert!(parse(b"a=1", Some("text/plain")).is_err());
         assert!(parse(b"[1]", Some("application/json")).is_err());

@@ -69,11 +69,7 @@ pub(crate) struct Impersonation {
 impl Identity {
     /// The caller as the lifecycle's rules see it.
     pub(crate) fn actor(&self) -> Actor {
-        Actor {
-            role: self.role,
-            agent_id: self.agent_id,
-            impersonating: self.impersonation.is_some(),
-        }
+        Actor { role: self.role, agent_id: self.agent_id, impersonating: self.impersonation.is_some() }
     }
 
     /// How this caller's changes are attributed (file 01 §1.9).
@@ -162,10 +158,7 @@ impl<R: RoleName> Access for AtLeast<R> {
         if role >= R::ROLE {
             return Ok(());
         }
-        Err(ApiError::forbidden(format!(
-            "Insufficient permissions. Required role: {}",
-            R::ROLE
-        )))
+        Err(ApiError::forbidden(format!("Insufficient permissions. Required role: {}", R::ROLE)))
     }
 }
 
@@ -190,10 +183,7 @@ fn exactly(roles: &[Role], role: Role) -> ApiResult<()> {
         return Ok(());
     }
     let names: Vec<_> = roles.iter().map(|role| role.as_str()).collect();
-    Err(ApiError::forbidden(format!(
-        "This endpoint requires the {} role",
-        names.join(" or ")
-    )))
+    Err(ApiError::forbidden(format!("This endpoint requires the {} role", names.join(" or "))))
 }
 
 impl<S, A> FromRequestParts<S> for Caller<A>
@@ -264,24 +254,17 @@ async fn authenticate(parts: &Parts, app: &App) -> ApiResult<Key> {
     }
     let (Some(_), Some(tenant_slug)) = (target, found.tenant_slug) else {
         return match target {
-            Some(_) => Err(ApiError::new(
-                axum::http::StatusCode::NOT_FOUND,
-                "tenant_not_found",
-                "Tenant not found",
-            )),
+            Some(_) => {
+                Err(ApiError::new(axum::http::StatusCode::NOT_FOUND, "tenant_not_found", "Tenant not found"))
+            }
             None => Ok(found.key),
         };
     };
-    let effective_role = header(parts, "x-effective-role")
-        .and_then(Role::parse)
-        .filter(|role| *role != Role::Superadmin);
+    let effective_role =
+        header(parts, "x-effective-role").and_then(Role::parse).filter(|role| *role != Role::Superadmin);
     Ok(Key {
         role: effective_role.unwrap_or(Role::Superadmin),
-        impersonation: Some(Impersonation {
-            tenant_slug,
-            effective_role,
-            at: Utc::now(),
-        }),
+        impersonation: Some(Impersonation { tenant_slug, effective_role, at: Utc::now() }),
         ..found.key
     })
 }
@@ -327,13 +310,7 @@ fn bearer(parts: &Parts) -> Option<&str> {
 
 /// A header's text; empty counts as absent.
 fn header<'a>(parts: &'a Parts, name: &str) -> Option<&'a str> {
-    parts
-        .headers
-        .get(name)?
-        .to_str()
-        .ok()
-        .map(str::trim)
-        .filter(|text| !text.is_empty())
+    parts.headers.get(name)?.to_str().ok().map(str::trim).filter(|text| !text.is_empty())
 }
 
 #[cfg(test)]
@@ -354,13 +331,9 @@ mod tests {
     fn only_one_bearer_token_counts() {
         assert_eq!(token(&["Bearer   lc_x  "]).as_deref(), Some("lc_x"));
         assert_eq!(token(&["bEARER lc_x"]).as_deref(), Some("lc_x"));
-        for none in [
-            vec![],
-            vec!["Basic abc"],
-            vec!["Bearer"],
-            vec!["Bearer   "],
-            vec!["Bearer a", "Bearer b"],
-        ] {
+        for none in
+            [vec![], vec!["Basic abc"], vec!["Bearer"], vec!["Bearer   "], vec!["Bearer a", "Bearer b"]]
+        {
             assert_eq!(token(&none), None, "{none:?}");
         }
     }

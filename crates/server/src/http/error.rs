@@ -27,11 +27,7 @@ impl ApiError {
         members.insert("status".to_owned(), json!(status.as_u16()));
         members.insert("code".to_owned(), json!(code));
         members.insert("message".to_owned(), json!(message.into()));
-        Self {
-            status,
-            members,
-            transient: false,
-        }
+        Self { status, members, transient: false }
     }
 
     /// Adds a member beside `status`, `code` and `message`.
@@ -94,10 +90,7 @@ impl ApiError {
         let mut error = Self::new(status, refusal.code, refusal.message);
         if let Some(conflict) = refusal.conflict {
             context.insert("current_agent_status".to_owned(), json!(conflict.agent_status));
-            context.insert(
-                "current_verified_status".to_owned(),
-                json!(conflict.verified_status),
-            );
+            context.insert("current_verified_status".to_owned(), json!(conflict.verified_status));
             context.insert("attempted_action".to_owned(), json!(conflict.action));
             let next_action = conflict.hints.join(" ");
             error = error
@@ -113,20 +106,12 @@ impl ApiError {
                     }),
                 );
         }
-        if context.is_empty() {
-            error
-        } else {
-            error.with("context", Value::Object(context))
-        }
+        if context.is_empty() { error } else { error.with("context", Value::Object(context)) }
     }
 
     /// 500. The reason belongs into the log, never into the answer.
     pub(crate) fn internal() -> Self {
-        Self::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "internal_error",
-            "Internal server error",
-        )
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", "Internal server error")
     }
 }
 
@@ -191,9 +176,7 @@ impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let mut response = (self.status, axum::Json(json!({"error": self.members}))).into_response();
         if self.status == StatusCode::UNAUTHORIZED {
-            response
-                .headers_mut()
-                .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response
     }

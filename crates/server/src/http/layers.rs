@@ -25,16 +25,9 @@ const PRIVATE: HeaderValue = HeaderValue::from_static("max-age=0, private, must-
 pub(crate) fn tidy_path(mut request: Request) -> Request {
     let path = request.uri().path();
     if path.len() > 1 && (path.ends_with('/') || path.contains("//")) {
-        let tidy: String = path
-            .split('/')
-            .filter(|part| !part.is_empty())
-            .flat_map(|part| ["/", part])
-            .collect();
-        let query = request
-            .uri()
-            .query()
-            .map(|query| format!("?{query}"))
-            .unwrap_or_default();
+        let tidy: String =
+            path.split('/').filter(|part| !part.is_empty()).flat_map(|part| ["/", part]).collect();
+        let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
         let path = if tidy.is_empty() { "/" } else { &tidy };
         // Removing slashes from a valid path leaves a valid path; if not, the request stays as it came.
         if let Ok(uri) = format!("{path}{query}").parse::<Uri>() {
@@ -53,11 +46,7 @@ pub(crate) async fn observe(request: Request, next: Next) -> Response {
         .filter(|value| (20..=200).contains(&value.len()))
         .cloned()
         .or_else(|| HeaderValue::from_str(&Uuid::now_v7().to_string()).ok());
-    let route = request
-        .extensions()
-        .get::<MatchedPath>()
-        .map_or("(none)", |path| path.as_str())
-        .to_owned();
+    let route = request.extensions().get::<MatchedPath>().map_or("(none)", |path| path.as_str()).to_owned();
     let span = tracing::info_span!(
         "request",
         request_id = request_id.as_ref().and_then(|id| id.to_str().ok()),
@@ -70,20 +59,13 @@ pub(crate) async fn observe(request: Request, next: Next) -> Response {
     let mut response = next.run(request).instrument(span.clone()).await;
     span.in_scope(|| {
         let milliseconds = started.elapsed().as_secs_f64() * 1000.0;
-        tracing::info!(
-            status = response.status().as_u16(),
-            duration_ms = milliseconds,
-            "answered"
-        );
+        tracing::info!(status = response.status().as_u16(), duration_ms = milliseconds, "answered");
     });
     let headers = response.headers_mut();
     if let Some(id) = request_id {
         headers.insert(REQUEST_ID, id);
     }
-    if headers
-        .get(header::CONTENT_TYPE)
-        .is_some_and(|value| value == "application/json")
-    {
+    if headers.get(header::CONTENT_TYPE).is_some_and(|value| value == "application/json") {
         headers.insert(header::CONTENT_TYPE, JSON);
     }
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, NOSNIFF);
@@ -105,15 +87,9 @@ pub(crate) async fn drain(request: Request, next: Next) -> Response {
     let body = Arc::new(Mutex::new(body.into_data_stream()));
     let chunks = || {
         let body = Arc::clone(&body);
-        poll_fn(move |context| {
-            body.lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .poll_next_unpin(context)
-        })
+        poll_fn(move |context| body.lock().unwrap_or_else(PoisonError::into_inner).poll_next_unpin(context))
     };
-    let response = next
-        .run(Request::from_parts(parts, Body::from_stream(chunks())))
-        .await;
+    let response = next.run(Request::from_parts(parts, Body::from_stream(chunks()))).await;
     let mut rest = chunks();
     let rest = async {
         let mut bytes = 0_usize;
@@ -136,10 +112,6 @@ pub(crate) fn on_panic(panic: Box<dyn std::any::Any + Send + 'static>) -> Respon
         .or_else(|| panic.downcast_ref::<&str>().copied())
         .unwrap_or("unknown");
     tracing::error!(reason, "a handler panicked");
-    ApiError::new(
-        StatusCode::INTERNAL_SERVER_ERROR,
-        "internal_error",
-        "Internal server error",
-    )
-    .into_response()
+    ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", "Internal server error")
+        .into_response()
 }

@@ -16,20 +16,12 @@ pub(crate) struct Style {
 impl Style {
     /// Page-style: `page_size` wins over `limit`.
     pub(crate) const fn page(default: i64, max: i64) -> Self {
-        Self {
-            default,
-            max,
-            limit_wins: false,
-        }
+        Self { default, max, limit_wins: false }
     }
 
     /// Offset-style: `limit` wins over `page_size`.
     pub(crate) const fn limit(default: i64, max: i64) -> Self {
-        Self {
-            default,
-            max,
-            limit_wins: true,
-        }
+        Self { default, max, limit_wins: true }
     }
 }
 
@@ -46,43 +38,24 @@ pub(crate) struct Page {
 impl Page {
     /// Reads the paging parameters; never fails, everything is clamped.
     pub(crate) fn new(query: &Query, style: Style) -> Self {
-        let names = if style.limit_wins {
-            ["limit", "page_size"]
-        } else {
-            ["page_size", "limit"]
-        };
-        let size = names
-            .iter()
-            .find_map(|name| query.integer(name))
-            .unwrap_or(style.default);
+        let names = if style.limit_wins { ["limit", "page_size"] } else { ["page_size", "limit"] };
+        let size = names.iter().find_map(|name| query.integer(name)).unwrap_or(style.default);
         let size = size.clamp(1, style.max);
         match query.integer("offset") {
             Some(offset) => {
                 let skip = offset.max(0);
-                Self {
-                    size,
-                    skip,
-                    page: (skip / size).saturating_add(1),
-                }
+                Self { size, skip, page: (skip / size).saturating_add(1) }
             }
             None => {
                 let page = query.integer("page").unwrap_or(1).max(1);
-                Self {
-                    size,
-                    skip: (page - 1).saturating_mul(size),
-                    page,
-                }
+                Self { size, skip: (page - 1).saturating_mul(size), page }
             }
         }
     }
 
     /// A list of `total_count` rows shown whole.
     pub(crate) fn all(total_count: i64) -> Self {
-        Self {
-            size: total_count.max(1),
-            skip: 0,
-            page: 1,
-        }
+        Self { size: total_count.max(1), skip: 0, page: 1 }
     }
 
     /// The `meta` of a list of `total_count` rows.

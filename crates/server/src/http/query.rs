@@ -35,11 +35,7 @@ impl Query {
 
     /// A parameter's text; blank counts as absent.
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
-        self.0
-            .get(name)
-            .and_then(Value::as_str)
-            .map(str::trim)
-            .filter(|text| !text.is_empty())
+        self.0.get(name).and_then(Value::as_str).map(str::trim).filter(|text| !text.is_empty())
     }
 
     /// Whether a flag is `true` or `1` (decision 16).
@@ -54,10 +50,7 @@ impl Query {
             Some(rest) => (-1, rest),
             None => (1, text.strip_prefix('+').unwrap_or(text)),
         };
-        let end = digits
-            .bytes()
-            .position(|byte| !byte.is_ascii_digit())
-            .unwrap_or(digits.len());
+        let end = digits.bytes().position(|byte| !byte.is_ascii_digit()).unwrap_or(digits.len());
         if end == 0 {
             return None;
         }
@@ -69,9 +62,7 @@ impl Query {
     /// # Errors
     /// 404 when it is no UUID (decision 7).
     pub(crate) fn id(&self, name: &str) -> ApiResult<Option<Uuid>> {
-        self.text(name)
-            .map(|text| parse_uuid(text).ok_or_else(ApiError::not_found))
-            .transpose()
+        self.text(name).map(|text| parse_uuid(text).ok_or_else(ApiError::not_found)).transpose()
     }
 
     /// One of an enumeration's words, where an unknown word must not silently drop the filter.
@@ -96,9 +87,7 @@ fn decode(text: &str) -> ApiResult<String> {
     let bytes = text.as_bytes();
     let broken = bytes.iter().enumerate().any(|(index, byte)| {
         *byte == b'%'
-            && !bytes
-                .get(index + 1..index + 3)
-                .is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit))
+            && !bytes.get(index + 1..index + 3).is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit))
     });
     if broken {
         return Err(ApiError::bad_request("Bad Request: broken percent-encoding"));
@@ -125,11 +114,7 @@ pub(super) fn parse_form(text: &str) -> ApiResult<Map<String, Value>> {
         }
         let mut keys = name.split('[').map(|key| key.strip_suffix(']').unwrap_or(key));
         let first = keys.next().unwrap_or_default().to_owned();
-        insert(
-            object.entry(first).or_insert(Value::Null),
-            &keys.collect::<Vec<_>>(),
-            value,
-        );
+        insert(object.entry(first).or_insert(Value::Null), &keys.collect::<Vec<_>>(), value);
     }
     Ok(object)
 }
@@ -152,11 +137,7 @@ fn insert(place: &mut Value, keys: &[&str], value: String) {
                 *place = Value::Object(Map::new());
             }
             if let Value::Object(object) = place {
-                insert(
-                    object.entry((*key).to_owned()).or_insert(Value::Null),
-                    rest,
-                    value,
-                );
+                insert(object.entry((*key).to_owned()).or_insert(Value::Null), rest, value);
             }
         }
     }
@@ -195,10 +176,7 @@ mod tests {
     #[test]
     fn forms_nest_with_brackets() {
         let form = parse_form("name=a+b&settings[max]=3&ids[]=1&ids[]=2").unwrap();
-        assert_eq!(
-            Value::Object(form),
-            json!({"name": "a b", "settings": {"max": "3"}, "ids": ["1", "2"]})
-        );
+        assert_eq!(Value::Object(form), json!({"name": "a b", "settings": {"max": "3"}, "ids": ["1", "2"]}));
     }
 
     #[test]

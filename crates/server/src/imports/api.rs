@@ -44,11 +44,7 @@ pub(super) async fn import(
     Id(project_id): Id,
     LargeBody(body): LargeBody,
 ) -> ApiResult<(StatusCode, Json<Value>)> {
-    let mode = if wants_merge(&body) {
-        Mode::Merge
-    } else {
-        Mode::Fresh
-    };
+    let mode = if wants_merge(&body) { Mode::Merge } else { Mode::Fresh };
     // Parsed without the lock: nobody waits for a large payload to be read. The project is looked up first,
     // because an unknown one is 404 whatever the payload says.
     let payload = import::parse(&body, mode);
@@ -77,10 +73,8 @@ async fn perform(
 ) -> ApiResult<Value> {
     let tenant_id = caller.tenant_id;
     let mut tx = app.db.tenant(tenant_id).await?;
-    let project = tx
-        .query_opt(LOCK_PROJECT, &[&tenant_id, &project_id])
-        .await?
-        .ok_or_else(ApiError::not_found)?;
+    let project =
+        tx.query_opt(LOCK_PROJECT, &[&tenant_id, &project_id]).await?.ok_or_else(ApiError::not_found)?;
     let payload = payload.map_err(refused)?;
     let found = snapshot(&mut tx, tenant_id, project_id, mode == Mode::Merge).await?;
     let plan = payload.plan(&found.existing).map_err(refused)?;
@@ -97,10 +91,7 @@ fn check_story_limit(settings: Value, plan: &Plan, found: &Snapshot) -> ApiResul
     let limit = settings.get("max_stories_per_project").and_then(Value::as_u64);
     let stories = (found.stories.len() + plan.new_stories.len()) as u64;
     if !plan.new_stories.is_empty() && limit.is_some_and(|limit| stories > limit) {
-        return Err(ApiError::unprocessable(
-            "story_limit_reached",
-            "Story limit reached for this project",
-        ));
+        return Err(ApiError::unprocessable("story_limit_reached", "Story limit reached for this project"));
     }
     Ok(())
 }
@@ -119,10 +110,7 @@ fn summary(mode: Mode, plan: &Plan, found: &Snapshot) -> Value {
                 .orphans
                 .iter()
                 .map(|number| {
-                    let title = found
-                        .stories
-                        .get(number.as_str())
-                        .map(|(_, story)| story.title.as_str());
+                    let title = found.stories.get(number.as_str()).map(|(_, story)| story.title.as_str());
                     json!({"number": number.as_str(), "title": title})
                 })
                 .collect();
@@ -143,9 +131,7 @@ fn refused(error: ImportError) -> ApiError {
     let message = error.to_string();
     match error {
         ImportError::Invalid(_) => ApiError::unprocessable("invalid_import", message),
-        ImportError::Conflict { epics, stories } => ApiError::conflict("import_conflict", message).with(
-            "details",
-            json!({"duplicate_epic_numbers": epics, "duplicate_story_numbers": stories}),
-        ),
+        ImportError::Conflict { epics, stories } => ApiError::conflict("import_conflict", message)
+            .with("details", json!({"duplicate_epic_numbers": epics, "duplicate_story_numbers": stories})),
     }
 }

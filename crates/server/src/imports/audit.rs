@@ -21,20 +21,10 @@ pub(super) fn events(
     let mut events = Vec::new();
     for epic in &plan.new_epics {
         let new = json!({"number": epic.number, "title": epic.title, "project_id": project_id});
-        events.push(Event::new(
-            "epic",
-            id(&written.epics, &epic.number)?,
-            "created",
-            new,
-        ));
+        events.push(Event::new("epic", id(&written.epics, &epic.number)?, "created", new));
     }
     for change in &written.changed_epics {
-        events.push(updated(
-            "epic",
-            change.id,
-            &epic_text(&change.old),
-            &epic_text(&change.new),
-        ));
+        events.push(updated("epic", change.id, &epic_text(&change.old), &epic_text(&change.new)));
     }
     for story in &plan.new_stories {
         let new = json!({
@@ -42,12 +32,7 @@ pub(super) fn events(
             "project_id": project_id, "agent_status": story.initial.agent_status(),
             "verified_status": story.initial.verified_status(),
         });
-        let mut event = Event::new(
-            "story",
-            id(&written.stories, story.number.as_str())?,
-            "created",
-            new,
-        );
+        let mut event = Event::new("story", id(&written.stories, story.number.as_str())?, "created", new);
         // Provenance: a status that nobody earned in the loop says where it comes from.
         for (key, word) in [
             ("initial_agent_status", story.initial.initial_agent_status),
@@ -60,12 +45,7 @@ pub(super) fn events(
         events.push(event);
     }
     for change in &written.changed_stories {
-        events.push(updated(
-            "story",
-            change.id,
-            &story_text(&change.old),
-            &story_text(&change.new),
-        ));
+        events.push(updated("story", change.id, &story_text(&change.old), &story_text(&change.new)));
     }
     for (edge, dependent, prerequisite) in &written.epic_edges {
         let new = json!({"epic_id": dependent, "depends_on_epic_id": prerequisite});
@@ -83,10 +63,7 @@ pub(super) fn events(
         Mode::Merge => "merge_imported",
     };
     events.push(Event::new("project", project_id, action, summary.clone()));
-    Ok(events
-        .into_iter()
-        .map(|event| event.project(project_id))
-        .collect())
+    Ok(events.into_iter().map(|event| event.project(project_id)).collect())
 }
 
 fn epic_text(text: &EpicText) -> Map<String, Value> {

@@ -136,23 +136,15 @@ pub(super) async fn snapshot(
     }
     let answers = tx
         .run(
-            &[
-                PROJECT_EPICS,
-                PROJECT_STORIES,
-                PROJECT_STORY_EDGES,
-                PROJECT_EPIC_EDGES,
-            ]
-            .map(|sql| Statement { sql, params }),
+            &[PROJECT_EPICS, PROJECT_STORIES, PROJECT_STORY_EDGES, PROJECT_EPIC_EDGES]
+                .map(|sql| Statement { sql, params }),
         )
         .await?;
     let [epics, stories, story_edges, epic_edges] = answers.as_slice() else {
         return Err(DbError::Unexpected("fewer answers than statements".to_owned()));
     };
-    let mut found = Snapshot {
-        epics: HashMap::new(),
-        stories: HashMap::new(),
-        existing: Existing::default(),
-    };
+    let mut found =
+        Snapshot { epics: HashMap::new(), stories: HashMap::new(), existing: Existing::default() };
     for row in epics {
         let number = row.try_get("number")?;
         found.existing.epics.push(number);
@@ -163,21 +155,13 @@ pub(super) async fn snapshot(
         let number = StoryNumber::parse(text)
             .map_err(|reason| DbError::Unexpected(format!("story number {text:?}: {reason}")))?;
         found.existing.stories.push((number, row.try_get("epic")?));
-        found
-            .stories
-            .insert(text.to_owned(), (row.try_get("id")?, read_story(row)?));
+        found.stories.insert(text.to_owned(), (row.try_get("id")?, read_story(row)?));
     }
     for row in story_edges {
-        found
-            .existing
-            .story_edges
-            .push((row.try_get("dependent")?, row.try_get("prerequisite")?));
+        found.existing.story_edges.push((row.try_get("dependent")?, row.try_get("prerequisite")?));
     }
     for row in epic_edges {
-        found
-            .existing
-            .epic_edges
-            .push((row.try_get("dependent")?, row.try_get("prerequisite")?));
+        found.existing.epic_edges.push((row.try_get("dependent")?, row.try_get("prerequisite")?));
     }
     Ok(found)
 }

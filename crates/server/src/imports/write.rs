@@ -43,33 +43,16 @@ pub(super) async fn write(
     plan: &Plan,
     snapshot: &Snapshot,
 ) -> Result<Written, DbError> {
-    let mut epics: HashMap<i32, Uuid> = snapshot
-        .epics
-        .iter()
-        .map(|(number, (id, _))| (*number, *id))
-        .collect();
+    let mut epics: HashMap<i32, Uuid> =
+        snapshot.epics.iter().map(|(number, (id, _))| (*number, *id)).collect();
     epics.extend(plan.new_epics.iter().map(|epic| (epic.number, Uuid::now_v7())));
-    let mut stories: HashMap<String, Uuid> = snapshot
-        .stories
-        .iter()
-        .map(|(number, (id, _))| (number.clone(), *id))
-        .collect();
-    stories.extend(
-        plan.new_stories
-            .iter()
-            .map(|story| (story.number.to_string(), Uuid::now_v7())),
-    );
+    let mut stories: HashMap<String, Uuid> =
+        snapshot.stories.iter().map(|(number, (id, _))| (number.clone(), *id)).collect();
+    stories.extend(plan.new_stories.iter().map(|story| (story.number.to_string(), Uuid::now_v7())));
 
-    let changed_epics = changes(
-        &plan.updated_epics,
-        |change| snapshot.epics.get(&change.number),
-        apply_epic,
-    );
-    let changed_stories = changes(
-        &plan.updated_stories,
-        |change| snapshot.stories.get(change.number.as_str()),
-        apply_story,
-    );
+    let changed_epics = changes(&plan.updated_epics, |change| snapshot.epics.get(&change.number), apply_epic);
+    let changed_stories =
+        changes(&plan.updated_stories, |change| snapshot.stories.get(change.number.as_str()), apply_story);
 
     insert_epics(tx, tenant_id, project_id, plan, &epics).await?;
     update_epics(tx, tenant_id, &changed_epics).await?;
@@ -97,14 +80,7 @@ pub(super) async fn write(
         .collect::<Result<_, DbError>>()?;
     insert_edges(tx, INSERT_EPIC_EDGES, tenant_id, project_id, &epic_edges).await?;
     insert_edges(tx, INSERT_STORY_EDGES, tenant_id, project_id, &story_edges).await?;
-    Ok(Written {
-        epics,
-        stories,
-        changed_epics,
-        changed_stories,
-        epic_edges,
-        story_edges,
-    })
+    Ok(Written { epics, stories, changed_epics, changed_stories, epic_edges, story_edges })
 }
 
 /// The plan names only numbers that the payload or the snapshot holds; if not, nothing is written.
@@ -127,11 +103,7 @@ fn changes<'a, C, T: Clone + PartialEq + 'a>(
     let changed = planned.iter().filter_map(|change| {
         let (id, old) = find(change)?;
         let new = apply(old, change);
-        (new != *old).then(|| Change {
-            id: *id,
-            old: old.clone(),
-            new,
-        })
+        (new != *old).then(|| Change { id: *id, old: old.clone(), new })
     });
     changed.collect()
 }
@@ -139,35 +111,23 @@ fn changes<'a, C, T: Clone + PartialEq + 'a>(
 fn apply_epic(old: &EpicText, change: &EpicChange) -> EpicText {
     EpicText {
         title: change.title.clone().unwrap_or_else(|| old.title.clone()),
-        description: change
-            .description
-            .clone()
-            .unwrap_or_else(|| old.description.clone()),
+        description: change.description.clone().unwrap_or_else(|| old.description.clone()),
         phase: change.phase.clone().unwrap_or_else(|| old.phase.clone()),
         position: change.position.unwrap_or(old.position),
-        metadata: change
-            .metadata
-            .clone()
-            .map_or_else(|| old.metadata.clone(), Value::Object),
+        metadata: change.metadata.clone().map_or_else(|| old.metadata.clone(), Value::Object),
     }
 }
 
 fn apply_story(old: &StoryText, change: &StoryChange) -> StoryText {
     StoryText {
         title: change.title.clone().unwrap_or_else(|| old.title.clone()),
-        description: change
-            .description
-            .clone()
-            .unwrap_or_else(|| old.description.clone()),
+        description: change.description.clone().unwrap_or_else(|| old.description.clone()),
         acceptance_criteria: change
             .acceptance_criteria
             .as_deref()
             .map_or_else(|| old.acceptance_criteria.clone(), list),
         estimated_hours: change.estimated_hours.or(old.estimated_hours),
-        metadata: change
-            .metadata
-            .clone()
-            .map_or_else(|| old.metadata.clone(), Value::Object),
+        metadata: change.metadata.clone().map_or_else(|| old.metadata.clone(), Value::Object),
     }
 }
 
@@ -191,10 +151,7 @@ async fn insert_epics(
     if new.is_empty() {
         return Ok(());
     }
-    let id = new
-        .iter()
-        .map(|epic| id(ids, &epic.number))
-        .collect::<Result<Vec<_>, _>>()?;
+    let id = new.iter().map(|epic| id(ids, &epic.number)).collect::<Result<Vec<_>, _>>()?;
     tx.query(
         INSERT_EPICS,
         &[
@@ -244,10 +201,7 @@ async fn insert_stories(
     if new.is_empty() {
         return Ok(());
     }
-    let id = new
-        .iter()
-        .map(|story| id(ids, story.number.as_str()))
-        .collect::<Result<Vec<_>, _>>()?;
+    let id = new.iter().map(|story| id(ids, story.number.as_str())).collect::<Result<Vec<_>, _>>()?;
     tx.query(
         INSERT_STORIES,
         &[
@@ -298,10 +252,7 @@ async fn write_criteria(
     plan: &Plan,
     stories: &HashMap<String, Uuid>,
 ) -> Result<(), DbError> {
-    let new = plan
-        .new_stories
-        .iter()
-        .map(|story| (&story.number, story.acceptance_criteria.as_slice()));
+    let new = plan.new_stories.iter().map(|story| (&story.number, story.acceptance_criteria.as_slice()));
     let replaced = plan
         .updated_stories
         .iter()
@@ -317,13 +268,9 @@ async fn write_criteria(
         replaced_ids.push(story_id);
         rows.extend(criteria::rows(list).into_iter().map(|row| (story_id, row)));
     }
-    let (story_ids, ac_ids) = (
-        column(&rows, |(id, _)| *id),
-        column(&rows, |(_, row)| row.ac_id.as_str()),
-    );
+    let (story_ids, ac_ids) = (column(&rows, |(id, _)| *id), column(&rows, |(_, row)| row.ac_id.as_str()));
     if !replaced_ids.is_empty() {
-        tx.query(DELETE_CRITERIA, &[&tenant_id, &replaced_ids, &story_ids, &ac_ids])
-            .await?;
+        tx.query(DELETE_CRITERIA, &[&tenant_id, &replaced_ids, &story_ids, &ac_ids]).await?;
     }
     if !rows.is_empty() {
         tx.query(

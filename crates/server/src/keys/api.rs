@@ -93,12 +93,7 @@ impl CreateKey {
         if role == Role::User && agent_id.is_some() {
             fields.fail("agent_id", INVALID);
         }
-        fields.finish(Self {
-            name,
-            role,
-            expires_at,
-            agent_id,
-        })
+        fields.finish(Self { name, role, expires_at, agent_id })
     }
 }
 
@@ -131,10 +126,7 @@ pub(super) async fn create(
         return Err(ApiError::invalid_field("expires_at", "must be in the future"));
     }
     if let Some(agent_id) = new.agent_id
-        && tx
-            .query_opt(AGENT_EXISTS, &[&tenant_id, &agent_id])
-            .await?
-            .is_none()
+        && tx.query_opt(AGENT_EXISTS, &[&tenant_id, &agent_id]).await?.is_none()
     {
         return Err(ApiError::invalid_field("agent_id", "does not exist"));
     }
@@ -177,9 +169,7 @@ pub(super) async fn create(
         inserted_at: key.inserted_at,
     };
     let mut response = (StatusCode::CREATED, Json(json!({"api_key": shown}))).into_response();
-    response
-        .headers_mut()
-        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(response)
 }
 
@@ -202,37 +192,21 @@ pub(super) async fn list(
     caller: Caller<AtLeast<User>>,
     query: Query,
 ) -> ApiResult<Json<Value>> {
-    let paged = ["page", "page_size", "limit", "offset"]
-        .iter()
-        .any(|name| query.text(name).is_some());
-    let style = if paged {
-        Style::page(20, 100)
-    } else {
-        Style::page(i64::MAX, i64::MAX)
-    };
+    let paged = ["page", "page_size", "limit", "offset"].iter().any(|name| query.text(name).is_some());
+    let style = if paged { Style::page(20, 100) } else { Style::page(i64::MAX, i64::MAX) };
     let page = Page::new(&query, style);
     let include_revoked = query.flag("include_revoked");
     let tenant_id = caller.tenant_id;
     let tx = app.db.tenant(tenant_id).await?;
     let (count, rows) = tx
         .finish_list(
-            Statement {
-                sql: COUNT_KEYS,
-                params: &[&tenant_id, &include_revoked],
-            },
-            Statement {
-                sql: LIST_KEYS,
-                params: &[&tenant_id, &include_revoked, &page.size, &page.skip],
-            },
+            Statement { sql: COUNT_KEYS, params: &[&tenant_id, &include_revoked] },
+            Statement { sql: LIST_KEYS, params: &[&tenant_id, &include_revoked, &page.size, &page.skip] },
         )
         .await?;
     let keys = rows.iter().map(read).collect::<Result<Vec<_>, _>>()?;
     let total = count.try_get("total")?;
-    let meta: Meta = if paged {
-        page.meta(total)
-    } else {
-        Page::all(total).meta(total)
-    };
+    let meta: Meta = if paged { page.meta(total) } else { Page::all(total).meta(total) };
     Ok(Json(json!({"api_keys": keys, "data": keys, "meta": meta})))
 }
 
@@ -246,10 +220,7 @@ pub(super) async fn revoke(
     Id(id): Id,
 ) -> ApiResult<Json<Value>> {
     let mut tx = app.db.tenant(caller.tenant_id).await?;
-    let row = tx
-        .query_opt(REVOKE_KEY, &[&caller.tenant_id, &id])
-        .await?
-        .ok_or_else(ApiError::not_found)?;
+    let row = tx.query_opt(REVOKE_KEY, &[&caller.tenant_id, &id]).await?.ok_or_else(ApiError::not_found)?;
     let key = read(&row)?;
     let event = Event::new("api_key", id, "revoked", json!({"revoked_at": key.revoked_at}))
         .old(json!({"revoked_at": null}));

@@ -16,9 +16,7 @@ pub(crate) use store::STATEMENTS;
 
 /// The routes of this resource.
 pub(crate) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(api::create, api::list))
-        .routes(routes!(api::revoke))
+    OpenApiRouter::new().routes(routes!(api::create, api::list)).routes(routes!(api::revoke))
 }
 
 /// A new secret: `lc_` and 30 random bytes in base64url, 43 characters. Shown once, never stored.
@@ -47,11 +45,7 @@ mod tests {
     fn keys_have_the_contracts_form() {
         let key = new_raw_key();
         assert_eq!((key.len(), &key[..3]), (43, "lc_"));
-        assert!(
-            key[3..]
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
-        );
+        assert!(key[3..].bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)));
         assert_eq!(key_prefix(&key), key[..8]);
         assert_ne!(key, new_raw_key());
         assert_eq!(hash_key("").len(), 64);

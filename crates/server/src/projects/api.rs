@@ -178,23 +178,16 @@ pub(super) async fn list(
     query: Query,
 ) -> ApiResult<Json<List<Project>>> {
     let page = Page::new(&query, Style::page(20, 100));
-    let named = query.word("status", |word| {
-        ["active", "archived"].into_iter().find(|known| *known == word)
-    })?;
+    let named =
+        query.word("status", |word| ["active", "archived"].into_iter().find(|known| *known == word))?;
     let status = named.or((!query.flag("include_archived")).then_some("active"));
     let slug = query.text("slug");
     let tenant_id = caller.tenant_id;
     let tx = app.db.tenant(tenant_id).await?;
     let (count, rows) = tx
         .finish_list(
-            Statement {
-                sql: COUNT_PROJECTS,
-                params: &[&tenant_id, &status, &slug],
-            },
-            Statement {
-                sql: LIST_PROJECTS,
-                params: &[&tenant_id, &status, &slug, &page.size, &page.skip],
-            },
+            Statement { sql: COUNT_PROJECTS, params: &[&tenant_id, &status, &slug] },
+            Statement { sql: LIST_PROJECTS, params: &[&tenant_id, &status, &slug, &page.size, &page.skip] },
         )
         .await?;
     let projects = rows.iter().map(read).collect::<Result<Vec<_>, _>>()?;
@@ -210,10 +203,8 @@ pub(super) async fn show(
     Id(id): Id,
 ) -> ApiResult<Json<Value>> {
     let tx = app.db.tenant(caller.tenant_id).await?;
-    let row = tx
-        .finish_opt(SHOW_PROJECT, &[&caller.tenant_id, &id])
-        .await?
-        .ok_or_else(ApiError::not_found)?;
+    let row =
+        tx.finish_opt(SHOW_PROJECT, &[&caller.tenant_id, &id]).await?.ok_or_else(ApiError::not_found)?;
     let project = ProjectDetail {
         project: read(&row)?,
         epic_count: row.try_get("epic_count")?,
@@ -234,12 +225,7 @@ pub(super) async fn progress(
 ) -> ApiResult<Json<Value>> {
     let tx = app.db.tenant(caller.tenant_id).await?;
     let row = tx.finish_opt(PROJECT_PROGRESS, &[&caller.tenant_id, &id]).await?;
-    let progress = row
-        .as_ref()
-        .map(read_progress)
-        .transpose()?
-        .flatten()
-        .ok_or_else(ApiError::not_found)?;
+    let progress = row.as_ref().map(read_progress).transpose()?.flatten().ok_or_else(ApiError::not_found)?;
     let mut progress = json!(progress);
     if let (true, Value::Object(members)) = (query.flag("include_cost"), &mut progress) {
         // Without usage reports every figure is null (file 03 §3.7), and there are none yet.

@@ -100,18 +100,10 @@ pub(super) fn read_progress(row: &Row) -> Result<Option<Progress>, DbError> {
 
 /// A share in per cent with one decimal; 0.0 of nothing.
 pub(crate) fn percentage(part: i64, whole: i64) -> f64 {
-    if whole == 0 {
-        0.0
-    } else {
-        (part as f64 * 1000.0 / whole as f64).round() / 10.0
-    }
+    if whole == 0 { 0.0 } else { (part as f64 * 1000.0 / whole as f64).round() / 10.0 }
 }
 
 /// A sum of hours as the wire wants it: `8`, not `8.0`.
 fn whole_or_fraction(hours: f64) -> serde_json::Value {
-    if hours.fract() == 0.0 && hours.abs() < 1e15 {
-        (hours as i64).into()
-    } else {
-        hours.into()
-    }
+    if hours.fract() == 0.0 && hours.abs() < 1e15 { (hours as i64).into() } else { hours.into() }
 }

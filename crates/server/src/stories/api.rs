@@ -101,27 +101,15 @@ pub(super) async fn list(
     let epic_id = query.id("epic_id")?;
     let (agent_status, verified_status) = status_filters(&query)?;
     let number = query.text("number");
-    let filters: [&(dyn ToSql + Sync); 6] = [
-        &caller.tenant_id,
-        &project_id,
-        &epic_id,
-        &agent_status,
-        &verified_status,
-        &number,
-    ];
+    let filters: [&(dyn ToSql + Sync); 6] =
+        [&caller.tenant_id, &project_id, &epic_id, &agent_status, &verified_status, &number];
     let mut params = filters.to_vec();
     params.extend([&page.size as &(dyn ToSql + Sync), &page.skip]);
     let tx = app.db.tenant(caller.tenant_id).await?;
     let (count, rows) = tx
         .finish_list(
-            Statement {
-                sql: COUNT_STORIES,
-                params: &filters,
-            },
-            Statement {
-                sql: LIST_STORIES,
-                params: &params,
-            },
+            Statement { sql: COUNT_STORIES, params: &filters },
+            Statement { sql: LIST_STORIES, params: &params },
         )
         .await?;
     Ok(Json(List { data: items(&rows, &query)?, meta: page.meta(count.try_get("total")?) }))
@@ -148,14 +136,8 @@ pub(super) async fn list_of_epic(
     let tx = app.db.tenant(caller.tenant_id).await?;
     let (count, rows) = tx
         .finish_list(
-            Statement {
-                sql: COUNT_EPIC_STORIES,
-                params: &filters,
-            },
-            Statement {
-                sql: LIST_EPIC_STORIES,
-                params: &params,
-            },
+            Statement { sql: COUNT_EPIC_STORIES, params: &filters },
+            Statement { sql: LIST_EPIC_STORIES, params: &params },
         )
         .await?;
     if !count.try_get::<_, bool>("known")? {
@@ -166,12 +148,8 @@ pub(super) async fn list_of_epic(
 
 /// `agent_status` and `verified_status`; an unknown word, or one of the other track, is 422.
 fn status_filters(query: &Query) -> ApiResult<(Option<&'static str>, Option<&'static str>)> {
-    let agent = query
-        .word("agent_status", AgentStatus::parse)?
-        .map(AgentStatus::as_str);
-    let verified = query
-        .word("verified_status", VerifiedStatus::parse)?
-        .map(VerifiedStatus::as_str);
+    let agent = query.word("agent_status", AgentStatus::parse)?.map(AgentStatus::as_str);
+    let verified = query.word("verified_status", VerifiedStatus::parse)?.map(VerifiedStatus::as_str);
     Ok((agent, verified))
 }
 
@@ -193,22 +171,10 @@ pub(super) async fn show(
     let tx = app.db.tenant(caller.tenant_id).await?;
     let answers = tx
         .finish(&[
-            Statement {
-                sql: SHOW_STORY,
-                params,
-            },
-            Statement {
-                sql: STORY_PREREQUISITES,
-                params,
-            },
-            Statement {
-                sql: RECENT_ARTIFACTS,
-                params,
-            },
-            Statement {
-                sql: LATEST_VERIFICATION,
-                params,
-            },
+            Statement { sql: SHOW_STORY, params },
+            Statement { sql: STORY_PREREQUISITES, params },
+            Statement { sql: RECENT_ARTIFACTS, params },
+            Statement { sql: LATEST_VERIFICATION, params },
         ])
         .await?;
     let [stories, prerequisites, artifacts, verifications] = answers.as_slice() else {
@@ -216,26 +182,17 @@ pub(super) async fn show(
     };
     let row = stories.first().ok_or_else(ApiError::not_found)?;
     let story = Story::read(row)?;
-    let facts = loopctl_core::lifecycle::Facts {
-        reviewed: row.try_get("reviewed")?,
-        ..story.facts()
-    };
+    let facts = loopctl_core::lifecycle::Facts { reviewed: row.try_get("reviewed")?, ..story.facts() };
     let next: Vec<NextStep> = next_steps(&facts, &caller.actor(), id, &app.public_url);
     let detail = StoryDetail {
         story,
         dependencies: prerequisites
             .iter()
             .map(|row| {
-                Ok(DependencyEdge {
-                    story_id: id,
-                    depends_on_story_id: row.try_get("depends_on_story_id")?,
-                })
+                Ok(DependencyEdge { story_id: id, depends_on_story_id: row.try_get("depends_on_story_id")? })
             })
             .collect::<Result<_, DbError>>()?,
-        artifacts: artifacts
-            .iter()
-            .map(ArtifactReport::read)
-            .collect::<Result<_, _>>()?,
+        artifacts: artifacts.iter().map(ArtifactReport::read).collect::<Result<_, _>>()?,
         latest_verification: verifications.first().map(VerificationResult::read).transpose()?,
         iteration_count: row.try_get("iteration_count")?,
         project_mission: row.try_get("mission")?,

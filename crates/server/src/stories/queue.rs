@@ -86,16 +86,9 @@ struct ByScope {
     tenant: &'static str,
 }
 
-const READY: ByScope = ByScope {
-    project: READY_IN_PROJECT,
-    epic: READY_IN_EPIC,
-    tenant: READY_IN_TENANT,
-};
-const BLOCKED: ByScope = ByScope {
-    project: BLOCKED_IN_PROJECT,
-    epic: BLOCKED_IN_EPIC,
-    tenant: BLOCKED_IN_TENANT,
-};
+const READY: ByScope = ByScope { project: READY_IN_PROJECT, epic: READY_IN_EPIC, tenant: READY_IN_TENANT };
+const BLOCKED: ByScope =
+    ByScope { project: BLOCKED_IN_PROJECT, epic: BLOCKED_IN_EPIC, tenant: BLOCKED_IN_TENANT };
 
 /// One page of a queue with the size of the whole.
 async fn page_of(
@@ -158,17 +151,14 @@ pub(super) async fn blocked(
     let rows = tx.finish_query(BLOCKERS, &[&caller.tenant_id, &ids]).await?;
     let mut blockers: HashMap<Uuid, Vec<Blocker>> = HashMap::new();
     for row in &rows {
-        blockers
-            .entry(row.try_get("story_id")?)
-            .or_default()
-            .push(Blocker {
-                id: row.try_get("id")?,
-                number: row.try_get("number")?,
-                title: row.try_get("title")?,
-                agent_status: row.try_get("agent_status")?,
-                verified_status: row.try_get("verified_status")?,
-                via: row.try_get("via")?,
-            });
+        blockers.entry(row.try_get("story_id")?).or_default().push(Blocker {
+            id: row.try_get("id")?,
+            number: row.try_get("number")?,
+            title: row.try_get("title")?,
+            agent_status: row.try_get("agent_status")?,
+            verified_status: row.try_get("verified_status")?,
+            via: row.try_get("via")?,
+        });
     }
     // A story whose last blocker was verified since the first statement is not blocked any more.
     let still_blocked = |story: StoryBrief| {

@@ -73,23 +73,17 @@ impl UpdateTenant {
     fn read(object: &Map<String, Value>) -> Result<Self, FieldErrors> {
         let mut fields = Fields::new(object);
         for name in ["name", "slug", "email"] {
-            if object
-                .get(name)
-                .is_some_and(|value| value.as_str().is_some_and(|text| text.trim().is_empty()))
+            if object.get(name).is_some_and(|value| value.as_str().is_some_and(|text| text.trim().is_empty()))
             {
                 fields.fail(name, BLANK);
             }
         }
-        let name = fields
-            .text("name", Length::max(120))
-            .map(|name| name.trim().to_owned());
+        let name = fields.text("name", Length::max(120)).map(|name| name.trim().to_owned());
         let slug = fields.text("slug", Length::range(2, 64));
         if slug.as_deref().is_some_and(|slug| !is_slug(slug)) {
             fields.fail("slug", BAD_SLUG);
         }
-        let email = fields
-            .text("email", Length::max(255))
-            .map(|email| email.trim().to_lowercase());
+        let email = fields.text("email", Length::max(255)).map(|email| email.trim().to_lowercase());
         if email.as_deref().is_some_and(|email| !is_email(email)) {
             fields.fail("email", "must be a valid email address");
         }
@@ -134,11 +128,7 @@ impl UpdateTenant {
         if let Some(settings) = &update.settings {
             check_settings(settings, &mut errors);
         }
-        if errors.is_empty() {
-            Ok(update)
-        } else {
-            Err(errors)
-        }
+        if errors.is_empty() { Ok(update) } else { Err(errors) }
     }
 }
 
@@ -220,13 +210,7 @@ pub(super) async fn update(
         .map_err(taken)?;
     let tenant = read(&row)?;
     let event = changed(&old, &tenant)?;
-    events::record(
-        tx,
-        caller.tenant_id,
-        &caller.attribution(),
-        event.into_iter().collect(),
-    )
-    .await?;
+    events::record(tx, caller.tenant_id, &caller.attribution(), event.into_iter().collect()).await?;
     Ok(Json(json!({"tenant": tenant})))
 }
 

@@ -25,11 +25,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
 
 /// A counting limit of the tenant; a value that is no integer counts as not set.
 pub(crate) fn setting_limit(settings: Value, key: &str, default: i64) -> i64 {
-    settings
-        .get(key)
-        .and_then(Value::as_i64)
-        .filter(|limit| *limit >= 0)
-        .unwrap_or(default)
+    settings.get(key).and_then(Value::as_i64).filter(|limit| *limit >= 0).unwrap_or(default)
 }
 
 /// What a known setting must look like (file 01 §5.6). Unknown keys are kept as they come.
@@ -102,10 +98,7 @@ mod tests {
 
     #[test]
     fn bad_limits_fall_back() {
-        assert_eq!(
-            setting_limit(json!({"max_projects": "many"}), "max_projects", 50),
-            50
-        );
+        assert_eq!(setting_limit(json!({"max_projects": "many"}), "max_projects", 50), 50);
         assert_eq!(setting_limit(json!({"max_projects": 2}), "max_projects", 50), 2);
         assert_eq!(setting_limit(json!({}), "max_projects", 50), 50);
     }

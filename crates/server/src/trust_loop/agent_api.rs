@@ -32,10 +32,7 @@ struct ContractStory {
 
 /// `POST /stories/:id/report`.
 #[derive(ToSchema)]
-#[expect(
-    dead_code,
-    reason = "documents the body; the artifact is read after the story's guards"
-)]
+#[expect(dead_code, reason = "documents the body; the artifact is read after the story's guards")]
 struct ReportStory {
     artifact: Option<NewArtifact>,
 }
@@ -64,16 +61,9 @@ pub(super) async fn contract(
     body: Body,
 ) -> ApiResult<Json<Value>> {
     let echo = Echo {
-        story_title: body
-            .0
-            .get("story_title")
-            .filter(|value| !value.is_null())
-            .cloned(),
+        story_title: body.0.get("story_title").filter(|value| !value.is_null()).cloned(),
         ac_count: body.0.get("ac_count").filter(|value| !value.is_null()).cloned(),
-        skip: body
-            .0
-            .get("skip_contract_check")
-            .is_some_and(|flag| flag == &json!(true) || flag == "true"),
+        skip: body.0.get("skip_contract_check").is_some_and(|flag| flag == &json!(true) || flag == "true"),
     };
     transition(&app, &caller, id, Attempt::Contract(echo), &body).await
 }

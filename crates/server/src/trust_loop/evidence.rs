@@ -84,10 +84,7 @@ impl NewVerification {
     /// Reads the body of a verification.
     pub(super) fn read(object: &Map<String, Value>) -> Result<Self, FieldErrors> {
         let mut fields = Fields::new(object);
-        let result = match fields
-            .value("result")
-            .map(|value| value.as_str().unwrap_or_default())
-        {
+        let result = match fields.value("result").map(|value| value.as_str().unwrap_or_default()) {
             None | Some("pass") => "pass",
             Some("partial") => "partial",
             Some("fail") => {
@@ -103,10 +100,7 @@ impl NewVerification {
             }
         };
         let commit_sha = fields.text("commit_sha", Length::max(64));
-        if commit_sha
-            .as_deref()
-            .is_some_and(|sha| !sha.bytes().all(|byte| byte.is_ascii_hexdigit()))
-        {
+        if commit_sha.as_deref().is_some_and(|sha| !sha.bytes().all(|byte| byte.is_ascii_hexdigit())) {
             fields.fail("commit_sha", INVALID);
         }
         let new = Self {
@@ -134,31 +128,21 @@ impl NewVerification {
 }
 
 fn findings(fields: &mut Fields<'_>) -> Value {
-    fields
-        .object_or_array("findings")
-        .unwrap_or_else(|| Value::Object(Map::new()))
+    fields.object_or_array("findings").unwrap_or_else(|| Value::Object(Map::new()))
 }
 
 /// Whether both halves of the review evidence are there.
 pub(super) fn has_evidence(object: &Map<String, Value>) -> bool {
-    ["review_type", "summary"]
-        .iter()
-        .all(|name| is_filled(object.get(*name)))
+    ["review_type", "summary"].iter().all(|name| is_filled(object.get(*name)))
 }
 
 fn is_filled(value: Option<&Value>) -> bool {
-    value
-        .and_then(Value::as_str)
-        .is_some_and(|text| !text.trim().is_empty())
+    value.and_then(Value::as_str).is_some_and(|text| !text.trim().is_empty())
 }
 
 /// The reason of a rejection, trimmed; None when it is missing, blank or no string.
 pub(super) fn reason(object: &Map<String, Value>) -> Option<&str> {
-    object
-        .get("reason")
-        .and_then(Value::as_str)
-        .map(str::trim)
-        .filter(|reason| !reason.is_empty())
+    object.get("reason").and_then(Value::as_str).map(str::trim).filter(|reason| !reason.is_empty())
 }
 
 #[cfg(test)]
@@ -169,20 +153,14 @@ mod tests {
 
     fn review(body: Value) -> Result<NewReview, FieldErrors> {
         let reported = DateTime::from_timestamp(1_800_000_000, 0);
-        NewReview::read(
-            body.as_object().unwrap(),
-            reported,
-            reported.unwrap() + TimeDelta::seconds(10),
-        )
+        NewReview::read(body.as_object().unwrap(), reported, reported.unwrap() + TimeDelta::seconds(10))
     }
 
     #[test]
     fn findings_must_be_accounted_for() {
         let counts = |found: i32, fixed: i32, disproved: i32| {
-            review(
-                json!({"review_type": "enhanced", "findings_count": found, "fixes_count": fixed,
-                          "disproved_count": disproved}),
-            )
+            review(json!({"review_type": "enhanced", "findings_count": found, "fixes_count": fixed,
+                          "disproved_count": disproved}))
         };
         let errors = counts(6, 4, 0).unwrap_err();
         assert!(errors.0["fixes_count"][0].contains("6 findings confirmed but only 4 fixed and 0 disproved"));
@@ -204,18 +182,9 @@ mod tests {
     fn verification_results() {
         let read = |body: Value| NewVerification::read(body.as_object().unwrap());
         assert_eq!(read(json!({})).unwrap().result, "pass");
-        assert_eq!(
-            read(json!({"result": "partial", "findings": []}))
-                .unwrap()
-                .findings,
-            json!([])
-        );
+        assert_eq!(read(json!({"result": "partial", "findings": []})).unwrap().findings, json!([]));
         assert!(read(json!({"result": "fail"})).unwrap_err().0["result"][0].contains("reject"));
-        for bad in [
-            json!({"result": 1}),
-            json!({"findings": 7}),
-            json!({"commit_sha": "xyz"}),
-        ] {
+        for bad in [json!({"result": 1}), json!({"findings": 7}), json!({"commit_sha": "xyz"})] {
             assert!(read(bad.clone()).is_err(), "{bad}");
         }
     }

@@ -25,16 +25,10 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(agent_api::contract))
         .routes(routes!(agent_api::claim))
         .routes(routes!(agent_api::start))
-        .routes(alias(
-            "/api/v1/stories/{id}/start-work",
-            routes!(agent_api::start),
-        ))
+        .routes(alias("/api/v1/stories/{id}/start-work", routes!(agent_api::start)))
         .routes(routes!(agent_api::request_review))
         .routes(routes!(agent_api::report))
-        .routes(alias(
-            "/api/v1/stories/{id}/report-done",
-            routes!(agent_api::report),
-        ))
+        .routes(alias("/api/v1/stories/{id}/report-done", routes!(agent_api::report)))
         .routes(routes!(agent_api::unclaim))
         .routes(routes!(verifier_api::review_complete))
         .routes(routes!(verifier_api::verify))

@@ -107,20 +107,10 @@ pub(super) fn read_prerequisite(row: &Row) -> Result<Prerequisite, DbError> {
     let (id, number): (Uuid, String) = (row.try_get("id")?, row.try_get("number")?);
     if column::<&str>(row, "kind")? == "story" {
         let verified_status = word(row, "verified_status", VerifiedStatus::parse)?;
-        return Ok(Prerequisite::Story {
-            id,
-            number,
-            verified_status,
-        });
+        return Ok(Prerequisite::Story { id, number, verified_status });
     }
-    let number = number
-        .parse()
-        .map_err(|_| DbError::Unexpected(format!("epic number {number:?}")))?;
-    Ok(Prerequisite::Epic {
-        id,
-        number,
-        open_stories: row.try_get("open_stories")?,
-    })
+    let number = number.parse().map_err(|_| DbError::Unexpected(format!("epic number {number:?}")))?;
+    Ok(Prerequisite::Epic { id, number, open_stories: row.try_get("open_stories")? })
 }
 
 fn column<'a, T: FromSql<'a>>(row: &'a Row, name: &str) -> Result<T, DbError> {

@@ -67,22 +67,14 @@ async fn step(
     attempt: &Attempt,
     body: &Map<String, Value>,
 ) -> ApiResult<(Outcome, Vec<Event>)> {
-    let Locked {
-        story,
-        facts,
-        now,
-        auto_reset,
-    } = lock(tx, caller.tenant_id, story_id, attempt.action()).await?;
+    let Locked { story, facts, now, auto_reset } =
+        lock(tx, caller.tenant_id, story_id, attempt.action()).await?;
     let actor = caller.actor();
     let decided = lifecycle::decide(&facts, attempt, &actor, now)
         .map_err(|refusal| ApiError::refused(refusal, &app.public_url))?;
     let before = &facts.state;
     let mut next = decided.clone();
-    let mut log = Log {
-        story: &story,
-        caller,
-        events: Vec::new(),
-    };
+    let mut log = Log { story: &story, caller, events: Vec::new() };
     let (mut review, mut verification) = (None, None);
     match attempt {
         Attempt::Report => {
@@ -125,30 +117,15 @@ async fn step(
         }
     }
     let mut events = log.events;
-    let story = if next == *before {
-        story
-    } else {
-        save(tx, caller.tenant_id, story_id, &next).await?
-    };
+    let story = if next == *before { story } else { save(tx, caller.tenant_id, story_id, &next).await? };
     if next.verified_status == VerifiedStatus::Verified && before.verified_status != VerifiedStatus::Verified
     {
         events.extend(complete_epic(tx, &story, Timestamp(now)).await?);
     }
     // A review that was let in is newer than the report; an earlier one counts as long as the report stands.
     let reviewed = review.is_some() || (facts.reviewed && next.reported_done_at.is_some());
-    let facts = Facts {
-        reviewed,
-        ..story.facts()
-    };
-    Ok((
-        Outcome {
-            story,
-            facts,
-            review,
-            verification,
-        },
-        events,
-    ))
+    let facts = Facts { reviewed, ..story.facts() };
+    Ok((Outcome { story, facts, review, verification }, events))
 }
 
 /// A story under its lock, with the facts that the rules need.
@@ -172,7 +149,8 @@ async fn lock(tx: &mut Tx, tenant_id: Uuid, story_id: Uuid, action: Action) -> A
     let mut firsts = answers.iter().map(|rows| rows.first());
     let story = Story::read(firsts.next().flatten().ok_or_else(ApiError::not_found)?)?;
     let surroundings = firsts.next().flatten().ok_or_else(ApiError::internal)?;
-    let unmet = answers.get(2).into_iter().flatten().map(read_prerequisite).collect::<Result<_, DbError>>()?;
+    let unmet =
+        answers.get(2).into_iter().flatten().map(read_prerequisite).collect::<Result<_, DbError>>()?;
     Ok(Locked {
         facts: Facts { unmet, reviewed: surroundings.try_get("reviewed")?, ..story.facts() },
         now: surroundings.try_get("now")?,
@@ -183,9 +161,7 @@ async fn lock(tx: &mut Tx, tenant_id: Uuid, story_id: Uuid, action: Action) -> A
 
 async fn save(tx: &mut Tx, tenant_id: Uuid, story_id: Uuid, state: &LoopState) -> Result<Story, DbError> {
     let words = [state.agent_status.as_str(), state.verified_status.as_str()];
-    let row = tx
-        .query_one(SAVE_STATE, &save_params(&tenant_id, &story_id, state, &words))
-        .await?;
+    let row = tx.query_one(SAVE_STATE, &save_params(&tenant_id, &story_id, state, &words)).await?;
     Story::read(&row)
 }
 
@@ -249,14 +225,8 @@ async fn insert_verification(
 async fn complete_epic(tx: &mut Tx, story: &Story, now: Timestamp) -> Result<Option<Event>, DbError> {
     let answers = tx
         .run(&[
-            Statement {
-                sql: LOCK_EPIC,
-                params: &[&story.tenant_id, &story.epic_id],
-            },
-            Statement {
-                sql: COMPLETE_EPIC,
-                params: &[&story.tenant_id, &story.epic_id, &now],
-            },
+            Statement { sql: LOCK_EPIC, params: &[&story.tenant_id, &story.epic_id] },
+            Statement { sql: COMPLETE_EPIC, params: &[&story.tenant_id, &story.epic_id, &now] },
         ])
         .await?;
     let Some(row) = answers.get(1).and_then(|rows| rows.first()) else {
@@ -269,9 +239,7 @@ async fn complete_epic(tx: &mut Tx, story: &Story, now: Timestamp) -> Result<Opt
         "project_id": story.project_id,
         "story_count": row.try_get::<_, i64>("story_count")?,
     });
-    Ok(Some(
-        Event::new("epic", story.epic_id, "completed", new_state).project(story.project_id),
-    ))
+    Ok(Some(Event::new("epic", story.epic_id, "completed", new_state).project(story.project_id)))
 }
 
 /// The audit entries of a transition (file 02 §10, file 04 §1.5), in the order in which things happened.

@@ -25,10 +25,7 @@ pub(super) type ByOrchestrator = Exact<(Orchestrator,)>;
 
 /// `POST /stories/:id/reject`.
 #[derive(ToSchema)]
-#[expect(
-    dead_code,
-    reason = "documents the body; the reason is read before anything else"
-)]
+#[expect(dead_code, reason = "documents the body; the reason is read before anything else")]
 struct RejectStory {
     /// Not blank.
     reason: String,
@@ -52,10 +49,7 @@ pub(super) async fn review_complete(
 ) -> ApiResult<(StatusCode, Json<Value>)> {
     let outcome = perform(&app, &caller, id, &Attempt::ReviewComplete, &body.0).await?;
     let next = next_steps(&outcome.facts, &caller.actor(), id, &app.public_url);
-    Ok((
-        StatusCode::CREATED,
-        Json(json!({"review_record": outcome.review, "next_actions": next})),
-    ))
+    Ok((StatusCode::CREATED, Json(json!({"review_record": outcome.review, "next_actions": next}))))
 }
 
 /// Signs a story off. Not for its implementer, and not without a review record newer than the report.
@@ -71,9 +65,7 @@ pub(super) async fn verify(
     Id(id): Id,
     body: Body,
 ) -> ApiResult<Json<Value>> {
-    let attempt = Attempt::Verify {
-        evidence: has_evidence(&body.0),
-    };
+    let attempt = Attempt::Verify { evidence: has_evidence(&body.0) };
     let outcome = perform(&app, &caller, id, &attempt, &body.0).await?;
     let next = next_steps(&outcome.facts, &caller.actor(), id, &app.public_url);
     Ok(Json(json!({
@@ -103,14 +95,9 @@ pub(super) async fn reject(
         ApiError::unprocessable("reason_required", "reason is required and cannot be blank")
     })?;
     if reason.chars().count() > 50_000 {
-        return Err(ApiError::invalid_field(
-            "reason",
-            "should be at most 50000 character(s)",
-        ));
+        return Err(ApiError::invalid_field("reason", "should be at most 50000 character(s)"));
     }
-    let attempt = Attempt::Reject {
-        reason: reason.to_owned(),
-    };
+    let attempt = Attempt::Reject { reason: reason.to_owned() };
     let outcome = perform(&app, &caller, id, &attempt, &body.0).await?;
     let next = next_steps(&outcome.facts, &caller.actor(), id, &app.public_url);
     Ok(Json(json!({"story": outcome.story, "next_actions": next})))
@@ -145,23 +132,14 @@ pub(super) async fn verifications(
     let tx = app.db.tenant(caller.tenant_id).await?;
     let (count, rows) = tx
         .finish_list(
-            Statement {
-                sql: COUNT_VERIFICATIONS,
-                params: &[&caller.tenant_id, &id],
-            },
-            Statement {
-                sql: LIST_VERIFICATIONS,
-                params: &[&caller.tenant_id, &id, &page.size, &page.skip],
-            },
+            Statement { sql: COUNT_VERIFICATIONS, params: &[&caller.tenant_id, &id] },
+            Statement { sql: LIST_VERIFICATIONS, params: &[&caller.tenant_id, &id, &page.size, &page.skip] },
         )
         .await?;
     if !count.try_get::<_, bool>("known")? {
         return Err(ApiError::not_found());
     }
-    let results = rows
-        .iter()
-        .map(VerificationResult::read)
-        .collect::<Result<Vec<_>, _>>()?;
+    let results = rows.iter().map(VerificationResult::read).collect::<Result<Vec<_>, _>>()?;
     Ok(Json(List { data: results, meta: page.meta(count.try_get("total")?) }))
 }
 
@@ -176,11 +154,7 @@ mod tests {
     #[test]
     fn signatures_agree_with_the_transition_table() {
         fn allowed<A: Access>() -> Vec<Role> {
-            Role::ALL
-                .iter()
-                .copied()
-                .filter(|role| A::check(*role).is_ok())
-                .collect()
+            Role::ALL.iter().copied().filter(|role| A::check(*role).is_ok()).collect()
         }
         for action in Action::ALL {
             let signature = match action {

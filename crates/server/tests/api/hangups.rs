@@ -78,34 +78,15 @@ impl Victim {
         let get = |path: String| ("GET", path, Value::Null);
         let (caller, (method, path, body)) = match dice.below(12) {
             0 => (&self.user, get("/tenants/me".to_owned())),
-            1 => (
-                &self.agent,
-                get(format!("/stories?project_id={project}&limit=100")),
-            ),
+            1 => (&self.agent, get(format!("/stories?project_id={project}&limit=100"))),
             2 => (&self.agent, get("/stories/ready".to_owned())),
             3 => (&self.user, get(format!("/stories/{story}/history"))),
-            4..=5 => (
-                &self.agent,
-                ("POST", format!("/stories/{story}/contract"), echo()),
-            ),
-            6..=7 => (
-                &self.agent,
-                ("POST", format!("/stories/{story}/claim"), json!({})),
-            ),
-            8 => (
-                &self.agent,
-                ("POST", format!("/stories/{story}/start"), json!({})),
-            ),
+            4..=5 => (&self.agent, ("POST", format!("/stories/{story}/contract"), echo())),
+            6..=7 => (&self.agent, ("POST", format!("/stories/{story}/claim"), json!({}))),
+            8 => (&self.agent, ("POST", format!("/stories/{story}/start"), json!({}))),
             9 => {
                 let slug = unique("hung-up");
-                (
-                    &self.user,
-                    (
-                        "POST",
-                        "/projects".to_owned(),
-                        json!({"name": slug, "slug": slug}),
-                    ),
-                )
+                (&self.user, ("POST", "/projects".to_owned(), json!({"name": slug, "slug": slug})))
             }
             10 => {
                 let epic = 2 + dice.below(1000);
@@ -118,11 +99,7 @@ impl Victim {
                 (&self.user, ("PATCH", "/tenants/me".to_owned(), settings))
             }
         };
-        let body = if body.is_null() {
-            String::new()
-        } else {
-            body.to_string()
-        };
+        let body = if body.is_null() { String::new() } else { body.to_string() };
         let key = caller.key.as_deref().unwrap();
         let request = format!(
             "{method} /api/v1{path} HTTP/1.1\r\nHost: loopctl.test\r\nAuthorization: Bearer {key}\r\n\
@@ -136,17 +113,10 @@ impl Victim {
     async fn is_whole(&self) {
         for story in self.stories.iter() {
             let shown = self.user.get(&format!("/stories/{story}")).await.expect(200);
-            let history = self
-                .user
-                .get(&format!("/stories/{story}/history"))
-                .await
-                .expect(200);
+            let history = self.user.get(&format!("/stories/{story}/history")).await.expect(200);
             let steps = ["contracted", "assigned", "implementing"];
             let status = text(&shown["story"]["agent_status"]);
-            let expected = steps
-                .iter()
-                .position(|step| *step == status)
-                .map_or(0, |index| index + 1);
+            let expected = steps.iter().position(|step| *step == status).map_or(0, |index| index + 1);
             let moves: Vec<_> = history["data"]
                 .as_array()
                 .unwrap()
@@ -188,11 +158,7 @@ struct Witnesses {
 
 impl Witnesses {
     async fn launch() -> Self {
-        let mut witnesses = Self {
-            tasks: JoinSet::new(),
-            over: Arc::default(),
-            seen: Arc::default(),
-        };
+        let mut witnesses = Self { tasks: JoinSet::new(), over: Arc::default(), seen: Arc::default() };
         for stories in [&["1.1", "1.2"][..], &["7.1", "7.2", "7.3"]] {
             let tenant = Arc::new(Tenant::new().await);
             let project = tenant.project_of(stories).await;
@@ -225,20 +191,12 @@ async fn sees_its_own(tenant: &Tenant, project: &str, numbers: &[&str]) {
     let me = tenant.user.get("/tenants/me").await.expect(200);
     assert_eq!(me["tenant"]["id"], tenant.id.as_str());
     // The second one names no project: row-level security alone decides what it shows.
-    for path in [
-        format!("/stories?project_id={project}"),
-        "/stories/ready".to_owned(),
-    ] {
+    for path in [format!("/stories?project_id={project}"), "/stories/ready".to_owned()] {
         let list = tenant.user.get(&path).await.expect(200);
         let stories = list["data"].as_array().unwrap();
         let seen: Vec<_> = stories.iter().map(|story| text(&story["number"])).collect();
         assert_eq!(seen, numbers, "{path}");
-        assert!(
-            stories
-                .iter()
-                .all(|story| story["tenant_id"] == tenant.id.as_str()),
-            "{path}"
-        );
+        assert!(stories.iter().all(|story| story["tenant_id"] == tenant.id.as_str()), "{path}");
     }
 }
 
@@ -274,10 +232,7 @@ async fn hang_up(request: &[u8], dice: &mut Dice) {
 /// Every transaction that was open at the end of the hang-ups ends soon.
 async fn no_transaction_stays_open() {
     let owner = connect(&server().owner).await;
-    let end = owner
-        .query_one("select clock_timestamp()::text", &[])
-        .await
-        .unwrap();
+    let end = owner.query_one("select clock_timestamp()::text", &[]).await.unwrap();
     let end: String = end.get(0);
     let deadline = Instant::now() + Duration::from_secs(10);
     loop {
@@ -292,10 +247,8 @@ async fn no_transaction_stays_open() {
         if open.is_empty() {
             return;
         }
-        let open: Vec<(i32, Option<String>, Option<String>)> = open
-            .iter()
-            .map(|row| (row.get(0), row.get(1), row.get(2)))
-            .collect();
+        let open: Vec<(i32, Option<String>, Option<String>)> =
+            open.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect();
         assert!(Instant::now() < deadline, "still open: {open:#?}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }

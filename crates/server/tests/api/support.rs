@@ -23,8 +23,6 @@ pub(crate) struct TestServer {
     pub(crate) owner: Config,
     /// Connects as the application role, below it.
     pub(crate) app: Config,
-    /// The private cluster's directory.
-    pub(crate) data_dir: PathBuf,
 }
 
 /// The server of this process.
@@ -47,7 +45,6 @@ pub(crate) fn server() -> &'static TestServer {
                     base: format!("http://{}", server.address),
                     owner: server.database.owner.clone(),
                     app: server.database.app.clone(),
-                    data_dir,
                 })
                 .unwrap();
                 // Until the process ends; PostgreSQL ends with it.
@@ -104,16 +101,8 @@ impl Reply {
     pub(crate) fn expect(self, status: u16) -> Value {
         assert_eq!(self.status, status, "{}: {:#}", self.what, self.body);
         if status >= 400 {
-            assert_eq!(
-                self.body["error"]["status"], status,
-                "{}: the envelope",
-                self.what
-            );
-            assert!(
-                self.body["error"]["message"].is_string(),
-                "{}: the envelope",
-                self.what
-            );
+            assert_eq!(self.body["error"]["status"], status, "{}: the envelope", self.what);
+            assert!(self.body["error"]["message"].is_string(), "{}: the envelope", self.what);
         }
         self.body
     }
@@ -143,10 +132,7 @@ pub(crate) struct Caller {
 impl Caller {
     /// A caller with this key.
     pub(crate) fn with_key(key: &str) -> Self {
-        Self {
-            key: Some(key.to_owned()),
-            ..Self::nobody()
-        }
+        Self { key: Some(key.to_owned()), ..Self::nobody() }
     }
 
     /// A caller without a key.
@@ -157,12 +143,7 @@ impl Caller {
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .unwrap();
-        Self {
-            http,
-            key: None,
-            agent_id: None,
-            headers: Vec::new(),
-        }
+        Self { http, key: None, agent_id: None, headers: Vec::new() }
     }
 
     /// The agent's id; only for callers bound to one.
@@ -193,17 +174,9 @@ impl Caller {
         let response = self.http.execute(request).await.unwrap();
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let text = response.text().await.unwrap();
-        let body = if text.is_empty() {
-            Value::Null
-        } else {
-            serde_json::from_str(&text).unwrap_or(json!(text))
-        };
-        Reply {
-            status,
-            headers,
-            body,
-            what,
-        }
+        let body =
+            if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap_or(json!(text)) };
+        Reply { status, headers, body, what }
     }
 
     pub(crate) async fn get(&self, path: &str) -> Reply {
@@ -212,11 +185,7 @@ impl Caller {
 
     /// POST with the JSON content type and, like the MCP client, an empty body.
     pub(crate) async fn post_empty(&self, path: &str) -> Reply {
-        self.send(
-            self.request(Method::POST, path)
-                .header("content-type", "application/json"),
-        )
-        .await
+        self.send(self.request(Method::POST, path).header("content-type", "application/json")).await
     }
 
     pub(crate) async fn post(&self, path: &str, body: Value) -> Reply {
@@ -244,14 +213,8 @@ impl Tenant {
     pub(crate) async fn new() -> Self {
         let slug = unique("tenant");
         let email = format!("{slug}@loopctl.test");
-        let (tenant, key) = operator::create_tenant(&server().owner, &slug, &slug, &email)
-            .await
-            .unwrap();
-        Self {
-            id: tenant.id.to_string(),
-            slug,
-            user: Caller::with_key(&key.raw_key),
-        }
+        let (tenant, key) = operator::create_tenant(&server().owner, &slug, &slug, &email).await.unwrap();
+        Self { id: tenant.id.to_string(), slug, user: Caller::with_key(&key.raw_key) }
     }
 
     /// A new key of this role, not bound to any agent.
@@ -288,49 +251,33 @@ impl Tenant {
     /// Its audit log as the database holds it, oldest first.
     pub(crate) async fn audit_log(&self) -> Vec<Value> {
         let sql = "select to_jsonb(a) from audit_log a where tenant_id = $1::text::uuid order by position";
-        let rows = connect(&server().owner)
-            .await
-            .query(sql, &[&self.id])
-            .await
-            .unwrap();
+        let rows = connect(&server().owner).await.query(sql, &[&self.id]).await.unwrap();
         rows.iter().map(|row| row.get(0)).collect()
     }
 
     /// An empty project's id.
     pub(crate) async fn project(&self) -> String {
         let slug = unique("project");
-        let project = self
-            .user
-            .post("/projects", json!({"name": slug, "slug": slug}))
-            .await
-            .expect(201);
+        let project = self.user.post("/projects", json!({"name": slug, "slug": slug})).await.expect(201);
         text(&project["project"]["id"])
     }
 
     /// Imports a payload into a new project; the project's id.
     pub(crate) async fn imported(&self, payload: Value) -> String {
         let project = self.project().await;
-        self.user
-            .post(&format!("/projects/{project}/import"), payload)
-            .await
-            .expect(201);
+        self.user.post(&format!("/projects/{project}/import"), payload).await.expect(201);
         project
     }
 
     /// A new project with one epic of one story per given number; the project's id.
     pub(crate) async fn project_of(&self, numbers: &[&str]) -> String {
         let stories: Vec<_> = numbers.iter().map(|number| story(number)).collect();
-        self.imported(json!({"epics": [{"number": 1, "title": "Epic", "stories": stories}]}))
-            .await
+        self.imported(json!({"epics": [{"number": 1, "title": "Epic", "stories": stories}]})).await
     }
 
     /// The id of a story by its number.
     pub(crate) async fn story_id(&self, project: &str, number: &str) -> String {
-        let list = self
-            .user
-            .get(&format!("/stories?project_id={project}&number={number}"))
-            .await
-            .expect(200);
+        let list = self.user.get(&format!("/stories?project_id={project}&number={number}")).await.expect(200);
         text(&list["data"][0]["id"])
     }
 
@@ -357,10 +304,7 @@ pub(crate) fn echo() -> Value {
 /// A JSON string's text.
 #[track_caller]
 pub(crate) fn text(value: &Value) -> String {
-    value
-        .as_str()
-        .unwrap_or_else(|| panic!("a string, not {value}"))
-        .to_owned()
+    value.as_str().unwrap_or_else(|| panic!("a string, not {value}")).to_owned()
 }
 
 /// How far to bring a story.
@@ -391,13 +335,7 @@ pub(crate) async fn bring(
         (Reach::Implementing, implementer, "start", json!({}), 200),
         (Reach::Reported, implementer, "request-review", json!({}), 200),
         (Reach::Reported, reviewer, "report", json!({}), 200),
-        (
-            Reach::Reviewed,
-            reviewer,
-            "review-complete",
-            json!({"review_type": "enhanced"}),
-            201,
-        ),
+        (Reach::Reviewed, reviewer, "review-complete", json!({"review_type": "enhanced"}), 201),
         (Reach::Verified, orchestrator, "verify", verify, 200),
     ];
     for (step, who, action, body, status) in steps {

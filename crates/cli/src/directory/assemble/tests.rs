@@ -3,10 +3,7 @@ use serde_json::json;
 use super::*;
 
 fn file(path: &str, content: Value) -> File {
-    File {
-        path: path.to_owned(),
-        content,
-    }
+    File { path: path.to_owned(), content }
 }
 
 fn assemble(files: &[File]) -> Value {
@@ -47,29 +44,15 @@ fn a_story_file_becomes_a_story() {
 #[test]
 fn epics_come_from_directory_then_file_then_number() {
     let body = assemble(&[
-        file(
-            "deep/epic_3_late_work/x/us_1.json",
-            json!({"id": "US-1.1", "title": "a"}),
-        ),
-        file(
-            "us_2.json",
-            json!({"id": "US-2.1", "title": "b", "epic": {"id": "epic_5"}}),
-        ),
+        file("deep/epic_3_late_work/x/us_1.json", json!({"id": "US-1.1", "title": "a"})),
+        file("us_2.json", json!({"id": "US-2.1", "title": "b", "epic": {"id": "epic_5"}})),
         file("us_7.json", json!({"id": "US-7.1", "title": "c"})),
     ]);
-    let epics: Vec<_> = body["epics"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|e| (&e["number"], &e["title"]))
-        .collect();
+    let epics: Vec<_> =
+        body["epics"].as_array().unwrap().iter().map(|e| (&e["number"], &e["title"])).collect();
     assert_eq!(
         epics,
-        [
-            (&json!(3), &json!("Late work")),
-            (&json!(5), &json!("Epic 5")),
-            (&json!(7), &json!("Epic 7"))
-        ]
+        [(&json!(3), &json!("Late work")), (&json!(5), &json!("Epic 5")), (&json!(7), &json!("Epic 7"))]
     );
 }
 
@@ -81,17 +64,10 @@ fn stories_come_in_natural_order_with_dependencies_across_epics() {
             json!({"id": "US-1.10", "title": "x", "dependencies": ["US-1.9", "1.9"]}),
         ),
         file("epic_1_a/us_1.9.json", json!({"id": "US-1.9", "title": "x"})),
-        file(
-            "epic_2_b/us_2.1.json",
-            json!({"id": "US-2.1", "title": "x", "dependencies": ["US-1.10"]}),
-        ),
+        file("epic_2_b/us_2.1.json", json!({"id": "US-2.1", "title": "x", "dependencies": ["US-1.10"]})),
     ]);
-    let numbers: Vec<_> = body["epics"][0]["stories"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|s| &s["number"])
-        .collect();
+    let numbers: Vec<_> =
+        body["epics"][0]["stories"].as_array().unwrap().iter().map(|s| &s["number"]).collect();
     assert_eq!(numbers, ["1.9", "1.10"]);
     assert_eq!(
         body["story_dependencies"],
@@ -106,14 +82,8 @@ fn epic_files_describe_epics_and_their_order() {
             "epic_1_a/epic.json",
             json!({"title": "First", "description": "d", "phase": "p9", "position": 4}),
         ),
-        file(
-            "epic_2_b/epic.json",
-            json!({"title": "Second", "depends_on": [1]}),
-        ),
-        file(
-            "epic_2_b/us_2.1.json",
-            json!({"id": "2.1", "title": "x", "phase": "p1"}),
-        ),
+        file("epic_2_b/epic.json", json!({"title": "Second", "depends_on": [1]})),
+        file("epic_2_b/us_2.1.json", json!({"id": "2.1", "title": "x", "phase": "p1"})),
         file("epic_dependencies.json", json!([{"epic": 2, "depends_on": "1"}])),
     ]);
     assert_eq!(
@@ -135,10 +105,7 @@ fn files_in_import_form_pass_through() {
 #[test]
 fn the_phase_of_most_stories_is_the_phase_of_the_epic() {
     let story = |n: &str, phase: &str| {
-        file(
-            &format!("epic_1_a/us_{n}.json"),
-            json!({"id": n, "title": "x", "phase": phase}),
-        )
+        file(&format!("epic_1_a/us_{n}.json"), json!({"id": n, "title": "x", "phase": phase}))
     };
     let body = assemble(&[story("1.1", "p2"), story("1.2", "p1"), story("1.3", "p1")]);
     assert_eq!(body["epics"][0]["phase"], "p1");
@@ -157,10 +124,7 @@ fn every_problem_of_every_file_is_reported() {
         file("epic_dependencies.json", json!({"epic": 1})),
     ];
     payload(&files, &mut problems);
-    let lines: Vec<String> = problems
-        .iter()
-        .map(|p| format!("{}: {}", p.file, p.message))
-        .collect();
+    let lines: Vec<String> = problems.iter().map(|p| format!("{}: {}", p.file, p.message)).collect();
     assert_eq!(
         lines,
         [

@@ -129,9 +129,7 @@ async fn review(world: &World, http: &reqwest::Client, actor: &Actor) -> Option<
     let waiting = some_of(world, waiting, |story| !story["review_requested_at"].is_null());
     for story in &waiting {
         let id = story["id"].as_str()?;
-        world
-            .act(http, actor, id, ("report", "reported_done"), json!({}))
-            .await?;
+        world.act(http, actor, id, ("report", "reported_done"), json!({})).await?;
     }
     let reported = stories(world, http, actor, REPORTED).await?;
     let unreviewed = some_of(world, reported, |story| !world.is_reviewed(story));
@@ -167,9 +165,7 @@ async fn orchestrate(world: &World, http: &reqwest::Client, actor: &Actor) -> Op
 
 async fn stories(world: &World, http: &reqwest::Client, actor: &Actor, filter: &str) -> Option<Vec<Value>> {
     let path = format!("/stories?project_id={}&limit=50&{filter}", world.project);
-    world.read(http, &actor.key, &path).await?["data"]
-        .as_array()
-        .cloned()
+    world.read(http, &actor.key, &path).await?["data"].as_array().cloned()
 }
 
 /// A few of those that fit, from a random place on, so that several agents rarely choose the same.

@@ -30,9 +30,7 @@ impl Histories {
         let stories = world.look(&http, base, &path).await;
         for story in stories["data"].as_array().unwrap() {
             let id = story["id"].as_str().unwrap();
-            let history = world
-                .look(&http, base, &format!("/stories/{id}/history?page_size=100"))
-                .await;
+            let history = world.look(&http, base, &format!("/stories/{id}/history?page_size=100")).await;
             let entries = history["data"].as_array().unwrap();
             assert_eq!(
                 history["meta"]["total_count"].as_u64(),
@@ -41,10 +39,8 @@ impl Histories {
             );
             let context = format!("round {round}, story {}: {history:#}", story["number"]);
 
-            let ids: Vec<String> = entries
-                .iter()
-                .map(|entry| entry["id"].as_str().unwrap().to_owned())
-                .collect();
+            let ids: Vec<String> =
+                entries.iter().map(|entry| entry["id"].as_str().unwrap().to_owned()).collect();
             let before = self.seen.insert(id.to_owned(), ids.clone()).unwrap_or_default();
             assert!(ids.starts_with(&before), "old entries have changed: {context}");
             for entry in entries {
@@ -54,19 +50,10 @@ impl Histories {
             }
             let replayed = Replay::of(entries).unwrap_or_else(|reason| panic!("{reason}; {context}"));
             let text = |key: &str| story[key].as_str().map(str::to_owned);
-            assert_eq!(
-                text("agent_status").as_ref(),
-                Some(&replayed.agent_status),
-                "{context}"
-            );
-            assert_eq!(
-                text("verified_status").as_ref(),
-                Some(&replayed.verified_status),
-                "{context}"
-            );
+            assert_eq!(text("agent_status").as_ref(), Some(&replayed.agent_status), "{context}");
+            assert_eq!(text("verified_status").as_ref(), Some(&replayed.verified_status), "{context}");
             assert_eq!(text("assigned_agent_id"), replayed.holder, "{context}");
-            self.states
-                .insert(id.to_owned(), (replayed.agent_status, replayed.verified_status));
+            self.states.insert(id.to_owned(), (replayed.agent_status, replayed.verified_status));
         }
         let lost: Vec<_> = acknowledged.iter().filter(|(_, missing)| **missing > 0).collect();
         assert!(lost.is_empty(), "round {round}: acknowledged and lost: {lost:#?}");
@@ -94,11 +81,7 @@ fn event(story: &str, entry: &Value) -> Option<Ack> {
         "rejected" => ("rejected", &new["orchestrator_agent_id"]),
         _ => return None,
     };
-    Some(Ack {
-        story: story.to_owned(),
-        what,
-        agent: agent.as_str()?.to_owned(),
-    })
+    Some(Ack { story: story.to_owned(), what, agent: agent.as_str()?.to_owned() })
 }
 
 /// A story's state, built from its history alone.
@@ -126,9 +109,7 @@ impl Replay {
             last: first["inserted_at"].as_str().unwrap_or_default().to_owned(),
         };
         for entry in entries {
-            replay
-                .apply(entry)
-                .map_err(|reason| format!("{reason} at entry {}", entry["id"]))?;
+            replay.apply(entry).map_err(|reason| format!("{reason} at entry {}", entry["id"]))?;
         }
         Ok(replay)
     }
@@ -170,17 +151,11 @@ impl Replay {
             }
             "review_requested" => {
                 continues("implementing", &Value::from(self.agent_status.as_str()))?;
-                check(
-                    holder(&new["agent_id"]) == self.holder,
-                    "requested by another agent",
-                )?;
+                check(holder(&new["agent_id"]) == self.holder, "requested by another agent")?;
             }
             "review_completed" => {
                 continues("reported_done", &Value::from(self.agent_status.as_str()))?;
-                check(
-                    holder(&new["reviewer_agent_id"]) != self.holder,
-                    "reviewed by its implementer",
-                )?;
+                check(holder(&new["reviewer_agent_id"]) != self.holder, "reviewed by its implementer")?;
                 self.reviewed = true;
             }
             "verified" => {
@@ -188,10 +163,7 @@ impl Replay {
                 continues(&self.verified_status, &old["verified_status"])?;
                 check(self.verified_status != "verified", "verified twice")?;
                 check(self.reviewed, "verified without a review")?;
-                check(
-                    holder(&new["orchestrator_agent_id"]) != self.holder,
-                    "verified by its implementer",
-                )?;
+                check(holder(&new["orchestrator_agent_id"]) != self.holder, "verified by its implementer")?;
                 "verified".clone_into(&mut self.verified_status);
             }
             "rejected" => {
@@ -202,10 +174,7 @@ impl Replay {
             "auto_reset" => {
                 continues(&self.agent_status, &old["agent_status"])?;
                 check(self.verified_status == "rejected", "reset without a rejection")?;
-                check(
-                    holder(&old["assigned_agent_id"]) == self.holder,
-                    "reset of another holder",
-                )?;
+                check(holder(&old["assigned_agent_id"]) == self.holder, "reset of another holder")?;
                 "pending".clone_into(&mut self.agent_status);
                 self.holder = None;
             }
@@ -243,10 +212,7 @@ mod tests {
             ("implementing", "reported_done", "b"),
         ];
         let replay = Replay::of(&history(&loops)).unwrap();
-        assert_eq!(
-            (replay.agent_status.as_str(), replay.holder.as_deref()),
-            ("reported_done", Some("a"))
-        );
+        assert_eq!((replay.agent_status.as_str(), replay.holder.as_deref()), ("reported_done", Some("a")));
 
         let without = |index: usize| [&loops[..index], &loops[index + 1..]].concat();
         for gap in 0..3 {

@@ -29,11 +29,8 @@ const STANDSTILL: Duration = Duration::from_secs(20);
 async fn nothing_acknowledged_is_lost_when_clients_and_server_are_killed() {
     let dir = Scratch::new();
     let mut server = start(dir.path()).await;
-    let created = run_on(
-        dir.path(),
-        "operator tenant create --name Acme --slug acme --email ops@acme.test",
-    )
-    .json();
+    let created =
+        run_on(dir.path(), "operator tenant create --name Acme --slug acme --email ops@acme.test").json();
     let tenant = created["tenant"]["id"].as_str().unwrap();
     let user = created["api_key"]["raw_key"].as_str().unwrap();
     let world = Arc::new(World::prepare(&server.base, user).await);
@@ -42,10 +39,7 @@ async fn nothing_acknowledged_is_lost_when_clients_and_server_are_killed() {
 
     for round in 0..KILLS {
         let target = world.acknowledged() + BETWEEN_KILLS;
-        until("next kill", dir.path(), &world, async || {
-            world.acknowledged() >= target
-        })
-        .await;
+        until("next kill", dir.path(), &world, async || world.acknowledged() >= target).await;
         tokio::time::sleep(Duration::from_millis(world.random(60))).await;
         let postgres = postgres_pid(dir.path()).unwrap();
         server.signal(Signal::SIGKILL);
@@ -61,10 +55,7 @@ async fn nothing_acknowledged_is_lost_when_clients_and_server_are_killed() {
         histories.check(&world, &server.base, round).await;
     }
 
-    until("end", dir.path(), &world, async || {
-        world.verified().await == Some(STORIES)
-    })
-    .await;
+    until("end", dir.path(), &world, async || world.verified().await == Some(STORIES)).await;
     world.finish();
     let deaths = fleet.await_all().await;
     assert!(deaths >= 100, "only {deaths} clients were killed");
@@ -78,9 +69,7 @@ async fn nothing_acknowledged_is_lost_when_clients_and_server_are_killed() {
 /// Starting blocks, and the agents must not notice.
 async fn start(dir: &Path) -> Daemon {
     let dir = dir.to_path_buf();
-    tokio::task::spawn_blocking(move || Daemon::start(&dir))
-        .await
-        .unwrap()
+    tokio::task::spawn_blocking(move || Daemon::start(&dir)).await.unwrap()
 }
 
 async fn stop(server: Daemon) -> Daemon {
@@ -126,10 +115,7 @@ async fn until(what: &str, dir: &Path, world: &World, mut reached: impl AsyncFnM
 
 /// The first column of a query as the database's owner.
 async fn column(dir: &Path, sql: &str) -> Vec<String> {
-    let url = format!(
-        "postgres:///loopctl?host={}&user=loopctl_owner",
-        dir.join("run").display()
-    );
+    let url = format!("postgres:///loopctl?host={}&user=loopctl_owner", dir.join("run").display());
     let (client, connection) = tokio_postgres::connect(&url, NoTls).await.unwrap();
     tokio::spawn(connection);
     let messages = client.simple_query(sql).await.unwrap();
@@ -147,9 +133,5 @@ async fn positions_have_no_gaps(dir: &Path, tenant: &str) {
                 and max(position) = (select position from audit_heads where tenant_id = '{tenant}')
          from audit_log where tenant_id = '{tenant}'"
     );
-    assert_eq!(
-        column(dir, &sql).await,
-        ["t"],
-        "the audit log of {tenant} has gaps"
-    );
+    assert_eq!(column(dir, &sql).await, ["t"], "the audit log of {tenant} has gaps");
 }

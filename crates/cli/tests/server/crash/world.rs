@@ -74,15 +74,7 @@ impl World {
         let project = json!({"name": "Crash", "slug": "crash"});
         let project = ask(base, user, "POST", "/projects", &project, 201).await;
         let project = project["project"]["id"].as_str().unwrap().to_owned();
-        ask(
-            base,
-            user,
-            "POST",
-            &format!("/projects/{project}/import"),
-            &backlog(),
-            201,
-        )
-        .await;
+        ask(base, user, "POST", &format!("/projects/{project}/import"), &backlog(), 201).await;
         Self {
             base: RwLock::new(base.to_owned()),
             project,
@@ -138,11 +130,9 @@ impl World {
         let (status, body) = self.send(http, &actor.key, "POST", &path, Some(&body)).await?;
         let code = body["error"]["code"].as_str().unwrap_or_default();
         match status {
-            200 | 201 => self.acks.lock().unwrap().push(Ack {
-                story: story.to_owned(),
-                what,
-                agent: actor.id.clone(),
-            }),
+            200 | 201 => {
+                self.acks.lock().unwrap().push(Ack { story: story.to_owned(), what, agent: actor.id.clone() })
+            }
             // Somebody was faster, or the answer to an earlier try was lost.
             409 | 422 if ["invalid_transition", "review_not_conducted"].contains(&code) => {}
             // Sent back under the feet of whoever was about to claim it, or what waits for it.
@@ -161,10 +151,7 @@ impl World {
 
     /// How many stories are verified, if the server answers.
     pub(super) async fn verified(&self) -> Option<usize> {
-        let path = format!(
-            "/stories?project_id={}&verified_status=verified&limit=1",
-            self.project
-        );
+        let path = format!("/stories?project_id={}&verified_status=verified&limit=1", self.project);
         let body = self.read(&client(), &self.user, &path).await?;
         usize::try_from(body["meta"]["total_count"].as_u64()?).ok()
     }
@@ -172,9 +159,7 @@ impl World {
     /// GET at a given address, past the barrier of [`Self::hold`].
     pub(super) async fn look(&self, http: &reqwest::Client, base: &str, path: &str) -> Value {
         let url = format!("{base}/api/v1{path}");
-        let (status, body) = call_with(http, "GET", &url, Some(&self.user), None)
-            .await
-            .unwrap();
+        let (status, body) = call_with(http, "GET", &url, Some(&self.user), None).await.unwrap();
         assert_eq!(status, 200, "{path}: {body}");
         body
     }
@@ -233,9 +218,7 @@ fn report_of(story: &Value) -> String {
 
 async fn ask(base: &str, key: &str, method: &str, path: &str, body: &Value, expected: u16) -> Value {
     let url = format!("{base}/api/v1{path}");
-    let (status, answer) = call_with(&client(), method, &url, Some(key), Some(body))
-        .await
-        .unwrap();
+    let (status, answer) = call_with(&client(), method, &url, Some(key), Some(body)).await.unwrap();
     assert_eq!(status, expected, "{path}: {answer}");
     answer
 }

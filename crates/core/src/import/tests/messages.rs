@@ -4,12 +4,7 @@ use super::*;
 
 #[test]
 fn epics_must_be_an_array() {
-    for body in [
-        json!({}),
-        json!({"epics": null}),
-        json!({"epics": {}}),
-        json!({"epics": "x"}),
-    ] {
+    for body in [json!({}), json!({"epics": null}), json!({"epics": {}}), json!({"epics": "x"})] {
         assert_invalid(&body, "epics must be an array");
     }
     assert_eq!(fresh(&json!({"epics": []})), Ok(Plan::default()));
@@ -39,51 +34,21 @@ fn structural_faults_name_the_record() {
     for (body, message) in [
         (json!({"epics": [7]}), "epics[0]: must be an object"),
         (json!({"epics": [{"title": "E"}]}), "epics[0].number: is required"),
-        (
-            json!({"epics": [{"number": " ", "title": "E"}]}),
-            "epics[0].number: is required",
-        ),
-        (
-            json!({"epics": [{"number": 1}]}),
-            "epics[0].title: can't be blank",
-        ),
-        (
-            json!({"epics": [{"number": 1, "title": " "}]}),
-            "epics[0].title: can't be blank",
-        ),
+        (json!({"epics": [{"number": " ", "title": "E"}]}), "epics[0].number: is required"),
+        (json!({"epics": [{"number": 1}]}), "epics[0].title: can't be blank"),
+        (json!({"epics": [{"number": 1, "title": " "}]}), "epics[0].title: can't be blank"),
         (epic_with(json!("x")), "epics[0].stories: must be an array"),
-        (
-            epic_with(json!([good, []])),
-            "epics[0].stories[1]: must be an object",
-        ),
-        (
-            epic_with(json!([good, {"title": "x"}])),
-            "epics[0].stories[1].number: is required",
-        ),
-        (
-            epic_with(json!([{"number": 1.1, "title": "x"}])),
-            "epics[0].stories[0].number: is invalid",
-        ),
-        (
-            epic_with(json!([{"number": true, "title": "x"}])),
-            "epics[0].stories[0].number: is invalid",
-        ),
-        (
-            epic_with(json!([good, {"number": "1.2"}])),
-            "epics[0].stories[1].title: can't be blank",
-        ),
+        (epic_with(json!([good, []])), "epics[0].stories[1]: must be an object"),
+        (epic_with(json!([good, {"title": "x"}])), "epics[0].stories[1].number: is required"),
+        (epic_with(json!([{"number": 1.1, "title": "x"}])), "epics[0].stories[0].number: is invalid"),
+        (epic_with(json!([{"number": true, "title": "x"}])), "epics[0].stories[0].number: is invalid"),
+        (epic_with(json!([good, {"number": "1.2"}])), "epics[0].stories[1].title: can't be blank"),
         (
             epic_with(json!([good, {"number": "1.2", "title": ""}])),
             "epics[0].stories[1].title: can't be blank",
         ),
-        (
-            epic_with(json!([{"number": "1.1", "title": "S", "acceptance_criteria": "x"}])),
-            criteria,
-        ),
-        (
-            epic_with(json!([{"number": "1.1", "title": "S", "acceptance_criteria": ["x"]}])),
-            criteria,
-        ),
+        (epic_with(json!([{"number": "1.1", "title": "S", "acceptance_criteria": "x"}])), criteria),
+        (epic_with(json!([{"number": "1.1", "title": "S", "acceptance_criteria": ["x"]}])), criteria),
         (
             epic_with(json!([{"number": "1.1", "title": "S", "depends_on_stories": "1.2"}])),
             "epics[0].stories[0].depends_on_stories: must be an array",
@@ -100,38 +65,18 @@ fn structural_faults_name_the_record() {
         assert_invalid(&body, message);
     }
     assert!(fresh(&epic_with(Value::Null)).is_ok());
-    assert!(
-        fresh(&epic_with(
-            json!([{"number": "1.1", "title": "S", "acceptance_criteria": null}])
-        ))
-        .is_ok()
-    );
+    assert!(fresh(&epic_with(json!([{"number": "1.1", "title": "S", "acceptance_criteria": null}]))).is_ok());
 }
 
 #[test]
 fn faults_in_edges_name_the_edge() {
     for (edges, message) in [
         (json!("x"), "story_dependencies: must be an array"),
-        (
-            json!([{"story": "1.2", "depends_on": "1.1"}, 3]),
-            "story_dependencies[1]: must be an object",
-        ),
-        (
-            json!([{"depends_on": "1.1"}]),
-            "story_dependencies[0].story: is required",
-        ),
-        (
-            json!([{"story": null, "story_number": ""}]),
-            "story_dependencies[0].story: is required",
-        ),
-        (
-            json!([{"story": "1.1"}]),
-            "story_dependencies[0].depends_on: is required",
-        ),
-        (
-            json!([{"story": 1.5, "depends_on": "1.1"}]),
-            "story_dependencies[0].story: is invalid",
-        ),
+        (json!([{"story": "1.2", "depends_on": "1.1"}, 3]), "story_dependencies[1]: must be an object"),
+        (json!([{"depends_on": "1.1"}]), "story_dependencies[0].story: is required"),
+        (json!([{"story": null, "story_number": ""}]), "story_dependencies[0].story: is required"),
+        (json!([{"story": "1.1"}]), "story_dependencies[0].depends_on: is required"),
+        (json!([{"story": 1.5, "depends_on": "1.1"}]), "story_dependencies[0].story: is invalid"),
         (
             json!([{"story": "1.1", "depends_on_story": []}]),
             "story_dependencies[0].depends_on_story: is invalid",
@@ -142,14 +87,8 @@ fn faults_in_edges_name_the_edge() {
     for (edges, message) in [
         (json!({}), "epic_dependencies: must be an array"),
         (json!([[]]), "epic_dependencies[0]: must be an object"),
-        (
-            json!([{"depends_on": 1}]),
-            "epic_dependencies[0].epic: is required",
-        ),
-        (
-            json!([{"epic": true, "depends_on": 1}]),
-            "epic_dependencies[0].epic: is invalid",
-        ),
+        (json!([{"depends_on": 1}]), "epic_dependencies[0].epic: is required"),
+        (json!([{"epic": true, "depends_on": 1}]), "epic_dependencies[0].epic: is invalid"),
     ] {
         assert_invalid(&four_stories(Value::Null, edges), message);
     }
@@ -166,10 +105,7 @@ fn epic_numbers_are_positive_integers() {
         (json!([1]), "[1]"),
     ] {
         let body = json!({"epics": [{"number": 5, "title": "E"}, {"number": value, "title": "E"}]});
-        assert_invalid(
-            &body,
-            &format!("epics[1].number: must be a positive integer (got {shown})"),
-        );
+        assert_invalid(&body, &format!("epics[1].number: must be a positive integer (got {shown})"));
     }
 }
 
@@ -191,51 +127,24 @@ fn field_rules_report_the_first_failing_record_epics_first() {
     let story = |story: Value| epic_with(json!([{"number": "1.1", "title": "S"}, story]));
     let at = |rest: &str| format!("epics[0].stories[1].{rest}");
     for (fields, rest) in [
-        (
-            json!({"number": "US-1"}),
-            "number: each part must be a non-negative integer less than 10000",
-        ),
-        (
-            json!({"number": "1.1.1"}),
-            "number: must be in format 'major.minor' or 'major'",
-        ),
-        (
-            json!({"number": -1}),
-            "number: each part must be a non-negative integer less than 10000",
-        ),
+        (json!({"number": "US-1"}), "number: each part must be a non-negative integer less than 10000"),
+        (json!({"number": "1.1.1"}), "number: must be in format 'major.minor' or 'major'"),
+        (json!({"number": -1}), "number: each part must be a non-negative integer less than 10000"),
         (json!({"title": 7}), "title: is invalid"),
-        (
-            json!({"title": "x".repeat(501)}),
-            "title: should be at most 500 character(s)",
-        ),
-        (
-            json!({"description": "x".repeat(50_001)}),
-            "description: should be at most 50000 character(s)",
-        ),
+        (json!({"title": "x".repeat(501)}), "title: should be at most 500 character(s)"),
+        (json!({"description": "x".repeat(50_001)}), "description: should be at most 50000 character(s)"),
         (json!({"metadata": []}), "metadata: is invalid"),
         (json!({"estimated_hours": "4h"}), "estimated_hours: is invalid"),
-        (
-            json!({"estimated_hours": -1}),
-            "estimated_hours: must be greater than or equal to 0",
-        ),
-        (
-            json!({"initial_verified_status": "bogus"}),
-            "initial_verified_status: is invalid",
-        ),
-        (
-            json!({"initial_agent_status": "implementing"}),
-            "initial_agent_status: is invalid",
-        ),
+        (json!({"estimated_hours": -1}), "estimated_hours: must be greater than or equal to 0"),
+        (json!({"initial_verified_status": "bogus"}), "initial_verified_status: is invalid"),
+        (json!({"initial_agent_status": "implementing"}), "initial_agent_status: is invalid"),
         (
             json!({"acceptance_criteria": [{}, {"verification_criterion": {"type": "bogus"}}]}),
             "acceptance_criteria[1].verification_criterion: must have a valid type",
         ),
     ] {
         let mut object = json!({"number": "1.2", "title": "S"});
-        object
-            .as_object_mut()
-            .unwrap()
-            .extend(fields.as_object().unwrap().clone());
+        object.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
         assert_invalid(&story(object), &at(rest));
     }
     assert_invalid(

@@ -33,11 +33,7 @@ fn fresh(body: &Value) -> Result<Plan, ImportError> {
 
 #[track_caller]
 fn assert_invalid(body: &Value, message: &str) {
-    assert_eq!(
-        fresh(body),
-        Err(ImportError::Invalid(message.to_owned())),
-        "{body}"
-    );
+    assert_eq!(fresh(body), Err(ImportError::Invalid(message.to_owned())), "{body}");
 }
 
 /// One epic with these stories.

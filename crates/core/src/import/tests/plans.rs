@@ -4,22 +4,10 @@ use super::*;
 
 #[test]
 fn a_plain_import_creates_everything_with_defaults() {
-    let plan = fresh(&four_stories(
-        json!([{"story": "1.2", "depends_on": "1.1"}]),
-        Value::Null,
-    ))
-    .unwrap();
-    let epics: Vec<_> = plan
-        .new_epics
-        .iter()
-        .map(|epic| (epic.number, epic.position))
-        .collect();
+    let plan = fresh(&four_stories(json!([{"story": "1.2", "depends_on": "1.1"}]), Value::Null)).unwrap();
+    let epics: Vec<_> = plan.new_epics.iter().map(|epic| (epic.number, epic.position)).collect();
     assert_eq!(epics, [(1, 0), (2, 1)]);
-    let stories: Vec<_> = plan
-        .new_stories
-        .iter()
-        .map(|story| (story.number.as_str(), story.epic))
-        .collect();
+    let stories: Vec<_> = plan.new_stories.iter().map(|story| (story.number.as_str(), story.epic)).collect();
     assert_eq!(stories, [("1.1", 1), ("1.2", 1), ("1.3", 1), ("2.1", 2)]);
     assert_eq!(plan.new_story_edges, [(number("1.2"), number("1.1"))]);
     assert_eq!((plan.new_epic_edges.len(), plan.existing_edges), (0, 0));
@@ -42,14 +30,8 @@ fn all_columns_of_new_records_are_read() {
     }]}))
     .unwrap();
     let epic = &plan.new_epics[0];
-    assert_eq!(
-        (epic.number, epic.position, epic.phase.as_deref()),
-        (72, 5, Some("p0"))
-    );
-    assert_eq!(
-        (epic.description.as_deref(), &epic.metadata["k"]),
-        (Some("d"), &json!(1))
-    );
+    assert_eq!((epic.number, epic.position, epic.phase.as_deref()), (72, 5, Some("p0")));
+    assert_eq!((epic.description.as_deref(), &epic.metadata["k"]), (Some("d"), &json!(1)));
     let story = &plan.new_stories[0];
     assert_eq!((story.number.as_str(), &story.description), ("72", &None));
     assert_eq!(story.estimated_hours.unwrap().to_string(), "4.50");
@@ -69,15 +51,9 @@ fn a_fresh_import_conflicts_with_what_exists() {
         {"number": 1, "title": "E", "stories": [{"number": "1.2", "title": "S"}, {"number": "9.9.9", "title": "S"}]},
         {"number": 9, "title": "E"},
     ]});
-    let conflict = ImportError::Conflict {
-        epics: vec![1, 2],
-        stories: vec!["1.2".to_owned(), "1.10".to_owned()],
-    };
-    assert_eq!(
-        import(&body, Mode::Fresh, &existing),
-        Err(conflict),
-        "before the field rules"
-    );
+    let conflict =
+        ImportError::Conflict { epics: vec![1, 2], stories: vec!["1.2".to_owned(), "1.10".to_owned()] };
+    assert_eq!(import(&body, Mode::Fresh, &existing), Err(conflict), "before the field rules");
     let body = json!({"epics": [{"number": 9, "title": "E", "stories": [{"number": "9.1", "title": "S"}]}]});
     let plan = import(&body, Mode::Fresh, &existing).unwrap();
     assert_eq!((plan.new_epics.len(), plan.new_stories.len()), (1, 1));
@@ -93,44 +69,24 @@ fn initial_statuses() {
             ReportedDone,
             Verified,
         ),
-        (
-            json!({"initial_agent_status": "reported_done"}),
-            ReportedDone,
-            Unverified,
-        ),
+        (json!({"initial_agent_status": "reported_done"}), ReportedDone, Unverified),
         (
             json!({"initial_agent_status": "pending", "initial_verified_status": "unverified"}),
             Pending,
             Unverified,
         ),
-        (
-            json!({"initial_agent_status": null, "initial_verified_status": ""}),
-            Pending,
-            Unverified,
-        ),
+        (json!({"initial_agent_status": null, "initial_verified_status": ""}), Pending, Unverified),
     ] {
         let mut story = json!({"number": "1.1", "title": "S"});
-        story
-            .as_object_mut()
-            .unwrap()
-            .extend(fields.as_object().unwrap().clone());
+        story.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
         for mode in [Mode::Fresh, Mode::Merge] {
             let plan = import(&epic_with(json!([story])), mode, &Existing::default()).unwrap();
             let initial = plan.new_stories[0].initial;
-            assert_eq!(
-                (initial.agent_status(), initial.verified_status()),
-                (agent, verified),
-                "{fields}"
-            );
+            assert_eq!((initial.agent_status(), initial.verified_status()), (agent, verified), "{fields}");
         }
     }
-    let plan = fresh(&epic_with(
-        json!([{"number": "1.1", "title": "S", "initial_verified_status": "pass"}]),
-    ));
-    assert_eq!(
-        plan.unwrap().new_stories[0].initial.initial_verified_status,
-        Some("pass")
-    );
+    let plan = fresh(&epic_with(json!([{"number": "1.1", "title": "S", "initial_verified_status": "pass"}])));
+    assert_eq!(plan.unwrap().new_stories[0].initial.initial_verified_status, Some("pass"));
 }
 
 #[test]
@@ -180,18 +136,9 @@ fn every_spelling_of_an_edge_counts_once() {
 fn cycles_and_deadlocks() {
     let edge = |from: &str, to: &str| json!({"story": from, "depends_on": to});
     let circle = json!([edge("1.2", "1.3"), edge("1.3", "1.1"), edge("1.1", "1.2")]);
-    assert_invalid(
-        &four_stories(circle, Value::Null),
-        "Cycle detected: 1.1 -> 1.2 -> 1.3 -> 1.1",
-    );
-    assert_invalid(
-        &four_stories(json!([edge("1.1", "1.1")]), Value::Null),
-        "Cycle detected: 1.1 -> 1.1",
-    );
-    let body = four_stories(
-        Value::Null,
-        json!([{"epic": 2, "depends_on": 1}, {"epic": 1, "depends_on": 2}]),
-    );
+    assert_invalid(&four_stories(circle, Value::Null), "Cycle detected: 1.1 -> 1.2 -> 1.3 -> 1.1");
+    assert_invalid(&four_stories(json!([edge("1.1", "1.1")]), Value::Null), "Cycle detected: 1.1 -> 1.1");
+    let body = four_stories(Value::Null, json!([{"epic": 2, "depends_on": 1}, {"epic": 1, "depends_on": 2}]));
     for mode in [Mode::Fresh, Mode::Merge] {
         let error = import(&body, mode, &Existing::default()).unwrap_err();
         assert_eq!(error.to_string(), "Cycle detected: 1 -> 2 -> 1");
@@ -212,10 +159,7 @@ fn new_edges_may_not_close_a_cycle_with_existing_ones() {
             json!({"story_dependencies": [{"story": "1.1", "depends_on": "1.2"}]}),
             "Cycle detected: 1.1 -> 1.2 -> 1.1",
         ),
-        (
-            json!({"epic_dependencies": [{"epic": 1, "depends_on": 2}]}),
-            "Cycle detected: 1 -> 2 -> 1",
-        ),
+        (json!({"epic_dependencies": [{"epic": 1, "depends_on": 2}]}), "Cycle detected: 1 -> 2 -> 1"),
         (
             // A matched story stays in its epic, wherever the payload lists it.
             json!({"epics": [{"number": 3, "title": "E", "stories": [
@@ -223,10 +167,7 @@ fn new_edges_may_not_close_a_cycle_with_existing_ones() {
             "Cross-level deadlock: epic 2 depends on epic 1, but story 1.1 (in epic 1) depends on story 2.1 (in epic 2)",
         ),
     ] {
-        assert_eq!(
-            import(&body, Mode::Merge, &existing).unwrap_err().to_string(),
-            message
-        );
+        assert_eq!(import(&body, Mode::Merge, &existing).unwrap_err().to_string(), message);
     }
     let known = json!({
         "story_dependencies": [{"story": "1.2", "depends_on": "1.1"}, {"story": "2.1", "depends_on": "1.1"}],
@@ -267,22 +208,10 @@ fn a_merge_updates_what_exists_and_creates_the_rest() {
         metadata: None,
     };
     assert_eq!(plan.updated_stories[0], retitled);
-    assert_eq!(
-        (
-            plan.updated_stories[1].number.as_str(),
-            &plan.updated_stories[1].title
-        ),
-        ("8.1", &None)
-    );
+    assert_eq!((plan.updated_stories[1].number.as_str(), &plan.updated_stories[1].title), ("8.1", &None));
     assert_eq!(plan.updated_stories[1].estimated_hours, Some(Decimal::from(3)));
-    assert_eq!(
-        (plan.new_stories[0].number.as_str(), plan.new_stories[0].epic),
-        ("1.2", 72)
-    );
-    assert_eq!(
-        json!(plan.new_stories[0].acceptance_criteria),
-        json!([{"criterion": "d"}])
-    );
+    assert_eq!((plan.new_stories[0].number.as_str(), plan.new_stories[0].epic), ("1.2", 72));
+    assert_eq!(json!(plan.new_stories[0].acceptance_criteria), json!([{"criterion": "d"}]));
     assert_eq!(plan.orphans, [number("1.3"), number("1.10")]);
 }
 
@@ -290,14 +219,8 @@ fn a_merge_updates_what_exists_and_creates_the_rest() {
 fn a_merge_refuses_blank_titles_and_new_records_without_one() {
     let existing = project(&[("1.1", 1)]);
     for (stories, message) in [
-        (
-            json!([{"number": "1.1", "title": " "}]),
-            "epics[0].stories[0].title: can't be blank",
-        ),
-        (
-            json!([{"number": "1.1"}, {"number": "1.2"}]),
-            "epics[0].stories[1].title: can't be blank",
-        ),
+        (json!([{"number": "1.1", "title": " "}]), "epics[0].stories[0].title: can't be blank"),
+        (json!([{"number": "1.1"}, {"number": "1.2"}]), "epics[0].stories[1].title: can't be blank"),
         (
             json!([{"number": "1.1", "initial_verified_status": "x"}]),
             "epics[0].stories[0].initial_verified_status: is invalid",

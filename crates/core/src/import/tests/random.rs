@@ -9,11 +9,7 @@ use proptest::prelude::*;
 fn result_of(plan: &Plan) -> Existing {
     Existing {
         epics: plan.new_epics.iter().map(|epic| epic.number).collect(),
-        stories: plan
-            .new_stories
-            .iter()
-            .map(|story| (story.number.clone(), story.epic))
-            .collect(),
+        stories: plan.new_stories.iter().map(|story| (story.number.clone(), story.epic)).collect(),
         story_edges: plan
             .new_story_edges
             .iter()
@@ -99,9 +95,7 @@ fn valid_payload() -> impl Strategy<Value = Value> {
                         return Vec::new();
                     }
                     let both = pairs.iter().map(|(a, b)| (a.index(count), b.index(count)));
-                    both.filter(|(a, b)| a != b)
-                        .map(|(a, b)| (a.max(b), a.min(b)))
-                        .collect()
+                    both.filter(|(a, b)| a != b).map(|(a, b)| (a.max(b), a.min(b))).collect()
                 };
             let story_edges: Vec<Value> = ordered(&story_pairs, stories.len())
                 .into_iter()
@@ -123,12 +117,8 @@ fn mutate(value: &mut Value, target: &mut usize, replacement: &Value) {
     }
     *target = target.wrapping_sub(1);
     match value {
-        Value::Array(items) => items
-            .iter_mut()
-            .for_each(|item| mutate(item, target, replacement)),
-        Value::Object(fields) => fields
-            .values_mut()
-            .for_each(|item| mutate(item, target, replacement)),
+        Value::Array(items) => items.iter_mut().for_each(|item| mutate(item, target, replacement)),
+        Value::Object(fields) => fields.values_mut().for_each(|item| mutate(item, target, replacement)),
         _ => {}
     }
 }
@@ -143,11 +133,7 @@ fn check_any(body: &Value, existing: &Existing) -> Result<(), TestCaseError> {
                 let unique: std::collections::HashSet<_> = plan.new_story_edges.iter().collect();
                 prop_assert_eq!(unique.len(), plan.new_story_edges.len());
                 prop_assert!(plan.new_epics.iter().all(|epic| !epic.title.trim().is_empty()));
-                prop_assert!(
-                    plan.new_stories
-                        .iter()
-                        .all(|story| !story.title.trim().is_empty())
-                );
+                prop_assert!(plan.new_stories.iter().all(|story| !story.title.trim().is_empty()));
             }
             Err(ImportError::Invalid(message)) => prop_assert!(!message.is_empty()),
             Err(ImportError::Conflict { epics, stories }) => {
@@ -209,10 +195,8 @@ fn the_largest_payload_is_planned_quickly() {
             let stories: Vec<Value> = (0..10)
                 .map(|index| {
                     let story = epic * 10 + index;
-                    let before: Vec<String> = (1..6)
-                        .filter(|n| *n <= story)
-                        .map(|n| (story - n).to_string())
-                        .collect();
+                    let before: Vec<String> =
+                        (1..6).filter(|n| *n <= story).map(|n| (story - n).to_string()).collect();
                     json!({"number": story.to_string(), "title": "S", "depends_on_stories": before})
                 })
                 .collect();
@@ -222,10 +206,7 @@ fn the_largest_payload_is_planned_quickly() {
         .collect();
     let body = json!({"epics": epics});
     let started = Instant::now();
-    let plan = parse(body.as_object().unwrap(), Mode::Fresh)
-        .unwrap()
-        .plan(&Existing::default())
-        .unwrap();
+    let plan = parse(body.as_object().unwrap(), Mode::Fresh).unwrap().plan(&Existing::default()).unwrap();
     assert_eq!((plan.new_epics.len(), plan.new_stories.len()), (500, 5000));
     assert!(plan.new_story_edges.len() > 24_000);
     // Generous, for a debug build on a busy machine; anything quadratic takes minutes.

@@ -45,12 +45,7 @@ impl Account {
         };
         match (root, meta.uid()) {
             (true, 0) => Err(foreign(Self::candidate()?.name)),
-            (true, uid) => Ok(Self {
-                uid,
-                gid: meta.gid(),
-                name: name_of(uid),
-                step_down: true,
-            }),
+            (true, uid) => Ok(Self { uid, gid: meta.gid(), name: name_of(uid), step_down: true }),
             (false, uid) if uid == me.uid => Ok(me),
             (false, _) => Err(foreign(me.name)),
         }

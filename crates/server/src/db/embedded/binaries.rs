@@ -42,35 +42,20 @@ pub(super) struct Places {
 
 impl Places {
     pub(super) fn of_system() -> Self {
-        let dirs = PACKAGES
-            .iter()
-            .flat_map(|(parent, prefix, suffix)| numbered(parent, prefix, suffix));
-        Self {
-            dirs: dirs.collect(),
-            path: std::env::var_os("PATH"),
-        }
+        let dirs = PACKAGES.iter().flat_map(|(parent, prefix, suffix)| numbered(parent, prefix, suffix));
+        Self { dirs: dirs.collect(), path: std::env::var_os("PATH") }
     }
 
     /// All directories that hold both programs.
     fn candidates(&self) -> Vec<PathBuf> {
-        let on_path = self
-            .path
-            .iter()
-            .flat_map(std::env::split_paths)
-            .filter_map(|dir| {
-                // A link on the PATH leads to the real directory, unless that is only a wrapper's.
-                let real = fs::canonicalize(dir.join("postgres")).ok()?;
-                let real = real.parent()?.to_path_buf();
-                Some(if is_bin_dir(&real) { real } else { dir })
-            });
+        let on_path = self.path.iter().flat_map(std::env::split_paths).filter_map(|dir| {
+            // A link on the PATH leads to the real directory, unless that is only a wrapper's.
+            let real = fs::canonicalize(dir.join("postgres")).ok()?;
+            let real = real.parent()?.to_path_buf();
+            Some(if is_bin_dir(&real) { real } else { dir })
+        });
         let mut found: Vec<PathBuf> = Vec::new();
-        for dir in self
-            .dirs
-            .iter()
-            .cloned()
-            .chain(on_path)
-            .filter(|dir| is_bin_dir(dir))
-        {
+        for dir in self.dirs.iter().cloned().chain(on_path).filter(|dir| is_bin_dir(dir)) {
             if !found.contains(&dir) {
                 found.push(dir);
             }
@@ -86,11 +71,7 @@ fn numbered(parent: &str, prefix: &str, suffix: &str) -> Vec<PathBuf> {
     entries
         .flatten()
         .filter(|entry| {
-            entry
-                .file_name()
-                .to_str()
-                .and_then(|name| name.strip_prefix(prefix))
-                .is_some_and(is_number)
+            entry.file_name().to_str().and_then(|name| name.strip_prefix(prefix)).is_some_and(is_number)
         })
         .map(|entry| entry.path().join(suffix))
         .collect()
@@ -102,9 +83,7 @@ fn is_number(text: &str) -> bool {
 
 /// `postgres` looks for its companions beside itself, so a directory with only one of them is of no use.
 pub(super) fn is_bin_dir(dir: &Path) -> bool {
-    ["postgres", "initdb"]
-        .iter()
-        .all(|program| dir.join(program).is_file())
+    ["postgres", "initdb"].iter().all(|program| dir.join(program).is_file())
 }
 
 /// Chooses the installation for the cluster in the layout, whose files demand major version `wanted` if it
@@ -151,9 +130,7 @@ pub(super) fn locate(
             wanted,
             found: "no PostgreSQL".to_owned(),
         }),
-        None => Err(EmbeddedError::NoBinaries {
-            minimum: MINIMUM_MAJOR,
-        }),
+        None => Err(EmbeddedError::NoBinaries { minimum: MINIMUM_MAJOR }),
     }
 }
 
@@ -162,11 +139,7 @@ fn wrong_version(layout: &Layout, wanted: u32, found: &[Installation]) -> Embedd
         .iter()
         .map(|installation| format!("{} in {}", installation.major, installation.bin_dir.display()))
         .collect();
-    EmbeddedError::WrongVersion {
-        pgdata: layout.pgdata(),
-        wanted,
-        found: found.join(", "),
-    }
+    EmbeddedError::WrongVersion { pgdata: layout.pgdata(), wanted, found: found.join(", ") }
 }
 
 /// What somebody named is used or refused, never silently replaced.
@@ -178,17 +151,11 @@ fn explicit(
     account: &Account,
     wanted: Option<u32>,
 ) -> Result<Installation, EmbeddedError> {
-    let bad = |problem| EmbeddedError::BadBinaries {
-        setting,
-        path: value.to_path_buf(),
-        problem,
-    };
+    let bad = |problem| EmbeddedError::BadBinaries { setting, path: value.to_path_buf(), problem };
     // PostgreSQL is started from another working directory.
     let dir = fs::canonicalize(dir).map_err(|error| bad(error.to_string()))?;
     if !is_bin_dir(&dir) {
-        return Err(bad(
-            "there are no programs `postgres` and `initdb` in it".to_owned()
-        ));
+        return Err(bad("there are no programs `postgres` and `initdb` in it".to_owned()));
     }
     let installation = inspect(&dir, account).map_err(bad)?;
     if installation.major < MINIMUM_MAJOR {
@@ -207,10 +174,7 @@ fn explicit(
 fn inspect(bin_dir: &Path, account: &Account) -> Result<Installation, String> {
     account.check_reach(bin_dir).map_err(|error| match error {
         EmbeddedError::Unreachable { user, blocked, .. } => {
-            format!(
-                "PostgreSQL runs as user `{user}`, who cannot enter {}",
-                blocked.display()
-            )
+            format!("PostgreSQL runs as user `{user}`, who cannot enter {}", blocked.display())
         }
         other => other.to_string(),
     })?;
@@ -220,10 +184,7 @@ fn inspect(bin_dir: &Path, account: &Account) -> Result<Installation, String> {
         .map_err(|error| format!("`postgres --version` cannot run: {error}"))?;
     let text = String::from_utf8_lossy(&output.stdout);
     match parse_major(&text) {
-        Some(major) if output.status.success() => Ok(Installation {
-            bin_dir: bin_dir.to_path_buf(),
-            major,
-        }),
+        Some(major) if output.status.success() => Ok(Installation { bin_dir: bin_dir.to_path_buf(), major }),
         _ => Err(format!(
             "`postgres --version` failed ({}): {}",
             output.status,

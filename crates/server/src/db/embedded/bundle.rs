@@ -21,9 +21,7 @@ const UNFINISHED: &str = "unfinished-";
 pub(super) fn install(bundle: &str, layout: &Layout) -> Result<PathBuf, EmbeddedError> {
     let path = Path::new(bundle.strip_prefix("file://").unwrap_or(bundle));
     if bundle.contains("://") && !bundle.starts_with("file://") {
-        return Err(EmbeddedError::BundleUrl {
-            url: bundle.to_owned(),
-        });
+        return Err(EmbeddedError::BundleUrl { url: bundle.to_owned() });
     }
     let bad = |problem: String| EmbeddedError::BadBinaries {
         setting: BUNDLE_SETTING,
@@ -48,9 +46,7 @@ pub(super) fn install(bundle: &str, layout: &Layout) -> Result<PathBuf, Embedded
     }
     if bin_dir(&unfinished).is_none() {
         clear_unfinished(&bundles)?;
-        return Err(bad(
-            "it holds no directory `bin` with `postgres` and `initdb`".to_owned()
-        ));
+        return Err(bad("it holds no directory `bin` with `postgres` and `initdb`".to_owned()));
     }
     // Everything must be on the disk before the name says that it is complete.
     nix::unistd::sync();
@@ -80,11 +76,7 @@ fn key(path: &Path) -> io::Result<String> {
     }
     let mut hash = Sha256::new();
     hash.update(path.as_os_str().as_bytes());
-    for number in [
-        meta.len(),
-        meta.mtime().cast_unsigned(),
-        meta.mtime_nsec().cast_unsigned(),
-    ] {
+    for number in [meta.len(), meta.mtime().cast_unsigned(), meta.mtime_nsec().cast_unsigned()] {
         hash.update(number.to_le_bytes());
     }
     Ok(hex::encode(hash.finalize())[..16].to_owned())
@@ -109,33 +101,21 @@ fn subdirectories(dir: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(dir) else {
         return Vec::new();
     };
-    entries
-        .flatten()
-        .map(|entry| entry.path())
-        .filter(|path| path.is_dir())
-        .collect()
+    entries.flatten().map(|entry| entry.path()).filter(|path| path.is_dir()).collect()
 }
 
 /// A directory that PostgreSQL's account can read, whatever our umask is.
 fn open_dir(path: &Path) -> Result<(), EmbeddedError> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o755)
-        .create(path)
-        .context("create", path)?;
+    DirBuilder::new().recursive(true).mode(0o755).create(path).context("create", path)?;
     fs::set_permissions(path, Permissions::from_mode(0o755)).context("open up", path)
 }
 
 fn is_unfinished(dir: &Path) -> bool {
-    dir.file_name()
-        .is_some_and(|name| name.as_bytes().starts_with(UNFINISHED.as_bytes()))
+    dir.file_name().is_some_and(|name| name.as_bytes().starts_with(UNFINISHED.as_bytes()))
 }
 
 fn clear_unfinished(bundles: &Path) -> Result<(), EmbeddedError> {
-    for dir in subdirectories(bundles)
-        .into_iter()
-        .filter(|dir| is_unfinished(dir))
-    {
+    for dir in subdirectories(bundles).into_iter().filter(|dir| is_unfinished(dir)) {
         fs::remove_dir_all(&dir).context("remove", &dir)?;
     }
     Ok(())

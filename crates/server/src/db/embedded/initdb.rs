@@ -46,9 +46,7 @@ log_error_verbosity = terse
 
 /// The major version of the cluster, or `None` if there is none yet.
 pub(super) fn version(pgdata: &Path) -> Result<Option<u32>, EmbeddedError> {
-    let not_a_cluster = || EmbeddedError::NotACluster {
-        pgdata: pgdata.to_path_buf(),
-    };
+    let not_a_cluster = || EmbeddedError::NotACluster { pgdata: pgdata.to_path_buf() };
     match fs::read_to_string(pgdata.join("PG_VERSION")) {
         Ok(text) => text.trim().parse().map(Some).map_err(|_| not_a_cluster()),
         // An empty directory is what somebody who prepares a volume makes; the rename replaces it.
@@ -69,10 +67,7 @@ pub(super) fn clear_unfinished(layout: &Layout) {
         return;
     };
     for entry in entries.flatten() {
-        if entry
-            .file_name()
-            .as_encoded_bytes()
-            .starts_with(UNFINISHED.as_bytes())
+        if entry.file_name().as_encoded_bytes().starts_with(UNFINISHED.as_bytes())
             && let Err(error) = fs::remove_dir_all(entry.path())
         {
             tracing::warn!(dir = %entry.path().display(), %error, "cannot remove an unfinished cluster");
@@ -87,13 +82,8 @@ pub(super) fn create(
     installation: &Installation,
 ) -> Result<(), EmbeddedError> {
     // A name of its own, because an orphan of the last attempt may still be writing to that one's.
-    let moment = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default()
-        .as_nanos();
-    let unfinished = layout
-        .root()
-        .join(format!("{UNFINISHED}{}-{moment}", std::process::id()));
+    let moment = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+    let unfinished = layout.root().join(format!("{UNFINISHED}{}-{moment}", std::process::id()));
     tracing::info!(dir = %layout.pgdata().display(), "creating the database cluster");
     let result = fill(&unfinished, layout, account, installation);
     if result.is_err() {
@@ -108,10 +98,7 @@ fn fill(
     account: &Account,
     installation: &Installation,
 ) -> Result<(), EmbeddedError> {
-    DirBuilder::new()
-        .mode(0o700)
-        .create(unfinished)
-        .context("create", unfinished)?;
+    DirBuilder::new().mode(0o700).create(unfinished).context("create", unfinished)?;
     account.own(unfinished)?;
 
     let program = installation.bin_dir.join("initdb");
@@ -142,18 +129,11 @@ fn fill(
     }
 
     let settings = unfinished.join("postgresql.conf");
-    let mut file = OpenOptions::new()
-        .append(true)
-        .open(&settings)
-        .context("open", &settings)?;
-    file.write_all(SETTINGS.as_bytes())
-        .and_then(|()| file.sync_all())
-        .context("write", &settings)?;
+    let mut file = OpenOptions::new().append(true).open(&settings).context("open", &settings)?;
+    file.write_all(SETTINGS.as_bytes()).and_then(|()| file.sync_all()).context("write", &settings)?;
 
     // `initdb` has synced its files; the rename makes them the cluster, and the sync makes the rename last.
     let pgdata = layout.pgdata();
     fs::rename(unfinished, &pgdata).context("create", &pgdata)?;
-    File::open(layout.root())
-        .and_then(|dir| dir.sync_all())
-        .context("sync", layout.root())
+    File::open(layout.root()).and_then(|dir| dir.sync_all()).context("sync", layout.root())
 }

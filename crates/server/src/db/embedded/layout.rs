@@ -75,11 +75,7 @@ impl Layout {
         if fs::metadata(&path).is_ok_and(|meta| meta.len() > LOG_LIMIT) {
             fs::rename(&path, self.root.join("postgres.log.1")).context("set aside", &path)?;
         }
-        let file = OpenOptions::new()
-            .append(true)
-            .create(true)
-            .mode(0o600)
-            .open(&path);
+        let file = OpenOptions::new().append(true).create(true).mode(0o600).open(&path);
         let file = file.context("open", &path)?;
         let start = file.metadata().context("read", &path)?.len();
         Ok((file, start))
@@ -126,10 +122,7 @@ fn private_dir(path: PathBuf, account: &Account) -> Result<PathBuf, EmbeddedErro
         meta = fs::symlink_metadata(&path).context("read", &path)?;
     }
     if !meta.is_dir() || meta.uid() != account.uid {
-        return Err(EmbeddedError::UnsafeSocketDir {
-            path,
-            uid: account.uid,
-        });
+        return Err(EmbeddedError::UnsafeSocketDir { path, uid: account.uid });
     }
     if meta.mode() & 0o777 != 0o700 {
         fs::set_permissions(&path, Permissions::from_mode(0o700)).context("make private", &path)?;
@@ -174,9 +167,7 @@ impl DirLock {
                     let mut pid = String::new();
                     // The number is a courtesy to the reader; without it the message still holds.
                     let _ = file.read_to_string(&mut pid);
-                    let pid = Some(pid.trim())
-                        .filter(|pid| !pid.is_empty())
-                        .unwrap_or("unknown");
+                    let pid = Some(pid.trim()).filter(|pid| !pid.is_empty()).unwrap_or("unknown");
                     return Err(EmbeddedError::Locked {
                         dir: layout.root().to_path_buf(),
                         pid: pid.to_owned(),

@@ -44,10 +44,8 @@ const BIN_SETTING: &str = "LOOPCTL_PG_BIN";
 const BUNDLE_SETTING: &str = "LOOPCTL_PG_BUNDLE";
 
 /// Fast shutdown, then the immediate one, which loses nothing but makes the next start recover.
-const STOP: [(Signal, Duration); 2] = [
-    (Signal::SIGINT, Duration::from_secs(30)),
-    (Signal::SIGQUIT, Duration::from_secs(10)),
-];
+const STOP: [(Signal, Duration); 2] =
+    [(Signal::SIGINT, Duration::from_secs(30)), (Signal::SIGQUIT, Duration::from_secs(10))];
 
 /// Where and how the private cluster runs.
 #[derive(Debug, Clone)]
@@ -66,12 +64,7 @@ impl EmbeddedOptions {
     /// The cluster in `data_dir` with the PostgreSQL of this system.
     #[must_use]
     pub fn new(data_dir: impl Into<PathBuf>) -> Self {
-        Self {
-            data_dir: data_dir.into(),
-            pg_bin: None,
-            bundle: None,
-            download: false,
-        }
+        Self { data_dir: data_dir.into(), pg_bin: None, bundle: None, download: false }
     }
 }
 
@@ -164,10 +157,7 @@ impl EmbeddedCluster {
                 Ok(())
             }
             Some(exit) => Err(self.log.exited(&exit)),
-            None => Err(EmbeddedError::StopTimeout {
-                pid: self.pid(),
-                log: self.log.path.clone(),
-            }),
+            None => Err(EmbeddedError::StopTimeout { pid: self.pid(), log: self.log.path.clone() }),
         }
     }
 }

@@ -14,10 +14,8 @@ use nix::unistd::Pid;
 use super::error::{EmbeddedError, IoContext};
 
 /// Fast shutdown, and if that hangs the immediate one, from which the next start recovers.
-const STEPS: [(Signal, Duration); 2] = [
-    (Signal::SIGINT, Duration::from_secs(15)),
-    (Signal::SIGQUIT, Duration::from_secs(10)),
-];
+const STEPS: [(Signal, Duration); 2] =
+    [(Signal::SIGINT, Duration::from_secs(15)), (Signal::SIGQUIT, Duration::from_secs(10))];
 const POLL: Duration = Duration::from_millis(5);
 
 /// Makes sure that no other PostgreSQL runs on `pgdata`. The caller holds the lock of the data directory, so
@@ -77,22 +75,14 @@ impl Previous {
     fn parse(text: &str) -> Option<Self> {
         let lines: Vec<&str> = text.lines().map(str::trim).collect();
         // A stand-alone backend writes its number negated.
-        let pid = lines
-            .first()?
-            .parse::<i32>()
-            .ok()?
-            .checked_abs()
-            .filter(|pid| *pid > 1)?;
+        let pid = lines.first()?.parse::<i32>().ok()?.checked_abs().filter(|pid| *pid > 1)?;
         let socket = match (lines.get(3), lines.get(4)) {
             (Some(port), Some(dir)) if !dir.is_empty() => {
                 Some(Path::new(dir).join(format!(".s.PGSQL.{port}")))
             }
             _ => None,
         };
-        Some(Self {
-            pid: Pid::from_raw(pid),
-            socket,
-        })
+        Some(Self { pid: Pid::from_raw(pid), socket })
     }
 
     /// Whether this is a live PostgreSQL on `pgdata` and not somebody who got its number.
@@ -106,18 +96,11 @@ impl Previous {
             return here && name.contains("postgres");
         }
         // No process file system (macOS): the socket answers until the very end of a shutdown.
-        exists(self.pid)
-            && self
-                .socket
-                .as_deref()
-                .is_some_and(|socket| UnixStream::connect(socket).is_ok())
+        exists(self.pid) && self.socket.as_deref().is_some_and(|socket| UnixStream::connect(socket).is_ok())
     }
 
     fn stop(&self, pgdata: &Path) -> Result<(), EmbeddedError> {
-        tracing::info!(
-            pid = self.pid.as_raw(),
-            "waiting for PostgreSQL of the previous run to stop"
-        );
+        tracing::info!(pid = self.pid.as_raw(), "waiting for PostgreSQL of the previous run to stop");
         for (signal, patience) in STEPS {
             let _ = kill(self.pid, signal);
             let deadline = Instant::now() + patience;
@@ -128,9 +111,6 @@ impl Previous {
                 thread::sleep(POLL);
             }
         }
-        Err(EmbeddedError::PreviousStuck {
-            pid: self.pid.as_raw(),
-            pgdata: pgdata.to_path_buf(),
-        })
+        Err(EmbeddedError::PreviousStuck { pid: self.pid.as_raw(), pgdata: pgdata.to_path_buf() })
     }
 }

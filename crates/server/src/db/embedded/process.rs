@@ -18,25 +18,15 @@ use super::layout::DirLock;
 
 /// The only variables that PostgreSQL gets from our environment. The rest may hold secrets (the environment
 /// of a process is readable by its account) or settings such as `PGPORT` that would change its meaning.
-const ENVIRONMENT: [&str; 6] = [
-    "PATH",
-    "LD_LIBRARY_PATH",
-    "DYLD_LIBRARY_PATH",
-    "LOCPATH",
-    "LOCALE_ARCHIVE",
-    "TMPDIR",
-];
+const ENVIRONMENT: [&str; 6] =
+    ["PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "LOCPATH", "LOCALE_ARCHIVE", "TMPDIR"];
 
 /// A command that runs `program` as `account`, away from our terminal, environment and directory.
 pub(super) fn command(program: &Path, account: &Account) -> Command {
     let mut command = Command::new(program);
     command
         .env_clear()
-        .envs(
-            ENVIRONMENT
-                .iter()
-                .filter_map(|name| Some((name, std::env::var_os(name)?))),
-        )
+        .envs(ENVIRONMENT.iter().filter_map(|name| Some((name, std::env::var_os(name)?))))
         // Names the message language, and on macOS keeps the C library from starting threads of its own.
         .env("LC_ALL", "C")
         // Our own directory may be closed to the account.
@@ -61,11 +51,7 @@ pub(super) fn spawn_tied(command: &mut Command, signal: Signal) -> io::Result<Ch
         let tie = move || {
             nix::sys::prctl::set_pdeathsig(signal)?;
             // The parent may have died before the line above, and then nobody would send the signal.
-            if nix::unistd::getppid() == parent {
-                Ok(())
-            } else {
-                Err(io::Error::from_raw_os_error(ESRCH))
-            }
+            if nix::unistd::getppid() == parent { Ok(()) } else { Err(io::Error::from_raw_os_error(ESRCH)) }
         };
         // SAFETY: between fork and exec only async-signal-safe calls are allowed: `tie` makes two plain
         // system calls, and neither allocates nor takes a lock. It has to be here, because the kernel clears
@@ -109,10 +95,7 @@ impl Postmaster {
         lock: Arc<DirLock>,
     ) -> Result<Self, EmbeddedError> {
         let (started, receive) = oneshot::channel();
-        let failed = |source| EmbeddedError::Spawn {
-            program: program.clone(),
-            source,
-        };
+        let failed = |source| EmbeddedError::Spawn { program: program.clone(), source };
         thread::Builder::new()
             .name("postgres".to_owned())
             .spawn(move || {
@@ -128,14 +111,8 @@ impl Postmaster {
                 // If nobody waits for it any more, this drops the value, and that stops the child.
                 let _ = started.send(Ok(Self { pid, exit }));
                 let exit = match child.wait() {
-                    Ok(status) => Exit {
-                        success: status.success(),
-                        description: status.to_string(),
-                    },
-                    Err(error) => Exit {
-                        success: false,
-                        description: error.to_string(),
-                    },
+                    Ok(status) => Exit { success: status.success(), description: status.to_string() },
+                    Err(error) => Exit { success: false, description: error.to_string() },
                 };
                 drop(lock);
                 ended.send_replace(Some(exit));
@@ -143,9 +120,7 @@ impl Postmaster {
             .map_err(failed)?;
         match receive.await {
             Ok(result) => result.map_err(failed),
-            Err(_) => Err(EmbeddedError::Interrupted {
-                doing: "was starting PostgreSQL",
-            }),
+            Err(_) => Err(EmbeddedError::Interrupted { doing: "was starting PostgreSQL" }),
         }
     }
 
@@ -164,10 +139,7 @@ impl Postmaster {
         async move {
             match exit.wait_for(Option::is_some).await.map(|exit| exit.clone()) {
                 Ok(Some(exit)) => exit,
-                _ => Exit {
-                    success: false,
-                    description: "its supervisor thread ended".to_owned(),
-                },
+                _ => Exit { success: false, description: "its supervisor thread ended".to_owned() },
             }
         }
     }

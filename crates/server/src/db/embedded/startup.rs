@@ -34,9 +34,7 @@ pub(super) async fn start(options: &EmbeddedOptions) -> Result<EmbeddedCluster, 
     let options = options.clone();
     let prepared = tokio::task::spawn_blocking(move || Prepared::new(&options))
         .await
-        .map_err(|_| EmbeddedError::Interrupted {
-            doing: "was preparing the database",
-        })??;
+        .map_err(|_| EmbeddedError::Interrupted { doing: "was preparing the database" })??;
     let began = Instant::now();
     loop {
         match prepared.run().await {
@@ -77,21 +75,12 @@ impl Prepared {
         }
         previous::settle(&pgdata)?;
         previous::clear_sockets(&socket_dir)?;
-        Ok(Self {
-            layout,
-            account,
-            installation,
-            socket_dir,
-            lock,
-        })
+        Ok(Self { layout, account, installation, socket_dir, lock })
     }
 
     async fn run(&self) -> Result<EmbeddedCluster, EmbeddedError> {
         let (file, start) = self.layout.open_log()?;
-        let log = Log {
-            path: self.layout.log(),
-            start,
-        };
+        let log = Log { path: self.layout.log(), start };
         let program = self.installation.bin_dir.join("postgres");
         let command = self.command(&program, file)?;
         let cluster = EmbeddedCluster {
@@ -211,10 +200,6 @@ impl Log {
     }
 
     pub(super) fn exited(&self, exit: &Exit) -> EmbeddedError {
-        EmbeddedError::Exited {
-            status: exit.description.clone(),
-            log: self.path.clone(),
-            tail: self.tail(),
-        }
+        EmbeddedError::Exited { status: exit.description.clone(), log: self.path.clone(), tail: self.tail() }
     }
 }

@@ -13,10 +13,7 @@ use super::{EmbeddedError, EmbeddedOptions, OWNER, default_data_dir};
 
 /// A directory that PostgreSQL's account can enter too.
 fn temp() -> TempDir {
-    tempfile::Builder::new()
-        .permissions(Permissions::from_mode(0o755))
-        .tempdir()
-        .unwrap()
+    tempfile::Builder::new().permissions(Permissions::from_mode(0o755)).tempdir().unwrap()
 }
 
 struct Fixture {
@@ -29,11 +26,7 @@ impl Fixture {
     fn new() -> Self {
         let temp = temp();
         let layout = Layout::create(&temp.path().join("data")).unwrap();
-        Self {
-            layout,
-            account: Account::choose(None).unwrap(),
-            temp,
-        }
+        Self { layout, account: Account::choose(None).unwrap(), temp }
     }
 
     fn options(&self) -> EmbeddedOptions {
@@ -55,11 +48,7 @@ impl Fixture {
         fs::create_dir_all(&dir).unwrap();
         for program in ["postgres", "initdb"] {
             let path = dir.join(program);
-            fs::write(
-                &path,
-                format!("#!/bin/sh\necho 'postgres (PostgreSQL) {version}'\n"),
-            )
-            .unwrap();
+            fs::write(&path, format!("#!/bin/sh\necho 'postgres (PostgreSQL) {version}'\n")).unwrap();
             fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
         }
         fs::canonicalize(dir).unwrap()
@@ -77,19 +66,13 @@ impl Fixture {
 }
 
 fn places(dirs: &[&Path]) -> Places {
-    Places {
-        dirs: dirs.iter().map(|dir| dir.to_path_buf()).collect(),
-        path: None,
-    }
+    Places { dirs: dirs.iter().map(|dir| dir.to_path_buf()).collect(), path: None }
 }
 
 #[test]
 fn without_binaries_the_error_says_what_to_install() {
     let fixture = Fixture::new();
-    let message = fixture
-        .locate(&fixture.options(), None, &Places::default())
-        .unwrap_err()
-        .to_string();
+    let message = fixture.locate(&fixture.options(), None, &Places::default()).unwrap_err().to_string();
     for hint in [
         "apt-get install postgresql",
         "dnf install postgresql-server",
@@ -105,63 +88,29 @@ fn without_binaries_the_error_says_what_to_install() {
 #[test]
 fn the_newest_installation_is_taken_for_a_new_cluster_and_the_fitting_one_for_an_old() {
     let fixture = Fixture::new();
-    let (old, new) = (
-        fixture.fake("a", "15.18 (Debian 15.18-0)"),
-        fixture.fake("b", "18beta1"),
-    );
+    let (old, new) = (fixture.fake("a", "15.18 (Debian 15.18-0)"), fixture.fake("b", "18beta1"));
     let places = places(&[&old, &new]);
     let fresh = fixture.locate(&fixture.options(), None, &places).unwrap();
-    assert_eq!(
-        fresh,
-        Installation {
-            bin_dir: new,
-            major: 18
-        }
-    );
+    assert_eq!(fresh, Installation { bin_dir: new, major: 18 });
     let fitting = fixture.locate(&fixture.options(), Some(15), &places).unwrap();
-    assert_eq!(
-        fitting,
-        Installation {
-            bin_dir: old,
-            major: 15
-        }
-    );
+    assert_eq!(fitting, Installation { bin_dir: old, major: 15 });
 }
 
 #[test]
 fn a_missing_or_too_old_version_is_named() {
     let fixture = Fixture::new();
     let (fourteen, seventeen) = (fixture.fake("a", "14.2"), fixture.fake("b", "17.2"));
-    let error = fixture
-        .locate(&fixture.options(), Some(16), &places(&[&seventeen]))
-        .unwrap_err();
+    let error = fixture.locate(&fixture.options(), Some(16), &places(&[&seventeen])).unwrap_err();
     let message = error.to_string();
-    assert!(
-        message.contains("made by PostgreSQL 16") && message.contains("17 in"),
-        "{message}"
-    );
+    assert!(message.contains("made by PostgreSQL 16") && message.contains("17 in"), "{message}");
     assert!(message.contains("apt-get install postgresql-16"), "{message}");
 
-    let error = fixture
-        .locate(&fixture.options(), None, &places(&[&fourteen]))
-        .unwrap_err();
-    assert!(
-        matches!(error, EmbeddedError::NoBinaries { minimum: 15 }),
-        "{error}"
-    );
+    let error = fixture.locate(&fixture.options(), None, &places(&[&fourteen])).unwrap_err();
+    assert!(matches!(error, EmbeddedError::NoBinaries { minimum: 15 }), "{error}");
 
-    let options = EmbeddedOptions {
-        pg_bin: Some(fourteen),
-        ..fixture.options()
-    };
-    let message = fixture
-        .locate(&options, None, &places(&[&seventeen]))
-        .unwrap_err()
-        .to_string();
-    assert!(
-        message.contains("LOOPCTL_PG_BIN") && message.contains("it is PostgreSQL 14"),
-        "{message}"
-    );
+    let options = EmbeddedOptions { pg_bin: Some(fourteen), ..fixture.options() };
+    let message = fixture.locate(&options, None, &places(&[&seventeen])).unwrap_err().to_string();
+    assert!(message.contains("LOOPCTL_PG_BIN") && message.contains("it is PostgreSQL 14"), "{message}");
 }
 
 #[test]
@@ -171,32 +120,17 @@ fn the_path_is_searched_through_links() {
     let links = fixture.temp.path().join("links");
     fs::create_dir(&links).unwrap();
     std::os::unix::fs::symlink(real.join("postgres"), links.join("postgres")).unwrap();
-    let places = Places {
-        dirs: Vec::new(),
-        path: Some(links.into_os_string()),
-    };
-    assert_eq!(
-        fixture.locate(&fixture.options(), None, &places).unwrap().bin_dir,
-        real
-    );
+    let places = Places { dirs: Vec::new(), path: Some(links.into_os_string()) };
+    assert_eq!(fixture.locate(&fixture.options(), None, &places).unwrap().bin_dir, real);
 }
 
 #[test]
 fn a_directory_without_the_programs_is_refused_and_not_replaced() {
     let fixture = Fixture::new();
     let good = fixture.fake("good", "16.1");
-    let options = EmbeddedOptions {
-        pg_bin: Some(fixture.temp.path().to_path_buf()),
-        ..fixture.options()
-    };
-    let message = fixture
-        .locate(&options, None, &places(&[&good]))
-        .unwrap_err()
-        .to_string();
-    assert!(
-        message.contains("no programs `postgres` and `initdb`"),
-        "{message}"
-    );
+    let options = EmbeddedOptions { pg_bin: Some(fixture.temp.path().to_path_buf()), ..fixture.options() };
+    let message = fixture.locate(&options, None, &places(&[&good])).unwrap_err().to_string();
+    assert!(message.contains("no programs `postgres` and `initdb`"), "{message}");
 }
 
 #[test]
@@ -204,10 +138,7 @@ fn a_bundle_is_unpacked_once_and_found_again_without_the_setting() {
     let fixture = Fixture::new();
     let bin = fixture.fake("source/bin", "16.4");
     let bundle = fixture.pack(bin.parent().unwrap(), "postgresql-16.4-x86_64");
-    let options = EmbeddedOptions {
-        bundle: bundle.to_str().map(str::to_owned),
-        ..fixture.options()
-    };
+    let options = EmbeddedOptions { bundle: bundle.to_str().map(str::to_owned), ..fixture.options() };
 
     // Left by an unpacking that was killed.
     let leftover = fixture.layout.bundles().join("unfinished-0000/bin");
@@ -222,26 +153,15 @@ fn a_bundle_is_unpacked_once_and_found_again_without_the_setting() {
     assert!(marker.exists(), "it was unpacked a second time");
 
     fs::remove_file(bundle).unwrap();
-    assert_eq!(
-        fixture
-            .locate(&fixture.options(), Some(16), &Places::default())
-            .unwrap(),
-        first
-    );
+    assert_eq!(fixture.locate(&fixture.options(), Some(16), &Places::default()).unwrap(), first);
 }
 
 #[test]
 fn a_useless_bundle_is_refused_and_leaves_nothing() {
     let fixture = Fixture::new();
     let with = |bundle: String| {
-        let options = EmbeddedOptions {
-            bundle: Some(bundle),
-            ..fixture.options()
-        };
-        fixture
-            .locate(&options, None, &Places::default())
-            .unwrap_err()
-            .to_string()
+        let options = EmbeddedOptions { bundle: Some(bundle), ..fixture.options() };
+        fixture.locate(&options, None, &Places::default()).unwrap_err().to_string()
     };
     let bin = fixture.fake("source/bin", "16.4");
     let empty = fixture.pack(&bin, "somewhere");
@@ -254,10 +174,7 @@ fn a_useless_bundle_is_refused_and_leaves_nothing() {
 
     assert!(with("/nowhere/bundle.tar.gz".to_owned()).contains("No such file"));
     let message = with("https://example.org/pg.tar.gz".to_owned());
-    assert!(
-        message.contains("curl -fLO https://example.org/pg.tar.gz"),
-        "{message}"
-    );
+    assert!(message.contains("curl -fLO https://example.org/pg.tar.gz"), "{message}");
 }
 
 #[test]

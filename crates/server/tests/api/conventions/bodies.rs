@@ -37,21 +37,11 @@ fn padded(object: &Value, bytes: usize) -> String {
 #[tokio::test]
 async fn malformed_json_is_400() {
     let tenant = Tenant::new().await;
-    for body in [
-        "{\"name\":",
-        "{",
-        "[1,",
-        "{name: 1}",
-        "{\"a\":1}{",
-        "nope",
-        "\"open",
-        "{\"a\":\"\\ud800\"}",
-    ] {
-        for content_type in [
-            "application/json",
-            "application/problem+json",
-            "Application/JSON; charset=latin1",
-        ] {
+    for body in ["{\"name\":", "{", "[1,", "{name: 1}", "{\"a\":1}{", "nope", "\"open", "{\"a\":\"\\ud800\"}"]
+    {
+        for content_type in
+            ["application/json", "application/problem+json", "Application/JSON; charset=latin1"]
+        {
             let error = post(&tenant.user, "/api_keys", Some(content_type), body)
                 .await
                 .expect_error(400, "bad_request");
@@ -67,30 +57,15 @@ async fn malformed_json_is_400() {
         .await
         .expect_error(400, "bad_request");
     // Sound JSON that no float holds.
-    let error = post(
-        &tenant.user,
-        "/api_keys",
-        Some("application/json"),
-        "{\"a\":1e999}",
-    )
-    .await
-    .expect_error(400, "bad_request");
-    assert_eq!(
-        error["message"],
-        "Bad Request: number out of range at line 1 column 10"
-    );
-    // Without any content type it is the JSON that is broken, too.
-    post(&tenant.user, "/api_keys", None, "{\"name\":")
+    let error = post(&tenant.user, "/api_keys", Some("application/json"), "{\"a\":1e999}")
         .await
         .expect_error(400, "bad_request");
-    let error = post(
-        &tenant.user,
-        "/api_keys",
-        Some("application/json"),
-        "{\n\"name\":}",
-    )
-    .await
-    .expect_error(400, "bad_request");
+    assert_eq!(error["message"], "Bad Request: number out of range at line 1 column 10");
+    // Without any content type it is the JSON that is broken, too.
+    post(&tenant.user, "/api_keys", None, "{\"name\":").await.expect_error(400, "bad_request");
+    let error = post(&tenant.user, "/api_keys", Some("application/json"), "{\n\"name\":}")
+        .await
+        .expect_error(400, "bad_request");
     assert_eq!(error["message"], "Bad Request: malformed JSON at line 2 column 8");
 }
 
@@ -109,9 +84,8 @@ async fn arrays_and_scalars_are_422() {
         ("text/plain", " [1] "),
     ] {
         for path in ["/api_keys", "/projects"] {
-            let error = post(&tenant.user, path, Some(content_type), body)
-                .await
-                .expect_error(422, "not_an_object");
+            let error =
+                post(&tenant.user, path, Some(content_type), body).await.expect_error(422, "not_an_object");
             assert_eq!(error["message"], "Request body must be a JSON object", "{body}");
         }
     }
@@ -147,39 +121,19 @@ async fn nul_in_a_body_is_422() {
     let tenant = Tenant::new().await;
     for (body, field) in [
         (json!({"name": "a\u{0}b", "slug": "nul"}), "name"),
-        (
-            json!({"name": "a", "slug": "nul", "metadata": {"a": [{"b": "\u{0}"}]}}),
-            "metadata",
-        ),
-        (
-            json!({"name": "a", "slug": "nul", "metadata": {"a\u{0}": 1}}),
-            "metadata",
-        ),
+        (json!({"name": "a", "slug": "nul", "metadata": {"a": [{"b": "\u{0}"}]}}), "metadata"),
+        (json!({"name": "a", "slug": "nul", "metadata": {"a\u{0}": 1}}), "metadata"),
         (json!({"name": "a", "slug": "nul", "unknown": "\u{0}"}), "unknown"),
     ] {
-        let error = tenant
-            .user
-            .post("/projects", body)
-            .await
-            .expect_error(422, "validation_failed");
+        let error = tenant.user.post("/projects", body).await.expect_error(422, "validation_failed");
         assert_eq!(error["details"][field], json!(["is invalid"]), "{error:#}");
     }
-    post(
-        &tenant.user,
-        "/projects",
-        Some("application/x-www-form-urlencoded"),
-        "name=a%00b&slug=nul",
-    )
-    .await
-    .expect_error(422, "validation_failed");
-    post(
-        &tenant.user,
-        "/projects",
-        Some("application/x-www-form-urlencoded"),
-        "name=a%zz&slug=nul",
-    )
-    .await
-    .expect_error(400, "bad_request");
+    post(&tenant.user, "/projects", Some("application/x-www-form-urlencoded"), "name=a%00b&slug=nul")
+        .await
+        .expect_error(422, "validation_failed");
+    post(&tenant.user, "/projects", Some("application/x-www-form-urlencoded"), "name=a%zz&slug=nul")
+        .await
+        .expect_error(400, "bad_request");
     let list = tenant.user.get("/projects").await.expect(200);
     assert_eq!(list["meta"]["total_count"], 0);
 }
@@ -190,24 +144,12 @@ async fn body_limit() {
     let tenant = Tenant::new().await;
     let key = json!({"name": "x", "role": "agent"});
     for bytes in [LIMIT + 1, 3_000_000, IMPORT_LIMIT + 1] {
-        let error = post(
-            &tenant.user,
-            "/api_keys",
-            Some("application/json"),
-            padded(&key, bytes),
-        )
-        .await
-        .expect_error(413, "body_too_large");
+        let error = post(&tenant.user, "/api_keys", Some("application/json"), padded(&key, bytes))
+            .await
+            .expect_error(413, "body_too_large");
         assert_eq!(error["message"], "Request Entity Too Large");
     }
-    post(
-        &tenant.user,
-        "/api_keys",
-        Some("application/json"),
-        padded(&key, LIMIT),
-    )
-    .await
-    .expect(201);
+    post(&tenant.user, "/api_keys", Some("application/json"), padded(&key, LIMIT)).await.expect(201);
 }
 
 /// The key and the role are looked at before the body, and whoever sends a large one still gets to read why.
@@ -224,9 +166,7 @@ async fn a_refusal_reaches_a_client_that_is_still_sending() {
             (&tenant.user, "/projects/x/import", 404),
             (&tenant.user, "/nope", 404),
         ] {
-            post(caller, path, Some("application/json"), body.clone())
-                .await
-                .expect(status);
+            post(caller, path, Some("application/json"), body.clone()).await.expect(status);
         }
     }
 }
@@ -255,22 +195,11 @@ async fn import_limit() {
     let project = tenant.project().await;
     let path = format!("/projects/{project}/import");
     let payload = json!({"epics": [{"number": 1, "title": "E", "stories": []}]});
-    post(
-        &tenant.user,
-        &path,
-        Some("application/json"),
-        padded(&payload, IMPORT_LIMIT + 1),
-    )
-    .await
-    .expect_error(413, "body_too_large");
-    let imported = post(
-        &tenant.user,
-        &path,
-        Some("application/json"),
-        padded(&payload, IMPORT_LIMIT),
-    )
-    .await
-    .expect(201);
+    post(&tenant.user, &path, Some("application/json"), padded(&payload, IMPORT_LIMIT + 1))
+        .await
+        .expect_error(413, "body_too_large");
+    let imported =
+        post(&tenant.user, &path, Some("application/json"), padded(&payload, IMPORT_LIMIT)).await.expect(201);
     assert_eq!(imported["import"]["epics_created"], 1);
 }
 
@@ -279,27 +208,15 @@ async fn import_limit() {
 async fn an_empty_json_body_is_an_empty_object() {
     let tenant = Tenant::new().await;
     let (agent, story) = (tenant.agent().await, tenant.story().await);
-    let error = tenant
-        .user
-        .post_empty("/api_keys")
-        .await
-        .expect_error(422, "validation_failed");
+    let error = tenant.user.post_empty("/api_keys").await.expect_error(422, "validation_failed");
     assert_eq!(error["details"]["role"], json!(["can't be blank"]));
-    agent
-        .post(&format!("/stories/{story}/contract"), echo())
-        .await
-        .expect(200);
+    agent.post(&format!("/stories/{story}/contract"), echo()).await.expect(200);
     for action in ["claim", "start", "request-review"] {
-        agent
-            .post_empty(&format!("/stories/{story}/{action}"))
-            .await
-            .expect(200);
+        agent.post_empty(&format!("/stories/{story}/{action}")).await.expect(200);
     }
     // And on requests that have no body at all.
     for path in ["/tenants/me", "/projects"] {
-        let get = agent
-            .request(Method::GET, path)
-            .header("content-type", "application/json");
+        let get = agent.request(Method::GET, path).header("content-type", "application/json");
         agent.send(get).await.expect(200);
     }
 }
@@ -319,39 +236,21 @@ async fn json_and_forms_are_accepted() {
     ] {
         let slug = unique("media");
         let body = json!({"name": "É", "slug": slug, "metadata": {"a": [1]}}).to_string();
-        let project = post(&tenant.user, "/projects", content_type, format!("\n {body}\n"))
-            .await
-            .expect(201);
+        let project = post(&tenant.user, "/projects", content_type, format!("\n {body}\n")).await.expect(201);
         assert_eq!(project["project"]["name"], "É", "{content_type:?}");
-        assert_eq!(
-            project["project"]["metadata"],
-            json!({"a": [1]}),
-            "{content_type:?}"
-        );
+        assert_eq!(project["project"]["metadata"], json!({"a": [1]}), "{content_type:?}");
     }
     let form = "name=a+%C3%A9&slug=form&metadata[a][b]=c&metadata[list][]=1&metadata[list][]=2";
-    let project = post(
-        &tenant.user,
-        "/projects",
-        Some("application/x-www-form-urlencoded; charset=utf-8"),
-        form,
-    )
-    .await
-    .expect(201);
+    let project =
+        post(&tenant.user, "/projects", Some("application/x-www-form-urlencoded; charset=utf-8"), form)
+            .await
+            .expect(201);
     assert_eq!(project["project"]["name"], "a é");
-    assert_eq!(
-        project["project"]["metadata"],
-        json!({"a": {"b": "c"}, "list": ["1", "2"]})
-    );
+    assert_eq!(project["project"]["metadata"], json!({"a": {"b": "c"}, "list": ["1", "2"]}));
     // JSON that is broken, sent as a form, is one garbage parameter.
-    let error = post(
-        &tenant.user,
-        "/projects",
-        Some("application/x-www-form-urlencoded"),
-        "{\"name\":",
-    )
-    .await
-    .expect_error(422, "validation_failed");
+    let error = post(&tenant.user, "/projects", Some("application/x-www-form-urlencoded"), "{\"name\":")
+        .await
+        .expect_error(422, "validation_failed");
     assert_eq!(error["details"]["name"], json!(["can't be blank"]));
 }
 
@@ -361,10 +260,7 @@ async fn query_parameters_lie_beneath_the_body() {
     let tenant = Tenant::new().await;
     let project = tenant
         .user
-        .post(
-            "/projects?name=query&slug=from-query&mission=q",
-            json!({"name": "body", "_method": "DELETE"}),
-        )
+        .post("/projects?name=query&slug=from-query&mission=q", json!({"name": "body", "_method": "DELETE"}))
         .await
         .expect(201);
     assert_eq!(project["project"]["name"], "body");
@@ -374,19 +270,13 @@ async fn query_parameters_lie_beneath_the_body() {
     let id = text(&project["project"]["id"]);
     let payload =
         json!({"id": other, "project_id": other, "epics": [{"number": 1, "title": "E", "stories": []}]});
-    tenant
-        .user
-        .post(&format!("/projects/{id}/import?id={other}"), payload)
-        .await
-        .expect(201);
+    tenant.user.post(&format!("/projects/{id}/import?id={other}"), payload).await.expect(201);
     let epics = async |id: &str| {
         tenant.user.get(&format!("/projects/{id}")).await.expect(200)["project"]["epic_count"].clone()
     };
     assert_eq!((epics(&id).await, epics(&other).await), (json!(1), json!(0)));
     // Numbers arrive as strings there.
-    let patch = tenant
-        .user
-        .request(Method::PATCH, "/tenants/me?token_data_retention_days=31");
+    let patch = tenant.user.request(Method::PATCH, "/tenants/me?token_data_retention_days=31");
     let tenant = tenant.user.send(patch).await.expect(200);
     assert_eq!(tenant["tenant"]["token_data_retention_days"], 31);
 }

@@ -81,10 +81,7 @@ async fn health_tells_when_the_database_does_not_answer() {
                           "checks": {"database": "error", "oban": "ok", "jobs": "ok"}});
 
     let (status, body) = get(&http, &health, "").await;
-    assert_eq!(
-        (status, &body["status"], &body["checks"]["database"]),
-        (200, &json!("ok"), &json!("ok"))
-    );
+    assert_eq!((status, &body["status"], &body["checks"]["database"]), (200, &json!("ok"), &json!("ok")));
     assert_eq!(get(&http, &projects, &key).await.0, 200);
 
     // More questions than there are connections: all of them are answered.
@@ -99,12 +96,7 @@ async fn health_tells_when_the_database_does_not_answer() {
     let (status, body) = get(&http, &projects, &key).await;
     assert_eq!((status, &body["error"]["status"]), (503, &json!(503)));
     assert_eq!(body["error"]["code"], "database_unavailable");
-    assert!(
-        body["error"]["message"]
-            .as_str()
-            .unwrap()
-            .starts_with("Service Unavailable")
-    );
+    assert!(body["error"]["message"].as_str().unwrap().starts_with("Service Unavailable"));
 
     // Back again: at most each of the old connections fails once.
     line.send(Line::Open).unwrap();

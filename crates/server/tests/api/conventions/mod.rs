@@ -19,10 +19,7 @@ fn header<'a>(reply: &'a Reply, name: &str) -> Option<&'a str> {
 /// The one form of a 404 for anything that does not exist.
 #[track_caller]
 fn assert_not_found(reply: Reply) {
-    assert_eq!(
-        header(&reply, "content-type"),
-        Some("application/json; charset=utf-8")
-    );
+    assert_eq!(header(&reply, "content-type"), Some("application/json; charset=utf-8"));
     let error = reply.expect_error(404, "not_found");
     assert_eq!(error["message"], "Not found");
 }
@@ -40,24 +37,14 @@ async fn unknown_paths_are_404_in_json() {
         "//api/v2/projects",
         "//.well-known/nope",
     ] {
-        for accept in [
-            None,
-            Some("*/*"),
-            Some("text/html"),
-            Some("image/png"),
-            Some("application/xml;q=0"),
-        ] {
+        for accept in [None, Some("*/*"), Some("text/html"), Some("image/png"), Some("application/xml;q=0")] {
             let mut request = nobody.request(Method::GET, path);
             if let Some(accept) = accept {
                 request = request.header("accept", accept);
             }
             assert_not_found(nobody.send(request).await);
         }
-        assert_not_found(
-            nobody
-                .send(nobody.request(Method::POST, path).body("{broken"))
-                .await,
-        );
+        assert_not_found(nobody.send(nobody.request(Method::POST, path).body("{broken")).await);
     }
 }
 
@@ -79,10 +66,7 @@ async fn unsupported_methods_are_404() {
         for caller in [&tenant.user, &Caller::nobody()] {
             let reply = caller.send(caller.request(method.clone(), path)).await;
             assert!(
-                reply
-                    .headers
-                    .keys()
-                    .all(|name| !name.as_str().starts_with("access-control-")),
+                reply.headers.keys().all(|name| !name.as_str().starts_with("access-control-")),
                 "{method} {path}"
             );
             assert_not_found(reply);
@@ -120,11 +104,7 @@ async fn malformed_ids_name_nothing() {
         assert_not_found(agent.post_empty(&format!("/stories/{id}/claim")).await);
         assert_not_found(tenant.user.delete(&format!("/api_keys/{id}")).await);
     }
-    for query in [
-        "project_id=nope",
-        "epic_id=7",
-        "project_id=0190163d8694739baea5966c26f8ad91",
-    ] {
+    for query in ["project_id=nope", "epic_id=7", "project_id=0190163d8694739baea5966c26f8ad91"] {
         assert_not_found(agent.get(&format!("/stories/ready?{query}")).await);
         assert_not_found(agent.get(&format!("/stories/blocked?{query}")).await);
     }
@@ -137,37 +117,14 @@ async fn malformed_ids_name_nothing() {
 #[tokio::test]
 async fn broken_urls_are_400() {
     let tenant = Tenant::new().await;
-    for query in [
-        "status=%zz",
-        "status=%f",
-        "%=1",
-        "slug=%ff",
-        "slug=%c3%28",
-        "slug=a%00b",
-        "%00=a",
-    ] {
-        let error = tenant
-            .user
-            .get(&format!("/projects?{query}"))
-            .await
-            .expect_error(400, "bad_request");
-        assert!(
-            text(&error["message"]).starts_with("Bad Request"),
-            "{query}: {error}"
-        );
+    for query in ["status=%zz", "status=%f", "%=1", "slug=%ff", "slug=%c3%28", "slug=a%00b", "%00=a"] {
+        let error = tenant.user.get(&format!("/projects?{query}")).await.expect_error(400, "bad_request");
+        assert!(text(&error["message"]).starts_with("Bad Request"), "{query}: {error}");
         // Also where the query is part of the parameters of a write.
         let body = json!({"name": "x", "role": "agent"});
-        tenant
-            .user
-            .post(&format!("/api_keys?{query}"), body)
-            .await
-            .expect_error(400, "bad_request");
+        tenant.user.post(&format!("/api_keys?{query}"), body).await.expect_error(400, "bad_request");
     }
-    tenant
-        .user
-        .get("/projects/%ff")
-        .await
-        .expect_error(400, "bad_request");
+    tenant.user.get("/projects/%ff").await.expect_error(400, "bad_request");
     let keys = tenant.user.get("/api_keys").await.expect(200);
     assert_eq!(keys["data"].as_array().unwrap().len(), 1, "nothing was created");
 }
@@ -177,10 +134,7 @@ async fn broken_urls_are_400() {
 async fn health_needs_no_key_and_looks_at_none() {
     for caller in [Caller::nobody(), Caller::with_key("lc_unknown")] {
         let reply = caller.get("//health").await;
-        assert_eq!(
-            header(&reply, "content-type"),
-            Some("application/json; charset=utf-8")
-        );
+        assert_eq!(header(&reply, "content-type"), Some("application/json; charset=utf-8"));
         let health = reply.expect(200);
         assert_eq!(health["status"], "ok");
         assert_eq!(health["version"], "1.0.0");
@@ -208,20 +162,11 @@ async fn discovery_and_slashes() {
     }
     let tenant = Tenant::new().await;
     let project = tenant.project().await;
-    for path in [
-        "/projects/",
-        "//api/v1//projects",
-        "/projects///?slug=",
-        "//api//v1/projects//?page=1",
-    ] {
+    for path in ["/projects/", "//api/v1//projects", "/projects///?slug=", "//api//v1/projects//?page=1"] {
         let list = tenant.user.get(path).await.expect(200);
         assert_eq!(list["data"][0]["id"], project, "{path}");
     }
-    let shown = tenant
-        .user
-        .get(&format!("/projects/{project}/?x=//"))
-        .await
-        .expect(200);
+    let shown = tenant.user.get(&format!("/projects/{project}/?x=//")).await.expect(200);
     assert_eq!(shown["project"]["id"], project);
 }
 
@@ -242,12 +187,7 @@ async fn head_is_get_without_a_body() {
         let head = tenant.user.send(tenant.user.request(Method::HEAD, path)).await;
         assert_eq!((get.status, head.status), (status, status), "{path}");
         assert_eq!(head.body, Value::Null, "{path}");
-        for name in [
-            "content-type",
-            "cache-control",
-            "location",
-            "x-content-type-options",
-        ] {
+        for name in ["content-type", "cache-control", "location", "x-content-type-options"] {
             assert_eq!(header(&head, name), header(&get, name), "{path}: {name}");
         }
     }
@@ -258,9 +198,7 @@ async fn head_is_get_without_a_body() {
 async fn request_ids() {
     let tenant = Tenant::new().await;
     let echoed = async |caller: &Caller, path: &str, id: &str| {
-        let reply = caller
-            .send(caller.request(Method::GET, path).header("x-request-id", id))
-            .await;
+        let reply = caller.send(caller.request(Method::GET, path).header("x-request-id", id)).await;
         header(&reply, "x-request-id").map(str::to_owned)
     };
     for path in ["/tenants/me", "/nope", "//health"] {
@@ -289,34 +227,15 @@ async fn common_headers() {
     let tenant = Tenant::new().await;
     let body = json!({"name": "k", "role": "agent"});
     for (reply, status, cache) in [
-        (
-            tenant.user.get("/tenants/me").await,
-            200,
-            "max-age=0, private, must-revalidate",
-        ),
-        (
-            tenant.user.get("/nope").await,
-            404,
-            "max-age=0, private, must-revalidate",
-        ),
-        (
-            Caller::nobody().get("/projects").await,
-            401,
-            "max-age=0, private, must-revalidate",
-        ),
-        (
-            tenant.user.post("/api_keys", json!({})).await,
-            422,
-            "max-age=0, private, must-revalidate",
-        ),
+        (tenant.user.get("/tenants/me").await, 200, "max-age=0, private, must-revalidate"),
+        (tenant.user.get("/nope").await, 404, "max-age=0, private, must-revalidate"),
+        (Caller::nobody().get("/projects").await, 401, "max-age=0, private, must-revalidate"),
+        (tenant.user.post("/api_keys", json!({})).await, 422, "max-age=0, private, must-revalidate"),
         // The one answer that holds a secret.
         (tenant.user.post("/api_keys", body).await, 201, "no-store"),
     ] {
         assert_eq!(reply.status, status, "{:#}", reply.body);
-        assert_eq!(
-            header(&reply, "content-type"),
-            Some("application/json; charset=utf-8")
-        );
+        assert_eq!(header(&reply, "content-type"), Some("application/json; charset=utf-8"));
         assert_eq!(header(&reply, "x-content-type-options"), Some("nosniff"));
         assert_eq!(header(&reply, "cache-control"), Some(cache));
         assert_eq!(header(&reply, "server"), None);
@@ -357,22 +276,13 @@ async fn timestamps_have_one_form() {
     assert!(is_timestamp("2026-03-27T12:00:00.000000Z"));
     assert!(!is_timestamp("2026-03-27T12:00:00Z") && !is_timestamp("2026-03-27T12:00:00.000000+00:00"));
     let tenant = Tenant::new().await;
-    let (a1, a2, o) = (
-        tenant.agent().await,
-        tenant.agent().await,
-        tenant.orchestrator().await,
-    );
+    let (a1, a2, o) = (tenant.agent().await, tenant.agent().await, tenant.orchestrator().await);
     let story = tenant.story().await;
     bring(&story, Reach::Verified, &a1, &a2, &o).await;
     let artifact = json!({"artifact_type": "test", "path": "a.rs"});
-    a1.post(&format!("/stories/{story}/artifacts"), artifact)
-        .await
-        .expect(201);
+    a1.post(&format!("/stories/{story}/artifacts"), artifact).await.expect(201);
     let detail = o.get(&format!("/stories/{story}")).await.expect(200);
-    let (project, epic) = (
-        text(&detail["story"]["project_id"]),
-        text(&detail["story"]["epic_id"]),
-    );
+    let (project, epic) = (text(&detail["story"]["project_id"]), text(&detail["story"]["epic_id"]));
     for (path, at_least) in [
         (format!("/stories/{story}"), 8),
         (format!("/stories/{story}/history"), 9),
@@ -410,15 +320,9 @@ async fn upper_case_ids_come_back_in_lower_case() {
     let shown = agent.get(&format!("/stories/{upper}")).await.expect(200);
     assert_eq!(shown["story"]["id"], story);
     let project = text(&shown["story"]["project_id"]).to_uppercase();
-    let list = agent
-        .get(&format!("/stories?project_id={project}"))
-        .await
-        .expect(200);
+    let list = agent.get(&format!("/stories?project_id={project}")).await.expect(200);
     assert_eq!(list["data"][0]["id"], story);
-    let ready = agent
-        .get(&format!("/stories/ready?project_id={project}"))
-        .await
-        .expect(200);
+    let ready = agent.get(&format!("/stories/ready?project_id={project}")).await.expect(200);
     assert_eq!(ready["data"][0]["id"], story);
     bring(&upper, Reach::Verified, &agent, &other, &orchestrator).await;
     let history = agent.get(&format!("/stories/{upper}/history")).await.expect(200);
@@ -427,10 +331,6 @@ async fn upper_case_ids_come_back_in_lower_case() {
     let key = tenant.user.post("/api_keys", body).await.expect(201);
     assert_eq!(key["api_key"]["agent_id"], agent.agent());
     let id = text(&key["api_key"]["id"]);
-    let revoked = tenant
-        .user
-        .delete(&format!("/api_keys/{}", id.to_uppercase()))
-        .await
-        .expect(200);
+    let revoked = tenant.user.delete(&format!("/api_keys/{}", id.to_uppercase())).await.expect(200);
     assert_eq!(revoked["api_key"]["id"], id);
 }

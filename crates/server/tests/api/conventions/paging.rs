@@ -17,10 +17,7 @@ struct List {
 impl List {
     async fn get(&self, caller: &Caller, query: &str) -> (Vec<Value>, Value) {
         let join = if self.path.contains('?') { '&' } else { '?' };
-        let body = caller
-            .get(&format!("{}{join}{query}", self.path))
-            .await
-            .expect(200);
+        let body = caller.get(&format!("{}{join}{query}", self.path)).await.expect(200);
         let data = body["data"].as_array().expect("data").clone();
         (data, body["meta"].clone())
     }
@@ -28,11 +25,7 @@ impl List {
 
 /// Every list with three rows or more.
 async fn lists(tenant: &Tenant) -> (Caller, Vec<List>) {
-    let (a1, a2, o) = (
-        tenant.agent().await,
-        tenant.agent().await,
-        tenant.orchestrator().await,
-    );
+    let (a1, a2, o) = (tenant.agent().await, tenant.agent().await, tenant.orchestrator().await);
     for _ in 0..2 {
         tenant.project().await;
     }
@@ -46,19 +39,14 @@ async fn lists(tenant: &Tenant) -> (Caller, Vec<List>) {
             json!({"number": epic, "title": "E", "stories": stories})
         })
         .collect();
-    let blocked: Vec<_> = (1..=3)
-        .map(|minor| json!({"story": format!("3.{minor}"), "depends_on": "2.1"}))
-        .collect();
-    let project = tenant
-        .imported(json!({"epics": epics, "story_dependencies": blocked}))
-        .await;
+    let blocked: Vec<_> =
+        (1..=3).map(|minor| json!({"story": format!("3.{minor}"), "depends_on": "2.1"})).collect();
+    let project = tenant.imported(json!({"epics": epics, "story_dependencies": blocked})).await;
     let id = tenant.story_id(&project, "1.1").await;
     bring(&id, Reach::Verified, &a1, &a2, &o).await;
     for number in 1..=3 {
         let artifact = json!({"artifact_type": "test", "path": number.to_string()});
-        a1.post(&format!("/stories/{id}/artifacts"), artifact)
-            .await
-            .expect(201);
+        a1.post(&format!("/stories/{id}/artifacts"), artifact).await.expect(201);
     }
     let epic = text(&o.get(&format!("/stories/{id}")).await.expect(200)["story"]["epic_id"]);
     let list = |path: &str, default, max, rows| List {
@@ -74,10 +62,7 @@ async fn lists(tenant: &Tenant) -> (Caller, Vec<List>) {
         list("/projects", 20, 100, 3),
         list(&format!("/projects/{project}/epics"), 20, 100, 3),
         list(&format!("/epics/{epic}/stories"), 20, 100, 3),
-        List {
-            limit_wins: true,
-            ..list(&format!("/stories?project_id={project}"), 100, 500, 9)
-        },
+        List { limit_wins: true, ..list(&format!("/stories?project_id={project}"), 100, 500, 9) },
         list(&format!("/stories/ready?project_id={project}"), 100, 500, 5),
         list(&format!("/stories/blocked?project_id={project}"), 100, 500, 3),
         list("/stories/ready", 100, 500, 5),
@@ -137,12 +122,7 @@ async fn every_list_pages_alike() {
         }
         for query in ["page=99999999999999999999", "offset=9223372036854775807&limit=2"] {
             let (data, found) = list.get(&user, query).await;
-            assert_eq!(
-                (data.len(), &found["total_count"]),
-                (0, &json!(total)),
-                "{} {query}",
-                list.path
-            );
+            assert_eq!((data.len(), &found["total_count"]), (0, &json!(total)), "{} {query}", list.path);
         }
     }
 }
@@ -154,10 +134,7 @@ async fn the_older_shapes_are_kept() {
     let orchestrator = tenant.orchestrator().await;
     let agents = orchestrator.get("/agents?limit=1").await.expect(200);
     assert_eq!(agents["agents"], agents["data"]);
-    assert_eq!(
-        (&agents["total"], &agents["page"], &agents["page_size"]),
-        (&json!(1), &json!(1), &json!(1))
-    );
+    assert_eq!((&agents["total"], &agents["page"], &agents["page_size"]), (&json!(1), &json!(1), &json!(1)));
     // Keys come all at once unless a page is asked for.
     for _ in 0..22 {
         tenant.key("agent").await;
@@ -170,15 +147,8 @@ async fn the_older_shapes_are_kept() {
     let keys = tenant.user.get("/api_keys?page=2").await.expect(200);
     assert_eq!(keys["data"].as_array().unwrap().len(), 5);
     let story = tenant.story().await;
-    let history = tenant
-        .user
-        .get(&format!("/stories/{story}/history"))
-        .await
-        .expect(200);
-    assert_eq!(
-        history["pagination"],
-        json!({"total": 1, "page": 1, "page_size": 100})
-    );
+    let history = tenant.user.get(&format!("/stories/{story}/history")).await.expect(200);
+    assert_eq!(history["pagination"], json!({"total": 1, "page": 1, "page_size": 100}));
     // An empty list has no pages.
     let empty = Tenant::new().await.user.get("/projects").await.expect(200);
     assert_eq!(

@@ -12,16 +12,10 @@ use crate::support::{Caller, Reach, Tenant, bring, connect, server, story, text}
 /// A tenant with a story that has been all the way, and its agents.
 async fn lived() -> (Tenant, [Caller; 3], String) {
     let tenant = Tenant::new().await;
-    let (a1, a2, o) = (
-        tenant.agent().await,
-        tenant.agent().await,
-        tenant.orchestrator().await,
-    );
+    let (a1, a2, o) = (tenant.agent().await, tenant.agent().await, tenant.orchestrator().await);
     let story = tenant.story().await;
     let artifact = json!({"artifact_type": "test", "path": "a.rs"});
-    a1.post(&format!("/stories/{story}/artifacts"), artifact)
-        .await
-        .expect(201);
+    a1.post(&format!("/stories/{story}/artifacts"), artifact).await.expect(201);
     bring(&story, Reach::Verified, &a1, &a2, &o).await;
     (tenant, [a1, a2, o], story)
 }
@@ -31,15 +25,10 @@ async fn lived() -> (Tenant, [Caller; 3], String) {
 async fn the_owner_cannot_alter_the_log() {
     let (tenant, ..) = lived().await;
     let owner = connect(&server().owner).await;
-    let partitions = lines(
-        &owner,
-        "select inhrelid::regclass from pg_inherits where inhparent = 'audit_log'::regclass",
-    )
-    .await;
-    assert!(
-        partitions.len() >= 5,
-        "four months and the default: {partitions:?}"
-    );
+    let partitions =
+        lines(&owner, "select inhrelid::regclass from pg_inherits where inhparent = 'audit_log'::regclass")
+            .await;
+    assert!(partitions.len() >= 5, "four months and the default: {partitions:?}");
     let id = &tenant.id;
     let mut with_rows = 0;
     for table in partitions.iter().map(String::as_str).chain(["audit_log"]) {
@@ -47,22 +36,15 @@ async fn the_owner_cannot_alter_the_log() {
         let rows = format!("select 1 from {table} where tenant_id = '{id}' limit 1");
         if !lines(&owner, &rows).await.is_empty() {
             with_rows += 1;
-            attempts.push(format!(
-                "UPDATE {table} SET action = 'x' WHERE tenant_id = '{id}'"
-            ));
-            attempts.push(format!(
-                "UPDATE {table} SET action = action WHERE tenant_id = '{id}'"
-            ));
+            attempts.push(format!("UPDATE {table} SET action = 'x' WHERE tenant_id = '{id}'"));
+            attempts.push(format!("UPDATE {table} SET action = action WHERE tenant_id = '{id}'"));
             attempts.push(format!("DELETE FROM {table} WHERE tenant_id = '{id}'"));
         }
         for sql in attempts {
             let error = owner.batch_execute(&sql).await.expect_err(&sql);
             let message = error.as_db_error().unwrap().message().to_owned();
             let verb = sql.split(' ').next().unwrap();
-            assert!(
-                message.contains(&format!("{verb} on audit_log is not allowed")),
-                "{sql}: {message}"
-            );
+            assert!(message.contains(&format!("{verb} on audit_log is not allowed")), "{sql}: {message}");
         }
     }
     assert_eq!(with_rows, 2, "the parent and this month's partition");
@@ -75,26 +57,13 @@ async fn the_application_cannot_alter_the_log() {
     let (owner, app) = (connect(&server().owner).await, connect(&server().app).await);
     let set = format!("set role loopctl_app; set loopctl.tenant_id = '{}'", tenant.id);
     app.batch_execute(&set).await.unwrap();
-    assert!(
-        !lines(&app, "select id from audit_log").await.is_empty(),
-        "its own rows it can read"
-    );
-    for sql in [
-        "update audit_log set action = 'x'",
-        "delete from audit_log",
-        "truncate audit_log",
-    ] {
-        assert_eq!(
-            refused(&app, sql).await,
-            SqlState::INSUFFICIENT_PRIVILEGE,
-            "{sql}"
-        );
+    assert!(!lines(&app, "select id from audit_log").await.is_empty(), "its own rows it can read");
+    for sql in ["update audit_log set action = 'x'", "delete from audit_log", "truncate audit_log"] {
+        assert_eq!(refused(&app, sql).await, SqlState::INSUFFICIENT_PRIVILEGE, "{sql}");
     }
-    let partitions = lines(
-        &owner,
-        "select inhrelid::regclass from pg_inherits where inhparent = 'audit_log'::regclass",
-    )
-    .await;
+    let partitions =
+        lines(&owner, "select inhrelid::regclass from pg_inherits where inhparent = 'audit_log'::regclass")
+            .await;
     for table in partitions {
         for sql in [
             format!("select 1 from {table}"),
@@ -104,11 +73,7 @@ async fn the_application_cannot_alter_the_log() {
             format!("delete from {table}"),
             format!("truncate {table}"),
         ] {
-            assert_eq!(
-                refused(&app, &sql).await,
-                SqlState::INSUFFICIENT_PRIVILEGE,
-                "{sql}"
-            );
+            assert_eq!(refused(&app, &sql).await, SqlState::INSUFFICIENT_PRIVILEGE, "{sql}");
         }
     }
     create_superadmin_key(&server().owner, "audit").await.unwrap();
@@ -142,10 +107,7 @@ async fn evidence_is_never_updated() {
         let update = format!("update {table} set {change} where story_id = '{story}'");
         let error = owner.batch_execute(&update).await.expect_err(table);
         let message = error.as_db_error().unwrap().message().to_owned();
-        assert_eq!(
-            message,
-            format!("UPDATE on {table} is not allowed: its rows are evidence")
-        );
+        assert_eq!(message, format!("UPDATE on {table} is not allowed: its rows are evidence"));
         assert_eq!(refused(&app, &update).await, SqlState::INSUFFICIENT_PRIVILEGE);
         let delete = format!("delete from {table}");
         assert_eq!(refused(&app, &delete).await, SqlState::INSUFFICIENT_PRIVILEGE);
@@ -157,47 +119,23 @@ async fn evidence_is_never_updated() {
 async fn an_entry_says_who_did_what() {
     let tenant = Tenant::new().await;
     let log = tenant.audit_log().await;
-    let entries: Vec<_> = log
-        .iter()
-        .map(|row| (text(&row["entity_type"]), text(&row["action"])))
-        .collect();
+    let entries: Vec<_> = log.iter().map(|row| (text(&row["entity_type"]), text(&row["action"]))).collect();
     let expected = [("tenant", "tenant_created"), ("api_key", "created")];
-    assert_eq!(
-        entries,
-        expected.map(|(entity, action)| (entity.to_owned(), action.to_owned()))
-    );
+    assert_eq!(entries, expected.map(|(entity, action)| (entity.to_owned(), action.to_owned())));
     for row in &log {
-        assert_eq!(
-            (&row["actor_type"], &row["actor_id"]),
-            (&json!("system"), &Value::Null)
-        );
+        assert_eq!((&row["actor_type"], &row["actor_id"]), (&json!("system"), &Value::Null));
         assert_eq!(row["actor_label"], "system:operator tenant create");
     }
     let me = tenant.user.get("/tenants/me").await.expect(200);
     let project = tenant.project().await;
     let log = tenant.audit_log().await;
     let row = log.last().unwrap();
-    assert_eq!(
-        (&row["entity_type"], &row["action"]),
-        (&json!("project"), &json!("created"))
-    );
-    assert_eq!(
-        (&row["entity_id"], &row["project_id"]),
-        (&json!(project), &json!(project))
-    );
-    assert_eq!(
-        (&row["actor_type"], &row["actor_id"]),
-        (&json!("api_key"), &me["api_key"]["id"])
-    );
-    assert_eq!(
-        (&row["actor_label"], &row["metadata"]),
-        (&json!("user:root"), &json!({}))
-    );
+    assert_eq!((&row["entity_type"], &row["action"]), (&json!("project"), &json!("created")));
+    assert_eq!((&row["entity_id"], &row["project_id"]), (&json!(project), &json!(project)));
+    assert_eq!((&row["actor_type"], &row["actor_id"]), (&json!("api_key"), &me["api_key"]["id"]));
+    assert_eq!((&row["actor_label"], &row["metadata"]), (&json!("user:root"), &json!({})));
     let mut state = row["new_state"].as_object().unwrap().clone();
-    assert_eq!(
-        (&row["old_state"], state.remove("status")),
-        (&Value::Null, Some(json!("active")))
-    );
+    assert_eq!((&row["old_state"], state.remove("status")), (&Value::Null, Some(json!("active"))));
     assert_eq!(state.keys().collect::<Vec<_>>(), ["name", "slug"]);
 }
 
@@ -216,57 +154,22 @@ async fn refusals_leave_no_entry() {
     let again = json!({"epics": [{"number": 1, "title": "E", "stories": [story("1.1")]}]});
     for (caller, path, body, status) in [
         (user, "/projects".to_owned(), json!({"name": "x"}), 422),
-        (
-            user,
-            "/api_keys".to_owned(),
-            json!({"name": "x", "role": "boss"}),
-            422,
-        ),
-        (
-            user,
-            "/api_keys".to_owned(),
-            json!({"name": "x", "role": "superadmin"}),
-            403,
-        ),
-        (
-            &a1,
-            "/agents/register".to_owned(),
-            json!({"name": "x", "agent_type": "implementer"}),
-            409,
-        ),
-        (
-            &a1,
-            at(&open, "contract"),
-            json!({"story_title": "wrong", "ac_count": 2}),
-            422,
-        ),
+        (user, "/api_keys".to_owned(), json!({"name": "x", "role": "boss"}), 422),
+        (user, "/api_keys".to_owned(), json!({"name": "x", "role": "superadmin"}), 403),
+        (&a1, "/agents/register".to_owned(), json!({"name": "x", "agent_type": "implementer"}), 409),
+        (&a1, at(&open, "contract"), json!({"story_title": "wrong", "ac_count": 2}), 422),
         (&a1, at(&open, "claim"), json!({}), 409),
         (&a1, at(&open, "start"), json!({}), 409),
         (&a1, at(&done, "report"), json!({}), 409),
-        (
-            &a1,
-            at(&done, "review-complete"),
-            json!({"review_type": "enhanced"}),
-            409,
-        ),
+        (&a1, at(&done, "review-complete"), json!({"review_type": "enhanced"}), 409),
         (&o, at(&open, "verify"), review.clone(), 409),
         (&o, at(&open, "reject"), json!({"reason": " "}), 422),
         (&a2, at(&open, "verify"), review, 403),
         (&a1, at(&open, "artifacts"), json!({"path": "x"}), 422),
         (user, format!("/projects/{project}/import"), cycle, 422),
         (user, format!("/projects/{project}/import"), again, 409),
-        (
-            user,
-            format!("/projects/{open}/import"),
-            json!({"epics": []}),
-            404,
-        ),
-        (
-            &nobody,
-            "/projects".to_owned(),
-            json!({"name": "x", "slug": "xx"}),
-            401,
-        ),
+        (user, format!("/projects/{open}/import"), json!({"epics": []}), 404),
+        (&nobody, "/projects".to_owned(), json!({"name": "x", "slug": "xx"}), 401),
     ] {
         caller.post(&path, body).await.expect(status);
         assert_eq!(tenant.audit_log().await.len(), told.len(), "{path}");
@@ -285,33 +188,16 @@ async fn refusals_leave_no_entry() {
 #[tokio::test]
 async fn no_secret_is_kept() {
     let (tenant, callers, _) = lived().await;
-    let created = tenant
-        .user
-        .post("/api_keys", json!({"name": "k", "role": "user"}))
-        .await
-        .expect(201);
-    tenant
-        .user
-        .delete(&format!("/api_keys/{}", text(&created["api_key"]["id"])))
-        .await
-        .expect(200);
+    let created = tenant.user.post("/api_keys", json!({"name": "k", "role": "user"})).await.expect(201);
+    tenant.user.delete(&format!("/api_keys/{}", text(&created["api_key"]["id"]))).await.expect(200);
     let superadmin = create_superadmin_key(&server().owner, "s").await.unwrap();
-    let mut keys: Vec<String> = callers
-        .iter()
-        .chain([&tenant.user])
-        .map(|caller| caller.key.clone().unwrap())
-        .collect();
+    let mut keys: Vec<String> =
+        callers.iter().chain([&tenant.user]).map(|caller| caller.key.clone().unwrap()).collect();
     keys.extend([text(&created["api_key"]["raw_key"]), superadmin.raw_key]);
     let log = tenant.audit_log().await;
-    let entries: BTreeSet<_> = log
-        .iter()
-        .filter(|row| row["entity_type"] == "api_key")
-        .map(|row| text(&row["action"]))
-        .collect();
-    assert_eq!(
-        entries,
-        BTreeSet::from(["created".to_owned(), "revoked".to_owned()])
-    );
+    let entries: BTreeSet<_> =
+        log.iter().filter(|row| row["entity_type"] == "api_key").map(|row| text(&row["action"])).collect();
+    assert_eq!(entries, BTreeSet::from(["created".to_owned(), "revoked".to_owned()]));
     let owner = connect(&server().owner).await;
     let tables = "select relname from pg_class where relnamespace = 'public'::regnamespace
                   and relkind in ('r', 'p') and not relispartition";
@@ -319,11 +205,7 @@ async fn no_secret_is_kept() {
         for key in &keys {
             let hash = hex::encode(<sha2::Sha256 as sha2::Digest>::digest(key.as_bytes()));
             // The one place for a hash is the key's own row.
-            let forbidden = if table == "api_keys" {
-                vec![&key[8..]]
-            } else {
-                vec![&key[8..], &hash]
-            };
+            let forbidden = if table == "api_keys" { vec![&key[8..]] } else { vec![&key[8..], &hash] };
             for secret in forbidden {
                 let found = format!("select 1 from {table} t where position('{secret}' in t::text) > 0");
                 assert_eq!(lines(&owner, &found).await, [""; 0], "{table}");

@@ -19,22 +19,36 @@ async fn one_wrong_statement_is_no_way_around_the_trust_model() {
         (format!("update stories {verified}"), "verified_needs_evidence"),
         (format!("update stories {verified}, {pending}"), "verified_needs_evidence"),
         (format!("update stories set first_claimed_at = null, {pending}"), "first_claimed_is_final"),
-        ("update stories set assigned_agent_id = reported_by_agent_id".to_owned(), "stories_nobody_reports_their_own"),
+        (
+            "update stories set assigned_agent_id = reported_by_agent_id".to_owned(),
+            "stories_nobody_reports_their_own",
+        ),
         ("update tenants set status = 'active'".to_owned(), "permission denied"),
-        ("update tenants set custody_mode = 'standard', custody_halted_at = null".to_owned(), "permission denied"),
+        (
+            "update tenants set custody_mode = 'standard', custody_halted_at = null".to_owned(),
+            "permission denied",
+        ),
         ("update api_keys set key_hash = repeat('0', 64)".to_owned(), "permission denied"),
         ("update api_keys set role = 'user'".to_owned(), "permission denied"),
-        (format!("update api_keys set agent_id = '{}' where agent_id is not null", a2.agent()), "agent_immutable"),
+        (
+            format!("update api_keys set agent_id = '{}' where agent_id is not null", a2.agent()),
+            "agent_immutable",
+        ),
         ("update agents set name = 'x'".to_owned(), "permission denied"),
         ("update audit_heads set position = 0".to_owned(), "audit_head_advances"),
-        ("update audit_heads set last_at = '-infinity', position = position + 1".to_owned(), "audit_head_advances"),
+        (
+            "update audit_heads set last_at = '-infinity', position = position + 1".to_owned(),
+            "audit_head_advances",
+        ),
         ("delete from audit_heads".to_owned(), "permission denied"),
         ("delete from projects".to_owned(), "permission denied"),
         ("delete from review_records".to_owned(), "permission denied"),
         ("update verification_results set result = 'pass'".to_owned(), "permission denied"),
     ] {
         client
-            .batch_execute(&format!("begin; set local role loopctl_app; set local loopctl.tenant_id = '{id}'"))
+            .batch_execute(&format!(
+                "begin; set local role loopctl_app; set local loopctl.tenant_id = '{id}'"
+            ))
             .await
             .unwrap();
         let error = client.batch_execute(&statement).await.expect_err(&statement);
@@ -51,7 +65,8 @@ async fn a_revoked_key_stays_revoked() {
     let id = key["api_key"]["id"].as_str().unwrap();
     tenant.user.delete(&format!("/api_keys/{id}")).await.expect(200);
     let owner = connect(&server().owner).await;
-    let error = owner.batch_execute(&format!("update api_keys set revoked_at = null where id = '{id}'")).await;
+    let error =
+        owner.batch_execute(&format!("update api_keys set revoked_at = null where id = '{id}'")).await;
     assert!(error.unwrap_err().as_db_error().unwrap().message().contains("api_key_revocation_final"));
 }
 

@@ -44,11 +44,7 @@ async fn history(config: &Config) -> Vec<String> {
 /// An empty database on the test cluster, and how to connect to it.
 async fn fresh_database() -> Config {
     let name = unique("migrated").replace('-', "_");
-    connect(&server().owner)
-        .await
-        .batch_execute(&format!("create database {name}"))
-        .await
-        .unwrap();
+    connect(&server().owner).await.batch_execute(&format!("create database {name}")).await.unwrap();
     let mut config = server().owner.clone();
     config.dbname(&name);
     config
@@ -70,13 +66,9 @@ async fn migrating_again_changes_nothing() {
 #[tokio::test]
 async fn two_migrations_at_once_take_turns() {
     let configs = [fresh_database().await, fresh_database().await];
-    let runs = configs.iter().flat_map(|config| {
-        [
-            migrate(config, None),
-            migrate(config, None),
-            migrate(config, None),
-        ]
-    });
+    let runs = configs
+        .iter()
+        .flat_map(|config| [migrate(config, None), migrate(config, None), migrate(config, None)]);
     let applied: Vec<_> = join_all(runs).await.into_iter().map(|run| run.unwrap()).collect();
     let known: Vec<_> = lines(
         &connect(&server().owner).await,
@@ -97,10 +89,7 @@ async fn two_migrations_at_once_take_turns() {
     let owner = connect(&server().owner).await;
     for config in &configs {
         let name = config.get_dbname().unwrap();
-        owner
-            .batch_execute(&format!("drop database {name} with (force)"))
-            .await
-            .unwrap();
+        owner.batch_execute(&format!("drop database {name} with (force)")).await.unwrap();
     }
 }
 

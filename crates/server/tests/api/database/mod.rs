@@ -1,7 +1,7 @@
 //! The schema itself, file 01 §13 and file 04 §1: what the catalogue promises, whatever the code does.
 
-mod custody;
 mod audit;
+mod custody;
 mod migrations;
 mod positions;
 
@@ -34,17 +34,11 @@ async fn every_table_is_known() {
     let owner = connect(&server().owner).await;
     let tables = "from pg_class c where relnamespace = 'public'::regnamespace and relkind in ('r', 'p', 'f', 'v', 'm')";
     let has_tenant = "exists (select from pg_attribute where attrelid = c.oid and attname = 'tenant_id')";
-    let without = lines(
-        &owner,
-        &format!("select relname {tables} and not {has_tenant} order by 1"),
-    )
-    .await;
+    let without = lines(&owner, &format!("select relname {tables} and not {has_tenant} order by 1")).await;
     assert_eq!(without, ["refinery_schema_history", "tenants"]);
-    let with = lines(
-        &owner,
-        &format!("select relname {tables} and {has_tenant} and not relispartition order by 1"),
-    )
-    .await;
+    let with =
+        lines(&owner, &format!("select relname {tables} and {has_tenant} and not relispartition order by 1"))
+            .await;
     assert_eq!(
         with,
         [
@@ -108,11 +102,7 @@ async fn row_level_security_is_forced_everywhere() {
             ],
             _ => vec![everything.clone()],
         };
-        assert_eq!(
-            policies_of.remove(table.as_str()).unwrap_or_default(),
-            expected,
-            "{table}"
-        );
+        assert_eq!(policies_of.remove(table.as_str()).unwrap_or_default(), expected, "{table}");
     }
     // Partitions have none, which lets nobody through.
     assert_eq!(policies_of, BTreeMap::new());
@@ -169,10 +159,7 @@ async fn keys_start_with_the_tenant() {
         if parts[2] == "tenants" {
             assert_eq!((from, to), ("tenant_id", "id"), "{line}");
         } else {
-            assert!(
-                from.starts_with("tenant_id,") && to.starts_with("tenant_id,"),
-                "{line}"
-            );
+            assert!(from.starts_with("tenant_id,") && to.starts_with("tenant_id,"), "{line}");
         }
     }
     // Whatever is unique is unique within a tenant, except what names a tenant or a key to the whole world.
@@ -186,14 +173,8 @@ async fn keys_start_with_the_tenant() {
         ),
     )
     .await;
-    let global: Vec<_> = unique
-        .iter()
-        .filter(|line| !line.contains(" | tenant_id,"))
-        .collect();
-    assert_eq!(
-        global,
-        ["api_keys | key_hash", "tenants | email", "tenants | slug"]
-    );
+    let global: Vec<_> = unique.iter().filter(|line| !line.contains(" | tenant_id,")).collect();
+    assert_eq!(global, ["api_keys | key_hash", "tenants | email", "tenants | slug"]);
 }
 
 /// File 01 §13.8, file 04 §1.2: the application's role is nobody, and may do just what it must.
@@ -269,18 +250,12 @@ async fn the_application_role_is_nobody() {
                     where prosecdef and pronamespace = 'public'::regnamespace order by 1";
     assert_eq!(
         lines(&owner, definers).await,
-        [
-            "authenticate | search_path=public, pg_temp",
-            "create_audit_head | search_path=public, pg_temp"
-        ]
+        ["authenticate | search_path=public, pg_temp", "create_audit_head | search_path=public, pg_temp"]
     );
     let callable = "select proname from pg_proc where pronamespace = 'public'::regnamespace
                     and prorettype <> 'trigger'::regtype
                     and has_function_privilege('loopctl_app', oid, 'EXECUTE') order by 1";
-    assert_eq!(
-        lines(&owner, callable).await,
-        ["authenticate", "current_tenant_id"]
-    );
+    assert_eq!(lines(&owner, callable).await, ["authenticate", "current_tenant_id"]);
     let default_privileges = "select defaclrole from pg_default_acl";
     assert_eq!(lines(&owner, default_privileges).await, [""; 0]);
 }
@@ -309,18 +284,11 @@ async fn the_application_role_is_refused() {
         "update refinery_schema_history set version = 0",
         "copy projects to '/tmp/stolen'",
     ] {
-        assert_eq!(
-            refused(&app, sql).await,
-            SqlState::INSUFFICIENT_PRIVILEGE,
-            "{sql}"
-        );
+        assert_eq!(refused(&app, sql).await, SqlState::INSUFFICIENT_PRIVILEGE, "{sql}");
     }
     // Switched off, row-level security hides nothing and refuses instead.
     app.batch_execute("set row_security = off").await.unwrap();
-    assert_eq!(
-        refused(&app, "select from projects").await,
-        SqlState::INSUFFICIENT_PRIVILEGE
-    );
+    assert_eq!(refused(&app, "select from projects").await, SqlState::INSUFFICIENT_PRIVILEGE);
 }
 
 /// Every statement of the request path is sound for this schema, and allowed to the application's role: planning
@@ -328,19 +296,13 @@ async fn the_application_role_is_refused() {
 #[tokio::test]
 async fn every_statement_prepares() {
     let app = connect(&server().app).await;
-    app.batch_execute("set role loopctl_app; set plan_cache_mode = force_generic_plan")
-        .await
-        .unwrap();
+    app.batch_execute("set role loopctl_app; set plan_cache_mode = force_generic_plan").await.unwrap();
     let mut count = 0;
     for (resource, name, sql) in loopctl_server::statements() {
         let prepared = app.prepare(sql).await;
         let prepared = prepared.unwrap_or_else(|error| panic!("{resource}::{name}: {error:?}"));
         let nulls = vec!["null"; prepared.params().len()].join(", ");
-        let arguments = if nulls.is_empty() {
-            nulls
-        } else {
-            format!("({nulls})")
-        };
+        let arguments = if nulls.is_empty() { nulls } else { format!("({nulls})") };
         let plan =
             format!("prepare checked as {sql}; explain execute checked{arguments}; deallocate checked");
         let planned = app.batch_execute(&plan).await;

@@ -51,17 +51,10 @@ async fn positions_are_in_commit_order() {
                     {"number": format!("{}.{}", number % 9999, number / 9999 + 1), "title": "S"}]})
                 };
                 let path = format!("/projects/{project}/import");
-                tenant
-                    .user
-                    .post(&path, json!({"epics": [epic(one), epic(two)]}))
-                    .await
-                    .expect(201);
+                tenant.user.post(&path, json!({"epics": [epic(one), epic(two)]})).await.expect(201);
             } else {
                 let body = json!({"artifact_type": "test", "path": format!("{number}/{change}")});
-                agent
-                    .post(&format!("/stories/{story}/artifacts"), body)
-                    .await
-                    .expect(201);
+                agent.post(&format!("/stories/{story}/artifacts"), body).await.expect(201);
             }
         }
     };
@@ -76,10 +69,7 @@ async fn positions_are_in_commit_order() {
                 "select count(*), coalesce(max(position), 0) from audit_log where tenant_id = $1::text::uuid";
             let row = owner.query_one(sql, &[&id]).await.unwrap();
             let (count, max): (i64, i64) = (row.get(0), row.get(1));
-            assert_eq!(
-                count, max,
-                "an entry became visible before one of a lower position"
-            );
+            assert_eq!(count, max, "an entry became visible before one of a lower position");
             assert!(count >= seen);
             looks += u32::from(count > seen);
             seen = count;
@@ -132,30 +122,16 @@ async fn without_a_head_nothing_changes() {
         .await
         .expect_error(500, "internal_error");
     assert_eq!(error["message"], "Internal server error");
-    tenant
-        .user
-        .patch("/tenants/me", json!({"name": "never"}))
-        .await
-        .expect_error(500, "internal_error");
-    assert_eq!(
-        tenant.user.get("/projects").await.expect(200)["meta"]["total_count"],
-        0
-    );
-    assert_eq!(
-        tenant.user.get("/tenants/me").await.expect(200)["tenant"]["name"],
-        tenant.slug
-    );
+    tenant.user.patch("/tenants/me", json!({"name": "never"})).await.expect_error(500, "internal_error");
+    assert_eq!(tenant.user.get("/projects").await.expect(200)["meta"]["total_count"], 0);
+    assert_eq!(tenant.user.get("/tenants/me").await.expect(200)["tenant"]["name"], tenant.slug);
 }
 
 /// File 02 §11: an entry's hash can be computed from what the database gives back, whatever was recorded.
 #[tokio::test]
 async fn leaf_hashes_can_be_recomputed() {
     let tenant = Tenant::new().await;
-    let (a1, a2, o) = (
-        tenant.agent().await,
-        tenant.agent().await,
-        tenant.orchestrator().await,
-    );
+    let (a1, a2, o) = (tenant.agent().await, tenant.agent().await, tenant.orchestrator().await);
     let story = tenant.story().await;
     bring(&story, Reach::Verified, &a1, &a2, &o).await;
     // Numbers and texts that a database might give back in another form.
@@ -165,28 +141,13 @@ async fn leaf_hashes_can_be_recomputed() {
         "texts": ["é", "e\u{301}", "\u{2028}", "\u{1f600}", "\u{7f}", "\\u0000", "\"/\u{8}\u{c}\n\r\t"],
         "order": {"b": 1, "a": {"\u{1f600}": 1, "\u{fb33}": 2, "": 3}}, "null": {"inner": null}, "nested": [[], {}, [{}]],
     });
-    tenant
-        .user
-        .patch("/tenants/me", json!({"settings": settings}))
-        .await
-        .expect(200);
+    tenant.user.patch("/tenants/me", json!({"settings": settings})).await.expect(200);
     // And once more, so that they are the old state, too.
-    tenant
-        .user
-        .patch("/tenants/me", json!({"settings": {"float": 0.2}}))
-        .await
-        .expect(200);
-    let key = loopctl_server::operator::create_superadmin_key(&server().owner, "hash")
-        .await
-        .unwrap();
+    tenant.user.patch("/tenants/me", json!({"settings": {"float": 0.2}})).await.expect(200);
+    let key = loopctl_server::operator::create_superadmin_key(&server().owner, "hash").await.unwrap();
     let mut superadmin = Caller::with_key(&key.raw_key);
-    superadmin
-        .headers
-        .push(("x-impersonate-tenant", tenant.id.clone()));
-    superadmin
-        .patch("/tenants/me", json!({"name": "Ünïcode\u{1f600}"}))
-        .await
-        .expect(200);
+    superadmin.headers.push(("x-impersonate-tenant", tenant.id.clone()));
+    superadmin.patch("/tenants/me", json!({"name": "Ünïcode\u{1f600}"})).await.expect(200);
     let rows = connect(&server().owner)
         .await
         .query(
@@ -202,11 +163,7 @@ async fn leaf_hashes_can_be_recomputed() {
     assert!(rows.len() > 20);
     for row in rows {
         let (content, stored): (Value, Vec<u8>) = (row.get(0), row.get(1));
-        assert_eq!(
-            hex::encode(leaf_hash(&content).unwrap()),
-            hex::encode(stored),
-            "{content:#}"
-        );
+        assert_eq!(hex::encode(leaf_hash(&content).unwrap()), hex::encode(stored), "{content:#}");
         // Whatever is changed, shows.
         let mut forged = content.clone();
         forged["metadata"]["forged"] = json!(true);

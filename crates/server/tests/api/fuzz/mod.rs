@@ -51,10 +51,7 @@ async fn ten_thousand_random_requests() {
     }
     // Random, but not so random that nothing gets past the door.
     for status in [200, 201, 400, 401, 403, 404, 409, 415, 422] {
-        assert!(
-            seen.contains_key(&status),
-            "no {status} among {seen:?}, seed {seed}"
-        );
+        assert!(seen.contains_key(&status), "no {status} among {seen:?}, seed {seed}");
     }
     let passed: usize = seen.range(200..300).map(|(_, count)| count).sum();
     assert!(passed > REQUESTS / 20, "{seen:?}, seed {seed}");
@@ -64,10 +61,6 @@ async fn ten_thousand_random_requests() {
     assert_eq!(health["status"], "ok");
     let tenant = Tenant::new().await;
     let project = tenant.project_of(&["1.1"]).await;
-    let ready = tenant
-        .user
-        .get(&format!("/stories/ready?project_id={project}"))
-        .await
-        .expect(200);
+    let ready = tenant.user.get(&format!("/stories/ready?project_id={project}")).await.expect(200);
     assert_eq!(ready["meta"]["total_count"], 1);
 }

@@ -102,21 +102,10 @@ impl World {
         match rng.random_range(0..20) {
             0 => "00000000-0000-0000-0000-000000000000".to_owned(),
             1 => uuid::Uuid::now_v7().to_string(),
-            2 => [
-                "nope",
-                "1.1",
-                "me",
-                "%00",
-                "%ff",
-                "%zz",
-                "%2e%2e",
-                "x".repeat(300).as_str(),
-                "ready",
-                "ä",
-            ]
-            .choose(rng)
-            .unwrap()
-            .to_string(),
+            2 => ["nope", "1.1", "me", "%00", "%ff", "%zz", "%2e%2e", "x".repeat(300).as_str(), "ready", "ä"]
+                .choose(rng)
+                .unwrap()
+                .to_string(),
             3 => any.choose(rng).unwrap().to_string(),
             4 => any.choose(rng).unwrap().to_uppercase(),
             _ => self
@@ -148,14 +137,8 @@ impl World {
         if rng.random_ratio(1, 100) {
             path = format!("/{path}/extra");
         }
-        let pairs: Vec<_> = (0..rng.random_range(0..4))
-            .map(|_| self.pair(route, rng))
-            .collect();
-        if pairs.is_empty() {
-            path
-        } else {
-            format!("{path}?{}", pairs.join("&"))
-        }
+        let pairs: Vec<_> = (0..rng.random_range(0..4)).map(|_| self.pair(route, rng)).collect();
+        if pairs.is_empty() { path } else { format!("{path}?{}", pairs.join("&")) }
     }
 
     fn pair(&self, route: &Route, rng: &mut StdRng) -> String {
@@ -163,32 +146,16 @@ impl World {
         let name = match (rng.random_range(0..10), route.query.choose(rng)) {
             (0..7, Some(name)) => name.clone(),
             (7, _) => self.fields.choose(rng).unwrap().clone(),
-            (8, _) => ["page[]", "a[b][c]", "%00", "%f", "", "ä"]
-                .choose(rng)
-                .unwrap()
-                .to_string(),
+            (8, _) => ["page[]", "a[b][c]", "%00", "%f", "", "ä"].choose(rng).unwrap().to_string(),
             _ => paging.choose(rng).unwrap().to_string(),
         };
         let value = match rng.random_range(0..6) {
             0 | 1 if name.ends_with("_id") => self.id(name.trim_end_matches("_id"), rng),
             2 => rng.random::<i64>().to_string(),
-            3 => [
-                "%00",
-                "%ff",
-                "%zz",
-                "%",
-                "+",
-                "",
-                "true",
-                "1",
-                "-1",
-                "20abc",
-                "%F0%9F%A6%80",
-                "a=b",
-            ]
-            .choose(rng)
-            .unwrap()
-            .to_string(),
+            3 => ["%00", "%ff", "%zz", "%", "+", "", "true", "1", "-1", "20abc", "%F0%9F%A6%80", "a=b"]
+                .choose(rng)
+                .unwrap()
+                .to_string(),
             4 => "9".repeat(rng.random_range(1..40)),
             _ => WORDS.choose(rng).unwrap().replace(' ', "%20"),
         };
@@ -206,9 +173,7 @@ impl World {
             6 => json!(self.id("stories", rng)),
             7 => json!("x".repeat([255, 256, 501, 2001, 50_001][rng.random_range(0..5)])),
             8 => json!(WORDS.choose(rng).unwrap()),
-            9 | 10 => (0..rng.random_range(0..4))
-                .map(|_| self.value(rng, depth - 1))
-                .collect(),
+            9 | 10 => (0..rng.random_range(0..4)).map(|_| self.value(rng, depth - 1)).collect(),
             _ => self.object(rng, depth - 1),
         }
     }
@@ -287,28 +252,17 @@ impl World {
             }
             6 => {
                 let form: Vec<_> = (0..4).map(|_| self.pair(route, rng)).collect();
-                (
-                    Some(form.join("&").into_bytes()),
-                    Some("application/x-www-form-urlencoded"),
-                )
+                (Some(form.join("&").into_bytes()), Some("application/x-www-form-urlencoded"))
             }
-            7 => (
-                Some("[".repeat(rng.random_range(1..5000)).into_bytes()),
-                json_type,
-            ),
+            7 => (Some("[".repeat(rng.random_range(1..5000)).into_bytes()), json_type),
             8 | 9 => (Some(self.object(rng, 3).to_string().into_bytes()), json_type),
-            _ => (
-                Some(self.plausible(route, rng).to_string().into_bytes()),
-                json_type,
-            ),
+            _ => (Some(self.plausible(route, rng).to_string().into_bytes()), json_type),
         }
     }
 
     pub(super) fn request(&self, rng: &mut StdRng) -> Request {
         let route = self.routes.choose(rng).unwrap();
-        let methods = [
-            "GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW",
-        ];
+        let methods = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"];
         let method = if rng.random_ratio(1, 25) {
             methods.choose(rng).unwrap().parse().unwrap()
         } else {
@@ -320,13 +274,8 @@ impl World {
             self.body(route, rng)
         };
         let header = rng.random_ratio(1, 15).then(|| {
-            let names = [
-                "x-impersonate-tenant",
-                "x-effective-role",
-                "x-request-id",
-                "accept",
-                "authorization",
-            ];
+            let names =
+                ["x-impersonate-tenant", "x-effective-role", "x-request-id", "accept", "authorization"];
             let values = [
                 "agent",
                 "superadmin",
@@ -337,10 +286,7 @@ impl World {
                 "\u{e4}",
                 &self.ids["tenants"][1],
             ];
-            (
-                *names.choose(rng).unwrap(),
-                values.choose(rng).unwrap().to_string(),
-            )
+            (*names.choose(rng).unwrap(), values.choose(rng).unwrap().to_string())
         });
         Request {
             path: self.path(route, rng),
@@ -370,10 +316,7 @@ impl World {
         let status = answer.status().as_u16();
         let content_type = answer.headers().get("content-type").cloned();
         let is_json = content_type.is_some_and(|value| value.as_bytes().starts_with(b"application/json"));
-        let text = answer
-            .text()
-            .await
-            .map_err(|error| format!("{status} cut off: {error:?}"))?;
+        let text = answer.text().await.map_err(|error| format!("{status} cut off: {error:?}"))?;
         let body: Value = serde_json::from_str(&text).unwrap_or_default();
         let envelope = &body["error"];
         let told = ["message", "code"]

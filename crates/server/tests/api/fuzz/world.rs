@@ -73,11 +73,7 @@ fn routes() -> (Vec<Route>, Vec<String>) {
 pub(super) async fn world() -> World {
     let (routes, fields) = routes();
     let mut ids: BTreeMap<&'static str, Vec<String>> = BTreeMap::new();
-    let mut callers = vec![
-        Caller::nobody(),
-        Caller::with_key("lc_junk"),
-        Caller::with_key("  "),
-    ];
+    let mut callers = vec![Caller::nobody(), Caller::with_key("lc_junk"), Caller::with_key("  ")];
     for _ in 0..2 {
         let tenant = Tenant::new().await;
         let raise = json!({"settings": {"max_api_keys": 5000, "max_agents": 5000, "max_projects": 5000}});
@@ -101,34 +97,24 @@ pub(super) async fn world() -> World {
         let epics = list(format!("/projects/{project}/epics")).await;
         ids.entry("epics").or_default().extend(epics);
         ids.entry("projects").or_default().push(project);
-        let (agent, second, orchestrator) = (
-            tenant.agent().await,
-            tenant.agent().await,
-            tenant.orchestrator().await,
-        );
-        ids.entry("agents")
-            .or_default()
-            .extend([agent.agent().to_owned(), second.agent().to_owned()]);
+        let (agent, second, orchestrator) =
+            (tenant.agent().await, tenant.agent().await, tenant.orchestrator().await);
+        ids.entry("agents").or_default().extend([agent.agent().to_owned(), second.agent().to_owned()]);
         for _ in 0..20 {
             // To be revoked: none of them calls.
             let body = json!({"name": unique("spare"), "role": "agent"});
             let key = tenant.user.post("/api_keys", body).await.expect(201);
-            ids.entry("api_keys")
-                .or_default()
-                .push(text(&key["api_key"]["id"]));
+            ids.entry("api_keys").or_default().push(text(&key["api_key"]["id"]));
         }
         callers.extend([agent, second, orchestrator, tenant.key("agent").await]);
         callers.extend([tenant.key("orchestrator").await, tenant.user.clone()]);
         ids.entry("tenants").or_default().push(tenant.id);
     }
-    let key = loopctl_server::operator::create_superadmin_key(&server().owner, &unique("super"))
-        .await
-        .unwrap();
+    let key =
+        loopctl_server::operator::create_superadmin_key(&server().owner, &unique("super")).await.unwrap();
     callers.push(Caller::with_key(&key.raw_key));
     let mut inside = Caller::with_key(&key.raw_key);
-    inside
-        .headers
-        .push(("x-impersonate-tenant", ids["tenants"][0].clone()));
+    inside.headers.push(("x-impersonate-tenant", ids["tenants"][0].clone()));
     callers.push(inside);
     let http = reqwest::Client::builder()
         .tls_certs_only([])
@@ -136,11 +122,5 @@ pub(super) async fn world() -> World {
         .pool_max_idle_per_host(0)
         .build()
         .unwrap();
-    World {
-        routes,
-        fields,
-        callers,
-        http,
-        ids,
-    }
+    World { routes, fields, callers, http, ids }
 }

@@ -20,34 +20,13 @@ async fn refused_registrations() {
     let (told, blank) = (tenant.audit_log().await.len(), "can't be blank");
     for (body, details) in [
         (json!({}), json!({"name": [blank], "agent_type": [blank]})),
-        (
-            json!({"name": "  ", "agent_type": ""}),
-            json!({"name": [blank], "agent_type": [blank]}),
-        ),
-        (
-            json!({"name": "a", "agent_type": "supervisor"}),
-            json!({"agent_type": [blank]}),
-        ),
-        (
-            json!({"name": "a", "agent_type": "Implementer"}),
-            json!({"agent_type": [blank]}),
-        ),
-        (
-            json!({"name": "a", "agent_type": 7}),
-            json!({"agent_type": [blank]}),
-        ),
-        (
-            json!({"name": "a", "agent_type": null}),
-            json!({"agent_type": [blank]}),
-        ),
-        (
-            json!({"name": 7, "agent_type": "implementer"}),
-            json!({"name": ["is invalid"]}),
-        ),
-        (
-            worker(&"x".repeat(256)),
-            json!({"name": ["should be at most 255 character(s)"]}),
-        ),
+        (json!({"name": "  ", "agent_type": ""}), json!({"name": [blank], "agent_type": [blank]})),
+        (json!({"name": "a", "agent_type": "supervisor"}), json!({"agent_type": [blank]})),
+        (json!({"name": "a", "agent_type": "Implementer"}), json!({"agent_type": [blank]})),
+        (json!({"name": "a", "agent_type": 7}), json!({"agent_type": [blank]})),
+        (json!({"name": "a", "agent_type": null}), json!({"agent_type": [blank]})),
+        (json!({"name": 7, "agent_type": "implementer"}), json!({"name": ["is invalid"]})),
+        (worker(&"x".repeat(256)), json!({"name": ["should be at most 255 character(s)"]})),
         (
             json!({"name": "a", "agent_type": "implementer", "metadata": []}),
             json!({"metadata": ["is invalid"]}),
@@ -57,17 +36,12 @@ async fn refused_registrations() {
             json!({"tenant_id": ["has already been taken for this tenant"], "name": ["has already been taken for this tenant"]}),
         ),
     ] {
-        let error = key
-            .post("/agents/register", body.clone())
-            .await
-            .expect_error(422, "validation_failed");
+        let error = key.post("/agents/register", body.clone()).await.expect_error(422, "validation_failed");
         assert_eq!(error["details"], details, "{body}");
     }
     assert_eq!(tenant.audit_log().await.len(), told);
     // The key is free still. Names are compared as they are, and 255 characters are characters.
-    key.post("/agents/register", worker(&"é".repeat(255)))
-        .await
-        .expect(201);
+    key.post("/agents/register", worker(&"é".repeat(255))).await.expect(201);
     // And the other tenant has names of its own.
     let other = Tenant::new().await.key("agent").await;
     other.post("/agents/register", worker("taken")).await.expect(201);
@@ -83,10 +57,7 @@ async fn registration() {
     let registered = key.post("/agents/register", body).await.expect(201);
     let mut agent = registered["agent"].clone();
     for time in ["inserted_at", "updated_at", "last_seen_at"] {
-        assert!(
-            agent.as_object_mut().unwrap().remove(time).unwrap().is_string(),
-            "{time}"
-        );
+        assert!(agent.as_object_mut().unwrap().remove(time).unwrap().is_string(), "{time}");
     }
     let id = text(&agent.as_object_mut().unwrap().remove("id").unwrap());
     assert_ne!(id, RANDOM_ID);
@@ -99,48 +70,24 @@ async fn registration() {
     assert_eq!(me["api_key"]["agent_id"], id);
     // One key, one agent: said before anything else is looked at.
     for body in [worker("second"), worker("w"), json!({}), json!({"agent_type": 7})] {
-        key.post("/agents/register", body)
-            .await
-            .expect_error(409, "key_already_bound");
+        key.post("/agents/register", body).await.expect_error(409, "key_already_bound");
     }
     let log = tenant.audit_log().await;
     let row = log.last().unwrap();
-    assert_eq!(
-        (&row["entity_type"], &row["action"]),
-        (&json!("agent"), &json!("registered"))
-    );
+    assert_eq!((&row["entity_type"], &row["action"]), (&json!("agent"), &json!("registered")));
     assert_eq!((&row["entity_id"], &row["old_state"]), (&json!(id), &Value::Null));
-    assert_eq!(
-        row["new_state"],
-        json!({"name": "w", "agent_type": "implementer", "status": "active"})
-    );
-    assert_eq!(
-        (&row["actor_type"], &row["actor_id"]),
-        (&json!("api_key"), &me["api_key"]["id"])
-    );
-    assert_eq!(
-        row["actor_label"],
-        format!("agent:{}", text(&me["api_key"]["name"]))
-    );
+    assert_eq!(row["new_state"], json!({"name": "w", "agent_type": "implementer", "status": "active"}));
+    assert_eq!((&row["actor_type"], &row["actor_id"]), (&json!("api_key"), &me["api_key"]["id"]));
+    assert_eq!(row["actor_label"], format!("agent:{}", text(&me["api_key"]["name"])));
     // A key that was created for an agent is bound from the start.
-    tenant
-        .user
-        .delete(&format!("/api_keys/{}", text(&me["api_key"]["id"])))
-        .await
-        .expect(200);
+    tenant.user.delete(&format!("/api_keys/{}", text(&me["api_key"]["id"]))).await.expect(200);
     let created = tenant
         .user
-        .post(
-            "/api_keys",
-            json!({"name": "again", "role": "agent", "agent_id": id}),
-        )
+        .post("/api_keys", json!({"name": "again", "role": "agent", "agent_id": id}))
         .await
         .expect(201);
     let bound = crate::support::Caller::with_key(&text(&created["api_key"]["raw_key"]));
-    bound
-        .post("/agents/register", worker("third"))
-        .await
-        .expect_error(409, "key_already_bound");
+    bound.post("/agents/register", worker("third")).await.expect_error(409, "key_already_bound");
     // Null metadata is no metadata.
     let key = tenant.key("agent").await;
     let body = json!({"name": "n", "agent_type": "orchestrator", "metadata": null});
@@ -155,12 +102,7 @@ async fn one_key_registers_one_agent() {
         let tenant = Tenant::new().await;
         let key = tenant.key("agent").await;
         let names: Vec<_> = (0..12).map(|number| format!("racer-{number}")).collect();
-        let replies = join_all(
-            names
-                .iter()
-                .map(|name| key.post("/agents/register", worker(name))),
-        )
-        .await;
+        let replies = join_all(names.iter().map(|name| key.post("/agents/register", worker(name)))).await;
         let (won, lost): (Vec<_>, Vec<_>) = replies.into_iter().partition(|reply| reply.status == 201);
         assert_eq!(won.len(), 1);
         for reply in lost {
@@ -182,23 +124,13 @@ async fn one_name_is_one_agent() {
     for _ in 0..8 {
         keys.push(tenant.key("agent").await);
     }
-    let replies = join_all(
-        keys.iter()
-            .map(|key| key.post("/agents/register", worker("wanted"))),
-    )
-    .await;
-    let (won, lost): (Vec<_>, Vec<_>) = keys
-        .iter()
-        .zip(replies)
-        .partition(|(_, reply)| reply.status == 201);
+    let replies = join_all(keys.iter().map(|key| key.post("/agents/register", worker("wanted")))).await;
+    let (won, lost): (Vec<_>, Vec<_>) = keys.iter().zip(replies).partition(|(_, reply)| reply.status == 201);
     assert_eq!((won.len(), lost.len()), (1, 7));
     for (key, reply) in lost {
         reply.expect_error(422, "validation_failed");
         // The loser is not bound to anybody.
-        assert_eq!(
-            key.get("/tenants/me").await.expect(200)["api_key"]["agent_id"],
-            Value::Null
-        );
+        assert_eq!(key.get("/tenants/me").await.expect(200)["api_key"]["agent_id"], Value::Null);
     }
 }
 
@@ -216,12 +148,7 @@ async fn agents_are_listed() {
         ("bravo", "implementer"),
     ] {
         let body = json!({"name": name, "agent_type": agent_type});
-        tenant
-            .key("agent")
-            .await
-            .post("/agents/register", body)
-            .await
-            .expect(201);
+        tenant.key("agent").await.post("/agents/register", body).await.expect(201);
     }
     let id = "$1::text::uuid";
     sql(
@@ -229,20 +156,13 @@ async fn agents_are_listed() {
         &tenant.id,
     )
     .await;
-    sql(
-        &format!("update agents set status = 'idle' where tenant_id = {id} and name = 'bravo'"),
-        &tenant.id,
-    )
-    .await;
+    sql(&format!("update agents set status = 'idle' where tenant_id = {id} and name = 'bravo'"), &tenant.id)
+        .await;
     let names = async |query: &str| {
         let list = orchestrator.get(&format!("/agents?{query}")).await.expect(200);
         assert_eq!(list["agents"], list["data"], "{query}");
         assert_eq!(list["total"], list["meta"]["total_count"], "{query}");
-        let names = list["data"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|agent| text(&agent["name"]));
+        let names = list["data"].as_array().unwrap().iter().map(|agent| text(&agent["name"]));
         names.collect::<Vec<_>>().join(" ")
     };
     for (query, expected) in [
@@ -275,10 +195,7 @@ async fn one_agent_is_shown() {
     let path = format!("/agents/{}", agent.agent());
     let error = other.user.get(&path).await.expect_error(404, "not_found");
     assert_eq!(error["message"], "Not found");
-    orchestrator
-        .get(&format!("/agents/{RANDOM_ID}"))
-        .await
-        .expect_error(404, "not_found");
+    orchestrator.get(&format!("/agents/{RANDOM_ID}")).await.expect_error(404, "not_found");
     let shown = orchestrator.get(&path).await.expect(200);
     assert_eq!(shown["agent"]["id"], agent.agent());
     let listed = orchestrator.get("/agents").await.expect(200);

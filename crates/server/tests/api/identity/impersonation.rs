@@ -8,9 +8,7 @@ use super::{RANDOM_ID, sql};
 use crate::support::{Caller, Reach, Tenant, bring, server, text, unique};
 
 async fn superadmin() -> (Caller, String) {
-    let key = create_superadmin_key(&server().owner, &unique("root"))
-        .await
-        .unwrap();
+    let key = create_superadmin_key(&server().owner, &unique("root")).await.unwrap();
     (Caller::with_key(&key.raw_key), key.id.to_string())
 }
 
@@ -18,9 +16,7 @@ async fn superadmin() -> (Caller, String) {
 fn inside(superadmin: &Caller, tenant: &str, role: Option<&str>) -> Caller {
     let mut caller = superadmin.clone();
     caller.headers.push(("x-impersonate-tenant", tenant.to_owned()));
-    caller
-        .headers
-        .extend(role.map(|role| ("x-effective-role", role.to_owned())));
+    caller.headers.extend(role.map(|role| ("x-effective-role", role.to_owned())));
     caller
 }
 
@@ -30,12 +26,9 @@ async fn without_a_tenant_there_is_nothing_to_see() {
     let (superadmin, _) = superadmin().await;
     let mut with_role = superadmin.clone();
     with_role.headers.push(("x-effective-role", "user".to_owned()));
-    for caller in [
-        &superadmin,
-        &with_role,
-        &inside(&superadmin, "", None),
-        &inside(&superadmin, "  ", Some("user")),
-    ] {
+    for caller in
+        [&superadmin, &with_role, &inside(&superadmin, "", None), &inside(&superadmin, "  ", Some("user"))]
+    {
         for (method, path) in [
             (Method::GET, "/tenants/me"),
             (Method::PATCH, "/tenants/me"),
@@ -47,20 +40,11 @@ async fn without_a_tenant_there_is_nothing_to_see() {
             (Method::GET, "/stories/ready"),
             (Method::GET, "/stories"),
         ] {
-            let error = caller
-                .send(caller.request(method, path))
-                .await
-                .expect_error(400, "bad_request");
-            assert_eq!(
-                error["message"], "Superadmin must use X-Impersonate-Tenant header",
-                "{path}"
-            );
+            let error = caller.send(caller.request(method, path)).await.expect_error(400, "bad_request");
+            assert_eq!(error["message"], "Superadmin must use X-Impersonate-Tenant header", "{path}");
         }
         // The role is looked at first.
-        caller
-            .post_empty("/agents/register")
-            .await
-            .expect_error(403, "forbidden");
+        caller.post_empty("/agents/register").await.expect_error(403, "forbidden");
     }
 }
 
@@ -99,20 +83,11 @@ async fn tenant_keys_stay_where_they_are() {
         assert_eq!(list["meta"]["total_count"], 1);
         assert_eq!(list["data"][0]["id"], project);
         // The role stays as well.
-        assert_eq!(
-            caller.get("/api_keys").await.expect(200)["meta"]["total_count"],
-            1
-        );
-        assert_eq!(
-            caller.get("/tenants/me").await.expect(200)["tenant"]["id"],
-            mine.id
-        );
+        assert_eq!(caller.get("/api_keys").await.expect(200)["meta"]["total_count"], 1);
+        assert_eq!(caller.get("/tenants/me").await.expect(200)["tenant"]["id"], mine.id);
     }
     let agent = mine.agent().await;
-    inside(&agent, &other.id, Some("user"))
-        .get("/api_keys")
-        .await
-        .expect_error(403, "forbidden");
+    inside(&agent, &other.id, Some("user")).get("/api_keys").await.expect_error(403, "forbidden");
 }
 
 /// Check 60: one tenant's rows and no other's, suspended or not.
@@ -129,15 +104,9 @@ async fn impersonation_sees_one_tenant() {
             let list = caller.get("/projects").await.expect(200);
             assert_eq!(list["meta"]["total_count"], 1);
             assert_eq!(list["data"][0]["id"], project);
-            caller
-                .get(&format!("/projects/{foreign}"))
-                .await
-                .expect_error(404, "not_found");
+            caller.get(&format!("/projects/{foreign}")).await.expect_error(404, "not_found");
             let me = caller.get("/tenants/me").await.expect(200);
-            assert_eq!(
-                (&me["tenant"]["id"], &me["tenant"]["status"]),
-                (&json!(tenant.id), &json!(status))
-            );
+            assert_eq!((&me["tenant"]["id"], &me["tenant"]["status"]), (&json!(tenant.id), &json!(status)));
             // Its own key is not the tenant's.
             let keys = caller.get("/api_keys").await.expect(200);
             assert_eq!(keys["meta"]["total_count"], 1);
@@ -155,58 +124,29 @@ async fn the_effective_role_is_exactly_that() {
     for ignored in [None, Some("superadmin"), Some("king"), Some("User"), Some("")] {
         let caller = inside(&superadmin, &tenant.id, ignored);
         let name = unique("renamed");
-        caller
-            .patch("/tenants/me", json!({"name": name}))
-            .await
-            .expect(200);
-        caller
-            .post(&at("claim"), json!({}))
-            .await
-            .expect_error(403, "forbidden");
-        caller
-            .post(&at("verify"), json!({}))
-            .await
-            .expect_error(403, "forbidden");
-        caller
-            .post(&at("contract"), json!({}))
-            .await
-            .expect_error(403, "forbidden");
-        caller
-            .post_empty("/agents/register")
-            .await
-            .expect_error(403, "forbidden");
+        caller.patch("/tenants/me", json!({"name": name})).await.expect(200);
+        caller.post(&at("claim"), json!({})).await.expect_error(403, "forbidden");
+        caller.post(&at("verify"), json!({})).await.expect_error(403, "forbidden");
+        caller.post(&at("contract"), json!({})).await.expect_error(403, "forbidden");
+        caller.post_empty("/agents/register").await.expect_error(403, "forbidden");
         // Imports name the superadmin.
         caller
             .post(&format!("/projects/{RANDOM_ID}/import"), json!({"epics": []}))
             .await
             .expect_error(404, "not_found");
-        assert_eq!(
-            caller.get("/tenants/me").await.expect(200)["api_key"]["role"],
-            "superadmin"
-        );
+        assert_eq!(caller.get("/tenants/me").await.expect(200)["api_key"]["role"], "superadmin");
     }
     let agent = inside(&superadmin, &tenant.id, Some("agent"));
-    agent
-        .post(&at("claim"), json!({}))
-        .await
-        .expect_error(404, "not_found");
-    agent
-        .patch("/tenants/me", json!({}))
-        .await
-        .expect_error(403, "forbidden");
+    agent.post(&at("claim"), json!({})).await.expect_error(404, "not_found");
+    agent.patch("/tenants/me", json!({})).await.expect_error(403, "forbidden");
     agent.get("/agents").await.expect_error(403, "forbidden");
     let orchestrator = inside(&superadmin, &tenant.id, Some("orchestrator"));
     orchestrator.get("/agents").await.expect(200);
     orchestrator.get("/api_keys").await.expect_error(403, "forbidden");
-    orchestrator
-        .post(&at("claim"), json!({}))
-        .await
-        .expect_error(403, "forbidden");
+    orchestrator.post(&at("claim"), json!({})).await.expect_error(403, "forbidden");
     let user = inside(&superadmin, &tenant.id, Some("user"));
     user.get("/api_keys").await.expect(200);
-    user.post_empty("/agents/register")
-        .await
-        .expect_error(403, "forbidden");
+    user.post_empty("/agents/register").await.expect_error(403, "forbidden");
     for caller in [&user, &inside(&superadmin, &tenant.id, None)] {
         let error = caller
             .post("/api_keys", json!({"name": "x", "role": "superadmin"}))
@@ -229,47 +169,21 @@ async fn every_change_is_attributed() {
     let user = inside(&superadmin, &tenant.id, Some("user"));
     let agent = inside(&superadmin, &tenant.id, Some("agent"));
     let slug = unique("by-admin");
-    let project = user
-        .post("/projects", json!({"name": "P", "slug": slug}))
-        .await
-        .expect(201);
-    admin
-        .patch("/tenants/me", json!({"settings": {"timezone": "UTC"}}))
-        .await
-        .expect(200);
-    user.post("/api_keys", json!({"name": "k", "role": "agent"}))
-        .await
-        .expect(201);
-    agent
-        .post(
-            "/agents/register",
-            json!({"name": "a", "agent_type": "implementer"}),
-        )
-        .await
-        .expect(201);
+    let project = user.post("/projects", json!({"name": "P", "slug": slug})).await.expect(201);
+    admin.patch("/tenants/me", json!({"settings": {"timezone": "UTC"}})).await.expect(200);
+    user.post("/api_keys", json!({"name": "k", "role": "agent"})).await.expect(201);
+    agent.post("/agents/register", json!({"name": "a", "agent_type": "implementer"})).await.expect(201);
     let payload = json!({"epics": [{"number": 1, "title": "E", "stories": []}]});
-    admin
-        .post(
-            &format!("/projects/{}/import", text(&project["project"]["id"])),
-            payload,
-        )
-        .await
-        .expect(201);
+    admin.post(&format!("/projects/{}/import", text(&project["project"]["id"])), payload).await.expect(201);
     let artifact = json!({"artifact_type": "test", "path": "a.rs"});
-    agent
-        .post(&format!("/stories/{story}/artifacts"), artifact)
-        .await
-        .expect(201);
+    agent.post(&format!("/stories/{story}/artifacts"), artifact).await.expect(201);
     let log = tenant.audit_log().await.split_off(before);
     let told: Vec<_> = log
         .iter()
         .map(|row| {
             assert_eq!(row["actor_type"], "superadmin", "{row:#}");
             assert_eq!(row["actor_id"], key_id, "{row:#}");
-            assert_eq!(
-                row["actor_label"],
-                format!("superadmin:impersonating:{}", tenant.slug)
-            );
+            assert_eq!(row["actor_label"], format!("superadmin:impersonating:{}", tenant.slug));
             assert_eq!(row["metadata"]["impersonated_by"], key_id);
             assert!(text(&row["metadata"]["impersonated_at"]).ends_with('Z'));
             let entry = format!("{}/{}", text(&row["entity_type"]), text(&row["action"]));
@@ -285,10 +199,7 @@ async fn every_change_is_attributed() {
         ("project/imported", Value::Null),
         ("artifact_report/created", json!("agent")),
     ];
-    let mut told: Vec<_> = told
-        .iter()
-        .map(|(entry, role)| (entry.as_str(), role.clone()))
-        .collect();
+    let mut told: Vec<_> = told.iter().map(|(entry, role)| (entry.as_str(), role.clone())).collect();
     told.sort_by_key(|(entry, _)| expected.iter().position(|(known, _)| known == entry));
     assert_eq!(told, expected);
     // The event's own metadata is merged with it.
@@ -297,10 +208,7 @@ async fn every_change_is_attributed() {
     tenant.project().await;
     let log = tenant.audit_log().await;
     let row = log.last().unwrap();
-    assert_eq!(
-        (&row["actor_type"], &row["actor_label"]),
-        (&json!("api_key"), &json!("user:root"))
-    );
+    assert_eq!((&row["actor_type"], &row["actor_label"]), (&json!("api_key"), &json!("user:root")));
     assert_eq!(row["metadata"], json!({}));
     let own = tenant.user.get("/tenants/me").await.expect(200)["api_key"]["id"].clone();
     assert_eq!((&row["actor_id"], &row["project_id"]), (&own, &row["entity_id"]));
@@ -317,16 +225,11 @@ async fn registration_leaves_the_superadmins_key_alone() {
         let registered = agent.post("/agents/register", body).await.expect(201);
         assert_eq!(registered["agent"]["tenant_id"], tenant.id);
     }
-    let bound = sql(
-        "update api_keys set name = name where id = $1::text::uuid and agent_id is not null",
-        &key_id,
-    );
+    let bound =
+        sql("update api_keys set name = name where id = $1::text::uuid and agent_id is not null", &key_id);
     assert_eq!(bound.await, 0);
     let me = agent.get("/tenants/me").await.expect(200);
     assert_eq!(me["api_key"]["agent_id"], Value::Null);
     let body = json!({"name": "one", "agent_type": "orchestrator"});
-    agent
-        .post("/agents/register", body)
-        .await
-        .expect_error(422, "validation_failed");
+    agent.post("/agents/register", body).await.expect_error(422, "validation_failed");
 }

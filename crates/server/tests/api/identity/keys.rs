@@ -21,85 +21,40 @@ async fn refused_keys() {
         json!({"role": "superadmin"}),
         json!({"role": "superadmin", "expires_at": "soon", "tenant_id": null}),
     ] {
-        let error = tenant
-            .user
-            .post("/api_keys", body)
-            .await
-            .expect_error(403, "forbidden");
+        let error = tenant.user.post("/api_keys", body).await.expect_error(403, "forbidden");
         assert_eq!(error["message"], "Forbidden");
     }
     let (blank, invalid) = ("can't be blank", "is invalid");
     let with = |field: &str, value: Value| json!({"name": "x", "role": "agent", field: value});
     for (body, details) in [
         (json!({}), json!({"name": [blank], "role": [blank]})),
-        (
-            json!({"name": " ", "role": " "}),
-            json!({"name": [blank], "role": [blank]}),
-        ),
+        (json!({"name": " ", "role": " "}), json!({"name": [blank], "role": [blank]})),
         (with("role", json!("boss")), json!({"role": [blank]})),
         (with("role", json!("Agent")), json!({"role": [blank]})),
         (with("role", json!(["agent"])), json!({"role": [blank]})),
         (with("role", Value::Null), json!({"role": [blank]})),
         (with("name", json!(7)), json!({"name": [invalid]})),
-        (
-            with("name", json!("x".repeat(256))),
-            json!({"name": ["should be at most 255 character(s)"]}),
-        ),
-        (
-            with("expires_at", json!("soon")),
-            json!({"expires_at": [invalid]}),
-        ),
-        (
-            with("expires_at", json!(4_102_444_800_i64)),
-            json!({"expires_at": [invalid]}),
-        ),
-        (
-            with("expires_at", json!("2099-01-01")),
-            json!({"expires_at": [invalid]}),
-        ),
-        (
-            with("expires_at", json!("2099-01-01T00:00:00")),
-            json!({"expires_at": [invalid]}),
-        ),
-        (
-            with("expires_at", json!("2099-13-01T00:00:00Z")),
-            json!({"expires_at": [invalid]}),
-        ),
-        (
-            with("expires_at", json!("2020-01-01T00:00:00Z")),
-            json!({"expires_at": ["must be in the future"]}),
-        ),
+        (with("name", json!("x".repeat(256))), json!({"name": ["should be at most 255 character(s)"]})),
+        (with("expires_at", json!("soon")), json!({"expires_at": [invalid]})),
+        (with("expires_at", json!(4_102_444_800_i64)), json!({"expires_at": [invalid]})),
+        (with("expires_at", json!("2099-01-01")), json!({"expires_at": [invalid]})),
+        (with("expires_at", json!("2099-01-01T00:00:00")), json!({"expires_at": [invalid]})),
+        (with("expires_at", json!("2099-13-01T00:00:00Z")), json!({"expires_at": [invalid]})),
+        (with("expires_at", json!("2020-01-01T00:00:00Z")), json!({"expires_at": ["must be in the future"]})),
         (with("agent_id", json!("nope")), json!({"agent_id": [invalid]})),
         (with("agent_id", json!(7)), json!({"agent_id": [invalid]})),
-        (
-            with("agent_id", json!(RANDOM_ID)),
-            json!({"agent_id": ["does not exist"]}),
-        ),
-        (
-            with("agent_id", json!(foreign.agent())),
-            json!({"agent_id": ["does not exist"]}),
-        ),
-        (
-            json!({"name": "x", "role": "user", "agent_id": agent.agent()}),
-            json!({"agent_id": [invalid]}),
-        ),
+        (with("agent_id", json!(RANDOM_ID)), json!({"agent_id": ["does not exist"]})),
+        (with("agent_id", json!(foreign.agent())), json!({"agent_id": ["does not exist"]})),
+        (json!({"name": "x", "role": "user", "agent_id": agent.agent()}), json!({"agent_id": [invalid]})),
         (
             json!({"role": "boss", "expires_at": "soon", "agent_id": "x"}),
             json!({"name": [blank], "role": [blank], "expires_at": [invalid], "agent_id": [invalid]}),
         ),
     ] {
-        let error = tenant
-            .user
-            .post("/api_keys", body.clone())
-            .await
-            .expect_error(422, "validation_failed");
+        let error = tenant.user.post("/api_keys", body.clone()).await.expect_error(422, "validation_failed");
         assert_eq!(error["details"], details, "{body}");
     }
-    let keys = tenant
-        .user
-        .get("/api_keys?include_revoked=true")
-        .await
-        .expect(200);
+    let keys = tenant.user.get("/api_keys?include_revoked=true").await.expect(200);
     assert_eq!(keys["meta"]["total_count"], 2);
     assert_eq!(tenant.audit_log().await.len(), told);
 }
@@ -113,43 +68,21 @@ async fn a_new_key_works() {
         let created = tenant.user.post("/api_keys", body).await.expect(201)["api_key"].clone();
         let raw = text(&created["raw_key"]);
         assert!(raw.len() == 43 && raw.starts_with("lc_"), "{raw}");
-        assert!(
-            raw[3..]
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
-        );
+        assert!(raw[3..].bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)));
         assert_eq!(created["key_prefix"], raw[..8]);
         let mut fields: Vec<_> = created.as_object().unwrap().keys().collect();
         fields.sort();
         assert_eq!(
             fields,
-            [
-                "agent_id",
-                "expires_at",
-                "id",
-                "inserted_at",
-                "key_prefix",
-                "name",
-                "raw_key",
-                "role"
-            ]
+            ["agent_id", "expires_at", "id", "inserted_at", "key_prefix", "name", "raw_key", "role"]
         );
         let me = Caller::with_key(&raw).get("/tenants/me").await.expect(200);
-        assert_eq!(
-            (&me["tenant"]["id"], &me["api_key"]["role"]),
-            (&json!(tenant.id), &json!(role))
-        );
+        assert_eq!((&me["tenant"]["id"], &me["api_key"]["role"]), (&json!(tenant.id), &json!(role)));
         assert_eq!(me["api_key"]["id"], created["id"]);
         let log = tenant.audit_log().await;
         let row = log.last().unwrap();
-        assert_eq!(
-            (&row["entity_type"], &row["action"]),
-            (&json!("api_key"), &json!("created"))
-        );
-        assert_eq!(
-            (&row["entity_id"], &row["old_state"]),
-            (&created["id"], &Value::Null)
-        );
+        assert_eq!((&row["entity_type"], &row["action"]), (&json!("api_key"), &json!("created")));
+        assert_eq!((&row["entity_id"], &row["old_state"]), (&created["id"], &Value::Null));
         assert_eq!(
             row["new_state"],
             json!({"name": created["name"], "role": role, "key_prefix": created["key_prefix"], "agent_id": null,
@@ -167,11 +100,7 @@ async fn the_limit() {
         tenant.user.patch("/tenants/me", body).await.expect(200);
     };
     let refused = async |body: Value, limit: i64| {
-        let error = tenant
-            .user
-            .post("/api_keys", body)
-            .await
-            .expect_error(422, "api_key_limit_reached");
+        let error = tenant.user.post("/api_keys", body).await.expect_error(422, "api_key_limit_reached");
         assert_eq!(error["message"], format!("API key limit reached (max: {limit})"));
     };
     limit(0).await;
@@ -184,25 +113,12 @@ async fn the_limit() {
     refused(json!({"role": "boss"}), 2).await;
     let superadmin = tenant.user.post("/api_keys", new_key("superadmin")).await;
     superadmin.expect_error(403, "forbidden");
-    for gone in [
-        "expires_at = now()",
-        "superseded_at = now()",
-        "dispatch_id = id",
-        "revoked_at = now()",
-    ] {
-        sql(
-            &format!("update api_keys set {gone} where id = $1::text::uuid"),
-            &id,
-        )
-        .await;
+    for gone in ["expires_at = now()", "superseded_at = now()", "dispatch_id = id", "revoked_at = now()"] {
+        sql(&format!("update api_keys set {gone} where id = $1::text::uuid"), &id).await;
         let created = tenant.user.post("/api_keys", new_key("agent")).await.expect(201);
         refused(new_key("agent"), 2).await;
         let other = text(&created["api_key"]["id"]);
-        tenant
-            .user
-            .delete(&format!("/api_keys/{other}"))
-            .await
-            .expect(200);
+        tenant.user.delete(&format!("/api_keys/{other}")).await.expect(200);
         let back = "update api_keys set expires_at = null, superseded_at = null, dispatch_id = null, revoked_at = null
                     where id = $1::text::uuid";
         sql(back, &id).await;
@@ -229,9 +145,7 @@ async fn the_limit_holds_under_concurrency() {
     let keys = tenant.user.get("/api_keys").await.expect(200);
     assert_eq!(keys["meta"]["total_count"], 8);
     let told = tenant.audit_log().await;
-    let created = told
-        .iter()
-        .filter(|row| row["entity_type"] == "api_key" && row["action"] == "created");
+    let created = told.iter().filter(|row| row["entity_type"] == "api_key" && row["action"] == "created");
     assert_eq!(created.count(), 8);
 }
 
@@ -243,51 +157,25 @@ async fn one_live_key_per_agent_and_role() {
     let body = |role: &str| json!({"name": "k", "role": role, "agent_id": agent.agent()});
     let taken = "agent already has an active key with this role";
     let refused = async |role: &str| {
-        let error = tenant
-            .user
-            .post("/api_keys", body(role))
-            .await
-            .expect_error(422, "validation_failed");
-        assert_eq!(
-            error["details"],
-            json!({"tenant_id": [taken], "agent_id": [taken]})
-        );
+        let error = tenant.user.post("/api_keys", body(role)).await.expect_error(422, "validation_failed");
+        assert_eq!(error["details"], json!({"tenant_id": [taken], "agent_id": [taken]}));
     };
     refused("agent").await;
-    let created = tenant
-        .user
-        .post("/api_keys", body("orchestrator"))
-        .await
-        .expect(201);
+    let created = tenant.user.post("/api_keys", body("orchestrator")).await.expect(201);
     assert_eq!(created["api_key"]["agent_id"], agent.agent());
     refused("orchestrator").await;
     // Superseded and dispatch keys do not stand in the way, nor do revoked ones.
     let id = text(&created["api_key"]["id"]);
     for gone in ["superseded_at = now()", "dispatch_id = id"] {
-        sql(
-            &format!("update api_keys set {gone} where id = $1::text::uuid"),
-            &id,
-        )
-        .await;
-        let next = tenant
-            .user
-            .post("/api_keys", body("orchestrator"))
-            .await
-            .expect(201);
+        sql(&format!("update api_keys set {gone} where id = $1::text::uuid"), &id).await;
+        let next = tenant.user.post("/api_keys", body("orchestrator")).await.expect(201);
         refused("orchestrator").await;
-        tenant
-            .user
-            .delete(&format!("/api_keys/{}", text(&next["api_key"]["id"])))
-            .await
-            .expect(200);
+        tenant.user.delete(&format!("/api_keys/{}", text(&next["api_key"]["id"]))).await.expect(200);
     }
     let replies = join_all((0..10).map(|_| tenant.user.post("/api_keys", body("orchestrator")))).await;
     assert_eq!(replies.iter().filter(|reply| reply.status == 201).count(), 1);
     for reply in replies.into_iter().filter(|reply| reply.status != 201) {
-        assert_eq!(
-            reply.expect_error(422, "validation_failed")["details"]["agent_id"],
-            json!([taken])
-        );
+        assert_eq!(reply.expect_error(422, "validation_failed")["details"]["agent_id"], json!([taken]));
     }
 }
 
@@ -298,18 +186,10 @@ async fn keys_are_listed_without_their_secret() {
     other.key("agent").await;
     let mut ids = Vec::new();
     for name in ["first", "second", "third"] {
-        let created = tenant
-            .user
-            .post("/api_keys", json!({"name": name, "role": "agent"}))
-            .await
-            .expect(201);
+        let created = tenant.user.post("/api_keys", json!({"name": name, "role": "agent"})).await.expect(201);
         ids.push(text(&created["api_key"]["id"]));
     }
-    tenant
-        .user
-        .delete(&format!("/api_keys/{}", ids[1]))
-        .await
-        .expect(200);
+    tenant.user.delete(&format!("/api_keys/{}", ids[1])).await.expect(200);
     let names = async |query: &str| {
         let list = tenant.user.get(&format!("/api_keys{query}")).await.expect(200);
         assert_eq!(list["api_keys"], list["data"]);
@@ -333,28 +213,17 @@ async fn keys_are_listed_without_their_secret() {
                 ]
             );
         }
-        keys.iter()
-            .map(|key| text(&key["name"]))
-            .collect::<Vec<_>>()
-            .join(" ")
+        keys.iter().map(|key| text(&key["name"])).collect::<Vec<_>>().join(" ")
     };
     assert_eq!(names("").await, "third first root");
-    for query in [
-        "?include_revoked=false",
-        "?include_revoked=yes",
-        "?include_revoked=",
-    ] {
+    for query in ["?include_revoked=false", "?include_revoked=yes", "?include_revoked="] {
         assert_eq!(names(query).await, "third first root", "{query}");
     }
     for query in ["?include_revoked=true", "?include_revoked=1"] {
         assert_eq!(names(query).await, "third second first root", "{query}");
     }
     // Expired keys are still shown.
-    sql(
-        "update api_keys set expires_at = now() where id = $1::text::uuid",
-        &ids[0],
-    )
-    .await;
+    sql("update api_keys set expires_at = now() where id = $1::text::uuid", &ids[0]).await;
     assert_eq!(names("").await, "third first root");
 }
 
@@ -366,11 +235,7 @@ async fn revocation() {
     let path = format!("/api_keys/{}", text(&created["id"]));
     let key = Caller::with_key(&text(&created["raw_key"]));
     other.user.delete(&path).await.expect_error(404, "not_found");
-    tenant
-        .user
-        .delete(&format!("/api_keys/{RANDOM_ID}"))
-        .await
-        .expect_error(404, "not_found");
+    tenant.user.delete(&format!("/api_keys/{RANDOM_ID}")).await.expect_error(404, "not_found");
     key.get("/tenants/me").await.expect(200);
     // At once from many places, and again: one time, told once.
     let replies = join_all((0..10).map(|_| tenant.user.delete(&path))).await;
@@ -402,15 +267,9 @@ async fn the_database_guards_keys() {
     let owner = connect(&server().owner).await;
     for (change, error) in [
         ("role = 'user'".to_owned(), "api_key_role_immutable"),
-        (
-            "role = 'superadmin', tenant_id = null".to_owned(),
-            "api_key_role_immutable",
-        ),
+        ("role = 'superadmin', tenant_id = null".to_owned(), "api_key_role_immutable"),
         (format!("tenant_id = '{}'", other.id), "api_key_role_immutable"),
-        (
-            format!("agent_id = '{}'", foreign.agent()),
-            "api_keys_tenant_id_agent_id_fkey",
-        ),
+        (format!("agent_id = '{}'", foreign.agent()), "api_keys_tenant_id_agent_id_fkey"),
         ("key_hash = 'x'".to_owned(), "api_keys_key_hash_check"),
     ] {
         let update = format!("update api_keys set {change} where id = $1::text::uuid");
@@ -423,10 +282,6 @@ async fn the_database_guards_keys() {
     for (tenant_id, role) in [(Some(&tenant.id), "superadmin"), (None, "user"), (None, "agent")] {
         let refused = owner.execute(insert, &[&tenant_id, &role]).await.unwrap_err();
         let constraint = refused.as_db_error().unwrap().constraint().map(str::to_owned);
-        assert_eq!(
-            constraint.as_deref(),
-            Some("api_keys_superadmin_has_no_tenant"),
-            "{role}"
-        );
+        assert_eq!(constraint.as_deref(), Some("api_keys_superadmin_has_no_tenant"), "{role}");
     }
 }

@@ -42,11 +42,7 @@ async fn without_a_bearer_token_nobody_calls() {
         (Method::POST, "/agents/register"),
         (Method::GET, "/projects/not-a-uuid"),
     ] {
-        assert_401(
-            nobody.send(nobody.request(method, path)).await,
-            "unauthorized",
-            "Unauthorized",
-        );
+        assert_401(nobody.send(nobody.request(method, path)).await, "unauthorized", "Unauthorized");
     }
     for value in [
         "",
@@ -60,9 +56,7 @@ async fn without_a_bearer_token_nobody_calls() {
         &format!("Bearer{key}"),
         &key,
     ] {
-        let request = nobody
-            .request(Method::GET, "/tenants/me")
-            .header("authorization", value);
+        let request = nobody.request(Method::GET, "/tenants/me").header("authorization", value);
         assert_401(nobody.send(request).await, "unauthorized", "Unauthorized");
     }
     let valid = format!("Bearer {key}");
@@ -71,14 +65,12 @@ async fn without_a_bearer_token_nobody_calls() {
         .header("authorization", &valid)
         .header("authorization", &valid);
     assert_401(nobody.send(twice).await, "unauthorized", "Unauthorized");
-    let no_text = nobody
-        .request(Method::GET, "/tenants/me")
-        .header("authorization", b"Bearer \xff\xfe".as_slice());
+    let no_text =
+        nobody.request(Method::GET, "/tenants/me").header("authorization", b"Bearer \xff\xfe".as_slice());
     assert_401(nobody.send(no_text).await, "unauthorized", "Unauthorized");
     // A key is taken from nowhere else.
-    let elsewhere = nobody
-        .request(Method::GET, &format!("/tenants/me?api_key={key}"))
-        .header("x-api-key", &key);
+    let elsewhere =
+        nobody.request(Method::GET, &format!("/tenants/me?api_key={key}")).header("x-api-key", &key);
     assert_401(nobody.send(elsewhere).await, "unauthorized", "Unauthorized");
 }
 
@@ -89,11 +81,7 @@ async fn tenants_are_not_created_over_the_network() {
     let body = json!({"name": "x", "slug": "xx", "email": "x@x.test"});
     for path in ["/tenants/register", "/tenants", "/admin/tenants"] {
         let reply = Caller::nobody().post(path, body.clone()).await;
-        assert!(
-            [401, 403, 404].contains(&reply.status),
-            "{path}: {}",
-            reply.status
-        );
+        assert!([401, 403, 404].contains(&reply.status), "{path}: {}", reply.status);
         let reply = tenant.user.post(path, body.clone()).await;
         assert!([403, 404].contains(&reply.status), "{path}: {}", reply.status);
     }
@@ -133,14 +121,8 @@ async fn a_key_authenticates() {
         format!("bearer {key}"),
         format!("BEARER {key}"),
     ] {
-        let request = nobody
-            .request(Method::GET, "/tenants/me")
-            .header("authorization", &value);
-        assert_eq!(
-            nobody.send(request).await.expect(200)["tenant"]["id"],
-            tenant.id,
-            "{value}"
-        );
+        let request = nobody.request(Method::GET, "/tenants/me").header("authorization", &value);
+        assert_eq!(nobody.send(request).await.expect(200)["tenant"]["id"], tenant.id, "{value}");
     }
 }
 
@@ -152,45 +134,17 @@ async fn revoked_and_expired_keys_are_401() {
     let key = tenant.user.post("/api_keys", body).await.expect(201)["api_key"].clone();
     let (id, caller) = (text(&key["id"]), Caller::with_key(&text(&key["raw_key"])));
     caller.get("/tenants/me").await.expect(200);
-    sql(
-        "update api_keys set expires_at = clock_timestamp() where id = $1::text::uuid",
-        &id,
-    )
-    .await;
-    assert_401(
-        caller.get("/tenants/me").await,
-        "invalid_api_key",
-        "Invalid API key",
-    );
-    assert_401(
-        caller.get("/projects/nope").await,
-        "invalid_api_key",
-        "Invalid API key",
-    );
-    sql(
-        "update api_keys set expires_at = null where id = $1::text::uuid",
-        &id,
-    )
-    .await;
+    sql("update api_keys set expires_at = clock_timestamp() where id = $1::text::uuid", &id).await;
+    assert_401(caller.get("/tenants/me").await, "invalid_api_key", "Invalid API key");
+    assert_401(caller.get("/projects/nope").await, "invalid_api_key", "Invalid API key");
+    sql("update api_keys set expires_at = null where id = $1::text::uuid", &id).await;
     caller.get("/tenants/me").await.expect(200);
     tenant.user.delete(&format!("/api_keys/{id}")).await.expect(200);
-    assert_401(
-        caller.get("/tenants/me").await,
-        "invalid_api_key",
-        "Invalid API key",
-    );
+    assert_401(caller.get("/tenants/me").await, "invalid_api_key", "Invalid API key");
     // One's own key, too.
     let own = tenant.user.get("/tenants/me").await.expect(200)["api_key"]["id"].clone();
-    tenant
-        .user
-        .delete(&format!("/api_keys/{}", text(&own)))
-        .await
-        .expect(200);
-    assert_401(
-        tenant.user.get("/tenants/me").await,
-        "invalid_api_key",
-        "Invalid API key",
-    );
+    tenant.user.delete(&format!("/api_keys/{}", text(&own))).await.expect(200);
+    assert_401(tenant.user.get("/tenants/me").await, "invalid_api_key", "Invalid API key");
 }
 
 /// Checks 20 and 54, §3.4: use is noted, also when the role check refuses.
@@ -215,19 +169,12 @@ async fn use_is_noted() {
             agent.agent(),
         )
         .await;
-        sql(
-            "update agents set last_seen_at = '2001-01-01Z' where id = $1::text::uuid",
-            agent.agent(),
-        )
-        .await;
+        sql("update agents set last_seen_at = '2001-01-01Z' where id = $1::text::uuid", agent.agent()).await;
         assert_eq!(last_used(&agent).await, old);
         agent.get(path).await.expect(status);
         assert!(text(&last_used(&agent).await).as_str() > "2026", "{path}");
         let orchestrator = tenant.key("orchestrator").await;
-        let shown = orchestrator
-            .get(&format!("/agents/{}", agent.agent()))
-            .await
-            .expect(200);
+        let shown = orchestrator.get(&format!("/agents/{}", agent.agent())).await.expect(200);
         assert!(text(&shown["agent"]["last_seen_at"]).as_str() > "2026", "{path}");
     }
 }
@@ -237,23 +184,12 @@ async fn use_is_noted() {
 async fn a_locked_key_still_authenticates() {
     let tenant = Tenant::new().await;
     let agent = tenant.agent().await;
-    sql(
-        "update api_keys set last_used_at = null where agent_id = $1::text::uuid",
-        agent.agent(),
-    )
-    .await;
+    sql("update api_keys set last_used_at = null where agent_id = $1::text::uuid", agent.agent()).await;
     let mut owner = connect(&server().owner).await;
     let lock = owner.transaction().await.unwrap();
     let id = agent.agent();
-    lock.execute(
-        "select from api_keys where agent_id = $1::text::uuid for update",
-        &[&id],
-    )
-    .await
-    .unwrap();
-    lock.execute("select from agents where id = $1::text::uuid for update", &[&id])
-        .await
-        .unwrap();
+    lock.execute("select from api_keys where agent_id = $1::text::uuid for update", &[&id]).await.unwrap();
+    lock.execute("select from agents where id = $1::text::uuid for update", &[&id]).await.unwrap();
     let waited = tokio::time::timeout(Duration::from_secs(10), agent.get("/tenants/me")).await;
     waited.expect("no waiting for the lock").expect(200);
 }
@@ -278,21 +214,10 @@ async fn inactive_tenants_are_denied() {
         }
         // Without a route there is nobody to deny.
         tenant.user.get("/nope").await.expect_error(404, "not_found");
-        assert_401(
-            Caller::with_key("lc_x").get("/projects").await,
-            "invalid_api_key",
-            "Invalid API key",
-        );
+        assert_401(Caller::with_key("lc_x").get("/projects").await, "invalid_api_key", "Invalid API key");
     }
-    sql(
-        "update tenants set status = 'active' where id = $1::text::uuid",
-        &tenant.id,
-    )
-    .await;
-    assert_eq!(
-        tenant.user.get("/tenants/me").await.expect(200)["tenant"]["status"],
-        "active"
-    );
+    sql("update tenants set status = 'active' where id = $1::text::uuid", &tenant.id).await;
+    assert_eq!(tenant.user.get("/tenants/me").await.expect(200)["tenant"]["status"], "active");
 }
 
 /// Checks 21 to 23, §4: the role is looked at before the body and before any record.
@@ -307,98 +232,33 @@ async fn roles_come_before_everything() {
     let (a, o, u) = (&agent, &orchestrator, &user);
     let mut cases: Vec<(&Caller, Method, String, String)> = Vec::new();
     for (callers, method, path, message) in [
-        (
-            vec![a, o],
-            Method::PATCH,
-            "/tenants/me".to_owned(),
-            at_least("user"),
-        ),
+        (vec![a, o], Method::PATCH, "/tenants/me".to_owned(), at_least("user")),
         (vec![a, o], Method::POST, "/api_keys".to_owned(), at_least("user")),
         (vec![a, o], Method::GET, "/api_keys".to_owned(), at_least("user")),
-        (
-            vec![a, o],
-            Method::DELETE,
-            "/api_keys/not-a-uuid".to_owned(),
-            at_least("user"),
-        ),
-        (
-            vec![o, u],
-            Method::POST,
-            "/agents/register".to_owned(),
-            exactly("agent"),
-        ),
-        (
-            vec![a],
-            Method::GET,
-            "/agents".to_owned(),
-            at_least("orchestrator"),
-        ),
-        (
-            vec![a],
-            Method::GET,
-            "/agents/not-a-uuid".to_owned(),
-            at_least("orchestrator"),
-        ),
-        (
-            vec![a],
-            Method::POST,
-            "/projects".to_owned(),
-            at_least("orchestrator"),
-        ),
+        (vec![a, o], Method::DELETE, "/api_keys/not-a-uuid".to_owned(), at_least("user")),
+        (vec![o, u], Method::POST, "/agents/register".to_owned(), exactly("agent")),
+        (vec![a], Method::GET, "/agents".to_owned(), at_least("orchestrator")),
+        (vec![a], Method::GET, "/agents/not-a-uuid".to_owned(), at_least("orchestrator")),
+        (vec![a], Method::POST, "/projects".to_owned(), at_least("orchestrator")),
         (
             vec![a],
             Method::POST,
             "/projects/not-a-uuid/import".to_owned(),
             exactly("orchestrator or user or superadmin"),
         ),
-        (
-            vec![u],
-            Method::POST,
-            story("contract"),
-            exactly("agent or orchestrator"),
-        ),
-        (
-            vec![u],
-            Method::POST,
-            story("report"),
-            exactly("agent or orchestrator"),
-        ),
-        (
-            vec![u],
-            Method::POST,
-            story("report-done"),
-            exactly("agent or orchestrator"),
-        ),
-        (
-            vec![u],
-            Method::POST,
-            story("artifacts"),
-            exactly("agent or orchestrator"),
-        ),
+        (vec![u], Method::POST, story("contract"), exactly("agent or orchestrator")),
+        (vec![u], Method::POST, story("report"), exactly("agent or orchestrator")),
+        (vec![u], Method::POST, story("report-done"), exactly("agent or orchestrator")),
+        (vec![u], Method::POST, story("artifacts"), exactly("agent or orchestrator")),
         (vec![o, u], Method::POST, story("claim"), exactly("agent")),
         (vec![o, u], Method::POST, story("start"), exactly("agent")),
         (vec![o, u], Method::POST, story("start-work"), exactly("agent")),
-        (
-            vec![o, u],
-            Method::POST,
-            story("request-review"),
-            exactly("agent"),
-        ),
+        (vec![o, u], Method::POST, story("request-review"), exactly("agent")),
         (vec![o, u], Method::POST, story("unclaim"), exactly("agent")),
         (vec![a, u], Method::POST, story("verify"), exactly("orchestrator")),
         (vec![a, u], Method::POST, story("reject"), exactly("orchestrator")),
-        (
-            vec![a, u],
-            Method::POST,
-            story("force-unclaim"),
-            exactly("orchestrator"),
-        ),
-        (
-            vec![a],
-            Method::GET,
-            story("verifications"),
-            at_least("orchestrator"),
-        ),
+        (vec![a, u], Method::POST, story("force-unclaim"), exactly("orchestrator")),
+        (vec![a], Method::GET, story("verifications"), at_least("orchestrator")),
     ] {
         for caller in callers {
             cases.push((caller, method.clone(), path.clone(), message.clone()));
@@ -406,10 +266,8 @@ async fn roles_come_before_everything() {
     }
     for (caller, method, path, message) in cases {
         for body in ["", "{broken", "{\"name\": \"x\", \"role\": \"superadmin\"}"] {
-            let request = caller
-                .request(method.clone(), &path)
-                .header("content-type", "application/json")
-                .body(body);
+            let request =
+                caller.request(method.clone(), &path).header("content-type", "application/json").body(body);
             let error = caller.send(request).await.expect_error(403, "forbidden");
             assert_eq!(error["message"], message, "{method} {path}");
         }

@@ -1,11 +1,10 @@
 //! File 01 §5.4 to §5.6: the caller's tenant and its settings.
 
 use futures_util::future::join_all;
-use loopctl_server::operator::create_superadmin_key;
 use serde_json::{Value, json};
 
 use super::RANDOM_ID;
-use crate::support::{Caller, Tenant, server, unique};
+use crate::support::{Caller, Tenant, unique};
 
 const BAD_SLUG: &str = "must be lowercase alphanumeric with hyphens, starting and ending with alphanumeric";
 
@@ -25,11 +24,7 @@ async fn refused_updates() {
     for (body, field, message) in [
         (json!({"name": ""}), "name", "can't be blank"),
         (json!({"name": " \t\n"}), "name", "can't be blank"),
-        (
-            json!({"name": long(121)}),
-            "name",
-            "should be at most 120 character(s)",
-        ),
+        (json!({"name": long(121)}), "name", "should be at most 120 character(s)"),
         (json!({"name": 7}), "name", "is invalid"),
         (json!({"name": ["x"]}), "name", "is invalid"),
         (json!({"slug": ""}), "slug", "can't be blank"),
@@ -40,22 +35,14 @@ async fn refused_updates() {
         (json!({"slug": "äöü"}), "slug", BAD_SLUG),
         (json!({"slug": "ab\n"}), "slug", BAD_SLUG),
         (json!({"slug": "a"}), "slug", "should be at least 2 character(s)"),
-        (
-            json!({"slug": long(65)}),
-            "slug",
-            "should be at most 64 character(s)",
-        ),
+        (json!({"slug": long(65)}), "slug", "should be at most 64 character(s)"),
         (json!({"slug": other.slug}), "slug", "has already been taken"),
         (json!({"email": " "}), "email", "can't be blank"),
         (json!({"email": "nobody"}), "email", address),
         (json!({"email": "a@b"}), "email", address),
         (json!({"email": "a b@c.de"}), "email", address),
         (json!({"email": {}}), "email", "is invalid"),
-        (
-            json!({"email": other_email.to_uppercase()}),
-            "email",
-            "has already been taken",
-        ),
+        (json!({"email": other_email.to_uppercase()}), "email", "has already been taken"),
         (json!({"settings": []}), "settings", "is invalid"),
         (json!({"settings": null}), "settings", "is invalid"),
         (json!({"settings": "x"}), "settings", "is invalid"),
@@ -79,49 +66,18 @@ async fn refused_updates() {
             "default_story_budget_millicents",
             "must be greater than 0",
         ),
-        (
-            json!({"default_story_budget_millicents": "x"}),
-            "default_story_budget_millicents",
-            "is invalid",
-        ),
-        (
-            json!({"default_story_budget_millicents": 1.5}),
-            "default_story_budget_millicents",
-            "is invalid",
-        ),
-        (
-            json!({"default_story_budget_millicents": 1e30}),
-            "default_story_budget_millicents",
-            "is invalid",
-        ),
-        (
-            json!({"token_data_retention_days": 29}),
-            "token_data_retention_days",
-            "must be at least 30 days",
-        ),
-        (
-            json!({"token_data_retention_days": -1}),
-            "token_data_retention_days",
-            "must be at least 30 days",
-        ),
-        (
-            json!({"token_data_retention_days": 2_147_483_648_i64}),
-            "token_data_retention_days",
-            "is invalid",
-        ),
-        (
-            json!({"token_data_retention_days": []}),
-            "token_data_retention_days",
-            "is invalid",
-        ),
+        (json!({"default_story_budget_millicents": "x"}), "default_story_budget_millicents", "is invalid"),
+        (json!({"default_story_budget_millicents": 1.5}), "default_story_budget_millicents", "is invalid"),
+        (json!({"default_story_budget_millicents": 1e30}), "default_story_budget_millicents", "is invalid"),
+        (json!({"token_data_retention_days": 29}), "token_data_retention_days", "must be at least 30 days"),
+        (json!({"token_data_retention_days": -1}), "token_data_retention_days", "must be at least 30 days"),
+        (json!({"token_data_retention_days": 2_147_483_648_i64}), "token_data_retention_days", "is invalid"),
+        (json!({"token_data_retention_days": []}), "token_data_retention_days", "is invalid"),
         (json!({"custody_mode": "lax"}), "custody_mode", "is invalid"),
         (json!({"custody_mode": true}), "custody_mode", "is invalid"),
     ] {
-        let error = tenant
-            .user
-            .patch("/tenants/me", body.clone())
-            .await
-            .expect_error(422, "validation_failed");
+        let error =
+            tenant.user.patch("/tenants/me", body.clone()).await.expect_error(422, "validation_failed");
         assert_eq!(error["message"], "Validation failed");
         assert_eq!(error["details"], json!({ field: [message] }), "{body}");
     }
@@ -135,33 +91,16 @@ async fn refused_updates() {
         "webhook_max_consecutive_failures",
         "webhook_event_retention_days",
     ] {
-        for value in [
-            json!("x"),
-            json!("5"),
-            json!(-1),
-            json!(1.5),
-            json!(true),
-            json!([1]),
-            json!(1e30),
-        ] {
+        for value in [json!("x"), json!("5"), json!(-1), json!(1.5), json!(true), json!([1]), json!(1e30)] {
             let error = tenant
                 .user
-                .patch(
-                    "/tenants/me",
-                    json!({"name": "never", "settings": {"a": 1, key: value}}),
-                )
+                .patch("/tenants/me", json!({"name": "never", "settings": {"a": 1, key: value}}))
                 .await
                 .expect_error(422, "validation_failed");
-            assert_eq!(
-                error["details"],
-                json!({"settings": [format!("{key} must be a positive integer")]})
-            );
+            assert_eq!(error["details"], json!({"settings": [format!("{key} must be a positive integer")]}));
         }
     }
-    for key in [
-        "rate_limit_requests_per_minute",
-        "webhook_max_consecutive_failures",
-    ] {
+    for key in ["rate_limit_requests_per_minute", "webhook_max_consecutive_failures"] {
         tenant
             .user
             .patch("/tenants/me", json!({"settings": {key: 0}}))
@@ -171,23 +110,9 @@ async fn refused_updates() {
     // Everything that is wrong, at once.
     let body = json!({"name": "", "slug": "A", "email": "x", "settings": {"max_projects": "x"},
                       "token_data_retention_days": 1, "custody_mode": "x"});
-    let error = tenant
-        .user
-        .patch("/tenants/me", body)
-        .await
-        .expect_error(422, "validation_failed");
+    let error = tenant.user.patch("/tenants/me", body).await.expect_error(422, "validation_failed");
     let fields: Vec<_> = error["details"].as_object().unwrap().keys().collect();
-    assert_eq!(
-        fields,
-        [
-            "custody_mode",
-            "email",
-            "name",
-            "settings",
-            "slug",
-            "token_data_retention_days"
-        ]
-    );
+    assert_eq!(fields, ["custody_mode", "email", "name", "settings", "slug", "token_data_retention_days"]);
     assert_eq!(shown(&tenant.user).await, before);
     assert_eq!(tenant.audit_log().await.len(), told);
 }
@@ -215,10 +140,7 @@ async fn every_key_sees_its_tenant() {
     let orchestrator = tenant.orchestrator().await;
     assert_eq!(shown(&orchestrator).await["id"], tenant.id);
     let keys = me["api_key"].as_object().unwrap().keys();
-    assert!(
-        keys.clone()
-            .all(|key| !["raw_key", "key_hash"].contains(&key.as_str()))
-    );
+    assert!(keys.clone().all(|key| !["raw_key", "key_hash"].contains(&key.as_str())));
 }
 
 /// Checks 28, 29, 32: what may be changed, what is told of it, and what may not be changed this way.
@@ -246,14 +168,8 @@ async fn updates() {
     }
     let log = tenant.audit_log().await;
     let row = log.last().unwrap();
-    assert_eq!(
-        (&row["entity_type"], &row["action"]),
-        (&json!("tenant"), &json!("updated"))
-    );
-    assert_eq!(
-        (&row["entity_id"], &row["new_state"]),
-        (&json!(tenant.id), &changed)
-    );
+    assert_eq!((&row["entity_type"], &row["action"]), (&json!("tenant"), &json!("updated")));
+    assert_eq!((&row["entity_id"], &row["new_state"]), (&json!(tenant.id), &changed));
     let mut old = row["old_state"].clone();
     assert_eq!(old["name"], before["name"]);
     for (field, value) in old.as_object_mut().unwrap() {
@@ -269,20 +185,13 @@ async fn updates() {
             json!({"rate_limit_requests_per_minute": null, "team": {"b": null}, "absent": null}),
             json!({"knowledge_auto_extract": false, "team": {"b": null}}),
         ),
-        (
-            json!({}),
-            json!({"knowledge_auto_extract": false, "team": {"b": null}}),
-        ),
+        (json!({}), json!({"knowledge_auto_extract": false, "team": {"b": null}})),
         (
             json!({"knowledge_auto_extract": null, "team": null, "max_projects": 0}),
             json!({"max_projects": 0}),
         ),
     ] {
-        let reply = tenant
-            .user
-            .patch("/tenants/me", json!({"settings": patch}))
-            .await
-            .expect(200);
+        let reply = tenant.user.patch("/tenants/me", json!({"settings": patch})).await.expect(200);
         assert_eq!(reply["tenant"]["settings"], expected);
     }
     // Null takes the budget and the retention away; the other fields stay.
@@ -295,10 +204,7 @@ async fn updates() {
     let told = tenant.audit_log().await.len();
     tenant
         .user
-        .patch(
-            "/tenants/me",
-            json!({"name": "New Name", "settings": {"max_projects": 0}}),
-        )
+        .patch("/tenants/me", json!({"name": "New Name", "settings": {"max_projects": 0}}))
         .await
         .expect(200);
     tenant.user.patch("/tenants/me", json!({})).await.expect(200);
@@ -325,27 +231,16 @@ async fn concurrent_updates_all_survive() {
     });
     join_all(patches).await;
     let after = shown(&tenant.user).await;
-    let expected: Value = (2..24)
-        .map(|number| (format!("key_{number}"), json!(number)))
-        .collect();
+    let expected: Value = (2..24).map(|number| (format!("key_{number}"), json!(number))).collect();
     assert_eq!(after["settings"], expected);
-    assert_eq!(
-        (&after["name"], &after["token_data_retention_days"]),
-        (&json!("Renamed"), &json!(90))
-    );
+    assert_eq!((&after["name"], &after["token_data_retention_days"]), (&json!("Renamed"), &json!(90)));
     // Each is told with what it changed: the log ends where the tenant is.
     let log = tenant.audit_log().await;
     let updates: Vec<_> = log.iter().filter(|row| row["action"] == "updated").collect();
     assert_eq!(updates.len(), 24);
     let mut settings = json!({});
-    for row in updates
-        .iter()
-        .filter(|row| row["new_state"].get("settings").is_some())
-    {
-        assert_eq!(
-            row["old_state"]["settings"], settings,
-            "each starts where the one before ended"
-        );
+    for row in updates.iter().filter(|row| row["new_state"].get("settings").is_some()) {
+        assert_eq!(row["old_state"]["settings"], settings, "each starts where the one before ended");
         settings = row["new_state"]["settings"].clone();
     }
     assert_eq!(settings, expected);
@@ -357,15 +252,9 @@ async fn a_slug_goes_to_one_tenant() {
     let (one, two) = (Tenant::new().await, Tenant::new().await);
     let slug = unique("wanted");
     let wish = || json!({"slug": slug});
-    let (first, second) = tokio::join!(
-        one.user.patch("/tenants/me", wish()),
-        two.user.patch("/tenants/me", wish())
-    );
-    let (lost, kept) = if first.status == 200 {
-        (second, &two)
-    } else {
-        (first, &one)
-    };
+    let (first, second) =
+        tokio::join!(one.user.patch("/tenants/me", wish()), two.user.patch("/tenants/me", wish()));
+    let (lost, kept) = if first.status == 200 { (second, &two) } else { (first, &one) };
     let error = lost.expect_error(422, "validation_failed");
     assert_eq!(error["details"], json!({"slug": ["has already been taken"]}));
     assert_eq!(shown(&kept.user).await["slug"], kept.slug);
@@ -380,7 +269,9 @@ async fn custody_mode() {
     let tenant = Tenant::new().await;
     let set = |mode: &str| json!({"custody_mode": mode});
     tenant.orchestrator().await.patch("/tenants/me", set("strict")).await.expect_error(403, "forbidden");
-    for (mode, message) in [("strict", "strict custody is not available in this version"), ("loose", "is invalid")] {
+    for (mode, message) in
+        [("strict", "strict custody is not available in this version"), ("loose", "is invalid")]
+    {
         let error = tenant.user.patch("/tenants/me", set(mode)).await.expect_error(422, "validation_failed");
         assert_eq!(error["details"], json!({"custody_mode": [message]}));
     }

@@ -8,10 +8,7 @@ use crate::support::{Tenant, text};
 /// The numbers of a story's prerequisites, in their order.
 async fn prerequisites(tenant: &Tenant, project: &str, number: &str) -> Vec<String> {
     let mut numbers = Vec::new();
-    for edge in show(tenant, project, number).await["dependencies"]
-        .as_array()
-        .unwrap()
-    {
+    for edge in show(tenant, project, number).await["dependencies"].as_array().unwrap() {
         let path = format!("/stories/{}", text(&edge["depends_on_story_id"]));
         let story = tenant.user.get(&path).await.expect(200);
         numbers.push(text(&story["story"]["number"]));
@@ -50,10 +47,7 @@ async fn edges_come_from_lists_and_from_records_once_each() {
                    "stories": [{"number": "3.1", "title": "S", "depends_on_stories": ["1.1"]}]}],
         "story_dependencies": null, "epic_dependencies": null});
     let body = import(&tenant.user, &project, more).await.expect(201);
-    assert_eq!(
-        body["import"],
-        json!({"epics_created": 1, "stories_created": 1, "dependencies_created": 2})
-    );
+    assert_eq!(body["import"], json!({"epics_created": 1, "stories_created": 1, "dependencies_created": 2}));
     assert_eq!(prerequisites(&tenant, &project, "3.1").await, ["1.1"]);
     // … and must not close a circle through it.
     let before = rows(&project).await;

@@ -21,10 +21,7 @@ async fn existing_numbers_are_a_conflict_with_both_lists() {
     let refused = async |payload: Value, epics: Value, stories: Value| {
         let reply = import(&tenant.user, &project, payload).await;
         let error = reply.expect_error(409, "import_conflict");
-        assert_eq!(
-            error["message"],
-            "Import conflicts with existing data. Use merge=true to update."
-        );
+        assert_eq!(error["message"], "Import conflicts with existing data. Use merge=true to update.");
         assert_eq!(
             error["details"],
             json!({"duplicate_epic_numbers": epics, "duplicate_story_numbers": stories})
@@ -75,11 +72,7 @@ async fn two_epics_four_stories_one_edge() {
         body,
         json!({"import": {"epics_created": 2, "stories_created": 4, "dependencies_created": 1}})
     );
-    let list = tenant
-        .user
-        .get(&format!("/stories?project_id={project}"))
-        .await
-        .expect(200);
+    let list = tenant.user.get(&format!("/stories?project_id={project}")).await.expect(200);
     let stories: Vec<_> = list["data"]
         .as_array()
         .unwrap()
@@ -93,11 +86,7 @@ async fn two_epics_four_stories_one_edge() {
         })
         .collect();
     assert_eq!(stories, ["1.1", "1.2", "2.1", "3"]);
-    let epics = tenant
-        .user
-        .get(&format!("/projects/{project}/epics"))
-        .await
-        .expect(200);
+    let epics = tenant.user.get(&format!("/projects/{project}/epics")).await.expect(200);
     let epics: Vec<_> = epics["data"]
         .as_array()
         .unwrap()
@@ -107,30 +96,17 @@ async fn two_epics_four_stories_one_edge() {
     assert_eq!(epics, [json!([1, 0, "p0", {"a": 1}]), json!([2, 1, null, {}])]);
 
     let log = audit(&project).await;
-    let counts = [
-        ("epic/created", 2),
-        ("story/created", 4),
-        ("story_dependency/created", 1),
-        ("project/imported", 1),
-    ];
+    let counts =
+        [("epic/created", 2), ("story/created", 4), ("story_dependency/created", 1), ("project/imported", 1)];
     for (what, count) in counts {
         assert_eq!(of(&log, what).len(), count, "{what}");
     }
     assert_eq!(log.len(), 8);
     let summary = log.last().unwrap();
-    assert_eq!(
-        (summary.what.as_str(), &summary.entity_id),
-        ("project/imported", &project)
-    );
+    assert_eq!((summary.what.as_str(), &summary.entity_id), ("project/imported", &project));
     let new = summary.new.as_ref().unwrap();
-    assert_eq!(
-        (&new["epics_created"], &new["stories_created"]),
-        (&json!(2), &json!(4))
-    );
-    let (one, two) = (
-        show(&tenant, &project, "1.1").await,
-        show(&tenant, &project, "1.2").await,
-    );
+    assert_eq!((&new["epics_created"], &new["stories_created"]), (&json!(2), &json!(4)));
+    let (one, two) = (show(&tenant, &project, "1.1").await, show(&tenant, &project, "1.2").await);
     let first = of(&log, "story/created")[0];
     assert_eq!(json!(first.entity_id), one["id"]);
     assert_eq!(
@@ -140,20 +116,11 @@ async fn two_epics_four_stories_one_edge() {
             "agent_status": "pending", "verified_status": "unverified",
         }))
     );
-    assert_eq!(
-        (&first.old, &first.metadata),
-        (&None, &json!({"source": "import"}))
-    );
+    assert_eq!((&first.old, &first.metadata), (&None, &json!({"source": "import"})));
     let edge = of(&log, "story_dependency/created")[0];
-    assert_eq!(
-        edge.new,
-        Some(json!({"story_id": two["id"], "depends_on_story_id": one["id"]}))
-    );
+    assert_eq!(edge.new, Some(json!({"story_id": two["id"], "depends_on_story_id": one["id"]})));
     let epic = of(&log, "epic/created")[0];
-    assert_eq!(
-        epic.new,
-        Some(json!({"number": 1, "title": "One", "project_id": project}))
-    );
+    assert_eq!(epic.new, Some(json!({"number": 1, "title": "One", "project_id": project})));
     assert!(log.iter().all(|entry| entry.label == "user:root"));
 
     let path = format!("/stories/{}/history", text(&one["id"]));
@@ -166,16 +133,12 @@ async fn two_epics_four_stories_one_edge() {
 async fn a_superadmin_imports_inside_a_tenant() {
     let tenant = Tenant::new().await;
     let project = tenant.project().await;
-    let key = loopctl_server::operator::create_superadmin_key(&server().owner, &unique("super"))
-        .await
-        .unwrap();
+    let key =
+        loopctl_server::operator::create_superadmin_key(&server().owner, &unique("super")).await.unwrap();
     let mut caller = Caller::with_key(&key.raw_key);
     let payload = epic_with(json!([good("1.1")]));
     let error = import(&caller, &project, payload.clone()).await.expect(400);
-    assert_eq!(
-        error["error"]["message"],
-        "Superadmin must use X-Impersonate-Tenant header"
-    );
+    assert_eq!(error["error"]["message"], "Superadmin must use X-Impersonate-Tenant header");
     caller.headers.push(("x-impersonate-tenant", tenant.id.clone()));
     import(&caller, &project, payload).await.expect(201);
     for entry in audit(&project).await {
@@ -255,26 +218,16 @@ async fn initial_statuses_are_set_and_told() {
         initial("1.6", json!(null), json!(null), &["1.3"]),
     ]);
     let orchestrator = tenant.key("orchestrator").await;
-    import(&orchestrator, &project, epic_with(stories))
-        .await
-        .expect(201);
+    import(&orchestrator, &project, epic_with(stories)).await.expect(201);
     let log = audit(&project).await;
     for (index, (number, statuses, metadata)) in [
-        (
-            "1.1",
-            ["reported_done", "verified"],
-            json!({"initial_verified_status": "pass"}),
-        ),
+        ("1.1", ["reported_done", "verified"], json!({"initial_verified_status": "pass"})),
         (
             "1.2",
             ["reported_done", "verified"],
             json!({"initial_agent_status": "pending", "initial_verified_status": "verified"}),
         ),
-        (
-            "1.3",
-            ["reported_done", "unverified"],
-            json!({"initial_agent_status": "reported_done"}),
-        ),
+        ("1.3", ["reported_done", "unverified"], json!({"initial_agent_status": "reported_done"})),
         (
             "1.4",
             ["pending", "unverified"],
@@ -292,10 +245,7 @@ async fn initial_statuses_are_set_and_told() {
             [&json!(statuses[0]), &json!(statuses[1])],
             "{number}"
         );
-        assert_eq!(
-            story["reported_done_at"].is_string(),
-            statuses[0] == "reported_done"
-        );
+        assert_eq!(story["reported_done_at"].is_string(), statuses[0] == "reported_done");
         assert_eq!(story["verified_at"].is_string(), statuses[1] == "verified");
         for name in ["assigned_agent_id", "reported_by_agent_id", "first_claimed_at"] {
             assert_eq!(story[name], Value::Null, "{number} {name}");
@@ -313,12 +263,7 @@ async fn initial_statuses_are_set_and_told() {
     }
     assert_eq!(log.len(), 1 + 6 + 3 + 1, "no status events of their own");
     let ready = tenant.user.get("/stories/ready").await.expect(200);
-    let numbers: Vec<_> = ready["data"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|s| text(&s["number"]))
-        .collect();
+    let numbers: Vec<_> = ready["data"].as_array().unwrap().iter().map(|s| text(&s["number"])).collect();
     assert_eq!(numbers, ["1.4", "1.5"]);
 }
 
@@ -327,9 +272,7 @@ async fn blanks_nulls_and_text_are_taken_as_they_are() {
     let tenant = Tenant::new().await;
     let title = "Ünïcode \u{1F980} \"quoted\" \\ \u{202E}rtl";
     // What Unicode does not call white space is a title.
-    let odd = [
-        "\u{200B}", "\u{1C}", "\u{1F}", "\u{180E}", "\u{FEFF}", "\u{1}", "\u{E000}", "\u{7F}",
-    ];
+    let odd = ["\u{200B}", "\u{1C}", "\u{1F}", "\u{180E}", "\u{FEFF}", "\u{1}", "\u{E000}", "\u{7F}"];
     let stories: Vec<_> = odd
         .iter()
         .enumerate()
@@ -341,33 +284,16 @@ async fn blanks_nulls_and_text_are_taken_as_they_are() {
              "stories": stories},
             {"number": 2, "title": "E", "position": "7", "stories": null}]}))
         .await;
-    let epics = tenant
-        .user
-        .get(&format!("/projects/{project}/epics"))
-        .await
-        .expect(200);
+    let epics = tenant.user.get(&format!("/projects/{project}/epics")).await.expect(200);
     let (one, two) = (&epics["data"][0], &epics["data"][1]);
     assert_eq!(one["title"], title);
     assert_eq!(
-        [
-            &one["description"],
-            &one["phase"],
-            &one["position"],
-            &one["metadata"]
-        ],
+        [&one["description"], &one["phase"], &one["position"], &one["metadata"]],
         [&Value::Null, &Value::Null, &json!(0), &json!({})]
     );
     assert_eq!((&two["position"], &two["story_count"]), (&json!(7), &json!(0)));
     let after = rows(&project).await;
-    assert_eq!(
-        after,
-        Rows {
-            epics: 2,
-            stories: 8,
-            audit: 12,
-            ..Rows::default()
-        }
-    );
+    assert_eq!(after, Rows { epics: 2, stories: 8, audit: 12, ..Rows::default() });
     // What Unicode calls white space is none.
     for blank in ["\u{85}", "\u{A0}", "\u{1680}", "\u{2003}", "\u{2028}", "\u{3000}"] {
         let payload = json!({"epics": [{"number": 3, "title": blank}]});

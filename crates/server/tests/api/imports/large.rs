@@ -55,10 +55,7 @@ async fn five_thousand_stories_with_eight_thousand_dependencies() {
     let message = text(&error.expect_error(422, "invalid_import")["message"]);
     assert!(message.starts_with("Cycle detected: 1.0 -> "), "{message}");
     assert!(message.ends_with(" -> 1.0"), "{message}");
-    let nothing = Rows {
-        audit: 1,
-        ..Rows::default()
-    };
+    let nothing = Rows { audit: 1, ..Rows::default() };
     assert_eq!(rows(&project).await, nothing);
 
     // Nor does the last of 5,000 stories with a fault leave anything.
@@ -108,9 +105,7 @@ async fn a_chain_of_five_thousand() {
             story
         })
         .collect();
-    let body = import(&tenant.user, &project, epic_with(json!(stories)))
-        .await
-        .expect(201);
+    let body = import(&tenant.user, &project, epic_with(json!(stories))).await.expect(201);
     assert_eq!(body["import"]["dependencies_created"], 4999);
 }
 
@@ -138,13 +133,8 @@ async fn long_texts_are_stored_or_refused() {
         "epics[0].stories[0].acceptance_criteria[0].id: should be at most 255 character(s)"
     );
     let long_number = json!({"number": format!("{}1", "0".repeat(400_000)), "title": "S"});
-    let error = import_story(long_number)
-        .await
-        .expect_error(422, "invalid_import");
-    assert_eq!(
-        error["message"],
-        "epics[0].stories[0].number: should be at most 255 character(s)"
-    );
+    let error = import_story(long_number).await.expect_error(422, "invalid_import");
+    assert_eq!(error["message"], "epics[0].stories[0].number: should be at most 255 character(s)");
     assert_eq!(rows(&project).await.stories, 0);
 
     let longest = json!({

@@ -18,18 +18,9 @@ async fn a_merge_that_fails_changes_nothing() {
     let before = rows(&project).await;
     let retitled = |more: Value| epic_with(json!([{"number": "1.1", "title": "Retitled"}, more]));
     for (payload, message) in [
-        (
-            retitled(json!({"number": "1.2", "title": ""})),
-            "epics[0].stories[1].title: can't be blank",
-        ),
-        (
-            retitled(json!({"number": "1.3"})),
-            "epics[0].stories[1].title: can't be blank",
-        ),
-        (
-            json!({"epics": [{"number": 3}]}),
-            "epics[0].title: can't be blank",
-        ),
+        (retitled(json!({"number": "1.2", "title": ""})), "epics[0].stories[1].title: can't be blank"),
+        (retitled(json!({"number": "1.3"})), "epics[0].stories[1].title: can't be blank"),
+        (json!({"epics": [{"number": 3}]}), "epics[0].title: can't be blank"),
         (
             retitled(json!({"number": "1.2", "estimated_hours": "x"})),
             "epics[0].stories[1].estimated_hours: is invalid",
@@ -38,18 +29,12 @@ async fn a_merge_that_fails_changes_nothing() {
             retitled(json!({"number": "1.2", "initial_verified_status": "bogus"})),
             "epics[0].stories[1].initial_verified_status: is invalid",
         ),
-        (
-            retitled(json!({"number": "1.1", "depends_on_stories": ["1.2"]})),
-            "Duplicate story number: 1.1",
-        ),
+        (retitled(json!({"number": "1.1", "depends_on_stories": ["1.2"]})), "Duplicate story number: 1.1"),
         (
             json!({"story_dependencies": [{"story": "1.1", "depends_on": "1.2"}]}),
             "Cycle detected: 1.1 -> 1.2 -> 1.1",
         ),
-        (
-            json!({"epic_dependencies": [{"epic": 1, "depends_on": 2}]}),
-            "Cycle detected: 1 -> 2 -> 1",
-        ),
+        (json!({"epic_dependencies": [{"epic": 1, "depends_on": 2}]}), "Cycle detected: 1 -> 2 -> 1"),
         (
             // Listed under a new epic, it stays where it is.
             json!({"epics": [{"number": 3, "title": "E", "stories": [
@@ -63,9 +48,7 @@ async fn a_merge_that_fails_changes_nothing() {
             "Unresolved dependency reference: story '7.7' not found in import",
         ),
     ] {
-        let error = merge(&tenant.user, &project, payload)
-            .await
-            .expect_error(422, "invalid_import");
+        let error = merge(&tenant.user, &project, payload).await.expect_error(422, "invalid_import");
         assert_eq!(error["message"], message);
         assert_eq!(rows(&project).await, before, "{message}");
         assert_eq!(show(&tenant, &project, "1.1").await["title"], "Story 1.1");
@@ -90,19 +73,11 @@ async fn a_merge_is_asked_for_in_query_or_body() {
         ("?merge=true", json!(false), 422),
         ("?merge=false", json!(true), 200),
     ] {
-        let reply = tenant
-            .user
-            .post(&format!("{path}{query}"), payload(body.clone()))
-            .await;
+        let reply = tenant.user.post(&format!("{path}{query}"), payload(body.clone())).await;
         assert_eq!(reply.status, status, "{query} {body}: {:#}", reply.body);
     }
     let plain = json!({"epics": [{"number": 1}]});
-    for (query, status) in [
-        ("?merge=true", 200),
-        ("?merge=1", 200),
-        ("?merge=TRUE", 422),
-        ("?merge=", 422),
-    ] {
+    for (query, status) in [("?merge=true", 200), ("?merge=1", 200), ("?merge=TRUE", 422), ("?merge=", 422)] {
         let reply = tenant.user.post(&format!("{path}{query}"), plain.clone()).await;
         assert_eq!(reply.status, status, "{query}: {:#}", reply.body);
     }
@@ -116,11 +91,7 @@ async fn what_the_loop_owns_is_kept() {
             {"number": "1.1", "title": "Build API", "estimated_hours": 4, "description": "d", "metadata": {"k": 1},
              "acceptance_criteria": [{"id": "AC-1", "criterion": "It works"}, {"id": "AC-2", "criterion": "It is tested"}]}]}]}))
         .await;
-    let (a1, a2, o) = (
-        tenant.agent().await,
-        tenant.agent().await,
-        tenant.orchestrator().await,
-    );
+    let (a1, a2, o) = (tenant.agent().await, tenant.agent().await, tenant.orchestrator().await);
     let id = tenant.story_id(&project, "1.1").await;
     bring(&id, Reach::Implementing, &a1, &a2, &o).await;
     let before = show(&tenant, &project, "1.1").await;
@@ -142,10 +113,7 @@ async fn what_the_loop_owns_is_kept() {
         after[name] = before[name].clone();
     }
     assert_eq!(after, before, "everything else");
-    assert_eq!(
-        show(&tenant, &project, "1.2").await["verified_status"],
-        "verified"
-    );
+    assert_eq!(show(&tenant, &project, "1.2").await["verified_status"], "verified");
 
     // Also what is done stays done.
     bring_on(&tenant, &id, &a1, &a2, &o).await;
@@ -158,13 +126,8 @@ async fn what_the_loop_owns_is_kept() {
     .await
     .expect(200);
     let again = show(&tenant, &project, "1.1").await;
-    for name in [
-        "agent_status",
-        "verified_status",
-        "verified_at",
-        "reported_done_at",
-        "latest_verification",
-    ] {
+    for name in ["agent_status", "verified_status", "verified_at", "reported_done_at", "latest_verification"]
+    {
         assert_eq!(again[name], done[name], "{name}");
     }
     assert_eq!(again["verified_status"], "verified");
@@ -211,10 +174,7 @@ async fn only_what_is_sent_changes() {
             }
         }
         item["stories"] = json!([inner]);
-        merge(&tenant.user, &project, json!({"epics": [item]}))
-            .await
-            .expect(200)["import"]
-            .clone()
+        merge(&tenant.user, &project, json!({"epics": [item]})).await.expect(200)["import"].clone()
     };
     let (old_epic, old_story) = (epic().await, show(&tenant, &project, "1.1").await);
     let log = audit(&project).await.len();
@@ -230,10 +190,7 @@ async fn only_what_is_sent_changes() {
             of_epic["title"] = json!("E");
         }
         let counts = send(of_epic, fields).await;
-        assert_eq!(
-            (&counts["epics_updated"], &counts["stories_updated"]),
-            (&json!(1), &json!(1))
-        );
+        assert_eq!((&counts["epics_updated"], &counts["stories_updated"]), (&json!(1), &json!(1)));
         assert_eq!(epic().await, old_epic);
         assert_eq!(show(&tenant, &project, "1.1").await, old_story);
     }
@@ -246,24 +203,13 @@ async fn only_what_is_sent_changes() {
     let entries = audit(&project).await;
     let change = |what: &str| {
         let entry = of(&entries, what)[0];
-        (
-            entry.old.clone().unwrap(),
-            entry.new.clone().unwrap(),
-            entry.metadata.clone(),
-        )
+        (entry.old.clone().unwrap(), entry.new.clone().unwrap(), entry.metadata.clone())
     };
     let source = json!({"source": "import"});
-    assert_eq!(
-        change("epic/updated"),
-        (json!({"position": 5}), json!({"position": 1}), source.clone())
-    );
+    assert_eq!(change("epic/updated"), (json!({"position": 5}), json!({"position": 1}), source.clone()));
     assert_eq!(
         change("story/updated"),
-        (
-            json!({"estimated_hours": "4.5"}),
-            json!({"estimated_hours": "2"}),
-            source
-        )
+        (json!({"estimated_hours": "4.5"}), json!({"estimated_hours": "2"}), source)
     );
 
     // Blank clears what may be empty, an empty list clears criteria, metadata is replaced whole.
@@ -274,20 +220,11 @@ async fn only_what_is_sent_changes() {
     .await;
     let (new_epic, new_story) = (epic().await, show(&tenant, &project, "1.1").await);
     assert_eq!(
-        [
-            &new_epic["description"],
-            &new_epic["phase"],
-            &new_epic["metadata"],
-            &new_epic["title"]
-        ],
+        [&new_epic["description"], &new_epic["phase"], &new_epic["metadata"], &new_epic["title"]],
         [&Value::Null, &Value::Null, &json!({"b": 2}), &json!("E")]
     );
     assert_eq!(
-        [
-            &new_story["description"],
-            &new_story["acceptance_criteria"],
-            &new_story["metadata"]
-        ],
+        [&new_story["description"], &new_story["acceptance_criteria"], &new_story["metadata"]],
         [&Value::Null, &json!([]), &json!({})]
     );
     assert_eq!(new_story["estimated_hours"], "2");
@@ -330,10 +267,7 @@ async fn stories_match_across_epics_and_are_not_moved() {
     let summary = log.last().unwrap();
     assert_eq!(summary.what, "project/merge_imported");
     let new = summary.new.as_ref().unwrap();
-    assert_eq!(
-        (&new["stories_created"], &new["stories_updated"]),
-        (&json!(1), &json!(1))
-    );
+    assert_eq!((&new["stories_created"], &new["stories_updated"]), (&json!(1), &json!(1)));
     let summaries = ["project/imported", "project/merge_imported"].map(|what| of(&log, what).len());
     assert_eq!(summaries, [1, 1]);
     // 5 + 1 epics and stories of the fresh import with 2 edges, 1 epic, 1 story, 1 update and 3 edges of the merge.
@@ -350,17 +284,12 @@ async fn stories_match_across_epics_and_are_not_moved() {
 #[tokio::test]
 async fn a_merge_of_edges_alone() {
     let tenant = Tenant::new().await;
-    let project = tenant
-        .imported(epic_with(json!([good("1.1"), good("1.2")])))
-        .await;
+    let project = tenant.imported(epic_with(json!([good("1.1"), good("1.2")]))).await;
     let edges = json!({"story_dependencies": [{"story": "1.2", "depends_on": "1.1"}]});
     for (created, existing) in [(1, 0), (0, 1)] {
         let body = merge(&tenant.user, &project, edges.clone()).await.expect(200);
         assert_eq!(
-            (
-                &body["import"]["dependencies_created"],
-                &body["import"]["dependencies_existing"]
-            ),
+            (&body["import"]["dependencies_created"], &body["import"]["dependencies_existing"]),
             (&json!(created), &json!(existing))
         );
     }
@@ -405,14 +334,7 @@ async fn only_changed_criteria_are_pending_again() {
     let after = read("1.1").await;
     let seen: Vec<_> = after
         .iter()
-        .map(|row| {
-            json!([
-                row["ac_id"],
-                row["description"],
-                row["status"],
-                row["evidence_path"]
-            ])
-        })
+        .map(|row| json!([row["ac_id"], row["description"], row["status"], row["evidence_path"]]))
         .collect();
     assert_eq!(
         seen,
@@ -430,13 +352,10 @@ async fn only_changed_criteria_are_pending_again() {
     // Sent again as they are, nothing changes; left out, neither.
     let kept = read("1.1").await;
     let same = show(&tenant, &project, "1.1").await["acceptance_criteria"].clone();
-    for story in [
-        json!({"number": "1.1", "acceptance_criteria": same}),
-        json!({"number": "1.1", "title": "T"}),
-    ] {
-        merge(&tenant.user, &project, epic_with(json!([story])))
-            .await
-            .expect(200);
+    for story in
+        [json!({"number": "1.1", "acceptance_criteria": same}), json!({"number": "1.1", "title": "T"})]
+    {
+        merge(&tenant.user, &project, epic_with(json!([story]))).await.expect(200);
         assert_eq!(read("1.1").await, kept);
     }
 }

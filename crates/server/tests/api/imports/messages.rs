@@ -38,13 +38,7 @@ pub(super) async fn assert_refused(cases: Vec<(Value, &str)>) {
         }
         assert_eq!(rows(&project).await, before, "{message}");
     }
-    assert_eq!(
-        before,
-        Rows {
-            audit: 1,
-            ..Rows::default()
-        }
-    );
+    assert_eq!(before, Rows { audit: 1, ..Rows::default() });
 }
 
 #[tokio::test]
@@ -55,62 +49,23 @@ async fn shapes() {
         (json!({"epics": {}}), "epics must be an array"),
         (json!({"epics": "x"}), "epics must be an array"),
         (json!({"epics": [7]}), "epics[0]: must be an object"),
-        (
-            json!({"epics": [{"number": 1, "title": "E"}, null]}),
-            "epics[1]: must be an object",
-        ),
+        (json!({"epics": [{"number": 1, "title": "E"}, null]}), "epics[1]: must be an object"),
         (json!({"epics": [{"title": "E"}]}), "epics[0].number: is required"),
-        (
-            json!({"epics": [{"number": "", "title": "E"}]}),
-            "epics[0].number: is required",
-        ),
-        (
-            json!({"epics": [{"number": 1, "title": " \n"}]}),
-            "epics[0].title: can't be blank",
-        ),
-        (
-            json!({"epics": [{"number": 1}]}),
-            "epics[0].title: can't be blank",
-        ),
+        (json!({"epics": [{"number": "", "title": "E"}]}), "epics[0].number: is required"),
+        (json!({"epics": [{"number": 1, "title": " \n"}]}), "epics[0].title: can't be blank"),
+        (json!({"epics": [{"number": 1}]}), "epics[0].title: can't be blank"),
         (epic_with(json!("x")), "epics[0].stories: must be an array"),
         (epic_with(json!({})), "epics[0].stories: must be an array"),
         (with(json!("x")), "epics[0].stories[1]: must be an object"),
-        (
-            with(json!({"title": "x"})),
-            "epics[0].stories[1].number: is required",
-        ),
-        (
-            with(json!({"number": null, "title": "x"})),
-            "epics[0].stories[1].number: is required",
-        ),
-        (
-            with(json!({"number": 1.5, "title": "x"})),
-            "epics[0].stories[1].number: is invalid",
-        ),
-        (
-            with(json!({"number": ["1.2"], "title": "x"})),
-            "epics[0].stories[1].number: is invalid",
-        ),
-        (
-            with(json!({"number": "1.2", "title": ""})),
-            "epics[0].stories[1].title: can't be blank",
-        ),
-        (
-            with(json!({"number": "1.2"})),
-            "epics[0].stories[1].title: can't be blank",
-        ),
-        (
-            epic_with(json!([{"number": "1.1", "title": "S", "acceptance_criteria": "x"}])),
-            CRITERIA,
-        ),
-        (
-            epic_with(json!([{"number": "1.1", "title": "S", "acceptance_criteria": ["x"]}])),
-            CRITERIA,
-        ),
-        (
-            epic_with(json!([{"number": "1.1", "title": "S", "acceptance_criteria": [{}, null]}])),
-            CRITERIA,
-        ),
+        (with(json!({"title": "x"})), "epics[0].stories[1].number: is required"),
+        (with(json!({"number": null, "title": "x"})), "epics[0].stories[1].number: is required"),
+        (with(json!({"number": 1.5, "title": "x"})), "epics[0].stories[1].number: is invalid"),
+        (with(json!({"number": ["1.2"], "title": "x"})), "epics[0].stories[1].number: is invalid"),
+        (with(json!({"number": "1.2", "title": ""})), "epics[0].stories[1].title: can't be blank"),
+        (with(json!({"number": "1.2"})), "epics[0].stories[1].title: can't be blank"),
+        (epic_with(json!([{"number": "1.1", "title": "S", "acceptance_criteria": "x"}])), CRITERIA),
+        (epic_with(json!([{"number": "1.1", "title": "S", "acceptance_criteria": ["x"]}])), CRITERIA),
+        (epic_with(json!([{"number": "1.1", "title": "S", "acceptance_criteria": [{}, null]}])), CRITERIA),
         (
             with(json!({"number": "1.2", "title": "S", "depends_on_stories": "1.1"})),
             "epics[0].stories[1].depends_on_stories: must be an array",
@@ -138,32 +93,14 @@ async fn shapes_of_edges() {
     let epics = |edges: Value| four_stories(json!(null), edges);
     assert_refused(vec![
         (stories(json!("x")), "story_dependencies: must be an array"),
-        (
-            stories(json!([edge("1.2", "1.1"), 3])),
-            "story_dependencies[1]: must be an object",
-        ),
-        (
-            stories(json!([{"depends_on": "1.1"}])),
-            "story_dependencies[0].story: is required",
-        ),
-        (
-            stories(json!([{"story": "1.1"}])),
-            "story_dependencies[0].depends_on: is required",
-        ),
-        (
-            stories(json!([{"story": {}, "depends_on": "1.1"}])),
-            "story_dependencies[0].story: is invalid",
-        ),
+        (stories(json!([edge("1.2", "1.1"), 3])), "story_dependencies[1]: must be an object"),
+        (stories(json!([{"depends_on": "1.1"}])), "story_dependencies[0].story: is required"),
+        (stories(json!([{"story": "1.1"}])), "story_dependencies[0].depends_on: is required"),
+        (stories(json!([{"story": {}, "depends_on": "1.1"}])), "story_dependencies[0].story: is invalid"),
         (epics(json!({})), "epic_dependencies: must be an array"),
         (epics(json!([[]])), "epic_dependencies[0]: must be an object"),
-        (
-            epics(json!([{"epic": 1}])),
-            "epic_dependencies[0].depends_on: is required",
-        ),
-        (
-            epics(json!([{"epic": 1.5, "depends_on": 2}])),
-            "epic_dependencies[0].epic: is invalid",
-        ),
+        (epics(json!([{"epic": 1}])), "epic_dependencies[0].depends_on: is required"),
+        (epics(json!([{"epic": 1.5, "depends_on": 2}])), "epic_dependencies[0].epic: is invalid"),
     ])
     .await;
 }
@@ -173,44 +110,20 @@ async fn numbers_and_duplicates() {
     let epic =
         |number: Value| json!({"epics": [{"number": 7, "title": "E"}, {"number": number, "title": "E"}]});
     assert_refused(vec![
-        (
-            epic(json!("abc")),
-            "epics[1].number: must be a positive integer (got \"abc\")",
-        ),
-        (
-            epic(json!(0)),
-            "epics[1].number: must be a positive integer (got 0)",
-        ),
-        (
-            epic(json!(-1)),
-            "epics[1].number: must be a positive integer (got -1)",
-        ),
-        (
-            epic(json!(1.5)),
-            "epics[1].number: must be a positive integer (got 1.5)",
-        ),
-        (
-            epic(json!([1])),
-            "epics[1].number: must be a positive integer (got [1])",
-        ),
-        (
-            epic(json!(4_294_967_297_u64)),
-            "epics[1].number: must be a positive integer (got 4294967297)",
-        ),
+        (epic(json!("abc")), "epics[1].number: must be a positive integer (got \"abc\")"),
+        (epic(json!(0)), "epics[1].number: must be a positive integer (got 0)"),
+        (epic(json!(-1)), "epics[1].number: must be a positive integer (got -1)"),
+        (epic(json!(1.5)), "epics[1].number: must be a positive integer (got 1.5)"),
+        (epic(json!([1])), "epics[1].number: must be a positive integer (got [1])"),
+        (epic(json!(4_294_967_297_u64)), "epics[1].number: must be a positive integer (got 4294967297)"),
         (epic(json!("7")), "Duplicate epic number: 7"),
-        (
-            epic_with(json!([good("1.1"), good("1.2"), good("1.1")])),
-            "Duplicate story number: 1.1",
-        ),
+        (epic_with(json!([good("1.1"), good("1.2"), good("1.1")])), "Duplicate story number: 1.1"),
         (
             json!({"epics": [{"number": 1, "title": "E", "stories": [good("1.1")]},
                              {"number": 2, "title": "E", "stories": [good("1.1")]}]}),
             "Duplicate story number: 1.1",
         ),
-        (
-            epic_with(json!([{"number": 3, "title": "S"}, good("3")])),
-            "Duplicate story number: 3",
-        ),
+        (epic_with(json!([{"number": 3, "title": "S"}, good("3")])), "Duplicate story number: 3"),
         // Epics before stories, both before field rules.
         (
             json!({"epics": [{"number": 1, "title": "E", "position": -1, "stories": [good("x"), good("x")]},
@@ -236,10 +149,7 @@ async fn field_rules() {
             story(json!({"number": "1.1.1"})),
             "epics[0].stories[1].number: must be in format 'major.minor' or 'major'",
         ),
-        (
-            story(json!({"title": 7})),
-            "epics[0].stories[1].title: is invalid",
-        ),
+        (story(json!({"title": 7})), "epics[0].stories[1].title: is invalid"),
         (
             story(json!({"title": "ä".repeat(501)})),
             "epics[0].stories[1].title: should be at most 500 character(s)",
@@ -248,22 +158,10 @@ async fn field_rules() {
             story(json!({"description": "x".repeat(50_001)})),
             "epics[0].stories[1].description: should be at most 50000 character(s)",
         ),
-        (
-            story(json!({"metadata": [1]})),
-            "epics[0].stories[1].metadata: is invalid",
-        ),
-        (
-            story(json!({"estimated_hours": "4h"})),
-            "epics[0].stories[1].estimated_hours: is invalid",
-        ),
-        (
-            story(json!({"estimated_hours": true})),
-            "epics[0].stories[1].estimated_hours: is invalid",
-        ),
-        (
-            story(json!({"estimated_hours": 1e300})),
-            "epics[0].stories[1].estimated_hours: is invalid",
-        ),
+        (story(json!({"metadata": [1]})), "epics[0].stories[1].metadata: is invalid"),
+        (story(json!({"estimated_hours": "4h"})), "epics[0].stories[1].estimated_hours: is invalid"),
+        (story(json!({"estimated_hours": true})), "epics[0].stories[1].estimated_hours: is invalid"),
+        (story(json!({"estimated_hours": 1e300})), "epics[0].stories[1].estimated_hours: is invalid"),
         (
             story(json!({"estimated_hours": -0.5})),
             "epics[0].stories[1].estimated_hours: must be greater than or equal to 0",
@@ -298,10 +196,8 @@ async fn field_rules() {
         ),
     ];
     cases.extend(
-        [
-            "US-1.1", "1.", ".1", "1.a", "10000.1", "1.10000", "+1.1", "-1.1", "1 .1", "١.١",
-        ]
-        .map(|number| (story(json!({"number": number})), part)),
+        ["US-1.1", "1.", ".1", "1.a", "10000.1", "1.10000", "+1.1", "-1.1", "1 .1", "١.١"]
+            .map(|number| (story(json!({"number": number})), part)),
     );
     assert_refused(cases).await;
 }
@@ -315,18 +211,11 @@ async fn references_cycles_and_deadlocks() {
     assert_refused(vec![
         (stories(json!([edge("1.1", "99.99")])), &story),
         (stories(json!([edge("99.99", "1.1")])), &story),
-        (
-            epic_with(json!([{"number": "1.1", "title": "S", "depends_on_stories": ["99.99"]}])),
-            &story,
-        ),
+        (epic_with(json!([{"number": "1.1", "title": "S", "depends_on_stories": ["99.99"]}])), &story),
         (epics(json!([{"epic": 1, "depends_on": 9}])), &epic),
         (epics(json!([{"epic": "9", "depends_on": 1}])), &epic),
         (
-            stories(json!([
-                edge("1.1", "1.2"),
-                edge("1.2", "1.3"),
-                edge("1.3", "1.1")
-            ])),
+            stories(json!([edge("1.1", "1.2"), edge("1.2", "1.3"), edge("1.3", "1.1")])),
             "Cycle detected: 1.1 -> 1.2 -> 1.3 -> 1.1",
         ),
         (stories(json!([edge("1.1", "1.1")])), "Cycle detected: 1.1 -> 1.1"),
@@ -334,10 +223,7 @@ async fn references_cycles_and_deadlocks() {
             epics(json!([{"epic": 2, "depends_on": 1}, {"epic_number": "1", "depends_on_epic": "2"}])),
             "Cycle detected: 1 -> 2 -> 1",
         ),
-        (
-            epics(json!([{"epic": 1, "depends_on": 1}])),
-            "Cycle detected: 1 -> 1",
-        ),
+        (epics(json!([{"epic": 1, "depends_on": 1}])), "Cycle detected: 1 -> 1"),
         (
             four_stories(json!([edge("2.1", "1.2")]), json!([{"epic": 1, "depends_on": 2}])),
             "Cross-level deadlock: epic 1 depends on epic 2, but story 2.1 (in epic 2) depends on \

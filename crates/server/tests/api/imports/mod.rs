@@ -18,9 +18,7 @@ async fn import(caller: &Caller, project: &str, payload: Value) -> Reply {
 }
 
 async fn merge(caller: &Caller, project: &str, payload: Value) -> Reply {
-    caller
-        .post(&format!("/projects/{project}/import?merge=true"), payload)
-        .await
+    caller.post(&format!("/projects/{project}/import?merge=true"), payload).await
 }
 
 /// A story of a payload with nothing but what it needs.

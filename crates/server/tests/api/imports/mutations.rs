@@ -47,13 +47,7 @@ fn places(value: &Value, at: &str, found: &mut Vec<String>) {
 }
 
 fn nested(depth: usize, array: bool) -> Value {
-    (0..depth).fold(json!(1), |inner, _| {
-        if array {
-            json!([inner])
-        } else {
-            json!({"n": inner})
-        }
-    })
+    (0..depth).fold(json!(1), |inner, _| if array { json!([inner]) } else { json!({"n": inner}) })
 }
 
 fn strange(rng: &mut StdRng) -> Value {
@@ -102,9 +96,7 @@ fn strange(rng: &mut StdRng) -> Value {
         9 => json!(["1.1", 1, null, {}, []]),
         10 => json!({"number": "1.1", "title": "S", "type": "bogus"}),
         _ => {
-            let letters: String = (0..rng.random_range(1..40))
-                .map(|_| rng.random::<char>())
-                .collect();
+            let letters: String = (0..rng.random_range(1..40)).map(|_| rng.random::<char>()).collect();
             json!(letters)
         }
     }
@@ -127,11 +119,7 @@ fn mutate(payload: &mut Value, rng: &mut StdRng) {
             items.push(twin);
         }
         (0 | 1, Value::Object(members)) if !members.is_empty() => {
-            let name = members
-                .keys()
-                .nth(rng.random_range(0..members.len()))
-                .unwrap()
-                .clone();
+            let name = members.keys().nth(rng.random_range(0..members.len())).unwrap().clone();
             members.remove(&name);
         }
         (2, Value::Object(members)) => {
@@ -185,10 +173,7 @@ async fn damaged_payloads_are_imported_or_refused_by_name() {
         let what = || format!("LOOPCTL_FUZZ_SEED={seed}, mutation {number}: {payload}");
         let merging = if rng.random_bool(0.3) { "?merge=true" } else { "" };
         let before = rows_of(&client, &project).await;
-        let reply = tenant
-            .user
-            .post(&format!("/projects/{project}/import{merging}"), payload.clone())
-            .await;
+        let reply = tenant.user.post(&format!("/projects/{project}/import{merging}"), payload.clone()).await;
         match reply.status {
             200 | 201 => {
                 imported += 1;
@@ -216,10 +201,7 @@ async fn damaged_payloads_are_imported_or_refused_by_name() {
             status => panic!("{status} {:#} for {}", reply.body, what()),
         }
     }
-    assert!(
-        imported > 20 && refused > 100,
-        "{imported} imported, {refused} refused with seed {seed}"
-    );
+    assert!(imported > 20 && refused > 100, "{imported} imported, {refused} refused with seed {seed}");
 }
 
 /// Around the parser's own limit of 128 levels: what is stored can be read, the rest is refused.
@@ -234,10 +216,7 @@ async fn deep_metadata_is_readable_or_refused() {
             let close = if criteria { "]" } else { "}" };
             let deep = format!("{}1{}", metadata.repeat(depth), close.repeat(depth));
             let (number, fields) = if criteria {
-                (
-                    format!("{}.2", index + 1),
-                    format!("\"acceptance_criteria\": [{{\"x\": {deep}}}]"),
-                )
+                (format!("{}.2", index + 1), format!("\"acceptance_criteria\": [{{\"x\": {deep}}}]"))
             } else {
                 (number.clone(), format!("\"metadata\": {deep}"))
             };
@@ -265,10 +244,7 @@ async fn deep_metadata_is_readable_or_refused() {
             } else {
                 let error = reply.expect_error(400, "bad_request");
                 let message = text(&error["message"]);
-                assert!(
-                    message.starts_with("Bad Request: JSON nested too deeply at "),
-                    "{depth}"
-                );
+                assert!(message.starts_with("Bad Request: JSON nested too deeply at "), "{depth}");
             }
         }
     }
@@ -301,11 +277,7 @@ async fn huge_numbers_are_stored_or_refused() {
     .enumerate()
     {
         for (name, part) in [("estimated_hours", 1), ("metadata", 2)] {
-            let value = if name == "metadata" {
-                format!("{{\"n\": {number}}}")
-            } else {
-                number.to_owned()
-            };
+            let value = if name == "metadata" { format!("{{\"n\": {number}}}") } else { number.to_owned() };
             let body = format!(
                 "{{\"epics\": [{{\"number\": 1, \"title\": \"E\", \"stories\": \
                  [{{\"number\": \"{index}.{part}\", \"title\": \"S\", \"{name}\": {value}}}]}}]}}"
@@ -327,17 +299,10 @@ async fn huge_numbers_are_stored_or_refused() {
                 }
             } else {
                 let message = text(&reply.expect(422)["error"]["message"]);
-                assert!(
-                    message.starts_with("epics[0].stories[0].estimated_hours: "),
-                    "{number}: {message}"
-                );
+                assert!(message.starts_with("epics[0].stories[0].estimated_hours: "), "{number}: {message}");
             }
         }
     }
-    let progress = tenant
-        .user
-        .get(&format!("/projects/{project}/progress"))
-        .await
-        .expect(200);
+    let progress = tenant.user.get(&format!("/projects/{project}/progress")).await.expect(200);
     assert!(progress["progress"]["estimated_hours_total"].is_number());
 }

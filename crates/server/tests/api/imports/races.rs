@@ -13,23 +13,13 @@ async fn of_two_fresh_imports_one_wins() {
         let project = tenant.project().await;
         let stories: Vec<_> = (1..=40).map(|minor| good(&format!("1.{minor}"))).collect();
         let payload = epic_with(json!(stories));
-        let replies = join(
-            import(&tenant.user, &project, payload.clone()),
-            import(&tenant.user, &project, payload),
-        )
-        .await;
-        let (won, lost) = if replies.0.status == 201 {
-            replies
-        } else {
-            (replies.1, replies.0)
-        };
+        let replies =
+            join(import(&tenant.user, &project, payload.clone()), import(&tenant.user, &project, payload))
+                .await;
+        let (won, lost) = if replies.0.status == 201 { replies } else { (replies.1, replies.0) };
         won.expect(201);
         let error = lost.expect_error(409, "import_conflict");
-        assert_eq!(
-            error["details"]["duplicate_epic_numbers"],
-            json!([1]),
-            "round {round}"
-        );
+        assert_eq!(error["details"]["duplicate_epic_numbers"], json!([1]), "round {round}");
         let duplicates = error["details"]["duplicate_story_numbers"].as_array().unwrap();
         assert_eq!(duplicates.len(), 40);
         let after = rows(&project).await;
@@ -58,12 +48,7 @@ async fn merges_take_turns() {
     }
     created.sort_by_key(|counts| counts[0] != 1);
     assert_eq!(created[0], json!([1, 2, 0, 1, 0]));
-    assert!(
-        created[1..]
-            .iter()
-            .all(|counts| *counts == json!([0, 0, 2, 0, 1])),
-        "{created:?}"
-    );
+    assert!(created[1..].iter().all(|counts| *counts == json!([0, 0, 2, 0, 1])), "{created:?}");
     let log = audit(&project).await;
     assert_eq!(of(&log, "story/created").len(), 2);
     assert_eq!(of(&log, "project/merge_imported").len(), 8);
@@ -74,30 +59,16 @@ async fn merges_take_turns() {
 async fn imports_cannot_close_a_cycle_together() {
     let tenant = Tenant::new().await;
     for _ in 0..5 {
-        let project = tenant
-            .imported(epic_with(json!([good("1.1"), good("1.2")])))
-            .await;
+        let project = tenant.imported(epic_with(json!([good("1.1"), good("1.2")]))).await;
         let edge = |from: &str, to: &str| json!({"story_dependencies": [{"story": from, "depends_on": to}]});
         let replies = join_all((0..6).map(|index| {
-            let edge = if index % 2 == 0 {
-                edge("1.1", "1.2")
-            } else {
-                edge("1.2", "1.1")
-            };
+            let edge = if index % 2 == 0 { edge("1.1", "1.2") } else { edge("1.2", "1.1") };
             merge(&tenant.user, &project, edge)
         }))
         .await;
         let statuses: Vec<_> = replies.iter().map(|reply| reply.status).collect();
-        assert_eq!(
-            statuses.iter().filter(|status| **status == 200).count(),
-            3,
-            "{statuses:?}"
-        );
-        assert_eq!(
-            statuses.iter().filter(|status| **status == 422).count(),
-            3,
-            "{statuses:?}"
-        );
+        assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 3, "{statuses:?}");
+        assert_eq!(statuses.iter().filter(|status| **status == 422).count(), 3, "{statuses:?}");
         assert_eq!(rows(&project).await.story_edges, 1);
     }
 }
@@ -132,9 +103,7 @@ async fn an_epic_moves_while_its_stories_are_worked_on() {
     join(work, moves).await;
     let list = tenant
         .user
-        .get(&format!(
-            "/stories?project_id={project}&agent_status=implementing"
-        ))
+        .get(&format!("/stories?project_id={project}&agent_status=implementing"))
         .await
         .expect(200);
     assert_eq!(list["meta"]["total_count"], 12);

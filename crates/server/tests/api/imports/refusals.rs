@@ -9,13 +9,9 @@ use crate::support::{Caller, Tenant, text};
 #[tokio::test]
 async fn limits() {
     let stories = |from: usize, count: usize| -> Vec<Value> {
-        (from..from + count)
-            .map(|index| good(&format!("{}.{}", index / 1000, index % 1000)))
-            .collect()
+        (from..from + count).map(|index| good(&format!("{}.{}", index / 1000, index % 1000))).collect()
     };
-    let epics: Vec<_> = (1..=501)
-        .map(|number| json!({"number": number, "title": "E"}))
-        .collect();
+    let epics: Vec<_> = (1..=501).map(|number| json!({"number": number, "title": "E"})).collect();
     assert_refused(vec![
         (json!({"epics": epics}), "payload exceeds maximum of 500 epics"),
         (
@@ -46,17 +42,11 @@ async fn a_tenant_may_limit_the_stories_of_a_project() {
     let error = error.expect_error(422, "story_limit_reached");
     assert_eq!(error["message"], "Story limit reached for this project");
     assert_eq!(rows(&project).await.stories, 0);
-    import(&tenant.user, &project, payload(&["1.1", "1.2", "1.3"]))
-        .await
-        .expect(201);
-    merge(&tenant.user, &project, four.clone())
-        .await
-        .expect_error(422, "story_limit_reached");
+    import(&tenant.user, &project, payload(&["1.1", "1.2", "1.3"])).await.expect(201);
+    merge(&tenant.user, &project, four.clone()).await.expect_error(422, "story_limit_reached");
     // What exists may still be changed, also above a limit that was lowered since.
     limit(json!(1)).await;
-    merge(&tenant.user, &project, payload(&["1.1", "1.2", "1.3"]))
-        .await
-        .expect(200);
+    merge(&tenant.user, &project, payload(&["1.1", "1.2", "1.3"])).await.expect(200);
     limit(json!(null)).await;
     merge(&tenant.user, &project, four).await.expect(200);
     assert_eq!(rows(&project).await.stories, 4);
@@ -68,9 +58,7 @@ async fn an_import_needs_an_epics_array_and_a_merge_does_not() {
     let project = tenant.project().await;
     let error = import(&tenant.user, &project, json!({})).await.expect(422);
     assert_eq!(error["error"]["message"], "epics must be an array");
-    let body = import(&tenant.user, &project, json!({"epics": []}))
-        .await
-        .expect(201);
+    let body = import(&tenant.user, &project, json!({"epics": []})).await.expect(201);
     let zeros = json!({"epics_created": 0, "stories_created": 0, "dependencies_created": 0});
     assert_eq!(body, json!({"import": zeros}));
     merge(&tenant.user, &project, json!({})).await.expect(200);
@@ -86,12 +74,7 @@ async fn what_is_not_a_payload_at_all() {
         let request = request.header("content-type", "application/json").body(body);
         tenant.user.send(request).await
     };
-    for body in [
-        "{\"epics\": [",
-        "{\"epics\": [\"\\ud800\"]}",
-        "{\"a\": 1e400}",
-        "nonsense",
-    ] {
+    for body in ["{\"epics\": [", "{\"epics\": [\"\\ud800\"]}", "{\"a\": 1e400}", "nonsense"] {
         let error = send(body.into()).await.expect_error(400, "bad_request");
         assert!(text(&error["message"]).starts_with("Bad Request"), "{error}");
     }
@@ -101,10 +84,7 @@ async fn what_is_not_a_payload_at_all() {
     }
     let nul = send(b"{\"epics\": [{\"number\": 1, \"title\": \"a\\u0000b\"}]}".to_vec()).await;
     let nul = nul.expect_error(422, "validation_failed");
-    assert_eq!(
-        nul["message"],
-        "Validation failed: epics[0].title contains U+0000"
-    );
+    assert_eq!(nul["message"], "Validation failed: epics[0].title contains U+0000");
     // 10 MiB and one byte.
     let large = |size: usize| {
         let mut body = b"{\"epics\": [], \"padding\": \"".to_vec();
@@ -123,11 +103,9 @@ async fn roles_and_strangers() {
     let project = tenant.project().await;
     let payload = || epic_with(json!([good("1.1")]));
     let agent = tenant.agent().await;
-    for (project, payload) in [
-        (project.as_str(), payload()),
-        (project.as_str(), json!({})),
-        ("nope", payload()),
-    ] {
+    for (project, payload) in
+        [(project.as_str(), payload()), (project.as_str(), json!({})), ("nope", payload())]
+    {
         let error = import(&agent, project, payload).await.expect(403);
         assert_eq!(
             error["error"]["message"],
@@ -137,18 +115,10 @@ async fn roles_and_strangers() {
     import(&Caller::nobody(), &project, payload()).await.expect(401);
     let unknown = "01900000-0000-7000-8000-000000000000";
     for payload in [payload(), json!({})] {
-        import(&other.user, &project, payload.clone())
-            .await
-            .expect_error(404, "not_found");
-        merge(&other.user, &project, payload.clone())
-            .await
-            .expect_error(404, "not_found");
-        import(&tenant.user, unknown, payload.clone())
-            .await
-            .expect_error(404, "not_found");
-        import(&tenant.user, "nope", payload)
-            .await
-            .expect_error(404, "not_found");
+        import(&other.user, &project, payload.clone()).await.expect_error(404, "not_found");
+        merge(&other.user, &project, payload.clone()).await.expect_error(404, "not_found");
+        import(&tenant.user, unknown, payload.clone()).await.expect_error(404, "not_found");
+        import(&tenant.user, "nope", payload).await.expect_error(404, "not_found");
     }
     assert_eq!(rows(&project).await.epics, 0);
     let orchestrator = tenant.key("orchestrator").await;

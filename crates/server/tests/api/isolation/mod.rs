@@ -50,54 +50,24 @@ async fn populated() -> Populated {
         "story_dependencies": [{"story": "1.2", "depends_on": "1.1"}, {"story": "1.3", "depends_on": "1.2"}],
         "epic_dependencies": [{"epic": 2, "depends_on": 1}],
     });
-    tenant
-        .user
-        .post(&format!("/projects/{project}/import"), payload)
-        .await
-        .expect(201);
+    tenant.user.post(&format!("/projects/{project}/import"), payload).await.expect(201);
     let stories = [
         tenant.story_id(&project, "1.1").await,
         tenant.story_id(&project, "1.2").await,
         tenant.story_id(&project, "1.3").await,
     ];
     for (who, action, body, status) in [
-        (
-            &agent,
-            "contract",
-            json!({"story_title": word, "ac_count": 1}),
-            200,
-        ),
+        (&agent, "contract", json!({"story_title": word, "ac_count": 1}), 200),
         (&agent, "claim", json!({}), 200),
-        (
-            &agent,
-            "artifacts",
-            json!({"artifact_type": "test", "path": word}),
-            201,
-        ),
+        (&agent, "artifacts", json!({"artifact_type": "test", "path": word}), 201),
         (&agent, "start", json!({}), 200),
         (&other_agent, "report", json!({}), 200),
-        (
-            &other_agent,
-            "review-complete",
-            json!({"review_type": "enhanced", "summary": word}),
-            201,
-        ),
-        (
-            &orchestrator,
-            "verify",
-            json!({"review_type": "enhanced", "summary": word}),
-            200,
-        ),
+        (&other_agent, "review-complete", json!({"review_type": "enhanced", "summary": word}), 201),
+        (&orchestrator, "verify", json!({"review_type": "enhanced", "summary": word}), 200),
     ] {
-        who.post(&format!("/stories/{}/{action}", stories[0]), body)
-            .await
-            .expect(status);
+        who.post(&format!("/stories/{}/{action}", stories[0]), body).await.expect(status);
     }
-    let epics = tenant
-        .user
-        .get(&format!("/projects/{project}/epics"))
-        .await
-        .expect(200);
+    let epics = tenant.user.get(&format!("/projects/{project}/epics")).await.expect(200);
     Populated {
         epic: text(&epics["data"][0]["id"]),
         key: text(&key["api_key"]["id"]),
@@ -168,20 +138,12 @@ async fn concurrent_tenants_never_meet() {
                 user.get("/api_keys").await.expect(200),
                 // Transactions that fail give their connections back as clean.
                 user.post("/projects", body).await.expect(422),
-                user.get(&format!("/projects/{}/epics", other.project))
-                    .await
-                    .expect(404),
-                mine.agent
-                    .get(&format!("/stories/{}/history", other.stories[0]))
-                    .await
-                    .expect(404),
+                user.get(&format!("/projects/{}/epics", other.project)).await.expect(404),
+                mine.agent.get(&format!("/stories/{}/history", other.stories[0])).await.expect(404),
             ];
             for (index, reply) in replies.iter().enumerate() {
                 let reply = reply.to_string();
-                assert!(
-                    !reply.contains(&other.word) && !reply.contains(&other.tenant.id),
-                    "{reply}"
-                );
+                assert!(!reply.contains(&other.word) && !reply.contains(&other.tenant.id), "{reply}");
                 assert!(index > 6 || reply.contains(&mine.word), "{reply}");
             }
         }

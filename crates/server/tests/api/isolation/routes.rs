@@ -45,9 +45,7 @@ fn filled(template: &str, a: &Populated) -> Vec<String> {
             (true, "api_keys") => vec![&a.key],
             (true, other) => panic!("{template}: name an id of tenant A for what follows {other:?}"),
         };
-        let longer = paths
-            .iter()
-            .flat_map(|path| ids.iter().map(move |id| format!("{path}/{id}")));
+        let longer = paths.iter().flat_map(|path| ids.iter().map(move |id| format!("{path}/{id}")));
         paths = longer.collect();
         before = segment;
     }
@@ -58,50 +56,24 @@ fn filled(template: &str, a: &Populated) -> Vec<String> {
 /// stranger may see of it, and add it.
 fn calls(method: &str, template: &str, a: &Populated) -> Vec<Call> {
     let short = template.strip_prefix("/api/v1").unwrap_or(template);
-    let call = |path: &str, body: Value, expect| Call {
-        path: path.to_owned(),
-        body,
-        expect,
-    };
+    let call = |path: &str, body: Value, expect| Call { path: path.to_owned(), body, expect };
     let with_ids = |body: Value| {
         let paths = filled(short, a).into_iter();
-        paths
-            .map(|path| Call {
-                path,
-                body: body.clone(),
-                expect: NotFound,
-            })
-            .collect::<Vec<_>>()
+        paths.map(|path| Call { path, body: body.clone(), expect: NotFound }).collect::<Vec<_>>()
     };
     match (method, short) {
         ("get", "/health") => vec![call("//health", Value::Null, Own)],
         ("get", "") => vec![call("/", Value::Null, Own)],
         ("get", "/tenants/me") => vec![call(short, Value::Null, Own)],
         ("patch", "/tenants/me") => vec![
-            call(
-                short,
-                json!({"name": "B", "id": a.tenant.id, "tenant_id": a.tenant.id}),
-                Own,
-            ),
+            call(short, json!({"name": "B", "id": a.tenant.id, "tenant_id": a.tenant.id}), Own),
             call(short, json!({"slug": a.tenant.slug}), Refused),
-            call(
-                short,
-                json!({"email": format!("{}@loopctl.test", a.tenant.slug)}),
-                Refused,
-            ),
+            call(short, json!({"email": format!("{}@loopctl.test", a.tenant.slug)}), Refused),
         ],
         ("get", "/api_keys") => vec![call("/api_keys?include_revoked=true", Value::Null, Own)],
         ("post", "/api_keys") => vec![
-            call(
-                short,
-                json!({"name": "b", "role": "agent", "tenant_id": a.tenant.id}),
-                Own,
-            ),
-            call(
-                short,
-                json!({"name": "b", "role": "agent", "agent_id": a.agent.agent()}),
-                Refused,
-            ),
+            call(short, json!({"name": "b", "role": "agent", "tenant_id": a.tenant.id}), Own),
+            call(short, json!({"name": "b", "role": "agent", "agent_id": a.agent.agent()}), Refused),
         ],
         ("post", "/agents/register") => {
             let body =
@@ -117,39 +89,20 @@ fn calls(method: &str, template: &str, a: &Populated) -> Vec<Call> {
             vec![call(short, json!({"name": "B", "tenant_id": a.tenant.id}), Own)]
         }
         ("get", "/stories") => vec![
-            call(
-                &format!("/stories?project_id={}", a.project),
-                Value::Null,
-                EmptyList,
-            ),
-            call(
-                &format!("/stories?project_id={}&epic_id={}", a.project, a.epic),
-                Value::Null,
-                EmptyList,
-            ),
-            call(
-                &format!("/stories?project_id={}&number=1.1", a.project),
-                Value::Null,
-                EmptyList,
-            ),
+            call(&format!("/stories?project_id={}", a.project), Value::Null, EmptyList),
+            call(&format!("/stories?project_id={}&epic_id={}", a.project, a.epic), Value::Null, EmptyList),
+            call(&format!("/stories?project_id={}&number=1.1", a.project), Value::Null, EmptyList),
         ],
         ("get", "/stories/ready" | "/stories/blocked") => vec![
             call(short, Value::Null, Own),
-            call(
-                &format!("{short}?project_id={}", a.project),
-                Value::Null,
-                EmptyList,
-            ),
+            call(&format!("{short}?project_id={}", a.project), Value::Null, EmptyList),
             call(&format!("{short}?epic_id={}", a.epic), Value::Null, EmptyList),
         ],
         ("post", "/projects/{id}/import") => {
             let epics = json!([{"number": 9, "title": "B", "stories": []}]);
             let merged = json!({"merge": true, "epics": [{"number": 1, "title": "B", "stories": [
                 {"number": "1.1", "title": "B"}]}]});
-            [with_ids(json!({"epics": epics})), with_ids(merged)]
-                .into_iter()
-                .flatten()
-                .collect()
+            [with_ids(json!({"epics": epics})), with_ids(merged)].into_iter().flatten().collect()
         }
         ("post", path) if path.starts_with("/stories/{id}/") => with_ids(json!({
             "story_title": a.word, "ac_count": 1, "artifact_type": "test", "path": "b", "review_type": "enhanced",
@@ -187,11 +140,7 @@ fn is_about_the_caller(reply: &Reply) -> bool {
 /// B, in every role; B claiming to be A; and a superadmin inside B, in every role.
 async fn strangers(a: &Populated, b: &Populated) -> BTreeMap<String, Caller> {
     let mut callers = BTreeMap::new();
-    for (role, caller) in [
-        ("user", &b.tenant.user),
-        ("orchestrator", &b.orchestrator),
-        ("agent", &b.agent),
-    ] {
+    for (role, caller) in [("user", &b.tenant.user), ("orchestrator", &b.orchestrator), ("agent", &b.agent)] {
         callers.insert(format!("B's {role}"), caller.clone());
         let mut posing = caller.clone();
         posing.headers.push(("x-impersonate-tenant", a.tenant.id.clone()));
@@ -201,9 +150,7 @@ async fn strangers(a: &Populated, b: &Populated) -> BTreeMap<String, Caller> {
     let key = create_superadmin_key(&server().owner, "isolation").await.unwrap();
     for role in ["", "user", "orchestrator", "agent"] {
         let mut superadmin = Caller::with_key(&key.raw_key);
-        superadmin
-            .headers
-            .push(("x-impersonate-tenant", b.tenant.id.clone()));
+        superadmin.headers.push(("x-impersonate-tenant", b.tenant.id.clone()));
         superadmin.headers.push(("x-effective-role", role.to_owned()));
         callers.insert(format!("superadmin in B as {role:?}"), superadmin);
     }
@@ -223,10 +170,7 @@ async fn no_route_leads_into_another_tenant() {
     let mut covered = Vec::new();
     for (template, operations) in document["paths"].as_object().unwrap() {
         for method in operations.as_object().unwrap().keys().filter(|key| {
-            [
-                "get", "put", "post", "delete", "options", "head", "patch", "trace",
-            ]
-            .contains(&key.as_str())
+            ["get", "put", "post", "delete", "options", "head", "patch", "trace"].contains(&key.as_str())
         }) {
             for call in calls(method, template, &a) {
                 let mut met = 0;
@@ -264,10 +208,7 @@ async fn no_route_leads_into_another_tenant() {
     let of_b = json!(everything_of(&b.tenant.id).await).to_string();
     assert_eq!(secrets.iter().find(|secret| of_b.contains(secret.as_str())), None);
     // And A finds with the same calls what B did not: the ids and the bodies are right.
-    for (method, call) in covered
-        .iter()
-        .filter(|(_, call)| [NotFound, EmptyList].contains(&call.expect))
-    {
+    for (method, call) in covered.iter().filter(|(_, call)| [NotFound, EmptyList].contains(&call.expect)) {
         let mut statuses = Vec::new();
         for caller in [&a.tenant.user, &a.orchestrator, &a.agent] {
             let reply = send(caller, method, call).await;

@@ -9,10 +9,7 @@ use crate::support::{connect, server};
 
 /// The application's connection, as a transaction of the server has it.
 async fn as_app(client: &Client, tenant: Option<&str>) {
-    client
-        .batch_execute("BEGIN; SET LOCAL ROLE loopctl_app")
-        .await
-        .unwrap();
+    client.batch_execute("BEGIN; SET LOCAL ROLE loopctl_app").await.unwrap();
     if let Some(tenant) = tenant {
         let set = "select set_config('loopctl.tenant_id', $1, true)";
         client.execute(set, &[&tenant]).await.unwrap();
@@ -82,11 +79,7 @@ async fn without_a_tenant_there_are_no_rows() {
         );
         for setting in [None, Some(""), Some("nonsense")] {
             let refused = attempt(&app, setting, &insert).await;
-            assert_eq!(
-                refused,
-                Err(SqlState::INSUFFICIENT_PRIVILEGE),
-                "{table} {setting:?}"
-            );
+            assert_eq!(refused, Err(SqlState::INSUFFICIENT_PRIVILEGE), "{table} {setting:?}");
         }
     }
 }
@@ -99,10 +92,7 @@ async fn another_tenants_rows_do_not_exist() {
     let (mut updatable, mut deletable) = (0, 0);
     for (table, column) in tenant_tables(&owner).await {
         let own = format!("select 1 from {table}");
-        assert!(
-            attempt(&app, Some(&b.id), &own).await.unwrap() > 0,
-            "{table}: B has rows of its own"
-        );
+        assert!(attempt(&app, Some(&b.id), &own).await.unwrap() > 0, "{table}: B has rows of its own");
         let others = format!("select 1 from {table} where {column} is distinct from '{}'", b.id);
         assert_eq!(attempt(&app, Some(&b.id), &others).await, Ok(0), "{table}");
 
@@ -112,28 +102,19 @@ async fn another_tenants_rows_do_not_exist() {
             let sql = "select has_table_privilege('loopctl_app', $1::text, $2::text)";
             owner.query_one(sql, &[&table, &privilege]).await.unwrap().get(0)
         };
-        let update = format!(
-            "update {table} set {column} = {column} where {column} = '{}'",
-            a.id
-        );
+        let update = format!("update {table} set {column} = {column} where {column} = '{}'", a.id);
         let delete = format!("delete from {table} where {column} = '{}'", a.id);
         let stolen = format!("update {table} set {column} = '{}'", b.id);
         let given = format!("update {table} set {column} = '{}'", a.id);
-        let expected = if may("UPDATE").await {
-            Ok(0)
-        } else {
-            denied.clone()
-        };
+        let expected = if may("UPDATE").await { Ok(0) } else { denied.clone() };
         assert_eq!(attempt(&app, Some(&b.id), &update).await, expected, "{update}");
         if may("UPDATE").await {
             updatable += 1;
             // B's own rows cannot be given away either, and taking reaches B's own rows only.
             let refused = attempt(&app, Some(&b.id), &given).await.unwrap_err();
-            let by_trigger = ["api_keys", "audit_heads"].contains(&table.as_str()) && refused == SqlState::RAISE_EXCEPTION;
-            assert!(
-                refused == SqlState::INSUFFICIENT_PRIVILEGE || by_trigger,
-                "{given}: {refused:?}"
-            );
+            let by_trigger =
+                ["api_keys", "audit_heads"].contains(&table.as_str()) && refused == SqlState::RAISE_EXCEPTION;
+            assert!(refused == SqlState::INSUFFICIENT_PRIVILEGE || by_trigger, "{given}: {refused:?}");
             // The head of the log refuses whatever does not advance it, its own tenant's row included.
             let own = match table.as_str() {
                 "audit_heads" => Err(SqlState::RAISE_EXCEPTION),
@@ -141,11 +122,7 @@ async fn another_tenants_rows_do_not_exist() {
             };
             assert_eq!(attempt(&app, Some(&b.id), &stolen).await, own, "{stolen}");
         }
-        let expected = if may("DELETE").await {
-            Ok(0)
-        } else {
-            denied.clone()
-        };
+        let expected = if may("DELETE").await { Ok(0) } else { denied.clone() };
         deletable += u32::from(may("DELETE").await);
         assert_eq!(attempt(&app, Some(&b.id), &delete).await, expected, "{delete}");
 
@@ -165,10 +142,7 @@ async fn another_tenants_rows_do_not_exist() {
             assert_eq!(attempt(&app, Some(&b.id), &insert).await, denied, "{table}");
         }
     }
-    assert!(
-        updatable >= 7 && deletable >= 5,
-        "the privileges that make this test worth while"
-    );
+    assert!(updatable >= 7 && deletable >= 5, "the privileges that make this test worth while");
 }
 
 /// §13.8: the tenant goes with its transaction, committed or not, so that a pooled connection starts clean.
@@ -180,15 +154,7 @@ async fn the_tenant_ends_with_its_transaction() {
         as_app(&app, Some(&a.id)).await;
         assert_eq!(app.execute("select 1 from projects", &[]).await.unwrap(), 1);
         app.batch_execute(end).await.unwrap();
-        assert_eq!(
-            app.execute("select 1 from projects", &[]).await.unwrap(),
-            0,
-            "{end}"
-        );
-        assert_eq!(
-            attempt(&app, None, "select 1 from projects").await,
-            Ok(0),
-            "{end}"
-        );
+        assert_eq!(app.execute("select 1 from projects", &[]).await.unwrap(), 0, "{end}");
+        assert_eq!(attempt(&app, None, "select 1 from projects").await, Ok(0), "{end}");
     }
 }

@@ -51,10 +51,7 @@ async fn of_64_agents_exactly_one_claims() {
     let mut winners = HashSet::new();
     for id in &ids {
         call(&o, id, "contract", json!({})).await.expect(200);
-        let calls = agents
-            .iter()
-            .map(|agent| call(agent, id, "claim", json!({})))
-            .collect();
+        let calls = agents.iter().map(|agent| call(agent, id, "claim", json!({}))).collect();
         let replies = together(calls).await;
         let mut winner = None;
         for (agent, reply) in agents.iter().zip(replies) {
@@ -64,13 +61,7 @@ async fn of_64_agents_exactly_one_claims() {
                 assert_eq!(winner.replace(agent.agent()), None, "two winners");
                 continue;
             }
-            let error = refused(
-                reply,
-                409,
-                "invalid_transition",
-                "claim",
-                ["assigned", "unverified"],
-            );
+            let error = refused(reply, 409, "invalid_transition", "claim", ["assigned", "unverified"]);
             assert_eq!(error["hints"], json!([SEED_HINT]));
         }
         let winner = winner.expect("a winner");
@@ -98,11 +89,7 @@ async fn the_last_two_stories_complete_their_epic_once() {
         })
         .collect();
     let project = tenant.imported(json!({"epics": epics})).await;
-    let list = tenant
-        .user
-        .get(&format!("/stories?project_id={project}"))
-        .await
-        .expect(200);
+    let list = tenant.user.get(&format!("/stories?project_id={project}")).await.expect(200);
     let list = list["data"].as_array().unwrap().clone();
     let ids: Vec<String> = list.iter().map(|story| text(&story["id"])).collect();
     join_all(ids.iter().map(|id| bring(id, Reach::Reviewed, &a1, &a2, &o))).await;
@@ -196,11 +183,7 @@ async fn a_key_registers_one_agent() {
         assert_eq!(me["api_key"]["agent_id"], agents[0]);
         // Many keys, one name: one agent.
         let name = unique("namesake");
-        let keys = [
-            tenant.key("agent").await,
-            tenant.key("agent").await,
-            tenant.key("agent").await,
-        ];
+        let keys = [tenant.key("agent").await, tenant.key("agent").await, tenant.key("agent").await];
         let calls = keys.iter().map(|key| register(key, name.clone())).collect();
         let mut made = 0;
         for reply in together(calls).await {

@@ -45,11 +45,7 @@ fn body(action: &str) -> Value {
 async fn exact_roles_know_no_hierarchy() {
     let scene = Scene::at(Reach::Implementing).await;
     let before = scene.snapshot().await;
-    let callers = [
-        ("agent", &scene.a1),
-        ("orchestrator", &scene.o),
-        ("user", &scene.tenant.user),
-    ];
+    let callers = [("agent", &scene.a1), ("orchestrator", &scene.o), ("user", &scene.tenant.user)];
     let mut refusals = 0;
     for action in ACTIONS.into_iter().chain(["artifacts"]) {
         let allowed = roles(action);
@@ -58,11 +54,7 @@ async fn exact_roles_know_no_hierarchy() {
                 continue;
             }
             // The role comes before the lookup, the id and the body.
-            for id in [
-                scene.story.as_str(),
-                "not-a-uuid",
-                "0190f5ad-0000-7000-8000-000000000000",
-            ] {
+            for id in [scene.story.as_str(), "not-a-uuid", "0190f5ad-0000-7000-8000-000000000000"] {
                 for body in [body(action), json!({}), json!({"story_title": 1, "reason": []})] {
                     let reply = caller.post(&format!("/stories/{id}/{action}"), body).await;
                     let error = reply.expect_error(403, "forbidden");
@@ -90,28 +82,13 @@ async fn foreign_unknown_and_malformed_stories_are_not_found() {
         _ => &foreign.a1,
     };
     for action in ACTIONS.into_iter().chain(["artifacts"]) {
-        for id in [
-            scene.story.as_str(),
-            unknown,
-            "not-a-uuid",
-            "US-1.1",
-            "1.1",
-            &squeezed,
-        ] {
-            let reply = caller(action)
-                .post(&format!("/stories/{id}/{action}"), body(action))
-                .await;
+        for id in [scene.story.as_str(), unknown, "not-a-uuid", "US-1.1", "1.1", &squeezed] {
+            let reply = caller(action).post(&format!("/stories/{id}/{action}"), body(action)).await;
             let error = reply.expect_error(404, "not_found");
             assert_eq!(error["message"], "Not found", "{action} {id}");
         }
     }
-    for what in [
-        "",
-        "/history",
-        "/verifications",
-        "/artifacts",
-        "/acceptance_criteria",
-    ] {
+    for what in ["", "/history", "/verifications", "/artifacts", "/acceptance_criteria"] {
         for id in [scene.story.as_str(), unknown, "not-a-uuid"] {
             let reply = foreign.o.get(&format!("/stories/{id}{what}")).await;
             reply.expect_error(404, "not_found");
@@ -127,13 +104,7 @@ async fn foreign_unknown_and_malformed_stories_are_not_found() {
 #[tokio::test]
 async fn reading_needs_a_key_and_sometimes_an_orchestrator() {
     let scene = Scene::at(Reach::Verified).await;
-    for what in [
-        "",
-        "/history",
-        "/verifications",
-        "/artifacts",
-        "/acceptance_criteria",
-    ] {
+    for what in ["", "/history", "/verifications", "/artifacts", "/acceptance_criteria"] {
         let path = format!("/stories/{}{what}", scene.story);
         for caller in [&scene.o, &scene.tenant.user] {
             caller.get(&path).await.expect(200);
@@ -146,21 +117,12 @@ async fn reading_needs_a_key_and_sometimes_an_orchestrator() {
         } else {
             agents.expect(200);
         }
-        Caller::nobody()
-            .get(&path)
-            .await
-            .expect_error(401, "unauthorized");
-        Caller::with_key("lc_unknown")
-            .get(&path)
-            .await
-            .expect_error(401, "invalid_api_key");
+        Caller::nobody().get(&path).await.expect_error(401, "unauthorized");
+        Caller::with_key("lc_unknown").get(&path).await.expect_error(401, "invalid_api_key");
     }
     for action in ACTIONS {
         let path = format!("/stories/{}/{action}", scene.story);
-        Caller::nobody()
-            .post(&path, body(action))
-            .await
-            .expect_error(401, "unauthorized");
+        Caller::nobody().post(&path, body(action)).await.expect_error(401, "unauthorized");
         // No other method does anything here.
         for method in [Method::GET, Method::PUT, Method::PATCH, Method::DELETE] {
             let reply = scene.o.send(scene.o.request(method, &path)).await;
@@ -174,15 +136,10 @@ async fn an_agent_key_without_an_agent_cannot_take_part() {
     let scene = Scene::new().await;
     let nameless = scene.tenant.key("agent").await;
     let required = async |action: &str, id: &str| {
-        let reply = nameless
-            .post(&format!("/stories/{id}/{action}"), body(action))
-            .await;
+        let reply = nameless.post(&format!("/stories/{id}/{action}"), body(action)).await;
         let error = reply.expect_error(422, "agent_required");
         let message = error["message"].as_str().unwrap();
-        assert!(
-            message.contains("Agent ID required for chain-of-custody"),
-            "{message}"
-        );
+        assert!(message.contains("Agent ID required for chain-of-custody"), "{message}");
     };
     for reach in [Reach::Contracted, Reach::Implementing, Reach::Reported] {
         scene.act(&scene.o, "force-unclaim", json!({})).await.expect(200);
@@ -203,10 +160,7 @@ async fn an_agent_key_without_an_agent_cannot_take_part() {
     ] {
         scene.act(&scene.o, "force-unclaim", json!({})).await.expect(200);
         scene.bring(&scene.story, reach).await;
-        scene
-            .act(&nameless, action, json!({}))
-            .await
-            .expect_error(403, "not_assigned_agent");
+        scene.act(&nameless, action, json!({})).await.expect_error(403, "not_assigned_agent");
     }
 }
 
@@ -220,33 +174,16 @@ async fn an_orchestrator_key_without_an_agent_cannot_judge() {
         for body in [body(action), json!({})] {
             for id in [scene.story.as_str(), "0190f5ad-0000-7000-8000-000000000000"] {
                 let path = format!("/stories/{id}/{action}");
-                let error = nameless
-                    .post(&path, body.clone())
-                    .await
-                    .expect_error(400, "agent_required");
+                let error = nameless.post(&path, body.clone()).await.expect_error(400, "agent_required");
                 let message = error["message"].as_str().unwrap();
-                assert!(
-                    message.contains("must be linked to a registered agent"),
-                    "{message}"
-                );
-                assert!(
-                    message.contains("/agents/register") && message.contains("/api_keys"),
-                    "{message}"
-                );
+                assert!(message.contains("must be linked to a registered agent"), "{message}");
+                assert!(message.contains("/agents/register") && message.contains("/api_keys"), "{message}");
             }
         }
     }
     for action in ["report", "review-complete"] {
-        let error = scene
-            .act(&nameless, action, body(action))
-            .await
-            .expect_error(422, "agent_required");
-        assert!(
-            error["message"]
-                .as_str()
-                .unwrap()
-                .starts_with("Agent ID required")
-        );
+        let error = scene.act(&nameless, action, body(action)).await.expect_error(422, "agent_required");
+        assert!(error["message"].as_str().unwrap().starts_with("Agent ID required"));
     }
     assert_eq!(scene.snapshot().await, before);
     // It may still contract, and read.
@@ -261,18 +198,11 @@ async fn an_orchestrator_key_without_an_agent_cannot_judge() {
 async fn a_revoked_key_moves_nothing() {
     let tenant = Tenant::new().await;
     let story = tenant.story().await;
-    let keyed = tenant
-        .user
-        .post("/api_keys", json!({"name": "short", "role": "agent"}))
-        .await
-        .expect(201);
+    let keyed = tenant.user.post("/api_keys", json!({"name": "short", "role": "agent"})).await.expect(201);
     let agent = Caller::with_key(keyed["api_key"]["raw_key"].as_str().unwrap());
     let path = format!("/stories/{story}/contract");
     agent.post(&path, echo()).await.expect(200);
     let key = keyed["api_key"]["id"].as_str().unwrap();
     tenant.user.delete(&format!("/api_keys/{key}")).await;
-    agent
-        .post(&path, echo())
-        .await
-        .expect_error(401, "invalid_api_key");
+    agent.post(&path, echo()).await.expect_error(401, "invalid_api_key");
 }

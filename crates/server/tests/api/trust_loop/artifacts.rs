@@ -10,15 +10,9 @@ async fn invalid_artifacts_are_refused() {
     let scene = Scene::new().await;
     let before = scene.snapshot().await;
     for (body, details) in [
-        (
-            json!({}),
-            json!({"artifact_type": ["can't be blank"], "path": ["can't be blank"]}),
-        ),
+        (json!({}), json!({"artifact_type": ["can't be blank"], "path": ["can't be blank"]})),
         (json!({"path": "p"}), json!({"artifact_type": ["can't be blank"]})),
-        (
-            json!({"artifact_type": "t", "path": " "}),
-            json!({"path": ["can't be blank"]}),
-        ),
+        (json!({"artifact_type": "t", "path": " "}), json!({"path": ["can't be blank"]})),
         (
             json!({"artifact_type": 1, "path": {}}),
             json!({"artifact_type": ["is invalid"], "path": ["is invalid"]}),
@@ -39,11 +33,7 @@ async fn invalid_artifacts_are_refused() {
     }
     // A story that does not exist comes before its artifact.
     let path = "/stories/0190f5ad-0000-7000-8000-000000000000/artifacts";
-    scene
-        .a1
-        .post(path, json!({}))
-        .await
-        .expect_error(404, "not_found");
+    scene.a1.post(path, json!({})).await.expect_error(404, "not_found");
     assert_eq!(scene.snapshot().await, before);
 }
 
@@ -54,10 +44,7 @@ async fn artifacts_are_reported_and_listed_in_pages() {
     assert_eq!(empty["data"], json!([]));
     assert_eq!(empty["meta"]["total_pages"], 0);
     let mut reports = Vec::new();
-    for (index, who) in [&scene.a1, &scene.a2, &scene.o, &scene.a1, &scene.a1]
-        .into_iter()
-        .enumerate()
-    {
+    for (index, who) in [&scene.a1, &scene.a2, &scene.o, &scene.a1, &scene.a1].into_iter().enumerate() {
         // The same one twice is two reports.
         let body = json!({"artifact_type": "test", "path": format!("t{}.rs", index.min(3))});
         let made = scene.act(who, "artifacts", body).await.expect(201);
@@ -72,10 +59,7 @@ async fn artifacts_are_reported_and_listed_in_pages() {
         reports.push(report);
     }
     let history = scene.history().await;
-    let audited: Vec<_> = history
-        .iter()
-        .filter(|entry| entry["entity_type"] == "artifact_report")
-        .collect();
+    let audited: Vec<_> = history.iter().filter(|entry| entry["entity_type"] == "artifact_report").collect();
     assert_eq!(audited.len(), 5);
     for (entry, report) in audited.into_iter().zip(&reports) {
         assert_eq!(entry["action"], "created");
@@ -137,10 +121,7 @@ async fn criteria_come_in_the_order_of_the_storys_list() {
     let payload = json!({"epics": [{"number": 1, "title": "Epic", "stories": [rich, bare]}]});
     let project = tenant.imported(payload).await;
     let rich = tenant.story_id(&project, "1.1").await;
-    let list = agent
-        .get(&format!("/stories/{rich}/acceptance_criteria"))
-        .await
-        .expect(200);
+    let list = agent.get(&format!("/stories/{rich}/acceptance_criteria")).await.expect(200);
     let rows = list["data"].as_array().unwrap();
     let mut ids = vec!["Z-9".to_owned()];
     ids.extend((1..=12).map(|index| format!("AC-{index}")));
@@ -158,16 +139,10 @@ async fn criteria_come_in_the_order_of_the_storys_list() {
         assert!(row["id"].is_string());
     }
     let bare = tenant.story_id(&project, "1.2").await;
-    let list = agent
-        .get(&format!("/stories/{bare}/acceptance_criteria"))
-        .await
-        .expect(200);
+    let list = agent.get(&format!("/stories/{bare}/acceptance_criteria")).await.expect(200);
     assert_eq!(list, json!({"data": []}));
     let plain = tenant.story().await;
-    let list = agent
-        .get(&format!("/stories/{plain}/acceptance_criteria"))
-        .await
-        .expect(200);
+    let list = agent.get(&format!("/stories/{plain}/acceptance_criteria")).await.expect(200);
     let rows = list["data"].as_array().unwrap();
     assert_eq!(pluck(rows, "ac_id"), ["AC-1", "AC-2"]);
     assert_eq!(pluck(rows, "description"), ["It works", "It is tested"]);

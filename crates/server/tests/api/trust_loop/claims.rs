@@ -26,25 +26,14 @@ fn assert_released(story: &Value) {
 #[tokio::test]
 async fn request_review_may_be_repeated() {
     let scene = Scene::at(Reach::Implementing).await;
-    let first = scene
-        .act(&scene.a1, "request-review", json!({}))
-        .await
-        .expect(200);
-    let again = scene
-        .act(&scene.a1, "request-review", json!({"note": "fixed"}))
-        .await
-        .expect(200);
+    let first = scene.act(&scene.a1, "request-review", json!({})).await.expect(200);
+    let again = scene.act(&scene.a1, "request-review", json!({"note": "fixed"})).await.expect(200);
     assert!(
         again["story"]["review_requested_at"].as_str() > first["story"]["review_requested_at"].as_str(),
         "{again:#}"
     );
     assert_eq!(again["story"]["agent_status"], "implementing");
-    let requests = scene
-        .history()
-        .await
-        .iter()
-        .filter(|entry| entry["action"] == "review_requested")
-        .count();
+    let requests = scene.history().await.iter().filter(|entry| entry["action"] == "review_requested").count();
     assert_eq!(requests, 2);
 }
 
@@ -54,10 +43,7 @@ async fn only_the_holder_gives_a_story_back() {
     for reach in [Reach::Assigned, Reach::Implementing, Reach::Reported] {
         scene.bring(&scene.story, reach).await;
         let first_claimed = scene.show().await["first_claimed_at"].clone();
-        scene
-            .act(&scene.a2, "unclaim", json!({}))
-            .await
-            .expect_error(403, "not_assigned_agent");
+        scene.act(&scene.a2, "unclaim", json!({})).await.expect_error(403, "not_assigned_agent");
         let released = scene.act(&scene.a1, "unclaim", json!({})).await.expect(200);
         assert_released(&released["story"]);
         assert_eq!(released["story"]["first_claimed_at"], first_claimed);
@@ -67,16 +53,10 @@ async fn only_the_holder_gives_a_story_back() {
     // The old holder has no special standing: another agent takes over.
     scene.act(&scene.a2, "contract", echo()).await.expect(200);
     scene.act(&scene.a2, "claim", json!({})).await.expect(200);
-    scene
-        .act(&scene.a1, "start", json!({}))
-        .await
-        .expect_error(403, "not_assigned_agent");
+    scene.act(&scene.a1, "start", json!({})).await.expect_error(403, "not_assigned_agent");
     // And who worked on it before is a stranger to the new work, so may report it.
     scene.act(&scene.a2, "start", json!({})).await.expect(200);
-    scene
-        .act(&scene.a2, "report", json!({}))
-        .await
-        .expect_error(409, "self_report_blocked");
+    scene.act(&scene.a2, "report", json!({})).await.expect_error(409, "self_report_blocked");
     scene.act(&scene.a1, "report", json!({})).await.expect(200);
     replay::assert_legal(&scene.o, &scene.story).await;
 }
@@ -84,13 +64,7 @@ async fn only_the_holder_gives_a_story_back() {
 #[tokio::test]
 async fn force_unclaim_takes_a_story_from_any_state() {
     let scene = Scene::new().await;
-    for reach in [
-        Reach::Contracted,
-        Reach::Assigned,
-        Reach::Implementing,
-        Reach::Reported,
-        Reach::Reviewed,
-    ] {
+    for reach in [Reach::Contracted, Reach::Assigned, Reach::Implementing, Reach::Reported, Reach::Reviewed] {
         scene.bring(&scene.story, reach).await;
         let taken = scene.act(&scene.o, "force-unclaim", json!({})).await.expect(200);
         assert_released(&taken["story"]);
@@ -112,10 +86,7 @@ async fn force_unclaim_takes_a_story_from_any_state() {
 async fn force_unclaim_is_no_judgement() {
     let scene = Scene::at(Reach::Reported).await;
     let own = scene.own_orchestrator().await;
-    scene
-        .act(&own, "verify", evidence())
-        .await
-        .expect_error(409, "self_verify_blocked");
+    scene.act(&own, "verify", evidence()).await.expect_error(409, "self_verify_blocked");
     scene.act(&own, "force-unclaim", json!({})).await.expect(200);
     assert_eq!(scene.show().await["verified_status"], "unverified");
 }
@@ -144,10 +115,7 @@ async fn a_verified_story_is_closed_until_it_is_rejected() {
             ["pending", "verified"],
         );
         let hint = error["hints"][0].as_str().unwrap();
-        assert!(
-            hint.contains("already verified") && hint.contains("reject"),
-            "{hint}"
-        );
+        assert!(hint.contains("already verified") && hint.contains("reject"), "{hint}");
     }
     for (who, action, hint) in [
         (&scene.a1, "start", "already verified"),
@@ -161,10 +129,7 @@ async fn a_verified_story_is_closed_until_it_is_rejected() {
         let text = error["hints"][0].as_str().unwrap();
         assert!(text.contains(hint), "{action}: {text}");
     }
-    scene
-        .act(&scene.a2, "review-complete", review())
-        .await
-        .expect(422);
+    scene.act(&scene.a2, "review-complete", review()).await.expect(422);
     assert_eq!(scene.snapshot().await, before);
     // Rejection reopens it.
     let body = json!({"reason": "regression"});

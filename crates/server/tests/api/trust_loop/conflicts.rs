@@ -127,13 +127,7 @@ async fn every_refusal_tells_state_action_and_way_out() {
                 "reject" => json!({"reason": "no tests"}),
                 _ => evidence(),
             };
-            let error = refused(
-                scene.act(caller(who), action, body).await,
-                status,
-                code,
-                action,
-                words,
-            );
+            let error = refused(scene.act(caller(who), action, body).await, status, code, action, words);
             let hints = error["hints"].as_array().unwrap();
             assert_eq!(hints.len(), 1, "{error:#}");
             let text = hints[0].as_str().unwrap();
@@ -158,16 +152,8 @@ async fn every_refusal_tells_state_action_and_way_out() {
                 assert_eq!(message, "Forbidden");
             }
         }
-        assert_eq!(
-            scene.snapshot().await,
-            before,
-            "a refusal changes nothing: {state}"
-        );
+        assert_eq!(scene.snapshot().await, before, "a refusal changes nothing: {state}");
         // No gate halts anything.
-        scene
-            .a1
-            .get(&format!("/stories/{}", scene.story))
-            .await
-            .expect(200);
+        scene.a1.get(&format!("/stories/{}", scene.story)).await.expect(200);
     }
 }

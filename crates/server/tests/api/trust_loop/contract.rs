@@ -20,10 +20,7 @@ async fn an_agent_must_echo_title_and_count_exactly() {
         Value::Null,
     ] {
         let body = json!({"story_title": title, "ac_count": 2});
-        let error = scene
-            .act(&scene.a1, "contract", body)
-            .await
-            .expect_error(422, "contract_mismatch");
+        let error = scene.act(&scene.a1, "contract", body).await.expect_error(422, "contract_mismatch");
         let message = error["message"].as_str().unwrap();
         assert!(message.contains("story_title does not match"), "{message}");
         assert!(error["context"]["expected_ac_count"].is_null());
@@ -41,10 +38,7 @@ async fn an_agent_must_echo_title_and_count_exactly() {
         (json!(18_446_744_073_709_551_615_u64), "18446744073709551615"),
     ] {
         let body = json!({"story_title": "Build API", "ac_count": count});
-        let error = scene
-            .act(&scene.a1, "contract", body)
-            .await
-            .expect_error(422, "contract_mismatch");
+        let error = scene.act(&scene.a1, "contract", body).await.expect_error(422, "contract_mismatch");
         let message = error["message"].as_str().unwrap();
         assert!(message.contains("expected ac_count 2"), "{message}");
         assert!(message.contains("got ") && message.contains(shown), "{message}");
@@ -97,10 +91,7 @@ async fn a_story_without_criteria_is_echoed_with_zero() {
     let missing = agent.post(&path, json!({"story_title": title})).await.expect(422);
     let context = json!({"expected_ac_count": 0, "provided_ac_count": null});
     assert_eq!(missing["error"]["context"], context);
-    agent
-        .post(&path, json!({"story_title": title, "ac_count": 0}))
-        .await
-        .expect(200);
+    agent.post(&path, json!({"story_title": title, "ac_count": 0})).await.expect(200);
 }
 
 #[tokio::test]
@@ -113,10 +104,7 @@ async fn an_orchestrator_is_checked_when_it_echoes_and_may_skip() {
         json!({"ac_count": 2}),
         json!({"story_title": "Wrong", "ac_count": 2, "skip_contract_check": false}),
     ] {
-        scene
-            .act(&scene.o, "contract", body)
-            .await
-            .expect_error(422, "contract_mismatch");
+        scene.act(&scene.o, "contract", body).await.expect_error(422, "contract_mismatch");
     }
     assert_eq!(scene.show().await["agent_status"], "pending");
     for body in [
@@ -135,13 +123,7 @@ async fn an_orchestrator_is_checked_when_it_echoes_and_may_skip() {
     scene.bring(&scene.story, Reach::Contracted).await;
     let body = json!({"skip_contract_check": true});
     let again = scene.act(&scene.o, "contract", body).await;
-    refused(
-        again,
-        409,
-        "invalid_transition",
-        "contract",
-        ["contracted", "unverified"],
-    );
+    refused(again, 409, "invalid_transition", "contract", ["contracted", "unverified"]);
 }
 
 /// Who contracted is not who must claim, in standard mode.

@@ -28,22 +28,13 @@ pub(crate) async fn completions(epic: &str) -> Vec<Value> {
 async fn epics(caller: &Caller, project: &str) -> Vec<String> {
     let path = format!("/projects/{project}/epics");
     let list = caller.get(&path).await.expect(200);
-    list["data"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|epic| text(&epic["id"]))
-        .collect()
+    list["data"].as_array().unwrap().iter().map(|epic| text(&epic["id"])).collect()
 }
 
 #[tokio::test]
 async fn an_epic_completes_once_for_ever() {
     let tenant = Tenant::new().await;
-    let (a1, a2, o) = (
-        tenant.agent().await,
-        tenant.agent().await,
-        tenant.orchestrator().await,
-    );
+    let (a1, a2, o) = (tenant.agent().await, tenant.agent().await, tenant.orchestrator().await);
     let project = tenant
         .imported(json!({"epics": [
             {"number": 1, "title": "Two", "stories": [story("1.1"), story("1.2")]},
@@ -52,10 +43,7 @@ async fn an_epic_completes_once_for_ever() {
         ]}))
         .await;
     let ids = epics(&tenant.user, &project).await;
-    let (first, second) = (
-        tenant.story_id(&project, "1.1").await,
-        tenant.story_id(&project, "1.2").await,
-    );
+    let (first, second) = (tenant.story_id(&project, "1.1").await, tenant.story_id(&project, "1.2").await);
     bring(&first, Reach::Verified, &a1, &a2, &o).await;
     assert_eq!(completions(&ids[0]).await, Vec::<Value>::new());
     bring(&second, Reach::Verified, &a1, &a2, &o).await;
@@ -66,12 +54,7 @@ async fn an_epic_completes_once_for_ever() {
     assert_eq!(done[0]["new_state"], state);
     assert_eq!(done[0]["project_id"], project);
     assert_eq!(done[0]["actor_type"], "api_key");
-    assert!(
-        done[0]["actor_label"]
-            .as_str()
-            .unwrap()
-            .starts_with("orchestrator:")
-    );
+    assert!(done[0]["actor_label"].as_str().unwrap().starts_with("orchestrator:"));
     assert_eq!(done[0]["old_state"], Value::Null);
     // Reject and verify again, and reject both.
     for _ in 0..2 {
@@ -93,33 +76,20 @@ async fn an_epic_completes_once_for_ever() {
 #[tokio::test]
 async fn rejected_and_reported_stories_keep_an_epic_open() {
     let tenant = Tenant::new().await;
-    let (a1, a2, o) = (
-        tenant.agent().await,
-        tenant.agent().await,
-        tenant.orchestrator().await,
-    );
+    let (a1, a2, o) = (tenant.agent().await, tenant.agent().await, tenant.orchestrator().await);
     let project = tenant.project_of(&["1.1", "1.2"]).await;
     let epic = epics(&tenant.user, &project).await.remove(0);
-    let (first, second) = (
-        tenant.story_id(&project, "1.1").await,
-        tenant.story_id(&project, "1.2").await,
-    );
+    let (first, second) = (tenant.story_id(&project, "1.1").await, tenant.story_id(&project, "1.2").await);
     bring(&first, Reach::Verified, &a1, &a2, &o).await;
     bring(&second, Reach::Reviewed, &a1, &a2, &o).await;
     let reject = json!({"reason": "no"});
-    o.post(&format!("/stories/{first}/reject"), reject.clone())
-        .await
-        .expect(200);
+    o.post(&format!("/stories/{first}/reject"), reject.clone()).await.expect(200);
     let verify = json!({"review_type": "enhanced", "summary": "checked"});
-    o.post(&format!("/stories/{second}/verify"), verify)
-        .await
-        .expect(200);
+    o.post(&format!("/stories/{second}/verify"), verify).await.expect(200);
     assert_eq!(completions(&epic).await, Vec::<Value>::new());
     bring(&first, Reach::Verified, &a1, &a2, &o).await;
     assert_eq!(completions(&epic).await.len(), 1);
     // Partial results and force-unclaims do not undo it.
-    o.post(&format!("/stories/{first}/force-unclaim"), json!({}))
-        .await
-        .expect(200);
+    o.post(&format!("/stories/{first}/force-unclaim"), json!({})).await.expect(200);
     assert_eq!(completions(&epic).await.len(), 1);
 }

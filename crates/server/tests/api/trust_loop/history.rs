@@ -38,12 +38,7 @@ async fn every_transition_leaves_its_row() {
     scene.act(&scene.a1, "contract", echo()).await.expect(200);
     let new = json!({"agent_status": "contracted", "agent_id": a1});
     let changed = ["story", "status_changed"];
-    assert_entry(
-        &entry(2).await,
-        changed,
-        &json!({"agent_status": "pending"}),
-        &new,
-    );
+    assert_entry(&entry(2).await, changed, &json!({"agent_status": "pending"}), &new);
 
     scene.act(&scene.a1, "claim", json!({})).await.expect(200);
     let new = json!({"agent_status": "assigned", "agent_id": a1, "assigned_agent_id": a1});
@@ -53,17 +48,9 @@ async fn every_transition_leaves_its_row() {
 
     scene.act(&scene.a1, "start", json!({})).await.expect(200);
     let new = json!({"agent_status": "implementing", "agent_id": a1});
-    assert_entry(
-        &entry(4).await,
-        changed,
-        &json!({"agent_status": "assigned"}),
-        &new,
-    );
+    assert_entry(&entry(4).await, changed, &json!({"agent_status": "assigned"}), &new);
 
-    let requested = scene
-        .act(&scene.a1, "request-review", json!({}))
-        .await
-        .expect(200);
+    let requested = scene.act(&scene.a1, "request-review", json!({})).await.expect(200);
     let at = &requested["story"]["review_requested_at"];
     let new = json!({"agent_id": a1, "review_requested_at": at});
     assert_entry(&entry(5).await, ["story", "review_requested"], none, &new);
@@ -71,12 +58,7 @@ async fn every_transition_leaves_its_row() {
     let reported = scene.act(&scene.a2, "report", json!({})).await.expect(200);
     let at = &reported["story"]["reported_done_at"];
     let new = json!({"agent_status": "reported_done", "agent_id": a2, "reported_done_at": at});
-    assert_entry(
-        &entry(6).await,
-        changed,
-        &json!({"agent_status": "implementing"}),
-        &new,
-    );
+    assert_entry(&entry(6).await, changed, &json!({"agent_status": "implementing"}), &new);
 
     let body = json!({"review_type": "enhanced", "findings_count": 2, "fixes_count": 1, "disproved_count": 1,
                       "summary": "two findings"});
@@ -144,26 +126,17 @@ async fn a_history_is_complete_ordered_and_attributed() {
     let scene = Scene::at(Reach::Reported).await;
     let history = scene.get("/history").await;
     let data = history["data"].as_array().unwrap();
-    let changes = data
-        .iter()
-        .filter(|entry| entry["action"] == "status_changed")
-        .count();
+    let changes = data.iter().filter(|entry| entry["action"] == "status_changed").count();
     assert_eq!(changes, 4);
     assert_eq!(data[0]["action"], "created");
-    assert_eq!(
-        history["pagination"],
-        json!({"total": 6, "page": 1, "page_size": 100})
-    );
+    assert_eq!(history["pagination"], json!({"total": 6, "page": 1, "page_size": 100}));
     let meta =
         json!({"page": 1, "page_size": 100, "total_count": 6, "total_pages": 1, "limit": 100, "offset": 0});
     assert_eq!(history["meta"], meta);
     let times = pluck(data, "inserted_at");
     assert!(times.is_sorted_by(|a, b| a < b), "{times:?}");
-    let (a1, a2, user) = (
-        identity(&scene.a1).await,
-        identity(&scene.a2).await,
-        identity(&scene.tenant.user).await,
-    );
+    let (a1, a2, user) =
+        (identity(&scene.a1).await, identity(&scene.a2).await, identity(&scene.tenant.user).await);
     for (index, entry) in data.iter().enumerate() {
         let (id, label) = match index {
             0 => (&user.0, format!("user:{}", user.1)),
@@ -203,20 +176,14 @@ async fn a_history_comes_in_pages() {
     let mut seen = Vec::new();
     for page in 1..=4 {
         let part = scene.get(&format!("/history?page={page}&page_size=4")).await;
-        assert_eq!(
-            part["pagination"],
-            json!({"total": 9, "page": page, "page_size": 4})
-        );
+        assert_eq!(part["pagination"], json!({"total": 9, "page": page, "page_size": 4}));
         assert_eq!(part["meta"]["total_pages"], 3);
         seen.extend(part["data"].as_array().unwrap().clone());
     }
     assert_eq!(seen, whole);
-    for (query, size, count) in [
-        ("limit=2", 2, 2),
-        ("page_size=101", 100, 9),
-        ("page_size=-1", 1, 1),
-        ("page=0&page_size=3", 3, 3),
-    ] {
+    for (query, size, count) in
+        [("limit=2", 2, 2), ("page_size=101", 100, 9), ("page_size=-1", 1, 1), ("page=0&page_size=3", 3, 3)]
+    {
         let part = scene.get(&format!("/history?{query}")).await;
         assert_eq!(part["pagination"]["page_size"], size, "{query}");
         assert_eq!(part["data"].as_array().unwrap().len(), count, "{query}");
@@ -250,15 +217,8 @@ async fn a_history_outlives_its_story_and_a_story_its_history() {
     let tenant = Tenant::new().await;
     let (kept, gone) = (tenant.story().await, tenant.story().await);
     let owner = connect(&server().owner).await;
-    owner
-        .execute("delete from stories where id::text = $1", &[&gone])
-        .await
-        .unwrap();
-    let history = tenant
-        .user
-        .get(&format!("/stories/{gone}/history"))
-        .await
-        .expect(200);
+    owner.execute("delete from stories where id::text = $1", &[&gone]).await.unwrap();
+    let history = tenant.user.get(&format!("/stories/{gone}/history")).await.expect(200);
     assert_eq!(history["data"][0]["action"], "created");
     let path = format!("/stories/{gone}");
     tenant.user.get(&path).await.expect_error(404, "not_found");
@@ -273,14 +233,8 @@ async fn a_history_outlives_its_story_and_a_story_its_history() {
 #[tokio::test]
 async fn every_row_names_its_project() {
     let scene = Scene::at(Reach::Verified).await;
-    scene
-        .act(&scene.o, "reject", json!({"reason": "late"}))
-        .await
-        .expect(200);
-    scene
-        .act(&scene.a2, "review-complete", review())
-        .await
-        .expect_error(422, "invalid_transition");
+    scene.act(&scene.o, "reject", json!({"reason": "late"})).await.expect(200);
+    scene.act(&scene.a2, "review-complete", review()).await.expect_error(422, "invalid_transition");
     let owner = connect(&server().owner).await;
     let rows = owner
         .query(

@@ -7,18 +7,14 @@ use super::{Scene, evidence, refused, replay, review};
 use crate::support::{Caller, Reach, echo, server, unique};
 
 pub(super) async fn superadmin() -> Caller {
-    let key = operator::create_superadmin_key(&server().owner, &unique("root"))
-        .await
-        .unwrap();
+    let key = operator::create_superadmin_key(&server().owner, &unique("root")).await.unwrap();
     Caller::with_key(&key.raw_key)
 }
 
 /// The superadmin inside the scene's tenant.
 pub(super) fn inside(superadmin: &Caller, scene: &Scene, role: Option<&str>) -> Caller {
     let mut caller = superadmin.clone();
-    caller
-        .headers
-        .push(("x-impersonate-tenant", scene.tenant.id.clone()));
+    caller.headers.push(("x-impersonate-tenant", scene.tenant.id.clone()));
     if let Some(role) = role {
         caller.headers.push(("x-effective-role", role.to_owned()));
     }
@@ -41,14 +37,8 @@ async fn without_an_effective_role_a_superadmin_fails_exact_roles() {
         ("force-unclaim", "orchestrator"),
         ("artifacts", "agent or orchestrator"),
     ] {
-        let error = scene
-            .act(&plain, action, evidence())
-            .await
-            .expect_error(403, "forbidden");
-        assert_eq!(
-            error["message"],
-            format!("This endpoint requires the {roles} role")
-        );
+        let error = scene.act(&plain, action, evidence()).await.expect_error(403, "forbidden");
+        assert_eq!(error["message"], format!("This endpoint requires the {roles} role"));
     }
     // Minimum roles are no obstacle.
     for what in ["", "/history", "/verifications", "/artifacts"] {
@@ -56,23 +46,14 @@ async fn without_an_effective_role_a_superadmin_fails_exact_roles() {
         plain.get(&path).await.expect(200);
         // Outside of every tenant there are no stories.
         let error = root.get(&path).await.expect_error(400, "bad_request");
-        assert_eq!(
-            error["message"],
-            "Superadmin must use X-Impersonate-Tenant header"
-        );
+        assert_eq!(error["message"], "Superadmin must use X-Impersonate-Tenant header");
     }
     // An orchestrator without an agent judges nothing.
     let orchestrator = inside(&root, &scene, Some("orchestrator"));
     for action in ["verify", "reject", "force-unclaim"] {
-        scene
-            .act(&orchestrator, action, evidence())
-            .await
-            .expect_error(400, "agent_required");
+        scene.act(&orchestrator, action, evidence()).await.expect_error(400, "agent_required");
     }
-    scene
-        .act(&orchestrator, "report", json!({}))
-        .await
-        .expect_error(422, "agent_required");
+    scene.act(&orchestrator, "report", json!({})).await.expect_error(422, "agent_required");
     assert_eq!(scene.snapshot().await, before);
 }
 
@@ -92,32 +73,18 @@ async fn a_superadmin_may_claim_and_only_a_superadmin_then_holds_it() {
     // An agent without an agent is not nobody.
     for who in [&scene.a1, &scene.a2, &nameless] {
         for action in ["start", "unclaim"] {
-            scene
-                .act(who, action, json!({}))
-                .await
-                .expect_error(403, "not_assigned_agent");
+            scene.act(who, action, json!({})).await.expect_error(403, "not_assigned_agent");
         }
     }
     scene.act(&agent, "start", json!({})).await.expect(200);
-    scene
-        .act(&nameless, "request-review", json!({}))
-        .await
-        .expect_error(403, "not_assigned_agent");
+    scene.act(&nameless, "request-review", json!({})).await.expect_error(403, "not_assigned_agent");
     scene.act(&agent, "request-review", json!({})).await.expect(200);
     // It has no agent, so it reports nothing.
-    scene
-        .act(&agent, "report", json!({}))
-        .await
-        .expect_error(422, "agent_required");
+    scene.act(&agent, "report", json!({})).await.expect_error(422, "agent_required");
     let state = ["implementing", "unverified"];
     let again = scene.act(&agent, "claim", json!({})).await;
     let error = refused(again, 409, "invalid_transition", "claim", state);
-    assert!(
-        error["hints"][0]
-            .as_str()
-            .unwrap()
-            .contains("Already in progress")
-    );
+    assert!(error["hints"][0].as_str().unwrap().contains("Already in progress"));
     let released = scene.act(&agent, "unclaim", json!({})).await.expect(200);
     assert_eq!(released["story"]["agent_status"], "pending");
     replay::assert_legal(&scene.o, &scene.story).await;
@@ -126,10 +93,7 @@ async fn a_superadmin_may_claim_and_only_a_superadmin_then_holds_it() {
         scene.act(&agent, action, echo()).await.expect(200);
     }
     scene.act(&scene.a1, "report", json!({})).await.expect(200);
-    scene
-        .act(&scene.a1, "review-complete", review())
-        .await
-        .expect(201);
+    scene.act(&scene.a1, "review-complete", review()).await.expect(201);
     scene.act(&scene.o, "verify", evidence()).await.expect(200);
     replay::assert_legal(&scene.o, &scene.story).await;
 }

@@ -35,19 +35,9 @@ impl Scene {
     /// With a pending story.
     async fn new() -> Self {
         let tenant = Tenant::new().await;
-        let (a1, a2, o) = (
-            tenant.agent().await,
-            tenant.agent().await,
-            tenant.orchestrator().await,
-        );
+        let (a1, a2, o) = (tenant.agent().await, tenant.agent().await, tenant.orchestrator().await);
         let story = tenant.story().await;
-        Self {
-            tenant,
-            a1,
-            a2,
-            o,
-            story,
-        }
+        Self { tenant, a1, a2, o, story }
     }
 
     /// With a1's story brought this far.
@@ -72,11 +62,7 @@ impl Scene {
     }
 
     async fn get(&self, what: &str) -> Value {
-        self.tenant
-            .user
-            .get(&format!("/stories/{}{what}", self.story))
-            .await
-            .expect(200)
+        self.tenant.user.get(&format!("/stories/{}{what}", self.story)).await.expect(200)
     }
 
     async fn show(&self) -> Value {
@@ -114,20 +100,10 @@ impl Scene {
 /// A new project with stories 1.1 to 1.`count`; their ids in order.
 pub(crate) async fn stories(tenant: &Tenant, count: usize) -> Vec<String> {
     let stories: Vec<_> = (1..=count).map(|minor| story(&format!("1.{minor}"))).collect();
-    let project = tenant
-        .imported(json!({"epics": [{"number": 1, "title": "Epic", "stories": stories}]}))
-        .await;
-    let list = tenant
-        .user
-        .get(&format!("/stories?project_id={project}&limit=500"))
-        .await
-        .expect(200);
-    let ids: Vec<_> = list["data"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|story| text(&story["id"]))
-        .collect();
+    let project =
+        tenant.imported(json!({"epics": [{"number": 1, "title": "Epic", "stories": stories}]})).await;
+    let list = tenant.user.get(&format!("/stories?project_id={project}&limit=500")).await.expect(200);
+    let ids: Vec<_> = list["data"].as_array().unwrap().iter().map(|story| text(&story["id"])).collect();
     assert_eq!(ids.len(), count);
     ids
 }
@@ -193,10 +169,7 @@ async fn a_story_goes_through_the_loop() {
     assert_eq!(claimed["story"]["agent_status"], "assigned");
     assert_eq!(claimed["story"]["assigned_agent_id"], a1.agent());
     assert!(claimed["story"]["assigned_at"].is_string());
-    assert_eq!(
-        claimed["story"]["first_claimed_at"],
-        claimed["story"]["assigned_at"]
-    );
+    assert_eq!(claimed["story"]["first_claimed_at"], claimed["story"]["assigned_at"]);
 
     let started = a1.post_empty(&at("start-work")).await.expect(200);
     assert_eq!(started["story"]["agent_status"], "implementing");
@@ -205,10 +178,7 @@ async fn a_story_goes_through_the_loop() {
     assert_eq!(requested["story"]["agent_status"], "implementing");
     assert!(requested["story"]["review_requested_at"].is_string());
 
-    let reported = a2
-        .post(&at("report-done"), json!({"summary": "x"}))
-        .await
-        .expect(200);
+    let reported = a2.post(&at("report-done"), json!({"summary": "x"})).await.expect(200);
     assert_eq!(reported["story"]["agent_status"], "reported_done");
     assert_eq!(reported["story"]["verified_status"], "unverified");
     assert_eq!(reported["story"]["reported_by_agent_id"], a2.agent());

@@ -43,11 +43,7 @@ impl Scene {
     /// What a1, a2, o, an orchestrator of a1, and the user are shown.
     async fn assert_offered(&self, own: &Caller, wanted: [&[&str]; 5]) {
         let callers = [&self.a1, &self.a2, &self.o, own, &self.tenant.user];
-        for ((who, wanted), name) in callers
-            .into_iter()
-            .zip(wanted)
-            .zip(["a1", "a2", "o", "own", "user"])
-        {
+        for ((who, wanted), name) in callers.into_iter().zip(wanted).zip(["a1", "a2", "o", "own", "user"]) {
             assert_eq!(self.offered(who).await, wanted, "{name}");
         }
     }
@@ -62,10 +58,7 @@ async fn every_step_leads_to_the_next_one() {
     let contract = scene.a1.get(&path).await.expect(200)["next_actions"][0].clone();
     assert_eq!(contract["required_body"], echo());
     // The offer can be followed to the letter.
-    let contracted = scene
-        .act(&scene.a1, "contract", contract["required_body"].clone())
-        .await
-        .expect(200);
+    let contracted = scene.act(&scene.a1, "contract", contract["required_body"].clone()).await.expect(200);
     assert_eq!(names(&scene.story, &contracted["next_actions"]), ["claim"]);
     scene.assert_offered(&own, [&["claim"]; 5]).await;
 
@@ -77,34 +70,17 @@ async fn every_step_leads_to_the_next_one() {
     assert_eq!(names(&scene.story, &started["next_actions"]), ["request_review"]);
     let implementing: [&[&str]; 5] = [&["request_review"], &["report"], &["report"], &[], &[]];
     scene.assert_offered(&own, implementing).await;
-    let requested = scene
-        .act(&scene.a1, "request-review", json!({}))
-        .await
-        .expect(200);
-    assert_eq!(
-        names(&scene.story, &requested["next_actions"]),
-        ["request_review"]
-    );
+    let requested = scene.act(&scene.a1, "request-review", json!({})).await.expect(200);
+    assert_eq!(names(&scene.story, &requested["next_actions"]), ["request_review"]);
 
     let reported = scene.act(&scene.a2, "report", json!({})).await.expect(200);
-    assert_eq!(
-        names(&scene.story, &reported["next_actions"]),
-        ["review_complete"]
-    );
-    let unreviewed: [&[&str]; 5] = [
-        &[],
-        &["review_complete"],
-        &["review_complete", "verify", "reject"],
-        &[],
-        &["review_complete"],
-    ];
+    assert_eq!(names(&scene.story, &reported["next_actions"]), ["review_complete"]);
+    let unreviewed: [&[&str]; 5] =
+        [&[], &["review_complete"], &["review_complete", "verify", "reject"], &[], &["review_complete"]];
     scene.assert_offered(&own, unreviewed).await;
 
     let reviewed = scene.act(&scene.o, "review-complete", review()).await.expect(201);
-    assert_eq!(
-        names(&scene.story, &reviewed["next_actions"]),
-        ["verify", "reject"]
-    );
+    assert_eq!(names(&scene.story, &reviewed["next_actions"]), ["verify", "reject"]);
     let waiting: [&[&str]; 5] = [&[], &[], &["verify", "reject"], &[], &[]];
     scene.assert_offered(&own, waiting).await;
 

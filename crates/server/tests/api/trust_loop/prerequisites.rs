@@ -18,22 +18,14 @@ struct Plan {
 impl Plan {
     async fn new(payload: Value) -> Self {
         let tenant = Tenant::new().await;
-        let (a1, a2, o) = (
-            tenant.agent().await,
-            tenant.agent().await,
-            tenant.orchestrator().await,
-        );
+        let (a1, a2, o) = (tenant.agent().await, tenant.agent().await, tenant.orchestrator().await);
         let project = tenant.imported(payload).await;
         let mut ids = HashMap::new();
-        for path in [
-            format!("/stories?project_id={project}"),
-            format!("/projects/{project}/epics"),
-        ] {
+        for path in [format!("/stories?project_id={project}"), format!("/projects/{project}/epics")] {
             let list = tenant.user.get(&path).await.expect(200);
             for item in list["data"].as_array().unwrap() {
-                let number = item["number"]
-                    .as_str()
-                    .map_or_else(|| item["number"].to_string(), str::to_owned);
+                let number =
+                    item["number"].as_str().map_or_else(|| item["number"].to_string(), str::to_owned);
                 ids.insert(number, text(&item["id"]));
             }
         }
@@ -50,9 +42,7 @@ impl Plan {
     }
 
     async fn claim(&self, number: &str) -> Reply {
-        self.a1
-            .post_empty(&format!("/stories/{}/claim", self.ids[number]))
-            .await
+        self.a1.post_empty(&format!("/stories/{}/claim", self.ids[number])).await
     }
 
     /// Hints and ids of a claim that prerequisites forbid.
@@ -62,11 +52,7 @@ impl Plan {
         let error = refused(reply, 409, "dependencies_not_met", "claim", state);
         let hints = error["hints"].as_array().unwrap().iter().map(text).collect();
         let context = &error["context"];
-        (
-            hints,
-            context["unmet_story_ids"].clone(),
-            context["unmet_epic_ids"].clone(),
-        )
+        (hints, context["unmet_story_ids"].clone(), context["unmet_epic_ids"].clone())
     }
 }
 
@@ -80,13 +66,7 @@ async fn a_claim_waits_for_its_prerequisite_stories() {
     .await;
     // The state is looked at first.
     let early = plan.claim("1.3").await;
-    refused(
-        early,
-        409,
-        "must_contract_first",
-        "claim",
-        ["pending", "unverified"],
-    );
+    refused(early, 409, "must_contract_first", "claim", ["pending", "unverified"]);
     // Prerequisites forbid the claim only.
     plan.contract("1.3").await;
     let (hints, stories, epics) = plan.unmet("1.3").await;
@@ -104,18 +84,12 @@ async fn a_claim_waits_for_its_prerequisite_stories() {
     bring(&plan.ids["1.1"], Reach::Reviewed, people[0], people[1], people[2]).await;
     assert_eq!(plan.unmet("1.3").await.0.len(), 2);
     let path = format!("/stories/{}/reject", plan.ids["1.1"]);
-    plan.o
-        .post(&path, json!({"reason": "no tests"}))
-        .await
-        .expect(200);
+    plan.o.post(&path, json!({"reason": "no tests"})).await.expect(200);
     let (hints, ..) = plan.unmet("1.3").await;
     assert!(hints[0].contains("1.1 is rejected"), "{hints:?}");
     plan.verify("1.1").await;
     let (hints, stories, _) = plan.unmet("1.3").await;
-    assert!(
-        hints.len() == 1 && hints[0].contains("1.2 is unverified"),
-        "{hints:?}"
-    );
+    assert!(hints.len() == 1 && hints[0].contains("1.2 is unverified"), "{hints:?}");
     assert_eq!(stories, json!([plan.ids["1.2"]]));
     plan.verify("1.2").await;
     plan.claim("1.3").await.expect(200);

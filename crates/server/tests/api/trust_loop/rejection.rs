@@ -23,26 +23,14 @@ async fn a_rejection_needs_a_reason() {
         assert_eq!(error["message"], "reason is required and cannot be blank");
         // Before the lookup.
         let path = "/stories/0190f5ad-0000-7000-8000-000000000000/reject";
-        scene
-            .o
-            .post(path, body)
-            .await
-            .expect_error(422, "reason_required");
+        scene.o.post(path, body).await.expect_error(422, "reason_required");
     }
     for (member, value, message) in [
-        (
-            "reason",
-            json!("x".repeat(50_001)),
-            "should be at most 50000 character(s)",
-        ),
+        ("reason", json!("x".repeat(50_001)), "should be at most 50000 character(s)"),
         ("findings", json!("none"), "is invalid"),
         ("findings", json!(1), "is invalid"),
         ("review_type", json!(1), "is invalid"),
-        (
-            "review_type",
-            json!("x".repeat(256)),
-            "should be at most 255 character(s)",
-        ),
+        ("review_type", json!("x".repeat(256)), "should be at most 255 character(s)"),
     ] {
         let mut body = json!({"reason": "no tests"});
         body[member] = value;
@@ -87,13 +75,7 @@ async fn a_rejected_story_goes_back_to_pending() {
     assert_eq!(row["iteration"], 1);
     // Twice is once too often: the story is pending again.
     let again = scene.act(&scene.o, "reject", json!({"reason": "again"})).await;
-    refused(
-        again,
-        409,
-        "invalid_transition",
-        "reject",
-        ["pending", "rejected"],
-    );
+    refused(again, 409, "invalid_transition", "reject", ["pending", "rejected"]);
     replay::assert_legal(&scene.o, &scene.story).await;
 }
 
@@ -117,14 +99,8 @@ async fn rework_is_reviewed_and_verified_anew() {
     let waiting = scene.o.get(&query).await.expect(200);
     assert_eq!(waiting["data"][0]["id"], scene.story);
     // The review of the rejected work does not count.
-    scene
-        .act(&scene.o, "verify", evidence())
-        .await
-        .expect_error(422, "review_not_conducted");
-    scene
-        .act(&scene.a2, "review-complete", review())
-        .await
-        .expect(201);
+    scene.act(&scene.o, "verify", evidence()).await.expect_error(422, "review_not_conducted");
+    scene.act(&scene.a2, "review-complete", review()).await.expect(201);
     let verified = scene.act(&scene.o, "verify", evidence()).await.expect(200);
     assert_eq!(verified["story"]["rejection_reason"], Value::Null);
     assert_eq!(verified["story"]["rejected_at"], Value::Null);
@@ -169,10 +145,7 @@ async fn without_auto_reset_a_rejected_story_stays_reported() {
     assert_eq!(scene.history().await.last().unwrap()["action"], "rejected");
     // The implementer's other keys are still barred, and it may be rejected again.
     let own = scene.own_orchestrator().await;
-    scene
-        .act(&own, "verify", evidence())
-        .await
-        .expect_error(409, "self_verify_blocked");
+    scene.act(&own, "verify", evidence()).await.expect_error(409, "self_verify_blocked");
     scene.act(&scene.o, "reject", body.clone()).await.expect(200);
     assert_eq!(scene.show().await["iteration_count"], 2);
     // The report is the same, and so is its review: a second look may pass it.

@@ -94,11 +94,7 @@ impl Replay {
             }
             ("assigned" | "implementing" | "reported_done", "pending") => {
                 assert_ne!(self.verified_status, "verified");
-                assert_eq!(
-                    self.holder.as_ref(),
-                    Some(&new["agent_id"]),
-                    "unclaimed by its holder"
-                );
+                assert_eq!(self.holder.as_ref(), Some(&new["agent_id"]), "unclaimed by its holder");
                 self.release(old, new);
             }
             edge => panic!("no such transition: {edge:?}"),
@@ -108,22 +104,14 @@ impl Replay {
 
     fn release(&mut self, old: &Value, new: &Value) {
         assert_eq!(old["agent_status"], self.agent_status, "a gap in the chain");
-        assert_eq!(
-            old["assigned_agent_id"],
-            self.holder.take().unwrap_or_default(),
-            "taken from its holder"
-        );
+        assert_eq!(old["assigned_agent_id"], self.holder.take().unwrap_or_default(), "taken from its holder");
         self.agent_status = text(&new["agent_status"]);
         assert_eq!(self.agent_status, "pending");
     }
 
     /// A verdict follows its result, fits what was before, and is not the implementer's.
     fn assert_verdict(&self, entry: &Value, previous: Option<&Value>) {
-        assert_eq!(
-            previous.unwrap()["entity_type"],
-            "verification_result",
-            "{entry:#}"
-        );
+        assert_eq!(previous.unwrap()["entity_type"], "verification_result", "{entry:#}");
         assert_eq!(entry["old_state"]["verified_status"], self.verified_status);
         let verifier = &entry["new_state"]["orchestrator_agent_id"];
         assert!(verifier.is_string(), "{entry:#}");
@@ -154,10 +142,7 @@ pub(crate) async fn assert_legal(reader: &Caller, story: &str) {
     let mut previous: Option<&Value> = None;
     for entry in &entries {
         if let Some(previous) = previous {
-            assert!(
-                text(&entry["inserted_at"]) > text(&previous["inserted_at"]),
-                "in order"
-            );
+            assert!(text(&entry["inserted_at"]) > text(&previous["inserted_at"]), "in order");
         }
         replay.entry(entry, previous);
         previous = Some(entry);
@@ -215,9 +200,6 @@ fn a_stranger_is_noticed() {
 #[test]
 #[should_panic(expected = "signed off its own work")]
 fn an_own_report_is_noticed() {
-    let report = [
-        ("assigned", "implementing", "a"),
-        ("implementing", "reported_done", "a"),
-    ];
+    let report = [("assigned", "implementing", "a"), ("implementing", "reported_done", "a")];
     replay_changes(&[&CLAIMED[..], &report].concat());
 }

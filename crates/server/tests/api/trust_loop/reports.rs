@@ -23,20 +23,13 @@ async fn the_implementer_reports_with_none_of_its_keys() {
                 let state = ["implementing", "unverified"];
                 let error = refused(reply, 409, "self_report_blocked", "report", state);
                 let message = error["message"].as_str().unwrap();
-                assert!(
-                    message.contains("Cannot report your own implementation"),
-                    "{message}"
-                );
+                assert!(message.contains("Cannot report your own implementation"), "{message}");
             }
         }
     }
     assert_eq!(scene.snapshot().await, before);
     // No halt: the implementer can read, and somebody else can report.
-    scene
-        .a1
-        .get(&format!("/stories/{}", scene.story))
-        .await
-        .expect(200);
+    scene.a1.get(&format!("/stories/{}", scene.story)).await.expect(200);
     scene.act(&scene.a2, "report", json!({})).await.expect(200);
 }
 
@@ -58,50 +51,20 @@ async fn an_invalid_artifact_refuses_the_whole_report() {
     for (artifact, field, message) in [
         (json!({}), "artifact_type", "can't be blank"),
         (json!({"artifact_type": "test"}), "path", "can't be blank"),
-        (
-            json!({"artifact_type": "test", "path": "  "}),
-            "path",
-            "can't be blank",
-        ),
-        (
-            json!({"artifact_type": "", "path": "a"}),
-            "artifact_type",
-            "can't be blank",
-        ),
-        (
-            json!({"artifact_type": 7, "path": "a"}),
-            "artifact_type",
-            "is invalid",
-        ),
-        (
-            json!({"artifact_type": "test", "path": ["a"]}),
-            "path",
-            "is invalid",
-        ),
-        (
-            json!({"artifact_type": "test", "path": "a", "exists": "maybe"}),
-            "exists",
-            "is invalid",
-        ),
-        (
-            json!({"artifact_type": "test", "path": "a", "details": [1]}),
-            "details",
-            "is invalid",
-        ),
+        (json!({"artifact_type": "test", "path": "  "}), "path", "can't be blank"),
+        (json!({"artifact_type": "", "path": "a"}), "artifact_type", "can't be blank"),
+        (json!({"artifact_type": 7, "path": "a"}), "artifact_type", "is invalid"),
+        (json!({"artifact_type": "test", "path": ["a"]}), "path", "is invalid"),
+        (json!({"artifact_type": "test", "path": "a", "exists": "maybe"}), "exists", "is invalid"),
+        (json!({"artifact_type": "test", "path": "a", "details": [1]}), "details", "is invalid"),
         (
             json!({"artifact_type": long(256), "path": "a"}),
             "artifact_type",
             "should be at most 255 character(s)",
         ),
-        (
-            json!({"artifact_type": "test", "path": long(2001)}),
-            "path",
-            "should be at most 2000 character(s)",
-        ),
+        (json!({"artifact_type": "test", "path": long(2001)}), "path", "should be at most 2000 character(s)"),
     ] {
-        let reply = scene
-            .act(&scene.a2, "report", json!({"artifact": artifact}))
-            .await;
+        let reply = scene.act(&scene.a2, "report", json!({"artifact": artifact})).await;
         let error = reply.expect_error(422, "validation_failed");
         assert_eq!(error["details"][field], json!([message]), "{error:#}");
     }
@@ -138,10 +101,7 @@ async fn an_artifact_in_a_report_is_reported_like_any_other() {
     assert_eq!(artifact["new_state"], state);
     let owner = crate::support::connect(&crate::support::server().owner).await;
     let row = owner
-        .query_one(
-            "select project_id::text from audit_log where id::text = $1",
-            &[&text(&artifact["id"])],
-        )
+        .query_one("select project_id::text from audit_log where id::text = $1", &[&text(&artifact["id"])])
         .await
         .unwrap();
     assert_eq!(project, row.get::<_, String>(0));

@@ -13,18 +13,10 @@ async fn invalid_reviews_are_refused_field_by_field() {
     let review_type = "enhanced";
     for (body, field, message) in [
         (json!({}), "review_type", "can't be blank"),
-        (
-            json!({"review_type": null, "findings_count": 0}),
-            "review_type",
-            "can't be blank",
-        ),
+        (json!({"review_type": null, "findings_count": 0}), "review_type", "can't be blank"),
         (json!({"review_type": " \t"}), "review_type", "can't be blank"),
         (json!({"review_type": 5}), "review_type", "is invalid"),
-        (
-            json!({"review_type": "x".repeat(256)}),
-            "review_type",
-            "should be at most 255 character(s)",
-        ),
+        (json!({"review_type": "x".repeat(256)}), "review_type", "should be at most 255 character(s)"),
         (
             json!({"review_type": review_type, "findings_count": -1}),
             "findings_count",
@@ -40,46 +32,22 @@ async fn invalid_reviews_are_refused_field_by_field() {
             "disproved_count",
             "must be greater than or equal to 0",
         ),
-        (
-            json!({"review_type": review_type, "findings_count": "many"}),
-            "findings_count",
-            "is invalid",
-        ),
-        (
-            json!({"review_type": review_type, "findings_count": 1.5}),
-            "findings_count",
-            "is invalid",
-        ),
+        (json!({"review_type": review_type, "findings_count": "many"}), "findings_count", "is invalid"),
+        (json!({"review_type": review_type, "findings_count": 1.5}), "findings_count", "is invalid"),
         (
             json!({"review_type": review_type, "findings_count": 2_147_483_648_i64}),
             "findings_count",
             "is invalid",
         ),
-        (
-            json!({"review_type": review_type, "fixes_count": [1]}),
-            "fixes_count",
-            "is invalid",
-        ),
-        (
-            json!({"review_type": review_type, "summary": {"a": 1}}),
-            "summary",
-            "is invalid",
-        ),
+        (json!({"review_type": review_type, "fixes_count": [1]}), "fixes_count", "is invalid"),
+        (json!({"review_type": review_type, "summary": {"a": 1}}), "summary", "is invalid"),
         (
             json!({"review_type": review_type, "summary": "x".repeat(50_001)}),
             "summary",
             "should be at most 50000 character(s)",
         ),
-        (
-            json!({"review_type": review_type, "completed_at": "yesterday"}),
-            "completed_at",
-            "is invalid",
-        ),
-        (
-            json!({"review_type": review_type, "completed_at": 1_800_000_000}),
-            "completed_at",
-            "is invalid",
-        ),
+        (json!({"review_type": review_type, "completed_at": "yesterday"}), "completed_at", "is invalid"),
+        (json!({"review_type": review_type, "completed_at": 1_800_000_000}), "completed_at", "is invalid"),
         (
             json!({"review_type": review_type, "findings_count": 6, "fixes_count": 4}),
             "fixes_count",
@@ -103,10 +71,7 @@ async fn invalid_reviews_are_refused_field_by_field() {
     }
     assert_eq!(scene.snapshot().await, before);
     // None of them counts.
-    scene
-        .act(&scene.o, "verify", evidence())
-        .await
-        .expect_error(422, "review_not_conducted");
+    scene.act(&scene.o, "verify", evidence()).await.expect_error(422, "review_not_conducted");
 }
 
 #[tokio::test]
@@ -175,20 +140,12 @@ async fn a_review_is_newer_than_the_report_and_not_from_the_future() {
         assert!(error["details"]["completed_at"][0].is_string(), "{time}");
     }
     assert_eq!(scene.snapshot().await, before);
-    scene
-        .act(&scene.o, "verify", evidence())
-        .await
-        .expect_error(422, "review_not_conducted");
+    scene.act(&scene.o, "verify", evidence()).await.expect_error(422, "review_not_conducted");
     // One microsecond after the report, written in another time zone.
     let time = reported + TimeDelta::microseconds(1);
     let zone = chrono::FixedOffset::east_opt(2 * 3600).unwrap();
-    let local = time
-        .with_timezone(&zone)
-        .to_rfc3339_opts(SecondsFormat::Micros, false);
-    let made = scene
-        .act(&scene.a2, "review-complete", at(local))
-        .await
-        .expect(201);
+    let local = time.with_timezone(&zone).to_rfc3339_opts(SecondsFormat::Micros, false);
+    let made = scene.act(&scene.a2, "review-complete", at(local)).await.expect(201);
     assert_eq!(made["review_record"]["completed_at"], write(time));
     scene.act(&scene.o, "verify", evidence()).await.expect(200);
 }
@@ -204,19 +161,10 @@ async fn an_old_review_does_not_cover_a_new_report() {
     scene.act(&scene.a1, "unclaim", json!({})).await.expect(200);
     scene.bring(&scene.story, Reach::Reported).await;
     let reply = scene.act(&scene.o, "verify", evidence()).await;
-    let error = super::refused(
-        reply,
-        422,
-        "review_not_conducted",
-        "verify",
-        ["reported_done", "unverified"],
-    );
+    let error = super::refused(reply, 422, "review_not_conducted", "verify", ["reported_done", "unverified"]);
     let message = error["message"].as_str().unwrap();
     assert!(message.contains("No review record found") && message.contains("review-complete"));
-    scene
-        .act(&scene.tenant.user, "review-complete", review())
-        .await
-        .expect(201);
+    scene.act(&scene.tenant.user, "review-complete", review()).await.expect(201);
     scene.act(&scene.o, "verify", evidence()).await.expect(200);
 }
 
@@ -225,9 +173,6 @@ async fn an_old_review_does_not_cover_a_new_report() {
 async fn a_late_review_changes_nothing() {
     let scene = Scene::at(Reach::Verified).await;
     let before = scene.show().await;
-    scene
-        .act(&scene.a2, "review-complete", review())
-        .await
-        .expect(201);
+    scene.act(&scene.a2, "review-complete", review()).await.expect(201);
     assert_eq!(scene.show().await, before);
 }

@@ -32,10 +32,7 @@ async fn evidence_comes_before_the_review_record() {
     let reply = scene.act(&scene.o, "verify", evidence()).await;
     let error = refused(reply, 422, "review_not_conducted", "verify", state);
     let message = error["message"].as_str().unwrap();
-    assert!(
-        message.contains("No review record found") && message.contains("review-complete"),
-        "{message}"
-    );
+    assert!(message.contains("No review record found") && message.contains("review-complete"), "{message}");
     assert_eq!(scene.snapshot().await, before);
 }
 
@@ -54,21 +51,9 @@ async fn invalid_verifications_are_refused_field_by_field() {
         ("findings", json!(false), "is invalid"),
         ("commit_sha", json!("not hex"), "is invalid"),
         ("commit_sha", json!(123), "is invalid"),
-        (
-            "commit_sha",
-            json!("a".repeat(65)),
-            "should be at most 64 character(s)",
-        ),
-        (
-            "review_type",
-            json!("x".repeat(256)),
-            "should be at most 255 character(s)",
-        ),
-        (
-            "summary",
-            json!("x".repeat(50_001)),
-            "should be at most 50000 character(s)",
-        ),
+        ("commit_sha", json!("a".repeat(65)), "should be at most 64 character(s)"),
+        ("review_type", json!("x".repeat(256)), "should be at most 255 character(s)"),
+        ("summary", json!("x".repeat(50_001)), "should be at most 50000 character(s)"),
     ] {
         let mut body = evidence();
         body[member] = value;
@@ -86,30 +71,18 @@ async fn what_was_checked_is_kept() {
     let sha = "0123456789abcdefABCDEF0123456789abcdef01";
     for (extra, result, findings, commit) in [
         (json!({}), "pass", json!({}), Value::Null),
-        (
-            json!({"result": "pass", "findings": {"a": [1]}}),
-            "pass",
-            json!({"a": [1]}),
-            Value::Null,
-        ),
+        (json!({"result": "pass", "findings": {"a": [1]}}), "pass", json!({"a": [1]}), Value::Null),
         (
             json!({"result": "partial", "findings": ["x", {"y": 1}], "commit_sha": sha}),
             "partial",
             json!(["x", {"y": 1}]),
             json!(sha),
         ),
-        (
-            json!({"result": null, "findings": null, "commit_sha": null}),
-            "pass",
-            json!({}),
-            Value::Null,
-        ),
+        (json!({"result": null, "findings": null, "commit_sha": null}), "pass", json!({}), Value::Null),
     ] {
         scene.bring(&scene.story, Reach::Reviewed).await;
         let mut body = evidence();
-        body.as_object_mut()
-            .unwrap()
-            .extend(extra.as_object().unwrap().clone());
+        body.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
         let verified = scene.act(&scene.o, "verify", body).await.expect(200);
         assert_eq!(verified["status"], "verified");
         assert_eq!(verified["story"]["verified_status"], "verified");
@@ -148,28 +121,16 @@ async fn nobody_verifies_twice_or_their_own_work() {
         let state = ["reported_done", "unverified"];
         let error = refused(reply, 409, "self_verify_blocked", action, state);
         let message = error["message"].as_str().unwrap();
-        assert!(
-            message.contains("Cannot verify your own implementation"),
-            "{message}"
-        );
+        assert!(message.contains("Cannot verify your own implementation"), "{message}");
     }
     // A blank reason is refused before anybody looks at the story.
-    scene
-        .act(&own, "reject", json!({"reason": " "}))
-        .await
-        .expect_error(422, "reason_required");
+    scene.act(&own, "reject", json!({"reason": " "})).await.expect_error(422, "reason_required");
     assert_eq!(scene.snapshot().await, before);
     scene.act(&scene.o, "verify", evidence()).await.expect(200);
     let verified = scene.snapshot().await;
     for body in [evidence(), json!({})] {
         let reply = scene.act(&scene.o, "verify", body).await;
-        let error = refused(
-            reply,
-            409,
-            "invalid_transition",
-            "verify",
-            ["reported_done", "verified"],
-        );
+        let error = refused(reply, 409, "invalid_transition", "verify", ["reported_done", "verified"]);
         assert!(error["hints"][0].as_str().unwrap().contains("already verified"));
     }
     assert_eq!(scene.snapshot().await, verified);
@@ -190,10 +151,7 @@ async fn the_gate_outlives_the_claiming_key() {
     let revoked = scene.tenant.user.delete(&path).await;
     assert!(revoked.status < 300);
     let own = scene.own_orchestrator().await;
-    scene
-        .act(&own, "verify", evidence())
-        .await
-        .expect_error(409, "self_verify_blocked");
+    scene.act(&own, "verify", evidence()).await.expect_error(409, "self_verify_blocked");
 }
 
 /// Check 45.
@@ -210,18 +168,11 @@ async fn verifications_are_listed_newest_first() {
         let body = json!({"reason": format!("round {round}"), "review_type": "manual"});
         scene.act(&scene.o, "reject", body).await.expect(200);
     }
-    scene
-        .act(&scene.a2, "review-complete", review())
-        .await
-        .expect(201);
+    scene.act(&scene.a2, "review-complete", review()).await.expect(201);
     scene.act(&scene.o, "verify", evidence()).await.expect(200);
     let all = scene.get("/verifications").await;
-    let iterations: Vec<_> = all["data"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|row| row["iteration"].as_i64().unwrap())
-        .collect();
+    let iterations: Vec<_> =
+        all["data"].as_array().unwrap().iter().map(|row| row["iteration"].as_i64().unwrap()).collect();
     assert_eq!(iterations, [5, 4, 3, 2, 1]);
     assert_eq!(all["data"][0]["result"], "pass");
     assert_eq!(all["data"][4]["result"], "fail");
@@ -232,19 +183,12 @@ async fn verifications_are_listed_newest_first() {
     assert_eq!(all["meta"], meta);
     let mut seen = Vec::new();
     for page in 1..=4 {
-        let part = scene
-            .get(&format!("/verifications?page={page}&page_size=2"))
-            .await;
+        let part = scene.get(&format!("/verifications?page={page}&page_size=2")).await;
         assert_eq!(part["meta"]["total_pages"], 3);
         seen.extend(part["data"].as_array().unwrap().clone());
     }
     assert_eq!(json!(seen), all["data"]);
-    for query in [
-        "limit=2",
-        "page_size=2&limit=3",
-        "page=0&page_size=2",
-        "page=-4&limit=2",
-    ] {
+    for query in ["limit=2", "page_size=2&limit=3", "page=0&page_size=2", "page=-4&limit=2"] {
         let part = scene.get(&format!("/verifications?{query}")).await;
         assert_eq!(part["data"].as_array().unwrap().len(), 2, "{query}");
         assert_eq!(part["meta"]["page"], 1, "{query}");
@@ -266,9 +210,7 @@ async fn imported_work_is_verified_like_any_other() {
     let project = tenant.imported(payload).await;
     let story = tenant.story_id(&project, "1.1").await;
     let at = |action: &str| format!("/stories/{story}/{action}");
-    o.post(&at("verify"), evidence())
-        .await
-        .expect_error(422, "review_not_conducted");
+    o.post(&at("verify"), evidence()).await.expect_error(422, "review_not_conducted");
     o.post(&at("review-complete"), review()).await.expect(201);
     o.post(&at("verify"), evidence()).await.expect(200);
 }

@@ -37,10 +37,7 @@ pub(crate) fn assert_well_formed(reply: &Reply, action: &str) {
     if reply.status == 409 {
         let error = &reply.body["error"];
         let code = text(&error["code"]);
-        let state = [
-            text(&error["current_state"]),
-            text(&error["context"]["current_verified_status"]),
-        ];
+        let state = [text(&error["current_state"]), text(&error["context"]["current_verified_status"])];
         refused(reply.clone(), 409, &code, action, [&state[0], &state[1]]);
     }
 }
@@ -64,16 +61,8 @@ struct Person {
 
 fn person(name: &'static str, caller: &Caller, role: Role) -> Person {
     let agent_id = caller.agent_id.as_deref().map(|id| id.parse().unwrap());
-    let actor = Actor {
-        role,
-        agent_id,
-        impersonating: name == "superadmin",
-    };
-    Person {
-        name,
-        caller: caller.clone(),
-        actor,
-    }
+    let actor = Actor { role, agent_id, impersonating: name == "superadmin" };
+    Person { name, caller: caller.clone(), actor }
 }
 
 /// What the model knows of a story.
@@ -155,9 +144,7 @@ fn attempt(action: Action, flawed: bool) -> (Attempt, Value) {
         Action::Unclaim => Attempt::Unclaim,
         Action::ReviewComplete => Attempt::ReviewComplete,
         Action::Verify => Attempt::Verify { evidence: !flawed },
-        Action::Reject => Attempt::Reject {
-            reason: "no tests".to_owned(),
-        },
+        Action::Reject => Attempt::Reject { reason: "no tests".to_owned() },
         Action::ForceUnclaim => Attempt::ForceUnclaim,
     };
     (attempt, body)
@@ -240,11 +227,7 @@ async fn the_server_answers_as_its_model() {
         person("own", &scene.own_orchestrator().await, Role::Orchestrator),
         person("user", &scene.tenant.user, Role::User),
         person("nameless", &scene.tenant.key("agent").await, Role::Agent),
-        person(
-            "nobody",
-            &scene.tenant.key("orchestrator").await,
-            Role::Orchestrator,
-        ),
+        person("nobody", &scene.tenant.key("orchestrator").await, Role::Orchestrator),
         person("superadmin", &inside(&root, &scene, Some("agent")), Role::Agent),
     ];
     let project = scene
@@ -254,18 +237,10 @@ async fn the_server_answers_as_its_model() {
             "story_dependencies": [{"story": "1.2", "depends_on": "1.1"}],
         }))
         .await;
-    let mut world = World {
-        stories: Vec::new(),
-        auto_reset: true,
-        clock: 0,
-    };
+    let mut world = World { stories: Vec::new(), auto_reset: true, clock: 0 };
     for number in ["1.1", "1.2", "1.3"] {
         let id = scene.tenant.story_id(&project, number).await;
-        world.stories.push(Known {
-            id,
-            state: LoopState::untouched(),
-            reviewed: false,
-        });
+        world.stories.push(Known { id, state: LoopState::untouched(), reviewed: false });
     }
     let mut dice = Dice(SEED);
     let (mut passed, mut verified, mut conflicts) = (0, 0, 0);
@@ -280,9 +255,7 @@ async fn the_server_answers_as_its_model() {
             .enumerate()
             .flat_map(|(who, person)| Action::ALL.iter().map(move |action| (who, *action, person)))
             .filter(|(_, action, person)| {
-                world
-                    .decide(index, &attempt(*action, false).0, &person.actor)
-                    .is_ok()
+                world.decide(index, &attempt(*action, false).0, &person.actor).is_ok()
             })
             // Setbacks are possible nearly always: take few, or nothing ever gets done.
             .filter(|(who, action, _)| {
@@ -309,11 +282,7 @@ async fn the_server_answers_as_its_model() {
         match world.decide(index, &attempt, actor) {
             Err(refusal) => assert_refused_alike(&reply, refusal.as_ref(), action),
             Ok(next) => {
-                let status = if action == Action::ReviewComplete {
-                    201
-                } else {
-                    200
-                };
+                let status = if action == Action::ReviewComplete { 201 } else { 200 };
                 let answer = reply.expect(status);
                 world.settle(index, action, next);
                 passed += 1;

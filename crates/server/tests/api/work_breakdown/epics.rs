@@ -35,11 +35,9 @@ async fn unknown_and_foreign_epics_are_not_found() {
     let project = tenant.project_of(&["1.1"]).await;
     let epic = epic_id(&tenant, &project, 1).await;
     let none = "01900000-0000-7000-8000-000000000000";
-    for path in [
-        format!("/projects/{project}/epics"),
-        format!("/epics/{epic}"),
-        format!("/epics/{epic}/stories"),
-    ] {
+    for path in
+        [format!("/projects/{project}/epics"), format!("/epics/{epic}"), format!("/epics/{epic}/stories")]
+    {
         tenant.user.get(&path).await.expect(200);
         let error = other.user.get(&path).await.expect_error(404, "not_found");
         assert_eq!(error["message"], "Not found");
@@ -49,11 +47,9 @@ async fn unknown_and_foreign_epics_are_not_found() {
         }
     }
     // A project is no epic, and an epic is no project.
-    for path in [
-        format!("/epics/{project}"),
-        format!("/epics/{project}/stories"),
-        format!("/projects/{epic}/epics"),
-    ] {
+    for path in
+        [format!("/epics/{project}"), format!("/epics/{project}/stories"), format!("/projects/{epic}/epics")]
+    {
         tenant.user.get(&path).await.expect_error(404, "not_found");
     }
 }
@@ -84,23 +80,10 @@ async fn the_list_is_in_order_with_counts() {
         .iter()
         .map(|epic| {
             assert_keys(epic, &["story_count", "completion_percentage"]);
-            json!([
-                epic["number"],
-                epic["position"],
-                epic["story_count"],
-                epic["completion_percentage"]
-            ])
+            json!([epic["number"], epic["position"], epic["story_count"], epic["completion_percentage"]])
         })
         .collect();
-    assert_eq!(
-        json!(seen),
-        json!([
-            [1, 0, 3, 33.3],
-            [2, 0, 2, 50.0],
-            [10, 0, 0, 0.0],
-            [3, 1, 1, 100.0]
-        ])
-    );
+    assert_eq!(json!(seen), json!([[1, 0, 3, 33.3], [2, 0, 2, 50.0], [10, 0, 0, 0.0], [3, 1, 1, 100.0]]));
     assert_eq!(list["meta"], meta(1, 20, 4, 1));
     for (phase, titles) in [
         ("p0", &["Two", "Three"][..]),
@@ -145,10 +128,7 @@ async fn the_detail_has_the_stories_in_number_order() {
         assert_eq!(shown[name], value, "{name}");
     }
     let stories = shown["stories"].as_array().unwrap();
-    let ids = (
-        tenant.story_id(&project, "4.9").await,
-        tenant.story_id(&project, "4.10").await,
-    );
+    let ids = (tenant.story_id(&project, "4.9").await, tenant.story_id(&project, "4.10").await);
     assert_eq!(
         *stories,
         [

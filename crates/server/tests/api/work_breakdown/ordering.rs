@@ -9,10 +9,8 @@ use crate::support::{Tenant, text};
 async fn numbers_compare_as_numbers_everywhere() {
     let tenant = Tenant::new().await;
     let order = ["1.01", "1.2", "1.9", "1.10", "1.1000", "2", "2.1", "10.1"];
-    let stories: Vec<_> = ["1.10", "10.1", "1.9", "2.1", "1.2", "2", "1.1000", "1.01"]
-        .into_iter()
-        .map(plain)
-        .collect();
+    let stories: Vec<_> =
+        ["1.10", "10.1", "1.9", "2.1", "1.2", "2", "1.1000", "1.01"].into_iter().map(plain).collect();
     let blocked: Vec<_> = ["20.10", "20.9", "3", "100.1", "20.1000", "21"]
         .into_iter()
         .map(|number| json!({"number": number, "title": "S", "depends_on_stories": ["1.10", "1.9", "2"]}))
@@ -24,17 +22,8 @@ async fn numbers_compare_as_numbers_everywhere() {
     let epic = epic_id(&tenant, &project, 1).await;
     let get = async |path: String| tenant.user.get(&path).await.expect(200);
 
-    assert_eq!(
-        column(&get(format!("/epics/{epic}/stories?limit=50")).await, "number"),
-        order
-    );
-    assert_eq!(
-        column(
-            &get(format!("/stories/ready?project_id={project}")).await,
-            "number"
-        ),
-        order
-    );
+    assert_eq!(column(&get(format!("/epics/{epic}/stories?limit=50")).await, "number"), order);
+    assert_eq!(column(&get(format!("/stories/ready?project_id={project}")).await, "number"), order);
     assert_eq!(column(&get("/stories/ready".to_owned()).await, "number"), order);
     let list = get(format!("/stories?project_id={project}&epic_id={epic}")).await;
     assert_eq!(column(&list, "number"), order);
@@ -43,12 +32,8 @@ async fn numbers_compare_as_numbers_everywhere() {
     assert_eq!(column(&stories, "number"), order);
 
     let waiting = get(format!("/stories/blocked?project_id={project}")).await;
-    let numbers: Vec<_> = waiting["data"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|item| text(&item["story"]["number"]))
-        .collect();
+    let numbers: Vec<_> =
+        waiting["data"].as_array().unwrap().iter().map(|item| text(&item["story"]["number"])).collect();
     assert_eq!(numbers, ["3", "20.9", "20.10", "20.1000", "21", "100.1"]);
     let blockers = json!({"data": waiting["data"][0]["blocking_dependencies"]});
     assert_eq!(column(&blockers, "number"), ["1.9", "1.10", "2"]);
@@ -70,22 +55,14 @@ async fn epics_come_by_position_not_by_number() {
     let list = get(format!("/stories?project_id={project}&limit=50")).await;
     assert_eq!(
         column(&list, "number"),
-        [
-            "3.10", "9.1", "9.2", "4.1", "4.2", "5.1", "5.2", "5.3", "1.1", "1.2", "1.3"
-        ]
+        ["3.10", "9.1", "9.2", "4.1", "4.2", "5.1", "5.2", "5.3", "1.1", "1.2", "1.3"]
     );
     let ready = get(format!("/stories/ready?project_id={project}")).await;
-    assert_eq!(
-        column(&ready, "number"),
-        ["3.10", "9.1", "4.1", "5.1", "5.2", "1.1", "1.2"]
-    );
+    assert_eq!(column(&ready, "number"), ["3.10", "9.1", "4.1", "5.1", "5.2", "1.1", "1.2"]);
     // Page by page it is the same order.
     let mut paged = Vec::new();
     for page in 1..=4 {
-        paged.extend(column(
-            &get(format!("/stories/ready?page_size=2&page={page}")).await,
-            "number",
-        ));
+        paged.extend(column(&get(format!("/stories/ready?page_size=2&page={page}")).await, "number"));
     }
     assert_eq!(paged, column(&ready, "number"));
     let numbers = |list: &Value| -> Vec<String> {
@@ -101,8 +78,5 @@ async fn epics_come_by_position_not_by_number() {
     tenant.user.post(&path, body).await.expect(200);
     let list = get(format!("/stories?project_id={project}&limit=4")).await;
     assert_eq!(column(&list, "number"), ["1.1", "1.2", "1.3", "3.10"]);
-    assert_eq!(
-        numbers(&get("/stories/blocked".to_owned()).await),
-        ["1.3", "9.2", "4.2", "5.3"]
-    );
+    assert_eq!(numbers(&get("/stories/blocked".to_owned()).await), ["1.3", "9.2", "4.2", "5.3"]);
 }

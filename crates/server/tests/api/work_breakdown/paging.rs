@@ -52,11 +52,7 @@ async fn sizes_are_clamped_and_never_refused() {
             let pages = (7 + size - 1) / size;
             assert_eq!(list["meta"], meta(page, size, 7, pages), "{path}{query}");
             let rows = (7 - (page - 1) * size).clamp(0, size);
-            assert_eq!(
-                list["data"].as_array().unwrap().len() as i64,
-                rows,
-                "{path}{query}"
-            );
+            assert_eq!(list["data"].as_array().unwrap().len() as i64, rows, "{path}{query}");
         }
         for beyond in [
             "&page=5",
@@ -75,11 +71,7 @@ async fn sizes_are_clamped_and_never_refused() {
 async fn of_two_sizes_limit_wins_on_the_story_list_and_page_size_elsewhere() {
     let tenant = Tenant::new().await;
     for (path, ..) in lists(&tenant).await {
-        let list = tenant
-            .user
-            .get(&format!("{path}&limit=3&page_size=2"))
-            .await
-            .expect(200);
+        let list = tenant.user.get(&format!("{path}&limit=3&page_size=2")).await.expect(200);
         let size = if path.starts_with("/stories?") { 3 } else { 2 };
         assert_eq!(
             (&list["meta"]["page_size"], &list["meta"]["limit"]),
@@ -99,16 +91,9 @@ async fn pages_and_offsets_show_every_row_once() {
         for by_page in [true, false] {
             let mut seen = Vec::new();
             for page in 0..4 {
-                let place = if by_page {
-                    format!("page={}", page + 1)
-                } else {
-                    format!("offset={}", page * 2)
-                };
-                let list = tenant
-                    .user
-                    .get(&format!("{path}&page_size=2&{place}"))
-                    .await
-                    .expect(200);
+                let place =
+                    if by_page { format!("page={}", page + 1) } else { format!("offset={}", page * 2) };
+                let list = tenant.user.get(&format!("{path}&page_size=2&{place}")).await.expect(200);
                 assert_eq!(list["meta"]["offset"], page * 2, "{path} {place}");
                 seen.extend(column(&list, "id"));
             }
@@ -128,16 +113,10 @@ async fn an_offset_may_lie_between_pages() {
     };
     let between = list("&limit=2&offset=1").await;
     assert_eq!(column(&between, "number"), ["1.2", "1.3"]);
-    assert_eq!(
-        (&between["meta"]["offset"], &between["meta"]["total_count"]),
-        (&json!(1), &json!(5))
-    );
+    assert_eq!((&between["meta"]["offset"], &between["meta"]["total_count"]), (&json!(1), &json!(5)));
     // `offset` wins over `page`, and is clamped.
     assert_eq!(column(&list("&limit=2&offset=4&page=1").await, "number"), ["1.5"]);
-    assert_eq!(
-        column(&list("&limit=2&offset=-1").await, "number"),
-        ["1.1", "1.2"]
-    );
+    assert_eq!(column(&list("&limit=2&offset=-1").await, "number"), ["1.1", "1.2"]);
     assert_eq!(column(&list("&limit=2&page=3").await, "number"), ["1.5"]);
     assert_eq!(list("&limit=9999").await["meta"]["limit"], 500);
     assert_eq!(list("&limit=0").await["meta"]["limit"], 1);

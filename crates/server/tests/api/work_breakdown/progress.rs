@@ -55,11 +55,7 @@ async fn a_third_of_the_work_is_done() {
             story("1.1"), story("1.2"),
             {"number": "1.3", "title": "S", "initial_verified_status": "pass", "estimated_hours": 4}]}]}))
         .await;
-    let (a1, a2, o) = (
-        tenant.agent().await,
-        tenant.agent().await,
-        tenant.orchestrator().await,
-    );
+    let (a1, a2, o) = (tenant.agent().await, tenant.agent().await, tenant.orchestrator().await);
     let id = tenant.story_id(&project, "1.2").await;
     bring(&id, Reach::Implementing, &a1, &a2, &o).await;
     let expected = json!({
@@ -90,11 +86,7 @@ async fn every_status_is_counted_and_an_empty_epic_is_not_complete() {
         .await;
     let body = json!({"settings": {"auto_reset_on_rejection": false}});
     tenant.user.patch("/tenants/me", body).await.expect(200);
-    let (a1, a2, o) = (
-        tenant.agent().await,
-        tenant.agent().await,
-        tenant.orchestrator().await,
-    );
+    let (a1, a2, o) = (tenant.agent().await, tenant.agent().await, tenant.orchestrator().await);
     for (number, reach) in [
         ("1.2", Reach::Contracted),
         ("1.3", Reach::Assigned),
@@ -126,9 +118,8 @@ async fn every_status_is_counted_and_an_empty_epic_is_not_complete() {
 #[tokio::test]
 async fn costs_are_shown_when_asked_for() {
     let tenant = Tenant::new().await;
-    let project = tenant
-        .imported(json!({"epics": [{"number": 1, "title": "E", "stories": [plain("1.1")]}]}))
-        .await;
+    let project =
+        tenant.imported(json!({"epics": [{"number": 1, "title": "E", "stories": [plain("1.1")]}]})).await;
     for (query, asked) in [
         ("", false),
         ("?include_cost=false", false),
@@ -140,11 +131,7 @@ async fn costs_are_shown_when_asked_for() {
         let progress = tenant.user.get(&path).await.expect(200)["progress"].clone();
         assert_eq!(progress["total_stories"], 1);
         for name in COST {
-            assert_eq!(
-                progress.get(name),
-                asked.then_some(&Value::Null),
-                "{name} with {query}"
-            );
+            assert_eq!(progress.get(name), asked.then_some(&Value::Null), "{name} with {query}");
         }
     }
 }

@@ -63,10 +63,7 @@ async fn creation_is_refused_field_by_field_and_leaves_nothing() {
     }
     let error = o.post("/projects", json!({})).await.expect(422)["error"].clone();
     assert_eq!(error["message"], "Validation failed");
-    assert_eq!(
-        error["details"],
-        json!({"name": ["can't be blank"], "slug": ["can't be blank"]})
-    );
+    assert_eq!(error["details"], json!({"name": ["can't be blank"], "slug": ["can't be blank"]}));
     let list = o.get("/projects?include_archived=true").await.expect(200);
     assert_eq!(list, json!({"data": [], "meta": meta(1, 20, 0, 0)}));
 }
@@ -77,10 +74,7 @@ async fn creation_needs_an_orchestrator_or_a_user() {
     let agent = tenant.agent().await;
     for body in [json!({"name": "A", "slug": "aa"}), json!({})] {
         let error = agent.post("/projects", body).await.expect(403)["error"].clone();
-        assert_eq!(
-            error["message"],
-            "Insufficient permissions. Required role: orchestrator"
-        );
+        assert_eq!(error["message"], "Insufficient permissions. Required role: orchestrator");
     }
     for role in ["orchestrator", "user"] {
         let body = json!({"name": role, "slug": role});
@@ -110,14 +104,7 @@ async fn a_new_project_is_active_and_shows_every_field() {
         "tech_stack": "t".repeat(255), "mission": "  x  ", "metadata": {"a": [1, null, {"b": "\u{1F600}"}]},
     });
     let project = o.post("/projects", full.clone()).await.expect(201)["project"].clone();
-    for name in [
-        "name",
-        "slug",
-        "repo_url",
-        "description",
-        "tech_stack",
-        "metadata",
-    ] {
+    for name in ["name", "slug", "repo_url", "description", "tech_stack", "metadata"] {
         assert_eq!(project[name], full[name], "{name}");
     }
     assert_eq!(project["mission"], "x");
@@ -154,10 +141,7 @@ async fn active_projects_are_limited() {
     let tenant = Tenant::new().await;
     let new = async || {
         let slug = unique("limited");
-        tenant
-            .user
-            .post("/projects", json!({"name": slug, "slug": slug}))
-            .await
+        tenant.user.post("/projects", json!({"name": slug, "slug": slug})).await
     };
     let limit = async |limit: Value| {
         let body = json!({"settings": {"max_projects": limit}});
@@ -192,10 +176,7 @@ async fn the_limit_holds_for_twenty_at_once() {
     tenant.user.patch("/tenants/me", body).await.expect(200);
     let created = join_all((0..20).map(|_| async {
         let slug = unique("race");
-        let reply = tenant
-            .user
-            .post("/projects", json!({"name": slug, "slug": slug}))
-            .await;
+        let reply = tenant.user.post("/projects", json!({"name": slug, "slug": slug})).await;
         if reply.status != 201 {
             reply.clone().expect_error(422, "project_limit_reached");
         }
@@ -223,23 +204,16 @@ async fn creation_is_in_the_audit_log() {
         .unwrap();
     assert_eq!(rows.len(), 1);
     assert_eq!(rows[0].get::<_, &str>(0), "project/created api_key user:root");
-    assert_eq!(
-        rows[0].get::<_, Value>(1),
-        json!({"name": "A", "slug": "audited", "status": "active"})
-    );
+    assert_eq!(rows[0].get::<_, Value>(1), json!({"name": "A", "slug": "audited", "status": "active"}));
 }
 
 #[tokio::test]
 async fn the_list_is_filtered_and_ordered_by_name() {
     let (tenant, other) = (Tenant::new().await, Tenant::new().await);
     other.project().await;
-    for (name, slug) in [
-        ("delta", "d1"),
-        ("alpha", "a1"),
-        ("charlie", "c1"),
-        ("bravo", "b1"),
-        ("bravo", "b2"),
-    ] {
+    for (name, slug) in
+        [("delta", "d1"), ("alpha", "a1"), ("charlie", "c1"), ("bravo", "b1"), ("bravo", "b2")]
+    {
         let body = json!({"name": name, "slug": slug});
         let project = tenant.user.post("/projects", body).await.expect(201);
         if name == "charlie" {
@@ -266,11 +240,7 @@ async fn the_list_is_filtered_and_ordered_by_name() {
     ] {
         let list = agent.get(&format!("/projects{query}")).await.expect(200);
         assert_eq!(column(&list, "name"), names, "{query}");
-        assert_eq!(
-            list["meta"],
-            meta(1, 20, names.len() as i64, i64::from(!names.is_empty())),
-            "{query}"
-        );
+        assert_eq!(list["meta"], meta(1, 20, names.len() as i64, i64::from(!names.is_empty())), "{query}");
         for project in list["data"].as_array().unwrap() {
             assert_eq!(keys(project), PROJECT);
         }
@@ -291,10 +261,7 @@ async fn show_counts_and_tells_nobody_else() {
     let path = format!("/projects/{project}");
     let agent = tenant.agent().await;
     let shown = agent.get(&path).await.expect(200)["project"].clone();
-    assert_eq!(
-        (&shown["epic_count"], &shown["story_count"]),
-        (&json!(2), &json!(3))
-    );
+    assert_eq!((&shown["epic_count"], &shown["story_count"]), (&json!(2), &json!(3)));
     let mut expected = PROJECT.to_vec();
     expected.extend(["epic_count", "story_count"]);
     expected.sort_unstable();
@@ -309,10 +276,7 @@ async fn show_counts_and_tells_nobody_else() {
     for reply in [
         other.user.get(&path).await,
         tenant.user.get("/projects/not-a-uuid").await,
-        tenant
-            .user
-            .get("/projects/01900000-0000-7000-8000-000000000000")
-            .await,
+        tenant.user.get("/projects/01900000-0000-7000-8000-000000000000").await,
     ] {
         let error = reply.expect_error(404, "not_found");
         assert_eq!(error["message"], "Not found");

@@ -21,11 +21,7 @@ const BRIEF: [&str; 11] = [
 
 /// The numbers in the ready queue.
 pub(super) async fn ready(tenant: &Tenant, query: &str) -> Vec<String> {
-    let list = tenant
-        .user
-        .get(&format!("/stories/ready?page_size=500&{query}"))
-        .await
-        .expect(200);
+    let list = tenant.user.get(&format!("/stories/ready?page_size=500&{query}")).await.expect(200);
     for item in list["data"].as_array().unwrap() {
         assert_eq!(keys(item), BRIEF);
     }
@@ -36,11 +32,7 @@ pub(super) async fn ready(tenant: &Tenant, query: &str) -> Vec<String> {
 
 /// `1.2: 1.1 via story, 1.3 via epic` per blocked story.
 pub(super) async fn blocked(tenant: &Tenant, query: &str) -> Vec<String> {
-    let list = tenant
-        .user
-        .get(&format!("/stories/blocked?page_size=500&{query}"))
-        .await
-        .expect(200);
+    let list = tenant.user.get(&format!("/stories/blocked?page_size=500&{query}")).await.expect(200);
     let items = list["data"].as_array().unwrap();
     assert_eq!(list["meta"]["total_count"], items.len());
     items
@@ -73,14 +65,9 @@ fn epic(number: i64, prerequisites: &[i64], stories: &[Value]) -> Value {
 #[tokio::test]
 async fn only_a_verified_prerequisite_lets_through() {
     let tenant = Tenant::new().await;
-    let project = tenant
-        .imported(json!({"epics": [epic(1, &[], &[story("1.1"), waiting("1.2", &["1.1"])])]}))
-        .await;
-    let (a1, a2, o) = (
-        tenant.agent().await,
-        tenant.agent().await,
-        tenant.orchestrator().await,
-    );
+    let project =
+        tenant.imported(json!({"epics": [epic(1, &[], &[story("1.1"), waiting("1.2", &["1.1"])])]})).await;
+    let (a1, a2, o) = (tenant.agent().await, tenant.agent().await, tenant.orchestrator().await);
     let id = tenant.story_id(&project, "1.1").await;
     assert_eq!(ready(&tenant, "").await, ["1.1"]);
     let mut status = "pending";
@@ -119,11 +106,7 @@ async fn a_rejected_prerequisite_blocks() {
         .imported(json!({"epics": [epic(1, &[], &[
             story("1.1"), waiting("1.2", &["1.1"]), story("1.3"), waiting("1.4", &["1.3"])])]}))
         .await;
-    let (a1, a2, o) = (
-        tenant.agent().await,
-        tenant.agent().await,
-        tenant.orchestrator().await,
-    );
+    let (a1, a2, o) = (tenant.agent().await, tenant.agent().await, tenant.orchestrator().await);
     let reject = async |number: &str, reset: bool| {
         let body = json!({"settings": {"auto_reset_on_rejection": reset}});
         tenant.user.patch("/tenants/me", body).await.expect(200);
@@ -134,21 +117,12 @@ async fn a_rejected_prerequisite_blocks() {
         (text(&story["agent_status"]), text(&story["verified_status"]))
     };
     // Reset to pending it can be taken up again, but it still blocks.
-    assert_eq!(
-        reject("1.1", true).await,
-        ("pending".to_owned(), "rejected".to_owned())
-    );
+    assert_eq!(reject("1.1", true).await, ("pending".to_owned(), "rejected".to_owned()));
     assert_eq!(ready(&tenant, "").await, ["1.1", "1.3"]);
     // Left reported it is neither ready nor done.
-    assert_eq!(
-        reject("1.3", false).await,
-        ("reported_done".to_owned(), "rejected".to_owned())
-    );
+    assert_eq!(reject("1.3", false).await, ("reported_done".to_owned(), "rejected".to_owned()));
     assert_eq!(ready(&tenant, "").await, ["1.1"]);
-    assert_eq!(
-        blocked(&tenant, "").await,
-        ["1.2: 1.1 via story", "1.4: 1.3 via story"]
-    );
+    assert_eq!(blocked(&tenant, "").await, ["1.2: 1.1 via story", "1.4: 1.3 via story"]);
 }
 
 #[tokio::test]
@@ -172,11 +146,7 @@ async fn epics_wait_for_every_story_of_their_direct_prerequisites() {
     assert_eq!(ready(&tenant, "").await, ["4.1", "6.1", "8.1"]);
     assert_eq!(
         blocked(&tenant, "").await,
-        [
-            "2.1: 1.1 via epic",
-            "9.1: 1.1 via epic",
-            "9.2: 1.1 via epic, 8.1 via story"
-        ]
+        ["2.1: 1.1 via epic", "9.1: 1.1 via epic", "9.2: 1.1 via epic, 8.1 via story"]
     );
 }
 
@@ -215,9 +185,7 @@ async fn verified_stories_are_in_neither_queue_and_taken_ones_may_be_blocked() {
         .await;
     let id = tenant.story_id(&project, "1.3").await;
     let agent = tenant.agent().await;
-    let contracted = agent
-        .post(&format!("/stories/{id}/contract"), crate::support::echo())
-        .await;
+    let contracted = agent.post(&format!("/stories/{id}/contract"), crate::support::echo()).await;
     contracted.expect(200);
     assert_eq!(ready(&tenant, "").await, ["1.1"]);
     assert_eq!(blocked(&tenant, "").await, ["1.3: 1.1 via story"]);
@@ -250,10 +218,7 @@ async fn filters_and_strangers() {
         epic(2, &[], &[plain("2.1"), waiting("2.2", &["1.1"])])]});
     let project = tenant.imported(payload.clone()).await;
     let second = tenant.imported(payload).await;
-    let (one, foreign) = (
-        epic_id(&tenant, &project, 1).await,
-        epic_id(&tenant, &second, 1).await,
-    );
+    let (one, foreign) = (epic_id(&tenant, &project, 1).await, epic_id(&tenant, &second, 1).await);
     let none = [] as [&str; 0];
     for (query, now, later) in [
         (format!("project_id={project}"), &["1.1", "2.1"][..], 2),
@@ -262,17 +227,9 @@ async fn filters_and_strangers() {
         (format!("project_id={project}&epic_id={foreign}"), &none, 0),
         (format!("project_id={project}&epic_id={foreign}&page=9"), &none, 0),
         // Words of the other endpoints mean nothing here.
-        (
-            format!("project_id={project}&agent_status=contracted&verified_status=bogus"),
-            &["1.1", "2.1"],
-            2,
-        ),
+        (format!("project_id={project}&agent_status=contracted&verified_status=bogus"), &["1.1", "2.1"], 2),
         (format!("project_id={}", other.project().await), &none, 0),
-        (
-            "project_id=01900000-0000-7000-8000-000000000000".to_owned(),
-            &none,
-            0,
-        ),
+        ("project_id=01900000-0000-7000-8000-000000000000".to_owned(), &none, 0),
     ] {
         assert_eq!(ready(&tenant, &query).await, now, "{query}");
         assert_eq!(blocked(&tenant, &query).await.len(), later, "{query}");

@@ -147,39 +147,27 @@ fn plans() -> impl Strategy<Value = Plan> {
             places.len(),
         );
         let story_edges: Vec<_> = (0..places.len()).map(|index| earlier(index, 6)).collect();
-        (
-            numbers,
-            positions,
-            epic_edges,
-            story_numbers,
-            statuses,
-            story_edges,
+        (numbers, positions, epic_edges, story_numbers, statuses, story_edges).prop_map(
+            move |(numbers, positions, epic_edges, story_numbers, statuses, story_edges)| {
+                let epics = numbers.into_iter().zip(positions).zip(epic_edges);
+                let stories = places.iter().zip(story_numbers).zip(statuses).zip(story_edges);
+                Plan {
+                    epics: epics
+                        .map(|((number, position), prerequisites)| Epic { number, position, prerequisites })
+                        .collect(),
+                    stories: stories
+                        .map(|(((epic, index), status), prerequisites)| Story {
+                            // 1.2, 1.9, 1.16, … 2.3: text and numbers sort differently.
+                            major: index % 3 + 8,
+                            minor: index * 7 + 2,
+                            epic: *epic,
+                            status,
+                            prerequisites,
+                        })
+                        .collect(),
+                }
+            },
         )
-            .prop_map(
-                move |(numbers, positions, epic_edges, story_numbers, statuses, story_edges)| {
-                    let epics = numbers.into_iter().zip(positions).zip(epic_edges);
-                    let stories = places.iter().zip(story_numbers).zip(statuses).zip(story_edges);
-                    Plan {
-                        epics: epics
-                            .map(|((number, position), prerequisites)| Epic {
-                                number,
-                                position,
-                                prerequisites,
-                            })
-                            .collect(),
-                        stories: stories
-                            .map(|(((epic, index), status), prerequisites)| Story {
-                                // 1.2, 1.9, 1.16, … 2.3: text and numbers sort differently.
-                                major: index % 3 + 8,
-                                minor: index * 7 + 2,
-                                epic: *epic,
-                                status,
-                                prerequisites,
-                            })
-                            .collect(),
-                    }
-                },
-            )
     })
 }
 
@@ -202,18 +190,10 @@ async fn check(tenant: &Tenant, plan: &Plan) -> Result<(), TestCaseError> {
     by_epic.sort();
     prop_assert_eq!(by_epic, whole);
     // A pending story is in exactly one of the two.
-    for story in plan
-        .stories
-        .iter()
-        .filter(|story| story.status == Status::Pending)
-    {
+    for story in plan.stories.iter().filter(|story| story.status == Status::Pending) {
         let prefix = format!("{}: ", story.number());
         let in_later = seen_later.iter().any(|line| line.starts_with(&prefix));
-        prop_assert!(
-            seen_now.contains(&story.number()) != in_later,
-            "{}",
-            story.number()
-        );
+        prop_assert!(seen_now.contains(&story.number()) != in_later, "{}", story.number());
     }
     Ok(())
 }
@@ -222,15 +202,8 @@ async fn check(tenant: &Tenant, plan: &Plan) -> Result<(), TestCaseError> {
 fn queues_agree_with_a_plain_recomputation() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let tenant = runtime.block_on(Tenant::new());
-    let config = Config {
-        cases: 30,
-        max_shrink_iters: 200,
-        failure_persistence: None,
-        ..Config::default()
-    };
+    let config = Config { cases: 30, max_shrink_iters: 200, failure_persistence: None, ..Config::default() };
     let raise = json!({"settings": {"max_projects": 1000}});
     runtime.block_on(async { tenant.user.patch("/tenants/me", raise).await.expect(200) });
-    TestRunner::new(config)
-        .run(&plans(), |plan| runtime.block_on(check(&tenant, &plan)))
-        .unwrap();
+    TestRunner::new(config).run(&plans(), |plan| runtime.block_on(check(&tenant, &plan))).unwrap();
 }

@@ -43,18 +43,12 @@ async fn the_list_needs_a_project_and_shows_no_foreign_one() {
     let project = tenant.project_of(&["1.1"]).await;
     for query in ["", "?project_id=", "?project_id=%20", "?agent_status=pending"] {
         let error = tenant.user.get(&format!("/stories{query}")).await.expect(400);
-        assert_eq!(
-            error["error"]["message"],
-            "project_id query parameter is required"
-        );
+        assert_eq!(error["error"]["message"], "project_id query parameter is required");
     }
     tenant.user.get("/stories?project_id=nope").await.expect(404);
     let unknown = "01900000-0000-7000-8000-000000000000";
     for (caller, project) in [(&other.user, project.as_str()), (&tenant.user, unknown)] {
-        let list = caller
-            .get(&format!("/stories?project_id={project}"))
-            .await
-            .expect(200);
+        let list = caller.get(&format!("/stories?project_id={project}")).await.expect(200);
         assert_eq!(list, json!({"data": [], "meta": meta(1, 100, 0, 0)}));
     }
 }
@@ -64,10 +58,7 @@ async fn filters_take_only_words_of_their_own_track() {
     let tenant = Tenant::new().await;
     let project = tenant.project_of(&["1.1"]).await;
     let epic = epic_id(&tenant, &project, 1).await;
-    for path in [
-        format!("/stories?project_id={project}"),
-        format!("/epics/{epic}/stories?x=1"),
-    ] {
+    for path in [format!("/stories?project_id={project}"), format!("/epics/{epic}/stories?x=1")] {
         for (name, value) in [
             ("agent_status", "verified"),
             ("agent_status", "rejected"),
@@ -77,22 +68,11 @@ async fn filters_take_only_words_of_their_own_track() {
             ("verified_status", "reported_done"),
             ("verified_status", "pass"),
         ] {
-            let error = tenant
-                .user
-                .get(&format!("{path}&{name}={value}"))
-                .await
-                .expect(422);
+            let error = tenant.user.get(&format!("{path}&{name}={value}")).await.expect(422);
             assert_eq!(error["error"]["message"], "Validation failed");
-            assert_eq!(
-                error["error"]["details"],
-                json!({name: ["is invalid"]}),
-                "{value}"
-            );
+            assert_eq!(error["error"]["details"], json!({name: ["is invalid"]}), "{value}");
         }
-        let all = tenant
-            .user
-            .get(&format!("{path}&agent_status=&verified_status=%20"))
-            .await;
+        let all = tenant.user.get(&format!("{path}&agent_status=&verified_status=%20")).await;
         assert_eq!(column(&all.expect(200), "number"), ["1.1"]);
     }
     for name in ["project_id", "epic_id"] {
@@ -112,11 +92,7 @@ async fn filters_narrow() {
             {"number": 2, "title": "E", "stories": [plain("2.1"), plain("2")]}]}))
         .await;
     let other = tenant.project_of(&["1.1"]).await;
-    let (a1, a2, o) = (
-        tenant.agent().await,
-        tenant.agent().await,
-        tenant.orchestrator().await,
-    );
+    let (a1, a2, o) = (tenant.agent().await, tenant.agent().await, tenant.orchestrator().await);
     let body = json!({"settings": {"auto_reset_on_rejection": false}});
     tenant.user.patch("/tenants/me", body).await.expect(200);
     for (number, reach) in [("1.2", Reach::Implementing), ("1.3", Reach::Reported)] {
@@ -124,13 +100,8 @@ async fn filters_narrow() {
         bring(&id, reach, &a1, &a2, &o).await;
     }
     let rejected = tenant.story_id(&project, "1.3").await;
-    o.post(&format!("/stories/{rejected}/reject"), json!({"reason": "no"}))
-        .await
-        .expect(200);
-    let (one, two) = (
-        epic_id(&tenant, &project, 1).await,
-        epic_id(&tenant, &project, 2).await,
-    );
+    o.post(&format!("/stories/{rejected}/reject"), json!({"reason": "no"})).await.expect(200);
+    let (one, two) = (epic_id(&tenant, &project, 1).await, epic_id(&tenant, &project, 2).await);
     let foreign_epic = epic_id(&tenant, &other, 1).await;
     for (query, numbers) in [
         ("", &["1.01", "1.1", "1.2", "1.3", "1.4", "1.5", "2", "2.1"][..]),
@@ -146,17 +117,11 @@ async fn filters_narrow() {
         ("number=2", &["2"]),
         ("number=1", &[]),
         ("number=US-1.1", &[]),
-        (
-            "number=",
-            &["1.01", "1.1", "1.2", "1.3", "1.4", "1.5", "2", "2.1"],
-        ),
+        ("number=", &["1.01", "1.1", "1.2", "1.3", "1.4", "1.5", "2", "2.1"]),
         (&format!("epic_id={two}"), &["2", "2.1"]),
         (&format!("epic_id={two}&agent_status=implementing"), &[]),
         (&format!("epic_id={foreign_epic}"), &[]),
-        (
-            "epic_id=",
-            &["1.01", "1.1", "1.2", "1.3", "1.4", "1.5", "2", "2.1"],
-        ),
+        ("epic_id=", &["1.01", "1.1", "1.2", "1.3", "1.4", "1.5", "2", "2.1"]),
     ] {
         let path = format!("/stories?project_id={project}&{query}");
         let list = a1.get(&path).await.expect(200);
@@ -184,10 +149,7 @@ async fn rows_have_every_field_in_its_wire_form() {
             {"number": "1.1000", "title": "S", "acceptance_criteria": null}]}]}))
         .await;
     let epic = epic_id(&tenant, &project, 1).await;
-    for path in [
-        format!("/stories?project_id={project}"),
-        format!("/epics/{epic}/stories?x=1"),
-    ] {
+    for path in [format!("/stories?project_id={project}"), format!("/epics/{epic}/stories?x=1")] {
         let list = tenant.user.get(&path).await.expect(200);
         let rows = list["data"].as_array().unwrap();
         for row in rows {
@@ -204,11 +166,7 @@ async fn rows_have_every_field_in_its_wire_form() {
         assert_eq!(of("metadata"), [json!({"m": [1]}), json!({}), json!({})]);
         assert_eq!(of("description"), [json!("d"), Value::Null, Value::Null]);
         for (query, asked) in [("false", false), ("true", true), ("1", true)] {
-            let list = tenant
-                .user
-                .get(&format!("{path}&include_token_totals={query}"))
-                .await
-                .expect(200);
+            let list = tenant.user.get(&format!("{path}&include_token_totals={query}")).await.expect(200);
             for row in list["data"].as_array().unwrap() {
                 for name in ["total_tokens", "total_cost_millicents", "token_totals"] {
                     assert_eq!(row.get(name), asked.then_some(&Value::Null), "{name} {query}");
@@ -222,10 +180,7 @@ async fn rows_have_every_field_in_its_wire_form() {
 async fn the_detail_is_not_for_strangers() {
     let (tenant, other) = (Tenant::new().await, Tenant::new().await);
     let story = tenant.story().await;
-    for path in [
-        format!("/stories/{story}"),
-        format!("/stories/{story}/acceptance_criteria"),
-    ] {
+    for path in [format!("/stories/{story}"), format!("/stories/{story}/acceptance_criteria")] {
         tenant.agent().await.get(&path).await.expect(200);
         other.user.get(&path).await.expect_error(404, "not_found");
         let unknown = path.replace(&story, "01900000-0000-7000-8000-000000000000");
@@ -254,20 +209,11 @@ async fn the_detail_shows_prerequisites_and_what_has_happened() {
 
     let fresh = detail(&second).await;
     let mut expected = ROW.to_vec();
-    expected.extend([
-        "dependencies",
-        "artifacts",
-        "latest_verification",
-        "iteration_count",
-    ]);
+    expected.extend(["dependencies", "artifacts", "latest_verification", "iteration_count"]);
     expected.sort_unstable();
     assert_eq!(keys(&fresh), expected);
     assert_eq!(
-        (
-            &fresh["artifacts"],
-            &fresh["iteration_count"],
-            &fresh["latest_verification"]
-        ),
+        (&fresh["artifacts"], &fresh["iteration_count"], &fresh["latest_verification"]),
         (&json!([]), &json!(0), &Value::Null)
     );
     let mut edges: Vec<_> = fresh["dependencies"].as_array().unwrap().clone();
@@ -281,21 +227,12 @@ async fn the_detail_shows_prerequisites_and_what_has_happened() {
     );
     assert_eq!(detail(&third).await["dependencies"], json!([]));
 
-    let (a1, a2, o) = (
-        tenant.agent().await,
-        tenant.agent().await,
-        tenant.orchestrator().await,
-    );
+    let (a1, a2, o) = (tenant.agent().await, tenant.agent().await, tenant.orchestrator().await);
     bring(&first, Reach::Reported, &a1, &a2, &o).await;
-    o.post(&format!("/stories/{first}/reject"), json!({"reason": "no"}))
-        .await
-        .expect(200);
+    o.post(&format!("/stories/{first}/reject"), json!({"reason": "no"})).await.expect(200);
     bring(&first, Reach::Verified, &a1, &a2, &o).await;
     let done = detail(&first).await;
-    let results = o
-        .get(&format!("/stories/{first}/verifications"))
-        .await
-        .expect(200);
+    let results = o.get(&format!("/stories/{first}/verifications")).await.expect(200);
     assert_eq!(results["meta"]["total_count"], 2);
     assert_eq!(done["latest_verification"], results["data"][0]);
     assert_eq!(done["latest_verification"]["result"], "pass");
@@ -309,18 +246,12 @@ async fn the_detail_shows_the_twenty_latest_artifacts() {
     let (story, agent) = (tenant.story().await, tenant.agent().await);
     for number in 1..=22 {
         let body = json!({"artifact_type": "test", "path": format!("tests/{number}.rs")});
-        agent
-            .post(&format!("/stories/{story}/artifacts"), body)
-            .await
-            .expect(201);
+        agent.post(&format!("/stories/{story}/artifacts"), body).await.expect(201);
     }
     let shown = agent.get(&format!("/stories/{story}")).await.expect(200);
     let artifacts = shown["story"]["artifacts"].as_array().unwrap();
     let paths: Vec<_> = artifacts.iter().map(|artifact| text(&artifact["path"])).collect();
-    let expected: Vec<_> = (3..=22)
-        .rev()
-        .map(|number| format!("tests/{number}.rs"))
-        .collect();
+    let expected: Vec<_> = (3..=22).rev().map(|number| format!("tests/{number}.rs")).collect();
     assert_eq!(paths, expected);
     assert_eq!(artifacts[0]["reporter_agent_id"], agent.agent());
     assert_eq!(artifacts[0]["reported_by"], "agent");
