@@ -105,10 +105,12 @@ impl Server {
     ) -> Result<(SocketAddr, watch::Sender<bool>, tokio::task::JoinHandle<std::io::Result<()>>), ServeError>
     {
         let db = database.pool(options.pool_size)?;
-        // A database that cannot be reached is told as such, and not as one without a schema.
-        // Without the schema there is no table to ask, either.
-        let found = db.without_tenant(SCHEMA_VERSION, &[]).await.ok().flatten();
-        let found: Option<i32> = found.and_then(|row| row.try_get("version").ok());
+        let found = match db.without_tenant(SCHEMA_VERSION, &[]).await {
+            Ok(row) => row.and_then(|row| row.try_get("version").ok()),
+            // Without the schema there is no table to ask. Whatever else is wrong is told as such.
+            Err(error) if error.is_missing_table() => None,
+            Err(error) => return Err(error.into()),
+        };
         if found != Some(newest_version()) {
             return Err(ServeError::Schema { found: found.unwrap_or_default(), wanted: newest_version() });
         }

@@ -51,6 +51,11 @@ impl DbError {
         self.db().is_some_and(|db| db.constraint() == Some(constraint))
     }
 
+    /// Whether a table that the statement names does not exist.
+    pub fn is_missing_table(&self) -> bool {
+        self.db().is_some_and(|db| *db.code() == SqlState::UNDEFINED_TABLE)
+    }
+
     /// Whether the same transaction may well succeed when it is run again: a lost deadlock or serialisation
     /// conflict, or a plan that a migration has made stale.
     pub fn is_transient(&self) -> bool {

@@ -94,8 +94,12 @@ async fn implement(world: &World, http: &reqwest::Client, actor: &Actor, hand: &
     let Some(story) = in_hand else {
         let path = format!("/stories/ready?project_id={}&limit=10", world.project);
         let ready = world.read(http, &actor.key, &path).await?;
-        let chosen = one_of(world, ready["data"].as_array()?)?;
-        *hand.lock().unwrap() = chosen["id"].as_str().map(str::to_owned);
+        let mut choice = ready["data"].as_array()?.clone();
+        if choice.is_empty() {
+            // What somebody has acknowledged and then given up.
+            choice = stories(world, http, actor, "agent_status=contracted").await?;
+        }
+        *hand.lock().unwrap() = one_of(world, &choice)?["id"].as_str().map(str::to_owned);
         return Some(());
     };
     let state = world.read(http, &actor.key, &format!("/stories/{story}")).await?;
@@ -118,9 +122,13 @@ async fn implement(world: &World, http: &reqwest::Client, actor: &Actor, hand: &
             return Some(());
         }
     };
-    // Refused: the state has changed, or a prerequisite was sent back after all; look again in a moment.
     let status = world.act(http, actor, &story, step, body).await?;
-    (status == 200).then_some(())
+    if status == 200 {
+        return Some(());
+    }
+    // Somebody was faster, or a prerequisite was sent back after all, and somebody has to be free to rework it.
+    *hand.lock().unwrap() = None;
+    None
 }
 
 /// Reports and reviews what waits for it.
