@@ -126,14 +126,16 @@ impl Plan {
     }
 
     /// Chooses two to five places for a kind of cheat: attempts at stories, first ones and rework alike.
-    fn place(&mut self, seed: u64, stories: &[Story], cheat: Cheat) {
+    fn place<'a>(&mut self, seed: u64, stories: &'a [Story], cheat: Cheat) {
         let times = usize::try_from(2 + hash(seed, &["times", cheat.label()]) % 4).unwrap_or(2);
         if cheat == Cheat::ClaimBlocked {
-            // The prerequisite is in work at that moment and cannot be verified, so the answer is certain.
-            let mut edges: Vec<(&str, &str)> = stories
-                .iter()
-                .filter_map(|story| Some((story.number.as_str(), story.prerequisites.first()?.as_str())))
-                .collect();
+            // The prerequisite is in work at that moment and cannot be verified, so the answer is certain. Only
+            // where it is the only one is the answer's text certain, too.
+            let only = |story: &'a Story| match story.prerequisites.as_slice() {
+                [only] => Some((story.number.as_str(), only.as_str())),
+                _ => None,
+            };
+            let mut edges: Vec<(&str, &str)> = stories.iter().filter_map(only).collect();
             shuffle(&mut edges, |(story, _)| hash(seed, &[cheat.label(), story]));
             for (dependent, prerequisite) in edges {
                 if self.impatience.len() < times {

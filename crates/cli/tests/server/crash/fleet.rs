@@ -122,13 +122,13 @@ async fn implement(world: &World, http: &reqwest::Client, actor: &Actor, hand: &
             return Some(());
         }
     };
-    let status = world.act(http, actor, &story, step, body).await?;
-    if status == 200 {
-        return Some(());
+    let (status, code) = world.act(http, actor, &story, step, body).await?;
+    if code == "dependencies_not_met" {
+        // A prerequisite was sent back after all, and somebody has to be free to rework it.
+        *hand.lock().unwrap() = None;
     }
-    // Somebody was faster, or a prerequisite was sent back after all, and somebody has to be free to rework it.
-    *hand.lock().unwrap() = None;
-    None
+    // Otherwise somebody was faster, or an earlier life of our own was: the next look tells.
+    (status == 200).then_some(())
 }
 
 /// Reports and reviews what waits for it.
@@ -144,7 +144,7 @@ async fn review(world: &World, http: &reqwest::Client, actor: &Actor) -> Option<
     for story in &unreviewed {
         let body = json!({"review_type": "enhanced", "summary": "read"});
         let step = ("review-complete", "review_completed");
-        let status = world.act(http, actor, story["id"].as_str()?, step, body).await?;
+        let (status, _) = world.act(http, actor, story["id"].as_str()?, step, body).await?;
         if status == 201 {
             world.set_reviewed(story);
         }

@@ -117,7 +117,7 @@ impl World {
         Some(body)
     }
 
-    /// A transition, recorded when it is acknowledged. Returns the status.
+    /// A transition, recorded when it is acknowledged. Returns the status and the code of a refusal.
     pub(super) async fn act(
         &self,
         http: &reqwest::Client,
@@ -125,7 +125,7 @@ impl World {
         story: &str,
         (action, what): (&str, &'static str),
         body: Value,
-    ) -> Option<u16> {
+    ) -> Option<(u16, String)> {
         let path = format!("/stories/{story}/{action}");
         let (status, body) = self.send(http, &actor.key, "POST", &path, Some(&body)).await?;
         let code = body["error"]["code"].as_str().unwrap_or_default();
@@ -140,7 +140,7 @@ impl World {
             403 if code == "not_assigned_agent" => {}
             _ => self.surprise(format!("{path}: {status} {body}")),
         }
-        Some(status)
+        Some((status, code.to_owned()))
     }
 
     /// Stops all requests that have not begun, and waits for those that have. The server's address can be

@@ -115,3 +115,23 @@ async fn audit_partitions_are_there() {
     expected.insert("audit_log_default | DEFAULT".to_owned());
     assert!(expected.is_subset(&found), "{expected:#?} {found:#?}");
 }
+
+/// A server that was not restarted for longer than partitions reach: its rows fall into the default partition, and
+/// neither they nor the next start fail for it.
+#[tokio::test]
+async fn a_late_start_copes_with_rows_that_had_no_partition() {
+    let mut owner = connect(&server().owner).await;
+    // In a transaction that is rolled back: other tests share this database.
+    let tx = owner.transaction().await.unwrap();
+    let row = "insert into audit_log (id, position, entity_type, entity_id, action, actor_type, leaf_hash, inserted_at)
+               values (gen_random_uuid(), 1, 'test', gen_random_uuid(), 'x', 'system', sha256('x'),
+                       date_trunc('month', now()) + interval '5 months 3 days')";
+    tx.batch_execute(row).await.unwrap();
+    tx.batch_execute("select ensure_audit_partitions(6)").await.unwrap();
+    let created = "select count(*) from pg_inherits where inhparent = 'audit_log'::regclass";
+    let partitions: i64 = tx.query_one(created, &[]).await.unwrap().get(0);
+    assert_eq!(partitions, 7, "this month and six more without the fifth, and the default");
+    let strays: i64 = tx.query_one("select count(*) from only audit_log_default", &[]).await.unwrap().get(0);
+    assert_eq!(strays, 1);
+    tx.rollback().await.unwrap();
+}
