@@ -7,8 +7,11 @@ use tokio_postgres::Client;
 use crate::floor::{bind, script};
 use crate::service::Service;
 
-/// How many different stories a measurement touches.
-const SAMPLE: i64 = 64;
+/// How many stories there are to claim, for each side.
+const CLAIMS: i32 = 40_000;
+
+/// How many different stories a reading measurement touches. Not more: pgbench plans every script for itself.
+const SAMPLE: i64 = 8;
 
 pub(crate) struct Fixture {
     tenant_id: String,
@@ -52,16 +55,17 @@ impl Fixture {
         let done_100k = project(&client, &tenant_id, "done-100k", 100_000, "verified").await;
         let open_1k = project(&client, &tenant_id, "open-1k", 1_000, "unverified").await;
         let open_10k = project(&client, &tenant_id, "open-10k", 10_000, "unverified").await;
-        let claims = project(&client, &tenant_id, "claims", 40_000, "verified").await;
+        let claims = contracted(&client, &tenant_id, "claims").await;
+        // The floor has stories of its own, which its script picks from this table.
+        let floor = contracted(&client, &tenant_id, "floor").await;
         client
             .batch_execute(&format!(
-                "delete from story_dependencies where project_id = '{claims}';
-                 update stories set agent_status = 'contracted', verified_status = 'unverified',
-                        reported_done_at = null, verified_at = null
-                 where project_id = '{claims}'"
+                "create table bench_claims (n bigint primary key, id uuid not null);
+                 insert into bench_claims select row_number() over (), id from stories where project_id = '{floor}';
+                 grant select on bench_claims to loopctl_app"
             ))
             .await
-            .expect("contracted stories");
+            .expect("stories to claim");
         client.batch_execute("vacuum analyze").await.expect("statistics");
         let of_project = |project: &str, limit: i64| {
             format!(
@@ -115,61 +119,60 @@ impl Fixture {
         vec![self.script(&[bind("stories", "READY_IN_PROJECT", &values)])]
     }
 
-    /// What a claim writes, on stories of another project, whatever their state: pgbench decides nothing.
-    pub(crate) fn claim_scripts(&self) -> Vec<String> {
-        let tenant = quoted(&self.tenant_id);
-        let statements = |id: &String| {
-            let story = quoted(id);
-            let agent = quoted(&self.agent_id);
-            let (now, none) = ("now()", "null");
-            let state = [
-                &tenant,
-                &story,
-                "'assigned'",
-                "'unverified'",
-                &agent,
-                now,
-                none,
-                now,
-                none,
-                none,
-                none,
-                none,
-                none,
-                none,
-            ];
-            let array = |value: &str| format!("array[{value}]");
-            let (uuid, text, json) = (
-                array("gen_random_uuid()"),
-                array("'story'"),
-                array(r#"'{"agent_status": "assigned", "agent_id": "x", "assigned_agent_id": "x"}'::jsonb"#),
-            );
-            let (project, actor_type, hash) =
-                (array(&quoted(&self.done_1k)), array("'api_key'"), array("sha256('x')"));
-            let event = [
-                &tenant,
-                "1::bigint",
-                &uuid,
-                &project,
-                &text,
-                &uuid,
-                &text,
-                &actor_type,
-                &uuid,
-                &text,
-                &json,
-                &json,
-                &json,
-                &hash,
-            ];
-            [
-                bind("trust_loop", "LOCK_STORY", &[&tenant, &story]),
-                bind("trust_loop", "UNMET_PREREQUISITES", &[&tenant, &story]),
-                bind("trust_loop", "SAVE_STATE", &state),
-                bind("events", "RECORD", &event),
-            ]
-        };
-        self.stories.iter().map(|id| self.script(&statements(id))).collect()
+    /// What a claim writes, on stories of its own, whatever their state: pgbench decides nothing. Every transaction
+    /// takes another story: updating few rows again and again would measure their dead versions.
+    pub(crate) fn claim_script(&self) -> String {
+        let (tenant, agent, story) = (quoted(&self.tenant_id), quoted(&self.agent_id), ":story");
+        let (now, none) = ("now()", "null");
+        let state = [
+            &tenant,
+            story,
+            "'assigned'",
+            "'unverified'",
+            &agent,
+            now,
+            none,
+            now,
+            none,
+            none,
+            none,
+            none,
+            none,
+            none,
+        ];
+        let array = |value: &str| format!("array[{value}]");
+        let json =
+            array(r#"'{"agent_status": "assigned", "agent_id": "x", "assigned_agent_id": "x"}'::jsonb"#);
+        let (uuid, text) = (array("gen_random_uuid()"), array("'story'"));
+        let (project, actor, hash) =
+            (array(&quoted(&self.done_1k)), array("'api_key'"), array("sha256('x')"));
+        let event = [
+            &tenant,
+            "1::bigint",
+            &uuid,
+            &project,
+            &text,
+            &uuid,
+            &text,
+            &actor,
+            &uuid,
+            &text,
+            &json,
+            &json,
+            &json,
+            &hash,
+        ];
+        let statements = [
+            bind("trust_loop", "LOCK_STORY", &[&tenant, story]),
+            bind("trust_loop", "SURROUNDINGS", &[&tenant, story]),
+            bind("trust_loop", "UNMET_PREREQUISITES", &[&tenant, story]),
+            bind("trust_loop", "SAVE_STATE", &state),
+            bind("events", "RECORD", &event),
+        ];
+        let pick = format!(
+            "\\set n random(1, {CLAIMS})\nselect id as story from bench_claims where n = :n \\gset\n"
+        );
+        pick + &self.script(&statements)
     }
 
     fn script(&self, statements: &[String]) -> String {
@@ -217,6 +220,21 @@ async fn project(client: &Client, tenant_id: &str, name: &str, size: i32, others
     );
     client.batch_execute(&sql).await.expect("a project");
     one(client, &format!("select id::text from projects where slug = '{name}'")).await
+}
+
+/// A project of contracted stories without prerequisites.
+async fn contracted(client: &Client, tenant_id: &str, name: &str) -> String {
+    let project = project(client, tenant_id, name, CLAIMS, "verified").await;
+    client
+        .batch_execute(&format!(
+            "delete from story_dependencies where project_id = '{project}';
+             update stories set agent_status = 'contracted', verified_status = 'unverified',
+                    reported_done_at = null, verified_at = null
+             where project_id = '{project}'"
+        ))
+        .await
+        .expect("contracted stories");
+    project
 }
 
 async fn column(client: &Client, sql: &str) -> Vec<String> {

@@ -69,7 +69,7 @@ async fn run() {
         measure(what, fixture.ready_paths(project), fixture.ready_scripts(project)).await;
     }
     note("claim");
-    let floor = floor::run(&service, &fixture.claim_scripts(), CLIENTS, SPAN).await;
+    let floor = floor::run(&service, &[fixture.claim_script()], CLIENTS, SPAN).await;
     let http = http::claim(&service, &fixture.agent_keys, &fixture.contracted, CLIENTS, SPAN).await;
     lines.push(Line { what: "claim", floor, http });
 

@@ -12,9 +12,7 @@ use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::store::{
-    AGENT_EXISTS, COUNT_KEYS, COUNT_LIVE_KEYS, INSERT_KEY, LIST_KEYS, LOCK_TENANT_LIMIT, REVOKE_KEY, read,
-};
+use super::store::{AGENT_EXISTS, COUNT_KEYS, COUNT_LIVE_KEYS, INSERT_KEY, LIST_KEYS, REVOKE_KEY, read};
 use super::{hash_key, key_prefix, new_raw_key};
 use crate::App;
 use crate::db::{DbError, Statement, Timestamp};
@@ -22,7 +20,7 @@ use crate::events::{self, Event};
 use crate::http::caller::User;
 use crate::http::page::Style;
 use crate::http::{ApiError, ApiResult, AtLeast, Body, Caller, Id, Meta, Page, Query};
-use crate::tenants::{DEFAULT_MAX_API_KEYS, setting_limit};
+use crate::tenants::{DEFAULT_MAX_API_KEYS, locked_limit};
 
 /// An API key without its secret.
 #[derive(Debug, Serialize, ToSchema)]
@@ -111,9 +109,8 @@ pub(super) async fn create(
     }
     let tenant_id = caller.tenant_id;
     let mut tx = app.db.tenant(tenant_id).await?;
-    let tenant = tx.query_one(LOCK_TENANT_LIMIT, &[&tenant_id]).await?;
+    let limit = locked_limit(&mut tx, tenant_id, "max_api_keys", DEFAULT_MAX_API_KEYS).await?;
     let count = tx.query_one(COUNT_LIVE_KEYS, &[&tenant_id]).await?;
-    let limit = setting_limit(tenant.try_get("settings")?, "max_api_keys", DEFAULT_MAX_API_KEYS);
     if count.try_get::<_, i64>("total")? >= limit {
         return Err(ApiError::unprocessable(
             "api_key_limit_reached",

@@ -7,8 +7,6 @@ use super::api::ApiKey;
 use crate::db::{DbError, Timestamp, statements};
 
 statements! {
-    /// The tenant row's lock makes the limit below race-free.
-    LOCK_TENANT_LIMIT = "select settings from tenants where id = $1 for no key update";
     /// Expired, superseded and dispatch keys do not count (file 01 §6.1, decision 17).
     COUNT_LIVE_KEYS = "
         select count(*) as total, clock_timestamp() as now from api_keys

@@ -10,8 +10,8 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::store::{
-    COUNT_ACTIVE_PROJECTS, COUNT_PROJECTS, INSERT_PROJECT, LIST_PROJECTS, LOCK_TENANT_LIMIT,
-    PROJECT_PROGRESS, SHOW_PROJECT, read, read_progress,
+    COUNT_ACTIVE_PROJECTS, COUNT_PROJECTS, INSERT_PROJECT, LIST_PROJECTS, PROJECT_PROGRESS, SHOW_PROJECT,
+    read, read_progress,
 };
 use crate::App;
 use crate::db::{DbError, Statement, Timestamp};
@@ -19,7 +19,7 @@ use crate::events::{self, Event};
 use crate::http::caller::{Agent, Orchestrator};
 use crate::http::page::Style;
 use crate::http::{ApiError, ApiResult, AtLeast, Body, Caller, Id, List, Page, Query};
-use crate::tenants::{BAD_SLUG, DEFAULT_MAX_PROJECTS, is_slug, setting_limit};
+use crate::tenants::{BAD_SLUG, DEFAULT_MAX_PROJECTS, is_slug, locked_limit};
 
 /// A project (file 03 §2.1).
 #[derive(Debug, Serialize, ToSchema)]
@@ -121,9 +121,8 @@ pub(super) async fn create(
     let new = body.read(CreateProject::read)?;
     let tenant_id = caller.tenant_id;
     let mut tx = app.db.tenant(tenant_id).await?;
-    let tenant = tx.query_one(LOCK_TENANT_LIMIT, &[&tenant_id]).await?;
+    let limit = locked_limit(&mut tx, tenant_id, "max_projects", DEFAULT_MAX_PROJECTS).await?;
     let active = tx.query_one(COUNT_ACTIVE_PROJECTS, &[&tenant_id]).await?;
-    let limit = setting_limit(tenant.try_get("settings")?, "max_projects", DEFAULT_MAX_PROJECTS);
     if active.try_get::<_, i64>("total")? >= limit {
         return Err(ApiError::unprocessable(
             "project_limit_reached",

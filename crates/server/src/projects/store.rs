@@ -7,8 +7,6 @@ use super::api::{Progress, Project};
 use crate::db::{DbError, statements};
 
 statements! {
-    /// The tenant row's lock makes the project limit race-free.
-    LOCK_TENANT_LIMIT = "select settings from tenants where id = $1 for no key update";
     COUNT_ACTIVE_PROJECTS =
         "select count(*) as total from projects where tenant_id = $1 and status = 'active'";
     INSERT_PROJECT = "

@@ -7,8 +7,11 @@ use loopctl_core::fields::FieldErrors;
 use serde_json::{Map, Value};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
+use uuid::Uuid;
 
 use crate::App;
+use crate::db::{DbError, Tx};
+use store::LOCK_TENANT;
 
 pub(crate) use api::{BAD_SLUG, is_email, is_slug};
 pub(crate) use store::STATEMENTS;
@@ -23,8 +26,20 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(api::show, api::update))
 }
 
-/// A counting limit of the tenant; a value that is no integer counts as not set.
-pub(crate) fn setting_limit(settings: Value, key: &str, default: i64) -> i64 {
+/// A counting limit of the tenant, whose row is locked until the transaction ends: what is counted after this
+/// cannot be overtaken.
+pub(crate) async fn locked_limit(
+    tx: &mut Tx,
+    tenant_id: Uuid,
+    key: &str,
+    default: i64,
+) -> Result<i64, DbError> {
+    let row = tx.query_one(LOCK_TENANT, &[&tenant_id]).await?;
+    Ok(limit(&row.try_get("settings")?, key, default))
+}
+
+/// A value that is no integer counts as not set.
+fn limit(settings: &Value, key: &str, default: i64) -> i64 {
     settings.get(key).and_then(Value::as_i64).filter(|limit| *limit >= 0).unwrap_or(default)
 }
 
@@ -98,8 +113,8 @@ mod tests {
 
     #[test]
     fn bad_limits_fall_back() {
-        assert_eq!(setting_limit(json!({"max_projects": "many"}), "max_projects", 50), 50);
-        assert_eq!(setting_limit(json!({"max_projects": 2}), "max_projects", 50), 2);
-        assert_eq!(setting_limit(json!({}), "max_projects", 50), 50);
+        assert_eq!(limit(&json!({"max_projects": "many"}), "max_projects", 50), 50);
+        assert_eq!(limit(&json!({"max_projects": 2}), "max_projects", 50), 2);
+        assert_eq!(limit(&json!({}), "max_projects", 50), 50);
     }
 }

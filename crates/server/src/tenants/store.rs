@@ -7,6 +7,7 @@ use crate::db::{DbError, statements};
 
 statements! {
     SHOW_TENANT = "select * from tenants where id = $1";
+    /// Counting what a limit bounds under this lock makes the limit race-free.
     LOCK_TENANT = "select * from tenants where id = $1 for no key update";
     /// Settings are merged by the database: two concurrent updates of different keys both survive, and a null
     /// removes its key.

@@ -147,7 +147,7 @@ impl EmbeddedCluster {
                 Ok(Err(error)) => {
                     if error.code() == Some(&SqlState::CANNOT_CONNECT_NOW) {
                         if !recovering {
-                            tracing::info!(log = %self.log.path.display(), "PostgreSQL is recovering");
+                            tracing::info!(log = %self.log.path.display(), "waiting for PostgreSQL to come up");
                         }
                         recovering = true;
                         silent_since = Instant::now();
