@@ -56,6 +56,10 @@ impl Client {
             .default_headers(headers)
             // A redirected POST would become a GET without a word, and the key would go to another address.
             .redirect(reqwest::redirect::Policy::none());
+        if is_loopback(&server) {
+            // A proxy would hardly reach this machine's own port, and the key is none of its business.
+            builder = builder.no_proxy();
+        }
         if server.scheme() == "http" {
             // Machines without any certificate store can still use plain http.
             builder = builder.tls_certs_only([]);
@@ -231,9 +235,27 @@ fn success((status, body): (u16, Value)) -> Result<Value, Error> {
 /// A server address the client can use, without a trailing slash in its path.
 pub(crate) fn server_url(text: &str) -> Result<Url, Error> {
     let url = Url::parse(text.trim_end_matches('/')).ok();
-    url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host()).ok_or_else(|| {
-        Error::Usage(format!("Invalid server address '{text}': it must start with http:// or https://"))
-    })
+    let url =
+        url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host()).ok_or_else(|| {
+            Error::Usage("Invalid server address: it must start with http:// or https://".to_owned())
+        })?;
+    // They would take the place of the API key, and end up in messages and in the configuration file.
+    if !url.username().is_empty()
+        || url.password().is_some()
+        || url.query().is_some()
+        || url.fragment().is_some()
+    {
+        return Err(Error::Usage(
+            "Invalid server address: it must not hold a user name, a password, a query or a fragment"
+                .to_owned(),
+        ));
+    }
+    Ok(url)
+}
+
+fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 fn certificates(path: &str) -> Result<Vec<Certificate>, Error> {
@@ -288,6 +310,15 @@ mod tests {
         assert!(server_url("https://a:8443").is_ok());
         for bad in ["", "loopctl.example", "ftp://x", "http://"] {
             assert!(server_url(bad).is_err(), "{bad}");
+            for text in
+                ["http://user:secret@host", "http://key@host", "https://host/?a=b", "https://host/#part"]
+            {
+                let Error::Usage(message) = server_url(text).unwrap_err() else { panic!("{text}") };
+                assert!(message.contains("must not hold") && !message.contains("secret"), "{message}");
+            }
+            let local = |text| is_loopback(&server_url(text).unwrap());
+            assert!(local("http://localhost:4000") && local("http://127.0.0.1") && local("http://[::1]:1"));
+            assert!(!local("http://loopctl.example") && !local("http://10.0.0.1"));
         }
     }
 }

@@ -29,7 +29,7 @@ pub(crate) struct DatabaseArguments {
     #[arg(long, env = "LOOPCTL_PG_BIN", value_name = "DIR")]
     pg_bin: Option<PathBuf>,
     /// An archive (.tar.gz) of PostgreSQL programs to unpack and use
-    #[arg(long, env = "LOOPCTL_PG_BUNDLE", value_name = "FILE")]
+    #[arg(long, env = "LOOPCTL_PG_BUNDLE", value_name = "FILE", hide_env_values = true)]
     pg_bundle: Option<String>,
 }
 
@@ -64,7 +64,7 @@ pub(crate) struct ServeArguments {
     #[arg(long, env = "LOOPCTL_PUBLIC_URL", value_name = "URL")]
     public_url: Option<String>,
     /// Connections to the database
-    #[arg(long, env = "POOL_SIZE", value_name = "N", default_value_t = 10,
+    #[arg(long, env = "LOOPCTL_POOL_SIZE", value_name = "N", default_value_t = 10,
           value_parser = clap::value_parser!(u16).range(1..=1000))]
     pool_size: u16,
     /// What to log: error, warn, info, debug, or a filter such as `loopctl_server=debug`
@@ -167,10 +167,8 @@ fn start_log(filter: &str) -> Result<(), Failure> {
 /// Brings the schema up to date. Says what it did as JSON.
 pub(crate) async fn run_migrate(arguments: &DatabaseArguments) -> Result<Value, Failure> {
     let database = open(arguments).await?;
-    let applied = database.migrate().await;
-    close(database).await?;
-    let applied = applied.map_err(|error| Failure::Open(error.into()))?;
-    Ok(json!({"migrations_applied": applied}))
+    let applied = database.migrate().await.map_err(|error| Failure::Open(error.into()));
+    close(database, applied.map(|applied| json!({"migrations_applied": applied}))).await
 }
 
 /// Runs an operator command. Its result is JSON.
@@ -179,15 +177,14 @@ pub(crate) async fn run_operator(command: &OperatorCommand) -> Result<Value, Fai
         OperatorCommand::Tenant(TenantCommand::Create { database, name, slug, email }) => {
             let database = open(database).await?;
             let created = create_tenant(&database.owner, name, slug, email).await;
-            close(database).await?;
-            let (tenant, key) = created.map_err(Failure::Operator)?;
-            Ok(json!({"tenant": tenant, "api_key": key}))
+            let created = created.map(|(tenant, key)| json!({"tenant": tenant, "api_key": key}));
+            close(database, created.map_err(Failure::Operator)).await
         }
         OperatorCommand::Superadmin(SuperadminCommand::CreateKey { database, name }) => {
             let database = open(database).await?;
             let created = create_superadmin_key(&database.owner, name).await;
-            close(database).await?;
-            Ok(json!({"api_key": created.map_err(Failure::Operator)?}))
+            let created = created.map(|key| json!({"api_key": key}));
+            close(database, created.map_err(Failure::Operator)).await
         }
     }
 }
@@ -197,6 +194,11 @@ async fn open(arguments: &DatabaseArguments) -> Result<Database, Failure> {
     Database::open_beside(&options).await.map_err(Failure::Open)
 }
 
-async fn close(database: Database) -> Result<(), Failure> {
-    database.close().await.map_err(|error| Failure::Open(error.into()))
+/// Closes the database and hands on the result. A key that was created is shown also when closing fails: there is
+/// no second chance to see it.
+async fn close(database: Database, result: Result<Value, Failure>) -> Result<Value, Failure> {
+    if let Err(error) = database.close().await {
+        output::note(&format!("Warning: {error}"));
+    }
+    result
 }

@@ -1,17 +1,23 @@
 //! Where the database is: an external PostgreSQL by URL, or the private cluster of this machine.
 
+use std::path::Path;
 use std::str::FromStr as _;
+use std::time::{Duration, Instant};
 
 use tokio_postgres::Config;
 
 use crate::db::embedded::{self, EmbeddedCluster, EmbeddedError, EmbeddedOptions, OWNER};
-use crate::db::migrate::{MigrateError, connect, migrate};
+use crate::db::migrate::{MigrateError, connect, migrate, newest_version};
 use crate::db::{Db, DbError};
 
 /// The database of the private cluster.
 const DATABASE: &str = "loopctl";
 /// The application's role, which is also its login on the private cluster.
 const APP_ROLE: &str = "loopctl_app";
+
+/// How long a command waits for a server that is starting or stopping on the same data directory.
+const PATIENCE: Duration = Duration::from_secs(30);
+const POLL: Duration = Duration::from_millis(100);
 
 /// Where the database is.
 #[derive(Debug, Clone)]
@@ -87,16 +93,30 @@ impl Database {
     /// # Errors
     /// See [`OpenError`].
     pub async fn open_beside(options: &DatabaseOptions) -> Result<Self, OpenError> {
-        let locked = match Self::open(options).await {
-            Err(OpenError::Embedded(EmbeddedError::Locked { dir, pid })) => (dir, pid),
-            outcome => return outcome,
-        };
-        let (dir, pid) = locked;
-        let config = |user| embedded::running(&dir, user, DATABASE);
-        match (config(OWNER), config(APP_ROLE)) {
-            (Some(owner), Some(app)) => Ok(Self { owner, app, cluster: None }),
-            _ => Err(EmbeddedError::Locked { dir, pid }.into()),
+        let began = Instant::now();
+        loop {
+            let (dir, pid) = match Self::open(options).await {
+                Err(OpenError::Embedded(EmbeddedError::Locked { dir, pid })) => (dir, pid),
+                outcome => return outcome,
+            };
+            if let Some(database) = Self::beside(&dir).await {
+                return Ok(database);
+            }
+            // Whoever holds the directory may be just starting, or just stopping.
+            if began.elapsed() > PATIENCE {
+                return Err(EmbeddedError::Locked { dir, pid }.into());
+            }
+            tokio::time::sleep(POLL).await;
         }
+    }
+
+    /// The cluster of a server that runs on this directory and has brought its schema up to date.
+    async fn beside(dir: &Path) -> Option<Self> {
+        let config = |user| embedded::running(dir, user, DATABASE);
+        let database = Self { owner: config(OWNER)?, app: config(APP_ROLE)?, cluster: None };
+        let client = connect(&database.owner).await.ok()?;
+        let row = client.query_one("select max(version) from refinery_schema_history", &[]).await.ok()?;
+        (row.try_get::<_, Option<i32>>(0).ok()? == Some(newest_version())).then_some(database)
     }
 
     fn external(url: &str, admin_url: Option<&str>) -> Result<Self, OpenError> {

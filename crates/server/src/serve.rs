@@ -21,7 +21,7 @@ statements! {
 }
 
 /// How long requests in flight may take after the signal to stop.
-const DRAIN: Duration = Duration::from_secs(30);
+const DRAIN: Duration = Duration::from_secs(20);
 
 /// What `serve` needs to know.
 #[derive(Debug, Clone)]
@@ -144,7 +144,10 @@ impl Server {
             Ok(Ok(served)) => served?,
             Ok(Err(_cancelled)) => {}
             Err(_elapsed) => {
-                tracing::warn!("requests were still running after {} s and are cut off", DRAIN.as_secs());
+                tracing::warn!(
+                    "requests were still running after {} s; stopping all the same",
+                    DRAIN.as_secs()
+                );
                 abort.abort();
             }
         }
@@ -158,7 +161,12 @@ impl Server {
 /// See [`ServeError`].
 pub async fn serve(options: &ServeOptions) -> Result<(), ServeError> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    let server = Server::start(options).await?;
+    let server = tokio::select! {
+        server = Server::start(options) => server?,
+        // PostgreSQL may take its time to recover. Dropping the start asks it to stop.
+        _ = interrupt.recv() => return Ok(()),
+        _ = terminate.recv() => return Ok(()),
+    };
     tracing::info!(version = VERSION, address = %server.address, "loopctl is ready");
     let cluster_exit = server.database.cluster.as_ref().map(|cluster| cluster.exited());
     let cluster_exit = async {

@@ -32,7 +32,9 @@ fn describe(error: &tokio_postgres::Error) -> String {
 impl From<PoolError> for DbError {
     fn from(error: PoolError) -> Self {
         match error {
-            PoolError::Backend(error) => Self::Postgres(error),
+            // What PostgreSQL said when it refused the connection is worth its own kind; the rest was never sent.
+            PoolError::Backend(error) if error.as_db_error().is_some() => Self::Postgres(error),
+            PoolError::Backend(error) => Self::Pool(describe(&error)),
             other => Self::Pool(other.to_string()),
         }
     }
@@ -78,16 +80,28 @@ impl DbError {
                 // Class 57P: shutting down or starting up.
                 Some(db) => {
                     db.code().code().starts_with("57P")
-                        || [SqlState::TOO_MANY_CONNECTIONS, SqlState::LOCK_NOT_AVAILABLE].contains(db.code())
+                        || [
+                            SqlState::TOO_MANY_CONNECTIONS,
+                            SqlState::LOCK_NOT_AVAILABLE,
+                            // The statement timeout.
+                            SqlState::QUERY_CANCELED,
+                        ]
+                        .contains(db.code())
                 }
                 None => error.is_closed() || is_io(error),
             },
         }
     }
 
-    /// Whether the request may have been carried out all the same: the connection was lost after it was sent.
+    /// Whether the request may have been carried out all the same: the connection was lost, or the server
+    /// crashed, after it was sent.
     pub fn outcome_unknown(&self) -> bool {
-        matches!(self, Self::Postgres(error) if error.as_db_error().is_none())
+        match self {
+            Self::Postgres(error) => {
+                error.as_db_error().is_none_or(|db| *db.code() == SqlState::CRASH_SHUTDOWN)
+            }
+            Self::Pool(_) | Self::Unexpected(_) => false,
+        }
     }
 }
 

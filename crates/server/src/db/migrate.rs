@@ -22,7 +22,7 @@ pub enum MigrateError {
     #[error(transparent)]
     Db(#[from] DbError),
     /// A migration failed; it was rolled back.
-    #[error("migration failed: {0}")]
+    #[error("migration failed: {}", reason(.0))]
     Migration(#[from] refinery::Error),
     /// The server is too old.
     #[error("PostgreSQL {found} is too old: loopctl needs 15 or newer")]
@@ -39,6 +39,15 @@ pub enum MigrateError {
         /// The login.
         user: String,
     },
+}
+
+/// Which migration, and what the database said: the end of the chain of causes.
+fn reason(error: &refinery::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    format!("{error}: {cause}")
 }
 
 /// The version of the schema that this binary was made for.

@@ -9,9 +9,9 @@ use std::pin::pin;
 use deadpool_postgres::{Client, Object};
 use futures_util::future::{join_all, maybe_done};
 use futures_util::poll;
-use tokio_postgres::Row;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
+use tokio_postgres::{Row, Statement as Prepared};
 use uuid::Uuid;
 
 use super::DbError;
@@ -46,9 +46,10 @@ impl Tx {
     /// # Errors
     /// The first failure; the transaction is then good for nothing but being dropped.
     pub async fn run(&mut self, statements: &[Statement<'_>]) -> Result<Vec<Vec<Row>>, DbError> {
+        let prepared = prepare(self.client()?, statements).await?;
+        // From here on the transaction is open, or lost: nothing may run on it as if it had not begun.
         let begin = self.begin.take();
-        let client = self.client()?;
-        send(client, begin.as_deref(), statements, None).await
+        send(self.client()?, begin.as_deref(), statements, &prepared, None).await
     }
 
     /// Runs one statement.
@@ -94,8 +95,9 @@ impl Tx {
     /// # Errors
     /// The first failure; nothing is committed then.
     pub async fn finish(mut self, statements: &[Statement<'_>]) -> Result<Vec<Vec<Row>>, DbError> {
+        let prepared = prepare(self.client()?, statements).await?;
         let begin = self.begin.take();
-        let rows = send(self.client()?, begin.as_deref(), statements, Some("COMMIT")).await?;
+        let rows = send(self.client()?, begin.as_deref(), statements, &prepared, Some("COMMIT")).await?;
         self.client = None;
         Ok(rows)
     }
@@ -154,18 +156,23 @@ impl Tx {
     }
 }
 
+async fn prepare(client: &Client, statements: &[Statement<'_>]) -> Result<Vec<Prepared>, DbError> {
+    let mut prepared = Vec::with_capacity(statements.len());
+    for statement in statements {
+        prepared.push(client.prepare_cached(statement.sql).await?);
+    }
+    Ok(prepared)
+}
+
 /// Sends everything before it waits for anything: requests on one connection are answered in order. `COMMIT` goes
 /// out only when every statement has: one that could not even be encoded must not be committed around.
 async fn send(
     client: &Client,
     begin: Option<&str>,
     statements: &[Statement<'_>],
+    prepared: &[Prepared],
     commit: Option<&str>,
 ) -> Result<Vec<Vec<Row>>, DbError> {
-    let mut prepared = Vec::with_capacity(statements.len());
-    for statement in statements {
-        prepared.push(client.prepare_cached(statement.sql).await?);
-    }
     let control = async |sql: Option<&str>| match sql {
         Some(sql) => client.batch_execute(sql).await,
         None => Ok(()),
@@ -175,7 +182,7 @@ async fn send(
     let _ = poll!(&mut begun);
     let mut answers: Vec<_> = statements
         .iter()
-        .zip(&prepared)
+        .zip(prepared)
         .map(|(statement, prepared)| Box::pin(maybe_done(client.query(prepared, statement.params))))
         .collect();
     for answer in &mut answers {

@@ -1,6 +1,5 @@
 //! Request bodies (file 01 §1.2, file 03 §0.3, decisions 6, 15, 16, 29).
 
-use axum::body::HttpBody as _;
 use axum::extract::{FromRequest, Request};
 use axum::http::{StatusCode, header};
 use http_body_util::BodyExt as _;
@@ -66,19 +65,28 @@ async fn parameters(request: Request, limit: usize) -> ApiResult<Map<String, Val
 
 /// Collects the body up to the limit; `layers::drain` reads what is left.
 async fn read(request: Request, limit: usize) -> ApiResult<Vec<u8>> {
+    // Answered before the first byte is asked for: a client that waits to be asked sends nothing.
+    let announced =
+        request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    if announced.is_some_and(|length: u64| length > limit as u64) {
+        return Err(too_large(limit));
+    }
     let mut body = request.into_body();
-    let mut bytes = Vec::with_capacity(body.size_hint().lower().min(limit as u64) as usize);
+    let mut bytes = Vec::with_capacity(announced.unwrap_or_default().min(65_536) as usize);
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| ApiError::bad_request("Bad Request: the body was cut off"))?;
         let Ok(data) = frame.into_data() else { continue };
         if bytes.len() + data.len() > limit {
-            let error =
-                ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "Request Entity Too Large");
-            return Err(error.with("limit_bytes", limit.into()));
+            return Err(too_large(limit));
         }
         bytes.extend_from_slice(&data);
     }
     Ok(bytes)
+}
+
+fn too_large(limit: usize) -> ApiError {
+    ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "Request Entity Too Large")
+        .with("limit_bytes", limit.into())
 }
 
 fn parse(bytes: &[u8], content_type: Option<&str>) -> ApiResult<Map<String, Value>> {

@@ -56,15 +56,13 @@ pub struct EmbeddedOptions {
     pub pg_bin: Option<PathBuf>,
     /// `LOOPCTL_PG_BUNDLE`: a `.tar.gz` of PostgreSQL binaries, unpacked into the data directory.
     pub bundle: Option<String>,
-    /// Whether PostgreSQL may be downloaded when there is none. This version never does.
-    pub download: bool,
 }
 
 impl EmbeddedOptions {
     /// The cluster in `data_dir` with the PostgreSQL of this system.
     #[must_use]
     pub fn new(data_dir: impl Into<PathBuf>) -> Self {
-        Self { data_dir: data_dir.into(), pg_bin: None, bundle: None, download: false }
+        Self { data_dir: data_dir.into(), pg_bin: None, bundle: None }
     }
 }
 

@@ -21,6 +21,8 @@ const POLL: Duration = Duration::from_millis(5);
 /// Makes sure that no other PostgreSQL runs on `pgdata`. The caller holds the lock of the data directory, so
 /// whoever still runs there has lost its server and is to stop.
 pub(super) fn settle(pgdata: &Path) -> Result<(), EmbeddedError> {
+    // The directory may be a link to another disk; the old server is recognised by the place itself.
+    let pgdata = &fs::canonicalize(pgdata).context("resolve", pgdata)?;
     let pid_file = pgdata.join("postmaster.pid");
     let text = match fs::read_to_string(&pid_file) {
         Ok(text) => text,
