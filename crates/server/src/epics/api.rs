@@ -3,17 +3,17 @@
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::store::{COUNT_EPICS, EPIC_STORIES, LIST_EPICS, SHOW_EPIC, read, read_mini};
+use super::store::{COUNT_EPICS, EPIC_PROGRESS, EPIC_STORIES, LIST_EPICS, SHOW_EPIC, read, read_mini};
 use crate::App;
 use crate::db::{Statement, Timestamp};
 use crate::http::caller::Agent;
 use crate::http::page::Style;
 use crate::http::{ApiError, ApiResult, AtLeast, Caller, Id, List, Page, Query};
-use crate::projects::percentage;
+use crate::projects::{by_status, percentage};
 
 /// An epic (file 03 §2.2).
 #[derive(Debug, Serialize, ToSchema)]
@@ -61,6 +61,20 @@ pub(super) struct StoryMini {
     pub(super) title: String,
     pub(super) agent_status: String,
     pub(super) verified_status: String,
+}
+
+/// How far an epic is (file 03 §4.2).
+#[derive(Debug, Serialize, ToSchema)]
+struct EpicProgress {
+    total_stories: i64,
+    /// Every status, also those with no stories.
+    #[schema(value_type = Object)]
+    stories_by_agent_status: Map<String, Value>,
+    /// Every status, also those with no stories.
+    #[schema(value_type = Object)]
+    stories_by_verified_status: Map<String, Value>,
+    /// Verified stories in per cent, one decimal.
+    verification_percentage: f64,
 }
 
 /// A project's epics by position and number.
@@ -116,4 +130,26 @@ pub(super) async fn show(
         stories: stories.iter().map(read_mini).collect::<Result<_, _>>()?,
     };
     Ok(Json(json!({"epic": epic})))
+}
+
+/// How far an epic is.
+#[utoipa::path(get, path = "/api/v1/epics/{id}/progress", tag = "Progress", params(("id" = Uuid, Path)),
+    responses((status = 200, body = EpicProgress, description = "`{\"progress\": …}`"), (status = 404)))]
+pub(super) async fn progress(
+    State(app): State<App>,
+    caller: Caller<AtLeast<Agent>>,
+    Id(id): Id,
+) -> ApiResult<Json<Value>> {
+    let tx = app.db.tenant(caller.tenant_id).await?;
+    let row = tx.finish_opt(EPIC_PROGRESS, &[&caller.tenant_id, &id]).await?;
+    let row = row.filter(|row| row.try_get("known").unwrap_or(false)).ok_or_else(ApiError::not_found)?;
+    let total_stories = row.try_get("total")?;
+    let by_status = by_status(&row)?;
+    let progress = EpicProgress {
+        total_stories,
+        stories_by_agent_status: by_status.agent,
+        stories_by_verified_status: by_status.verified,
+        verification_percentage: percentage(row.try_get("verified")?, total_stories),
+    };
+    Ok(Json(json!({"progress": progress})))
 }

@@ -12,5 +12,5 @@ pub(crate) use store::STATEMENTS;
 
 /// The routes of this resource.
 pub(crate) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(api::list)).routes(routes!(api::show))
+    OpenApiRouter::new().routes(routes!(api::list)).routes(routes!(api::show)).routes(routes!(api::progress))
 }

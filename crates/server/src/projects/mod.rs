@@ -8,7 +8,7 @@ use utoipa_axum::routes;
 
 use crate::App;
 
-pub(crate) use store::{STATEMENTS, percentage};
+pub(crate) use store::{STATEMENTS, by_status, percentage};
 
 /// The routes of this resource.
 pub(crate) fn routes() -> OpenApiRouter<App> {

@@ -1,6 +1,7 @@
 //! SQL of projects.
 
 use loopctl_core::lifecycle::{AgentStatus, VerifiedStatus};
+use serde_json::{Map, Value};
 use tokio_postgres::Row;
 
 use super::api::{Progress, Project};
@@ -79,15 +80,11 @@ pub(super) fn read_progress(row: &Row) -> Result<Option<Progress>, DbError> {
         return Ok(None);
     }
     let count = |column: &str| -> Result<i64, DbError> { Ok(row.try_get(column)?) };
-    let counts = |words: &[&str]| {
-        words.iter().map(|word| Ok(((*word).to_owned(), count(word)?.into()))).collect::<Result<_, DbError>>()
-    };
-    let agent_words: Vec<_> = AgentStatus::ALL.iter().map(|status| status.as_str()).collect();
-    let verified_words: Vec<_> = VerifiedStatus::ALL.iter().map(|status| status.as_str()).collect();
+    let by_status = by_status(row)?;
     Ok(Some(Progress {
         total_stories: count("total")?,
-        stories_by_agent_status: counts(&agent_words)?,
-        stories_by_verified_status: counts(&verified_words)?,
+        stories_by_agent_status: by_status.agent,
+        stories_by_verified_status: by_status.verified,
         total_epics: count("epics")?,
         epics_completed: count("epics_completed")?,
         verification_percentage: percentage(count("verified")?, count("total")?),
@@ -96,12 +93,29 @@ pub(super) fn read_progress(row: &Row) -> Result<Option<Progress>, DbError> {
     }))
 }
 
+/// How many stories are in which status: every status, in the order of a story's life.
+pub(crate) struct ByStatus {
+    pub(crate) agent: Map<String, Value>,
+    pub(crate) verified: Map<String, Value>,
+}
+
+/// Reads the counts of a row that has one column per status.
+pub(crate) fn by_status(row: &Row) -> Result<ByStatus, DbError> {
+    let count = |word: &'static str| -> Result<(String, Value), DbError> {
+        Ok((word.to_owned(), row.try_get::<_, i64>(word)?.into()))
+    };
+    let agent = AgentStatus::ALL.iter().map(|status| count(status.as_str())).collect::<Result<_, _>>()?;
+    let verified =
+        VerifiedStatus::ALL.iter().map(|status| count(status.as_str())).collect::<Result<_, _>>()?;
+    Ok(ByStatus { agent, verified })
+}
+
 /// A share in per cent with one decimal; 0.0 of nothing.
 pub(crate) fn percentage(part: i64, whole: i64) -> f64 {
     if whole == 0 { 0.0 } else { (part as f64 * 1000.0 / whole as f64).round() / 10.0 }
 }
 
 /// A sum of hours as the wire wants it: `8`, not `8.0`.
-fn whole_or_fraction(hours: f64) -> serde_json::Value {
+fn whole_or_fraction(hours: f64) -> Value {
     if hours.fract() == 0.0 && hours.abs() < 1e15 { (hours as i64).into() } else { hours.into() }
 }

@@ -149,3 +149,37 @@ async fn hours_add_up() {
     assert_eq!(progress["estimated_hours_total"], json!(0.3));
     assert_eq!(progress["estimated_hours_completed"], json!(0));
 }
+
+/// File 03 §4.2: an epic's progress counts its own stories, every status named.
+#[tokio::test]
+async fn an_epic_has_progress() {
+    let (tenant, other) = (Tenant::new().await, Tenant::new().await);
+    let mut done = story("1.1");
+    done["initial_verified_status"] = json!("pass");
+    let epics = json!([
+        {"number": 1, "title": "One", "stories": [done, story("1.2"), story("1.3")]},
+        {"number": 2, "title": "Two"},
+    ]);
+    let project = tenant.imported(json!({"epics": epics})).await;
+    let list = tenant.user.get(&format!("/projects/{project}/epics")).await.expect(200);
+    let path = |nth: usize| format!("/epics/{}/progress", list["data"][nth]["id"].as_str().unwrap());
+    let agent = tenant.agent().await;
+    assert_eq!(
+        agent.get(&path(0)).await.expect(200),
+        json!({"progress": {
+            "total_stories": 3,
+            "stories_by_agent_status":
+                {"pending": 2, "contracted": 0, "assigned": 0, "implementing": 0, "reported_done": 1},
+            "stories_by_verified_status": {"unverified": 2, "verified": 1, "rejected": 0},
+            "verification_percentage": 33.3,
+        }})
+    );
+    assert_eq!(agent.get(&path(1)).await.expect(200)["progress"]["verification_percentage"], 0.0);
+    other.user.get(&path(0)).await.expect_error(404, "not_found");
+    agent.get("/epics/nope/progress").await.expect_error(404, "not_found");
+    tenant
+        .user
+        .get("/epics/01900000-0000-7000-8000-000000000000/progress")
+        .await
+        .expect_error(404, "not_found");
+}
