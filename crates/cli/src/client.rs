@@ -225,9 +225,7 @@ fn success((status, body): (u16, Value)) -> Result<Value, Error> {
         return Err(Error::Server(ServerError::new(status, body)));
     }
     match body {
-        Value::String(_) => {
-            Err(Error::Other("The answer is not JSON. Is the configured server a loopctl server?".to_owned()))
-        }
+        Value::String(_) => Err(Error::not_json()),
         body => Ok(body),
     }
 }

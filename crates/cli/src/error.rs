@@ -95,6 +95,11 @@ fn join(value: &Value) -> String {
 }
 
 impl Error {
+    /// A success whose body cannot come from loopctl.
+    pub(crate) fn not_json() -> Self {
+        Self::Other("The answer is not JSON. Is the configured server a loopctl server?".to_owned())
+    }
+
     /// The exit codes of the tool.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {

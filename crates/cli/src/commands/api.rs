@@ -63,9 +63,7 @@ pub(crate) async fn health(context: &Context) -> Result<(), Error> {
     }
     match status {
         200..=299 if body.is_object() => Ok(()),
-        200..=299 => {
-            Err(Error::Other("The answer is not JSON. Is the configured server a loopctl server?".to_owned()))
-        }
+        200..=299 => Err(Error::not_json()),
         _ => Err(Error::Server(ServerError::new(status, body))),
     }
 }

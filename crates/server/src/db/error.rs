@@ -106,6 +106,5 @@ impl DbError {
 }
 
 fn is_io(error: &tokio_postgres::Error) -> bool {
-    use std::error::Error as _;
     error.source().is_some_and(|source| source.is::<std::io::Error>())
 }

@@ -4,6 +4,7 @@ use tokio_postgres::Row;
 
 use super::api::{Epic, StoryMini};
 use crate::db::{DbError, statements};
+use crate::projects::status_counts;
 
 statements! {
     COUNT_EPICS = "
@@ -22,18 +23,10 @@ statements! {
         ) s on true
         order by e.position, e.number, e.id";
     SHOW_EPIC = "select * from epics where tenant_id = $1 and id = $2";
-    EPIC_PROGRESS = "
-        select count(*) as total,
-               count(*) filter (where agent_status = 'pending') as pending,
-               count(*) filter (where agent_status = 'contracted') as contracted,
-               count(*) filter (where agent_status = 'assigned') as assigned,
-               count(*) filter (where agent_status = 'implementing') as implementing,
-               count(*) filter (where agent_status = 'reported_done') as reported_done,
-               count(*) filter (where verified_status = 'unverified') as unverified,
-               count(*) filter (where verified_status = 'verified') as verified,
-               count(*) filter (where verified_status = 'rejected') as rejected,
+    EPIC_PROGRESS = concat!("
+        select ", status_counts!(), ",
                exists (select from epics where tenant_id = $1 and id = $2) as known
-        from stories where tenant_id = $1 and epic_id = $2";
+        from stories where tenant_id = $1 and epic_id = $2");
     EPIC_STORIES = "
         select id, number, title, agent_status, verified_status from stories
         where tenant_id = $1 and epic_id = $2 order by major, minor, number, id";

@@ -8,7 +8,7 @@ use utoipa_axum::routes;
 
 use crate::App;
 
-pub(crate) use store::{STATEMENTS, by_status, percentage};
+pub(crate) use store::{STATEMENTS, by_status, percentage, status_counts};
 
 /// The routes of this resource.
 pub(crate) fn routes() -> OpenApiRouter<App> {

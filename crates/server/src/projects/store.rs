@@ -7,6 +7,23 @@ use tokio_postgres::Row;
 use super::api::{Progress, Project};
 use crate::db::{DbError, statements};
 
+/// The columns that [`by_status`] reads, besides `total`: how many stories there are in each status.
+macro_rules! status_counts {
+    () => {
+        " count(*) as total,
+          count(*) filter (where agent_status = 'pending') as pending,
+          count(*) filter (where agent_status = 'contracted') as contracted,
+          count(*) filter (where agent_status = 'assigned') as assigned,
+          count(*) filter (where agent_status = 'implementing') as implementing,
+          count(*) filter (where agent_status = 'reported_done') as reported_done,
+          count(*) filter (where verified_status = 'unverified') as unverified,
+          count(*) filter (where verified_status = 'verified') as verified,
+          count(*) filter (where verified_status = 'rejected') as rejected"
+    };
+}
+
+pub(crate) use status_counts;
+
 statements! {
     COUNT_ACTIVE_PROJECTS =
         "select count(*) as total from projects where tenant_id = $1 and status = 'active'";
@@ -27,17 +44,9 @@ statements! {
                (select count(*) from stories s where s.tenant_id = $1 and s.project_id = $2) as story_count
         from projects p where p.tenant_id = $1 and p.id = $2";
     /// One pass over the project's stories, grouped by epic, then over the epics.
-    PROJECT_PROGRESS = "
+    PROJECT_PROGRESS = concat!("
         with by_epic as (
-            select epic_id, count(*) as total,
-                   count(*) filter (where agent_status = 'pending') as pending,
-                   count(*) filter (where agent_status = 'contracted') as contracted,
-                   count(*) filter (where agent_status = 'assigned') as assigned,
-                   count(*) filter (where agent_status = 'implementing') as implementing,
-                   count(*) filter (where agent_status = 'reported_done') as reported_done,
-                   count(*) filter (where verified_status = 'unverified') as unverified,
-                   count(*) filter (where verified_status = 'verified') as verified,
-                   count(*) filter (where verified_status = 'rejected') as rejected,
+            select epic_id, ", status_counts!(), ",
                    sum(estimated_hours) as hours,
                    sum(estimated_hours) filter (where verified_status = 'verified') as hours_completed
             from stories where tenant_id = $1 and project_id = $2 group by epic_id
@@ -53,7 +62,7 @@ statements! {
                coalesce(sum(hours_completed), 0)::float8 as hours_completed,
                (select count(*) from epics where tenant_id = $1 and project_id = $2) as epics,
                exists (select from projects where tenant_id = $1 and id = $2) as known
-        from by_epic";
+        from by_epic");
 }
 
 /// Reads a row of `projects`.
@@ -99,7 +108,7 @@ pub(crate) struct ByStatus {
     pub(crate) verified: Map<String, Value>,
 }
 
-/// Reads the counts of a row that has one column per status.
+/// Reads the counts that `status_counts!` selects.
 pub(crate) fn by_status(row: &Row) -> Result<ByStatus, DbError> {
     let count = |word: &'static str| -> Result<(String, Value), DbError> {
         Ok((word.to_owned(), row.try_get::<_, i64>(word)?.into()))
