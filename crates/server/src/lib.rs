@@ -8,19 +8,23 @@ mod agents;
 mod artifacts;
 pub mod config;
 pub mod db;
+mod dependencies;
 mod epics;
 mod events;
+mod exports;
 mod health;
 mod http;
 mod imports;
 mod keys;
 pub mod operator;
+mod orchestrator_state;
 mod projects;
 mod routes;
 pub mod serve;
 mod stories;
 mod tenants;
 mod trust_loop;
+mod ui_tests;
 
 use std::sync::Arc;
 
@@ -41,21 +45,25 @@ pub(crate) struct App {
 /// Every SQL statement of the request path: (resource, name, text). A test prepares them all against the
 /// migrated schema as the application role.
 pub fn statements() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
-    let resources: [(&str, &[(&str, &str)]); 14] = [
+    let resources: [(&str, &[(&str, &str)]); 18] = [
         ("agents", agents::STATEMENTS),
         ("artifacts", artifacts::STATEMENTS),
         ("caller", http::caller::STATEMENTS),
+        ("dependencies", dependencies::STATEMENTS),
         ("epics", epics::STATEMENTS),
         ("events", events::STATEMENTS),
+        ("exports", exports::STATEMENTS),
         ("health", health::STATEMENTS),
         ("history", events::history::STATEMENTS),
         ("imports", imports::STATEMENTS),
         ("keys", keys::STATEMENTS),
+        ("orchestrator_state", orchestrator_state::STATEMENTS),
         ("projects", projects::STATEMENTS),
         ("serve", serve::STATEMENTS),
         ("stories", stories::STATEMENTS),
         ("tenants", tenants::STATEMENTS),
         ("trust_loop", trust_loop::STATEMENTS),
+        ("ui_tests", ui_tests::STATEMENTS),
     ];
     let named = |(resource, statements): (&'static str, &'static [(&'static str, &'static str)])| {
         statements.iter().map(move |(name, sql)| (resource, *name, *sql))

@@ -11,7 +11,8 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
 use crate::http::{ApiError, layers};
 use crate::{
-    App, agents, artifacts, epics, events, health, imports, keys, projects, stories, tenants, trust_loop,
+    App, agents, artifacts, dependencies, epics, events, exports, health, imports, keys, orchestrator_state,
+    projects, stories, tenants, trust_loop, ui_tests,
 };
 
 /// The service behind the port: paths are tidied before they are routed.
@@ -25,10 +26,14 @@ fn api() -> OpenApiRouter<App> {
         .merge(agents::routes())
         .merge(projects::routes())
         .merge(imports::routes())
+        .merge(exports::routes())
         .merge(epics::routes())
         .merge(stories::routes())
+        .merge(dependencies::routes())
         .merge(trust_loop::routes())
         .merge(artifacts::routes())
+        .merge(orchestrator_state::routes())
+        .merge(ui_tests::routes())
         .merge(events::routes())
 }
 

@@ -12,11 +12,14 @@ mod support;
 
 mod conventions;
 mod database;
+mod exports;
 mod fuzz;
 mod hangups;
 mod identity;
 mod imports;
 mod isolation;
+mod orchestrator_state;
 mod races;
 mod trust_loop;
+mod ui_tests;
 mod work_breakdown;

@@ -141,7 +141,7 @@ async fn keys_start_with_the_tenant() {
         };
         assert_eq!(columns, expected, "{table}");
     }
-    assert_eq!(primary.len(), 15, "every table has one");
+    assert_eq!(primary.len(), 18, "every table has one");
     let foreign = lines(
         &owner,
         &format!(
@@ -219,6 +219,7 @@ async fn the_application_role_is_nobody() {
             "audit_log | INSERT,SELECT",
             "epic_dependencies | DELETE,INSERT,SELECT,UPDATE",
             "epics | DELETE,INSERT,SELECT,UPDATE",
+            "orchestrator_states | INSERT,SELECT,UPDATE",
             "projects | INSERT,SELECT,UPDATE",
             "refinery_schema_history | SELECT",
             "review_records | INSERT,SELECT",
@@ -226,6 +227,8 @@ async fn the_application_role_is_nobody() {
             "story_acceptance_criteria | DELETE,INSERT,SELECT,UPDATE",
             "story_dependencies | DELETE,INSERT,SELECT,UPDATE",
             "tenants | SELECT",
+            "ui_test_findings | INSERT,SELECT",
+            "ui_test_runs | INSERT,SELECT,UPDATE",
             "verification_results | INSERT,SELECT",
         ]
     );

@@ -1,0 +1,5 @@
+//! SQL of dependencies.
+
+use crate::db::statements;
+
+statements! {}

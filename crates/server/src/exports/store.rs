@@ -1,0 +1,5 @@
+//! SQL of exports.
+
+use crate::db::statements;
+
+statements! {}

@@ -1,0 +1,5 @@
+//! SQL of orchestrator_state.
+
+use crate::db::statements;
+
+statements! {}

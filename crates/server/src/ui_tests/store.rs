@@ -1,0 +1,5 @@
+//! SQL of ui_tests.
+
+use crate::db::statements;
+
+statements! {}

@@ -1,0 +1,1 @@
+//! Orchestrator state (file 02 §8).

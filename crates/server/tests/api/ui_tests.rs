@@ -1,0 +1,1 @@
+//! UI test runs (file 03 §11).
