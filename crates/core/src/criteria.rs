@@ -8,11 +8,8 @@ use serde_json::{Map, Value, json};
 /// `description` and `verification_criterion` mean something.
 pub type Criterion = Map<String, Value>;
 
-/// The message for a `verification_criterion` that [`bad_verification`] found.
-pub const BAD_VERIFICATION: &str = "must have a valid type";
-
 /// The most characters that an item's `id` may have.
-pub const ID: usize = 255;
+const ID: usize = 255;
 
 const DESCRIPTION: &str = "description";
 const CRITERION: &str = "criterion";
@@ -36,13 +33,39 @@ pub fn parse(value: &Value) -> Option<Vec<Criterion>> {
     value.as_array()?.iter().map(|item| item.as_object().cloned()).collect()
 }
 
+/// What is wrong with an item of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// The item's 0-based place.
+    pub index: usize,
+    /// Its offending member.
+    pub member: &'static str,
+    /// Why it is refused.
+    pub message: String,
+}
+
+/// What is wrong with a list: the first item of each kind of fault.
+pub fn faults(criteria: &[Criterion]) -> impl Iterator<Item = Fault> {
+    let verification = bad_verification(criteria).map(|index| Fault {
+        index,
+        member: VERIFICATION,
+        message: "must have a valid type".to_owned(),
+    });
+    let id = long_id(criteria).map(|index| Fault {
+        index,
+        member: "id",
+        message: format!("should be at most {ID} character(s)"),
+    });
+    verification.into_iter().chain(id)
+}
+
 /// The index of the first item whose `id` is longer than [`ID`]: an index has to hold it.
-pub fn long_id(criteria: &[Criterion]) -> Option<usize> {
+fn long_id(criteria: &[Criterion]) -> Option<usize> {
     criteria.iter().position(|item| text(item, "id").is_some_and(|id| id.chars().count() > ID))
 }
 
 /// The index of the first item whose `verification_criterion` is not an object with a known `type`.
-pub fn bad_verification(criteria: &[Criterion]) -> Option<usize> {
+fn bad_verification(criteria: &[Criterion]) -> Option<usize> {
     criteria.iter().position(|item| verification(item).is_some_and(|value| !has_valid_type(value)))
 }
 

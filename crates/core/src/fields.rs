@@ -130,6 +130,12 @@ impl<'a> Fields<'a> {
         self.required(name, |fields| fields.text(name, length))
     }
 
+    /// A string that may be left out, but not be blank: what must be there, in an update.
+    pub fn filled_text(&mut self, name: &str, length: Length) -> Option<String> {
+        self.value(name)?;
+        Some(self.required_text(name, length)).filter(|text| !text.is_empty())
+    }
+
     /// A three-way optional string for updates: absent or null leaves the column, blank clears it.
     pub fn text_change(&mut self, name: &str, length: Length) -> Option<Option<String>> {
         match self.value(name)? {

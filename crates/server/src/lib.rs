@@ -45,10 +45,11 @@ pub(crate) struct App {
 /// Every SQL statement of the request path: (resource, name, text). A test prepares them all against the
 /// migrated schema as the application role.
 pub fn statements() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
-    let resources: [(&str, &[(&str, &str)]); 18] = [
+    let resources: [(&str, &[(&str, &str)]); 20] = [
         ("agents", agents::STATEMENTS),
         ("artifacts", artifacts::STATEMENTS),
         ("caller", http::caller::STATEMENTS),
+        ("criteria", stories::CRITERIA_STATEMENTS),
         ("dependencies", dependencies::STATEMENTS),
         ("epics", epics::STATEMENTS),
         ("events", events::STATEMENTS),
@@ -58,6 +59,7 @@ pub fn statements() -> impl Iterator<Item = (&'static str, &'static str, &'stati
         ("imports", imports::STATEMENTS),
         ("keys", keys::STATEMENTS),
         ("orchestrator_state", orchestrator_state::STATEMENTS),
+        ("project_lock", projects::LOCK_STATEMENTS),
         ("projects", projects::STATEMENTS),
         ("serve", serve::STATEMENTS),
         ("stories", stories::STATEMENTS),

@@ -17,6 +17,7 @@ use std::fmt;
 use rust_decimal::Decimal;
 use serde_json::{Map, Value};
 
+use crate::breakdown::{EpicChange, StoryChange};
 use crate::criteria::Criterion;
 use crate::lifecycle::{AgentStatus, VerifiedStatus};
 use crate::number::StoryNumber;
@@ -102,11 +103,11 @@ pub struct Plan {
     /// Epics to create, in payload order.
     pub new_epics: Vec<NewEpic>,
     /// Existing epics that the payload names (merge).
-    pub updated_epics: Vec<EpicChange>,
+    pub updated_epics: Vec<(i32, EpicChange)>,
     /// Stories to create, in payload order.
     pub new_stories: Vec<NewStory>,
     /// Existing stories that the payload names (merge).
-    pub updated_stories: Vec<StoryChange>,
+    pub updated_stories: Vec<(StoryNumber, StoryChange)>,
     /// Story dependencies to create, (dependent, prerequisite).
     pub new_story_edges: Vec<(StoryNumber, StoryNumber)>,
     /// Epic dependencies to create, (dependent, prerequisite).
@@ -134,23 +135,6 @@ pub struct NewEpic {
     pub metadata: Map<String, Value>,
 }
 
-/// What a merge changes of an existing epic: None leaves a column, Some(None) clears it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct EpicChange {
-    /// The epic.
-    pub number: i32,
-    /// New title.
-    pub title: Option<String>,
-    /// New description.
-    pub description: Option<Option<String>>,
-    /// New phase.
-    pub phase: Option<Option<String>>,
-    /// New position.
-    pub position: Option<i32>,
-    /// New metadata, as a whole.
-    pub metadata: Option<Map<String, Value>>,
-}
-
 /// A story to create.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewStory {
@@ -170,23 +154,6 @@ pub struct NewStory {
     pub metadata: Map<String, Value>,
     /// The statuses it starts with.
     pub initial: InitialStatus,
-}
-
-/// What a merge changes of an existing story: None leaves a column, Some(None) clears it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct StoryChange {
-    /// The story.
-    pub number: StoryNumber,
-    /// New title.
-    pub title: Option<String>,
-    /// New description.
-    pub description: Option<Option<String>>,
-    /// New criteria, normalised, as a whole.
-    pub acceptance_criteria: Option<Vec<Criterion>>,
-    /// New estimate.
-    pub estimated_hours: Option<Decimal>,
-    /// New metadata, as a whole.
-    pub metadata: Option<Map<String, Value>>,
 }
 
 /// The `initial_*` words of a story as they were sent, for its audit entry, and what they amount to (§9.5).

@@ -75,16 +75,15 @@ struct Known<'a> {
 /// New records and changes of known ones.
 fn sort_out(records: Vec<EpicRecord>, known: &Known<'_>) -> Plan {
     let mut plan = Plan::default();
-    for (EpicRecord { change, stories }, index) in records.into_iter().zip(0..) {
-        let epic = change.number;
+    for (EpicRecord { number: epic, change, stories }, index) in records.into_iter().zip(0..) {
         if known.epics.contains(&epic) {
-            plan.updated_epics.push(change);
+            plan.updated_epics.push((epic, change));
         } else {
-            plan.new_epics.push(new_epic(change, index));
+            plan.new_epics.push(new_epic(epic, change, index));
         }
         let (matched, new): (Vec<_>, Vec<_>) =
-            stories.into_iter().partition(|story| known.stories.contains(story.change.number.as_str()));
-        plan.updated_stories.extend(matched.into_iter().map(|story| story.change));
+            stories.into_iter().partition(|story| known.stories.contains(story.number.as_str()));
+        plan.updated_stories.extend(matched.into_iter().map(|story| (story.number, story.change)));
         plan.new_stories.extend(new.into_iter().map(|story| new_story(story, epic)));
     }
     plan

@@ -2,18 +2,16 @@
 //! of nothing, with the defaults of a new record.
 
 use super::outline::{EpicOutline, StoryOutline, title_left_out};
-use super::{EpicChange, InitialStatus, NewEpic, NewStory, StoryChange};
+use super::{InitialStatus, NewEpic, NewStory};
+use crate::breakdown::{EpicChange, StoryChange};
 use crate::criteria;
-use crate::fields::{FieldErrors, Fields, Length};
+use crate::fields::{FieldErrors, Fields};
 use crate::number::StoryNumber;
-
-const TITLE: Length = Length::max(500);
-const DESCRIPTION: Length = Length::max(50_000);
-const PHASE: Length = Length::max(255);
 
 /// An epic of the payload.
 #[derive(Debug, Clone)]
 pub(super) struct EpicRecord {
+    pub(super) number: i32,
     pub(super) change: EpicChange,
     pub(super) stories: Vec<StoryRecord>,
 }
@@ -21,6 +19,7 @@ pub(super) struct EpicRecord {
 /// A story of the payload.
 #[derive(Debug, Clone)]
 pub(super) struct StoryRecord {
+    pub(super) number: StoryNumber,
     pub(super) change: StoryChange,
     initial: InitialStatus,
 }
@@ -64,16 +63,16 @@ pub(super) fn read(epics: &[EpicOutline<'_>]) -> Result<Vec<EpicRecord>, String>
         .zip(epics)
         .map(|(change, epic)| {
             let stories = epic.stories.iter().map(story_record).collect::<Result<_, _>>()?;
-            Ok(EpicRecord { change, stories })
+            Ok(EpicRecord { number: epic.number, change, stories })
         })
         .collect()
 }
 
 /// The epic to create from a record, the `index`th of the payload. Its title is there: without one it would have
 /// been refused as untitled.
-pub(super) fn new_epic(change: EpicChange, index: i32) -> NewEpic {
+pub(super) fn new_epic(number: i32, change: EpicChange, index: i32) -> NewEpic {
     NewEpic {
-        number: change.number,
+        number,
         title: change.title.unwrap_or_default(),
         description: change.description.flatten(),
         phase: change.phase.flatten(),
@@ -84,9 +83,9 @@ pub(super) fn new_epic(change: EpicChange, index: i32) -> NewEpic {
 
 /// The story to create from a record listed under `epic`. Its title is there, as an epic's.
 pub(super) fn new_story(record: StoryRecord, epic: i32) -> NewStory {
-    let StoryRecord { change, initial } = record;
+    let StoryRecord { number, change, initial } = record;
     NewStory {
-        number: change.number,
+        number,
         epic,
         title: change.title.unwrap_or_default(),
         description: change.description.flatten(),
@@ -99,14 +98,7 @@ pub(super) fn new_story(record: StoryRecord, epic: i32) -> NewStory {
 
 fn epic_change(epic: &EpicOutline<'_>) -> Result<EpicChange, String> {
     let mut fields = Fields::new(epic.object);
-    let change = EpicChange {
-        number: epic.number,
-        title: fields.text("title", TITLE),
-        description: fields.text_change("description", DESCRIPTION),
-        phase: fields.text_change("phase", PHASE),
-        position: fields.integer_at_least("position", 0),
-        metadata: fields.object("metadata"),
-    };
+    let change = EpicChange::read(&mut fields);
     fields.finish(change).map_err(|errors| message(&epic.path, &errors))
 }
 
@@ -116,21 +108,11 @@ fn story_record(story: &StoryOutline<'_>) -> Result<StoryRecord, String> {
     if let Err(fault) = number {
         fields.fail("number", fault);
     }
-    if let Some(index) = story.criteria.as_deref().and_then(criteria::bad_verification) {
-        let field = format!("acceptance_criteria[{index}].verification_criterion");
-        fields.fail(&field, criteria::BAD_VERIFICATION);
+    for fault in story.criteria.iter().flat_map(|list| criteria::faults(list)) {
+        fields.fail(&format!("acceptance_criteria[{}].{}", fault.index, fault.member), fault.message);
     }
-    if let Some(index) = story.criteria.as_deref().and_then(criteria::long_id) {
-        let limit = criteria::ID;
-        fields.fail(
-            &format!("acceptance_criteria[{index}].id"),
-            format!("should be at most {limit} character(s)"),
-        );
-    }
-    let title = fields.text("title", TITLE);
-    let description = fields.text_change("description", DESCRIPTION);
-    let estimated_hours = fields.decimal("estimated_hours");
-    let metadata = fields.object("metadata");
+    let criteria = story.criteria.clone().map(criteria::normalise);
+    let change = StoryChange::with_criteria(&mut fields, criteria);
     let initial = InitialStatus {
         initial_agent_status: initial_word(
             &mut fields,
@@ -144,15 +126,7 @@ fn story_record(story: &StoryOutline<'_>) -> Result<StoryRecord, String> {
         ),
     };
     fields.finish(()).map_err(|errors| message(&story.path, &errors))?;
-    let change = StoryChange {
-        number: number?,
-        title,
-        description,
-        acceptance_criteria: story.criteria.clone().map(criteria::normalise),
-        estimated_hours,
-        metadata,
-    };
-    Ok(StoryRecord { change, initial })
+    Ok(StoryRecord { number: number?, change, initial })
 }
 
 fn initial_word(fields: &mut Fields<'_>, name: &str, known: &[&'static str]) -> Option<&'static str> {

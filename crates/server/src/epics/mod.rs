@@ -2,6 +2,7 @@
 
 mod api;
 mod store;
+mod text;
 
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -9,6 +10,7 @@ use utoipa_axum::routes;
 use crate::App;
 
 pub(crate) use store::STATEMENTS;
+pub(crate) use text::EpicText;
 
 /// The routes of this resource.
 pub(crate) fn routes() -> OpenApiRouter<App> {

@@ -80,6 +80,22 @@ impl Event {
         }
     }
 
+    /// An `updated` event with the fields that differ, and those that it always tells; none when nothing differs.
+    pub(crate) fn updated(
+        entity_type: &'static str,
+        entity_id: Uuid,
+        always: &[&str],
+        mut old: Map<String, Value>,
+        mut new: Map<String, Value>,
+    ) -> Option<Self> {
+        if old == new {
+            return None;
+        }
+        new.retain(|name, value| always.contains(&name.as_str()) || old.get(name) != Some(value));
+        old.retain(|name, _| new.contains_key(name));
+        Some(Self::new(entity_type, entity_id, "updated", Value::Object(new)).old(Value::Object(old)))
+    }
+
     /// Sets the state before.
     #[must_use]
     pub(crate) fn old(mut self, old_state: Value) -> Self {
@@ -100,6 +116,11 @@ impl Event {
         self.metadata.insert(key.to_owned(), value.into());
         self
     }
+}
+
+/// An object for an event's state.
+pub(crate) fn members<const N: usize>(members: [(&str, Value); N]) -> Map<String, Value> {
+    members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 /// Whose doing an event is (file 04 §1.3).

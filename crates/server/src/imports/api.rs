@@ -9,13 +9,14 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::audit;
-use super::store::{LOCK_PROJECT, Snapshot, snapshot};
+use super::store::{Snapshot, snapshot};
 use super::write::write;
 use crate::App;
 use crate::events;
 use crate::http::caller::{Orchestrator, Superadmin, User};
 use crate::http::error::retrying;
 use crate::http::{ApiError, ApiResult, Caller, Exact, Id, Identity, LargeBody};
+use crate::projects::lock_project;
 
 /// The body of an import (file 03 §9.2).
 #[derive(ToSchema)]
@@ -73,27 +74,18 @@ async fn perform(
 ) -> ApiResult<Value> {
     let tenant_id = caller.tenant_id;
     let mut tx = app.db.tenant(tenant_id).await?;
-    let project =
-        tx.query_opt(LOCK_PROJECT, &[&tenant_id, &project_id]).await?.ok_or_else(ApiError::not_found)?;
+    let project = lock_project(&mut tx, tenant_id, project_id).await?;
     let payload = payload.map_err(refused)?;
     let found = snapshot(&mut tx, tenant_id, project_id, mode == Mode::Merge).await?;
     let plan = payload.plan(&found.existing).map_err(refused)?;
-    check_story_limit(project.try_get("settings")?, &plan, &found)?;
+    if !plan.new_stories.is_empty() {
+        project.admits((found.stories.len() + plan.new_stories.len()) as u64)?;
+    }
     let written = write(&mut tx, tenant_id, project_id, &plan, &found).await?;
     let summary = summary(mode, &plan, &found);
     let events = audit::events(project_id, mode, &plan, &written, &summary)?;
     events::record(tx, tenant_id, &caller.attribution(), events).await?;
     Ok(summary)
-}
-
-/// Only where the tenant has set a limit (decision 20).
-fn check_story_limit(settings: Value, plan: &Plan, found: &Snapshot) -> ApiResult<()> {
-    let limit = settings.get("max_stories_per_project").and_then(Value::as_u64);
-    let stories = (found.stories.len() + plan.new_stories.len()) as u64;
-    if !plan.new_stories.is_empty() && limit.is_some_and(|limit| stories > limit) {
-        return Err(ApiError::unprocessable("story_limit_reached", "Story limit reached for this project"));
-    }
-    Ok(())
 }
 
 /// The answer, which is also the new state of the summary's audit entry (file 03 §9.4, §9.6).

@@ -2,10 +2,9 @@
 //! (file 03 §9.7, §12).
 
 use loopctl_core::import::{Mode, Plan};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::store::{EpicText, StoryText};
 use super::write::{Written, id};
 use crate::db::DbError;
 use crate::events::Event;
@@ -24,7 +23,7 @@ pub(super) fn events(
         events.push(Event::new("epic", id(&written.epics, &epic.number)?, "created", new));
     }
     for change in &written.changed_epics {
-        events.push(updated("epic", change.id, &epic_text(&change.old), &epic_text(&change.new)));
+        events.extend(change.old.updated(change.id, &change.new));
     }
     for story in &plan.new_stories {
         let new = json!({
@@ -45,7 +44,7 @@ pub(super) fn events(
         events.push(event);
     }
     for change in &written.changed_stories {
-        events.push(updated("story", change.id, &story_text(&change.old), &story_text(&change.new)));
+        events.extend(change.old.updated(change.id, &change.new));
     }
     for (edge, dependent, prerequisite) in &written.epic_edges {
         let new = json!({"epic_id": dependent, "depends_on_epic_id": prerequisite});
@@ -64,37 +63,4 @@ pub(super) fn events(
     };
     events.push(Event::new("project", project_id, action, summary.clone()));
     Ok(events.into_iter().map(|event| event.project(project_id)).collect())
-}
-
-fn epic_text(text: &EpicText) -> Map<String, Value> {
-    members(json!({
-        "title": text.title, "description": text.description, "phase": text.phase, "position": text.position,
-        "metadata": text.metadata,
-    }))
-}
-
-fn story_text(text: &StoryText) -> Map<String, Value> {
-    members(json!({
-        "title": text.title, "description": text.description, "acceptance_criteria": text.acceptance_criteria,
-        "estimated_hours": text.estimated_hours, "metadata": text.metadata,
-    }))
-}
-
-fn members(value: Value) -> Map<String, Value> {
-    match value {
-        Value::Object(members) => members,
-        _ => Map::new(),
-    }
-}
-
-/// An `updated` entry with the fields that differ.
-fn updated(entity: &'static str, id: Uuid, old: &Map<String, Value>, new: &Map<String, Value>) -> Event {
-    let differing = |one: &Map<String, Value>, other: &Map<String, Value>| -> Map<String, Value> {
-        one.iter()
-            .filter(|(key, value)| other.get(*key) != Some(value))
-            .map(|(key, value)| (key.clone(), value.clone()))
-            .collect()
-    };
-    Event::new(entity, id, "updated", Value::Object(differing(new, old)))
-        .old(Value::Object(differing(old, new)))
 }

@@ -5,19 +5,14 @@ use std::collections::HashMap;
 
 use loopctl_core::import::Existing;
 use loopctl_core::number::StoryNumber;
-use rust_decimal::Decimal;
-use serde_json::Value;
-use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use crate::db::{DbError, Statement, Tx, statements};
+use crate::epics::EpicText;
+use crate::stories::StoryText;
 
 statements! {
-    /// Imports and dependency changes of one project take turns; claims and reports do not wait for them.
-    LOCK_PROJECT = "
-        select p.id, t.settings from projects p join tenants t on t.id = p.tenant_id
-        where p.tenant_id = $1 and p.id = $2 for no key update of p";
     PROJECT_EPICS = "
         select id, number, title, description, phase, position, metadata from epics
         where tenant_id = $1 and project_id = $2 order by number";
@@ -67,53 +62,12 @@ statements! {
         from unnest($2::uuid[], $3::text[], $4::text[], $5::jsonb[], $6::numeric[], $7::jsonb[])
              as n (id, title, description, criteria, hours, metadata)
         where s.tenant_id = $1 and s.id = n.id";
-    /// Criteria that vanished from the lists of the stories `$2`.
-    DELETE_CRITERIA = "
-        delete from story_acceptance_criteria c
-        where c.tenant_id = $1 and c.story_id = any($2)
-          and not exists (select from unnest($3::uuid[], $4::text[]) as n (story_id, ac_id)
-                          where n.story_id = c.story_id and n.ac_id = c.ac_id)";
-    /// A criterion that says the same as before keeps its status and evidence; a changed one is pending again.
-    UPSERT_CRITERIA = "
-        insert into story_acceptance_criteria as c
-            (tenant_id, id, story_id, position, ac_id, description, verification_criterion)
-        select $1, * from unnest($2::uuid[], $3::uuid[], $4::int[], $5::text[], $6::text[], $7::jsonb[])
-        on conflict on constraint story_acceptance_criteria_ac_id do update set
-            position = excluded.position, description = excluded.description,
-            verification_criterion = excluded.verification_criterion, updated_at = clock_timestamp(),
-            status = case when (c.description, c.verification_criterion)
-                             = (excluded.description, excluded.verification_criterion)
-                          then c.status else 'pending' end,
-            verified_at = case when (c.description, c.verification_criterion)
-                                  = (excluded.description, excluded.verification_criterion) then c.verified_at end,
-            evidence_path = case when (c.description, c.verification_criterion)
-                                    = (excluded.description, excluded.verification_criterion) then c.evidence_path end";
     INSERT_EPIC_EDGES = "
         insert into epic_dependencies (tenant_id, project_id, id, epic_id, depends_on_epic_id)
         select $1, $2, * from unnest($3::uuid[], $4::uuid[], $5::uuid[])";
     INSERT_STORY_EDGES = "
         insert into story_dependencies (tenant_id, project_id, id, story_id, depends_on_story_id)
         select $1, $2, * from unnest($3::uuid[], $4::uuid[], $5::uuid[])";
-}
-
-/// The part of an epic that an import may change.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct EpicText {
-    pub(super) title: String,
-    pub(super) description: Option<String>,
-    pub(super) phase: Option<String>,
-    pub(super) position: i32,
-    pub(super) metadata: Value,
-}
-
-/// The part of a story that an import may change.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct StoryText {
-    pub(super) title: String,
-    pub(super) description: Option<String>,
-    pub(super) acceptance_criteria: Value,
-    pub(super) estimated_hours: Option<Decimal>,
-    pub(super) metadata: Value,
 }
 
 /// What the project has, by number, read under its lock.
@@ -148,14 +102,14 @@ pub(super) async fn snapshot(
     for row in epics {
         let number = row.try_get("number")?;
         found.existing.epics.push(number);
-        found.epics.insert(number, (row.try_get("id")?, read_epic(row)?));
+        found.epics.insert(number, (row.try_get("id")?, EpicText::read(row)?));
     }
     for row in stories {
         let text: &str = row.try_get("number")?;
         let number = StoryNumber::parse(text)
             .map_err(|reason| DbError::Unexpected(format!("story number {text:?}: {reason}")))?;
         found.existing.stories.push((number, row.try_get("epic")?));
-        found.stories.insert(text.to_owned(), (row.try_get("id")?, read_story(row)?));
+        found.stories.insert(text.to_owned(), (row.try_get("id")?, StoryText::read(row)?));
     }
     for row in story_edges {
         found.existing.story_edges.push((row.try_get("dependent")?, row.try_get("prerequisite")?));
@@ -164,24 +118,4 @@ pub(super) async fn snapshot(
         found.existing.epic_edges.push((row.try_get("dependent")?, row.try_get("prerequisite")?));
     }
     Ok(found)
-}
-
-fn read_epic(row: &Row) -> Result<EpicText, DbError> {
-    Ok(EpicText {
-        title: row.try_get("title")?,
-        description: row.try_get("description")?,
-        phase: row.try_get("phase")?,
-        position: row.try_get("position")?,
-        metadata: row.try_get("metadata")?,
-    })
-}
-
-fn read_story(row: &Row) -> Result<StoryText, DbError> {
-    Ok(StoryText {
-        title: row.try_get("title")?,
-        description: row.try_get("description")?,
-        acceptance_criteria: row.try_get("acceptance_criteria")?,
-        estimated_hours: row.try_get("estimated_hours")?,
-        metadata: row.try_get("metadata")?,
-    })
 }

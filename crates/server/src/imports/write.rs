@@ -2,16 +2,17 @@
 
 use std::collections::HashMap;
 
-use loopctl_core::criteria::{self, Criterion};
-use loopctl_core::import::{EpicChange, Plan, StoryChange};
+use loopctl_core::import::Plan;
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::store::{
-    DELETE_CRITERIA, EpicText, INSERT_EPIC_EDGES, INSERT_EPICS, INSERT_STORIES, INSERT_STORY_EDGES, Snapshot,
-    StoryText, UPDATE_EPICS, UPDATE_STORIES, UPSERT_CRITERIA,
+    INSERT_EPIC_EDGES, INSERT_EPICS, INSERT_STORIES, INSERT_STORY_EDGES, Snapshot, UPDATE_EPICS,
+    UPDATE_STORIES,
 };
 use crate::db::{DbError, Tx};
+use crate::epics::EpicText;
+use crate::stories::{CriteriaList, StoryText, criteria_value, write_criteria};
 
 /// From so many new stories on, foreign keys are checked with plans made for the size of now. Plans that the
 /// connection made while the table was small read the whole table for every row.
@@ -50,9 +51,9 @@ pub(super) async fn write(
         snapshot.stories.iter().map(|(number, (id, _))| (number.clone(), *id)).collect();
     stories.extend(plan.new_stories.iter().map(|story| (story.number.to_string(), Uuid::now_v7())));
 
-    let changed_epics = changes(&plan.updated_epics, |change| snapshot.epics.get(&change.number), apply_epic);
+    let changed_epics = changes(&plan.updated_epics, |number| snapshot.epics.get(number), EpicText::changed);
     let changed_stories =
-        changes(&plan.updated_stories, |change| snapshot.stories.get(change.number.as_str()), apply_story);
+        changes(&plan.updated_stories, |number| snapshot.stories.get(number.as_str()), StoryText::changed);
 
     insert_epics(tx, tenant_id, project_id, plan, &epics).await?;
     update_epics(tx, tenant_id, &changed_epics).await?;
@@ -61,7 +62,7 @@ pub(super) async fn write(
         tx.forget_plans().await?;
     }
     update_stories(tx, tenant_id, &changed_stories).await?;
-    write_criteria(tx, tenant_id, plan, &stories).await?;
+    write_criteria(tx, tenant_id, &criteria_lists(plan, &stories)?).await?;
 
     let epic_edges: Vec<_> = plan
         .new_epic_edges
@@ -95,44 +96,17 @@ where
 }
 
 /// The matched records that really change.
-fn changes<'a, C, T: Clone + PartialEq + 'a>(
-    planned: &'a [C],
-    find: impl Fn(&C) -> Option<&'a (Uuid, T)>,
+fn changes<'a, N, C, T: Clone + PartialEq + 'a>(
+    planned: &'a [(N, C)],
+    find: impl Fn(&N) -> Option<&'a (Uuid, T)>,
     apply: impl Fn(&T, &C) -> T,
 ) -> Vec<Change<T>> {
-    let changed = planned.iter().filter_map(|change| {
-        let (id, old) = find(change)?;
+    let changed = planned.iter().filter_map(|(number, change)| {
+        let (id, old) = find(number)?;
         let new = apply(old, change);
         (new != *old).then(|| Change { id: *id, old: old.clone(), new })
     });
     changed.collect()
-}
-
-fn apply_epic(old: &EpicText, change: &EpicChange) -> EpicText {
-    EpicText {
-        title: change.title.clone().unwrap_or_else(|| old.title.clone()),
-        description: change.description.clone().unwrap_or_else(|| old.description.clone()),
-        phase: change.phase.clone().unwrap_or_else(|| old.phase.clone()),
-        position: change.position.unwrap_or(old.position),
-        metadata: change.metadata.clone().map_or_else(|| old.metadata.clone(), Value::Object),
-    }
-}
-
-fn apply_story(old: &StoryText, change: &StoryChange) -> StoryText {
-    StoryText {
-        title: change.title.clone().unwrap_or_else(|| old.title.clone()),
-        description: change.description.clone().unwrap_or_else(|| old.description.clone()),
-        acceptance_criteria: change
-            .acceptance_criteria
-            .as_deref()
-            .map_or_else(|| old.acceptance_criteria.clone(), list),
-        estimated_hours: change.estimated_hours.or(old.estimated_hours),
-        metadata: change.metadata.clone().map_or_else(|| old.metadata.clone(), Value::Object),
-    }
-}
-
-fn list(criteria: &[Criterion]) -> Value {
-    criteria.iter().cloned().map(Value::Object).collect()
 }
 
 /// Column by column: what `unnest` takes.
@@ -214,7 +188,7 @@ async fn insert_stories(
             &column(new, |story| story.number.minor()),
             &column(new, |story| story.title.as_str()),
             &column(new, |story| story.description.as_deref()),
-            &column(new, |story| list(&story.acceptance_criteria)),
+            &column(new, |story| criteria_value(&story.acceptance_criteria)),
             &column(new, |story| story.estimated_hours),
             &column(new, |story| Value::Object(story.metadata.clone())),
             &column(new, |story| story.initial.agent_status().as_str()),
@@ -245,49 +219,26 @@ async fn update_stories(tx: &mut Tx, tenant_id: Uuid, changed: &[Change<StoryTex
     Ok(())
 }
 
-/// Keeps the criteria rows in step with the lists that the import wrote (file 03 §6.2).
-async fn write_criteria(
-    tx: &mut Tx,
-    tenant_id: Uuid,
-    plan: &Plan,
+/// The lists of criteria that the plan writes.
+fn criteria_lists<'a>(
+    plan: &'a Plan,
     stories: &HashMap<String, Uuid>,
-) -> Result<(), DbError> {
-    let new = plan.new_stories.iter().map(|story| (&story.number, story.acceptance_criteria.as_slice()));
-    let replaced = plan
+) -> Result<Vec<CriteriaList<'a>>, DbError> {
+    let new = plan
+        .new_stories
+        .iter()
+        .map(|story| (&story.number, Some(story.acceptance_criteria.as_slice()), false));
+    let updated = plan
         .updated_stories
         .iter()
-        .filter_map(|change| Some((&change.number, change.acceptance_criteria.as_deref()?)));
-    let mut replaced_ids = Vec::new();
-    let mut rows = Vec::new();
-    for (number, list) in new {
-        let story_id = id(stories, number.as_str())?;
-        rows.extend(criteria::rows(list).into_iter().map(|row| (story_id, row)));
+        .map(|(number, change)| (number, change.acceptance_criteria.as_deref(), true));
+    let mut lists = Vec::new();
+    for (number, criteria, replaces) in new.chain(updated) {
+        if let Some(criteria) = criteria {
+            lists.push(CriteriaList { story_id: id(stories, number.as_str())?, criteria, replaces });
+        }
     }
-    for (number, list) in replaced {
-        let story_id = id(stories, number.as_str())?;
-        replaced_ids.push(story_id);
-        rows.extend(criteria::rows(list).into_iter().map(|row| (story_id, row)));
-    }
-    let (story_ids, ac_ids) = (column(&rows, |(id, _)| *id), column(&rows, |(_, row)| row.ac_id.as_str()));
-    if !replaced_ids.is_empty() {
-        tx.query(DELETE_CRITERIA, &[&tenant_id, &replaced_ids, &story_ids, &ac_ids]).await?;
-    }
-    if !rows.is_empty() {
-        tx.query(
-            UPSERT_CRITERIA,
-            &[
-                &tenant_id,
-                &column(&rows, |_| Uuid::now_v7()),
-                &story_ids,
-                &column(&rows, |(_, row)| row.position),
-                &ac_ids,
-                &column(&rows, |(_, row)| row.description.as_str()),
-                &column(&rows, |(_, row)| &row.verification_criterion),
-            ],
-        )
-        .await?;
-    }
-    Ok(())
+    Ok(lists)
 }
 
 async fn insert_edges(

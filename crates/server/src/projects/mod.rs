@@ -1,6 +1,7 @@
 //! Projects (file 03 §3).
 
 mod api;
+mod lock;
 mod store;
 
 use utoipa_axum::router::OpenApiRouter;
@@ -8,6 +9,7 @@ use utoipa_axum::routes;
 
 use crate::App;
 
+pub(crate) use lock::{STATEMENTS as LOCK_STATEMENTS, lock_project};
 pub(crate) use store::{STATEMENTS, by_status, percentage, status_counts};
 
 /// The routes of this resource.

@@ -189,27 +189,16 @@ fn a_merge_updates_what_exists_and_creates_the_rest() {
         {"number": 73, "title": "Second"},
     ]});
     let plan = import(&body, Mode::Merge, &existing).unwrap();
-    let epic = EpicChange {
-        number: 72,
-        title: Some("New".to_owned()),
-        description: Some(None),
-        phase: None,
-        position: None,
-        metadata: None,
-    };
-    assert_eq!(plan.updated_epics, [epic]);
+    let epic = EpicChange { title: Some("New".to_owned()), description: Some(None), ..EpicChange::default() };
+    assert_eq!(plan.updated_epics, [(72, epic)]);
     assert_eq!((plan.new_epics[0].number, plan.new_epics[0].position), (73, 1));
     let retitled = StoryChange {
-        number: number("1.1"),
         title: Some("Retitled".to_owned()),
-        description: None,
         acceptance_criteria: Some(Vec::new()),
-        estimated_hours: None,
-        metadata: None,
+        ..StoryChange::default()
     };
-    assert_eq!(plan.updated_stories[0], retitled);
-    assert_eq!((plan.updated_stories[1].number.as_str(), &plan.updated_stories[1].title), ("8.1", &None));
-    assert_eq!(plan.updated_stories[1].estimated_hours, Some(Decimal::from(3)));
+    let estimated = StoryChange { estimated_hours: Some(Decimal::from(3)), ..StoryChange::default() };
+    assert_eq!(plan.updated_stories, [(number("1.1"), retitled), (number("8.1"), estimated)]);
     assert_eq!((plan.new_stories[0].number.as_str(), plan.new_stories[0].epic), ("1.2", 72));
     assert_eq!(json!(plan.new_stories[0].acceptance_criteria), json!([{"criterion": "d"}]));
     assert_eq!(plan.orphans, [number("1.3"), number("1.10")]);

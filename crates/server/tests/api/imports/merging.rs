@@ -206,11 +206,11 @@ async fn only_what_is_sent_changes() {
         (entry.old.clone().unwrap(), entry.new.clone().unwrap(), entry.metadata.clone())
     };
     let source = json!({"source": "import"});
-    assert_eq!(change("epic/updated"), (json!({"position": 5}), json!({"position": 1}), source.clone()));
-    assert_eq!(
-        change("story/updated"),
-        (json!({"estimated_hours": "4.5"}), json!({"estimated_hours": "2"}), source)
-    );
+    // With what these entries always tell (file 03 §12).
+    let epic_entry = |position: u32| json!({"title": "E", "phase": "p", "position": position});
+    assert_eq!(change("epic/updated"), (epic_entry(5), epic_entry(1), source.clone()));
+    let story_entry = |hours: &str| json!({"title": old_story["title"], "description": old_story["description"], "estimated_hours": hours});
+    assert_eq!(change("story/updated"), (story_entry("4.5"), story_entry("2"), source));
 
     // Blank clears what may be empty, an empty list clears criteria, metadata is replaced whole.
     send(
