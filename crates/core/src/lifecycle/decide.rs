@@ -38,10 +38,23 @@ pub fn decide(
 ) -> Result<LoopState, Refusal> {
     let action = attempt.action();
     admit(action, actor)?;
+    if is_done_already(facts, attempt) {
+        return Ok(facts.state.clone());
+    }
     for guard in action.rule().guards {
         check(*guard, facts, attempt, actor)?;
     }
     Ok(apply(&facts.state, attempt, actor, now))
+}
+
+/// Repeating a bootstrap call is no mistake: it succeeds and changes nothing (file 02 §5.5, decision 28).
+fn is_done_already(facts: &Facts, attempt: &Attempt) -> bool {
+    facts.state.verified_status == VerifiedStatus::Verified
+        && match attempt {
+            Attempt::Backfill(backfill) => facts.backfill.as_ref() == Some(backfill),
+            Attempt::MarkComplete => true,
+            _ => false,
+        }
 }
 
 fn check(guard: Guard, facts: &Facts, attempt: &Attempt, actor: &Actor) -> Result<(), Refusal> {
@@ -54,6 +67,8 @@ fn check(guard: Guard, facts: &Facts, attempt: &Attempt, actor: &Actor) -> Resul
         Guard::NotImplementer => !actor.is_implementer(state),
         Guard::Dependencies => facts.unmet.is_empty(),
         Guard::ReviewRecord => facts.reviewed,
+        Guard::Undecided => state.verified_status == VerifiedStatus::Unverified,
+        Guard::PreExisting => action.rule().allows_state(state) && state.first_claimed_at.is_none(),
         Guard::Evidence => matches!(attempt, Attempt::Verify { evidence: true }),
         Guard::Echo => match attempt {
             Attempt::Contract(echo) => return check_echo(facts, echo, actor),
@@ -68,6 +83,8 @@ fn check(guard: Guard, facts: &Facts, attempt: &Attempt, actor: &Actor) -> Resul
         Guard::NotImplementer => Refusal::own_work(state, action),
         Guard::Dependencies => Refusal::dependencies(state, &facts.unmet),
         Guard::ReviewRecord => Refusal::no_review_record(state),
+        Guard::Undecided => Refusal::decided(state, action),
+        Guard::PreExisting => Refusal::not_pre_existing(state, action),
         Guard::Evidence => Refusal::evidence_required(state),
         Guard::StateUnprocessable => Refusal::not_reported(state, action),
         Guard::State | Guard::NotVerified | Guard::Echo => Refusal::invalid_state(state, action, actor),
@@ -131,6 +148,14 @@ fn apply(state: &LoopState, attempt: &Attempt, actor: &Actor, now: DateTime<Utc>
             next.verified_status = VerifiedStatus::Rejected;
             next.rejected_at = Some(now);
             next.rejection_reason = Some(reason.clone());
+        }
+        Attempt::Backfill(_) | Attempt::MarkComplete => {
+            next.agent_status = AgentStatus::ReportedDone;
+            next.verified_status = VerifiedStatus::Verified;
+            next.reported_done_at = state.reported_done_at.or(Some(now));
+            next.verified_at = Some(now);
+            next.rejected_at = None;
+            next.rejection_reason = None;
         }
     }
     next

@@ -5,6 +5,7 @@
 //! [`LoopState`] or a [`Refusal`] with its hints; [`next_actions`] asks the same rules what would pass.
 //! Callers hold the story's row lock and bring the facts; nothing here reads a clock or a database.
 
+mod backfill;
 mod decide;
 mod next_actions;
 mod refusal;
@@ -16,6 +17,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use uuid::Uuid;
 
+pub use backfill::Backfill;
 pub use decide::{admit, auto_reset, decide};
 pub use next_actions::{NextAction, next_actions};
 pub use refusal::{Conflict, Refusal, Status};
@@ -74,6 +76,10 @@ words! {
         Reject = "reject",
         /// Take the story from its holder.
         ForceUnclaim = "force-unclaim",
+        /// Record work that was finished outside the loop.
+        Backfill = "backfill",
+        /// Sign off work that predates the loop.
+        MarkComplete = "mark-complete",
     }
 }
 
@@ -152,6 +158,8 @@ pub struct Facts {
     pub unmet: Vec<Prerequisite>,
     /// Whether a review record newer than the report exists.
     pub reviewed: bool,
+    /// The backfill that made the story verified, if one did.
+    pub backfill: Option<Backfill>,
 }
 
 /// A prerequisite that is not verified (file 02 §3.7).
@@ -206,6 +214,10 @@ pub enum Attempt {
     },
     /// `POST /stories/:id/force-unclaim`.
     ForceUnclaim,
+    /// `POST /stories/:id/backfill`.
+    Backfill(Backfill),
+    /// `POST /stories/bulk/mark-complete`.
+    MarkComplete,
 }
 
 impl Attempt {
@@ -222,6 +234,8 @@ impl Attempt {
             Self::Verify { .. } => Action::Verify,
             Self::Reject { .. } => Action::Reject,
             Self::ForceUnclaim => Action::ForceUnclaim,
+            Self::Backfill(_) => Action::Backfill,
+            Self::MarkComplete => Action::MarkComplete,
         }
     }
 }

@@ -72,7 +72,12 @@ fn preconditions(rule: &Rule) -> Vec<&'static str> {
             Guard::Assignee => Some("You are the agent that claimed the story"),
             Guard::NotImplementer => Some("You are not the agent that implemented the story"),
             Guard::ReviewRecord => Some("A review record newer than the report exists"),
-            Guard::State | Guard::StateUnprocessable | Guard::NotVerified | Guard::Evidence => None,
+            Guard::State
+            | Guard::StateUnprocessable
+            | Guard::NotVerified
+            | Guard::Evidence
+            | Guard::Undecided
+            | Guard::PreExisting => None,
         })
         .collect()
 }

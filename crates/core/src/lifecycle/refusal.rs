@@ -140,13 +140,16 @@ impl Refusal {
     }
 
     pub(super) fn dependencies(state: &LoopState, unmet: &[Prerequisite]) -> Self {
-        let mut refusal = Self::about(
-            state,
-            Action::Claim,
-            Status::Conflict,
-            "dependencies_not_met",
-            "Conflict: Cannot claim: a prerequisite is not verified".to_owned() + &statuses(state),
-        );
+        let named: Vec<String> = unmet
+            .iter()
+            .map(|prerequisite| match prerequisite {
+                Prerequisite::Story { number, .. } => format!("unverified dependency {number}"),
+                Prerequisite::Epic { number, .. } => format!("unverified prerequisite epic {number}"),
+            })
+            .collect();
+        let message = format!("Conflict: Cannot claim: {}{}", named.join(", "), statuses(state));
+        let code = "dependencies_not_met";
+        let mut refusal = Self::about(state, Action::Claim, Status::Conflict, code, message);
         let (mut stories, mut epics) = (Vec::new(), Vec::new());
         for prerequisite in unmet {
             refusal = match prerequisite {
@@ -183,6 +186,37 @@ impl Refusal {
         let message = format!("Cannot {action}: the story must be in reported_done first{}", statuses(state));
         Self::about(state, action, Status::Unprocessable, "invalid_transition", message)
             .hint("A reviewer confirms the implementation with POST /api/v1/stories/:id/report first.")
+    }
+
+    pub(super) fn decided(state: &LoopState, action: Action) -> Self {
+        let (code, word, hint) = match state.verified_status {
+            VerifiedStatus::Verified => (
+                "already_verified",
+                "is already verified",
+                "Nothing to do. To correct a backfill, reject the story and rework it through the loop.",
+            ),
+            _ => (
+                "story_rejected",
+                "was rejected",
+                "Rework it through the loop: contract, claim, start, report, review-complete, verify.",
+            ),
+        };
+        let message = format!("Cannot {action}: the story {word}{}", statuses(state));
+        Self::about(state, action, Status::Unprocessable, code, message).hint(hint)
+    }
+
+    pub(super) fn not_pre_existing(state: &LoopState, action: Action) -> Self {
+        let message = format!(
+            "Cannot {action}: the story has dispatch lineage (it is or was worked on through the loop), and {action} \
+             is only for work that was done OUTSIDE the loopctl dispatch{}",
+            statuses(state)
+        );
+        let hint = if state.first_claimed_at.is_some() {
+            "The story was claimed. Finish it through the loop: report, review-complete, verify."
+        } else {
+            "Reset the story with force-unclaim if nobody has worked on it, or finish it through the loop."
+        };
+        Self::about(state, action, Status::Unprocessable, "not_pre_existing", message).hint(hint)
     }
 
     /// The table of hints, file 02 §3.5.

@@ -1,7 +1,8 @@
 //! The one transition table (file 02 §3.2).
 
 use super::Action::{
-    Claim, Contract, ForceUnclaim, Reject, Report, RequestReview, ReviewComplete, Start, Unclaim, Verify,
+    Backfill, Claim, Contract, ForceUnclaim, MarkComplete, Reject, Report, RequestReview, ReviewComplete,
+    Start, Unclaim, Verify,
 };
 use super::AgentStatus::{Assigned, Contracted, Implementing, Pending, ReportedDone};
 use super::refusal::Status;
@@ -64,6 +65,10 @@ pub(super) enum Guard {
     Evidence,
     /// A review record newer than the report exists; else 422.
     ReviewRecord,
+    /// The story is neither verified nor rejected; else 422.
+    Undecided,
+    /// Nobody has ever worked on the story in the loop; else 422.
+    PreExisting,
 }
 
 /// When an action that would pass is offered as a next step.
@@ -79,6 +84,7 @@ pub(super) enum Suggest {
 const AGENT: &[Role] = &[Role::Agent];
 const AGENT_OR_ORCHESTRATOR: &[Role] = &[Role::Agent, Role::Orchestrator];
 const ORCHESTRATOR: &[Role] = &[Role::Orchestrator];
+const ORCHESTRATOR_OR_HIGHER: &[Role] = &[Role::Orchestrator, Role::User, Role::Superadmin];
 
 /// Every transition, in the order of a story's life.
 pub(super) const RULES: &[Rule] = &[
@@ -170,6 +176,24 @@ pub(super) const RULES: &[Rule] = &[
         from: AgentStatus::ALL,
         verified: Verified::Any,
         guards: &[],
+        suggest: Suggest::Never,
+    },
+    Rule {
+        action: Backfill,
+        roles: ORCHESTRATOR_OR_HIGHER,
+        agent: AgentLink::NotNeeded,
+        from: &[Pending],
+        verified: Verified::Forbidden,
+        guards: &[Guard::Undecided, Guard::PreExisting],
+        suggest: Suggest::Never,
+    },
+    Rule {
+        action: MarkComplete,
+        roles: ORCHESTRATOR,
+        agent: AgentLink::Required(Status::BadRequest),
+        from: AgentStatus::ALL,
+        verified: Verified::Forbidden,
+        guards: &[Guard::PreExisting],
         suggest: Suggest::Never,
     },
 ];

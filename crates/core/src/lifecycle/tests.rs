@@ -18,7 +18,14 @@ fn actor(role: Role, agent_id: Option<Uuid>) -> Actor {
 }
 
 fn facts(state: LoopState) -> Facts {
-    Facts { state, title: "Build API".into(), ac_count: 2, unmet: Vec::new(), reviewed: false }
+    Facts {
+        state,
+        title: "Build API".into(),
+        ac_count: 2,
+        unmet: Vec::new(),
+        reviewed: false,
+        backfill: None,
+    }
 }
 
 fn echo() -> Attempt {
@@ -37,7 +44,13 @@ fn attempt(action: Action) -> Attempt {
         Action::Verify => Attempt::Verify { evidence: true },
         Action::Reject => Attempt::Reject { reason: "no tests".into() },
         Action::ForceUnclaim => Attempt::ForceUnclaim,
+        Action::Backfill => Attempt::Backfill(backfill("done before")),
+        Action::MarkComplete => Attempt::MarkComplete,
     }
+}
+
+fn backfill(reason: &str) -> Backfill {
+    Backfill { reason: reason.to_owned(), evidence_url: None, pr_number: None }
 }
 
 /// A story as the world keeps it: its columns and its review records' times.
@@ -51,6 +64,21 @@ struct World {
 impl World {
     fn new() -> Self {
         Self { state: LoopState::untouched(), reviews: Vec::new(), clock: 0 }
+    }
+
+    /// The states in which a story can come into being: planned, or imported as done or verified.
+    fn beginnings() -> impl Iterator<Item = Self> {
+        let reported = LoopState {
+            agent_status: AgentStatus::ReportedDone,
+            reported_done_at: Some(at(0)),
+            ..LoopState::untouched()
+        };
+        let verified = LoopState {
+            verified_status: VerifiedStatus::Verified,
+            verified_at: Some(at(0)),
+            ..reported.clone()
+        };
+        [LoopState::untouched(), reported, verified].into_iter().map(|state| Self { state, ..Self::new() })
     }
 
     fn facts(&self) -> Facts {
@@ -112,7 +140,7 @@ fn the_table_is_in_the_order_of_the_actions() {
 fn no_reachable_step_breaks_the_trust_model() {
     for auto_reset_on in [true, false] {
         let mut seen = HashSet::new();
-        let mut queue = VecDeque::from([World::new()]);
+        let mut queue: VecDeque<_> = World::beginnings().collect();
         let (mut steps, mut verifications) = (0, 0);
         while let Some(world) = queue.pop_front() {
             for action in Action::ALL {
@@ -148,16 +176,30 @@ fn no_reachable_step_breaks_the_trust_model() {
 fn legal(before: &World, action: Action, actor: &Actor, after: &World) {
     let (was, is) = (&before.state, &after.state);
     if is.verified_status == VerifiedStatus::Verified && was.verified_status != VerifiedStatus::Verified {
-        assert_eq!(action, Action::Verify);
-        assert_eq!(actor.role, Role::Orchestrator);
-        assert!(actor.agent_id.is_some() && actor.agent_id != was.assigned_agent_id);
-        assert_eq!(was.agent_status, AgentStatus::ReportedDone);
-        assert!(was.reported_by_agent_id.is_some() && was.reported_by_agent_id != was.assigned_agent_id);
-        assert!(before.facts().reviewed);
+        if was.first_claimed_at.is_some() {
+            assert_eq!(action, Action::Verify, "work of the loop is verified in one way only");
+            assert!(was.reported_by_agent_id.is_some() && was.reported_by_agent_id != was.assigned_agent_id);
+        }
+        match action {
+            Action::Verify => {
+                assert_eq!(actor.role, Role::Orchestrator);
+                assert!(actor.agent_id.is_some() && actor.agent_id != was.assigned_agent_id);
+                assert_eq!(was.agent_status, AgentStatus::ReportedDone);
+                assert!(before.facts().reviewed);
+            }
+            Action::MarkComplete => assert_eq!(actor.role, Role::Orchestrator),
+            Action::Backfill => {
+                assert!(actor.role >= Role::Orchestrator);
+                assert_eq!(was.verified_status, VerifiedStatus::Unverified);
+                assert_eq!(was.agent_status, AgentStatus::Pending);
+            }
+            other => panic!("{other} verifies nothing"),
+        }
     }
     if is.agent_status == AgentStatus::ReportedDone && was.agent_status != AgentStatus::ReportedDone {
-        assert_eq!(action, Action::Report);
-        assert!(actor.agent_id.is_some() && actor.agent_id != was.assigned_agent_id);
+        assert!(matches!(action, Action::Report | Action::Backfill | Action::MarkComplete));
+        assert!(action != Action::Report || actor.agent_id.is_some());
+        assert!(actor.agent_id.is_none() || actor.agent_id != was.assigned_agent_id);
     }
     if is.assigned_agent_id != was.assigned_agent_id && was.assigned_agent_id.is_some() {
         assert_eq!(is.assigned_agent_id, None, "a story is never passed from holder to holder");
@@ -169,8 +211,12 @@ fn legal(before: &World, action: Action, actor: &Actor, after: &World) {
     if is.assigned_at.is_some() {
         assert!(is.first_claimed_at.is_some());
     }
-    let held = matches!(is.agent_status, AgentStatus::Pending | AgentStatus::Contracted);
-    assert_eq!(held, is.assigned_at.is_none());
+    match is.agent_status {
+        AgentStatus::Pending | AgentStatus::Contracted => assert_eq!(is.assigned_at, None),
+        AgentStatus::Assigned | AgentStatus::Implementing => assert!(is.assigned_at.is_some()),
+        // Done outside the loop: nobody held it.
+        AgentStatus::ReportedDone => assert!(is.assigned_at.is_some() || is.first_claimed_at.is_none()),
+    }
     assert_eq!(is.agent_status == AgentStatus::ReportedDone, is.reported_done_at.is_some());
 }
 
@@ -193,7 +239,7 @@ fn well_formed(refusal: &Refusal) {
 #[test]
 fn next_actions_never_promise_what_would_be_refused() {
     let mut seen = HashSet::new();
-    let mut queue = VecDeque::from([World::new()]);
+    let mut queue: VecDeque<_> = World::beginnings().collect();
     while let Some(world) = queue.pop_front() {
         for actor in everyone() {
             for next in next_actions(&world.facts(), &actor) {
@@ -219,9 +265,8 @@ fn next_actions_never_promise_what_would_be_refused() {
 }
 
 proptest! {
-    /// The heart of the product: whatever the keys of one agent do, in whatever order, with every other call
-    /// of the world in between except another agent's report and an outsider's verification, its own work is
-    /// never verified.
+    /// The heart of the product: whatever the keys of one agent do, in whatever order, once it has claimed the
+    /// story, its own work is never verified.
     #[test]
     fn no_sequence_by_the_implementers_keys_verifies(
         calls in prop::collection::vec((0..Action::ALL.len(), 0..3_usize), 1..60),
@@ -229,6 +274,9 @@ proptest! {
     ) {
         let keys = [Role::Agent, Role::Orchestrator, Role::User].map(|role| actor(role, Some(A)));
         let mut world = World::new();
+        for action in [Action::Contract, Action::Claim] {
+            prop_assert!(world.call(action, &keys[0], auto_reset_on).is_ok());
+        }
         for (action, key) in calls {
             let _ = world.call(Action::ALL[action], &keys[key], auto_reset_on);
             prop_assert_ne!(world.state.verified_status, VerifiedStatus::Verified);
@@ -431,6 +479,70 @@ fn evidence_comes_after_the_state_and_before_the_review_record() {
     assert_eq!(verify(&reported, true), Err("review_not_conducted"));
     reported.reviewed = true;
     assert_eq!(verify(&reported, true).unwrap().verified_status, VerifiedStatus::Verified);
+}
+
+/// File 02 §5.5 and decisions 3 and 28: what predates the loop, and what does not.
+#[test]
+fn bootstrapping_is_for_work_outside_the_loop() {
+    let orchestrator = actor(Role::Orchestrator, Some(B));
+    let bring = |facts: &Facts, attempt: Attempt| {
+        decide(facts, &attempt, &orchestrator, at(9)).map_err(|refusal| {
+            well_formed(&refusal);
+            assert_eq!(refusal.status, Status::Unprocessable);
+            (refusal.code, refusal.message)
+        })
+    };
+    let fill = || Attempt::Backfill(backfill("done before"));
+    let untouched = facts(LoopState::untouched());
+    for attempt in [fill(), Attempt::MarkComplete] {
+        let next = bring(&untouched, attempt).unwrap();
+        assert_eq!((next.reported_done_at, next.verified_at), (Some(at(9)), Some(at(9))));
+        assert_eq!(
+            (next.agent_status, next.verified_status),
+            (AgentStatus::ReportedDone, VerifiedStatus::Verified)
+        );
+    }
+
+    // Contracted is on its way into the loop, but nobody has worked on it.
+    let contracted = facts(holding(AgentStatus::Contracted, None));
+    assert_eq!(bring(&contracted, fill()).unwrap_err().0, "not_pre_existing");
+    assert!(bring(&contracted, Attempt::MarkComplete).is_ok());
+
+    // Whatever was ever claimed is out, also when it is pending again.
+    let released = LoopState { first_claimed_at: Some(at(1)), ..LoopState::untouched() };
+    for state in
+        [released, holding(AgentStatus::Implementing, Some(A)), holding(AgentStatus::ReportedDone, Some(A))]
+    {
+        for attempt in [fill(), Attempt::MarkComplete] {
+            let (code, message) = bring(&facts(state.clone()), attempt).unwrap_err();
+            assert_eq!(code, "not_pre_existing");
+            assert!(message.contains("dispatch lineage") && message.contains("OUTSIDE the loopctl dispatch"));
+        }
+    }
+
+    // Rejected, never claimed: an import that turned out wrong.
+    let rejected = LoopState {
+        verified_status: VerifiedStatus::Rejected,
+        rejected_at: Some(at(1)),
+        rejection_reason: Some("not there".into()),
+        ..LoopState::untouched()
+    };
+    assert_eq!(bring(&facts(rejected.clone()), fill()).unwrap_err().0, "story_rejected");
+    let next = bring(&facts(rejected), Attempt::MarkComplete).unwrap();
+    assert_eq!((next.rejected_at, next.rejection_reason), (None, None));
+
+    // Repeated: nothing happens; said otherwise: refused.
+    let mut verified = facts(bring(&untouched, fill()).unwrap());
+    verified.backfill = Some(backfill("done before"));
+    for attempt in [fill(), Attempt::MarkComplete] {
+        assert_eq!(bring(&verified, attempt).unwrap(), verified.state);
+    }
+    let (code, message) = bring(&verified, Attempt::Backfill(backfill("other"))).unwrap_err();
+    assert_eq!(code, "already_verified");
+    assert!(message.contains("already verified"));
+    // Already verified comes before ever claimed.
+    verified.state.first_claimed_at = Some(at(1));
+    assert_eq!(bring(&verified, Attempt::MarkComplete).unwrap(), verified.state);
 }
 
 #[test]

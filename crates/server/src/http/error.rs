@@ -109,6 +109,30 @@ impl ApiError {
         if context.is_empty() { error } else { error.with("context", Value::Object(context)) }
     }
 
+    /// Whether this is a 404.
+    pub(crate) fn is_not_found(&self) -> bool {
+        self.status == StatusCode::NOT_FOUND
+    }
+
+    /// The members of a refusal, for an answer that tells several: `code`, `reason` (the message) and whatever else it
+    /// has, without the status.
+    ///
+    /// # Errors
+    /// The error itself when it is no refusal but a failure of the server, which no answer may hide.
+    pub(crate) fn into_refusal(mut self) -> Result<Map<String, Value>, Self> {
+        if self.status.is_server_error() {
+            return Err(self);
+        }
+        let mut members = Map::new();
+        for (name, told) in [("code", "code"), ("message", "reason")] {
+            members.extend(self.members.remove(name).map(|value| (told.to_owned(), value)));
+        }
+        members.extend(
+            self.members.into_iter().filter(|(name, _)| !["status", "remediation"].contains(&name.as_str())),
+        );
+        Ok(members)
+    }
+
     /// 500. The reason belongs into the log, never into the answer.
     pub(crate) fn internal() -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", "Internal server error")

@@ -1,6 +1,6 @@
 //! The one story object of the wire (file 02 §2.3, file 03 §2.3).
 
-use loopctl_core::lifecycle::{AgentStatus, Facts, LoopState, VerifiedStatus};
+use loopctl_core::lifecycle::{AgentStatus, Backfill, Facts, LoopState, VerifiedStatus};
 use rust_decimal::Decimal;
 use serde::Serialize;
 use serde_json::Value;
@@ -116,6 +116,7 @@ impl Story {
             ac_count: self.acceptance_criteria.as_array().map_or(0, Vec::len),
             unmet: Vec::new(),
             reviewed: false,
+            backfill: Backfill::recorded(&self.metadata),
         }
     }
 }

@@ -6,6 +6,8 @@ use loopctl_core::fields::{FieldErrors, Fields, INVALID, Length};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+use crate::http::{ApiError, ApiResult};
+
 /// How far a clock may run ahead of ours before a `completed_at` is refused.
 const CLOCK_SKEW: TimeDelta = TimeDelta::seconds(60);
 const LABEL: Length = Length::max(255);
@@ -140,9 +142,19 @@ fn is_filled(value: Option<&Value>) -> bool {
     value.and_then(Value::as_str).is_some_and(|text| !text.trim().is_empty())
 }
 
-/// The reason of a rejection, trimmed; None when it is missing, blank or no string.
-pub(super) fn reason(object: &Map<String, Value>) -> Option<&str> {
-    object.get("reason").and_then(Value::as_str).map(str::trim).filter(|reason| !reason.is_empty())
+/// The reason of a rejection, trimmed.
+///
+/// # Errors
+/// 422 when it is missing, blank, no string or too long.
+pub(super) fn required_reason(object: &Map<String, Value>) -> ApiResult<&str> {
+    let text = object.get("reason").and_then(Value::as_str).map(str::trim).unwrap_or_default();
+    if text.is_empty() {
+        return Err(ApiError::unprocessable("reason_required", "reason is required and cannot be blank"));
+    }
+    if text.chars().count() > 50_000 {
+        return Err(ApiError::invalid_field("reason", "should be at most 50000 character(s)"));
+    }
+    Ok(text)
 }
 
 #[cfg(test)]

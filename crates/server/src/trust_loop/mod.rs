@@ -1,10 +1,14 @@
 //! The trust loop: every endpoint that moves a story (file 02 §4, §5).
 //!
 //! All of them go through [`transition::perform`]: lock the story, hand the facts to `loopctl_core::lifecycle`,
-//! write the new state with one statement, record the events. There is no shorter way around a guard.
+//! write the new state with one statement, record the events. There is no shorter way around a guard: bulk calls
+//! ([`batch`]) take the same step per story, inside one transaction.
 
 mod agent_api;
+mod batch;
+mod bulk_api;
 mod evidence;
+mod log;
 mod outcome;
 mod store;
 mod transition;
@@ -35,4 +39,10 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(verifier_api::reject))
         .routes(routes!(verifier_api::force_unclaim))
         .routes(routes!(verifier_api::verifications))
+        .routes(routes!(verifier_api::backfill))
+        .routes(routes!(bulk_api::claim))
+        .routes(routes!(bulk_api::verify))
+        .routes(routes!(bulk_api::reject))
+        .routes(routes!(bulk_api::mark_complete))
+        .routes(routes!(bulk_api::verify_all))
 }

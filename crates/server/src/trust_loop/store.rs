@@ -1,6 +1,7 @@
 //! SQL of the trust loop.
 
 use loopctl_core::lifecycle::{LoopState, Prerequisite, VerifiedStatus};
+use serde_json::Value;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Row, types::FromSql};
 use uuid::Uuid;
@@ -10,6 +11,17 @@ use crate::db::{DbError, statements, word};
 statements! {
     /// The story's lock serialises everything that moves it.
     LOCK_STORY = "select * from stories where tenant_id = $1 and id = $2 for no key update";
+    /// Every story of a batch, before the first is looked at, in the order of ids: batches that overlap never wait for
+    /// each other in a circle.
+    LOCK_BATCH = "
+        select id from stories where tenant_id = $1 and id = any($2) order by id for no key update";
+    /// What verify-all looks at.
+    REPORTED_IN_EPIC = "
+        select s.id, s.number from epics e
+        left join stories s on s.tenant_id = e.tenant_id and s.epic_id = e.id
+            and s.agent_status = 'reported_done' and s.verified_status = 'unverified'
+        where e.tenant_id = $1 and e.id = $2
+        order by s.major, s.minor, s.number, s.id";
     /// Prerequisites that are not verified (file 02 §3.7). Runs after the lock.
     UNMET_PREREQUISITES = "
         select 'story' as kind, p.id, p.number, p.verified_status, 0::bigint as open_stories
@@ -43,7 +55,7 @@ statements! {
             agent_status = $3, verified_status = $4, assigned_agent_id = $5, assigned_at = $6,
             contracted_by_agent_id = $7, first_claimed_at = $8, review_requested_at = $9, reported_done_at = $10,
             reported_by_agent_id = $11, verified_at = $12, rejected_at = $13, rejection_reason = $14,
-            updated_at = clock_timestamp()
+            metadata = metadata || $15, updated_at = clock_timestamp()
         where tenant_id = $1 and id = $2
         returning *";
     INSERT_REVIEW = "
@@ -83,7 +95,8 @@ pub(super) fn save_params<'a>(
     story_id: &'a Uuid,
     state: &'a LoopState,
     words: &'a [&'a str; 2],
-) -> [&'a (dyn ToSql + Sync); 14] {
+    metadata: &'a Value,
+) -> [&'a (dyn ToSql + Sync); 15] {
     [
         tenant_id,
         story_id,
@@ -99,6 +112,7 @@ pub(super) fn save_params<'a>(
         &state.verified_at,
         &state.rejected_at,
         &state.rejection_reason,
+        metadata,
     ]
 }
 

@@ -7,6 +7,7 @@ use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::evidence::{NewReview, NewVerification};
+use super::log::Log;
 use super::outcome::{ReviewRecord, VerificationResult};
 use super::store::{
     COMPLETE_EPIC, INSERT_REVIEW, INSERT_VERIFICATION, LOCK_EPIC, LOCK_STORY, SAVE_STATE, SURROUNDINGS,
@@ -53,20 +54,35 @@ async fn perform_once(
     body: &Map<String, Value>,
 ) -> ApiResult<Outcome> {
     let mut tx = app.db.tenant(caller.tenant_id).await?;
-    let (outcome, events) = step(app, &mut tx, caller, story_id, attempt, body).await?;
+    let Step { outcome, mut events, verified_at } =
+        step(app, &mut tx, caller, story_id, attempt, body).await?;
+    if let Some(now) = verified_at {
+        events.extend(complete_epic(&mut tx, &outcome.story, now).await?);
+    }
     events::record(tx, caller.tenant_id, &caller.attribution(), events).await?;
     Ok(outcome)
 }
 
-/// One transition inside a transaction: everything but recording its events.
-async fn step(
+/// What a step has done, and what its transaction has yet to do.
+pub(super) struct Step {
+    pub(super) outcome: Outcome,
+    /// To be recorded.
+    pub(super) events: Vec<Event>,
+    /// When the story became verified, if it just did: its epic may be complete. Left to the caller, because epics
+    /// are locked after the last story.
+    pub(super) verified_at: Option<Timestamp>,
+}
+
+/// One transition inside a transaction: everything but completing its epic and recording its events. What is refused
+/// is refused before anything is written, so that the transaction can go on to another story.
+pub(super) async fn step(
     app: &App,
     tx: &mut Tx,
     caller: &Identity,
     story_id: Uuid,
     attempt: &Attempt,
     body: &Map<String, Value>,
-) -> ApiResult<(Outcome, Vec<Event>)> {
+) -> ApiResult<Step> {
     let Locked { story, facts, now, auto_reset } =
         lock(tx, caller.tenant_id, story_id, attempt.action()).await?;
     let actor = caller.actor();
@@ -74,9 +90,12 @@ async fn step(
         .map_err(|refusal| ApiError::refused(refusal, &app.public_url))?;
     let before = &facts.state;
     let mut next = decided.clone();
-    let mut log = Log { story: &story, caller, events: Vec::new() };
+    let mut log = Log::new(&story, caller);
     let (mut review, mut verification) = (None, None);
+    let mut metadata = Value::Object(Map::new());
     match attempt {
+        // Repeated after it was done: there is nothing to tell.
+        Attempt::ForceUnclaim | Attempt::Backfill(_) | Attempt::MarkComplete if next == *before => {}
         Attempt::Report => {
             log.status_changed(before, &next);
             if let Some(Value::Object(artifact)) = body.get("artifact") {
@@ -110,22 +129,31 @@ async fn step(
             verification = Some(result);
         }
         Attempt::RequestReview => log.review_requested(&next),
-        Attempt::ForceUnclaim if next != *before => log.force_unclaimed(before),
-        Attempt::ForceUnclaim => {}
+        Attempt::ForceUnclaim => log.force_unclaimed(before),
+        Attempt::Backfill(backfill) => {
+            log.backfilled(before, &next, backfill);
+            metadata = backfill.metadata(now);
+        }
+        Attempt::MarkComplete => {
+            let new = NewVerification::read(body)?;
+            let result = insert_verification(tx, caller, story_id, &new, Timestamp(now)).await?;
+            log.verification_result(&result);
+            log.mark_complete(before, &next);
+            verification = Some(result);
+        }
         Attempt::Contract(_) | Attempt::Claim | Attempt::Start | Attempt::Unclaim => {
             log.status_changed(before, &next);
         }
     }
-    let mut events = log.events;
-    let story = if next == *before { story } else { save(tx, caller.tenant_id, story_id, &next).await? };
-    if next.verified_status == VerifiedStatus::Verified && before.verified_status != VerifiedStatus::Verified
-    {
-        events.extend(complete_epic(tx, &story, Timestamp(now)).await?);
-    }
+    let events = log.events;
+    let verified = |state: &LoopState| state.verified_status == VerifiedStatus::Verified;
+    let verified_at = (verified(&next) && !verified(before)).then_some(Timestamp(now));
+    let story =
+        if next == *before { story } else { save(tx, caller.tenant_id, story_id, &next, &metadata).await? };
     // A review that was let in is newer than the report; an earlier one counts as long as the report stands.
     let reviewed = review.is_some() || (facts.reviewed && next.reported_done_at.is_some());
     let facts = Facts { reviewed, ..story.facts() };
-    Ok((Outcome { story, facts, review, verification }, events))
+    Ok(Step { outcome: Outcome { story, facts, review, verification }, events, verified_at })
 }
 
 /// A story under its lock, with the facts that the rules need.
@@ -159,9 +187,16 @@ async fn lock(tx: &mut Tx, tenant_id: Uuid, story_id: Uuid, action: Action) -> A
     })
 }
 
-async fn save(tx: &mut Tx, tenant_id: Uuid, story_id: Uuid, state: &LoopState) -> Result<Story, DbError> {
+/// Writes the state, and merges `metadata` into the story's.
+async fn save(
+    tx: &mut Tx,
+    tenant_id: Uuid,
+    story_id: Uuid,
+    state: &LoopState,
+    metadata: &Value,
+) -> Result<Story, DbError> {
     let words = [state.agent_status.as_str(), state.verified_status.as_str()];
-    let row = tx.query_one(SAVE_STATE, &save_params(&tenant_id, &story_id, state, &words)).await?;
+    let row = tx.query_one(SAVE_STATE, &save_params(&tenant_id, &story_id, state, &words, metadata)).await?;
     Story::read(&row)
 }
 
@@ -222,7 +257,11 @@ async fn insert_verification(
 
 /// Tells that the story's epic is complete, if this verification made it so for the first time
 /// (file 02 §5.8).
-async fn complete_epic(tx: &mut Tx, story: &Story, now: Timestamp) -> Result<Option<Event>, DbError> {
+pub(super) async fn complete_epic(
+    tx: &mut Tx,
+    story: &Story,
+    now: Timestamp,
+) -> Result<Option<Event>, DbError> {
     let answers = tx
         .run(&[
             Statement { sql: LOCK_EPIC, params: &[&story.tenant_id, &story.epic_id] },
@@ -240,102 +279,4 @@ async fn complete_epic(tx: &mut Tx, story: &Story, now: Timestamp) -> Result<Opt
         "story_count": row.try_get::<_, i64>("story_count")?,
     });
     Ok(Some(Event::new("epic", story.epic_id, "completed", new_state).project(story.project_id)))
-}
-
-/// The audit entries of a transition (file 02 §10, file 04 §1.5), in the order in which things happened.
-struct Log<'a> {
-    /// As it was.
-    story: &'a Story,
-    caller: &'a Identity,
-    events: Vec<Event>,
-}
-
-impl Log<'_> {
-    fn story(&mut self, action: &'static str, old: Option<Value>, new: Value) -> &mut Event {
-        let mut event = Event::new("story", self.story.id, action, new).project(self.story.project_id);
-        event.old_state = old;
-        self.events.push(event);
-        let last = self.events.len() - 1;
-        &mut self.events[last]
-    }
-
-    fn status_changed(&mut self, before: &LoopState, next: &LoopState) {
-        let mut old = json!({"agent_status": before.agent_status});
-        let mut new = json!({"agent_status": next.agent_status, "agent_id": self.caller.agent_id});
-        // Claimed or given back; a superadmin's claim has no agent, and says so.
-        if next.assigned_at != before.assigned_at {
-            old["assigned_agent_id"] = json!(before.assigned_agent_id);
-            new["assigned_agent_id"] = json!(next.assigned_agent_id);
-        }
-        if next.verified_status != before.verified_status {
-            old["verified_status"] = json!(before.verified_status);
-            new["verified_status"] = json!(next.verified_status);
-        }
-        if let (Some(time), None) = (next.reported_done_at, before.reported_done_at) {
-            new["reported_done_at"] = json!(Timestamp(time));
-        }
-        self.story("status_changed", Some(old), new);
-    }
-
-    fn review_requested(&mut self, next: &LoopState) {
-        let new = json!({
-            "agent_id": self.caller.agent_id,
-            "review_requested_at": next.review_requested_at.map(Timestamp),
-        });
-        self.story("review_requested", None, new);
-    }
-
-    fn review_completed(&mut self, record: &ReviewRecord) {
-        let new = json!({
-            "review_record_id": record.id, "reviewer_agent_id": record.reviewer_agent_id,
-            "review_type": record.review_type, "findings_count": record.findings_count,
-            "fixes_count": record.fixes_count, "disproved_count": record.disproved_count,
-            "summary": record.summary,
-        });
-        self.story("review_completed", None, new);
-    }
-
-    fn verification_result(&mut self, result: &VerificationResult) {
-        let new = json!({
-            "story_id": self.story.id, "result": result.result, "review_type": result.review_type,
-            "iteration": result.iteration,
-        });
-        self.events.push(
-            Event::new("verification_result", result.id, "created", new)
-                .project(self.story.project_id)
-                .meta("story_id", self.story.id.to_string()),
-        );
-    }
-
-    fn verified(&mut self, before: &LoopState) {
-        let old = json!({"verified_status": before.verified_status});
-        let new = json!({
-            "verified_status": VerifiedStatus::Verified, "orchestrator_agent_id": self.caller.agent_id,
-        });
-        self.story("verified", Some(old), new);
-    }
-
-    fn rejected(&mut self, before: &LoopState, reason: &str) {
-        let old = json!({"verified_status": before.verified_status});
-        let new = json!({
-            "verified_status": VerifiedStatus::Rejected, "orchestrator_agent_id": self.caller.agent_id,
-            "rejection_reason": reason,
-        });
-        self.story("rejected", Some(old), new);
-    }
-
-    fn auto_reset(&mut self, rejected: &LoopState) {
-        let old = holder(rejected);
-        let new = json!({"agent_status": "pending", "assigned_agent_id": null});
-        self.story("auto_reset", Some(old), new).by = Some(events::Attribution::system("auto_reset"));
-    }
-
-    fn force_unclaimed(&mut self, before: &LoopState) {
-        let new = json!({"agent_status": "pending", "orchestrator_agent_id": self.caller.agent_id});
-        self.story("force_unclaimed", Some(holder(before)), new);
-    }
-}
-
-fn holder(state: &LoopState) -> Value {
-    json!({"agent_status": state.agent_status, "assigned_agent_id": state.assigned_agent_id})
 }

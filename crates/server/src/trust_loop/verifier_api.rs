@@ -4,11 +4,12 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use loopctl_core::lifecycle::{self, Action, Attempt};
+use loopctl_core::fields::FieldErrors;
+use loopctl_core::lifecycle::{self, Action, Attempt, Backfill};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use super::evidence::{NewReview, NewVerification, has_evidence, reason};
+use super::evidence::{NewReview, NewVerification, has_evidence, required_reason};
 use super::next_steps;
 use super::outcome::{ReviewRecord, VerificationResult};
 use super::store::{COUNT_VERIFICATIONS, LIST_VERIFICATIONS};
@@ -91,13 +92,7 @@ pub(super) async fn reject(
 ) -> ApiResult<Json<Value>> {
     lifecycle::admit(Action::Reject, &caller.actor())
         .map_err(|refusal| ApiError::refused(refusal, &app.public_url))?;
-    let reason = reason(&body.0).ok_or_else(|| {
-        ApiError::unprocessable("reason_required", "reason is required and cannot be blank")
-    })?;
-    if reason.chars().count() > 50_000 {
-        return Err(ApiError::invalid_field("reason", "should be at most 50000 character(s)"));
-    }
-    let attempt = Attempt::Reject { reason: reason.to_owned() };
+    let attempt = Attempt::Reject { reason: required_reason(&body.0)?.to_owned() };
     let outcome = perform(&app, &caller, id, &attempt, &body.0).await?;
     let next = next_steps(&outcome.facts, &caller.actor(), id, &app.public_url);
     Ok(Json(json!({"story": outcome.story, "next_actions": next})))
@@ -116,6 +111,43 @@ pub(super) async fn force_unclaim(
     let outcome = perform(&app, &caller, id, &Attempt::ForceUnclaim, &body.0).await?;
     let next = next_steps(&outcome.facts, &caller.actor(), id, &app.public_url);
     Ok(Json(json!({"story": outcome.story, "next_actions": next})))
+}
+
+/// `POST /stories/:id/backfill`.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "documents the body, which `loopctl_core::lifecycle::Backfill` reads")]
+struct BackfillStory {
+    /// Why the story counts as done; 1 to 2000 characters.
+    reason: String,
+    /// An http or https URL without credentials; at most 2000 characters.
+    evidence_url: Option<String>,
+    /// A positive integer.
+    pr_number: Option<i32>,
+}
+
+/// Records a story that was finished outside the loop as done and verified. Never one that was worked on in the
+/// loop. Repeating it with the same body changes nothing.
+#[utoipa::path(post, path = "/api/v1/stories/{id}/backfill", tag = "Progress", params(("id" = Uuid, Path)),
+    request_body = BackfillStory,
+    responses((status = 200, description = "`{\"story\": …, \"next_actions\": […]}`"), (status = 403), (status = 404),
+              (status = 422, description = "Invalid body, already verified, rejected, or `not_pre_existing`")))]
+pub(super) async fn backfill(
+    State(app): State<App>,
+    caller: Caller<AtLeast<Orchestrator>>,
+    Id(id): Id,
+    body: Body,
+) -> ApiResult<Json<Value>> {
+    let attempt = Attempt::Backfill(Backfill::read(&body.0).map_err(invalid_backfill)?);
+    let outcome = perform(&app, &caller, id, &attempt, &body.0).await?;
+    let next = next_steps(&outcome.facts, &caller.actor(), id, &app.public_url);
+    Ok(Json(json!({"story": outcome.story, "next_actions": next})))
+}
+
+/// As every 422 for fields, with the fields in the message too (file 02 §5.5).
+fn invalid_backfill(errors: FieldErrors) -> ApiError {
+    let told: Vec<String> =
+        errors.0.iter().map(|(field, messages)| format!("`{field}` {}", messages.join(", "))).collect();
+    ApiError::from(errors).with("message", format!("Validation failed: {}", told.join("; ")).into())
 }
 
 /// A story's verification results, newest first.
@@ -163,7 +195,10 @@ mod tests {
                     allowed::<ByAgent>()
                 }
                 Action::ReviewComplete => allowed::<ByReviewer>(),
-                Action::Verify | Action::Reject | Action::ForceUnclaim => allowed::<ByOrchestrator>(),
+                Action::Verify | Action::Reject | Action::ForceUnclaim | Action::MarkComplete => {
+                    allowed::<ByOrchestrator>()
+                }
+                Action::Backfill => allowed::<AtLeast<Orchestrator>>(),
             };
             assert_eq!(signature, action.roles(), "{action}");
         }

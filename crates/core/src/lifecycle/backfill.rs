@@ -1,0 +1,123 @@
+//! What a backfill says about work that was finished outside the loop (file 02 §5.5).
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde_json::{Map, Value, json};
+use url::Url;
+
+use crate::fields::{FieldErrors, Fields, Length};
+
+/// Why a story counts as done although nobody worked on it in the loop, and where to look.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Backfill {
+    /// Not blank, at most 2000 characters.
+    pub reason: String,
+    /// An `http` or `https` address without credentials.
+    pub evidence_url: Option<String>,
+    /// A pull request.
+    pub pr_number: Option<i32>,
+}
+
+impl Backfill {
+    /// Reads a request body.
+    ///
+    /// # Errors
+    /// Every field that is not acceptable.
+    pub fn read(body: &Map<String, Value>) -> Result<Self, FieldErrors> {
+        let mut fields = Fields::new(body);
+        let reason = fields.required("reason", |fields| fields.trimmed_text("reason", Length::max(2000)));
+        let pr_number = fields.integer("pr_number");
+        if pr_number.is_some_and(|number| number < 1) {
+            fields.fail("pr_number", "must be greater than 0");
+        }
+        let evidence_url = fields.trimmed_text("evidence_url", Length::max(2000));
+        if evidence_url.as_deref().is_some_and(|text| !is_public_address(text)) {
+            fields.fail("evidence_url", "must be an http or https URL without credentials");
+        }
+        fields.finish(Self { reason, evidence_url, pr_number })
+    }
+
+    /// What a story's metadata says of an earlier backfill.
+    pub fn recorded(metadata: &Value) -> Option<Self> {
+        Self::read(metadata.get("backfill")?.as_object()?).ok()
+    }
+
+    /// The member that a backfill at time `now` adds to a story's metadata.
+    pub fn metadata(&self, now: DateTime<Utc>) -> Value {
+        json!({"backfill": {
+            "reason": self.reason,
+            "evidence_url": self.evidence_url,
+            "pr_number": self.pr_number,
+            "backfilled_at": now.to_rfc3339_opts(SecondsFormat::Micros, true),
+        }})
+    }
+}
+
+fn is_public_address(text: &str) -> bool {
+    let Ok(url) = Url::parse(text) else { return false };
+    // The parser forgives white space and control characters; what is stored is the text.
+    let clean = !text.contains(|character: char| character.is_whitespace() || character.is_control());
+    let credentials = !url.username().is_empty() || url.password().is_some() || url.authority().contains('@');
+    clean && matches!(url.scheme(), "http" | "https") && url.has_host() && !credentials
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(body: Value) -> Result<Backfill, FieldErrors> {
+        Backfill::read(body.as_object().unwrap())
+    }
+
+    #[test]
+    fn a_reason_is_needed() {
+        for body in [json!({}), json!({"reason": " "}), json!({"reason": null}), json!({"reason": 7})] {
+            assert!(read(body.clone()).unwrap_err().0.contains_key("reason"), "{body}");
+        }
+        assert!(read(json!({"reason": "r".repeat(2000)})).is_ok());
+        assert!(read(json!({"reason": "r".repeat(2001)})).unwrap_err().0["reason"][0].contains("2000"));
+        assert_eq!(read(json!({"reason": "  r "})).unwrap().reason, "r");
+    }
+
+    #[test]
+    fn pull_requests_are_positive_integers() {
+        for good in [json!(232), json!("232")] {
+            assert_eq!(read(json!({"reason": "r", "pr_number": good})).unwrap().pr_number, Some(232));
+        }
+        for bad in [json!({}), json!(0), json!(-1), json!("x"), json!(1.5), json!(true), json!(1_u64 << 40)] {
+            assert!(read(json!({"reason": "r", "pr_number": bad})).unwrap_err().0.contains_key("pr_number"));
+        }
+    }
+
+    #[test]
+    fn evidence_is_a_public_address() {
+        let url = |text: Value| read(json!({"reason": "r", "evidence_url": text}));
+        for good in ["http://a.example", "https://a.example/b?c=@d#e", " https://[::1]:8/x "] {
+            assert_eq!(url(json!(good)).unwrap().evidence_url.as_deref(), Some(good.trim()));
+        }
+        assert_eq!(url(json!("  ")).unwrap().evidence_url, None);
+        for bad in [
+            json!("ftp://a.example"),
+            json!("javascript:alert(1)"),
+            json!("a.example"),
+            json!("https://"),
+            json!("https://user:pw@a.example"),
+            json!("https://user@a.example"),
+            json!("https://a.exa mple"),
+            json!("ht\ntp://a.example"),
+            json!(format!("https://a.example/{}", "x".repeat(2000))),
+            json!({}),
+            json!(7),
+        ] {
+            assert!(url(bad.clone()).unwrap_err().0.contains_key("evidence_url"), "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_is_recorded_is_what_was_said() {
+        let said = read(json!({"reason": "r", "evidence_url": "https://a.example", "pr_number": 7})).unwrap();
+        assert_eq!(Backfill::recorded(&said.metadata(Utc::now())), Some(said));
+        for other in [json!({}), json!({"backfill": 7}), json!({"backfill": {"reason": ""}}), Value::Null] {
+            assert_eq!(Backfill::recorded(&other), None);
+        }
+    }
+}
