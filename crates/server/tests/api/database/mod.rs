@@ -49,11 +49,14 @@ async fn every_table_is_known() {
             "audit_log",
             "epic_dependencies",
             "epics",
+            "orchestrator_states",
             "projects",
             "review_records",
             "stories",
             "story_acceptance_criteria",
             "story_dependencies",
+            "ui_test_findings",
+            "ui_test_runs",
             "verification_results",
         ]
     );

@@ -124,7 +124,9 @@ impl World {
             .split('/')
             .map(|part| {
                 if part.starts_with('{') {
-                    return self.id(resource, rng);
+                    let spare = format!("spare {resource}");
+                    let deletes = route.method == Method::DELETE && self.ids.contains_key(spare.as_str());
+                    return self.id(if deletes { &spare } else { resource }, rng);
                 }
                 resource = part;
                 part.to_owned()
@@ -190,24 +192,59 @@ impl World {
         Value::Object(members.collect::<Map<_, _>>())
     }
 
+    /// An item of a bulk call, now and then with one broken field, or nothing of the kind.
+    fn item(&self, story: &str, rng: &mut StdRng) -> Value {
+        let mut item = json!({"story_id": story, "reason": "no", "summary": "s"});
+        match rng.random_range(0..4) {
+            0 => {
+                let name = self.fields.choose(rng).unwrap();
+                item[name.as_str()] = self.value(rng, 2);
+                item
+            }
+            1 => self.value(rng, 2),
+            _ => item,
+        }
+    }
+
     /// A body that passes for this route, now and then with one more or one broken field.
     fn plausible(&self, route: &Route, rng: &mut StdRng) -> Value {
         let number = format!("{}.{}", rng.random_range(3..400), rng.random_range(0..9999));
         let last = route.path.rsplit('/').next().unwrap_or_default();
         let mut body = match last {
             "contract" => echo(),
-            "verify" | "review-complete" => {
+            _ if route.path.contains("/bulk/") => {
+                let ids: Vec<_> = (0..rng.random_range(0..6)).map(|_| self.id("stories", rng)).collect();
+                let items: Value = ids.iter().map(|id| self.item(id, rng)).collect();
+                json!({"story_ids": ids, "stories": items})
+            }
+            "backfill" => json!({"reason": "r", "evidence_url": "https://a.example", "pr_number": "7"}),
+            "verify" | "verify-all" | "review-complete" => {
                 json!({"review_type": "enhanced", "summary": "s", "findings_count": rng.random_range(0..3)})
             }
             "reject" => json!({"reason": "no", "findings": [{"a": 1}]}),
             "artifacts" => json!({"artifact_type": "test", "path": "t.rs", "details": {"a": 1}}),
             "register" => json!({"name": unique("fuzz"), "agent_type": "implementer"}),
             "api_keys" => json!({"name": unique("fuzz"), "role": "agent"}),
+            "epics" => {
+                json!({"number": rng.random_range(1..400), "title": "E", "position": 2, "phase": "p0"})
+            }
             "projects" => json!({"name": "F", "slug": unique("fuzz"), "mission": "m"}),
             "import" => json!({"merge": true, "epics": [{"number": rng.random_range(1..400), "title": "E",
                 "position": rng.random_range(0..9), "stories": [{"number": number, "title": "S", "estimated_hours": 1,
                 "acceptance_criteria": [{"description": "d"}], "depends_on_stories": ["1.1"]}]}]}),
+            "stories" => json!({"epic_number": rng.random_range(1..4), "number": number, "title": "S",
+                "acceptance_criteria": [{"description": "d"}], "estimated_hours": 1}),
+            "story_dependencies" => json!({"story_id": self.id("stories", rng),
+                "depends_on_story_id": self.id("stories", rng)}),
+            "epic_dependencies" => json!({"epic_id": self.id("epics", rng),
+                "depends_on_epic_id": self.id("epics", rng)}),
             "me" => json!({"settings": {"auto_reset_on_rejection": rng.random_bool(0.5)}}),
+            "ui-tests" | "ui_test_runs" => json!({"guide_reference": "g", "notes": "n"}),
+            "findings" => json!({"severity": "bug", "title": "t", "step": 1, "console_errors": ["e"]}),
+            "complete" => json!({"summary": "s", "status": "failed"}),
+            "{project_id}" => {
+                json!({"state_key": "main", "state_data": {"a": 1}, "version": rng.random_range(0..3)})
+            }
             "report" | "report-done" => json!({"artifact": {"artifact_type": "test", "path": "p"}}),
             _ => json!({}),
         };

@@ -96,7 +96,24 @@ pub(super) async fn world() -> World {
         ids.entry("stories").or_default().extend(stories);
         let epics = list(format!("/projects/{project}/epics")).await;
         ids.entry("epics").or_default().extend(epics);
+        for _ in 0..10 {
+            let run =
+                tenant.user.post(&format!("/projects/{project}/ui_test_runs"), json!({})).await.expect(201);
+            for family in ["ui-tests", "ui_test_runs"] {
+                ids.entry(family).or_default().push(text(&run["data"]["id"]));
+            }
+        }
+        ids.entry("state").or_default().push(project.clone());
         ids.entry("projects").or_default().push(project);
+        // To be deleted, so that the others last.
+        let spare: Vec<_> = (1..=20)
+            .map(|number| json!({"number": number, "title": "E", "stories": [story(&number.to_string())]}))
+            .collect();
+        let spare = tenant.imported(json!({"epics": spare})).await;
+        let epics = list(format!("/projects/{spare}/epics")).await;
+        ids.entry("spare epics").or_default().extend(epics);
+        let stories = list(format!("/stories?project_id={spare}")).await;
+        ids.entry("spare stories").or_default().extend(stories);
         let (agent, second, orchestrator) =
             (tenant.agent().await, tenant.agent().await, tenant.orchestrator().await);
         ids.entry("agents").or_default().extend([agent.agent().to_owned(), second.agent().to_owned()]);
