@@ -2,6 +2,7 @@
 
 use axum::Router;
 use axum::extract::Request;
+use axum::handler::Handler;
 use axum::middleware::from_fn;
 use axum::routing::MethodRouter;
 use tower::util::MapRequest;
@@ -62,6 +63,16 @@ pub(crate) fn alias(path: &str, route: UtoipaMethodRouter<App>) -> UtoipaMethodR
     let items = std::mem::take(&mut paths.paths);
     paths.paths.extend(items.into_values().map(|item| (path.to_owned(), item)));
     (schemas, paths, methods)
+}
+
+/// A route whose `PATCH` handler answers `PUT` in the same way (file 01 §1.2), which the document does not list
+/// (decision 19).
+pub(crate) fn also_put<H: Handler<T, App>, T: 'static>(
+    route: UtoipaMethodRouter<App>,
+    patch: H,
+) -> UtoipaMethodRouter<App> {
+    let (schemas, paths, methods) = route;
+    (schemas, paths, methods.put(patch))
 }
 
 async fn not_found() -> ApiError {

@@ -1,4 +1,4 @@
-//! Responses and handlers of epics.
+//! What is read of epics.
 
 use axum::Json;
 use axum::extract::State;

@@ -27,6 +27,27 @@ statements! {
         select ", status_counts!(), ",
                exists (select from epics where tenant_id = $1 and id = $2) as known
         from stories where tenant_id = $1 and epic_id = $2");
+    EPIC_PROJECT = "select project_id from epics where tenant_id = $1 and id = $2";
+    LOCK_EPIC_STORIES =
+        "select id from stories where tenant_id = $1 and epic_id = $2 order by id for update";
+    LOCK_EPIC = "select * from epics where tenant_id = $1 and id = $2 for no key update";
+    INSERT_EPIC = "
+        insert into epics (tenant_id, id, project_id, number, title, description, phase, position, metadata)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+        returning *";
+    /// The foreign key brings a changed position to the stories.
+    UPDATE_EPIC = "
+        update epics set title = $3, description = $4, phase = $5, position = $6, metadata = $7,
+                         updated_at = clock_timestamp()
+        where tenant_id = $1 and id = $2
+        returning *";
+    /// What hangs on the stories goes with them; they are told in the order of stories.
+    DELETE_EPIC_STORIES = "
+        with deleted as (
+            delete from stories where tenant_id = $1 and epic_id = $2 returning id, number, title, major, minor
+        )
+        select id, number, title from deleted order by major, minor, number, id";
+    DELETE_EPIC = "delete from epics where tenant_id = $1 and id = $2";
     EPIC_STORIES = "
         select id, number, title, agent_status, verified_status from stories
         where tenant_id = $1 and epic_id = $2 order by major, minor, number, id";

@@ -80,6 +80,12 @@ impl Event {
         }
     }
 
+    /// A `deleted` event with the state before.
+    pub(crate) fn deleted(entity_type: &'static str, entity_id: Uuid, old_state: Value) -> Self {
+        let event = Self::new(entity_type, entity_id, "deleted", Value::Null);
+        Self { new_state: None, ..event.old(old_state) }
+    }
+
     /// An `updated` event with the fields that differ, and those that it always tells; none when nothing differs.
     pub(crate) fn updated(
         entity_type: &'static str,

@@ -1,28 +1,22 @@
-//! Requests, responses and handlers of projects.
+//! What is read of projects.
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
-use loopctl_core::fields::{FieldErrors, Fields, Length};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::store::{
-    COUNT_ACTIVE_PROJECTS, COUNT_PROJECTS, INSERT_PROJECT, LIST_PROJECTS, PROJECT_PROGRESS, SHOW_PROJECT,
-    read, read_progress,
-};
+use super::fields::known_status;
+use super::store::{COUNT_PROJECTS, LIST_PROJECTS, PROJECT_PROGRESS, SHOW_PROJECT, read, read_progress};
 use crate::App;
-use crate::db::{DbError, Statement, Timestamp};
-use crate::events::{self, Event};
-use crate::http::caller::{Agent, Orchestrator};
+use crate::db::{Statement, Timestamp};
+use crate::http::caller::Agent;
 use crate::http::page::Style;
-use crate::http::{ApiError, ApiResult, AtLeast, Body, Caller, Id, List, Page, Query};
-use crate::tenants::{BAD_SLUG, DEFAULT_MAX_PROJECTS, is_slug, locked_limit};
+use crate::http::{ApiError, ApiResult, AtLeast, Caller, Id, List, Page, Query};
 
 /// A project (file 03 §2.1).
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub(crate) struct Project {
     pub(super) id: Uuid,
     pub(super) tenant_id: Uuid,
@@ -73,98 +67,6 @@ pub(crate) struct Progress {
     pub(super) estimated_hours_completed: Value,
 }
 
-/// `POST /projects`.
-#[derive(Debug, ToSchema)]
-pub(crate) struct CreateProject {
-    /// At most 255 characters.
-    name: String,
-    /// 2..63 characters, `[a-z0-9][a-z0-9-]*[a-z0-9]`; unique in the tenant, archived projects included.
-    slug: String,
-    repo_url: Option<String>,
-    description: Option<String>,
-    tech_stack: Option<String>,
-    /// At most 2000 characters.
-    mission: Option<String>,
-    #[schema(value_type = Option<Object>)]
-    metadata: Map<String, Value>,
-}
-
-impl CreateProject {
-    fn read(object: &Map<String, Value>) -> Result<Self, FieldErrors> {
-        let mut fields = Fields::new(object);
-        let name = fields.required_text("name", Length::max(255));
-        let slug = fields.required_text("slug", Length::range(2, 63));
-        if !slug.is_empty() && !is_slug(&slug) {
-            fields.fail("slug", BAD_SLUG);
-        }
-        let new = Self {
-            name,
-            slug,
-            repo_url: fields.text("repo_url", Length::max(2048)),
-            description: fields.text("description", Length::max(50_000)),
-            tech_stack: fields.text("tech_stack", Length::max(255)),
-            mission: fields.trimmed_text("mission", Length::max(2000)),
-            metadata: fields.object("metadata").unwrap_or_default(),
-        };
-        fields.finish(new)
-    }
-}
-
-/// Creates an active project.
-#[utoipa::path(post, path = "/api/v1/projects", tag = "Projects", request_body = CreateProject,
-    responses((status = 201, body = Project, description = "`{\"project\": …}`"), (status = 403), (status = 422)))]
-pub(super) async fn create(
-    State(app): State<App>,
-    caller: Caller<AtLeast<Orchestrator>>,
-    body: Body,
-) -> ApiResult<(StatusCode, Json<Value>)> {
-    let new = body.read(CreateProject::read)?;
-    let tenant_id = caller.tenant_id;
-    let mut tx = app.db.tenant(tenant_id).await?;
-    let limit = locked_limit(&mut tx, tenant_id, "max_projects", DEFAULT_MAX_PROJECTS).await?;
-    let active = tx.query_one(COUNT_ACTIVE_PROJECTS, &[&tenant_id]).await?;
-    if active.try_get::<_, i64>("total")? >= limit {
-        return Err(ApiError::unprocessable(
-            "project_limit_reached",
-            "Project limit reached for this tenant",
-        ));
-    }
-    let row = tx
-        .query_one(
-            INSERT_PROJECT,
-            &[
-                &tenant_id,
-                &Uuid::now_v7(),
-                &new.name,
-                &new.slug,
-                &new.repo_url,
-                &new.description,
-                &new.tech_stack,
-                &new.mission,
-                &Value::Object(new.metadata),
-            ],
-        )
-        .await
-        .map_err(slug_taken)?;
-    let project = read(&row)?;
-    let event = Event::new(
-        "project",
-        project.id,
-        "created",
-        json!({"name": project.name, "slug": project.slug, "status": project.status}),
-    )
-    .project(project.id);
-    events::record(tx, tenant_id, &caller.attribution(), vec![event]).await?;
-    Ok((StatusCode::CREATED, Json(json!({"project": project}))))
-}
-
-fn slug_taken(error: DbError) -> ApiError {
-    if error.violates("projects_slug") {
-        return ApiError::invalid_field("slug", "has already been taken for this tenant");
-    }
-    error.into()
-}
-
 /// The tenant's projects by name; active ones unless asked otherwise.
 #[utoipa::path(get, path = "/api/v1/projects", tag = "Projects",
     params(("status" = Option<String>, Query, description = "`active` or `archived`; wins over include_archived"),
@@ -177,8 +79,7 @@ pub(super) async fn list(
     query: Query,
 ) -> ApiResult<Json<List<Project>>> {
     let page = Page::new(&query, Style::page(20, 100));
-    let named =
-        query.word("status", |word| ["active", "archived"].into_iter().find(|known| *known == word))?;
+    let named = query.word("status", known_status)?;
     let status = named.or((!query.flag("include_archived")).then_some("active"));
     let slug = query.text("slug");
     let tenant_id = caller.tenant_id;

@@ -31,6 +31,13 @@ statements! {
         insert into projects (tenant_id, id, name, slug, repo_url, description, tech_stack, mission, metadata)
         values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
         returning *";
+    /// What changes a project waits for imports into it, too.
+    LOCK_PROJECT_ROW = "select * from projects where tenant_id = $1 and id = $2 for no key update";
+    UPDATE_PROJECT = "
+        update projects set name = $3, repo_url = $4, description = $5, tech_stack = $6, status = $7, mission = $8,
+                            metadata = $9, updated_at = clock_timestamp()
+        where tenant_id = $1 and id = $2
+        returning *";
     COUNT_PROJECTS = "
         select count(*) as total from projects
         where tenant_id = $1 and ($2::text is null or status = $2) and ($3::text is null or slug = $3)";

@@ -1,7 +1,9 @@
-//! Stories: lists, detail, the ready queue and what blocks the rest (file 03 §5, §8). What moves a story is
-//! in `trust_loop`.
+//! Stories: lists, detail, what planners change of them, the ready queue and what blocks the rest (file 03 §5, §8).
+//! What moves a story is in `trust_loop`.
 
 mod api;
+mod change;
+mod create;
 mod criteria;
 mod queue;
 mod row;
@@ -12,6 +14,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::App;
+use crate::routes::also_put;
 
 pub(crate) use criteria::{CriteriaList, STATEMENTS as CRITERIA_STATEMENTS, write_criteria};
 pub(crate) use row::Story;
@@ -22,9 +25,12 @@ pub(crate) use text::{StoryText, criteria_value};
 pub(crate) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(api::list))
-        .routes(routes!(api::list_of_epic))
-        .routes(routes!(api::show))
+        .routes(routes!(api::list_of_epic, create::create))
+        .routes(routes!(create::create_by_number))
+        .routes(also_put(routes!(api::show, change::update, change::delete), change::update))
         .routes(routes!(api::acceptance_criteria))
         .routes(routes!(queue::ready))
+        .routes(routes!(queue::ready_in_project))
         .routes(routes!(queue::blocked))
+        .routes(routes!(queue::blocked_in_project))
 }

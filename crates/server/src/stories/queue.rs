@@ -11,14 +11,14 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::store::{
-    BLOCKED_IN_EPIC, BLOCKED_IN_PROJECT, BLOCKED_IN_TENANT, BLOCKERS, READY_IN_EPIC, READY_IN_PROJECT,
-    READY_IN_TENANT,
+    BLOCKED_IN_EPIC, BLOCKED_IN_PROJECT, BLOCKED_IN_TENANT, BLOCKERS, PROJECT_KNOWN, READY_IN_EPIC,
+    READY_IN_PROJECT, READY_IN_TENANT,
 };
 use crate::App;
-use crate::db::{DbError, Timestamp};
+use crate::db::{DbError, Timestamp, Tx};
 use crate::http::caller::Agent;
 use crate::http::page::Style;
-use crate::http::{ApiResult, AtLeast, Caller, List, Meta, Page, Query};
+use crate::http::{ApiError, ApiResult, AtLeast, Caller, Id, List, Meta, Page, Query};
 
 /// A story in a queue.
 #[derive(Debug, Serialize, ToSchema)]
@@ -90,32 +90,45 @@ const READY: ByScope = ByScope { project: READY_IN_PROJECT, epic: READY_IN_EPIC,
 const BLOCKED: ByScope =
     ByScope { project: BLOCKED_IN_PROJECT, epic: BLOCKED_IN_EPIC, tenant: BLOCKED_IN_TENANT };
 
-/// One page of a queue with the size of the whole.
-async fn page_of(
-    app: &App,
-    tenant_id: Uuid,
-    queue: &ByScope,
-    query: &Query,
-) -> ApiResult<(Vec<StoryBrief>, Meta)> {
-    let page = Page::new(query, Style::page(100, 500));
-    let (project_id, epic_id) = (query.id("project_id")?, query.id("epic_id")?);
-    let (sql, scope) = match (project_id, epic_id) {
-        (_, Some(_)) => (queue.epic, epic_id),
-        (Some(_), None) => (queue.project, project_id),
-        (None, None) => (queue.tenant, None),
-    };
-    let mut params: Vec<&(dyn ToSql + Sync)> = vec![&tenant_id, &scope, &page.size, &page.skip];
-    if epic_id.is_some() {
-        params.push(&project_id);
+/// What a queue is asked for.
+struct Scope {
+    project_id: Option<Uuid>,
+    epic_id: Option<Uuid>,
+    page: Page,
+}
+
+impl Scope {
+    fn new(project_id: Option<Uuid>, query: &Query) -> ApiResult<Self> {
+        let page = Page::new(query, Style::page(100, 500));
+        Ok(Self { project_id, epic_id: query.id("epic_id")?, page })
     }
-    let tx = app.db.tenant(tenant_id).await?;
-    let rows = tx.finish_query(sql, &params).await?;
-    let total = rows.first().map_or(Ok(0), |row| row.try_get("total"))?;
-    let mut stories = Vec::with_capacity(rows.len());
-    for row in &rows {
-        stories.extend(StoryBrief::read(row)?);
+
+    /// One page of a queue with the size of the whole.
+    async fn of(&self, tx: Tx, tenant_id: Uuid, queue: &ByScope) -> ApiResult<(Vec<StoryBrief>, Meta)> {
+        let (sql, scope) = match (self.project_id, self.epic_id) {
+            (_, Some(_)) => (queue.epic, self.epic_id),
+            (Some(_), None) => (queue.project, self.project_id),
+            (None, None) => (queue.tenant, None),
+        };
+        let mut params: Vec<&(dyn ToSql + Sync)> = vec![&tenant_id, &scope, &self.page.size, &self.page.skip];
+        if self.epic_id.is_some() {
+            params.push(&self.project_id);
+        }
+        let rows = tx.finish_query(sql, &params).await?;
+        let total = rows.first().map_or(Ok(0), |row| row.try_get("total"))?;
+        let mut stories = Vec::with_capacity(rows.len());
+        for row in &rows {
+            stories.extend(StoryBrief::read(row)?);
+        }
+        Ok((stories, self.page.meta(total)))
     }
-    Ok((stories, page.meta(total)))
+}
+
+/// A transaction in which the project of a path was found.
+async fn in_project(app: &App, tenant_id: Uuid, project_id: Uuid) -> ApiResult<Tx> {
+    let mut tx = app.db.tenant(tenant_id).await?;
+    tx.query_opt(PROJECT_KNOWN, &[&tenant_id, &project_id]).await?.ok_or_else(ApiError::not_found)?;
+    Ok(tx)
 }
 
 /// Stories that can be contracted now: pending, and every prerequisite story and every story of the
@@ -130,7 +143,26 @@ pub(super) async fn ready(
     caller: Caller<AtLeast<Agent>>,
     query: Query,
 ) -> ApiResult<Json<List<StoryBrief>>> {
-    let (data, meta) = page_of(&app, caller.tenant_id, &READY, &query).await?;
+    let scope = Scope::new(query.id("project_id")?, &query)?;
+    let tx = app.db.tenant(caller.tenant_id).await?;
+    let (data, meta) = scope.of(tx, caller.tenant_id, &READY).await?;
+    Ok(Json(List { data, meta }))
+}
+
+/// The ready queue of one project, archived or not.
+#[utoipa::path(get, path = "/api/v1/projects/{project_id}/stories/ready", tag = "Stories",
+    params(("project_id" = Uuid, Path), ("epic_id" = Option<Uuid>, Query), ("page" = Option<i64>, Query),
+           ("page_size" = Option<i64>, Query, description = "Default 100, at most 500; `limit` is an alias")),
+    responses((status = 200, body = List<StoryBrief>), (status = 404)))]
+pub(super) async fn ready_in_project(
+    State(app): State<App>,
+    caller: Caller<AtLeast<Agent>>,
+    Id(project_id): Id,
+    query: Query,
+) -> ApiResult<Json<List<StoryBrief>>> {
+    let scope = Scope::new(Some(project_id), &query)?;
+    let tx = in_project(&app, caller.tenant_id, project_id).await?;
+    let (data, meta) = scope.of(tx, caller.tenant_id, &READY).await?;
     Ok(Json(List { data, meta }))
 }
 
@@ -145,10 +177,34 @@ pub(super) async fn blocked(
     caller: Caller<AtLeast<Agent>>,
     query: Query,
 ) -> ApiResult<Json<List<Blocked>>> {
-    let (stories, meta) = page_of(&app, caller.tenant_id, &BLOCKED, &query).await?;
-    let ids: Vec<Uuid> = stories.iter().map(|story| story.id).collect();
+    let scope = Scope::new(query.id("project_id")?, &query)?;
     let tx = app.db.tenant(caller.tenant_id).await?;
-    let rows = tx.finish_query(BLOCKERS, &[&caller.tenant_id, &ids]).await?;
+    let (stories, meta) = scope.of(tx, caller.tenant_id, &BLOCKED).await?;
+    Ok(Json(List { data: with_blockers(&app, caller.tenant_id, stories).await?, meta }))
+}
+
+/// The blocked stories of one project, archived or not.
+#[utoipa::path(get, path = "/api/v1/projects/{project_id}/stories/blocked", tag = "Stories",
+    params(("project_id" = Uuid, Path), ("epic_id" = Option<Uuid>, Query), ("page" = Option<i64>, Query),
+           ("page_size" = Option<i64>, Query, description = "Default 100, at most 500; `limit` is an alias")),
+    responses((status = 200, body = List<Blocked>), (status = 404)))]
+pub(super) async fn blocked_in_project(
+    State(app): State<App>,
+    caller: Caller<AtLeast<Agent>>,
+    Id(project_id): Id,
+    query: Query,
+) -> ApiResult<Json<List<Blocked>>> {
+    let scope = Scope::new(Some(project_id), &query)?;
+    let tx = in_project(&app, caller.tenant_id, project_id).await?;
+    let (stories, meta) = scope.of(tx, caller.tenant_id, &BLOCKED).await?;
+    Ok(Json(List { data: with_blockers(&app, caller.tenant_id, stories).await?, meta }))
+}
+
+/// Adds what blocks each story.
+async fn with_blockers(app: &App, tenant_id: Uuid, stories: Vec<StoryBrief>) -> ApiResult<Vec<Blocked>> {
+    let ids: Vec<Uuid> = stories.iter().map(|story| story.id).collect();
+    let tx = app.db.tenant(tenant_id).await?;
+    let rows = tx.finish_query(BLOCKERS, &[&tenant_id, &ids]).await?;
     let mut blockers: HashMap<Uuid, Vec<Blocker>> = HashMap::new();
     for row in &rows {
         blockers.entry(row.try_get("story_id")?).or_default().push(Blocker {
@@ -165,6 +221,5 @@ pub(super) async fn blocked(
         let blocking_dependencies = blockers.remove(&story.id)?;
         Some(Blocked { story, blocking_dependencies })
     };
-    let data = stories.into_iter().filter_map(still_blocked).collect();
-    Ok(Json(List { data, meta }))
+    Ok(stories.into_iter().filter_map(still_blocked).collect())
 }

@@ -3,20 +3,22 @@
 use crate::db::statements;
 
 /// A story of the alias `s` has every prerequisite verified: predicates 2 and 3 of file 03 §8.1. Dependencies lie
-/// within a project; saying so lets the planner stay within it, too.
+/// within a project; saying so lets the planner stay within it, too. `offset 0` keeps the two questions what they
+/// are: asked per open story, and answered by an index. Made into joins, they are at the mercy of statistics, which
+/// know nothing of a project that was just planned; its queues took minutes.
 macro_rules! prerequisites_met {
     () => {
         " not exists (
             select from story_dependencies d
             join stories p on p.tenant_id = d.tenant_id and p.project_id = d.project_id and p.id = d.depends_on_story_id
             where d.tenant_id = s.tenant_id and d.project_id = s.project_id and d.story_id = s.id
-              and p.verified_status <> 'verified')
+              and p.verified_status <> 'verified' offset 0)
           and not exists (
             select from epic_dependencies d
             join stories p on p.tenant_id = d.tenant_id and p.project_id = d.project_id
                  and p.epic_id = d.depends_on_epic_id
             where d.tenant_id = s.tenant_id and d.project_id = s.project_id and d.epic_id = s.epic_id
-              and p.verified_status <> 'verified') "
+              and p.verified_status <> 'verified' offset 0) "
     };
 }
 
@@ -81,6 +83,29 @@ macro_rules! blocked {
 }
 
 statements! {
+    EPIC_PROJECT = "select project_id from epics where tenant_id = $1 and id = $2";
+    /// Held until the story is there: the epic stays, and so does its position, which the story copies.
+    LOCK_EPIC = "select id, position from epics where tenant_id = $1 and project_id = $2 and id = $3 for key share";
+    /// As `LOCK_EPIC`.
+    LOCK_EPIC_BY_NUMBER = "
+        select id, position from epics where tenant_id = $1 and project_id = $2 and number = $3 for key share";
+    COUNT_PROJECT_STORIES = "select count(*) as total from stories where tenant_id = $1 and project_id = $2";
+    INSERT_STORY = "
+        insert into stories (tenant_id, project_id, epic_id, epic_position, id, number, major, minor, title, description,
+                             acceptance_criteria, estimated_hours, metadata)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+        returning *";
+    /// The lock that everything that moves the story takes, too.
+    LOCK_STORY = "select * from stories where tenant_id = $1 and id = $2 for no key update";
+    UPDATE_STORY = "
+        update stories set title = $3, description = $4, acceptance_criteria = $5, estimated_hours = $6, metadata = $7,
+                           updated_at = clock_timestamp()
+        where tenant_id = $1 and id = $2
+        returning *";
+    STORY_PROJECT = "select project_id from stories where tenant_id = $1 and id = $2";
+    /// Evidence, criteria and dependencies go with it.
+    DELETE_STORY = "delete from stories where tenant_id = $1 and id = $2 returning *";
+    PROJECT_KNOWN = "select id from projects where tenant_id = $1 and id = $2";
     COUNT_STORIES = "
         select count(*) as total from stories
         where tenant_id = $1 and project_id = $2 and ($3::uuid is null or epic_id = $3)
@@ -139,15 +164,15 @@ statements! {
                case when bool_or(blocked.via = 'story') then 'story' else 'epic' end as via
         from (
             select d.story_id, d.depends_on_story_id as blocker_id, 'story' as via
-            from story_dependencies d where d.tenant_id = $1 and d.story_id = any($2)
+            from story_dependencies d where d.tenant_id = (select $1::uuid) and d.story_id = any($2)
             union all
             select s.id, p.id, 'epic'
             from stories s
             join epic_dependencies d on d.tenant_id = s.tenant_id and d.epic_id = s.epic_id
             join stories p on p.tenant_id = d.tenant_id and p.epic_id = d.depends_on_epic_id
-            where s.tenant_id = $1 and s.id = any($2) and p.verified_status <> 'verified'
+            where s.tenant_id = (select $1::uuid) and s.id = any($2) and p.verified_status <> 'verified'
         ) blocked
-        join stories p on p.tenant_id = $1 and p.id = blocked.blocker_id
+        join stories p on p.tenant_id = (select $1::uuid) and p.id = blocked.blocker_id
         where p.verified_status <> 'verified'
         group by blocked.story_id, p.tenant_id, p.id
         order by blocked.story_id, p.major, p.minor, p.number, p.id";

@@ -47,8 +47,11 @@ impl StoryText {
         }
     }
 
-    /// The audit entry of a change to `new` (file 03 §12); none when nothing changed.
+    /// The audit entry of a change to `new` (file 03 §12); none when nothing changed. Hours are numbers: 4.5 is 4.50.
     pub(crate) fn updated(&self, id: Uuid, new: &Self) -> Option<Event> {
+        if self == new {
+            return None;
+        }
         Event::updated("story", id, &["title", "description"], self.members(), new.members())
     }
 

@@ -1,17 +1,21 @@
 //! Real concurrency: of calls that exclude each other exactly one succeeds, every answer is true at the moment
-//! it is given, and what is left is a legal history. File 02 §13, checks 9, 25, 38.
+//! it is given, and what is left is a legal history. File 02 §13, checks 9, 25, 38, 40 to 43.
 
+mod bulk;
 mod crowds;
 mod duels;
+mod overlaps;
 
 use std::future::Future;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
-use serde_json::Value;
+use loopctl_core::lifecycle::Action;
+use serde_json::{Value, json};
 use tokio::sync::Barrier;
 
 use crate::support::{Caller, Reply};
+use crate::trust_loop::walk;
 
 const ROUNDS: usize = 20;
 
@@ -27,7 +31,7 @@ fn call(
 }
 
 /// Makes all calls at once, each on a task of its own; the answers in the same order.
-async fn together<F: Future<Output = Reply> + Send + 'static>(calls: Vec<F>) -> Vec<Reply> {
+pub(crate) async fn together<F: Future<Output = Reply> + Send + 'static>(calls: Vec<F>) -> Vec<Reply> {
     let barrier = Arc::new(Barrier::new(calls.len()));
     let tasks = calls.into_iter().map(|call| {
         let barrier = barrier.clone();
@@ -38,4 +42,21 @@ async fn together<F: Future<Output = Reply> + Send + 'static>(calls: Vec<F>) -> 
     });
     let tasks: Vec<_> = tasks.collect();
     join_all(tasks).await.into_iter().map(Result::unwrap).collect()
+}
+
+/// A bulk call's body: under both names, each endpoint reads its own.
+fn bulk_body(ids: &[String], action: Action) -> Value {
+    let items: Vec<_> = ids
+        .iter()
+        .map(|id| {
+            let mut item = walk::body(action);
+            item["story_id"] = json!(id);
+            item
+        })
+        .collect();
+    json!({"story_ids": ids, "stories": items})
+}
+
+async fn bulk(who: &Caller, action: Action, ids: &[String]) -> Reply {
+    who.post(&format!("/stories/bulk/{action}"), bulk_body(ids, action)).await
 }

@@ -6,7 +6,7 @@ use super::{column, epic_id, keys, meta, plain, verified};
 use crate::support::{Tenant, text};
 
 /// §2.2, and `completed_at`, which is ours.
-const EPIC: [&str; 12] = [
+pub(super) const EPIC: [&str; 12] = [
     "completed_at",
     "description",
     "id",

@@ -1,18 +1,32 @@
 //! File 03: projects, epics, stories and the two queues, as far as they can be read and created one by one.
 
+mod dependencies;
+mod epic_changes;
+mod epic_deletion;
+mod epic_races;
 mod epics;
+mod graph;
 mod ordering;
 mod paging;
+mod plan_races;
 mod progress;
+mod project_changes;
+mod project_races;
 mod projects;
 mod queues;
+mod random_plans;
 mod random_queues;
 mod stories;
+mod story_changes;
+mod story_creation;
+mod story_deletion;
 
+use loopctl_server::operator::create_superadmin_key;
+use reqwest::Method;
 use serde_json::{Value, json};
 use tokio_postgres::types::ToSql;
 
-use crate::support::{Tenant, connect, server, text};
+use crate::support::{Caller, Reply, Tenant, connect, server, text, unique};
 
 /// One member of every item of a list.
 #[track_caller]
@@ -47,9 +61,33 @@ async fn sql(statement: &str, params: &[&(dyn ToSql + Sync)]) -> u64 {
     changed.unwrap()
 }
 
-async fn archive(project: &str) {
-    let statement = "update projects set status = 'archived' where id = $1::text::uuid";
-    assert_eq!(sql(statement, &[&project]).await, 1);
+async fn archive(tenant: &Tenant, project: &str) {
+    tenant.user.delete(&format!("/projects/{project}")).await.expect(200);
+}
+
+/// A superadmin inside the tenant.
+async fn superadmin(tenant: &Tenant) -> Caller {
+    let key = create_superadmin_key(&server().owner, &unique("root")).await.unwrap();
+    let mut caller = Caller::with_key(&key.raw_key);
+    caller.headers.push(("x-impersonate-tenant", tenant.id.clone()));
+    caller
+}
+
+/// Sends a body with a method, `PATCH` or its twin `PUT`.
+async fn change(who: &Caller, method: Method, path: &str, body: Value) -> Reply {
+    who.send(who.request(method, path).json(&body)).await
+}
+
+/// The audit entries of an entity without its creation, oldest first: what happened, the old and the new state.
+async fn told(tenant: &Tenant, entity: &str) -> Vec<Value> {
+    let log = tenant.audit_log().await;
+    log.iter()
+        .filter(|entry| entry["entity_id"] == entity && entry["action"] != "created")
+        .map(|entry| {
+            let what = format!("{}/{}", text(&entry["entity_type"]), text(&entry["action"]));
+            json!([what, entry["old_state"], entry["new_state"]])
+        })
+        .collect()
 }
 
 /// The id of an epic by its number.

@@ -39,6 +39,32 @@ async fn numbers_compare_as_numbers_everywhere() {
     assert_eq!(column(&blockers, "number"), ["1.9", "1.10", "2"]);
 }
 
+/// Check 23 to the letter; the export has its own tests.
+#[tokio::test]
+async fn stories_created_one_by_one_come_in_order_of_their_numbers() {
+    let tenant = Tenant::new().await;
+    let project = tenant.project_of(&[]).await;
+    let epic = epic_id(&tenant, &project, 1).await;
+    for number in ["1.10", "1.9", "2.1", "1.2", "2", "1.1000"] {
+        let body = json!({"number": number, "title": "S"});
+        tenant.user.post(&format!("/epics/{epic}/stories"), body).await.expect(201);
+    }
+    let order = ["1.2", "1.9", "1.10", "1.1000", "2", "2.1"];
+    let get = async |path: String| tenant.user.get(&path).await.expect(200);
+    for path in [
+        format!("/epics/{epic}/stories"),
+        format!("/stories?project_id={project}"),
+        format!("/stories/ready?project_id={project}"),
+        format!("/projects/{project}/stories/ready"),
+    ] {
+        assert_eq!(column(&get(path.clone()).await, "number"), order, "{path}");
+    }
+    let detail = get(format!("/epics/{epic}")).await;
+    assert_eq!(column(&json!({"data": detail["epic"]["stories"]}), "number"), order);
+    let graph = get(format!("/projects/{project}/dependency_graph")).await;
+    assert_eq!(column(&json!({"data": graph["graph"]["epics"][0]["stories"]}), "number"), order);
+}
+
 /// The epic's position counts first where a list crosses epics; at the same position the numbers mix.
 #[tokio::test]
 async fn epics_come_by_position_not_by_number() {

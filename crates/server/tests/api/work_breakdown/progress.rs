@@ -67,7 +67,7 @@ async fn a_third_of_the_work_is_done() {
         "estimated_hours_total": 4, "estimated_hours_completed": 4,
     });
     assert_eq!(progress(&tenant, &project).await, expected);
-    archive(&project).await;
+    archive(&tenant, &project).await;
     assert_eq!(progress(&tenant, &project).await, expected, "archived");
 }
 

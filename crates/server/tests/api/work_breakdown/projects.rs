@@ -130,7 +130,7 @@ async fn a_slug_is_taken_once_per_tenant() {
     let taken = json!({"slug": ["has already been taken for this tenant"]});
     let error = tenant.user.post("/projects", body.clone()).await.expect(422);
     assert_eq!(error["error"]["details"], taken);
-    archive(&text(&first["project"]["id"])).await;
+    archive(&tenant, &text(&first["project"]["id"])).await;
     let error = tenant.user.post("/projects", body.clone()).await.expect(422);
     assert_eq!(error["error"]["details"], taken);
     other.user.post("/projects", body).await.expect(201);
@@ -152,7 +152,7 @@ async fn active_projects_are_limited() {
     let error = new().await.expect_error(422, "project_limit_reached");
     assert_eq!(error["message"], "Project limit reached for this tenant");
     assert!(error.get("details").is_none());
-    archive(&first).await;
+    archive(&tenant, &first).await;
     new().await.expect(201);
     new().await.expect(422);
     limit(json!(0)).await;
@@ -217,7 +217,7 @@ async fn the_list_is_filtered_and_ordered_by_name() {
         let body = json!({"name": name, "slug": slug});
         let project = tenant.user.post("/projects", body).await.expect(201);
         if name == "charlie" {
-            archive(&text(&project["project"]["id"])).await;
+            archive(&tenant, &text(&project["project"]["id"])).await;
         }
     }
     let agent = tenant.agent().await;
@@ -269,7 +269,7 @@ async fn show_counts_and_tells_nobody_else() {
 
     let upper = agent.get(&format!("/projects/{}", project.to_uppercase())).await;
     assert_eq!(upper.expect(200)["project"]["id"], project);
-    archive(&project).await;
+    archive(&tenant, &project).await;
     let shown = agent.get(&path).await.expect(200);
     assert_eq!(shown["project"]["status"], "archived");
 

@@ -201,7 +201,7 @@ async fn archived_projects_take_part_only_where_they_are_named() {
     let archived = tenant.imported(stories("1.1", "1.2")).await;
     let active = tenant.imported(stories("5.1", "5.2")).await;
     assert_eq!(ready(&tenant, "").await, ["1.1", "5.1"]);
-    archive(&archived).await;
+    archive(&tenant, &archived).await;
     assert_eq!(ready(&tenant, "").await, ["5.1"]);
     assert_eq!(blocked(&tenant, "").await, ["5.2: 5.1 via story"]);
     let named = format!("project_id={archived}");

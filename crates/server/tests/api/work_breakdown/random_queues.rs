@@ -11,25 +11,25 @@ use super::queues::{blocked, ready};
 use crate::support::Tenant;
 
 #[derive(Debug, Clone)]
-struct Epic {
-    number: i64,
+pub(super) struct Epic {
+    pub(super) number: i64,
     position: i64,
-    /// Indices of earlier epics.
-    prerequisites: Vec<usize>,
+    /// Indices of epics; generated are earlier ones.
+    pub(super) prerequisites: Vec<usize>,
 }
 
 #[derive(Debug, Clone)]
-struct Story {
+pub(super) struct Story {
     major: i64,
     minor: i64,
-    epic: usize,
-    status: Status,
-    /// Indices of earlier stories.
-    prerequisites: Vec<usize>,
+    pub(super) epic: usize,
+    pub(super) status: Status,
+    /// Indices of stories; generated are earlier ones.
+    pub(super) prerequisites: Vec<usize>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Status {
+pub(super) enum Status {
     Pending,
     Reported,
     Verified,
@@ -37,19 +37,19 @@ enum Status {
 
 /// Stories come by epic, and every edge points backwards, so that nothing waits for itself.
 #[derive(Debug, Clone)]
-struct Plan {
-    epics: Vec<Epic>,
-    stories: Vec<Story>,
+pub(super) struct Plan {
+    pub(super) epics: Vec<Epic>,
+    pub(super) stories: Vec<Story>,
 }
 
 impl Story {
-    fn number(&self) -> String {
+    pub(super) fn number(&self) -> String {
         format!("{}.{}", self.major, self.minor)
     }
 }
 
 impl Plan {
-    fn payload(&self) -> Value {
+    pub(super) fn payload(&self) -> Value {
         let epics: Vec<_> = self
             .epics
             .iter()
@@ -90,7 +90,7 @@ impl Plan {
     }
 
     /// By (epic position, major, minor): what is ready, and what is blocked by what.
-    fn expected(&self) -> (Vec<String>, Vec<String>) {
+    pub(super) fn expected(&self) -> (Vec<String>, Vec<String>) {
         let (mut now, mut later) = (Vec::new(), Vec::new());
         let mut order: Vec<&Story> = self.stories.iter().collect();
         order.sort_by_key(|story| (self.epics[story.epic].position, story.major, story.minor));
@@ -130,7 +130,7 @@ fn earlier(below: usize, one_in: u32) -> impl Strategy<Value = Vec<usize>> {
     })
 }
 
-fn plans() -> impl Strategy<Value = Plan> {
+pub(super) fn plans() -> impl Strategy<Value = Plan> {
     let sizes = (2..=5_usize).prop_flat_map(|epics| (Just(epics), prop::collection::vec(0..epics, 0..=15)));
     sizes.prop_flat_map(|(epics, mut places)| {
         places.sort_unstable();
