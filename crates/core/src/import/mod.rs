@@ -185,6 +185,20 @@ impl InitialStatus {
             _ => VerifiedStatus::Unverified,
         }
     }
+
+    /// The words with which an import restores these statuses. None are needed for a story at its beginning, and
+    /// there are none for one that somebody works on or that was rejected: no import leads into the loop.
+    pub fn restoring(agent_status: AgentStatus, verified_status: VerifiedStatus) -> Self {
+        match (agent_status, verified_status) {
+            (AgentStatus::ReportedDone, VerifiedStatus::Verified) => {
+                Self { initial_verified_status: Some("verified"), ..Self::default() }
+            }
+            (AgentStatus::ReportedDone, VerifiedStatus::Unverified) => {
+                Self { initial_agent_status: Some("reported_done"), ..Self::default() }
+            }
+            _ => Self::default(),
+        }
+    }
 }
 
 /// Steps 1 to 5 of §9.3, and the field rules of step 7, which [`Payload::plan`] reports in their turn.

@@ -6,11 +6,14 @@ pub mod migrate;
 mod statements;
 mod tx;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
 use serde::Serialize;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
 use tokio_postgres::types::{FromSql, ToSql, Type, to_sql_checked};
 use tokio_postgres::{NoTls, Row};
 use uuid::Uuid;
@@ -32,6 +35,8 @@ const SESSION_OPTIONS: &str =
 #[derive(Clone)]
 pub struct Db {
     pool: Pool,
+    /// A turn for every snapshot that may be open.
+    snapshots: Arc<Semaphore>,
 }
 
 impl Db {
@@ -53,7 +58,8 @@ impl Db {
             .create_timeout(Some(POOL_WAIT))
             .build()
             .map_err(|error| DbError::Pool(error.to_string()))?;
-        Ok(Self { pool })
+        let snapshots = Arc::new(Semaphore::new((size / 2).max(1)));
+        Ok(Self { pool, snapshots })
     }
 
     /// A transaction bound to one tenant: the only way to tenant tables.
@@ -62,6 +68,19 @@ impl Db {
     /// When no connection is to be had.
     pub async fn tenant(&self, tenant_id: Uuid) -> Result<Tx, DbError> {
         Ok(Tx::new(self.pool.get().await?, tenant_id))
+    }
+
+    /// As [`Self::tenant`], for answers too large to be read at once: it only reads, and all its statements see the
+    /// database at the same moment. It stays open for as long as a client takes to read on, so snapshots may hold
+    /// half of the connections, and the others serve everybody else.
+    ///
+    /// # Errors
+    /// When too many snapshots are open for too long, or no connection is to be had.
+    pub async fn snapshot(&self, tenant_id: Uuid) -> Result<Tx, DbError> {
+        let turn = timeout(POOL_WAIT, Arc::clone(&self.snapshots).acquire_owned()).await;
+        let turn = turn.ok().and_then(Result::ok);
+        let turn = turn.ok_or_else(|| DbError::Pool("every turn for a snapshot is taken".to_owned()))?;
+        Ok(Tx::snapshot(self.pool.get().await?, tenant_id, turn))
     }
 
     /// Runs one statement outside any transaction and tenant, as the pool's login: for authentication, which comes

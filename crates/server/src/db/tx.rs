@@ -9,6 +9,7 @@ use std::pin::pin;
 use deadpool_postgres::{Client, Object};
 use futures_util::future::{join_all, maybe_done};
 use futures_util::poll;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Row, Statement as Prepared};
@@ -31,14 +32,26 @@ pub struct Tx {
     client: Option<Client>,
     /// What opens the transaction, until it has been sent with the first statement.
     begin: Option<String>,
+    /// A snapshot's turn, which ends with it.
+    turn: Option<OwnedSemaphorePermit>,
 }
 
 impl Tx {
     pub(super) fn new(client: Client, tenant_id: Uuid) -> Self {
+        Self::open("BEGIN", client, tenant_id, None)
+    }
+
+    /// Only reads, and every statement sees the database as the first one did.
+    pub(super) fn snapshot(client: Client, tenant_id: Uuid, turn: OwnedSemaphorePermit) -> Self {
+        Self::open("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY", client, tenant_id, Some(turn))
+    }
+
+    fn open(begin: &str, client: Client, tenant_id: Uuid, turn: Option<OwnedSemaphorePermit>) -> Self {
         // Connections may log in as anybody (one superuser login in development); what runs inside a
         // transaction always runs as the application role. Both settings end with the transaction.
-        let begin = format!("BEGIN; SET LOCAL ROLE loopctl_app; SET LOCAL loopctl.tenant_id = '{tenant_id}'");
-        Self { client: Some(client), begin: Some(begin) }
+        let begin =
+            format!("{begin}; SET LOCAL ROLE loopctl_app; SET LOCAL loopctl.tenant_id = '{tenant_id}'");
+        Self { client: Some(client), begin: Some(begin), turn }
     }
 
     /// Runs statements in this order, in one round trip once they are prepared, and returns each one's rows.
@@ -214,7 +227,9 @@ impl Drop for Tx {
         }
         match tokio::runtime::Handle::try_current() {
             Ok(runtime) => {
+                let turn = self.turn.take();
                 runtime.spawn(async move {
+                    let _until_rolled_back = turn;
                     if client.batch_execute("ROLLBACK").await.is_err() {
                         // Not to be trusted any more: closing it makes PostgreSQL roll back.
                         drop(Object::take(client));

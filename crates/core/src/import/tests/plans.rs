@@ -89,6 +89,27 @@ fn initial_statuses() {
     assert_eq!(plan.unwrap().new_stories[0].initial.initial_verified_status, Some("pass"));
 }
 
+/// What an export writes for a status makes an import restore exactly this status, or start the story anew.
+#[test]
+fn statuses_that_an_import_can_set_are_restored() {
+    let mut restored = Vec::new();
+    for agent in AgentStatus::ALL.iter().copied() {
+        for verified in VerifiedStatus::ALL.iter().copied() {
+            let words = InitialStatus::restoring(agent, verified);
+            let story = json!({"number": "1.1", "title": "S", "initial_agent_status": words.initial_agent_status,
+                               "initial_verified_status": words.initial_verified_status});
+            let initial = fresh(&epic_with(json!([story]))).unwrap().new_stories[0].initial;
+            if (initial.agent_status(), initial.verified_status()) == (agent, verified) {
+                restored.push((agent, verified));
+            } else {
+                assert_eq!(words, InitialStatus::default(), "{agent:?} {verified:?}");
+            }
+        }
+    }
+    use {AgentStatus::*, VerifiedStatus::*};
+    assert_eq!(restored, [(Pending, Unverified), (ReportedDone, Unverified), (ReportedDone, Verified)]);
+}
+
 #[test]
 fn references_resolve_against_payload_and_project() {
     let unresolved = |what: &str| format!("Unresolved dependency reference: {what} not found in import");

@@ -5,6 +5,7 @@ mod routes;
 mod rows;
 
 use futures_util::future::join_all;
+use reqwest::Method;
 use serde_json::{Value, json};
 use tokio_postgres::Client;
 
@@ -20,8 +21,16 @@ struct Populated {
     key: String,
     project: String,
     epic: String,
+    /// A second epic, without stories, which depends on the first.
+    empty_epic: String,
     /// One verified, one ready, one blocked.
     stories: [String; 3],
+    /// The dependency of the second epic on the first.
+    epic_edge: String,
+    /// One of the dependencies of the stories.
+    story_edge: String,
+    /// A UI test run that is open.
+    ui_test_run: String,
 }
 
 async fn populated() -> Populated {
@@ -68,8 +77,23 @@ async fn populated() -> Populated {
         who.post(&format!("/stories/{}/{action}", stories[0]), body).await.expect(status);
     }
     let epics = tenant.user.get(&format!("/projects/{project}/epics")).await.expect(200);
+    let body = json!({"notes": word, "guide_reference": word});
+    let run = agent.post(&format!("/projects/{project}/ui_test_runs"), body).await.expect(201);
+    let ui_test_run = text(&run["data"]["id"]);
+    let body = json!({"severity": "bug", "title": word});
+    agent.post(&format!("/ui_test_runs/{ui_test_run}/findings"), body).await.expect(201);
+    let state = json!({"state_key": "main", "state_data": {"note": word}});
+    let save = orchestrator.request(Method::PUT, &format!("/orchestrator/state/{project}")).json(&state);
+    orchestrator.send(save).await.expect(200);
+    let epic = text(&epics["data"][0]["id"]);
+    let edge = async |path: String| text(&tenant.user.get(&path).await.expect(200)["data"][0]["id"]);
+    let epic_edge = edge(format!("/projects/{project}/epic_dependencies")).await;
+    let story_edge = edge(format!("/epics/{epic}/story_dependencies")).await;
     Populated {
-        epic: text(&epics["data"][0]["id"]),
+        epic,
+        empty_epic: text(&epics["data"][1]["id"]),
+        epic_edge,
+        story_edge,
         key: text(&key["api_key"]["id"]),
         tenant,
         agent,
@@ -77,6 +101,7 @@ async fn populated() -> Populated {
         word,
         project,
         stories,
+        ui_test_run,
     }
 }
 
@@ -94,7 +119,7 @@ async fn tenant_tables(owner: &Client) -> Vec<(String, &'static str)> {
         .await
         .unwrap();
     let mut tables: Vec<_> = rows.iter().map(|row| (row.get(0), "tenant_id")).collect();
-    assert!(tables.len() >= 13, "{tables:?}");
+    assert!(tables.len() >= 16, "{tables:?}");
     tables.push(("tenants".to_owned(), "id"));
     tables
 }
