@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::audit;
-use super::store::{Snapshot, snapshot};
+use super::store::{REFRESH_STATISTICS, Snapshot, snapshot};
 use super::write::write;
 use crate::App;
 use crate::events;
@@ -17,6 +17,9 @@ use crate::http::caller::{Orchestrator, Superadmin, User};
 use crate::http::error::retrying;
 use crate::http::{ApiError, ApiResult, Caller, Exact, Id, Identity, LargeBody};
 use crate::projects::lock_project;
+
+/// From so many new stories on, the planner's statistics are refreshed.
+const LARGE: u64 = 1000;
 
 /// The body of an import (file 03 §9.2).
 #[derive(ToSchema)]
@@ -50,11 +53,21 @@ pub(super) async fn import(
     // because an unknown one is 404 whatever the payload says.
     let payload = import::parse(&body, mode);
     let summary = retrying(|| perform(&app, &caller, project_id, mode, payload.clone())).await?;
+    if summary["stories_created"].as_u64() >= Some(LARGE) {
+        refresh_statistics(&app).await;
+    }
     let status = match mode {
         Mode::Fresh => StatusCode::CREATED,
         Mode::Merge => StatusCode::OK,
     };
     Ok((status, Json(json!({"import": summary}))))
+}
+
+/// Lets the planner know of what has arrived. The import is done, whatever becomes of this.
+async fn refresh_statistics(app: &App) {
+    if let Err(error) = app.db.without_tenant(REFRESH_STATISTICS, &[]).await {
+        tracing::warn!(%error, "statistics were not refreshed after a large import");
+    }
 }
 
 fn wants_merge(body: &Map<String, Value>) -> bool {

@@ -28,12 +28,13 @@ statements! {
         select s.number as dependent, p.number as prerequisite from story_dependencies d
         join stories s on s.tenant_id = d.tenant_id and s.id = d.story_id
         join stories p on p.tenant_id = d.tenant_id and p.id = d.depends_on_story_id
-        where d.tenant_id = $1 and d.project_id = $2";
+        where d.tenant_id = (select $1::uuid) and d.project_id = (select $2::uuid)";
     PROJECT_EPIC_EDGES = "
         select e.number as dependent, p.number as prerequisite from epic_dependencies d
         join epics e on e.tenant_id = d.tenant_id and e.id = d.epic_id
         join epics p on p.tenant_id = d.tenant_id and p.id = d.depends_on_epic_id
-        where d.tenant_id = $1 and d.project_id = $2";
+        where d.tenant_id = (select $1::uuid) and d.project_id = (select $2::uuid)";
+    REFRESH_STATISTICS = "select refresh_plan_statistics()";
     INSERT_EPICS = "
         insert into epics (tenant_id, project_id, id, number, title, description, phase, position, metadata)
         select $1, $2, * from unnest($3::uuid[], $4::int[], $5::text[], $6::text[], $7::text[], $8::int[], $9::jsonb[])";

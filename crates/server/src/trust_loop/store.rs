@@ -27,14 +27,14 @@ statements! {
         select 'story' as kind, p.id, p.number, p.verified_status, 0::bigint as open_stories
         from story_dependencies d
         join stories p on p.tenant_id = d.tenant_id and p.id = d.depends_on_story_id
-        where d.tenant_id = $1 and d.story_id = $2 and p.verified_status <> 'verified'
+        where d.tenant_id = (select $1::uuid) and d.story_id = (select $2::uuid) and p.verified_status <> 'verified'
         union all
         select 'epic', e.id, e.number::text, '', count(*)
         from stories s
         join epic_dependencies d on d.tenant_id = s.tenant_id and d.epic_id = s.epic_id
         join epics e on e.tenant_id = d.tenant_id and e.id = d.depends_on_epic_id
         join stories p on p.tenant_id = d.tenant_id and p.epic_id = d.depends_on_epic_id
-        where s.tenant_id = $1 and s.id = $2 and p.verified_status <> 'verified'
+        where s.tenant_id = (select $1::uuid) and s.id = (select $2::uuid) and p.verified_status <> 'verified'
         group by e.tenant_id, e.id
         order by kind desc, number";
     /// What the rules need besides the story. A statement of its own after the lock, because it must see what the

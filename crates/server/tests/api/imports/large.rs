@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use serde_json::{Value, json};
 
 use super::{Rows, epic_with, good, import, rows};
-use crate::support::{Tenant, text};
+use crate::support::{Tenant, connect, server, text};
 
 const STORIES: usize = 5000;
 const PER_EPIC: usize = 100;
@@ -68,11 +68,14 @@ async fn five_thousand_stories_with_eight_thousand_dependencies() {
     );
     assert_eq!(rows(&project).await, nothing);
 
+    let before = last_analyze().await;
     let body = import(&tenant.user, &project, payload()).await.expect(201);
     assert_eq!(
         body["import"],
         json!({"epics_created": 50, "stories_created": 5000, "dependencies_created": 8000})
     );
+    // The planner learns at once what has arrived: cascades and foreign keys depend on it.
+    assert!(last_analyze().await > before, "statistics were not refreshed");
     assert_eq!(
         rows(&project).await,
         Rows {
@@ -89,6 +92,13 @@ async fn five_thousand_stories_with_eight_thousand_dependencies() {
     assert_eq!(ready["data"][0]["number"], "1.0");
     let blocked = tenant.user.get("/stories/blocked?limit=500").await.expect(200);
     assert_eq!(blocked["meta"]["total_count"], 4999);
+}
+
+/// When the statistics of stories were last refreshed by a statement; null if never.
+async fn last_analyze() -> Option<f64> {
+    let sql =
+        "select extract(epoch from last_analyze)::float8 from pg_stat_user_tables where relname = 'stories'";
+    connect(&server().owner).await.query_one(sql, &[]).await.unwrap().get(0)
 }
 
 /// A chain is followed without recursion, however long.
