@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand};
 
 use crate::commands::{
-    agent, api, auth, import, keys, progress, project, review, settings, status, stories, tenant,
+    agent, api, auth, bulk, deps, epic, evidence, export, import, keys, progress, project, review, settings,
+    state, status, stories, story, tenant, ui_test,
 };
 use crate::demo;
 use crate::output::Format;
@@ -77,7 +78,7 @@ pub(crate) struct GlobalOptions {
 }
 
 /// Which part of a long list.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(crate) struct Paging {
     /// Rows per page
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
@@ -88,6 +89,18 @@ pub(crate) struct Paging {
 }
 
 impl Paging {
+    /// True when only a part is wanted.
+    pub(crate) fn is_given(&self) -> bool {
+        self.limit.is_some() || self.page.is_some()
+    }
+
+    /// As query parameters of the story lists, which count rows instead of pages.
+    pub(crate) fn offset_query(&self) -> [(&'static str, String); 2] {
+        let limit = self.limit.unwrap_or(500);
+        let offset = u64::from(limit) * u64::from(self.page.unwrap_or(1) - 1);
+        [("limit", limit.to_string()), ("offset", offset.to_string())]
+    }
+
     /// As query parameters of a page-style list.
     pub(crate) fn query(&self) -> Vec<(&'static str, String)> {
         let limit = self.limit.map(|limit| ("limit", limit.to_string()));
@@ -134,8 +147,19 @@ pub(crate) enum ClientCommand {
     /// Projects
     #[command(subcommand)]
     Project(project::Command),
+    /// Epics
+    #[command(subcommand)]
+    Epic(epic::Command),
+    /// Stories
+    #[command(subcommand)]
+    Story(story::Command),
+    /// Dependencies between stories, and between epics
+    #[command(subcommand)]
+    Deps(deps::Command),
     /// Import epics and stories from a file, a directory or standard input (-)
     Import(import::Arguments),
+    /// Export a project to standard output, a file or a directory that `import` takes
+    Export(export::Arguments),
     /// Progress of a project or epic, or one story
     Status(status::Arguments),
     /// Stories that can be worked on now
@@ -148,8 +172,11 @@ pub(crate) enum ClientCommand {
     History(stories::HistoryArguments),
     /// Acknowledge a story's title and acceptance criteria before claiming it
     Contract(progress::ContractArguments),
-    /// Take a contracted story
-    Claim(progress::StoryArgument),
+    /// Take a contracted story, or several
+    ///
+    /// Several stories are sent together, 50 at a time, and each succeeds or fails by itself. Exit code: 0 when all
+    /// succeeded, 6 when some failed, 7 when all failed.
+    Claim(bulk::StoriesArgument),
     /// Start work on a claimed story
     Start(progress::StoryArgument),
     /// Ask for a review of your finished work
@@ -160,12 +187,41 @@ pub(crate) enum ClientCommand {
     Unclaim(progress::StoryArgument),
     /// Record a finished review of another agent's story
     ReviewComplete(review::CompleteArguments),
-    /// Verify a reported and reviewed story (orchestrator)
+    /// Verify a reported and reviewed story, or several (orchestrator)
+    ///
+    /// Several stories are sent together, 50 at a time, and each succeeds or fails by itself. Exit code: 0 when all
+    /// succeeded, 6 when some failed, 7 when all failed.
     Verify(review::VerifyArguments),
-    /// Reject a story with a reason (orchestrator)
+    /// Reject a story, or several, with a reason (orchestrator)
+    ///
+    /// Several stories are sent together, 50 at a time, and each succeeds or fails by itself. Exit code: 0 when all
+    /// succeeded, 6 when some failed, 7 when all failed.
     Reject(review::RejectArguments),
     /// Take a story away from its agent (orchestrator)
     ForceUnclaim(progress::StoryArgument),
+    /// Verify all reported and reviewed stories of an epic (orchestrator)
+    ///
+    /// Each story succeeds or fails by itself. Exit code: 0 when all succeeded, 6 when some failed, 7 when all failed.
+    VerifyAll(bulk::EpicArguments),
+    /// Mark stories as verified that were done before loopctl knew them (orchestrator)
+    ///
+    /// The stories are sent together, 50 at a time, and each succeeds or fails by itself. Exit code: 0 when all
+    /// succeeded, 6 when some failed, 7 when all failed.
+    MarkComplete(bulk::MarkCompleteArguments),
+    /// Verify a story that was done outside the loop, with the reason on record (orchestrator)
+    Backfill(evidence::BackfillArguments),
+    /// Verifications of a story (orchestrator)
+    Verifications(evidence::ListArguments),
+    /// Artifacts of a story
+    Artifacts(evidence::ArtifactsArguments),
+    /// Acceptance criteria of a story, and which of them are verified
+    Criteria(progress::StoryArgument),
+    /// State of an orchestrator
+    #[command(subcommand)]
+    State(state::Command),
+    /// Runs of user interface tests
+    #[command(subcommand)]
+    UiTest(ui_test::Command),
     /// Health of the server
     Health,
     /// Send any request to the API

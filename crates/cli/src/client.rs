@@ -3,8 +3,8 @@
 use std::error::Error as _;
 use std::time::{Duration, Instant};
 
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, RETRY_AFTER};
-use reqwest::{Certificate, Method, StatusCode, Url};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
+use reqwest::{Certificate, Method, Response, StatusCode, Url};
 use serde_json::Value;
 
 use crate::error::{Error, ServerError};
@@ -79,6 +79,15 @@ impl Client {
         success(self.send(Method::GET, &self.api(path, query), None, true).await?)
     }
 
+    /// GET under `/api/v1` of an answer too large to hold: its bytes come as they arrive.
+    pub(crate) async fn download(&self, path: &str) -> Result<Download<'_>, Error> {
+        let answer = self.exchange(Method::GET, &self.api(path, &[]), None, true, Reading::Later).await?;
+        match answer.unread {
+            Some(response) => Ok(Download { client: self, response }),
+            None => success((answer.status, answer.body)).and(Err(Error::not_json())),
+        }
+    }
+
     /// POST under `/api/v1`, with or without a body.
     pub(crate) async fn post(&self, path: &str, body: Option<&Value>) -> Result<Value, Error> {
         self.write(Method::POST, path, body).await
@@ -124,8 +133,6 @@ impl Client {
         url.into()
     }
 
-    /// Sends with the retries that are safe: reading may be repeated after any failure that passes by itself, writing
-    /// only when the server said that it refused to begin (429).
     async fn send(
         &self,
         method: Method,
@@ -133,6 +140,20 @@ impl Client {
         body: Option<&Value>,
         retry: bool,
     ) -> Result<(u16, Value), Error> {
+        let answer = self.exchange(method, url, body, retry, Reading::Whole).await?;
+        Ok((answer.status, answer.body))
+    }
+
+    /// Sends with the retries that are safe: reading may be repeated after any failure that passes by itself, writing
+    /// only when the server said that it refused to begin (429).
+    async fn exchange(
+        &self,
+        method: Method,
+        url: &str,
+        body: Option<&Value>,
+        retry: bool,
+        how: Reading,
+    ) -> Result<Answer, Error> {
         let reading = method == Method::GET;
         let started = Instant::now();
         let mut failures = 0;
@@ -140,7 +161,7 @@ impl Client {
             let again = retry && failures < RETRIES;
             let pause = Duration::from_millis(200) * 2_u32.pow(failures);
             failures += 1;
-            match self.attempt(method.clone(), url, body).await {
+            match self.attempt(method.clone(), url, body, how).await {
                 Err(error) => {
                     let passing =
                         reading && !error.is_timeout() && !error.is_builder() && !is_certificate(&error);
@@ -162,7 +183,7 @@ impl Client {
                     tokio::time::sleep(wait).await;
                 }
                 Ok(Answer { status: 502..=504, .. }) if again && reading => tokio::time::sleep(pause).await,
-                Ok(answer) => return Ok((answer.status, answer.body)),
+                Ok(answer) => return Ok(answer),
             }
         }
     }
@@ -172,6 +193,7 @@ impl Client {
         method: Method,
         url: &str,
         body: Option<&Value>,
+        how: Reading,
     ) -> Result<Answer, reqwest::Error> {
         let mut request = self.http.request(method, url).timeout(self.timeout);
         if let Some(body) = body {
@@ -182,7 +204,12 @@ impl Client {
         let header = |name| response.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
         let retry_after =
             header(RETRY_AFTER).and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
-        let location = header(reqwest::header::LOCATION).map(ToOwned::to_owned);
+        let answer = Answer { status: status.as_u16(), retry_after, body: Value::Null, unread: None };
+        let json = header(CONTENT_TYPE).is_some_and(|kind| kind.starts_with("application/json"));
+        if how == Reading::Later && status.is_success() && json {
+            return Ok(Answer { unread: Some(response), ..answer });
+        }
+        let location = header(LOCATION).map(ToOwned::to_owned);
         let text = response.text().await?;
         let body = match location {
             Some(location) if status.is_redirection() => {
@@ -191,7 +218,7 @@ impl Client {
             _ if text.trim().is_empty() => Value::Null,
             _ => serde_json::from_str(&text).unwrap_or(Value::String(text)),
         };
-        Ok(Answer { status: status.as_u16(), retry_after, body })
+        Ok(Answer { body, ..answer })
     }
 
     fn network_error(&self, error: &reqwest::Error) -> Error {
@@ -217,7 +244,29 @@ pub(crate) fn borrowed<'a>(query: &'a [(&'a str, String)]) -> Vec<(&'a str, &'a 
 struct Answer {
     status: u16,
     retry_after: Option<Duration>,
+    /// Null when it was left unread.
     body: Value,
+    unread: Option<Response>,
+}
+
+/// What to do with the body of a successful JSON answer. All other bodies are read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reading {
+    Whole,
+    Later,
+}
+
+/// A successful JSON answer of which nothing was read yet.
+pub(crate) struct Download<'a> {
+    client: &'a Client,
+    response: Response,
+}
+
+impl Download<'_> {
+    /// The next bytes; none at the end.
+    pub(crate) async fn chunk(&mut self) -> Result<Option<impl AsRef<[u8]> + use<>>, Error> {
+        self.response.chunk().await.map_err(|error| self.client.network_error(&error))
+    }
 }
 
 fn success((status, body): (u16, Value)) -> Result<Value, Error> {

@@ -21,6 +21,13 @@ pub(crate) enum Error {
     Network(String),
     /// The server answered with an error status.
     Server(Box<ServerError>),
+    /// Of several stories some failed, or all. The reasons were printed with the results.
+    Unfinished {
+        /// Stories that failed.
+        failed: usize,
+        /// All of them.
+        of: usize,
+    },
     /// Anything else.
     Other(String),
 }
@@ -107,6 +114,14 @@ impl Error {
             Self::Usage(_) | Self::Problems(..) | Self::Refused(_) => 2,
             Self::NotConfigured(_) => 3,
             Self::NotFound(_) => 5,
+            // As the server answers them: a conflict in part of the work, or nothing that could be done.
+            Self::Unfinished { failed, of } => {
+                if failed < of {
+                    6
+                } else {
+                    7
+                }
+            }
             Self::Network(_) => 9,
             Self::Server(error) => match error.status {
                 401 => 3,
@@ -130,6 +145,9 @@ impl Error {
             | Self::Network(text)
             | Self::Other(text) => output::note(&format!("Error: {text}")),
             Self::Refused(text) => output::note(text),
+            Self::Unfinished { failed, of } => {
+                output::note(&format!("Error: {failed} of {of} stories failed"))
+            }
             Self::Problems(heading, problems) => {
                 output::note(&format!("Error: {heading}"));
                 for problem in problems {

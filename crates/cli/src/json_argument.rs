@@ -18,6 +18,15 @@ pub(crate) fn read(name: &str, argument: &str) -> Result<Value, Error> {
     serde_json::from_str(&text).map_err(|error| Error::Usage(format!("Invalid JSON in {name}: {error}")))
 }
 
+/// Reads JSON that must be an object.
+pub(crate) fn object(name: &str, argument: &str) -> Result<Value, Error> {
+    let value = read(name, argument)?;
+    if value.is_object() {
+        return Ok(value);
+    }
+    Err(Error::Usage(format!("Invalid JSON in {name}: it must be an object")))
+}
+
 /// All of standard input as text.
 pub(crate) fn stdin() -> std::io::Result<String> {
     let mut text = String::new();

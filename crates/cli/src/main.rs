@@ -10,6 +10,8 @@ mod directory;
 mod error;
 mod json_argument;
 mod output;
+mod pages;
+mod replace;
 mod resolve;
 mod server;
 mod table;

@@ -59,6 +59,12 @@ impl Output {
         write(&mut std::io::stdout().lock(), text)
     }
 
+    /// Part of a body that is printed as it arrives.
+    pub(crate) fn bytes(&self, bytes: &[u8]) -> Result<(), Error> {
+        let mut stdout = std::io::stdout().lock();
+        unless_closed(stdout.write_all(bytes).and_then(|()| stdout.flush()))
+    }
+
     /// Text that belongs to the data for people, but must not disturb a script's stdout.
     pub(crate) fn aside(&self, text: &str) -> Result<(), Error> {
         if self.human() {
@@ -116,9 +122,13 @@ pub(crate) fn note(text: &str) {
     let _ = write(&mut std::io::stderr().lock(), text);
 }
 
-/// A reader that stopped reading (`| head`) has what it wanted: that is no failure.
 fn write(stream: &mut impl Write, text: &str) -> Result<(), Error> {
-    match writeln!(stream, "{text}").and_then(|()| stream.flush()) {
+    unless_closed(writeln!(stream, "{text}").and_then(|()| stream.flush()))
+}
+
+/// A reader that stopped reading (`| head`) has what it wanted: that is no failure.
+fn unless_closed(result: std::io::Result<()>) -> Result<(), Error> {
+    match result {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
             Err(Error::Other(format!("Cannot write: {error}")))
         }

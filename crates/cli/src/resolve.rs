@@ -11,10 +11,7 @@ use crate::config::Setting;
 use crate::context::Context;
 use crate::error::Error;
 use crate::output::rows_of;
-
-/// Rows per request while searching.
-const PAGE: &str = "100";
-const STORY_PAGE: &str = "500";
+use crate::pages::{self, STORY_PAGE};
 
 /// A project or story with the name under which the user knows it.
 #[derive(Debug, Clone)]
@@ -28,6 +25,11 @@ pub(crate) fn uuid(reference: &str) -> Option<String> {
     Uuid::try_parse(reference.trim()).ok().map(|id| id.to_string())
 }
 
+/// The id of something that has no other name; `what` it is stands in the message.
+pub(crate) fn id(what: &str, reference: &str) -> Result<String, Error> {
+    uuid(reference).ok_or_else(|| Error::Usage(format!("Invalid {what} id '{reference}': it must be a UUID")))
+}
+
 /// The number in a story reference: `2.1`, `2`, `US-2.1`, `us_2.1`, `US 2.1`.
 pub(crate) fn story_number(reference: &str) -> Option<String> {
     let text = reference.trim();
@@ -38,8 +40,9 @@ pub(crate) fn story_number(reference: &str) -> Option<String> {
         _ => text,
     };
     let parts: Vec<&str> = bare.split('.').collect();
-    let number =
-        |part: &&str| (1..=4).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit());
+    let number = |part: &&str| {
+        part.bytes().all(|byte| byte.is_ascii_digit()) && part.parse::<u32>().is_ok_and(|part| part < 10_000)
+    };
     ((1..=2).contains(&parts.len()) && parts.iter().all(number)).then(|| bare.to_owned())
 }
 
@@ -104,35 +107,96 @@ pub(crate) async fn project(client: &Client, reference: &str) -> Result<Found, E
 
 /// A story by id or number.
 pub(crate) async fn story(context: &Context, client: &Client, reference: &str) -> Result<Found, Error> {
-    if let Some(id) = uuid(reference) {
-        return Ok(Found { label: id.clone(), id });
+    let number = match story_reference(reference)? {
+        Reference::Id(id) => return Ok(Found { label: id.clone(), id }),
+        Reference::Number(number) => number,
+    };
+    let project = project_for(context, client, &format!("Story number '{number}'")).await?;
+    let mut wanted = vec![number];
+    let mut found = search(client, &project, &mut wanted).await?;
+    found.pop().ok_or_else(|| unknown_stories(&wanted, &project))
+}
+
+/// Several stories by id or number, in the order in which they are named.
+pub(crate) async fn stories(
+    context: &Context,
+    client: &Client,
+    references: &[String],
+) -> Result<Vec<Found>, Error> {
+    let references =
+        references.iter().map(|text| story_reference(text)).collect::<Result<Vec<_>, Error>>()?;
+    let mut wanted: Vec<String> = Vec::new();
+    for reference in &references {
+        if let Reference::Number(number) = reference
+            && !wanted.contains(number)
+        {
+            wanted.push(number.clone());
+        }
     }
-    let number = story_number(reference).ok_or_else(|| {
+    let mut known = Vec::new();
+    if let Some(first) = wanted.first() {
+        let project = project_for(context, client, &format!("Story number '{first}'")).await?;
+        known = search(client, &project, &mut wanted).await?;
+        if !wanted.is_empty() {
+            return Err(unknown_stories(&wanted, &project));
+        }
+    }
+    let pick = |reference| match reference {
+        Reference::Id(id) => Some(Found { label: id.clone(), id }),
+        Reference::Number(number) => known.iter().find(|story| story.label == number).cloned(),
+    };
+    Ok(references.into_iter().filter_map(pick).collect())
+}
+
+/// How a story was named.
+enum Reference {
+    Id(String),
+    Number(String),
+}
+
+fn story_reference(reference: &str) -> Result<Reference, Error> {
+    if let Some(id) = uuid(reference) {
+        return Ok(Reference::Id(id));
+    }
+    story_number(reference).map(Reference::Number).ok_or_else(|| {
         Error::Usage(format!(
             "Invalid story reference '{reference}'. Use an id or a number such as 2.1 or US-2.1"
         ))
-    })?;
-    let project = project_for(context, client, &format!("Story number '{number}'")).await?;
-    let mut offset = 0;
+    })
+}
+
+/// The stories with these numbers. What was not found stays in `wanted`.
+async fn search(client: &Client, project: &Found, wanted: &mut Vec<String>) -> Result<Vec<Found>, Error> {
+    // The filter takes one number. For several, the list itself is shorter than a request for each.
+    let hint = match wanted.as_slice() {
+        [only] => Some(only.clone()),
+        _ => None,
+    };
+    let (mut stories, mut offset) = (Vec::new(), 0);
     loop {
         let position = offset.to_string();
-        let query = [
-            ("project_id", project.id.as_str()),
-            ("number", &number),
-            ("limit", STORY_PAGE),
-            ("offset", &position),
-        ];
+        let mut query = vec![("project_id", project.id.as_str())];
+        query.extend(hint.as_deref().map(|number| ("number", number)));
+        query.extend([("limit", STORY_PAGE), ("offset", &position)]);
         let page = client.get("/stories", &query).await?;
         let rows = rows_of(&page);
-        if let Some(row) = rows.iter().find(|row| row["number"] == number.as_str()) {
-            return Ok(found(row, "number"));
+        for row in rows {
+            if let Some(place) = wanted.iter().position(|number| row["number"] == number.as_str()) {
+                wanted.remove(place);
+                stories.push(found(row, "number"));
+            }
         }
         offset += rows.len();
-        if rows.is_empty() || page["meta"]["total_count"].as_u64().is_some_and(|total| offset as u64 >= total)
-        {
-            return Err(Error::NotFound(format!("Story {number} not found in project {}", project.label)));
+        let total = page["meta"]["total_count"].as_u64();
+        if wanted.is_empty() || rows.is_empty() || total.is_some_and(|total| offset as u64 >= total) {
+            return Ok(stories);
         }
     }
+}
+
+fn unknown_stories(numbers: &[String], project: &Found) -> Error {
+    let what = if numbers.len() == 1 { "Story" } else { "Stories" };
+    Error::NotFound(format!("{what} {} not found in project {}", numbers.join(", "), project.label))
 }
 
 /// An epic by id or number.
@@ -140,17 +204,31 @@ pub(crate) async fn epic(context: &Context, client: &Client, reference: &str) ->
     if let Some(id) = uuid(reference) {
         return Ok(Found { label: id.clone(), id });
     }
-    let number = epic_number(reference).ok_or_else(|| {
-        Error::Usage(format!(
-            "Invalid epic reference '{reference}'. Use an id or a number such as 2 or epic-2"
-        ))
-    })?;
+    let number = epic_reference(reference)?;
     let project = project_for(context, client, &format!("Epic number '{number}'")).await?;
+    epic_in(client, &project, reference).await
+}
+
+/// An epic by id, or by number in this project.
+pub(crate) async fn epic_in(client: &Client, project: &Found, reference: &str) -> Result<Found, Error> {
+    if let Some(id) = uuid(reference) {
+        return Ok(Found { label: id.clone(), id });
+    }
+    let number = epic_reference(reference)?;
     let rows = all_pages(client, &format!("/projects/{}/epics", project.id), &[]).await?;
     rows.iter()
         .find(|row| row["number"] == number)
         .map(|row| found(row, "title"))
         .ok_or_else(|| Error::NotFound(format!("Epic {number} not found in project {}", project.label)))
+}
+
+/// The number in an epic reference that is no id.
+pub(crate) fn epic_reference(reference: &str) -> Result<u64, Error> {
+    epic_number(reference).ok_or_else(|| {
+        Error::Usage(format!(
+            "Invalid epic reference '{reference}'. Use an id or a number such as 2 or epic-2"
+        ))
+    })
 }
 
 /// An agent by id or name.
@@ -167,20 +245,7 @@ pub(crate) async fn agent(client: &Client, reference: &str) -> Result<Found, Err
 
 /// Every row of a page-style list.
 async fn all_pages(client: &Client, path: &str, filters: &[(&str, &str)]) -> Result<Vec<Value>, Error> {
-    let mut rows = Vec::new();
-    let mut page: u64 = 1;
-    loop {
-        let number = page.to_string();
-        let paging = [("page_size", PAGE), ("page", number.as_str())];
-        let body = client.get(path, &filters.iter().copied().chain(paging).collect::<Vec<_>>()).await?;
-        let here = rows_of(&body);
-        rows.extend_from_slice(here);
-        let pages = body["meta"]["total_pages"].as_u64().unwrap_or(1);
-        if here.is_empty() || page >= pages {
-            return Ok(rows);
-        }
-        page += 1;
-    }
+    Ok(rows_of(&pages::by_page(client, path, filters).await?).to_vec())
 }
 
 fn found(row: &Value, label: &str) -> Found {
@@ -198,7 +263,9 @@ mod tests {
             assert_eq!(story_number(reference).as_deref(), Some("2.1"), "{reference}");
         }
         assert_eq!(story_number("2").as_deref(), Some("2"));
-        assert_eq!(story_number("1.01").as_deref(), Some("1.01"), "numbers are compared as text");
+        for text in ["1.01", "00001.1"] {
+            assert_eq!(story_number(text).as_deref(), Some(text), "numbers are compared as text");
+        }
     }
 
     #[test]

@@ -29,20 +29,34 @@ pub(crate) fn cells(columns: &[&str], rows: &[Value]) -> Vec<Vec<String>> {
 
 /// Header, a row of dashes, the rows; columns are padded and two blanks apart.
 pub(crate) fn human(header: &[&str], rows: &[Vec<String>]) -> String {
+    let mut table = grid(rows);
+    table.set_header(header.to_vec());
+    let mut lines = lines(&mut table);
+    let widths = table.column_max_content_widths();
+    let dashes = widths.iter().map(|width| "-".repeat(usize::from(*width))).collect::<Vec<_>>().join("  ");
+    lines.insert(1.min(lines.len()), dashes);
+    lines.join("\n")
+}
+
+/// The rows alone, each a line, with their columns in the same places.
+pub(crate) fn aligned(rows: &[Vec<String>]) -> Vec<String> {
+    lines(&mut grid(rows))
+}
+
+fn grid(rows: &[Vec<String>]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(header.to_vec());
     for row in rows {
         table.add_row(row.iter().map(|cell| one_line(cell)).collect::<Vec<_>>());
     }
+    table
+}
+
+fn lines(table: &mut Table) -> Vec<String> {
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
     }
-    let widths = table.column_max_content_widths();
-    let dashes = widths.iter().map(|width| "-".repeat(usize::from(*width))).collect::<Vec<_>>().join("  ");
-    let mut lines: Vec<String> = table.lines().map(|line| line.trim_end().to_owned()).collect();
-    lines.insert(1.min(lines.len()), dashes);
-    lines.join("\n")
+    table.lines().map(|line| line.trim_end().to_owned()).collect()
 }
 
 /// Header and rows as CSV.

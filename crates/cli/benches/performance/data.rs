@@ -139,6 +139,7 @@ impl Fixture {
             none,
             none,
             none,
+            "'{}'::jsonb",
         ];
         let array = |value: &str| format!("array[{value}]");
         let json =

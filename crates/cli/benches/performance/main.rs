@@ -10,6 +10,7 @@
     reason = "a benchmark stops where it fails"
 )]
 
+mod bulk;
 mod data;
 mod floor;
 mod http;
@@ -17,6 +18,7 @@ mod service;
 
 use std::time::Duration;
 
+use bulk::Bulk;
 use data::Fixture;
 use service::Service;
 
@@ -73,13 +75,18 @@ async fn run() {
     let http = http::claim(&service, &fixture.agent_keys, &fixture.contracted, CLIENTS, SPAN).await;
     lines.push(Line { what: "claim", floor, http });
 
-    print(&lines, warm_start, idle_memory);
+    note("import, bulk claim, export");
+    // The claims above took stories from the front.
+    let untouched = fixture.contracted.iter().rev().take(1_000).cloned().collect::<Vec<_>>();
+    let bulk = bulk::measure(&service, &fixture.agent_keys[0], &untouched).await;
+
+    print(&lines, &bulk, warm_start, idle_memory);
     drop(service);
     std::fs::remove_dir_all(&scratch).expect("the scratch directory goes away");
 }
 
 #[allow(clippy::print_stdout, reason = "the table is this program's result")]
-fn print(lines: &[Line], warm_start: Duration, idle_memory: u64) {
+fn print(lines: &[Line], bulk: &Bulk, warm_start: Duration, idle_memory: u64) {
     println!("| what | pgbench, tx/s | loopctl, req/s | ratio | p50, ms | p99, ms |");
     println!("|---|---:|---:|---:|---:|---:|");
     for Line { what, floor, http } in lines {
@@ -111,8 +118,32 @@ fn print(lines: &[Line], warm_start: Duration, idle_memory: u64) {
         "| ready at 10k over ready at 1k, median time, the rest blocked | {:.2} |",
         growth("blocked", "10k")
     );
+    let ratio = |one: Duration, other: Duration| one.as_secs_f64() / other.as_secs_f64();
+    let megabytes = |bytes: u64| bytes as f64 / 1_048_576.0;
+    println!(
+        "| import of 5,000 stories with 8,000 dependencies, one request | {:.2} s |",
+        bulk.import.as_secs_f64()
+    );
+    println!(
+        "| that import over the same rows by plain SQL | {:.2} |",
+        ratio(bulk.import, bulk.import_floor)
+    );
+    println!(
+        "| ready right after that import over ready later | {:.2} |",
+        ratio(bulk.ready_at_once, bulk.ready_later)
+    );
+    println!(
+        "| 50 claims in one bulk call over 50 single claims | {:.2} |",
+        ratio(bulk.bulk_claim, bulk.single_claims)
+    );
+    println!(
+        "| export of 20,000 stories, {:.1} MB | {:.2} s |",
+        megabytes(bulk.export_size),
+        bulk.export.as_secs_f64()
+    );
+    println!("| most memory that exports added | {:.1} MB |", megabytes(bulk.export_memory));
     println!("| warm start to the first 200 | {} ms |", warm_start.as_millis());
-    println!("| idle server, without PostgreSQL | {:.1} MB |", idle_memory as f64 / 1_048_576.0);
+    println!("| idle server, without PostgreSQL | {:.1} MB |", megabytes(idle_memory));
 }
 
 #[allow(clippy::print_stderr, reason = "progress, beside the result")]

@@ -49,8 +49,23 @@ impl Service {
     /// Resident memory of the server's own process, in bytes, after it has had nothing to do.
     pub(crate) async fn idle_memory(&self) -> u64 {
         tokio::time::sleep(Duration::from_secs(2)).await;
+        self.memory("VmRSS:")
+    }
+
+    /// Resident memory now; from here on [`Self::highest_memory`] counts.
+    pub(crate) fn mark_memory(&self) -> u64 {
+        std::fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5").expect("Linux");
+        self.memory("VmRSS:")
+    }
+
+    /// The most resident memory since [`Self::mark_memory`].
+    pub(crate) fn highest_memory(&self) -> u64 {
+        self.memory("VmHWM:")
+    }
+
+    fn memory(&self, what: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("Linux");
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("VmRSS");
+        let line = status.lines().find(|line| line.starts_with(what)).expect("a line");
         let kilobytes: u64 =
             line.split_whitespace().nth(1).and_then(|text| text.parse().ok()).expect("a number");
         kilobytes * 1024

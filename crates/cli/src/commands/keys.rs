@@ -52,8 +52,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Error
             context.output.list(&body, COLUMNS)
         }
         Command::Revoke { id } => {
-            let id = resolve::uuid(&id)
-                .ok_or_else(|| Error::Usage(format!("Invalid key id '{id}': it must be a UUID")))?;
+            let id = resolve::id("key", &id)?;
             context.client()?.write(Method::DELETE, &format!("/api_keys/{id}"), None).await?;
             context.output.object(&json!({"status": "revoked", "id": id}), "")
         }

@@ -3,15 +3,25 @@
 pub(crate) mod agent;
 pub(crate) mod api;
 pub(crate) mod auth;
+pub(crate) mod bulk;
+pub(crate) mod deps;
+pub(crate) mod epic;
+pub(crate) mod evidence;
+pub(crate) mod export;
 pub(crate) mod import;
 pub(crate) mod keys;
 pub(crate) mod progress;
 pub(crate) mod project;
 pub(crate) mod review;
 pub(crate) mod settings;
+pub(crate) mod state;
 pub(crate) mod status;
 pub(crate) mod stories;
+pub(crate) mod story;
 pub(crate) mod tenant;
+pub(crate) mod ui_test;
+
+use serde_json::{Map, Value};
 
 use crate::args::{ClientCommand as Command, GlobalOptions};
 use crate::context::Context;
@@ -38,7 +48,11 @@ async fn dispatch(context: &Context, command: Command) -> Result<(), Error> {
         Command::Keys(command) => keys::run(context, command).await,
         Command::Agent(command) => agent::run(context, command).await,
         Command::Project(command) => project::run(context, command).await,
+        Command::Epic(command) => epic::run(context, command).await,
+        Command::Story(command) => story::run(context, command).await,
+        Command::Deps(command) => deps::run(context, command).await,
         Command::Import(arguments) => import::run(context, arguments).await,
+        Command::Export(arguments) => export::run(context, arguments).await,
         Command::Status(arguments) => status::run(context, arguments).await,
         Command::Next(arguments) => stories::next(context, arguments).await,
         Command::Blocked(arguments) => stories::blocked(context, arguments).await,
@@ -54,6 +68,14 @@ async fn dispatch(context: &Context, command: Command) -> Result<(), Error> {
         Command::Verify(arguments) => review::verify(context, arguments).await,
         Command::Reject(arguments) => review::reject(context, arguments).await,
         Command::ForceUnclaim(arguments) => review::force_unclaim(context, arguments).await,
+        Command::VerifyAll(arguments) => bulk::verify_epic(context, arguments).await,
+        Command::MarkComplete(arguments) => bulk::mark_complete(context, arguments).await,
+        Command::Backfill(arguments) => evidence::backfill(context, arguments).await,
+        Command::Verifications(arguments) => evidence::verifications(context, arguments).await,
+        Command::Artifacts(arguments) => evidence::artifacts(context, arguments).await,
+        Command::Criteria(story) => evidence::criteria(context, story).await,
+        Command::State(command) => state::run(context, command).await,
+        Command::UiTest(command) => ui_test::run(context, command).await,
         Command::Health => api::health(context).await,
         Command::Api(arguments) => api::call(context, arguments).await,
     }
@@ -65,4 +87,33 @@ fn one_of(what: &str, word: &str, valid: &[&str]) -> Result<(), Error> {
         return Ok(());
     }
     Err(Error::Usage(format!("Invalid {what} '{word}'. Valid {what}s: {}", valid.join(", "))))
+}
+
+/// The members that were given, as a request body.
+fn given<const N: usize>(members: [(&str, Option<Value>); N]) -> Value {
+    let given = members.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?)));
+    given.collect::<Map<_, _>>().into()
+}
+
+/// The same for a command that is pointless without any.
+fn changes<const N: usize>(members: [(&str, Option<Value>); N]) -> Result<Value, Error> {
+    match given(members) {
+        Value::Object(body) if body.is_empty() => {
+            Err(Error::Usage("Nothing to change. `--help` lists what can be changed".to_owned()))
+        }
+        body => Ok(body),
+    }
+}
+
+/// Refuses a text that says nothing, before anything is sent.
+fn not_blank<'a>(option: &str, text: &'a str) -> Result<&'a str, Error> {
+    if text.trim().is_empty() {
+        return Err(Error::Usage(format!("{option} must not be blank")));
+    }
+    Ok(text)
+}
+
+/// The answer to a deletion, which the server leaves empty.
+fn deleted(context: &Context, id: &str) -> Result<(), Error> {
+    context.output.object(&serde_json::json!({"status": "deleted", "id": id}), "")
 }

@@ -3,6 +3,7 @@
 use clap::Args;
 use serde_json::{Map, Value, json};
 
+use crate::commands::bulk::{self, StoriesArgument};
 use crate::context::Context;
 use crate::error::Error;
 use crate::{json_argument, resolve, table};
@@ -38,13 +39,13 @@ pub(crate) struct ReportArguments {
 /// Sends one story transition and prints the story. `step` is the last part of the path.
 pub(super) async fn transition(
     context: &Context,
-    story: &StoryArgument,
+    story: &str,
     step: &str,
     body: Option<&Value>,
     envelope: &str,
 ) -> Result<(), Error> {
     let client = context.client()?;
-    let story = resolve::story(context, &client, &story.story).await?;
+    let story = resolve::story(context, &client, story).await?;
     let answer = client.post(&format!("/stories/{}/{step}", story.id), body).await?;
     context.output.object(&answer, envelope)
 }
@@ -67,20 +68,23 @@ pub(crate) async fn contract(context: &Context, arguments: ContractArguments) ->
     context.output.object(&answer, "story")
 }
 
-pub(crate) async fn claim(context: &Context, story: StoryArgument) -> Result<(), Error> {
-    transition(context, &story, "claim", None, "story").await
+pub(crate) async fn claim(context: &Context, arguments: StoriesArgument) -> Result<(), Error> {
+    match arguments.stories.as_slice() {
+        [story] => transition(context, story, "claim", None, "story").await,
+        several => bulk::claim(context, several).await,
+    }
 }
 
 pub(crate) async fn start(context: &Context, story: StoryArgument) -> Result<(), Error> {
-    transition(context, &story, "start", None, "story").await
+    transition(context, &story.story, "start", None, "story").await
 }
 
 pub(crate) async fn request_review(context: &Context, story: StoryArgument) -> Result<(), Error> {
-    transition(context, &story, "request-review", None, "story").await
+    transition(context, &story.story, "request-review", None, "story").await
 }
 
 pub(crate) async fn unclaim(context: &Context, story: StoryArgument) -> Result<(), Error> {
-    transition(context, &story, "unclaim", None, "story").await
+    transition(context, &story.story, "unclaim", None, "story").await
 }
 
 pub(crate) async fn report(context: &Context, arguments: ReportArguments) -> Result<(), Error> {
@@ -90,12 +94,8 @@ pub(crate) async fn report(context: &Context, arguments: ReportArguments) -> Res
         ("--token-usage", "token_usage", &arguments.token_usage),
     ] {
         if let Some(value) = value {
-            let value = json_argument::read(option, value)?;
-            if !value.is_object() {
-                return Err(Error::Usage(format!("Invalid JSON in {option}: it must be an object")));
-            }
-            body.insert(key.to_owned(), value);
+            body.insert(key.to_owned(), json_argument::object(option, value)?);
         }
     }
-    transition(context, &arguments.story, "report", Some(&Value::Object(body)), "story").await
+    transition(context, &arguments.story.story, "report", Some(&Value::Object(body)), "story").await
 }

@@ -1,10 +1,12 @@
-//! `project create|list|info`.
+//! `project create|list|info|update|archive`.
 
 use clap::Subcommand;
-use serde_json::json;
+use reqwest::Method;
+use serde_json::{Value, json};
 
 use crate::args::Paging;
 use crate::client::borrowed;
+use crate::commands::{changes, given};
 use crate::context::Context;
 use crate::error::Error;
 use crate::resolve;
@@ -45,6 +47,36 @@ pub(crate) enum Command {
         #[arg(value_name = "PROJECT")]
         reference: Option<String>,
     },
+    /// Change a project
+    Update {
+        /// Id, slug or name
+        #[arg(value_name = "PROJECT")]
+        reference: String,
+        /// New name
+        #[arg(long)]
+        name: Option<String>,
+        /// Address of the repository
+        #[arg(long, value_name = "URL")]
+        repo: Option<String>,
+        /// Languages and frameworks
+        #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+        tech_stack: Option<String>,
+        /// What the project is about
+        #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+        description: Option<String>,
+        /// What the project is for; agents read it with every story
+        #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+        mission: Option<String>,
+        /// active or archived
+        #[arg(long, value_parser = ["active", "archived"])]
+        status: Option<String>,
+    },
+    /// Archive a project: it leaves the lists and keeps everything
+    Archive {
+        /// Id, slug or name
+        #[arg(value_name = "PROJECT")]
+        reference: String,
+    },
 }
 
 const COLUMNS: &[&str] = &["id", "name", "slug", "status", "repo_url"];
@@ -52,13 +84,14 @@ const COLUMNS: &[&str] = &["id", "name", "slug", "status", "repo_url"];
 pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Error> {
     match command {
         Command::Create { name, slug, repo, tech_stack, description } => {
-            let mut body = json!({"name": name, "slug": slug.unwrap_or_else(|| slug_of(&name))});
-            for (key, value) in [("repo_url", repo), ("tech_stack", tech_stack), ("description", description)]
-            {
-                if let Some(value) = value {
-                    body[key] = value.into();
-                }
-            }
+            let slug = slug.unwrap_or_else(|| slug_of(&name));
+            let body = given([
+                ("name", Some(name.into())),
+                ("slug", Some(slug.into())),
+                ("repo_url", repo.map(Value::from)),
+                ("tech_stack", tech_stack.map(Value::from)),
+                ("description", description.map(Value::from)),
+            ]);
             let answer = context.client()?.post("/projects", Some(&body)).await?;
             context.output.object(&answer, "project")
         }
@@ -80,6 +113,27 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Error
             };
             let body = client.get(&format!("/projects/{}", project.id), &[]).await?;
             context.output.object(&body, "project")
+        }
+        Command::Update { reference, name, repo, tech_stack, description, mission, status } => {
+            let body = changes([
+                ("name", name.map(Value::from)),
+                ("repo_url", repo.map(Value::from)),
+                ("tech_stack", tech_stack.map(Value::from)),
+                ("description", description.map(Value::from)),
+                ("mission", mission.map(Value::from)),
+                ("status", status.map(Value::from)),
+            ])?;
+            let client = context.client()?;
+            let project = resolve::project(&client, &reference).await?;
+            let answer =
+                client.write(Method::PATCH, &format!("/projects/{}", project.id), Some(&body)).await?;
+            context.output.object(&answer, "project")
+        }
+        Command::Archive { reference } => {
+            let client = context.client()?;
+            let project = resolve::project(&client, &reference).await?;
+            client.write(Method::DELETE, &format!("/projects/{}", project.id), None).await?;
+            context.output.object(&json!({"status": "archived", "id": project.id}), "")
         }
     }
 }

@@ -3,8 +3,9 @@
 use clap::Args;
 use serde_json::json;
 
-use crate::commands::one_of;
+use crate::commands::bulk::{self, StoriesArgument};
 use crate::commands::progress::{StoryArgument, transition};
+use crate::commands::{not_blank, one_of};
 use crate::context::Context;
 use crate::error::Error;
 use crate::json_argument;
@@ -33,7 +34,7 @@ pub(crate) struct CompleteArguments {
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArguments {
     #[command(flatten)]
-    story: StoryArgument,
+    stories: StoriesArgument,
     /// pass or partial
     #[arg(long, default_value = "pass")]
     result: String,
@@ -46,7 +47,7 @@ pub(crate) struct VerifyArguments {
     /// Findings: JSON, @file or -
     #[arg(long, value_name = "JSON")]
     findings: Option<String>,
-    /// Verified commit
+    /// Verified commit, of a single story
     #[arg(long, value_name = "SHA")]
     commit: Option<String>,
 }
@@ -54,7 +55,7 @@ pub(crate) struct VerifyArguments {
 #[derive(Debug, Args)]
 pub(crate) struct RejectArguments {
     #[command(flatten)]
-    story: StoryArgument,
+    stories: StoriesArgument,
     /// What is wrong
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     reason: String,
@@ -77,7 +78,7 @@ pub(crate) async fn complete(context: &Context, arguments: CompleteArguments) ->
     if let Some(summary) = arguments.summary {
         body["summary"] = summary.into();
     }
-    transition(context, &arguments.story, "review-complete", Some(&body), "review_record").await
+    transition(context, &arguments.story.story, "review-complete", Some(&body), "review_record").await
 }
 
 pub(crate) async fn verify(context: &Context, arguments: VerifyArguments) -> Result<(), Error> {
@@ -95,10 +96,16 @@ pub(crate) async fn verify(context: &Context, arguments: VerifyArguments) -> Res
     if let Some(findings) = &arguments.findings {
         body["findings"] = json_argument::read("--findings", findings)?;
     }
-    if let Some(commit) = arguments.commit {
-        body["commit_sha"] = commit.into();
+    match arguments.stories.stories.as_slice() {
+        [story] => {
+            if let Some(commit) = arguments.commit {
+                body["commit_sha"] = commit.into();
+            }
+            transition(context, story, "verify", Some(&body), "story").await
+        }
+        _ if arguments.commit.is_some() => Err(Error::Usage("--commit belongs to a single story".to_owned())),
+        several => bulk::same_for_each(context, several, "verify", &body).await,
     }
-    transition(context, &arguments.story, "verify", Some(&body), "story").await
 }
 
 pub(crate) async fn reject(context: &Context, arguments: RejectArguments) -> Result<(), Error> {
@@ -106,16 +113,12 @@ pub(crate) async fn reject(context: &Context, arguments: RejectArguments) -> Res
     if let Some(findings) = &arguments.findings {
         body["findings"] = json_argument::read("--findings", findings)?;
     }
-    transition(context, &arguments.story, "reject", Some(&body), "story").await
+    match arguments.stories.stories.as_slice() {
+        [story] => transition(context, story, "reject", Some(&body), "story").await,
+        several => bulk::same_for_each(context, several, "reject", &body).await,
+    }
 }
 
 pub(crate) async fn force_unclaim(context: &Context, story: StoryArgument) -> Result<(), Error> {
-    transition(context, &story, "force-unclaim", None, "story").await
-}
-
-fn not_blank<'a>(option: &str, text: &'a str) -> Result<&'a str, Error> {
-    if text.trim().is_empty() {
-        return Err(Error::Usage(format!("{option} must not be blank")));
-    }
-    Ok(text)
+    transition(context, &story.story, "force-unclaim", None, "story").await
 }

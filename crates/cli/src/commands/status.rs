@@ -20,10 +20,7 @@ pub(crate) struct Arguments {
 
 pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<(), Error> {
     if let Some(reference) = arguments.story {
-        let client = context.client()?;
-        let story = resolve::story(context, &client, &reference).await?;
-        let body = client.get(&format!("/stories/{}", story.id), &[]).await?;
-        return context.output.object(&body, "story");
+        return story(context, &reference).await;
     }
     if let Some(reference) = arguments.epic {
         let client = context.client()?;
@@ -41,6 +38,14 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<(), E
     let body = client.get(&format!("/projects/{}/progress", project.id), &[]).await?;
     let cost = if context.output.human() { cost_line(&client, &project).await } else { None };
     show(context, &body, &format!("Project: {}", project.label), cost)
+}
+
+/// Prints one story.
+pub(super) async fn story(context: &Context, reference: &str) -> Result<(), Error> {
+    let client = context.client()?;
+    let story = resolve::story(context, &client, reference).await?;
+    let body = client.get(&format!("/stories/{}", story.id), &[]).await?;
+    context.output.object(&body, "story")
 }
 
 fn show(context: &Context, body: &Value, heading: &str, cost: Option<String>) -> Result<(), Error> {

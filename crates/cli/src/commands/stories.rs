@@ -18,7 +18,8 @@ pub(crate) struct HistoryArguments {
     paging: Paging,
 }
 
-const COLUMNS: &[&str] = &["id", "number", "title", "agent_status", "verified_status"];
+/// What a table of stories shows.
+pub(crate) const COLUMNS: &[&str] = &["id", "number", "title", "agent_status", "verified_status"];
 
 pub(crate) async fn next(context: &Context, paging: Paging) -> Result<(), Error> {
     let client = context.client()?;
@@ -71,17 +72,13 @@ fn blocked_row(item: &Value) -> Value {
 pub(crate) async fn pending(context: &Context, paging: Paging) -> Result<(), Error> {
     let client = context.client()?;
     let project = resolve::project_for(context, &client, "pending").await?;
-    // This list counts rows, not pages.
-    let limit = paging.limit.unwrap_or(500);
-    let offset = u64::from(limit) * u64::from(paging.page.unwrap_or(1) - 1);
-    let (limit, offset) = (limit.to_string(), offset.to_string());
-    let query = [
+    let paging = paging.offset_query();
+    let filters = [
         ("project_id", project.id.as_str()),
         ("agent_status", "reported_done"),
         ("verified_status", "unverified"),
-        ("limit", &limit),
-        ("offset", &offset),
     ];
+    let query: Vec<_> = filters.into_iter().chain(borrowed(&paging)).collect();
     let body = client.get("/stories", &query).await?;
     if context.output.human() && rows_of(&body).is_empty() {
         return context.output.line("No stories wait for verification.");

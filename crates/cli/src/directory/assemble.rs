@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::story::{self, Story};
-use super::{File, Problem};
+use super::{File, Problem, note};
 use crate::resolve::epic_number;
 use crate::table::plain;
 
@@ -33,8 +33,10 @@ pub(super) struct Edge<N> {
     pub(super) prerequisite: N,
 }
 
-const EPIC_FILE: &str = "epic.json";
-const EDGES_FILE: &str = "epic_dependencies.json";
+/// What describes an epic, in its directory.
+pub(super) const EPIC_FILE: &str = "epic.json";
+/// Dependencies between epics.
+pub(super) const EDGES_FILE: &str = "epic_dependencies.json";
 
 /// True for the files that belong to an import; others are left alone.
 pub(super) fn is_known(path: &str) -> bool {
@@ -148,6 +150,19 @@ impl Payload {
         edges.collect()
     }
 
+    /// Gives new stories the statuses that an export noted; says for how many that is not possible.
+    pub(super) fn apply_statuses(&mut self) -> usize {
+        let mut without = 0;
+        for story in self.epics.values_mut().flat_map(|epic| &mut epic.stories) {
+            match story.note.as_ref().map(note::initial) {
+                Some(Some(initial)) => story.content.extend(initial),
+                Some(None) => without += 1,
+                None => {}
+            }
+        }
+        without
+    }
+
     /// The body of the request.
     pub(super) fn into_json(self) -> Value {
         let story_edges = self.story_edges();
@@ -182,7 +197,12 @@ impl Epic {
         put("number", Some(number.into()));
         put("title", described("title").or(Some(title.into())));
         put("description", described("description"));
-        put("phase", described("phase").or_else(|| most_common_phase(&self.stories).map(Value::from)));
+        // A description that says null means it: there is no phase.
+        let phase = match self.described.contains_key("phase") {
+            true => described("phase"),
+            false => most_common_phase(&self.stories).map(Value::from),
+        };
+        put("phase", phase);
         put("position", described("position").or(Some(position.into())));
         put("metadata", described("metadata"));
         put("stories", Some(self.stories.into_iter().map(|story| Value::Object(story.content)).collect()));

@@ -1,8 +1,11 @@
-//! Import from a directory of story files (`epic_<n>_<slug>/us_<n>.<m>.json`): reading here, assembling and checking as
-//! pure functions below.
+//! Story files (`epic_<n>_<slug>/us_<n>.<m>.json`) in a directory: as an import request, and written from an export.
+//! `disk` reads and writes; everything between files and requests is pure.
 
 mod assemble;
 mod check;
+mod disk;
+mod export;
+mod note;
 mod story;
 
 use std::path::Path;
@@ -33,22 +36,39 @@ impl Problem {
     }
 }
 
-/// The import request for a directory. With `merge`, dependencies may point at stories that exist only on the server.
-pub(crate) fn payload(root: &Path, merge: bool) -> Result<Value, Error> {
-    let mut files = Vec::new();
+/// How to read a directory.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Options {
+    /// Dependencies may point at stories that exist only on the server.
+    pub(crate) merge: bool,
+    /// New stories get the status that an export noted.
+    pub(crate) with_status: bool,
+}
+
+/// A directory as an import request.
+#[derive(Debug)]
+pub(crate) struct Import {
+    /// The request.
+    pub(crate) body: Value,
+    /// Files it was made from.
+    pub(crate) files: usize,
+    /// Stories whose status the import cannot give to a new story.
+    pub(crate) without_status: usize,
+}
+
+/// The import request for a directory.
+pub(crate) fn import(root: &Path, options: Options) -> Result<Import, Error> {
     let mut problems = Vec::new();
-    // A single epic can be imported too: then the directory itself has the telling name.
-    let name = root.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let prefix = if name.starts_with("epic_") { format!("{name}/") } else { String::new() };
-    read(root, &prefix, &mut files, &mut problems);
+    let mut files = disk::read(root, &mut problems);
     if files.is_empty() && problems.is_empty() {
         return Err(Error::Usage(format!("No us_*.json files found in {}", root.display())));
     }
     files.sort_by(|a, b| a.path.cmp(&b.path));
-    let payload = assemble::payload(&files, &mut problems);
-    check::payload(&payload, merge, &mut problems);
+    let mut payload = assemble::payload(&files, &mut problems);
+    check::payload(&payload, options.merge, &mut problems);
     if problems.is_empty() {
-        return Ok(payload.into_json());
+        let without_status = if options.with_status { payload.apply_statuses() } else { 0 };
+        return Ok(Import { body: payload.into_json(), files: files.len(), without_status });
     }
     problems.sort_by(|a, b| a.file.cmp(&b.file));
     let count = problems.len();
@@ -60,36 +80,31 @@ pub(crate) fn payload(root: &Path, merge: bool) -> Result<Value, Error> {
     Err(Error::Problems(heading, problems.iter().map(|p| format!("{}: {}", p.file, p.message)).collect()))
 }
 
-/// Collects the files below `directory`; whatever cannot be read is a problem, never silently left out.
-fn read(directory: &Path, prefix: &str, files: &mut Vec<File>, problems: &mut Vec<Problem>) {
-    let entries = match std::fs::read_dir(directory) {
-        Ok(entries) => entries,
-        Err(error) => {
-            let name = if prefix.is_empty() { "." } else { prefix.trim_end_matches('/') };
-            problems.push(Problem::new(name, format!("cannot be read: {error}")));
-            return;
-        }
-    };
-    for entry in entries {
-        let entry = match entry {
-            Ok(entry) => entry,
-            Err(error) => {
-                problems.push(Problem::new(prefix, format!("cannot be read: {error}")));
-                continue;
-            }
-        };
-        let path = format!("{prefix}{}", entry.file_name().to_string_lossy());
-        // Links to directories are not followed: they may lead in a circle.
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            read(&entry.path(), &format!("{path}/"), files, problems);
-        } else if assemble::is_known(&path) {
-            match std::fs::read_to_string(entry.path()) {
-                Ok(text) => match serde_json::from_str(&text) {
-                    Ok(content) => files.push(File { path, content }),
-                    Err(error) => problems.push(Problem::new(&path, format!("invalid JSON: {error}"))),
-                },
-                Err(error) => problems.push(Problem::new(&path, format!("cannot be read: {error}"))),
-            }
-        }
-    }
+/// What an export to a directory did.
+#[derive(Debug)]
+pub(crate) struct Export {
+    /// Files written.
+    pub(crate) files: usize,
+    /// Files that `import` would read too, though they are not of this export.
+    pub(crate) others: Vec<String>,
 }
+
+/// Refuses a directory that holds something, unless `force` allows to write into it.
+pub(crate) fn check_target(root: &Path, force: bool) -> Result<(), Error> {
+    disk::check_target(root, force)
+}
+
+/// Writes an export. Nothing is written when it is not what an export should be.
+pub(crate) fn export(root: &Path, body: &Value) -> Result<Export, Error> {
+    let files = export::files(body)
+        .map_err(|what| Error::Other(format!("The server's answer is not an export: {what}")))?;
+    for file in &files {
+        disk::write(root, file)?;
+    }
+    let mut others = disk::import_files(root);
+    others.retain(|path| files.iter().all(|file| file.path != *path));
+    Ok(Export { files: files.len(), others })
+}
+
+#[cfg(test)]
+mod round_trip;

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{File, Problem};
+use super::{File, Problem, note};
 use crate::resolve::{epic_number, story_number};
 use crate::table::plain;
 
@@ -19,6 +19,8 @@ pub(super) struct Story {
     pub(super) dependencies: Vec<String>,
     /// As the server wants it.
     pub(super) content: Map<String, Value>,
+    /// What an export noted about the story.
+    pub(super) note: Option<Map<String, Value>>,
 }
 
 /// Members of a story file with a meaning of their own; all others go into the metadata.
@@ -51,7 +53,7 @@ pub(super) fn convert(file: &File, problems: &mut Vec<Problem>) -> Option<Story>
     }
     let dependencies = dependencies(source.get("dependencies"), &mut problem);
     let criteria = criteria(source.get("acceptance_criteria"), &mut problem);
-    let metadata = match source.get("metadata") {
+    let mut metadata = match source.get("metadata") {
         None | Some(Value::Null) => Map::new(),
         Some(Value::Object(metadata)) => metadata.clone(),
         Some(_) => {
@@ -63,6 +65,7 @@ pub(super) fn convert(file: &File, problems: &mut Vec<Problem>) -> Option<Story>
         return None;
     }
     let number = number?;
+    let note = note::take(&mut metadata);
     let content = if given.is_some() && !source.contains_key("id") && !source.contains_key("story") {
         // Already in the form of the import: only what is said elsewhere in the request is taken out.
         let mut content = source.clone();
@@ -71,9 +74,17 @@ pub(super) fn convert(file: &File, problems: &mut Vec<Problem>) -> Option<Story>
         if let Some(criteria) = criteria {
             content.insert("acceptance_criteria".to_owned(), criteria);
         }
+        if note.is_some() {
+            content.insert("metadata".to_owned(), metadata.into());
+        }
         content
     } else {
-        build(source, &number, criteria, metadata, &file.path)
+        let mut content = build(source, &number, criteria, metadata);
+        // A story that comes back from an export stays as it was.
+        if note.is_none() {
+            content["metadata"]["source_file"] = file.path.as_str().into();
+        }
+        content
     };
     let text =
         |value: &Value| value.as_str().map(str::trim).filter(|text| !text.is_empty()).map(ToOwned::to_owned);
@@ -86,6 +97,7 @@ pub(super) fn convert(file: &File, problems: &mut Vec<Problem>) -> Option<Story>
         dependencies,
         number,
         content,
+        note,
     })
 }
 
@@ -94,7 +106,6 @@ fn build(
     number: &str,
     criteria: Option<Value>,
     mut metadata: Map<String, Value>,
-    path: &str,
 ) -> Map<String, Value> {
     let mut content = Map::new();
     let mut put = |key: &str, value: Value| content.insert(key.to_owned(), value);
@@ -123,7 +134,6 @@ fn build(
     }
     let others = source.iter().filter(|(key, _)| !KNOWN.contains(&key.as_str()));
     metadata.extend(others.map(|(key, value)| (key.clone(), value.clone())));
-    metadata.insert("source_file".to_owned(), path.into());
     put("metadata", Value::Object(metadata));
     content
 }

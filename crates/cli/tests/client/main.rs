@@ -2,11 +2,18 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests: clippy knows only test functions")]
 
+mod breakdown;
+mod bulk;
 mod connection;
+mod deps;
+mod evidence;
+mod export;
 mod import;
 mod setup;
+mod state;
 mod stories;
 mod support;
+mod ui_tests;
 
 use serde_json::{Value, json};
 use support::{Answer, Request, World, error};

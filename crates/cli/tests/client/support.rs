@@ -194,10 +194,13 @@ fn read(stream: &TcpStream) -> Option<Request> {
 
 fn write(mut stream: &TcpStream, Answer(status, headers, body): &Answer) {
     let body = body.to_string();
-    let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let length = ("Content-Length", body.len().to_string());
+    // An answer may promise more than it holds.
+    let length = (!headers.iter().any(|(name, _)| *name == length.0)).then_some(&length);
+    let headers = headers.iter().chain(length).map(|(name, value)| format!("{name}: {value}\r\n"));
     let _ = write!(
         stream,
-        "HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nConnection: close\r\n{headers}Content-Length: {}\r\n\r\n{body}",
-        body.len()
+        "HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nConnection: close\r\n{}\r\n{body}",
+        headers.collect::<String>()
     );
 }

@@ -1,0 +1,187 @@
+//! One step for several stories: the bulk endpoints, `mark-complete`, and `verify-all` for an epic.
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use crate::client::Client;
+use crate::commands::{given, not_blank};
+use crate::context::Context;
+use crate::error::Error;
+use crate::resolve::{self, Found};
+use crate::{json_argument, table};
+
+/// Stories that a bulk request may name.
+const BATCH: usize = 50;
+
+/// The argument of a command that takes one story or several.
+#[derive(Debug, Args)]
+pub(crate) struct StoriesArgument {
+    /// Stories: ids or numbers (2.1, US-2.1)
+    #[arg(value_name = "STORY", required = true)]
+    pub(super) stories: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MarkCompleteArguments {
+    #[command(flatten)]
+    stories: StoriesArgument,
+    /// Why the stories count as done
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    summary: String,
+    /// Kind of review
+    #[arg(long, value_name = "TYPE", default_value = "pre_existing")]
+    review_type: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EpicArguments {
+    /// Epic: id or number (2, E2, epic-2)
+    epic: String,
+    /// Why the stories count as done
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    summary: String,
+    /// Kind of review the verification rests on
+    #[arg(long, value_name = "TYPE", default_value = "manual")]
+    review_type: String,
+    /// pass or partial
+    #[arg(long, value_parser = ["pass", "partial"])]
+    result: Option<String>,
+    /// Findings: JSON, @file or -
+    #[arg(long, value_name = "JSON")]
+    findings: Option<String>,
+}
+
+/// `claim` of several stories.
+pub(super) async fn claim(context: &Context, references: &[String]) -> Result<(), Error> {
+    let body = |stories: &[Found]| json!({"story_ids": stories.iter().map(|story| story.id.as_str()).collect::<Vec<_>>()});
+    send(context, references, "claim", body).await
+}
+
+/// A step that says the same about each of several stories.
+pub(super) async fn same_for_each(
+    context: &Context,
+    references: &[String],
+    step: &str,
+    item: &Value,
+) -> Result<(), Error> {
+    let body = |stories: &[Found]| {
+        let items = stories.iter().map(|story| {
+            let mut whole = json!({"story_id": story.id});
+            for (key, value) in item.as_object().into_iter().flatten() {
+                whole[key] = value.clone();
+            }
+            whole
+        });
+        json!({"stories": items.collect::<Vec<_>>()})
+    };
+    send(context, references, step, body).await
+}
+
+pub(crate) async fn mark_complete(context: &Context, arguments: MarkCompleteArguments) -> Result<(), Error> {
+    let item = json!({
+        "summary": not_blank("--summary", &arguments.summary)?,
+        "review_type": not_blank("--review-type", &arguments.review_type)?,
+    });
+    same_for_each(context, &arguments.stories.stories, "mark-complete", &item).await
+}
+
+/// Sends as many requests as the stories need, prints all results, and fails when a story did.
+async fn send(
+    context: &Context,
+    references: &[String],
+    step: &str,
+    body: impl Fn(&[Found]) -> Value,
+) -> Result<(), Error> {
+    let client = context.client()?;
+    let stories = resolve::stories(context, &client, references).await?;
+    let path = format!("/stories/bulk/{step}");
+    let (mut merged, mut stopped) = (None, None);
+    for batch in stories.chunks(BATCH) {
+        match request(&client, &path, &body(batch)).await {
+            Ok(answer) => merge(&mut merged, answer),
+            // What came before has happened, and must be shown.
+            Err(error) => {
+                stopped = Some(error);
+                break;
+            }
+        }
+    }
+    let results = merged.as_ref().and_then(|body| body["results"].as_array()).map_or(&[][..], Vec::as_slice);
+    if let Some(body) = &merged {
+        let rows: Vec<Value> = results.iter().map(|result| row(result, &stories)).collect();
+        show(context, body, &rows, &["story", "status", "code", "reason"])?;
+    }
+    let succeeded = results.iter().filter(|result| result["status"] == "success").count();
+    match stopped {
+        Some(error) => Err(error),
+        None if succeeded < stories.len() => {
+            Err(Error::Unfinished { failed: stories.len() - succeeded, of: stories.len() })
+        }
+        None => Ok(()),
+    }
+}
+
+/// A body with results, also when all of them are failures.
+async fn request(client: &Client, path: &str, body: &Value) -> Result<Value, Error> {
+    match client.post(path, Some(body)).await {
+        Err(Error::Server(error)) if error.status == 422 && error.body["results"].is_array() => {
+            Ok(error.body)
+        }
+        other => other,
+    }
+}
+
+fn merge(merged: &mut Option<Value>, answer: Value) {
+    match merged.as_mut().and_then(|body| body.get_mut("results")?.as_array_mut()) {
+        Some(results) => results.extend(answer["results"].as_array().into_iter().flatten().cloned()),
+        None => *merged = Some(answer),
+    }
+}
+
+/// A result with the name under which the user knows its story.
+fn row(result: &Value, stories: &[Found]) -> Value {
+    let id = &result["story_id"];
+    let known = stories.iter().find(|story| *id == story.id.as_str());
+    let name = known.map_or_else(|| id.clone(), |story| story.label.as_str().into());
+    json!({"story": name, "status": result["status"], "code": result["code"], "reason": result["reason"]})
+}
+
+/// A table without a footer: these rows are no page of anything.
+fn show(context: &Context, body: &Value, rows: &[Value], columns: &[&str]) -> Result<(), Error> {
+    if !context.output.human() {
+        return context.output.rows(body, rows, columns);
+    }
+    context.output.line(&table::human(columns, &table::cells(columns, rows)))
+}
+
+pub(crate) async fn verify_epic(context: &Context, arguments: EpicArguments) -> Result<(), Error> {
+    let summary = not_blank("--summary", &arguments.summary)?;
+    let review_type = not_blank("--review-type", &arguments.review_type)?;
+    let findings =
+        arguments.findings.as_deref().map(|text| json_argument::read("--findings", text)).transpose()?;
+    let body = given([
+        ("review_type", Some(review_type.into())),
+        ("summary", Some(summary.into())),
+        ("result", arguments.result.map(Value::from)),
+        ("findings", findings),
+    ]);
+    let client = context.client()?;
+    let epic = resolve::epic(context, &client, &arguments.epic).await?;
+    let answer = client.post(&format!("/epics/{}/verify-all", epic.id), Some(&body)).await?;
+    let errors = answer["errors"].as_array().map_or(&[][..], Vec::as_slice);
+    let count = |key: &str| answer[key].as_u64().unwrap_or(0);
+    let (verified, eligible) = (count("verified_count"), count("total_eligible"));
+    if context.output.human() {
+        context.output.line(&format!("Verified: {verified} of {eligible} reported stories"))?;
+        if !errors.is_empty() {
+            show(context, &answer, errors, &["number", "code", "reason"])?;
+        }
+    } else {
+        context.output.object(&answer, "")?;
+    }
+    if errors.is_empty() {
+        return Ok(());
+    }
+    let of = usize::try_from(eligible).unwrap_or(errors.len());
+    Err(Error::Unfinished { failed: errors.len(), of })
+}

@@ -1,0 +1,93 @@
+//! What speaks for a story: `backfill`, `verifications`, `artifacts`, `criteria`.
+
+use clap::Args;
+use serde_json::Value;
+
+use crate::args::Paging;
+use crate::client::borrowed;
+use crate::commands::progress::{StoryArgument, transition};
+use crate::commands::{given, not_blank};
+use crate::context::Context;
+use crate::error::Error;
+use crate::output::rows_of;
+use crate::{json_argument, resolve};
+
+#[derive(Debug, Args)]
+pub(crate) struct BackfillArguments {
+    #[command(flatten)]
+    story: StoryArgument,
+    /// Why the story counts as done
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    reason: String,
+    /// Number of the pull request that did it
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pr: Option<u64>,
+    /// Address of something that proves it
+    #[arg(long, value_name = "URL")]
+    evidence_url: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListArguments {
+    #[command(flatten)]
+    story: StoryArgument,
+    #[command(flatten)]
+    paging: Paging,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ArtifactsArguments {
+    #[command(flatten)]
+    list: ListArguments,
+    /// Add an artifact: JSON object with artifact_type and path, @file or -
+    #[arg(long, value_name = "JSON", conflicts_with_all = ["limit", "page"])]
+    add: Option<String>,
+}
+
+pub(crate) async fn backfill(context: &Context, arguments: BackfillArguments) -> Result<(), Error> {
+    let body = given([
+        ("reason", Some(not_blank("--reason", &arguments.reason)?.into())),
+        ("pr_number", arguments.pr.map(Value::from)),
+        ("evidence_url", arguments.evidence_url.map(Value::from)),
+    ]);
+    transition(context, &arguments.story.story, "backfill", Some(&body), "story").await
+}
+
+pub(crate) async fn verifications(context: &Context, arguments: ListArguments) -> Result<(), Error> {
+    let body = list(context, &arguments, "verifications").await?;
+    if context.output.human() && rows_of(&body).is_empty() {
+        return context.output.line("No verifications.");
+    }
+    context.output.list(&body, &["iteration", "result", "review_type", "summary", "inserted_at"])
+}
+
+pub(crate) async fn artifacts(context: &Context, arguments: ArtifactsArguments) -> Result<(), Error> {
+    if let Some(artifact) = &arguments.add {
+        let artifact = json_argument::object("--add", artifact)?;
+        let story = &arguments.list.story.story;
+        return transition(context, story, "artifacts", Some(&artifact), "artifact_report").await;
+    }
+    let body = list(context, &arguments.list, "artifacts").await?;
+    if context.output.human() && rows_of(&body).is_empty() {
+        return context.output.line("No artifacts.");
+    }
+    context.output.list(&body, &["artifact_type", "path", "exists", "reported_by", "details", "inserted_at"])
+}
+
+pub(crate) async fn criteria(context: &Context, story: StoryArgument) -> Result<(), Error> {
+    let arguments = ListArguments { story, paging: Paging::default() };
+    let body = list(context, &arguments, "acceptance_criteria").await?;
+    if context.output.human() && rows_of(&body).is_empty() {
+        return context.output.line("No acceptance criteria.");
+    }
+    context
+        .output
+        .list(&body, &["ac_id", "status", "description", "verification_criterion.type", "evidence_path"])
+}
+
+/// A list below a story.
+async fn list(context: &Context, arguments: &ListArguments, what: &str) -> Result<Value, Error> {
+    let client = context.client()?;
+    let story = resolve::story(context, &client, &arguments.story.story).await?;
+    client.get(&format!("/stories/{}/{what}", story.id), &borrowed(&arguments.paging.query())).await
+}

@@ -1,0 +1,65 @@
+//! `export`: a project as one document, or as the directory of story files that `import` takes.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::client::{Client, Download};
+use crate::context::Context;
+use crate::error::Error;
+use crate::replace::Replacement;
+use crate::{directory, output, resolve};
+
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// Write a directory of story files
+    #[arg(long, value_name = "DIR", conflicts_with = "out")]
+    dir: Option<PathBuf>,
+    /// Write the document to this file; - is standard output
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Write into a directory that is not empty
+    #[arg(long, requires = "dir")]
+    force: bool,
+}
+
+pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<(), Error> {
+    if let Some(root) = &arguments.dir {
+        directory::check_target(root, arguments.force)?;
+    }
+    let client = context.client()?;
+    let project = resolve::project_for(context, &client, "export").await?;
+    let path = format!("/projects/{}/export", project.id);
+    match (arguments.dir, arguments.out.filter(|out| out.as_os_str() != "-")) {
+        (Some(root), _) => {
+            let written = directory::export(&root, &client.get(&path, &[]).await?)?;
+            for other in &written.others {
+                output::note(&format!("Warning: {other} is not part of this export, but `import` reads it"));
+            }
+            context.output.aside(&format!("{} files written to {}", written.files, root.display()))
+        }
+        (None, Some(out)) => {
+            let size = to_file(&client, &path, Replacement::of(&out)?).await?;
+            context.output.aside(&format!("{size} bytes written to {}", out.display()))
+        }
+        (None, None) => to_stdout(context, client.download(&path).await?).await,
+    }
+}
+
+async fn to_file(client: &Client, path: &str, mut file: Replacement) -> Result<usize, Error> {
+    let mut download = client.download(path).await?;
+    let mut size = 0;
+    while let Some(bytes) = download.chunk().await? {
+        file.write(bytes.as_ref())?;
+        size += bytes.as_ref().len();
+    }
+    file.finish()?;
+    Ok(size)
+}
+
+async fn to_stdout(context: &Context, mut download: Download<'_>) -> Result<(), Error> {
+    while let Some(bytes) = download.chunk().await? {
+        context.output.bytes(bytes.as_ref())?;
+    }
+    context.output.line("")
+}

@@ -1,0 +1,130 @@
+//! `state save|load|history`: what an orchestrator wants to know again after a restart.
+
+use clap::{Args, Subcommand};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::args::Paging;
+use crate::client::{Client, borrowed};
+use crate::context::Context;
+use crate::error::Error;
+use crate::output::rows_of;
+use crate::{json_argument, resolve, table};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Save state; fails with exit code 6 when somebody else saved in between
+    Save {
+        #[command(flatten)]
+        key: Key,
+        /// State: JSON object, @file or -
+        #[arg(long, value_name = "JSON")]
+        data: String,
+        /// Version this state is based on; read from the server when absent
+        #[arg(long, value_name = "N")]
+        version: Option<u32>,
+    },
+    /// Show the saved state
+    Load {
+        #[command(flatten)]
+        key: Key,
+    },
+    /// List the states that were saved, newest first
+    History {
+        #[command(flatten)]
+        key: Key,
+        #[command(flatten)]
+        paging: Paging,
+    },
+}
+
+/// A project keeps independent states under several keys.
+#[derive(Debug, Args)]
+pub(crate) struct Key {
+    /// Name of the state
+    #[arg(long = "key", value_name = "KEY", default_value = "main")]
+    name: String,
+}
+
+pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Error> {
+    match command {
+        Command::Save { key, data, version } => save(context, &key.name, &data, version).await,
+        Command::Load { key } => {
+            let client = context.client()?;
+            let path = path(context, &client, "state load").await?;
+            let body = client.get(&path, &[("state_key", &key.name)]).await?;
+            context.output.object(&body, "state")
+        }
+        Command::History { key, paging } => {
+            let client = context.client()?;
+            let path = path(context, &client, "state history").await?;
+            let mut query = vec![("state_key", key.name)];
+            query.extend(paging.query());
+            let body = client.get(&format!("{path}/history"), &borrowed(&query)).await?;
+            let rows: Vec<Value> = rows_of(&body).iter().map(history_row).collect();
+            let rows = if context.output.human() { rows } else { rows_of(&body).to_vec() };
+            context.output.rows(&body, &rows, &["version", "saved_at", "saved_by", "state_data"])
+        }
+    }
+}
+
+async fn path(context: &Context, client: &Client, what: &str) -> Result<String, Error> {
+    let project = resolve::project_for(context, client, what).await?;
+    Ok(format!("/orchestrator/state/{}", project.id))
+}
+
+async fn save(context: &Context, key: &str, data: &str, version: Option<u32>) -> Result<(), Error> {
+    let data = json_argument::object("--data", data)?;
+    let client = context.client()?;
+    let path = path(context, &client, "state save").await?;
+    let version = match version {
+        Some(version) => version.into(),
+        None => current_version(&client, &path, key).await?,
+    };
+    let body = json!({"state_key": key, "state_data": data, "version": version});
+    match client.write(Method::PUT, &path, Some(&body)).await {
+        Ok(answer) => context.output.object(&answer, "state"),
+        // Our server says by itself what to do; the original does not.
+        Err(Error::Server(mut error)) if error.status == 409 && error.body["error"]["hints"].is_null() => {
+            error.advice = Some(
+                "Somebody else saved in between: look at `loopctl state load`, then save again.".to_owned(),
+            );
+            Err(Error::Server(error))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// The version to build on: 0 when nothing was saved yet.
+async fn current_version(client: &Client, path: &str, key: &str) -> Result<Value, Error> {
+    match client.get(path, &[("state_key", key)]).await {
+        Ok(body) => Ok(body["state"]["version"].clone()),
+        Err(Error::Server(error)) if error.status == 404 => Ok(0.into()),
+        Err(error) => Err(error),
+    }
+}
+
+/// A state may be long; in a table its beginning must do.
+fn history_row(entry: &Value) -> Value {
+    const WIDTH: usize = 60;
+    let text = table::plain(&entry["state_data"]);
+    let shown = match text.char_indices().nth(WIDTH) {
+        Some((end, _)) => format!("{}...", text.get(..end).unwrap_or_default()),
+        None => text,
+    };
+    json!({"version": entry["version"], "saved_at": entry["saved_at"], "saved_by": entry["saved_by"],
+           "state_data": shown})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_state_shows_its_beginning() {
+        let row = |data: Value| history_row(&json!({"version": 1, "state_data": data}))["state_data"].clone();
+        assert_eq!(row(json!({"a": 1})), r#"{"a":1}"#);
+        let long = row(json!({"a": "é".repeat(100)}));
+        assert_eq!(long.as_str().unwrap().chars().count(), 63);
+    }
+}

@@ -1,0 +1,179 @@
+//! `story list|create|show|update|delete`.
+
+use clap::{Args, Subcommand};
+use reqwest::Method;
+use serde_json::{Number, Value};
+
+use crate::args::Paging;
+use crate::client::{Client, borrowed};
+use crate::commands::{changes, deleted, given, status, stories};
+use crate::context::Context;
+use crate::error::Error;
+use crate::{json_argument, pages, resolve};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// List the stories of a project
+    List {
+        /// Only stories with this agent status
+        #[arg(long, value_name = "STATUS",
+              value_parser = ["pending", "contracted", "assigned", "implementing", "reported_done"])]
+        agent_status: Option<String>,
+        /// Only stories with this verified status
+        #[arg(long, value_name = "STATUS", value_parser = ["unverified", "verified", "rejected"])]
+        verified_status: Option<String>,
+        /// Only stories of this epic: id or number
+        #[arg(long, value_name = "REF")]
+        epic: Option<String>,
+        #[command(flatten)]
+        paging: Paging,
+    },
+    /// Create a story
+    Create {
+        /// Epic: id or number (2, E2, epic-2)
+        #[arg(long, value_name = "REF")]
+        epic: String,
+        /// Number, unique in the project: 2.1 or 2
+        #[arg(long, value_name = "N", value_parser = number)]
+        number: String,
+        /// Title
+        #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+        title: String,
+        #[command(flatten)]
+        details: Details,
+    },
+    /// Show a story
+    Show {
+        /// Story: id or number
+        story: String,
+    },
+    /// Change a story; its statuses move only through the trust loop
+    Update {
+        /// Story: id or number
+        story: String,
+        /// New title
+        #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+        title: Option<String>,
+        #[command(flatten)]
+        details: Details,
+    },
+    /// Delete a story
+    Delete {
+        /// Story: id or number
+        story: String,
+    },
+}
+
+/// What a story may have.
+#[derive(Debug, Args)]
+pub(crate) struct Details {
+    /// What is to be done
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    description: Option<String>,
+    /// Estimated hours, for example 4 or 1.5
+    #[arg(long, value_name = "N", value_parser = hours)]
+    hours: Option<Number>,
+    /// Acceptance criteria: JSON array of objects, @file or -
+    #[arg(long, value_name = "JSON")]
+    criteria: Option<String>,
+    /// Metadata: JSON object, @file or -
+    #[arg(long, value_name = "JSON")]
+    metadata: Option<String>,
+}
+
+impl Details {
+    fn members(self) -> Result<[(&'static str, Option<Value>); 4], Error> {
+        let criteria = self.criteria.map(|text| json_argument::read("--criteria", &text)).transpose()?;
+        if criteria.as_ref().is_some_and(|criteria| !criteria.is_array()) {
+            return Err(Error::Usage("Invalid JSON in --criteria: it must be an array".to_owned()));
+        }
+        let metadata = self.metadata.map(|text| json_argument::object("--metadata", &text)).transpose()?;
+        Ok([
+            ("description", self.description.map(Value::from)),
+            ("estimated_hours", self.hours.map(Value::from)),
+            ("acceptance_criteria", criteria),
+            ("metadata", metadata),
+        ])
+    }
+}
+
+fn number(text: &str) -> Result<String, String> {
+    resolve::story_number(text).ok_or_else(|| "expected a form such as 2.1 or 2".to_owned())
+}
+
+fn hours(text: &str) -> Result<Number, String> {
+    text.parse().map_err(|_| "expected a number such as 4 or 1.5".to_owned())
+}
+
+pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Error> {
+    match command {
+        Command::List { agent_status, verified_status, epic, paging } => {
+            let statuses = [("agent_status", agent_status), ("verified_status", verified_status)];
+            let given = statuses.into_iter().filter_map(|(key, value)| Some((key, value?)));
+            list(context, given.collect(), epic.as_deref(), &paging).await
+        }
+        Command::Create { epic, number, title, details } => {
+            let [description, hours, criteria, metadata] = details.members()?;
+            let client = context.client()?;
+            // The server finds an epic by its number; an id has a path of its own.
+            let (path, epic_number) = match resolve::uuid(&epic) {
+                Some(id) => (format!("/epics/{id}/stories"), None),
+                None => {
+                    let number = resolve::epic_reference(&epic)?;
+                    let project = resolve::project_for(context, &client, "story create").await?;
+                    (format!("/projects/{}/stories", project.id), Some(number.into()))
+                }
+            };
+            let epic_number = ("epic_number", epic_number);
+            let number = ("number", Some(number.into()));
+            let title = ("title", Some(title.into()));
+            let body = given([epic_number, number, title, description, hours, criteria, metadata]);
+            let answer = client.post(&path, Some(&body)).await?;
+            context.output.object(&answer, "story")
+        }
+        Command::Show { story } => status::story(context, &story).await,
+        Command::Update { story, title, details } => {
+            let [description, hours, criteria, metadata] = details.members()?;
+            let title = ("title", title.map(Value::from));
+            let body = changes([title, description, hours, criteria, metadata])?;
+            let client = context.client()?;
+            let (path, _) = path(context, &client, &story).await?;
+            let answer = client.write(Method::PATCH, &path, Some(&body)).await?;
+            context.output.object(&answer, "story")
+        }
+        Command::Delete { story } => {
+            let client = context.client()?;
+            let (path, id) = path(context, &client, &story).await?;
+            client.write(Method::DELETE, &path, None).await?;
+            deleted(context, &id)
+        }
+    }
+}
+
+/// Path and id of the story.
+async fn path(context: &Context, client: &Client, reference: &str) -> Result<(String, String), Error> {
+    let id = resolve::story(context, client, reference).await?.id;
+    Ok((format!("/stories/{id}"), id))
+}
+
+async fn list(
+    context: &Context,
+    statuses: Vec<(&'static str, String)>,
+    epic: Option<&str>,
+    paging: &Paging,
+) -> Result<(), Error> {
+    let client = context.client()?;
+    let project = resolve::project_for(context, &client, "story list").await?;
+    let mut query = vec![("project_id", project.id.clone())];
+    query.extend(statuses);
+    if let Some(epic) = epic {
+        query.push(("epic_id", resolve::epic_in(&client, &project, epic).await?.id));
+    }
+    let body = if paging.is_given() {
+        query.extend(paging.offset_query());
+        client.get("/stories", &borrowed(&query)).await?
+    } else {
+        pages::by_offset(&client, "/stories", &borrowed(&query)).await?
+    };
+    context.output.list(&body, stories::COLUMNS)
+}

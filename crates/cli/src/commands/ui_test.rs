@@ -1,0 +1,193 @@
+//! `ui-test start|finding|complete|list|show`: runs of a user interface test and what they found.
+
+use clap::{Args, Subcommand};
+use serde_json::Value;
+
+use crate::args::Paging;
+use crate::client::borrowed;
+use crate::commands::{given, not_blank};
+use crate::context::Context;
+use crate::error::Error;
+use crate::output::rows_of;
+use crate::{resolve, table};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Start a run
+    Start {
+        /// Guide that the run follows
+        #[arg(long, value_name = "TEXT")]
+        guide_reference: Option<String>,
+        /// Anything worth knowing
+        #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+        notes: Option<String>,
+    },
+    /// Add a finding to an open run
+    Finding(Finding),
+    /// End a run
+    Complete {
+        /// Id of the run
+        run: String,
+        /// What the run says
+        #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+        summary: String,
+        /// passed or failed; decided by the findings when absent
+        #[arg(long, value_parser = ["passed", "failed"])]
+        status: Option<String>,
+    },
+    /// List the runs of a project
+    List {
+        /// Only runs with this status
+        #[arg(long, value_parser = ["running", "passed", "failed", "cancelled"])]
+        status: Option<String>,
+        #[command(flatten)]
+        paging: Paging,
+    },
+    /// Show a run and its findings
+    Show {
+        /// Id of the run
+        run: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Finding {
+    /// Id of the run
+    run: String,
+    /// bug, enhancement or blocker
+    #[arg(long, value_parser = ["bug", "enhancement", "blocker"])]
+    severity: String,
+    /// What is wrong, in a few words
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    title: String,
+    /// How to get there
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    steps: Option<String>,
+    /// What should happen
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    expected: Option<String>,
+    /// What happens
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    actual: Option<String>,
+    /// Where a screenshot lies
+    #[arg(long, value_name = "PATH")]
+    screenshot_path: Option<String>,
+}
+
+const COLUMNS: &[&str] = &[
+    "id",
+    "status",
+    "guide_reference",
+    "findings_count",
+    "critical_count",
+    "high_count",
+    "started_at",
+    "completed_at",
+];
+
+pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Error> {
+    match command {
+        Command::Start { guide_reference, notes } => {
+            let body = given([
+                ("guide_reference", guide_reference.map(Value::from)),
+                ("notes", notes.map(Value::from)),
+            ]);
+            let client = context.client()?;
+            let project = resolve::project_for(context, &client, "ui-test start").await?;
+            let answer = client.post(&format!("/projects/{}/ui_test_runs", project.id), Some(&body)).await?;
+            context.output.object(&answer, "data")
+        }
+        Command::Finding(arguments) => finding(context, arguments).await,
+        Command::Complete { run, summary, status } => {
+            let path = format!("{}/complete", path(&run)?);
+            let summary = not_blank("--summary", &summary)?;
+            let body = given([("summary", Some(summary.into())), ("status", status.map(Value::from))]);
+            let answer = context.client()?.post(&path, Some(&body)).await?;
+            show(context, &answer)
+        }
+        Command::List { status, paging } => {
+            let client = context.client()?;
+            let project = resolve::project_for(context, &client, "ui-test list").await?;
+            let mut query = paging.query();
+            query.extend(status.map(|status| ("status", status)));
+            let path = format!("/projects/{}/ui_test_runs", project.id);
+            let body = client.get(&path, &borrowed(&query)).await?;
+            context.output.list(&body, COLUMNS)
+        }
+        Command::Show { run } => {
+            let answer = context.client()?.get(&path(&run)?, &[]).await?;
+            show(context, &answer)
+        }
+    }
+}
+
+fn path(run: &str) -> Result<String, Error> {
+    Ok(format!("/ui_test_runs/{}", resolve::id("run", run)?))
+}
+
+async fn finding(context: &Context, arguments: Finding) -> Result<(), Error> {
+    let path = format!("{}/findings", path(&arguments.run)?);
+    let body = given([
+        ("severity", Some(arguments.severity.into())),
+        ("title", Some(not_blank("--title", &arguments.title)?.into())),
+        ("steps", arguments.steps.map(Value::from)),
+        ("expected", arguments.expected.map(Value::from)),
+        ("actual", arguments.actual.map(Value::from)),
+        ("screenshot_path", arguments.screenshot_path.map(Value::from)),
+    ]);
+    let answer = context.client()?.post(&path, Some(&body)).await?;
+    if context.output.is_json() {
+        return context.output.json(&answer);
+    }
+    // The run stands beside the finding, whole. Its count is what matters here.
+    let mut finding = answer["data"].clone();
+    if let Some(members) = finding.as_object_mut() {
+        members.insert("findings_of_the_run".to_owned(), answer["ui_test_run"]["findings_count"].clone());
+    }
+    context.output.object(&finding, "")
+}
+
+/// People get the findings as a table below the run.
+fn show(context: &Context, body: &Value) -> Result<(), Error> {
+    if !context.output.human() {
+        return context.output.object(body, "data");
+    }
+    let mut run = body["data"].clone();
+    let findings =
+        run.as_object_mut().and_then(|members| members.shift_remove("findings")).unwrap_or_default();
+    context.output.object(&run, "")?;
+    let rows: Vec<Value> = rows_of(&findings).iter().map(finding_row).collect();
+    if rows.is_empty() {
+        return context.output.line("\nNo findings.");
+    }
+    let columns = ["severity", "title", "steps", "expected", "actual", "screenshot_path"];
+    context.output.line(&format!("\n{}", table::human(&columns, &table::cells(&columns, &rows))))
+}
+
+/// Findings of the other kind of client have a step and a description instead of steps and a title.
+fn finding_row(finding: &Value) -> Value {
+    let either = |one: &str, other: &str| {
+        if finding[one].is_null() { finding[other].clone() } else { finding[one].clone() }
+    };
+    let mut row = finding.clone();
+    if row.is_object() {
+        row["title"] = either("title", "description");
+        row["steps"] = either("steps", "step");
+    }
+    row
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn findings_of_both_kinds_have_a_title() {
+        let row = finding_row(&json!({"severity": "high", "description": "d", "step": "3"}));
+        assert_eq!((&row["title"], &row["steps"]), (&json!("d"), &json!("3")));
+        let row = finding_row(&json!({"severity": "bug", "title": "t", "description": "d"}));
+        assert_eq!((&row["title"], &row["steps"]), (&json!("t"), &Value::Null));
+    }
+}

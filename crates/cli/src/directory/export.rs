@@ -1,0 +1,106 @@
+//! The other direction: an export of a project as the files that `import` reads (file 05 A8).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Map, Value, json};
+
+use super::assemble::{EDGES_FILE, EPIC_FILE};
+use super::{File, note};
+use crate::resolve::story_number;
+use crate::table::plain;
+
+/// Longest part of a directory's name that comes from a title.
+const SLUG: usize = 48;
+/// Members of an exported story that have a place in its file. All others are noted.
+const OWN: [&str; 6] =
+    ["number", "title", "description", "acceptance_criteria", "estimated_hours", "metadata"];
+/// Metadata that the story format has members for.
+const LIFTED: [&str; 4] = ["priority", "phase", "technical_notes", "test_cases"];
+
+/// The files of an export, in a fixed order. `Err` says what about the export is not as it should be.
+pub(super) fn files(export: &Value) -> Result<Vec<File>, String> {
+    let epics = array(export, "epics")?;
+    let mut needs = story_needs(export)?;
+    let mut files = vec![
+        file("project.json", export["project"].clone()),
+        file(EDGES_FILE, array(export, "epic_dependencies")?.into()),
+    ];
+    let mut numbers = BTreeSet::new();
+    for epic in epics {
+        let number = epic["number"].as_u64().filter(|number| *number > 0);
+        let number = number.ok_or_else(|| format!("invalid epic number {}", epic["number"]))?;
+        if !numbers.insert(number) {
+            return Err(format!("epic {number} is there twice"));
+        }
+        let directory = directory(number, &plain(&epic["title"]));
+        files.push(file(&format!("{directory}/{EPIC_FILE}"), epic_content(epic)));
+        for story in array(epic, "stories")? {
+            let text = plain(&story["number"]);
+            // The number becomes part of a path.
+            let number = story_number(&text).filter(|number| *number == text);
+            let number = number.ok_or_else(|| format!("invalid story number {}", story["number"]))?;
+            let needs = needs.remove(&number).unwrap_or_default();
+            files.push(file(&format!("{directory}/us_{number}.json"), story_content(epic, story, &needs)));
+        }
+    }
+    match needs.keys().next() {
+        Some(number) => Err(format!("a dependency names story {number}, which is not there")),
+        None => Ok(files),
+    }
+}
+
+fn file(path: &str, content: Value) -> File {
+    File { path: path.to_owned(), content }
+}
+
+fn array<'a>(value: &'a Value, key: &str) -> Result<&'a [Value], String> {
+    value[key].as_array().map(Vec::as_slice).ok_or_else(|| format!("{key} is missing"))
+}
+
+/// What each story needs, by its number.
+fn story_needs(export: &Value) -> Result<BTreeMap<String, Vec<String>>, String> {
+    let mut needs: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for edge in array(export, "story_dependencies")? {
+        needs.entry(plain(&edge["story"])).or_default().push(plain(&edge["depends_on"]));
+    }
+    Ok(needs)
+}
+
+/// `epic_2_user_accounts`. Letters of other alphabets are left out: the title itself is in `epic.json`.
+fn directory(number: u64, title: &str) -> String {
+    let lower = title.to_lowercase();
+    let words = lower.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    let slug: String = words.collect::<Vec<_>>().join("_").chars().take(SLUG).collect();
+    format!("epic_{number}_{slug}").trim_end_matches('_').to_owned()
+}
+
+/// The epic without its stories.
+fn epic_content(epic: &Value) -> Value {
+    let members = epic.as_object().into_iter().flatten().filter(|(key, _)| *key != "stories");
+    members.map(|(key, value)| (key.clone(), value.clone())).collect::<Map<_, _>>().into()
+}
+
+/// The story in the format of the story files.
+fn story_content(epic: &Value, story: &Value, needs: &[String]) -> Value {
+    let mut metadata = story["metadata"].as_object().cloned().unwrap_or_default();
+    let id = |number: &str| format!("US-{number}");
+    let mut content = Map::new();
+    let mut put = |key: &str, value: Value| content.insert(key.to_owned(), value);
+    put("id", id(&plain(&story["number"])).into());
+    put("title", story["title"].clone());
+    put("epic", json!({"id": format!("epic_{}", epic["number"]), "name": epic["title"]}));
+    for key in LIFTED {
+        if let Some(value) = metadata.shift_remove(key) {
+            put(key, value);
+        }
+    }
+    put("description", story["description"].clone());
+    put("acceptance_criteria", story["acceptance_criteria"].clone());
+    put("dependencies", needs.iter().map(|number| id(number)).collect::<Vec<_>>().into());
+    put("estimated_hours", story["estimated_hours"].clone());
+    let others = story.as_object().into_iter().flatten();
+    let others = others.filter(|(key, value)| !OWN.contains(&key.as_str()) && !value.is_null());
+    note::add(&mut metadata, others.map(|(key, value)| (key.clone(), value.clone())).collect());
+    put("metadata", metadata.into());
+    content.into()
+}
