@@ -207,8 +207,7 @@ impl Refusal {
 
     pub(super) fn not_pre_existing(state: &LoopState, action: Action) -> Self {
         let message = format!(
-            "Cannot {action}: the story has dispatch lineage (it is or was worked on through the loop), and {action} \
-             is only for work that was done OUTSIDE the loopctl dispatch{}",
+            "Cannot {action}: the story has dispatch lineage, and this is for work done OUTSIDE the loopctl dispatch{}",
             statuses(state)
         );
         let hint = if state.first_claimed_at.is_some() {

@@ -1,1 +1,0 @@
-//! UI test runs (file 03 §11).
