@@ -131,10 +131,19 @@ async fn request(client: &Client, path: &str, body: &Value) -> Result<Value, Err
     }
 }
 
-fn merge(merged: &mut Option<Value>, answer: Value) {
-    match merged.as_mut().and_then(|body| body.get_mut("results")?.as_array_mut()) {
-        Some(results) => results.extend(answer["results"].as_array().into_iter().flatten().cloned()),
-        None => *merged = Some(answer),
+/// Adds the results of a further request. An `error` says that nothing succeeded: it stays when that is so of all.
+fn merge(merged: &mut Option<Value>, mut answer: Value) {
+    let Some(body) = merged.as_mut().and_then(Value::as_object_mut) else {
+        *merged = Some(answer);
+        return;
+    };
+    if answer.get("error").is_none() {
+        body.remove("error");
+    }
+    if let (Some(results), Some(more)) =
+        (body.get_mut("results").and_then(Value::as_array_mut), answer["results"].as_array_mut())
+    {
+        results.append(more);
     }
 }
 

@@ -114,22 +114,33 @@ impl ApiError {
         self.status == StatusCode::NOT_FOUND
     }
 
+    /// A 422 for fields that names them in its message, too, for clients that show no more than that.
+    #[must_use]
+    pub(crate) fn naming_fields(self) -> Self {
+        let Some(Value::Object(details)) = self.members.get("details") else { return self };
+        let told = details.iter().map(|(field, messages)| {
+            let messages = messages.as_array().into_iter().flatten().filter_map(Value::as_str);
+            format!("`{field}` {}", messages.collect::<Vec<_>>().join(", "))
+        });
+        let message = format!("Validation failed: {}", told.collect::<Vec<_>>().join("; "));
+        self.with("message", message.into())
+    }
+
     /// The members of a refusal, for an answer that tells several: `code`, `reason` (the message) and whatever else it
     /// has, without the status.
     ///
     /// # Errors
     /// The error itself when it is no refusal but a failure of the server, which no answer may hide.
-    pub(crate) fn into_refusal(mut self) -> Result<Map<String, Value>, Self> {
+    pub(crate) fn into_refusal(self) -> Result<Map<String, Value>, Self> {
         if self.status.is_server_error() {
             return Err(self);
         }
+        let mut refusal = self.naming_fields().members;
         let mut members = Map::new();
         for (name, told) in [("code", "code"), ("message", "reason")] {
-            members.extend(self.members.remove(name).map(|value| (told.to_owned(), value)));
+            members.extend(refusal.remove(name).map(|value| (told.to_owned(), value)));
         }
-        members.extend(
-            self.members.into_iter().filter(|(name, _)| !["status", "remediation"].contains(&name.as_str())),
-        );
+        members.extend(refusal.into_iter().filter(|(name, _)| name != "status" && name != "remediation"));
         Ok(members)
     }
 

@@ -43,6 +43,9 @@ struct Work {
     body: Map<String, Value>,
 }
 
+/// What an element of a list asks for: the story's id as it was sent, and what to attempt with which body.
+pub(super) type Asked<'a> = (Option<&'a str>, ApiResult<(Attempt, Map<String, Value>)>);
+
 /// What became of one item.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ItemResult {
@@ -74,7 +77,7 @@ pub(super) fn read_items(
     action: Action,
     body: &Map<String, Value>,
     name: &str,
-    read: impl Fn(&Value) -> (Option<&str>, ApiResult<(Attempt, Map<String, Value>)>),
+    read: impl Fn(&Value) -> Asked<'_>,
 ) -> ApiResult<Vec<Item>> {
     let refused = |message: String| ApiError::unprocessable("invalid_batch", message);
     let Some(Value::Array(list)) = body.get(name) else {
@@ -94,7 +97,10 @@ pub(super) fn read_items(
             let (sent, attempt) = read(element);
             let story_id = sent.and_then(parse_uuid);
             let work = match (sent, story_id) {
-                (None, _) => Err(ApiError::unprocessable("invalid_item", "story_id is required")),
+                (None, _) => Err(ApiError::unprocessable(
+                    "invalid_item",
+                    "Story not found: story_id is required and must be a string",
+                )),
                 (Some(_), None) => Err(unknown()),
                 (Some(_), Some(id)) if !seen.insert(id) => Err(ApiError::unprocessable(
                     "duplicate",

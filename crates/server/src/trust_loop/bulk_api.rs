@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::agent_api::ByAgent;
-use super::batch::{self, Results, read_items};
+use super::batch::{self, Asked, Results, read_items};
 use super::evidence::{NewVerification, has_evidence, required_reason};
 use super::store::REPORTED_IN_EPIC;
 use super::transition;
@@ -47,7 +47,7 @@ struct BulkStory {
     summary: Option<String>,
     /// Default `bulk_verify`, `bulk_reject` or `pre_existing`.
     review_type: Option<String>,
-    /// An object or an array.
+    /// verify, reject: an object or an array.
     #[schema(value_type = Option<Object>)]
     findings: Option<Value>,
 }
@@ -131,7 +131,10 @@ pub(super) async fn mark_complete(
 ) -> ApiResult<(StatusCode, Json<Value>)> {
     let items = read_items(&app, &caller, Action::MarkComplete, &body.0, "stories", |element| {
         story(element, |item| {
-            let item = with_defaults(item, "Marked complete (pre-existing work)", "pre_existing");
+            // Nobody reviewed anything: there is no other result than `pass`, and there are no findings.
+            let told = item.iter().filter(|(name, _)| ["summary", "review_type"].contains(&name.as_str()));
+            let told = told.map(|(name, value)| (name.clone(), value.clone())).collect();
+            let item = with_defaults(&told, "Marked complete (pre-existing work)", "pre_existing");
             Ok((Attempt::MarkComplete, item))
         })
     })?;
@@ -185,15 +188,13 @@ pub(super) async fn verify_all(
     Ok(Json(done))
 }
 
-/// An element that should be an object with a `story_id`.
+/// An element that should be an object with a `story_id`; if it is none, it has no id.
 fn story(
     element: &Value,
     read: impl FnOnce(&Map<String, Value>) -> ApiResult<(Attempt, Map<String, Value>)>,
-) -> (Option<&str>, ApiResult<(Attempt, Map<String, Value>)>) {
-    match element.as_object() {
-        Some(item) => (item.get("story_id").and_then(Value::as_str), read(item)),
-        None => (None, Err(ApiError::unprocessable("invalid_item", "must be an object with a story_id"))),
-    }
+) -> Asked<'_> {
+    let story_id = element.get("story_id").and_then(Value::as_str);
+    (story_id, read(element.as_object().unwrap_or(&Map::new())))
 }
 
 fn with_defaults(item: &Map<String, Value>, summary: &str, review_type: &str) -> Map<String, Value> {

@@ -4,7 +4,6 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use loopctl_core::fields::FieldErrors;
 use loopctl_core::lifecycle::{self, Action, Attempt, Backfill};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
@@ -137,17 +136,11 @@ pub(super) async fn backfill(
     Id(id): Id,
     body: Body,
 ) -> ApiResult<Json<Value>> {
-    let attempt = Attempt::Backfill(Backfill::read(&body.0).map_err(invalid_backfill)?);
+    let backfill = body.read(Backfill::read).map_err(ApiError::naming_fields)?;
+    let attempt = Attempt::Backfill(backfill);
     let outcome = perform(&app, &caller, id, &attempt, &body.0).await?;
     let next = next_steps(&outcome.facts, &caller.actor(), id, &app.public_url);
     Ok(Json(json!({"story": outcome.story, "next_actions": next})))
-}
-
-/// As every 422 for fields, with the fields in the message too (file 02 §5.5).
-fn invalid_backfill(errors: FieldErrors) -> ApiError {
-    let told: Vec<String> =
-        errors.0.iter().map(|(field, messages)| format!("`{field}` {}", messages.join(", "))).collect();
-    ApiError::from(errors).with("message", format!("Validation failed: {}", told.join("; ")).into())
 }
 
 /// A story's verification results, newest first.

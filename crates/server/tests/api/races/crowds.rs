@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::{ROUNDS, call, together};
 use crate::support::{Caller, Reach, Tenant, bring, connect, server, story, text, unique};
 use crate::trust_loop::replay::assert_legal;
-use crate::trust_loop::walk::{Dice, assert_well_formed, body};
+use crate::trust_loop::walk::{Dice, assert_well_formed, body, request};
 use crate::trust_loop::{refused, stories};
 
 const SEED_HINT: &str = "Story is already claimed by another agent. Use force-unclaim to reset it.";
@@ -140,8 +140,13 @@ async fn a_free_for_all_leaves_legal_histories() {
                     if matches!(action, Action::Unclaim | Action::ForceUnclaim) && dice.below(4) > 0 {
                         continue;
                     }
+                    // Two stories that were done before the loop are soon out of it.
+                    if matches!(action, Action::Backfill | Action::MarkComplete) && dice.below(4) > 0 {
+                        continue;
+                    }
                     let target = dice.pick(&targets);
-                    let reply = call(&caller, target, action.as_str(), body(action)).await;
+                    let (path, body) = request(action, target, body(action));
+                    let reply = caller.post(&path, body).await;
                     assert_well_formed(&reply, action.as_str());
                     passed += usize::from(reply.status < 400);
                 }

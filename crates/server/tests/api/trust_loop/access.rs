@@ -37,6 +37,7 @@ fn body(action: &str) -> Value {
         "contract" => echo(),
         "reject" => json!({"reason": "no tests"}),
         "artifacts" => json!({"artifact_type": "test", "path": "t.rs"}),
+        "backfill" => json!({"reason": "done before"}),
         _ => evidence(),
     }
 }
@@ -81,7 +82,7 @@ async fn foreign_unknown_and_malformed_stories_are_not_found() {
         "orchestrator" => &foreign.o,
         _ => &foreign.a1,
     };
-    for action in ACTIONS.into_iter().chain(["artifacts"]) {
+    for action in ACTIONS.into_iter().chain(["artifacts", "backfill"]) {
         for id in [scene.story.as_str(), unknown, "not-a-uuid", "US-1.1", "1.1", &squeezed] {
             let reply = caller(action).post(&format!("/stories/{id}/{action}"), body(action)).await;
             let error = reply.expect_error(404, "not_found");
@@ -120,7 +121,7 @@ async fn reading_needs_a_key_and_sometimes_an_orchestrator() {
         Caller::nobody().get(&path).await.expect_error(401, "unauthorized");
         Caller::with_key("lc_unknown").get(&path).await.expect_error(401, "invalid_api_key");
     }
-    for action in ACTIONS {
+    for action in ACTIONS.into_iter().chain(["backfill"]) {
         let path = format!("/stories/{}/{action}", scene.story);
         Caller::nobody().post(&path, body(action)).await.expect_error(401, "unauthorized");
         // No other method does anything here.

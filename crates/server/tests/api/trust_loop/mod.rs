@@ -1,14 +1,19 @@
-//! File 02 §14, the checks of single stories.
+//! File 02 §14: stories one by one, and several at once.
 
 mod access;
 mod artifacts;
+mod backfill;
 mod bodies;
+mod bulk;
+mod bulk_items;
 mod claims;
 mod conflicts;
 mod contract;
-mod epics;
+pub(crate) mod epics;
 mod history;
 mod impersonation;
+mod laundering;
+mod mark_complete;
 mod next_actions;
 mod prerequisites;
 mod rejection;
@@ -16,6 +21,7 @@ pub(crate) mod replay;
 mod reports;
 mod reviews;
 mod verification;
+mod verify_all;
 pub(crate) mod walk;
 
 use serde_json::{Value, json};
@@ -86,6 +92,15 @@ impl Scene {
         ])
     }
 
+    /// What [`Self::snapshot`] has of another story.
+    async fn snapshot_of(&self, story: &str) -> Value {
+        let mut parts = Vec::new();
+        for what in ["", "/history", "/verifications", "/artifacts"] {
+            parts.push(self.tenant.user.get(&format!("/stories/{story}{what}")).await.expect(200));
+        }
+        json!(parts)
+    }
+
     /// An orchestrator key of the implementing agent.
     async fn own_orchestrator(&self) -> Caller {
         self.tenant.orchestrator_of(self.a1.agent()).await
@@ -146,6 +161,47 @@ pub(crate) fn refused(reply: Reply, status: u16, code: &str, action: &str, state
         }
     }
     error
+}
+
+/// The results of a bulk call's answer, which has nothing else unless every item has failed.
+#[track_caller]
+pub(crate) fn results(reply: Reply) -> Vec<Value> {
+    let all_failed = reply.status == 422;
+    let answer = reply.expect(if all_failed { 422 } else { 200 });
+    let results = answer["results"].as_array().unwrap_or_else(|| panic!("results: {answer:#}")).clone();
+    for result in &results {
+        match result["status"].as_str().unwrap() {
+            "success" => assert_eq!(result.as_object().unwrap().len(), 2, "{result:#}"),
+            "error" => {
+                for member in ["code", "reason"] {
+                    assert!(!result[member].as_str().unwrap().is_empty(), "{result:#}");
+                }
+            }
+            other => panic!("{other}"),
+        }
+    }
+    assert_eq!(all_failed, results.iter().all(|result| result["status"] == "error"), "{answer:#}");
+    if all_failed {
+        assert_eq!(answer["error"]["code"], "nothing_processed");
+    } else {
+        assert_eq!(answer.as_object().unwrap().len(), 1, "{answer:#}");
+    }
+    results
+}
+
+/// `success`, or the code of the error, of each result.
+#[track_caller]
+fn outcomes(results: &[Value]) -> Vec<&str> {
+    let word = |result: &'_ Value| if result["status"] == "success" { "status" } else { "code" };
+    results.iter().map(|result| result[word(result)].as_str().unwrap()).collect()
+}
+
+/// The one result of a bulk call that was refused, with this code; its reason.
+#[track_caller]
+fn refused_item(result: &Value, code: &str) -> String {
+    assert_eq!(result["status"], "error", "{result:#}");
+    assert_eq!(result["code"], code, "{result:#}");
+    text(&result["reason"])
 }
 
 /// What an array of entries has under `key`.

@@ -10,6 +10,8 @@ struct Replay {
     verified_status: String,
     /// `null` while a superadmin holds the claim.
     holder: Option<Value>,
+    /// Whether anybody ever held it.
+    claimed: bool,
     reviewed: bool,
     iterations: i64,
 }
@@ -20,6 +22,7 @@ impl Replay {
             agent_status: "pending".to_owned(),
             verified_status: "unverified".to_owned(),
             holder: None,
+            claimed: false,
             reviewed: false,
             iterations: 0,
         }
@@ -29,7 +32,21 @@ impl Replay {
         let action = entry["action"].as_str().unwrap();
         let (old, new) = (&entry["old_state"], &entry["new_state"]);
         match (entry["entity_type"].as_str().unwrap(), action) {
-            ("story", "created") => assert!(previous.is_none(), "a story is created once"),
+            ("story", "created") => {
+                assert!(previous.is_none(), "a story is created once");
+                self.agent_status = text(&new["agent_status"]);
+                self.verified_status = text(&new["verified_status"]);
+                let begins = (self.agent_status.as_str(), self.verified_status.as_str());
+                let imported = [("reported_done", "unverified"), ("reported_done", "verified")];
+                assert!(begins == ("pending", "unverified") || imported.contains(&begins), "{entry:#}");
+                assert!(begins.0 == "pending" || entry["metadata"]["source"] == "import", "{entry:#}");
+            }
+            // Its text: nothing of what is told here.
+            ("story", "updated") => {
+                for state in [old, new] {
+                    assert!(state.get("agent_status").is_none() && state.get("verified_status").is_none());
+                }
+            }
             ("story", "status_changed") => self.status_changed(old, new),
             ("story", "review_requested") => {
                 assert_eq!(self.agent_status, "implementing");
@@ -44,6 +61,7 @@ impl Replay {
                 self.assert_verdict(entry, previous);
                 assert_eq!(self.agent_status, "reported_done");
                 assert_ne!(self.verified_status, "verified");
+                assert_eq!(new["verified_status"], "verified");
                 assert!(self.reviewed, "verified without a review of this report");
                 self.verified_status = text(&new["verified_status"]);
             }
@@ -51,6 +69,17 @@ impl Replay {
                 self.assert_verdict(entry, previous);
                 assert!(self.agent_status == "reported_done" || self.verified_status == "verified");
                 self.verified_status = text(&new["verified_status"]);
+            }
+            ("story", "backfilled") => {
+                assert_eq!(self.agent_status, "pending");
+                assert_eq!(self.verified_status, "unverified");
+                assert_eq!(new["source"], "pre_loopctl");
+                self.done_before(old, new);
+            }
+            ("story", "mark_complete") => {
+                assert_eq!(previous.unwrap()["entity_type"], "verification_result", "{entry:#}");
+                assert!(new["orchestrator_agent_id"].is_string(), "{entry:#}");
+                self.done_before(old, new);
             }
             ("story", "auto_reset") => {
                 assert_eq!(previous.unwrap()["action"], "rejected", "{entry:#}");
@@ -80,6 +109,7 @@ impl Replay {
                 assert_eq!(self.holder, None, "two holders at once");
                 assert_eq!(new["agent_id"], new["assigned_agent_id"]);
                 self.holder = Some(new["assigned_agent_id"].clone());
+                self.claimed = true;
             }
             ("assigned", "implementing") => assert_eq!(self.holder.as_ref(), Some(&new["agent_id"])),
             ("implementing", "reported_done") => {
@@ -107,6 +137,19 @@ impl Replay {
         assert_eq!(old["assigned_agent_id"], self.holder.take().unwrap_or_default(), "taken from its holder");
         self.agent_status = text(&new["agent_status"]);
         assert_eq!(self.agent_status, "pending");
+        self.reviewed = false;
+    }
+
+    /// Signed off without the loop, which is not for work of the loop.
+    fn done_before(&mut self, old: &Value, new: &Value) {
+        assert!(!self.claimed, "work of the loop passed off as older");
+        assert_ne!(self.verified_status, "verified");
+        let was = json!({"agent_status": self.agent_status, "verified_status": self.verified_status});
+        assert_eq!(*old, was, "a gap in the chain");
+        self.reviewed &= self.agent_status == "reported_done";
+        self.agent_status = text(&new["agent_status"]);
+        self.verified_status = text(&new["verified_status"]);
+        assert_eq!([&self.agent_status[..], &self.verified_status[..]], ["reported_done", "verified"]);
     }
 
     /// A verdict follows its result, fits what was before, and is not the implementer's.
@@ -202,4 +245,16 @@ fn a_stranger_is_noticed() {
 fn an_own_report_is_noticed() {
     let report = [("assigned", "implementing", "a"), ("implementing", "reported_done", "a")];
     replay_changes(&[&CLAIMED[..], &report].concat());
+}
+
+#[test]
+#[should_panic(expected = "passed off as older")]
+fn a_laundered_story_is_noticed() {
+    let mut replay = Replay::new();
+    replay.claimed = true;
+    let old = json!({"agent_status": "pending", "verified_status": "unverified"});
+    let new =
+        json!({"agent_status": "reported_done", "verified_status": "verified", "source": "pre_loopctl"});
+    let entry = json!({"entity_type": "story", "action": "backfilled", "old_state": old, "new_state": new});
+    replay.entry(&entry, None);
 }

@@ -203,7 +203,8 @@ async fn positions_beside_the_loop() {
     }
     for (task, import) in (20..24).enumerate() {
         let (user, at) = (tenant.user.clone(), format!("/projects/{project}/import"));
-        let stories = json!([plain("1.1"), plain(&format!("1.{import}"))]);
+        // The same text: a contract echoes the title that it has read.
+        let stories = json!([story("1.1"), plain(&format!("1.{import}"))]);
         let payload =
             json!({"merge": true, "epics": [{"number": 1, "title": format!("E{task}"), "stories": stories}]});
         tasks.push(tokio::spawn(async move {
