@@ -11,6 +11,7 @@ use crate::commands::{
 };
 use crate::demo;
 use crate::output::Format;
+use crate::pages::STORY_PAGE;
 use crate::server;
 
 /// The whole command line.
@@ -94,9 +95,9 @@ impl Paging {
         self.limit.is_some() || self.page.is_some()
     }
 
-    /// As query parameters of the story lists, which count rows instead of pages.
+    /// As query parameters of the story lists, which count rows instead of pages, and send no more than so many.
     pub(crate) fn offset_query(&self) -> [(&'static str, String); 2] {
-        let limit = self.limit.unwrap_or(500);
+        let limit = self.limit.unwrap_or(STORY_PAGE).min(STORY_PAGE);
         let offset = u64::from(limit) * u64::from(self.page.unwrap_or(1) - 1);
         [("limit", limit.to_string()), ("offset", offset.to_string())]
     }
@@ -125,6 +126,12 @@ pub(crate) enum Command {
     #[command(flatten)]
     Client(ClientCommand),
 }
+
+/// What the help of the commands for several stories ends with.
+const TOGETHER: &str = "Several stories are sent together, 50 at a time, and each succeeds or fails by itself.\n\
+    Exit code: 0 when all succeeded, 6 when some failed, 7 when all failed.";
+const EACH: &str = "Each story succeeds or fails by itself.\n\
+    Exit code: 0 when all succeeded, 6 when some failed, 7 when all failed.";
 
 /// The commands that talk to a server. `commands::dispatch` has one arm for each.
 #[derive(Debug, Subcommand)]
@@ -159,6 +166,9 @@ pub(crate) enum ClientCommand {
     /// Import epics and stories from a file, a directory or standard input (-)
     Import(import::Arguments),
     /// Export a project to standard output, a file or a directory that `import` takes
+    #[command(
+        after_help = "The document is passed on as the server sends it: one long line of JSON, whatever --format says."
+    )]
     Export(export::Arguments),
     /// Progress of a project or epic, or one story
     Status(status::Arguments),
@@ -173,9 +183,7 @@ pub(crate) enum ClientCommand {
     /// Acknowledge a story's title and acceptance criteria before claiming it
     Contract(progress::ContractArguments),
     /// Take a contracted story, or several
-    ///
-    /// Several stories are sent together, 50 at a time, and each succeeds or fails by itself. Exit code: 0 when all
-    /// succeeded, 6 when some failed, 7 when all failed.
+    #[command(after_help = TOGETHER)]
     Claim(bulk::StoriesArgument),
     /// Start work on a claimed story
     Start(progress::StoryArgument),
@@ -188,25 +196,18 @@ pub(crate) enum ClientCommand {
     /// Record a finished review of another agent's story
     ReviewComplete(review::CompleteArguments),
     /// Verify a reported and reviewed story, or several (orchestrator)
-    ///
-    /// Several stories are sent together, 50 at a time, and each succeeds or fails by itself. Exit code: 0 when all
-    /// succeeded, 6 when some failed, 7 when all failed.
+    #[command(after_help = TOGETHER)]
     Verify(review::VerifyArguments),
     /// Reject a story, or several, with a reason (orchestrator)
-    ///
-    /// Several stories are sent together, 50 at a time, and each succeeds or fails by itself. Exit code: 0 when all
-    /// succeeded, 6 when some failed, 7 when all failed.
+    #[command(after_help = TOGETHER)]
     Reject(review::RejectArguments),
     /// Take a story away from its agent (orchestrator)
     ForceUnclaim(progress::StoryArgument),
     /// Verify all reported and reviewed stories of an epic (orchestrator)
-    ///
-    /// Each story succeeds or fails by itself. Exit code: 0 when all succeeded, 6 when some failed, 7 when all failed.
+    #[command(after_help = EACH)]
     VerifyAll(bulk::EpicArguments),
     /// Mark stories as verified that were done before loopctl knew them (orchestrator)
-    ///
-    /// The stories are sent together, 50 at a time, and each succeeds or fails by itself. Exit code: 0 when all
-    /// succeeded, 6 when some failed, 7 when all failed.
+    #[command(after_help = TOGETHER)]
     MarkComplete(bulk::MarkCompleteArguments),
     /// Verify a story that was done outside the loop, with the reason on record (orchestrator)
     Backfill(evidence::BackfillArguments),

@@ -21,7 +21,7 @@ pub(crate) struct Connection {
     pub(crate) insecure: bool,
     /// PEM file with further trusted certificates.
     pub(crate) cacert: Option<String>,
-    /// Limit of one request, with the retries after failed connections.
+    /// Limit of one request, with the retries after failed connections; of a download, the limit of each silence.
     pub(crate) timeout: Duration,
 }
 
@@ -161,10 +161,16 @@ impl Client {
             let again = retry && failures < RETRIES;
             let pause = Duration::from_millis(200) * 2_u32.pow(failures);
             failures += 1;
-            match self.attempt(method.clone(), url, body, how).await {
+            // Not reqwest's own limits: they count the time that the reader of a download takes.
+            let attempt = tokio::time::timeout(self.timeout, self.attempt(method.clone(), url, body, how));
+            let Ok(attempt) = attempt.await else {
+                let seconds = self.timeout.as_secs();
+                let text = format!("Cannot reach {}: no answer within {seconds} s", self.server());
+                return Err(Error::Network(text));
+            };
+            match attempt {
                 Err(error) => {
-                    let passing =
-                        reading && !error.is_timeout() && !error.is_builder() && !is_certificate(&error);
+                    let passing = reading && !error.is_builder() && !is_certificate(&error);
                     // Only while the caller's patience lasts.
                     if again && passing && started.elapsed() + pause < self.timeout {
                         tokio::time::sleep(pause).await;
@@ -195,7 +201,7 @@ impl Client {
         body: Option<&Value>,
         how: Reading,
     ) -> Result<Answer, reqwest::Error> {
-        let mut request = self.http.request(method, url).timeout(self.timeout);
+        let mut request = self.http.request(method, url);
         if let Some(body) = body {
             request = request.json(body);
         }
@@ -222,17 +228,20 @@ impl Client {
     }
 
     fn network_error(&self, error: &reqwest::Error) -> Error {
-        let reason = if error.is_timeout() {
-            format!("no answer within {} s", self.timeout.as_secs())
-        } else {
-            deepest(error)
-        };
+        let reason = deepest(error);
+        if error.is_body() || error.is_decode() {
+            return self.cut_off(&reason);
+        }
         let advice = if is_certificate(error) {
             " (--cacert FILE trusts a private authority, --insecure accepts any certificate)"
         } else {
             ""
         };
         Error::Network(format!("Cannot reach {}: {reason}{advice}", self.server()))
+    }
+
+    fn cut_off(&self, reason: &str) -> Error {
+        Error::Network(format!("The answer of {} was cut off: {reason}", self.server()))
     }
 }
 
@@ -265,7 +274,11 @@ pub(crate) struct Download<'a> {
 impl Download<'_> {
     /// The next bytes; none at the end.
     pub(crate) async fn chunk(&mut self) -> Result<Option<impl AsRef<[u8]> + use<>>, Error> {
-        self.response.chunk().await.map_err(|error| self.client.network_error(&error))
+        let limit = self.client.timeout;
+        match tokio::time::timeout(limit, self.response.chunk()).await {
+            Ok(chunk) => chunk.map_err(|error| self.client.network_error(&error)),
+            Err(_) => Err(self.client.cut_off(&format!("nothing more came for {} s", limit.as_secs()))),
+        }
     }
 }
 

@@ -1,13 +1,14 @@
 //! Settings: command line, environment, file, default, in that order; and the file itself.
 
 use std::collections::HashMap;
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
 use crate::error::Error;
+use crate::replace::Replacement;
 
 /// A setting: its key in the file and its environment variable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -159,7 +160,6 @@ impl Config {
             file.insert(key.name().to_owned(), value.clone());
         }
         write_file(&self.path, &Value::Object(file))
-            .map_err(|error| Error::Other(format!("Cannot write {}: {error}", self.path.display())))
     }
 }
 
@@ -214,18 +214,15 @@ fn read_file(path: &Path) -> Result<Map<String, Value>, Error> {
     }
 }
 
-/// The file holds a key: only its owner may read it, and a crash must leave the old file or the new one.
-fn write_file(path: &Path, content: &Value) -> std::io::Result<()> {
-    // A link into a dotfiles directory stays a link.
-    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
-    // Temporary files are created with mode 0600.
-    let mut file = tempfile::NamedTempFile::new_in(directory)?;
-    writeln!(file, "{content:#}")?;
-    file.as_file().sync_all()?;
-    file.persist(&path).map_err(|error| error.error)?;
-    Ok(())
+/// The file holds a key: only its owner may read it, and the directory that is made for it.
+fn write_file(path: &Path, content: &Value) -> Result<(), Error> {
+    if let Some(directory) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory);
+        made.map_err(|error| Error::Usage(format!("Cannot create {}: {error}", directory.display())))?;
+    }
+    let mut file = Replacement::private(path)?;
+    file.write(format!("{content:#}\n").as_bytes())?;
+    file.finish()
 }
 
 #[cfg(test)]

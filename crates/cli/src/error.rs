@@ -28,6 +28,8 @@ pub(crate) enum Error {
         /// All of them.
         of: usize,
     },
+    /// What stopped a command that had done a part, and what was left.
+    Stopped(Box<Self>, String),
     /// Anything else.
     Other(String),
 }
@@ -81,8 +83,16 @@ impl ServerError {
             }
             other => lines.push(format!("  details: {}", join(other))),
         }
-        if let Value::Array(hints) = &error["hints"] {
-            lines.extend(hints.iter().map(|hint| format!("  hint: {}", join(hint))));
+        match &error["context"]["cycle"] {
+            Value::Null => {}
+            cycle => lines.push(format!("  cycle: {}", join(cycle))),
+        }
+        match (error["hints"].as_array(), &error["remediation"]["description"]) {
+            (Some(hints), _) if !hints.is_empty() => {
+                lines.extend(hints.iter().map(|hint| format!("  hint: {}", join(hint))));
+            }
+            (_, Value::String(description)) => lines.push(format!("  hint: {description}")),
+            _ => {}
         }
         if let Some(code) = error["code"].as_str() {
             lines.push(format!("  code: {code}"));
@@ -92,11 +102,18 @@ impl ServerError {
     }
 }
 
-/// Texts of a `details` entry on one line.
+/// Texts of a `details` entry on one line, and no more of them than anybody reads.
 fn join(value: &Value) -> String {
+    const SHOWN: usize = 10;
     match value {
         Value::String(text) => text.clone(),
-        Value::Array(items) => items.iter().map(join).collect::<Vec<_>>().join(", "),
+        Value::Array(items) => {
+            let mut texts: Vec<String> = items.iter().take(SHOWN).map(join).collect();
+            if items.len() > SHOWN {
+                texts.push(format!("… and {} more", items.len() - SHOWN));
+            }
+            texts.join(", ")
+        }
         other => other.to_string(),
     }
 }
@@ -123,6 +140,7 @@ impl Error {
                 }
             }
             Self::Network(_) => 9,
+            Self::Stopped(error, _) => error.exit_code(),
             Self::Server(error) => match error.status {
                 401 => 3,
                 403 => 4,
@@ -144,7 +162,7 @@ impl Error {
             | Self::NotFound(text)
             | Self::Network(text)
             | Self::Other(text) => output::note(&format!("Error: {text}")),
-            Self::Refused(text) => output::note(text),
+            Self::Refused(text) => output::notes(text),
             Self::Unfinished { failed, of } => {
                 output::note(&format!("Error: {failed} of {of} stories failed"))
             }
@@ -161,11 +179,15 @@ impl Error {
                 output::note(first);
                 // Scripts read the second line; people read the rest.
                 if format == Format::Json && !error.body.is_null() {
-                    output::note(&error.body.to_string());
+                    output::note_body(&error.body);
                 }
                 for line in rest {
                     output::note(line);
                 }
+            }
+            Self::Stopped(error, left) => {
+                error.report(format);
+                output::note(left);
             }
         }
         self.exit_code()
@@ -198,6 +220,31 @@ mod tests {
                 "  hint: try another",
                 "  code: validation_failed"
             ]
+        );
+    }
+
+    #[test]
+    fn what_to_do_is_shown_wherever_the_server_says_it() {
+        let rest = |error: Value| ServerError::new(422, json!({ "error": error })).lines().split_off(1);
+        let remedy = json!({"description": "There is such a dependency already: nothing has to be done."});
+        assert_eq!(
+            rest(json!({"remediation": remedy, "context": {"cycle": "1.1 -> 1.2 -> 1.1"}})),
+            [
+                "  cycle: 1.1 -> 1.2 -> 1.1",
+                "  hint: There is such a dependency already: nothing has to be done."
+            ]
+        );
+        assert_eq!(rest(json!({"hints": ["read"], "remediation": remedy})), ["  hint: read"]);
+        assert_eq!(rest(json!({"hints": [], "remediation": remedy})).len(), 1);
+    }
+
+    #[test]
+    fn long_details_are_cut() {
+        let numbers: Vec<String> = (1..=630).map(|n| format!("1.{n}")).collect();
+        let lines = ServerError::new(409, json!({"error": {"details": {"duplicates": numbers}}})).lines();
+        assert_eq!(
+            lines[1],
+            "  duplicates: 1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 1.7, 1.8, 1.9, 1.10, … and 620 more"
         );
     }
 

@@ -1,6 +1,7 @@
 //! Options whose value is JSON: inline, `@file`, or `-` for standard input.
 
 use std::io::Read;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::Value;
 
@@ -27,8 +28,12 @@ pub(crate) fn object(name: &str, argument: &str) -> Result<Value, Error> {
     Err(Error::Usage(format!("Invalid JSON in {name}: it must be an object")))
 }
 
-/// All of standard input as text.
+/// All of standard input as text. Nothing is left for a second time.
 pub(crate) fn stdin() -> std::io::Result<String> {
+    static USED: AtomicBool = AtomicBool::new(false);
+    if USED.swap(true, Ordering::Relaxed) {
+        return Err(std::io::Error::other("it was read already for another option"));
+    }
     let mut text = String::new();
     std::io::stdin().read_to_string(&mut text)?;
     Ok(text)

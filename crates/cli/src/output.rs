@@ -59,8 +59,8 @@ impl Output {
         write(&mut std::io::stdout().lock(), text)
     }
 
-    /// Part of a body that is printed as it arrives.
-    pub(crate) fn bytes(&self, bytes: &[u8]) -> Result<(), Error> {
+    /// Part of a body that is printed as it arrives. False when nobody reads any more.
+    pub(crate) fn bytes(&self, bytes: &[u8]) -> Result<bool, Error> {
         let mut stdout = std::io::stdout().lock();
         unless_closed(stdout.write_all(bytes).and_then(|()| stdout.flush()))
     }
@@ -68,7 +68,7 @@ impl Output {
     /// Text that belongs to the data for people, but must not disturb a script's stdout.
     pub(crate) fn aside(&self, text: &str) -> Result<(), Error> {
         if self.human() {
-            return self.line(text);
+            return self.line(&table::one_line(text));
         }
         note(text);
         Ok(())
@@ -94,21 +94,52 @@ impl Output {
         }
     }
 
-    /// A list answer as it came.
-    pub(crate) fn list(&self, body: &Value, columns: &[&str]) -> Result<(), Error> {
-        self.rows(body, rows_of(body), columns)
+    /// A list answer as it came. People read `none` when the list is empty.
+    pub(crate) fn list(&self, body: &Value, columns: &[&str], none: &str) -> Result<(), Error> {
+        self.rows(body, rows_of(body), columns, none)
     }
 
     /// A list answer whose rows were prepared for tables (`body` is what JSON prints).
-    pub(crate) fn rows(&self, body: &Value, rows: &[Value], columns: &[&str]) -> Result<(), Error> {
+    pub(crate) fn rows(
+        &self,
+        body: &Value,
+        rows: &[Value],
+        columns: &[&str],
+        none: &str,
+    ) -> Result<(), Error> {
         match self.format {
             Format::Json => self.json(body),
             Format::Csv => self.line(&table::csv(columns, &table::cells(columns, rows))),
+            Format::Human if rows.is_empty() && body["meta"]["total_count"].as_u64().unwrap_or(0) == 0 => {
+                self.line(none)
+            }
+            Format::Human if rows.is_empty() => self.line(&format!("Nothing here: {}", footer(body, 0))),
             Format::Human => {
                 self.line(&table::human(columns, &table::cells(columns, rows)))?;
                 self.line(&footer(body, rows.len()))
             }
         }
+    }
+
+    /// An answer about one thing that holds the list `below`. People get the list as a table below the thing.
+    pub(crate) fn object_with_rows(
+        &self,
+        body: &Value,
+        envelope: &str,
+        below: &str,
+        row: impl Fn(&Value) -> Value,
+        columns: &[&str],
+        none: &str,
+    ) -> Result<(), Error> {
+        if !self.human() {
+            return self.object(body, envelope);
+        }
+        let mut object = body[envelope].clone();
+        let list = object.as_object_mut().and_then(|members| members.shift_remove(below)).unwrap_or_default();
+        self.object(&object, "")?;
+        let rows: Vec<Value> = rows_of(&list).iter().map(row).collect();
+        let table = || table::human(columns, &table::cells(columns, &rows));
+        self.line(&format!("\n{}", if rows.is_empty() { none.to_owned() } else { table() }))
     }
 }
 
@@ -117,22 +148,31 @@ pub(crate) fn print_text(text: &str) -> u8 {
     write(&mut std::io::stdout().lock(), text).map_or_else(|error| error.exit_code(), |()| 0)
 }
 
-/// A line on stderr. A closed stderr must not end the command, so failures are ignored.
+/// One line on stderr, whatever the text holds. A closed stderr must not end the command, so failures are ignored.
 pub(crate) fn note(text: &str) {
-    let _ = write(&mut std::io::stderr().lock(), text);
+    let _ = write(&mut std::io::stderr().lock(), &table::one_line(text));
+}
+
+/// A text of several lines on stderr.
+pub(crate) fn notes(text: &str) {
+    text.split('\n').for_each(note);
+}
+
+/// A body on stderr for scripts, which need it unchanged.
+pub(crate) fn note_body(body: &Value) {
+    let _ = write(&mut std::io::stderr().lock(), &body.to_string());
 }
 
 fn write(stream: &mut impl Write, text: &str) -> Result<(), Error> {
-    unless_closed(writeln!(stream, "{text}").and_then(|()| stream.flush()))
+    unless_closed(writeln!(stream, "{text}").and_then(|()| stream.flush())).map(drop)
 }
 
-/// A reader that stopped reading (`| head`) has what it wanted: that is no failure.
-fn unless_closed(result: std::io::Result<()>) -> Result<(), Error> {
+/// A reader that stopped reading (`| head`) has what it wanted: that is no failure. False says that it stopped.
+fn unless_closed(result: std::io::Result<()>) -> Result<bool, Error> {
     match result {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            Err(Error::Other(format!("Cannot write: {error}")))
-        }
-        _ => Ok(()),
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(Error::Other(format!("Cannot write: {error}"))),
     }
 }
 
@@ -173,7 +213,7 @@ fn object_lines(body: &Value, envelope: &str) -> Vec<String> {
     let mut lines: Vec<String> = members
         .iter()
         .filter(|(key, _)| key.as_str() != "next_actions")
-        .map(|(key, value)| format!("{key}: {}", table::one_line(&table::plain(value))).trim_end().to_owned())
+        .map(|(key, value)| table::one_line(&format!("{key}: {}", table::plain(value))).trim_end().to_owned())
         .collect();
     for next in members.get("next_actions").and_then(Value::as_array).into_iter().flatten() {
         lines.push(next_line(next, &members));

@@ -9,7 +9,7 @@ use crate::output::rows_of;
 /// Rows per request of a page-style list.
 const PAGE: &str = "100";
 /// Rows per request of the story lists, which count rows instead of pages.
-pub(crate) const STORY_PAGE: &str = "500";
+pub(crate) const STORY_PAGE: u32 = 500;
 
 /// A page-style list as if it were one page.
 pub(crate) async fn by_page(client: &Client, path: &str, filters: &[(&str, &str)]) -> Result<Value, Error> {
@@ -28,11 +28,12 @@ pub(crate) async fn by_page(client: &Client, path: &str, filters: &[(&str, &str)
 
 /// A list with `limit` and `offset` as if it were one page.
 pub(crate) async fn by_offset(client: &Client, path: &str, filters: &[(&str, &str)]) -> Result<Value, Error> {
-    let mut list = List::default();
+    let (mut list, limit) = (List::default(), STORY_PAGE.to_string());
     loop {
         let offset = list.rows.len().to_string();
-        let body =
-            client.get(path, &with(filters, &[("limit", STORY_PAGE), ("offset", offset.as_str())])).await?;
+        let body = client
+            .get(path, &with(filters, &[("limit", limit.as_str()), ("offset", offset.as_str())]))
+            .await?;
         let total = body["meta"]["total_count"].as_u64();
         if list.add(body) == 0 || total.is_none_or(|total| list.rows.len() as u64 >= total) {
             return Ok(list.body());

@@ -165,19 +165,39 @@ fn story_reference(reference: &str) -> Result<Reference, Error> {
     })
 }
 
+/// So many stories are asked for one by one. Of more, a project's whole list is the shorter way.
+const ONE_BY_ONE: usize = 10;
+
 /// The stories with these numbers. What was not found stays in `wanted`.
 async fn search(client: &Client, project: &Found, wanted: &mut Vec<String>) -> Result<Vec<Found>, Error> {
-    // The filter takes one number. For several, the list itself is shorter than a request for each.
-    let hint = match wanted.as_slice() {
-        [only] => Some(only.clone()),
-        _ => None,
-    };
-    let (mut stories, mut offset) = (Vec::new(), 0);
+    let mut stories = Vec::new();
+    if wanted.len() > ONE_BY_ONE {
+        read_list(client, project, None, wanted, &mut stories).await?;
+        return Ok(stories);
+    }
+    for number in wanted.clone() {
+        // A server that ignores the hint has shown others as well.
+        if wanted.contains(&number) {
+            read_list(client, project, Some(&number), wanted, &mut stories).await?;
+        }
+    }
+    Ok(stories)
+}
+
+/// Reads a project's stories until `number`, or without it everything, has moved from `wanted` to `stories`.
+async fn read_list(
+    client: &Client,
+    project: &Found,
+    number: Option<&String>,
+    wanted: &mut Vec<String>,
+    stories: &mut Vec<Found>,
+) -> Result<(), Error> {
+    let (limit, mut offset) = (STORY_PAGE.to_string(), 0);
     loop {
         let position = offset.to_string();
         let mut query = vec![("project_id", project.id.as_str())];
-        query.extend(hint.as_deref().map(|number| ("number", number)));
-        query.extend([("limit", STORY_PAGE), ("offset", &position)]);
+        query.extend(number.map(|number| ("number", number.as_str())));
+        query.extend([("limit", limit.as_str()), ("offset", &position)]);
         let page = client.get("/stories", &query).await?;
         let rows = rows_of(&page);
         for row in rows {
@@ -187,9 +207,10 @@ async fn search(client: &Client, project: &Found, wanted: &mut Vec<String>) -> R
             }
         }
         offset += rows.len();
+        let done = number.map_or(wanted.is_empty(), |number| !wanted.contains(number));
         let total = page["meta"]["total_count"].as_u64();
-        if wanted.is_empty() || rows.is_empty() || total.is_some_and(|total| offset as u64 >= total) {
-            return Ok(stories);
+        if done || rows.is_empty() || total.is_some_and(|total| offset as u64 >= total) {
+            return Ok(());
         }
     }
 }
@@ -219,7 +240,12 @@ pub(crate) async fn epic_in(client: &Client, project: &Found, reference: &str) -
     rows.iter()
         .find(|row| row["number"] == number)
         .map(|row| found(row, "title"))
-        .ok_or_else(|| Error::NotFound(format!("Epic {number} not found in project {}", project.label)))
+        .ok_or_else(|| unknown_epic(number, project))
+}
+
+/// There is no epic with this number.
+pub(crate) fn unknown_epic(number: u64, project: &Found) -> Error {
+    Error::NotFound(format!("Epic {number} not found in project {}", project.label))
 }
 
 /// The number in an epic reference that is no id.

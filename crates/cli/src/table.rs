@@ -12,9 +12,15 @@ pub(crate) fn plain(value: &Value) -> String {
     }
 }
 
-/// Text that is safe and one line on a terminal: control characters (also escape sequences) become blanks.
+/// Text that is safe and one line on a terminal: control characters (also escape sequences), invisible blanks, and
+/// what turns the direction of writing or begins a new line become blanks.
 pub(crate) fn one_line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    let misleads = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}')
+            || matches!(c, '\u{2066}'..='\u{2069}')
+    };
+    text.chars().map(|c| if misleads(c) { ' ' } else { c }).collect()
 }
 
 /// The member a column names; dots lead into nested objects.
@@ -30,7 +36,7 @@ pub(crate) fn cells(columns: &[&str], rows: &[Value]) -> Vec<Vec<String>> {
 /// Header, a row of dashes, the rows; columns are padded and two blanks apart.
 pub(crate) fn human(header: &[&str], rows: &[Vec<String>]) -> String {
     let mut table = grid(rows);
-    table.set_header(header.to_vec());
+    table.set_header(header.iter().map(|name| one_line(name)));
     let mut lines = lines(&mut table);
     let widths = table.column_max_content_widths();
     let dashes = widths.iter().map(|width| "-".repeat(usize::from(*width))).collect::<Vec<_>>().join("  ");
@@ -104,6 +110,11 @@ number  title           assigned.name
     fn server_text_cannot_break_lines_or_send_escape_sequences() {
         let rows = [vec!["a\nb\u{1b}[2J\tc".to_owned()]];
         assert_eq!(human(&["title"], &rows), "title\n---------\na b [2J c");
+        assert_eq!(human(&["a\nb"], &[]), "a b\n---");
+        for hidden in ['\u{202e}', '\u{2066}', '\u{2069}', '\u{200f}', '\u{2028}', '\u{2029}', '\u{200b}'] {
+            assert_eq!(one_line(&format!("a{hidden}b")), "a b", "{hidden:?}");
+        }
+        assert_eq!(one_line("Zoë 日本 👩\u{200d}🚀"), "Zoë 日本 👩\u{200d}🚀");
     }
 
     #[test]

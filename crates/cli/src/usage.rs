@@ -1,12 +1,15 @@
 //! Parsing, the usage text, and what is said when the command line is wrong.
 
+use std::any::TypeId;
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, FromArgMatches};
 
 use crate::args::Cli;
 use crate::output;
+use crate::table::one_line;
 
 /// Parsing ended without a command to run: help, version, or a mistake.
 #[derive(Debug)]
@@ -21,23 +24,39 @@ impl Stop {
         if self.exit == 0 {
             return output::print_text(&self.text);
         }
-        output::note(&self.text);
+        output::notes(&self.text);
         self.exit
     }
 }
 
 /// Parses the arguments of the process.
 pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, Stop> {
-    let command = Cli::command().override_help(format!("{}\n", text()));
-    command
+    command()
+        .override_help(format!("{}\n", text()))
         .try_get_matches_from(arguments)
         .and_then(|matches| Cli::from_arg_matches(&matches))
         .map_err(|error| stop(&error))
 }
 
+fn command() -> clap::Command {
+    taking_hyphens(Cli::command())
+}
+
+/// Options of the command, and of those below it, take values that begin with `-` (file 05 A1). Only paths do not:
+/// `--out --force` is a forgotten name, not a file.
+fn taking_hyphens(command: clap::Command) -> clap::Command {
+    let command = command.mut_args(|argument| {
+        let takes = !argument.is_positional()
+            && argument.get_action().takes_values()
+            && argument.get_value_parser().type_id() != TypeId::of::<PathBuf>();
+        if takes { argument.allow_hyphen_values(true) } else { argument }
+    });
+    command.mut_subcommands(taking_hyphens)
+}
+
 /// The usage text: every command with its arguments, and the global options.
 pub(crate) fn text() -> String {
-    let mut root = Cli::command();
+    let mut root = command();
     root.build();
     let mut commands = Vec::new();
     for command in root.get_subcommands() {
@@ -95,7 +114,10 @@ fn stop(error: &clap::Error) -> Stop {
                 _ => "",
             };
             Stop {
-                text: format!("Unknown command: {name}\nRun 'loopctl help' for available commands."),
+                text: format!(
+                    "Unknown command: {}\nRun 'loopctl help' for available commands.",
+                    one_line(name)
+                ),
                 exit: 2,
             }
         }
@@ -111,7 +133,10 @@ fn mistake(rendered: &str) -> String {
     let (message, usage) = rendered.split_once("Usage:").unwrap_or((rendered, ""));
     let message =
         message.trim_start_matches("error:").split("For more information").next().unwrap_or_default();
-    let line = format!("Error: {}", message.split_whitespace().collect::<Vec<_>>().join(" "));
+    // clap advises to put `--` before what it does not know, which would make a story of a misspelt option.
+    let message = message.lines().filter(|line| !line.trim_start().starts_with("tip: to pass"));
+    let words: Vec<&str> = message.flat_map(str::split_whitespace).collect();
+    let line = format!("Error: {}", words.join(" "));
     match usage.lines().next().map(str::trim) {
         Some(usage) if !usage.is_empty() => format!("{line}\nUsage: {usage}"),
         _ => line,
@@ -129,7 +154,7 @@ mod tests {
 
     #[test]
     fn the_command_line_definition_is_sound() {
-        Cli::command().debug_assert();
+        command().debug_assert();
     }
 
     #[test]
@@ -153,6 +178,41 @@ mod tests {
             let cli = parse_words(line).unwrap();
             assert_eq!(cli.globals.format, Some(Format::Human), "{line}");
         }
+    }
+
+    #[test]
+    fn values_may_begin_with_a_hyphen() {
+        for line in [
+            "loopctl project update big --name -x --repo -y",
+            "loopctl project create x --slug -x",
+            "loopctl story update 2.1 --hours -5 --metadata -",
+            "loopctl state load --key -k",
+            "loopctl verify 2.1 --summary -s --review-type -r --commit -c",
+            "loopctl status --project --odd--",
+        ] {
+            assert!(parse_words(line).is_ok(), "{line}: {:?}", parse_words(line));
+        }
+        // Numbers are still checked, and the name of a file cannot be forgotten.
+        let stop = parse_words("loopctl epic update 2 --position -1").unwrap_err();
+        assert!(stop.text.contains("-1 is not in 0.."), "{}", stop.text);
+        assert_eq!(parse_words("loopctl export --dir --force").unwrap_err().exit, 2);
+        let stop = parse_words("loopctl claim 2.1 --sumary x").unwrap_err();
+        assert_eq!(stop.text.lines().next().unwrap(), "Error: unexpected argument '--sumary' found");
+    }
+
+    #[test]
+    fn help_is_compact_and_says_nothing_twice() {
+        fn every(command: &mut clap::Command) {
+            assert!(command.get_long_about().is_none(), "{}", command.get_name());
+            let help = command.render_help().to_string();
+            for doubled in
+                ["passed or failed", "bug, enhancement or blocker", "active or archived", "pass or partial"]
+            {
+                assert!(!(help.contains(doubled) && help.contains("[possible values")), "{help}");
+            }
+            command.get_subcommands_mut().for_each(every);
+        }
+        every(&mut command());
     }
 
     #[test]

@@ -96,16 +96,21 @@ impl<'a> Fields<'a> {
 
     /// A string of acceptable length.
     fn measured(&mut self, name: &str, text: &str, length: Length) -> Option<String> {
+        self.fits(name, text, length).then(|| text.to_owned())
+    }
+
+    /// Whether a text that stands for a field is of acceptable length; if not, that is recorded.
+    pub fn fits(&mut self, name: &str, text: &str, length: Length) -> bool {
         let characters = text.chars().count();
         if characters > length.max {
             self.fail(name, format!("should be at most {} character(s)", length.max));
-            return None;
+            return false;
         }
         if characters < length.min {
             self.fail(name, format!("should be at least {} character(s)", length.min));
-            return None;
+            return false;
         }
-        Some(text.to_owned())
+        true
     }
 
     /// An optional string without the white space around it; blank counts as absent.

@@ -43,6 +43,8 @@ pub(crate) async fn measure(service: &Service, agent_key: &str, contracted: &[St
     let mut config = tokio_postgres::Config::new();
     config.host_path(service.socket_dir()).user("loopctl_owner").dbname("loopctl");
     let (tenant, key) = create_tenant(&config, "Bulk", "bulk", "bulk@loopctl.test").await.expect("a tenant");
+    // The client wants one even where nothing is encrypted; somebody may have chosen it before.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let user = Api { http: reqwest::Client::new(), address: service.address.clone(), key: key.raw_key };
     let agent = Api { key: agent_key.to_owned(), ..user.clone() };
 
@@ -162,10 +164,10 @@ async fn plain_import(owner: &Client, tenant_id: &str, name: &str) -> Duration {
          insert into story_acceptance_criteria (tenant_id, id, story_id, position, ac_id, description)
          select '{tenant_id}', gen_random_uuid(), id, n, 'AC-' || n + 1, 'It works' from plan, generate_series(0, 1) n;
          insert into story_dependencies (tenant_id, id, project_id, story_id, depends_on_story_id)
-         select '{tenant_id}', gen_random_uuid(), s.project_id, s.id, p.id
+         select '{tenant_id}'::uuid, gen_random_uuid(), s.project_id, s.id, p.id
          from plan s join plan p on p.major = s.major and p.minor = s.minor - 1
          union all
-         (select '{tenant_id}', gen_random_uuid(), s.project_id, s.id, p.id
+         (select '{tenant_id}'::uuid, gen_random_uuid(), s.project_id, s.id, p.id
           from plan s join plan p on p.major = s.major - 1 and p.minor = s.minor order by s.major, s.minor limit 3050);
          commit"
     );

@@ -27,7 +27,8 @@ pub(crate) async fn call(context: &Context, arguments: Arguments) -> Result<(), 
     let answer = context.open_client()?.raw(method, &path, body.as_ref()).await?;
     match answer["data"].as_array().map(|rows| columns(rows)) {
         Some(columns) if !context.output.is_json() => {
-            context.output.list(&answer, &columns.iter().map(String::as_str).collect::<Vec<_>>())
+            let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
+            context.output.list(&answer, &columns, "No rows.")
         }
         _ if answer.is_null() => Ok(()),
         _ => {

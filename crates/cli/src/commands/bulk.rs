@@ -1,5 +1,7 @@
 //! One step for several stories: the bulk endpoints, `mark-complete`, and `verify-all` for an epic.
 
+use std::collections::HashSet;
+
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -8,7 +10,7 @@ use crate::commands::{given, not_blank};
 use crate::context::Context;
 use crate::error::Error;
 use crate::resolve::{self, Found};
-use crate::{json_argument, table};
+use crate::{json_argument, output, table};
 
 /// Stories that a bulk request may name.
 const BATCH: usize = 50;
@@ -26,7 +28,7 @@ pub(crate) struct MarkCompleteArguments {
     #[command(flatten)]
     stories: StoriesArgument,
     /// Why the stories count as done
-    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    #[arg(long, value_name = "TEXT")]
     summary: String,
     /// Kind of review
     #[arg(long, value_name = "TYPE", default_value = "pre_existing")]
@@ -38,14 +40,14 @@ pub(crate) struct EpicArguments {
     /// Epic: id or number (2, E2, epic-2)
     epic: String,
     /// Why the stories count as done
-    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    #[arg(long, value_name = "TEXT")]
     summary: String,
     /// Kind of review the verification rests on
     #[arg(long, value_name = "TYPE", default_value = "manual")]
     review_type: String,
-    /// pass or partial
-    #[arg(long, value_parser = ["pass", "partial"])]
-    result: Option<String>,
+    /// Result of the verifications
+    #[arg(long, value_parser = ["pass", "partial"], default_value = "pass")]
+    result: String,
     /// Findings: JSON, @file or -
     #[arg(long, value_name = "JSON")]
     findings: Option<String>,
@@ -93,9 +95,12 @@ async fn send(
     body: impl Fn(&[Found]) -> Value,
 ) -> Result<(), Error> {
     let client = context.client()?;
-    let stories = resolve::stories(context, &client, references).await?;
+    let stories = each_once(resolve::stories(context, &client, references).await?);
+    if stories.len() < references.len() {
+        output::note("Some stories are named more than once; each counts once");
+    }
     let path = format!("/stories/bulk/{step}");
-    let (mut merged, mut stopped) = (None, None);
+    let (mut merged, mut stopped, mut answered) = (None, None, 0);
     for batch in stories.chunks(BATCH) {
         match request(&client, &path, &body(batch)).await {
             Ok(answer) => merge(&mut merged, answer),
@@ -105,20 +110,41 @@ async fn send(
                 break;
             }
         }
+        answered += batch.len();
     }
     let results = merged.as_ref().and_then(|body| body["results"].as_array()).map_or(&[][..], Vec::as_slice);
     if let Some(body) = &merged {
         let rows: Vec<Value> = results.iter().map(|result| row(result, &stories)).collect();
-        show(context, body, &rows, &["story", "status", "code", "reason"])?;
+        show(context, body, &rows, &["story", "status", "code", "reason"], results)?;
     }
     let succeeded = results.iter().filter(|result| result["status"] == "success").count();
     match stopped {
-        Some(error) => Err(error),
+        Some(error) => Err(stop(error, answered, &stories)),
         None if succeeded < stories.len() => {
             Err(Error::Unfinished { failed: stories.len() - succeeded, of: stories.len() })
         }
         None => Ok(()),
     }
+}
+
+/// The first mention of each story.
+fn each_once(mut stories: Vec<Found>) -> Vec<Found> {
+    let mut seen = HashSet::new();
+    stories.retain(|story| seen.insert(story.id.clone()));
+    stories
+}
+
+/// The error that ended the work, with the stories about which nothing was answered.
+fn stop(error: Error, answered: usize, stories: &[Found]) -> Error {
+    // A refused request did nothing. Of any other nobody knows.
+    let refused = matches!(&error, Error::Server(error) if error.status < 500);
+    if refused && answered == 0 {
+        return error;
+    }
+    let what = if refused { "not done" } else { "outcome unknown or not sent" };
+    let left: Vec<&str> = stories.iter().skip(answered).map(|story| story.label.as_str()).collect();
+    let count = format!("{} of {} stories", left.len(), stories.len());
+    Error::Stopped(Box::new(error), format!("{count}: {what}: {}", left.join(", ")))
 }
 
 /// A body with results, also when all of them are failures.
@@ -155,12 +181,26 @@ fn row(result: &Value, stories: &[Found]) -> Value {
     json!({"story": name, "status": result["status"], "code": result["code"], "reason": result["reason"]})
 }
 
-/// A table without a footer: these rows are no page of anything.
-fn show(context: &Context, body: &Value, rows: &[Value], columns: &[&str]) -> Result<(), Error> {
+/// A table without a footer: these rows are no page of anything. Below it stands what the server says about `items`.
+fn show(
+    context: &Context,
+    body: &Value,
+    rows: &[Value],
+    columns: &[&str],
+    items: &[Value],
+) -> Result<(), Error> {
     if !context.output.human() {
-        return context.output.rows(body, rows, columns);
+        return context.output.rows(body, rows, columns, "");
     }
-    context.output.line(&table::human(columns, &table::cells(columns, rows)))
+    context.output.line(&table::human(columns, &table::cells(columns, rows)))?;
+    let mut seen = HashSet::new();
+    for hint in items.iter().filter_map(|item| item["hints"].as_array()).flatten() {
+        let hint = table::one_line(&table::plain(hint));
+        if seen.insert(hint.clone()) {
+            context.output.line(&format!("hint: {hint}"))?;
+        }
+    }
+    Ok(())
 }
 
 pub(crate) async fn verify_epic(context: &Context, arguments: EpicArguments) -> Result<(), Error> {
@@ -171,7 +211,7 @@ pub(crate) async fn verify_epic(context: &Context, arguments: EpicArguments) -> 
     let body = given([
         ("review_type", Some(review_type.into())),
         ("summary", Some(summary.into())),
-        ("result", arguments.result.map(Value::from)),
+        ("result", Some(arguments.result.into())),
         ("findings", findings),
     ]);
     let client = context.client()?;
@@ -183,7 +223,7 @@ pub(crate) async fn verify_epic(context: &Context, arguments: EpicArguments) -> 
     if context.output.human() {
         context.output.line(&format!("Verified: {verified} of {eligible} reported stories"))?;
         if !errors.is_empty() {
-            show(context, &answer, errors, &["number", "code", "reason"])?;
+            show(context, &answer, errors, &["number", "code", "reason"], errors)?;
         }
     } else {
         context.output.object(&answer, "")?;

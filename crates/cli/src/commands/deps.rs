@@ -2,6 +2,8 @@
 
 mod graph;
 
+use std::collections::HashMap;
+
 use clap::{Args, Subcommand};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -28,7 +30,7 @@ pub(crate) enum Command {
         #[command(flatten)]
         pair: Pair,
     },
-    /// Remove a dependency
+    /// Remove a dependency (user)
     Remove {
         /// What depends: id or number; or the id of the dependency itself
         #[arg(value_name = "DEPENDENT")]
@@ -36,7 +38,7 @@ pub(crate) enum Command {
         /// What it depends on: id or number
         #[arg(value_name = "PREREQUISITE")]
         prerequisite: Option<String>,
-        /// Both are epics
+        /// Both are epics, or the id is that of a dependency between epics
         #[arg(long)]
         epic: bool,
     },
@@ -153,7 +155,7 @@ async fn show_graph(context: &Context) -> Result<(), Error> {
     if context.output.human() {
         return context.output.line(&graph.picture());
     }
-    context.output.rows(&body, &graph.rows(), graph::COLUMNS)
+    context.output.rows(&body, &graph.rows(), graph::COLUMNS, "The project has no stories.")
 }
 
 async fn list(context: &Context, epic: Option<&str>) -> Result<(), Error> {
@@ -180,16 +182,20 @@ async fn list(context: &Context, epic: Option<&str>) -> Result<(), Error> {
     };
     // People know numbers; the edges hold ids.
     let graph = client.get(&format!("/projects/{project}/dependency_graph"), &[]).await?;
-    let rows: Vec<Value> = rows_of(&body).iter().map(|edge| named(edge, &kind, &graph["graph"])).collect();
-    context.output.rows(&body, &rows, &["id", "dependent", "depends_on", "inserted_at"])
+    let numbers = graph::numbers(&graph["graph"]);
+    let rows: Vec<Value> = rows_of(&body).iter().map(|edge| named(edge, &kind, &numbers)).collect();
+    let columns = ["id", "dependent", "depends_on", "inserted_at"];
+    context.output.rows(&body, &rows, &columns, "No dependencies.")
 }
 
 /// The edge with the numbers of its ends in place of their ids.
-fn named(edge: &Value, kind: &Kind, graph: &Value) -> Value {
+fn named(edge: &Value, kind: &Kind, numbers: &HashMap<&str, &Value>) -> Value {
+    // The id stays when the graph does not have it.
+    let number = |id| edge[id].as_str().and_then(|id| numbers.get(id).copied()).unwrap_or(&edge[id]);
     json!({
         "id": edge["id"],
-        "dependent": graph::number(graph, &edge[kind.dependent]),
-        "depends_on": graph::number(graph, &edge[kind.prerequisite]),
+        "dependent": number(kind.dependent),
+        "depends_on": number(kind.prerequisite),
         "inserted_at": edge["inserted_at"],
     })
 }

@@ -9,12 +9,14 @@ use crate::client::{Client, borrowed};
 use crate::commands::{changes, deleted, given, stories};
 use crate::context::Context;
 use crate::error::Error;
-use crate::output::rows_of;
-use crate::{json_argument, pages, resolve, table};
+use crate::{json_argument, pages, resolve};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// List the epics of a project
+    #[command(
+        after_help = "Without --limit and --page all epics are listed. A page has 20 rows unless --limit says otherwise."
+    )]
     List {
         /// Only epics of this phase
         #[arg(long)]
@@ -28,7 +30,7 @@ pub(crate) enum Command {
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
         number: u32,
         /// Title
-        #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+        #[arg(long, value_name = "TEXT")]
         title: String,
         #[command(flatten)]
         details: Details,
@@ -43,12 +45,12 @@ pub(crate) enum Command {
         /// Epic: id or number (2, E2, epic-2)
         epic: String,
         /// New title
-        #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+        #[arg(long, value_name = "TEXT")]
         title: Option<String>,
         #[command(flatten)]
         details: Details,
     },
-    /// Delete an epic with all its stories
+    /// Delete an epic with all its stories (user)
     Delete {
         /// Epic: id or number (2, E2, epic-2)
         epic: String,
@@ -59,10 +61,10 @@ pub(crate) enum Command {
 #[derive(Debug, clap::Args)]
 pub(crate) struct Details {
     /// What the epic is about
-    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    #[arg(long, value_name = "TEXT")]
     description: Option<String>,
     /// Phase the epic belongs to
-    #[arg(long, allow_hyphen_values = true)]
+    #[arg(long)]
     phase: Option<String>,
     /// Place among the epics of the project, from 0
     #[arg(long, value_name = "N")]
@@ -103,7 +105,9 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Error
         Command::Show { epic } => {
             let client = context.client()?;
             let body = client.get(&path(context, &client, &epic).await?.0, &[]).await?;
-            show(context, &body)
+            // People get the stories as a table below the epic.
+            let (row, columns) = (Value::clone, stories::COLUMNS);
+            context.output.object_with_rows(&body, "epic", "stories", row, columns, "No stories.")
         }
         Command::Update { epic, title, details } => {
             let [description, phase, position, metadata] = details.members()?;
@@ -140,17 +144,5 @@ async fn list(context: &Context, phase: Option<&str>, paging: &Paging) -> Result
     } else {
         pages::by_page(&client, &path, &filters).await?
     };
-    context.output.list(&body, COLUMNS)
-}
-
-/// People get the stories as a table below the epic.
-fn show(context: &Context, body: &Value) -> Result<(), Error> {
-    if !context.output.human() {
-        return context.output.object(body, "epic");
-    }
-    let mut epic = body["epic"].clone();
-    let rows = epic.as_object_mut().and_then(|members| members.shift_remove("stories")).unwrap_or_default();
-    context.output.object(&epic, "")?;
-    let cells = table::cells(stories::COLUMNS, rows_of(&rows));
-    context.output.line(&format!("\n{}", table::human(stories::COLUMNS, &cells)))
+    context.output.list(&body, COLUMNS, "No epics.")
 }

@@ -9,7 +9,6 @@ use crate::commands::progress::{StoryArgument, transition};
 use crate::commands::{given, not_blank};
 use crate::context::Context;
 use crate::error::Error;
-use crate::output::rows_of;
 use crate::{json_argument, resolve};
 
 #[derive(Debug, Args)]
@@ -17,7 +16,7 @@ pub(crate) struct BackfillArguments {
     #[command(flatten)]
     story: StoryArgument,
     /// Why the story counts as done
-    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    #[arg(long, value_name = "TEXT")]
     reason: String,
     /// Number of the pull request that did it
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
@@ -55,10 +54,8 @@ pub(crate) async fn backfill(context: &Context, arguments: BackfillArguments) ->
 
 pub(crate) async fn verifications(context: &Context, arguments: ListArguments) -> Result<(), Error> {
     let body = list(context, &arguments, "verifications").await?;
-    if context.output.human() && rows_of(&body).is_empty() {
-        return context.output.line("No verifications.");
-    }
-    context.output.list(&body, &["iteration", "result", "review_type", "summary", "inserted_at"])
+    let columns = ["iteration", "result", "review_type", "summary", "inserted_at"];
+    context.output.list(&body, &columns, "No verifications.")
 }
 
 pub(crate) async fn artifacts(context: &Context, arguments: ArtifactsArguments) -> Result<(), Error> {
@@ -68,21 +65,15 @@ pub(crate) async fn artifacts(context: &Context, arguments: ArtifactsArguments) 
         return transition(context, story, "artifacts", Some(&artifact), "artifact_report").await;
     }
     let body = list(context, &arguments.list, "artifacts").await?;
-    if context.output.human() && rows_of(&body).is_empty() {
-        return context.output.line("No artifacts.");
-    }
-    context.output.list(&body, &["artifact_type", "path", "exists", "reported_by", "details", "inserted_at"])
+    let columns = ["artifact_type", "path", "exists", "reported_by", "details", "inserted_at"];
+    context.output.list(&body, &columns, "No artifacts.")
 }
 
 pub(crate) async fn criteria(context: &Context, story: StoryArgument) -> Result<(), Error> {
     let arguments = ListArguments { story, paging: Paging::default() };
     let body = list(context, &arguments, "acceptance_criteria").await?;
-    if context.output.human() && rows_of(&body).is_empty() {
-        return context.output.line("No acceptance criteria.");
-    }
-    context
-        .output
-        .list(&body, &["ac_id", "status", "description", "verification_criterion.type", "evidence_path"])
+    let columns = ["ac_id", "status", "description", "verification_criterion.type", "evidence_path"];
+    context.output.list(&body, &columns, "No acceptance criteria.")
 }
 
 /// A list below a story.

@@ -12,13 +12,13 @@ use crate::{directory, output, resolve};
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// Write a directory of story files
+    /// Write a directory of story files; `import` reads all of it but project.json (use `project update`)
     #[arg(long, value_name = "DIR", conflicts_with = "out")]
     dir: Option<PathBuf>,
     /// Write the document to this file; - is standard output
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Write into a directory that is not empty
+    /// Write into a directory that is not empty, in place of the export that is there
     #[arg(long, requires = "dir")]
     force: bool,
 }
@@ -33,6 +33,9 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<(), E
     match (arguments.dir, arguments.out.filter(|out| out.as_os_str() != "-")) {
         (Some(root), _) => {
             let written = directory::export(&root, &client.get(&path, &[]).await?)?;
+            for old in &written.removed {
+                output::note(&format!("Removed {old}: written by an earlier export, not part of this one"));
+            }
             for other in &written.others {
                 output::note(&format!("Warning: {other} is not part of this export, but `import` reads it"));
             }
@@ -59,7 +62,9 @@ async fn to_file(client: &Client, path: &str, mut file: Replacement) -> Result<u
 
 async fn to_stdout(context: &Context, mut download: Download<'_>) -> Result<(), Error> {
     while let Some(bytes) = download.chunk().await? {
-        context.output.bytes(bytes.as_ref())?;
+        if !context.output.bytes(bytes.as_ref())? {
+            return Ok(());
+        }
     }
     context.output.line("")
 }

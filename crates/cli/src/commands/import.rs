@@ -13,7 +13,7 @@ use crate::{directory, json_argument, output, resolve};
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// JSON file, directory with us_*.json files, or - for standard input
+    /// JSON file, directory with us_*.json files (its project.json is not read), or - for standard input
     path: PathBuf,
     /// Update what exists, add what is missing
     #[arg(long)]
@@ -88,7 +88,7 @@ fn read(arguments: &Arguments) -> Result<(Value, usize), Error> {
 fn read_document(path: &Path) -> Result<Value, Error> {
     let text = if path.as_os_str() == "-" { json_argument::stdin() } else { std::fs::read_to_string(path) };
     let text = text.map_err(|error| Error::Usage(format!("Cannot read {}: {error}", path.display())))?;
-    serde_json::from_str(&text)
+    directory::parse(&text)
         .map_err(|error| Error::Usage(format!("{}: invalid JSON: {error}", path.display())))
 }
 

@@ -49,7 +49,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Error
         Command::List { include_revoked } => {
             let query: &[_] = if include_revoked { &[("include_revoked", "true")] } else { &[] };
             let body = context.client()?.get("/api_keys", query).await?;
-            context.output.list(&body, COLUMNS)
+            context.output.list(&body, COLUMNS, "No keys.")
         }
         Command::Revoke { id } => {
             let id = resolve::id("key", &id)?;

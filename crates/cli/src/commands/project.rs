@@ -24,10 +24,10 @@ pub(crate) enum Command {
         #[arg(long, value_name = "URL")]
         repo: Option<String>,
         /// Languages and frameworks
-        #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+        #[arg(long, value_name = "TEXT")]
         tech_stack: Option<String>,
         /// What the project is about
-        #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+        #[arg(long, value_name = "TEXT")]
         description: Option<String>,
     },
     /// List projects
@@ -59,19 +59,19 @@ pub(crate) enum Command {
         #[arg(long, value_name = "URL")]
         repo: Option<String>,
         /// Languages and frameworks
-        #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+        #[arg(long, value_name = "TEXT")]
         tech_stack: Option<String>,
         /// What the project is about
-        #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+        #[arg(long, value_name = "TEXT")]
         description: Option<String>,
         /// What the project is for; agents read it with every story
-        #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+        #[arg(long, value_name = "TEXT")]
         mission: Option<String>,
-        /// active or archived
+        /// New status
         #[arg(long, value_parser = ["active", "archived"])]
         status: Option<String>,
     },
-    /// Archive a project: it leaves the lists and keeps everything
+    /// Archive a project: it leaves the lists and keeps everything (user)
     Archive {
         /// Id, slug or name
         #[arg(value_name = "PROJECT")]
@@ -79,12 +79,15 @@ pub(crate) enum Command {
     },
 }
 
+/// Longest short name made from a name.
+const LONGEST_SLUG: usize = 63;
+
 const COLUMNS: &[&str] = &["id", "name", "slug", "status", "repo_url"];
 
 pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Error> {
     match command {
         Command::Create { name, slug, repo, tech_stack, description } => {
-            let slug = slug.unwrap_or_else(|| slug_of(&name));
+            let slug = slug.unwrap_or_else(|| crate::slug::slug(&name, '-', LONGEST_SLUG));
             let body = given([
                 ("name", Some(name.into())),
                 ("slug", Some(slug.into())),
@@ -103,7 +106,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Error
                 query.push(("page_size", "100".to_owned()));
             }
             let body = context.client()?.get("/projects", &borrowed(&query)).await?;
-            context.output.list(&body, COLUMNS)
+            context.output.list(&body, COLUMNS, "No projects.")
         }
         Command::Info { reference } => {
             let client = context.client()?;
@@ -135,26 +138,5 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Error
             client.write(Method::DELETE, &format!("/projects/{}", project.id), None).await?;
             context.output.object(&json!({"status": "archived", "id": project.id}), "")
         }
-    }
-}
-
-/// `My App (v2)` becomes `my-app-v2`. May come out empty; the server then says what a slug looks like.
-fn slug_of(name: &str) -> String {
-    let lower = name.to_lowercase();
-    let words = lower.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
-    let slug: String = words.collect::<Vec<_>>().join("-").chars().take(63).collect();
-    slug.trim_end_matches('-').to_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn slugs_come_from_names() {
-        assert_eq!(slug_of("My App (v2)"), "my-app-v2");
-        assert_eq!(slug_of("  --x--  "), "x");
-        assert_eq!(slug_of("Ärger"), "rger");
-        assert!(slug_of(&"ab ".repeat(40)).len() <= 63);
     }
 }

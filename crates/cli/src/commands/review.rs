@@ -27,7 +27,7 @@ pub(crate) struct CompleteArguments {
     #[arg(long, value_name = "N")]
     disproved_count: Option<u32>,
     /// What the review says
-    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    #[arg(long, value_name = "TEXT")]
     summary: Option<String>,
 }
 
@@ -39,7 +39,7 @@ pub(crate) struct VerifyArguments {
     #[arg(long, default_value = "pass")]
     result: String,
     /// Why the story counts as done
-    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    #[arg(long, value_name = "TEXT")]
     summary: String,
     /// Kind of review the verification rests on
     #[arg(long, value_name = "TYPE", default_value = "manual")]
@@ -57,7 +57,7 @@ pub(crate) struct RejectArguments {
     #[command(flatten)]
     stories: StoriesArgument,
     /// What is wrong
-    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    #[arg(long, value_name = "TEXT")]
     reason: String,
     /// Findings: JSON, @file or -
     #[arg(long, value_name = "JSON")]

@@ -9,11 +9,12 @@ use crate::client::{Client, borrowed};
 use crate::context::Context;
 use crate::error::Error;
 use crate::output::rows_of;
-use crate::{json_argument, resolve, table};
+use crate::resolve::{self, Found};
+use crate::{json_argument, table};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Save state; fails with exit code 6 when somebody else saved in between
+    /// Save state (orchestrator); fails with exit code 6 when somebody else saved in between
     Save {
         #[command(flatten)]
         key: Key,
@@ -24,12 +25,12 @@ pub(crate) enum Command {
         #[arg(long, value_name = "N")]
         version: Option<u32>,
     },
-    /// Show the saved state
+    /// Show the saved state (orchestrator)
     Load {
         #[command(flatten)]
         key: Key,
     },
-    /// List the states that were saved, newest first
+    /// List the states that were saved, newest first (orchestrator)
     History {
         #[command(flatten)]
         key: Key,
@@ -51,32 +52,40 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Error
         Command::Save { key, data, version } => save(context, &key.name, &data, version).await,
         Command::Load { key } => {
             let client = context.client()?;
-            let path = path(context, &client, "state load").await?;
-            let body = client.get(&path, &[("state_key", &key.name)]).await?;
+            let (path, project) = path(context, &client, "state load").await?;
+            let body = match client.get(&path, &[("state_key", &key.name)]).await {
+                Err(Error::Server(error)) if error.status == 404 => {
+                    let message = format!("No state '{}' is saved in project {}", key.name, project.label);
+                    return Err(Error::NotFound(message));
+                }
+                answer => answer?,
+            };
             context.output.object(&body, "state")
         }
         Command::History { key, paging } => {
             let client = context.client()?;
-            let path = path(context, &client, "state history").await?;
+            let (path, project) = path(context, &client, "state history").await?;
+            let none = format!("No state '{}' is saved in project {}.", key.name, project.label);
             let mut query = vec![("state_key", key.name)];
             query.extend(paging.query());
             let body = client.get(&format!("{path}/history"), &borrowed(&query)).await?;
             let rows: Vec<Value> = rows_of(&body).iter().map(history_row).collect();
             let rows = if context.output.human() { rows } else { rows_of(&body).to_vec() };
-            context.output.rows(&body, &rows, &["version", "saved_at", "saved_by", "state_data"])
+            context.output.rows(&body, &rows, &["version", "saved_at", "saved_by", "state_data"], &none)
         }
     }
 }
 
-async fn path(context: &Context, client: &Client, what: &str) -> Result<String, Error> {
+/// Path of a project's state, and the project.
+async fn path(context: &Context, client: &Client, what: &str) -> Result<(String, Found), Error> {
     let project = resolve::project_for(context, client, what).await?;
-    Ok(format!("/orchestrator/state/{}", project.id))
+    Ok((format!("/orchestrator/state/{}", project.id), project))
 }
 
 async fn save(context: &Context, key: &str, data: &str, version: Option<u32>) -> Result<(), Error> {
     let data = json_argument::object("--data", data)?;
     let client = context.client()?;
-    let path = path(context, &client, "state save").await?;
+    let (path, _) = path(context, &client, "state save").await?;
     let version = match version {
         Some(version) => version.into(),
         None => current_version(&client, &path, key).await?,

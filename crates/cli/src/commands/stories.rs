@@ -24,23 +24,18 @@ pub(crate) const COLUMNS: &[&str] = &["id", "number", "title", "agent_status", "
 pub(crate) async fn next(context: &Context, paging: Paging) -> Result<(), Error> {
     let client = context.client()?;
     let body = dependency_list(context, &client, "/stories/ready", &paging).await?;
-    if context.output.human() && rows_of(&body).is_empty() {
-        return context.output.line("No stories are ready. `loopctl blocked` shows what waits for what.");
-    }
-    context.output.list(&body, COLUMNS)
+    context.output.list(&body, COLUMNS, "No stories are ready. `loopctl blocked` shows what waits for what.")
 }
 
 pub(crate) async fn blocked(context: &Context, paging: Paging) -> Result<(), Error> {
     let client = context.client()?;
     let body = dependency_list(context, &client, "/stories/blocked", &paging).await?;
     let rows: Vec<Value> = rows_of(&body).iter().map(blocked_row).collect();
-    if context.output.human() && rows.is_empty() {
-        return context.output.line("No stories are blocked.");
-    }
     context.output.rows(
         &body,
         &rows,
         &["id", "number", "title", "agent_status", "verified_status", "blocked_by"],
+        "No stories are blocked.",
     )
 }
 
@@ -80,10 +75,7 @@ pub(crate) async fn pending(context: &Context, paging: Paging) -> Result<(), Err
     ];
     let query: Vec<_> = filters.into_iter().chain(borrowed(&paging)).collect();
     let body = client.get("/stories", &query).await?;
-    if context.output.human() && rows_of(&body).is_empty() {
-        return context.output.line("No stories wait for verification.");
-    }
-    context.output.list(&body, COLUMNS)
+    context.output.list(&body, COLUMNS, "No stories wait for verification.")
 }
 
 pub(crate) async fn history(context: &Context, arguments: HistoryArguments) -> Result<(), Error> {
@@ -96,6 +88,7 @@ pub(crate) async fn history(context: &Context, arguments: HistoryArguments) -> R
         &body,
         &rows,
         &["inserted_at", "entity_type", "action", "actor_label", "change", "entity_id"],
+        "No history.",
     )
 }
 

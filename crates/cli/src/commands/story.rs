@@ -9,11 +9,15 @@ use crate::client::{Client, borrowed};
 use crate::commands::{changes, deleted, given, status, stories};
 use crate::context::Context;
 use crate::error::Error;
-use crate::{json_argument, pages, resolve};
+use crate::resolve::{self, Found};
+use crate::{json_argument, pages};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// List the stories of a project
+    #[command(
+        after_help = "Without --limit and --page all stories are listed. A page has 500 rows, or fewer with --limit."
+    )]
     List {
         /// Only stories with this agent status
         #[arg(long, value_name = "STATUS",
@@ -37,7 +41,7 @@ pub(crate) enum Command {
         #[arg(long, value_name = "N", value_parser = number)]
         number: String,
         /// Title
-        #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+        #[arg(long, value_name = "TEXT")]
         title: String,
         #[command(flatten)]
         details: Details,
@@ -52,12 +56,12 @@ pub(crate) enum Command {
         /// Story: id or number
         story: String,
         /// New title
-        #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+        #[arg(long, value_name = "TEXT")]
         title: Option<String>,
         #[command(flatten)]
         details: Details,
     },
-    /// Delete a story
+    /// Delete a story (user)
     Delete {
         /// Story: id or number
         story: String,
@@ -68,7 +72,7 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 pub(crate) struct Details {
     /// What is to be done
-    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    #[arg(long, value_name = "TEXT")]
     description: Option<String>,
     /// Estimated hours, for example 4 or 1.5
     #[arg(long, value_name = "N", value_parser = hours)]
@@ -116,19 +120,22 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Error
             let [description, hours, criteria, metadata] = details.members()?;
             let client = context.client()?;
             // The server finds an epic by its number; an id has a path of its own.
-            let (path, epic_number) = match resolve::uuid(&epic) {
-                Some(id) => (format!("/epics/{id}/stories"), None),
-                None => {
-                    let number = resolve::epic_reference(&epic)?;
-                    let project = resolve::project_for(context, &client, "story create").await?;
-                    (format!("/projects/{}/stories", project.id), Some(number.into()))
-                }
-            };
-            let epic_number = ("epic_number", epic_number);
             let number = ("number", Some(number.into()));
             let title = ("title", Some(title.into()));
-            let body = given([epic_number, number, title, description, hours, criteria, metadata]);
-            let answer = client.post(&path, Some(&body)).await?;
+            let answer = match resolve::uuid(&epic) {
+                Some(id) => {
+                    let body = given([number, title, description, hours, criteria, metadata]);
+                    client.post(&format!("/epics/{id}/stories"), Some(&body)).await?
+                }
+                None => {
+                    let epic = resolve::epic_reference(&epic)?;
+                    let project = resolve::project_for(context, &client, "story create").await?;
+                    let epic_number = ("epic_number", Some(epic.into()));
+                    let body = given([epic_number, number, title, description, hours, criteria, metadata]);
+                    let answer = client.post(&format!("/projects/{}/stories", project.id), Some(&body)).await;
+                    answer.map_err(|error| without_epic(error, epic, &project))?
+                }
+            };
             context.output.object(&answer, "story")
         }
         Command::Show { story } => status::story(context, &story).await,
@@ -147,6 +154,16 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Error
             client.write(Method::DELETE, &path, None).await?;
             deleted(context, &id)
         }
+    }
+}
+
+/// The server's word for a reference that leads to nothing becomes the tool's.
+fn without_epic(error: Error, epic: u64, project: &Found) -> Error {
+    match error {
+        Error::Server(error) if error.body["error"]["code"] == "epic_not_found" => {
+            resolve::unknown_epic(epic, project)
+        }
+        other => other,
     }
 }
 
@@ -175,5 +192,5 @@ async fn list(
     } else {
         pages::by_offset(&client, "/stories", &borrowed(&query)).await?
     };
-    context.output.list(&body, stories::COLUMNS)
+    context.output.list(&body, stories::COLUMNS, "No stories.")
 }

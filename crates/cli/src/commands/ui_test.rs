@@ -8,8 +8,7 @@ use crate::client::borrowed;
 use crate::commands::{given, not_blank};
 use crate::context::Context;
 use crate::error::Error;
-use crate::output::rows_of;
-use crate::{resolve, table};
+use crate::resolve;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -19,7 +18,7 @@ pub(crate) enum Command {
         #[arg(long, value_name = "TEXT")]
         guide_reference: Option<String>,
         /// Anything worth knowing
-        #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+        #[arg(long, value_name = "TEXT")]
         notes: Option<String>,
     },
     /// Add a finding to an open run
@@ -29,9 +28,9 @@ pub(crate) enum Command {
         /// Id of the run
         run: String,
         /// What the run says
-        #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+        #[arg(long, value_name = "TEXT")]
         summary: String,
-        /// passed or failed; decided by the findings when absent
+        /// How the run ended; decided by the findings when absent
         #[arg(long, value_parser = ["passed", "failed"])]
         status: Option<String>,
     },
@@ -54,20 +53,20 @@ pub(crate) enum Command {
 pub(crate) struct Finding {
     /// Id of the run
     run: String,
-    /// bug, enhancement or blocker
+    /// How bad it is
     #[arg(long, value_parser = ["bug", "enhancement", "blocker"])]
     severity: String,
     /// What is wrong, in a few words
-    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    #[arg(long, value_name = "TEXT")]
     title: String,
     /// How to get there
-    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    #[arg(long, value_name = "TEXT")]
     steps: Option<String>,
     /// What should happen
-    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    #[arg(long, value_name = "TEXT")]
     expected: Option<String>,
     /// What happens
-    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    #[arg(long, value_name = "TEXT")]
     actual: Option<String>,
     /// Where a screenshot lies
     #[arg(long, value_name = "PATH")]
@@ -112,7 +111,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Error
             query.extend(status.map(|status| ("status", status)));
             let path = format!("/projects/{}/ui_test_runs", project.id);
             let body = client.get(&path, &borrowed(&query)).await?;
-            context.output.list(&body, COLUMNS)
+            context.output.list(&body, COLUMNS, "No runs.")
         }
         Command::Show { run } => {
             let answer = context.client()?.get(&path(&run)?, &[]).await?;
@@ -149,19 +148,8 @@ async fn finding(context: &Context, arguments: Finding) -> Result<(), Error> {
 
 /// People get the findings as a table below the run.
 fn show(context: &Context, body: &Value) -> Result<(), Error> {
-    if !context.output.human() {
-        return context.output.object(body, "data");
-    }
-    let mut run = body["data"].clone();
-    let findings =
-        run.as_object_mut().and_then(|members| members.shift_remove("findings")).unwrap_or_default();
-    context.output.object(&run, "")?;
-    let rows: Vec<Value> = rows_of(&findings).iter().map(finding_row).collect();
-    if rows.is_empty() {
-        return context.output.line("\nNo findings.");
-    }
     let columns = ["severity", "title", "steps", "expected", "actual", "screenshot_path"];
-    context.output.line(&format!("\n{}", table::human(&columns, &table::cells(&columns, &rows))))
+    context.output.object_with_rows(body, "data", "findings", finding_row, &columns, "No findings.")
 }
 
 /// Findings of the other kind of client have a step and a description instead of steps and a title.

@@ -117,7 +117,7 @@ async fn play(arguments: &Arguments) -> Result<Report, Stopped> {
     report.elapsed = elapsed;
     if scratch.stays() {
         let dir = scratch.path().display();
-        output::note(&format!(
+        output::notes(&format!(
             "The database of the demo is in {dir}. To look around, run `loopctl serve --data-dir {dir}` and\n\
              `loopctl auth login --server http://localhost:4000 --key {user_key}`.\n"
         ));

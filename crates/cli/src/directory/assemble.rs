@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use loopctl_core::breakdown::EpicChange;
+use loopctl_core::fields::Fields;
 use serde_json::{Map, Value, json};
 
 use super::story::{self, Story};
@@ -22,6 +24,8 @@ pub(super) struct Epic {
     directory_title: Option<String>,
     /// Content of `epic.json`.
     described: Map<String, Value>,
+    /// The `epic.json` that it comes from.
+    described_in: Option<String>,
     pub(super) stories: Vec<Story>,
 }
 
@@ -97,10 +101,33 @@ impl Payload {
             ));
             return;
         };
-        for target in content.get("depends_on").and_then(Value::as_array).into_iter().flatten() {
-            self.add_edge(file, Some(number), epic_number(&plain(target)), target, problems);
+        for key in ["depends_on", "depends_on_epics"] {
+            match content.get(key) {
+                None | Some(Value::Null) => {}
+                Some(Value::Array(targets)) => {
+                    for target in targets {
+                        self.add_edge(file, Some(number), epic_number(&plain(target)), target, problems);
+                    }
+                }
+                Some(_) => problems.push(Problem::new(&file.path, format!("{key} must be an array"))),
+            }
         }
-        self.epic(number, &file.path).described = content.clone();
+        let mut fields = Fields::new(content);
+        let change = EpicChange::read(&mut fields);
+        super::report(fields.finish(change), &mut |message| {
+            problems.push(Problem::new(&file.path, message));
+        });
+        let epic = self.epic(number, &file.path);
+        match &epic.described_in {
+            Some(first) => {
+                problems
+                    .push(Problem::new(&file.path, format!("epic {number} is already described in {first}")));
+            }
+            None => {
+                epic.described = content.clone();
+                epic.described_in = Some(file.path.clone());
+            }
+        }
     }
 
     fn add_edges(&mut self, file: &File, problems: &mut Vec<Problem>) {

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use super::assemble::{EDGES_FILE, EPIC_FILE};
 use super::{File, note};
 use crate::resolve::story_number;
+use crate::slug::slug;
 use crate::table::plain;
 
 /// Longest part of a directory's name that comes from a title.
@@ -14,6 +15,8 @@ const SLUG: usize = 48;
 /// Members of an exported story that have a place in its file. All others are noted.
 const OWN: [&str; 6] =
     ["number", "title", "description", "acceptance_criteria", "estimated_hours", "metadata"];
+/// Members of an exported epic.
+const EPIC: [&str; 6] = ["number", "title", "description", "phase", "position", "metadata"];
 /// Metadata that the story format has members for.
 const LIFTED: [&str; 4] = ["priority", "phase", "technical_notes", "test_cases"];
 
@@ -68,10 +71,25 @@ fn story_needs(export: &Value) -> Result<BTreeMap<String, Vec<String>>, String> 
 
 /// `epic_2_user_accounts`. Letters of other alphabets are left out: the title itself is in `epic.json`.
 fn directory(number: u64, title: &str) -> String {
-    let lower = title.to_lowercase();
-    let words = lower.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
-    let slug: String = words.collect::<Vec<_>>().join("_").chars().take(SLUG).collect();
-    format!("epic_{number}_{slug}").trim_end_matches('_').to_owned()
+    format!("epic_{number}_{}", slug(title, '_', SLUG)).trim_end_matches('_').to_owned()
+}
+
+/// Whether an export wrote this file: it lies where one would, and looks as only one does.
+pub(super) fn is_ours(file: &File) -> bool {
+    let Some((directory, name)) = file.path.split_once('/') else {
+        return false;
+    };
+    let content = &file.content;
+    let number = directory.strip_prefix("epic_").and_then(|rest| rest.split('_').next());
+    if name == EPIC_FILE {
+        let members: BTreeSet<&str> =
+            content.as_object().into_iter().flatten().map(|(key, _)| key.as_str()).collect();
+        return members == BTreeSet::from(EPIC) && number == Some(&plain(&content["number"]));
+    }
+    let id = content["id"].as_str().and_then(|id| id.strip_prefix("US-")).unwrap_or_default();
+    number.is_some()
+        && name == format!("us_{id}.json")
+        && content["metadata"].as_object().is_some_and(note::is_in)
 }
 
 /// The epic without its stories.

@@ -8,8 +8,10 @@ mod export;
 mod note;
 mod story;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
+use loopctl_core::fields::FieldErrors;
 use serde_json::Value;
 
 use crate::error::Error;
@@ -80,12 +82,26 @@ pub(crate) fn import(root: &Path, options: Options) -> Result<Import, Error> {
     Err(Error::Problems(heading, problems.iter().map(|p| format!("{}: {}", p.file, p.message)).collect()))
 }
 
+/// JSON as editors write it, also with a byte order mark.
+pub(crate) fn parse(text: &str) -> serde_json::Result<Value> {
+    serde_json::from_str(text.strip_prefix('\u{feff}').unwrap_or(text))
+}
+
+/// Hands on the fields that the server would refuse.
+fn report<T>(fields: Result<T, FieldErrors>, problem: &mut impl FnMut(String)) {
+    for (field, messages) in fields.err().into_iter().flat_map(|errors| errors.0) {
+        problem(format!("{field}: {}", messages.join(", ")));
+    }
+}
+
 /// What an export to a directory did.
 #[derive(Debug)]
 pub(crate) struct Export {
     /// Files written.
     pub(crate) files: usize,
-    /// Files that `import` would read too, though they are not of this export.
+    /// Files of an earlier export that were removed: this one does not have them.
+    pub(crate) removed: Vec<String>,
+    /// Files that `import` would read too, though no export wrote them.
     pub(crate) others: Vec<String>,
 }
 
@@ -94,16 +110,23 @@ pub(crate) fn check_target(root: &Path, force: bool) -> Result<(), Error> {
     disk::check_target(root, force)
 }
 
-/// Writes an export. Nothing is written when it is not what an export should be.
+/// Writes an export in place of an earlier one: with files of both, stories would be there twice or come back.
+/// Nothing is written when it is not what an export should be.
 pub(crate) fn export(root: &Path, body: &Value) -> Result<Export, Error> {
     let files = export::files(body)
         .map_err(|what| Error::Other(format!("The server's answer is not an export: {what}")))?;
     for file in &files {
         disk::write(root, file)?;
     }
+    let written: BTreeSet<&str> = files.iter().map(|file| file.path.as_str()).collect();
     let mut others = disk::import_files(root);
-    others.retain(|path| files.iter().all(|file| file.path != *path));
-    Ok(Export { files: files.len(), others })
+    others.retain(|path| !written.contains(path.as_str()));
+    let (removed, others): (Vec<_>, Vec<_>) =
+        others.into_iter().partition(|path| disk::file(root, path).as_ref().is_some_and(export::is_ours));
+    for path in &removed {
+        disk::remove(root, path)?;
+    }
+    Ok(Export { files: files.len(), removed, others })
 }
 
 #[cfg(test)]

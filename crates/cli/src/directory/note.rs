@@ -2,6 +2,8 @@
 //!
 //! The note is not part of the story: importing the file takes it out again.
 
+use loopctl_core::import::InitialStatus;
+use loopctl_core::lifecycle::{AgentStatus, VerifiedStatus};
 use serde_json::{Map, Value};
 
 /// The member of the metadata that holds the note.
@@ -17,30 +19,41 @@ pub(super) fn add(metadata: &mut Map<String, Value>, mut note: Map<String, Value
     metadata.insert(KEY.to_owned(), note.into());
 }
 
-/// Takes the note out of the metadata, if there is one: anybody may have an `export` of their own.
+/// Whether there is a note: anybody may have an `export` of their own.
+pub(super) fn is_in(metadata: &Map<String, Value>) -> bool {
+    metadata
+        .get(KEY)
+        .is_some_and(|value| value["agent_status"].is_string() && value["verified_status"].is_string())
+}
+
+/// Takes the note out of the metadata, if there is one.
 pub(super) fn take(metadata: &mut Map<String, Value>) -> Option<Map<String, Value>> {
-    let is_note = |value: &Value| value["agent_status"].is_string() && value["verified_status"].is_string();
-    let Value::Object(mut note) = metadata.get(KEY).filter(|value| is_note(value))?.clone() else {
+    if !is_in(metadata) {
+        return None;
+    }
+    let Some(Value::Object(mut note)) = metadata.shift_remove(KEY) else {
         return None;
     };
-    metadata.shift_remove(KEY);
     if let Some(own) = note.shift_remove(OWN) {
         metadata.insert(KEY.to_owned(), own);
     }
     Some(note)
 }
 
-/// What the import can say about a new story, from the note: only finished work is taken over. None when the status
-/// means nothing in another project (somebody works on it, or it was rejected).
+/// What the import can say about a new story, from the note. None when no words of an import lead to these statuses
+/// (somebody works on the story, or it was rejected).
 pub(super) fn initial(note: &Map<String, Value>) -> Option<Map<String, Value>> {
     let text = |key: &str| note.get(key).and_then(Value::as_str).unwrap_or_default();
-    let (key, status) = match (text("agent_status"), text("verified_status")) {
-        (_, "verified") => ("initial_verified_status", "verified"),
-        ("reported_done", "unverified") => ("initial_agent_status", "reported_done"),
-        ("pending", "unverified") => return Some(Map::new()),
-        _ => return None,
-    };
-    Some(Map::from_iter([(key.to_owned(), status.into())]))
+    let agent = AgentStatus::parse(text("agent_status"))?;
+    let verified = VerifiedStatus::parse(text("verified_status"))?;
+    let assigned = note.get("assigned_at").is_some_and(|time| !time.is_null());
+    let words = InitialStatus::restoring(agent, verified, assigned);
+    let members = [
+        ("initial_agent_status", words.initial_agent_status),
+        ("initial_verified_status", words.initial_verified_status),
+    ];
+    let members = members.into_iter().filter_map(|(key, word)| Some((key.to_owned(), word?.into())));
+    ((words.agent_status(), words.verified_status()) == (agent, verified)).then(|| members.collect())
 }
 
 #[cfg(test)]
@@ -80,8 +93,17 @@ mod tests {
         };
         assert_eq!(of("reported_done", "verified"), Some(json!({"initial_verified_status": "verified"})));
         assert_eq!(of("reported_done", "unverified"), Some(json!({"initial_agent_status": "reported_done"})));
+        let waiting = json!({"agent_status": "reported_done", "verified_status": "unverified",
+                             "assigned_at": "2026-03-27T12:00:00.000000Z"});
+        assert_eq!(initial(&object(waiting)), None, "somebody's work, not verified yet");
         assert_eq!(of("pending", "unverified"), Some(json!({})));
         assert_eq!(of("implementing", "unverified"), None);
         assert_eq!(of("reported_done", "rejected"), None);
+        assert_eq!(
+            of("implementing", "verified"),
+            None,
+            "the server's own export does not say verified either"
+        );
+        assert_eq!(of("paused", "verified"), None);
     }
 }

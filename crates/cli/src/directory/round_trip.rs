@@ -171,17 +171,39 @@ proptest! {
         prop_assert_eq!(project(&import.body), project(&document));
         prop_assert!(!import.body.to_string().contains("initial_"));
     }
+}
+
+proptest! {
+    // Three directories a case.
+    #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
-    fn an_export_is_written_the_same_every_time(document in document()) {
-        let lines = |files: Vec<File>| {
-            files.into_iter().map(|file| (file.path, file.content.to_string())).collect::<Vec<_>>()
-        };
-        let first = lines(export::files(&document).unwrap());
-        let paths: BTreeSet<&String> = first.iter().map(|(path, _)| path).collect();
-        prop_assert_eq!(paths.len(), first.len(), "two files have the same path");
-        prop_assert_eq!(&first, &lines(export::files(&document).unwrap()));
+    fn an_export_over_an_earlier_one_is_as_good_as_a_new_one(earlier in document(), document in document()) {
+        let (over, new) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        export(over.path(), &earlier).unwrap();
+        let second = export(over.path(), &document).unwrap();
+        prop_assert_eq!(second.others, [""; 0]);
+        let written = export(new.path(), &document).unwrap();
+        let snapshot = snapshot(new.path());
+        prop_assert_eq!(written.files, snapshot.values().flatten().count(), "two files have the same path");
+        prop_assert_eq!(self::snapshot(over.path()), snapshot);
     }
+}
+
+/// Directories (without content) and files below `root`.
+fn snapshot(root: &Path) -> BTreeMap<std::path::PathBuf, Option<String>> {
+    let mut all = BTreeMap::new();
+    for entry in std::fs::read_dir(root).unwrap() {
+        let path = entry.unwrap().path();
+        let name = std::path::PathBuf::from(path.file_name().unwrap());
+        if path.is_dir() {
+            all.extend(snapshot(&path).into_iter().map(|(below, content)| (name.join(below), content)));
+            all.insert(name, None);
+        } else {
+            all.insert(name, Some(std::fs::read_to_string(&path).unwrap()));
+        }
+    }
+    all
 }
 
 fn small() -> Value {
@@ -256,13 +278,54 @@ fn what_is_no_export_writes_nothing() {
 }
 
 #[test]
-fn files_of_an_older_export_are_named() {
+fn files_of_an_earlier_export_are_removed_and_others_stay() {
     let (root, _) = import_of(&small(), PLAIN);
+    let old = root.path().join("epic_2_user_accounts_more");
+    let exported = std::fs::read_to_string(old.join("us_2.1.json")).unwrap();
+    let by_hand = r#"{"id": "US-2.11", "title": "By hand"}"#;
+    // Not written by an export; written by one, but lying where none would have put it; not for the import.
+    std::fs::create_dir(root.path().join("copy")).unwrap();
+    std::fs::create_dir(root.path().join("epic_3_own")).unwrap();
+    for (place, text) in [
+        ("epic_2_user_accounts_more/us_2.11.json", by_hand),
+        ("epic_2_user_accounts_more/us_2.12.json", &exported),
+        ("epic_2_user_accounts_more/notes.md", "notes"),
+        ("epic_3_own/epic.json", r#"{"number": 3, "title": "Own"}"#),
+        ("copy/us_2.1.json", &exported),
+    ] {
+        std::fs::write(root.path().join(place), text).unwrap();
+    }
     let mut renamed = small();
     renamed["epics"][0]["title"] = json!("Accounts");
+    renamed["epics"][0]["stories"].as_array_mut().unwrap().remove(1);
     assert!(check_target(root.path(), false).is_err());
     assert!(check_target(root.path(), true).is_ok());
     let written = export(root.path(), &renamed).unwrap();
-    assert_eq!(written.others.len(), 4);
-    assert_eq!(written.others[0], "epic_2_user_accounts_more/epic.json");
+    assert_eq!(
+        written.removed,
+        ["epic.json", "us_2.1.json", "us_2.10.json", "us_2.2.json"]
+            .map(|name| format!("epic_2_user_accounts_more/{name}"))
+    );
+    assert_eq!(
+        written.others,
+        [
+            "copy/us_2.1.json",
+            "epic_2_user_accounts_more/us_2.11.json",
+            "epic_2_user_accounts_more/us_2.12.json",
+            "epic_3_own/epic.json"
+        ]
+    );
+    assert_eq!(std::fs::read_to_string(old.join("us_2.11.json")).unwrap(), by_hand);
+    assert!(old.join("notes.md").exists());
+}
+
+#[test]
+fn an_export_after_a_rename_and_a_deletion_imports() {
+    let (root, _) = import_of(&small(), PLAIN);
+    let mut changed = small();
+    changed["epics"][0]["title"] = json!("Accounts");
+    changed["epics"][0]["stories"].as_array_mut().unwrap().remove(1);
+    assert_eq!(export(root.path(), &changed).unwrap().others, [""; 0]);
+    assert_eq!(project(&import(root.path(), PLAIN).unwrap().body), project(&changed));
+    assert!(!root.path().join("epic_2_user_accounts_more").exists());
 }

@@ -1,5 +1,7 @@
 //! One story file as a story of the import request.
 
+use loopctl_core::breakdown::StoryChange;
+use loopctl_core::fields::{BLANK, Fields};
 use serde_json::{Map, Value, json};
 
 use super::{File, Problem, note};
@@ -24,7 +26,7 @@ pub(super) struct Story {
 }
 
 /// Members of a story file with a meaning of their own; all others go into the metadata.
-const KNOWN: [&str; 11] = [
+const KNOWN: [&str; 12] = [
     "id",
     "number",
     "title",
@@ -33,14 +35,19 @@ const KNOWN: [&str; 11] = [
     "description",
     "rationale",
     "acceptance_criteria",
-    "dependencies",
+    DEPENDENCIES,
+    DEPENDS_ON,
     "estimated_hours",
     "metadata",
 ];
+/// The stories that this one needs, in a story file.
+const DEPENDENCIES: &str = "dependencies";
+/// The same in the form of the import.
+const DEPENDS_ON: &str = "depends_on_stories";
 
-/// Converts a story file. Every problem of the file is reported, not only the first.
+/// Converts a story file. Every problem of the file is reported, not only the first; with its number known, the
+/// story is there all the same, so that nobody who depends on it looks wrong.
 pub(super) fn convert(file: &File, problems: &mut Vec<Problem>) -> Option<Story> {
-    let before = problems.len();
     let mut problem = |message: String| problems.push(Problem::new(&file.path, message));
     let Value::Object(source) = &file.content else {
         problem("must be a JSON object".to_owned());
@@ -48,69 +55,72 @@ pub(super) fn convert(file: &File, problems: &mut Vec<Problem>) -> Option<Story>
     };
     let given = source.get("number").filter(|number| !number.is_null());
     let number = number(given.or(source.get("id")), &mut problem);
-    if source.get("title").and_then(Value::as_str).is_none_or(|title| title.trim().is_empty()) {
-        problem("title is missing".to_owned());
-    }
-    let dependencies = dependencies(source.get("dependencies"), &mut problem);
+    let dependencies = dependencies(source, &mut problem);
     let criteria = criteria(source.get("acceptance_criteria"), &mut problem);
-    let mut metadata = match source.get("metadata") {
-        None | Some(Value::Null) => Map::new(),
-        Some(Value::Object(metadata)) => metadata.clone(),
-        Some(_) => {
-            problem("metadata must be an object".to_owned());
-            Map::new()
-        }
-    };
-    if problems.len() > before {
-        return None;
-    }
-    let number = number?;
-    let note = note::take(&mut metadata);
-    let content = if given.is_some() && !source.contains_key("id") && !source.contains_key("story") {
-        // Already in the form of the import: only what is said elsewhere in the request is taken out.
-        let mut content = source.clone();
-        content.insert("number".to_owned(), number.clone().into());
-        content.retain(|key, _| !matches!(key.as_str(), "epic" | "dependencies"));
-        if let Some(criteria) = criteria {
-            content.insert("acceptance_criteria".to_owned(), criteria);
-        }
-        if note.is_some() {
-            content.insert("metadata".to_owned(), metadata.into());
-        }
-        content
+    let mut metadata = metadata(source.get("metadata"), &mut problem);
+    let note = metadata.as_mut().and_then(note::take);
+    let mut content = if given.is_some() && !source.contains_key("id") && !source.contains_key("story") {
+        in_import_form(source, criteria, metadata)
     } else {
-        let mut content = build(source, &number, criteria, metadata);
+        let mut metadata = metadata.unwrap_or_default();
         // A story that comes back from an export stays as it was.
-        if note.is_none() {
-            content["metadata"]["source_file"] = file.path.as_str().into();
-        }
-        content
+        let origin = note.is_none().then(|| ("source_file".to_owned(), file.path.as_str().into()));
+        let others = source.iter().filter(|(key, _)| !KNOWN.contains(&key.as_str()));
+        metadata.extend(others.map(|(key, value)| (key.clone(), value.clone())).chain(origin));
+        build(source, criteria, metadata)
     };
-    let text =
-        |value: &Value| value.as_str().map(str::trim).filter(|text| !text.is_empty()).map(ToOwned::to_owned);
+    content.shift_insert(0, "number".to_owned(), number.clone().into());
+    check(&content, &mut problem);
     let epic = source.get("epic").unwrap_or(&Value::Null);
+    let epic_name = epic_name(&epic["name"], &mut problem);
     Some(Story {
         file: file.path.clone(),
+        number: number?,
         epic_id: epic_number(&plain(if epic.is_object() { &epic["id"] } else { epic })),
-        epic_name: text(&epic["name"]),
+        epic_name,
         phase: source.get("phase").and_then(text),
         dependencies,
-        number,
         content,
         note,
     })
 }
 
+/// The server's own rules for the fields of a story.
+fn check(content: &Map<String, Value>, problem: &mut impl FnMut(String)) {
+    let mut fields = Fields::new(content);
+    let change = StoryChange::read(&mut fields);
+    if fields.value("title").is_none() {
+        fields.fail("title", BLANK);
+    }
+    super::report(fields.finish(change), problem);
+}
+
+/// A file that has the form of the import: only what is said elsewhere in the request is taken out.
+fn in_import_form(
+    source: &Map<String, Value>,
+    criteria: Option<Value>,
+    metadata: Option<Map<String, Value>>,
+) -> Map<String, Value> {
+    let mut content = source.clone();
+    content.retain(|key, _| !matches!(key.as_str(), "epic" | DEPENDENCIES | DEPENDS_ON));
+    for (key, value) in [("acceptance_criteria", criteria), ("metadata", metadata.map(Value::Object))] {
+        content.shift_remove(key);
+        content.extend(value.map(|value| (key.to_owned(), value)));
+    }
+    content
+}
+
+/// A file in the format of the story files.
 fn build(
     source: &Map<String, Value>,
-    number: &str,
     criteria: Option<Value>,
     mut metadata: Map<String, Value>,
 ) -> Map<String, Value> {
     let mut content = Map::new();
     let mut put = |key: &str, value: Value| content.insert(key.to_owned(), value);
-    put("number", number.into());
-    put("title", source["title"].clone());
+    if let Some(title) = source.get("title") {
+        put("title", title.clone());
+    }
     let explicit = source.get("description").filter(|description| !description.is_null());
     match explicit {
         Some(description) => {
@@ -132,8 +142,6 @@ fn build(
     if let Some(hours) = source.get("estimated_hours").filter(|hours| !hours.is_null()) {
         put("estimated_hours", hours.clone());
     }
-    let others = source.iter().filter(|(key, _)| !KNOWN.contains(&key.as_str()));
-    metadata.extend(others.map(|(key, value)| (key.clone(), value.clone())));
     put("metadata", Value::Object(metadata));
     content
 }
@@ -151,24 +159,49 @@ fn number(value: Option<&Value>, problem: &mut impl FnMut(String)) -> Option<Str
     number
 }
 
-fn dependencies(value: Option<&Value>, problem: &mut impl FnMut(String)) -> Vec<String> {
-    let items = match value {
-        None | Some(Value::Null) => return Vec::new(),
-        Some(Value::Array(items)) => items,
-        Some(_) => {
-            problem("dependencies must be an array".to_owned());
-            return Vec::new();
-        }
-    };
+fn dependencies(source: &Map<String, Value>, problem: &mut impl FnMut(String)) -> Vec<String> {
     let mut numbers = Vec::new();
-    for item in items {
-        match story_number(&plain(item)) {
-            Some(number) if numbers.contains(&number) => {}
-            Some(number) => numbers.push(number),
-            None => problem(format!("invalid dependency {item}: expected a form such as \"US-2.1\"")),
+    for key in [DEPENDENCIES, DEPENDS_ON] {
+        let items = match source.get(key) {
+            None | Some(Value::Null) => continue,
+            Some(Value::Array(items)) => items,
+            Some(_) => {
+                problem(format!("{key} must be an array"));
+                continue;
+            }
+        };
+        for item in items {
+            match story_number(&plain(item)) {
+                Some(number) if numbers.contains(&number) => {}
+                Some(number) => numbers.push(number),
+                None => problem(format!("invalid dependency {item}: expected a form such as \"US-2.1\"")),
+            }
         }
     }
     numbers
+}
+
+fn metadata(value: Option<&Value>, problem: &mut impl FnMut(String)) -> Option<Map<String, Value>> {
+    match value {
+        None | Some(Value::Null) => None,
+        Some(Value::Object(metadata)) => Some(metadata.clone()),
+        Some(_) => {
+            problem("metadata must be an object".to_owned());
+            None
+        }
+    }
+}
+
+fn epic_name(value: &Value, problem: &mut impl FnMut(String)) -> Option<String> {
+    if !value.is_null() && !value.is_string() {
+        problem("epic.name must be a text".to_owned());
+    }
+    text(value)
+}
+
+/// A text that says something.
+fn text(value: &Value) -> Option<String> {
+    value.as_str().map(str::trim).filter(|text| !text.is_empty()).map(ToOwned::to_owned)
 }
 
 /// Criteria as objects; bare texts become objects.
@@ -202,7 +235,11 @@ fn description(source: &Map<String, Value>) -> Option<String> {
         let text = story[key].as_str()?.trim().trim_end_matches('.');
         (!text.is_empty()).then(|| format!("{lead} {text}"))
     };
-    let parts = [part("as_a", "As a"), part("i_want_to", "I want to"), part("so_that", "so that")];
+    let first_word = story["as_a"].as_str().and_then(|text| text.split_whitespace().next());
+    let has_article =
+        first_word.is_some_and(|word| ["a", "an", "the"].contains(&word.to_lowercase().as_str()));
+    let lead = if has_article { "As" } else { "As a" };
+    let parts = [part("as_a", lead), part("i_want_to", "I want to"), part("so_that", "so that")];
     let sentence = parts.into_iter().flatten().collect::<Vec<_>>().join(", ");
     let sentence = (!sentence.is_empty()).then(|| format!("{sentence}."));
     let rationale = source.get("rationale").and_then(Value::as_str).map(|text| text.trim().to_owned());

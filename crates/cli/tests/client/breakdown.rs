@@ -239,4 +239,58 @@ fn what_the_server_refuses_ends_with_its_code() {
     });
     assert_eq!(world.run("story delete 2.1").code, 4);
     assert_eq!(world.run("story create --epic 9 --number 9.1 --title x").code, 7);
+    // A number that leads to nothing is the same everywhere.
+    let world = World::new(|request| match request.method.as_str() {
+        "POST" => {
+            let error =
+                json!({"status": 422, "code": "epic_not_found", "message": "Epic number 9 not found"});
+            (422, json!({ "error": error })).into()
+        }
+        _ => breakdown(request),
+    });
+    for words in ["story create --number 9.1 --title x", "story list"] {
+        let run = world.run(&format!("{words} --epic 9 --project my-app"));
+        assert_eq!(
+            (run.code, run.stderr.as_str()),
+            (5, "Error: Epic 9 not found in project my-app\n"),
+            "{words}"
+        );
+    }
+}
+
+#[test]
+fn standard_input_is_read_for_one_option_only() {
+    let world = World::new(breakdown);
+    let run = world.run_with("story update 2.1 --criteria - --metadata -", &[], "[]");
+    let message =
+        "Error: Cannot read standard input for --metadata: it was read already for another option\n";
+    assert_eq!((run.code, run.stderr.as_str()), (2, message));
+    assert_eq!(world.lines(), [""; 0]);
+}
+
+#[test]
+fn empty_lists_say_so() {
+    let world = World::new(|request| match request.path.rsplit('/').next().unwrap() {
+        "projects" => one_project(request),
+        "dependency_graph" => json!({"graph": {"epics": []}}).into(),
+        path if path == E2 => json!({"epic": {"id": E2, "project_id": P1, "stories": []}}).into(),
+        _ => list(&[]),
+    });
+    for (words, expected) in [
+        ("epic list".to_owned(), "No epics.\n"),
+        ("story list".to_owned(), "No stories.\n"),
+        ("deps list".to_owned(), "No dependencies.\n"),
+        (format!("deps list {E2}"), "No dependencies.\n"),
+        ("ui-test list".to_owned(), "No runs.\n"),
+        ("state history --key k".to_owned(), "No state 'k' is saved in project my-app.\n"),
+        (format!("history {S21}"), "No history.\n"),
+    ] {
+        assert_eq!(
+            world.run(&format!("{words} --project my-app --format human")).stdout,
+            expected,
+            "{words}"
+        );
+    }
+    let shown = world.run(&format!("epic show {E2} --format human")).stdout;
+    assert!(shown.ends_with("\n\nNo stories.\n"), "{shown}");
 }

@@ -23,8 +23,11 @@ fn many(fails: impl Fn(usize) -> bool) -> impl Fn(&Request) -> Answer {
             let items =
                 request.body["stories"].as_array().into_iter().flatten().map(|item| &item["story_id"]);
             let results: Vec<Value> = ids.chain(items).map(|id| result(id, &fails)).collect();
-            let status = if results.iter().any(|result| result["status"] == "success") { 200 } else { 422 };
-            (status, json!({ "results": results })).into()
+            if results.iter().any(|result| result["status"] == "success") {
+                return json!({ "results": results }).into();
+            }
+            let error = json!({"status": 422, "message": "No story succeeded"});
+            (422, json!({"results": results, "error": error})).into()
         }
         _ => one_project(request),
     }
@@ -33,7 +36,8 @@ fn many(fails: impl Fn(usize) -> bool) -> impl Fn(&Request) -> Answer {
 fn result(id: &Value, fails: impl Fn(usize) -> bool) -> Value {
     let n = id.as_str().unwrap().rsplit('-').next().unwrap().parse().unwrap();
     if fails(n) {
-        json!({"story_id": id, "status": "error", "code": "invalid_transition", "reason": "Story is pending"})
+        json!({"story_id": id, "status": "error", "code": "invalid_transition", "reason": "Story is pending",
+               "hints": ["Contract it first.", "See its history."]})
     } else {
         json!({"story_id": id, "status": "success"})
     }
@@ -61,10 +65,10 @@ fn several_stories_are_claimed_together() {
     assert_eq!(
         lines[1..],
         [
-            format!("GET /api/v1/stories?project_id={P1}&limit=500&offset=0"),
+            format!("GET /api/v1/stories?project_id={P1}&number=1.1&limit=500&offset=0"),
             "POST /api/v1/stories/bulk/claim".to_owned()
         ],
-        "one search for all"
+        "a server without the filter has shown all"
     );
     assert_eq!(requests[2].body, json!({"story_ids": [id(1), id(2), id(3)]}));
     assert_eq!(run.json()["results"][2], json!({"story_id": id(3), "status": "success"}));
@@ -81,8 +85,13 @@ story  status   code                reason
 1.1    success
 1.2    error    invalid_transition  Story is pending
 1.3    success
+hint: Contract it first.
+hint: See its history.
 ";
     assert_eq!(run.stdout, expected);
+    let hints = |run: &Run| run.stdout.lines().filter(|line| line.starts_with("hint: ")).count();
+    let all = World::new(many(|_| true));
+    assert_eq!(hints(&claim(&all, 1..=3, "--format human")), 2, "each is said once");
     let csv = claim(&world, 2..=3, "--format csv").stdout;
     assert_eq!(
         csv,
@@ -106,6 +115,7 @@ fn more_than_a_batch_is_sent_in_parts_and_answered_as_one() {
         .filter_map(|request| Some(request.body["story_ids"].as_array()?.len()))
         .collect();
     assert_eq!(sizes, [50, 50, 20], "a part that failed as a whole does not stop the others");
+    assert_eq!(run.json()["error"], Value::Null, "some succeeded");
     let results = run.json()["results"].as_array().unwrap().clone();
     let order: Vec<&Value> = results.iter().map(|result| &result["story_id"]).collect();
     assert_eq!(order, (1..=120).map(|n| json!(id(n))).collect::<Vec<_>>().iter().collect::<Vec<_>>());
@@ -121,6 +131,83 @@ fn what_was_done_before_a_failure_is_shown() {
     assert_eq!(run.code, 4, "{run:?}");
     assert_eq!(run.json()["results"].as_array().unwrap().len(), 50);
     assert_eq!(world.requests().iter().filter(|request| request.method == "POST").count(), 2);
+    let lines: Vec<&str> = run.stderr.lines().collect();
+    assert_eq!(lines[0], "Error: Server returned 403: no");
+    assert!(lines[2].starts_with("70 of 120 stories: not done: 1.51, 1.52, "), "{run:?}");
+    assert!(lines[2].ends_with(", 1.120"), "{run:?}");
+}
+
+#[test]
+fn what_may_have_happened_is_named() {
+    let world = World::new(|request| {
+        let second = request.body["story_ids"][0] == id(51).as_str();
+        if second { error(502, "gone") } else { many(|_| false)(request) }
+    });
+    let run = claim(&world, 1..=52, "--format human");
+    assert_eq!(run.code, 10, "{run:?}");
+    let expected = "\
+Error: Server returned 502: gone
+2 of 52 stories: outcome unknown or not sent: 1.51, 1.52
+";
+    assert_eq!(run.stderr, expected);
+    // Nothing happened to stories of a request that was refused.
+    let world = World::new(|request| match request.method.as_str() {
+        "POST" => error(403, "no"),
+        _ => many(|_| false)(request),
+    });
+    let run = claim(&world, 1..=2, "--format human");
+    assert_eq!((run.code, run.stderr.as_str()), (4, "Error: Server returned 403: no\n"));
+}
+
+/// The first request with all results is for 1.1 to 1.50, the second for the rest.
+#[test]
+fn a_first_part_that_failed_does_not_make_the_whole_a_failure() {
+    let world = World::new(many(|n| n <= 50));
+    let run = claim(&world, 1..=51, "");
+    assert_eq!((run.code, run.stderr.as_str()), (6, "Error: 50 of 51 stories failed\n"));
+    let body = run.json();
+    assert_eq!((&body["error"], body["results"].as_array().unwrap().len()), (&Value::Null, 51));
+    let world = World::new(many(|_| true));
+    let run = claim(&world, 1..=51, "");
+    assert_eq!((run.code, &run.json()["error"]["status"]), (7, &json!(422)), "all of it failed");
+}
+
+#[test]
+fn a_story_counts_once_however_often_it_is_named() {
+    let world = World::new(many(|_| false));
+    let run = world.run(&format!("claim{} 1.1 {} --project my-app", numbers(1..=51), id(2)));
+    assert_eq!(run.code, 0, "{run:?}");
+    assert_eq!(run.stderr, "Some stories are named more than once; each counts once\n");
+    let sent: Vec<Value> = world
+        .requests()
+        .iter()
+        .filter_map(|request| request.body["story_ids"].as_array().cloned())
+        .flatten()
+        .collect();
+    assert_eq!(sent, (1..=51).map(|n| json!(id(n))).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_few_stories_are_searched_one_by_one_and_many_in_the_list() {
+    let filtering = |request: &Request| match request.query.split_once("number=1.") {
+        Some((_, rest)) => {
+            let n: usize = rest.split('&').next().unwrap().parse().unwrap();
+            json!({"data": [story(&id(n), &format!("1.{n}"))], "meta": {"total_count": 1, "limit": 500, "offset": 0}})
+                .into()
+        }
+        None => many(|_| false)(request),
+    };
+    let searches = |range| {
+        let world = World::new(filtering);
+        assert_eq!(claim(&world, range, "").code, 0);
+        world.requests().into_iter().filter(|request| request.path == "/api/v1/stories").collect::<Vec<_>>()
+    };
+    let few = searches(1..=10);
+    assert_eq!(few.len(), 10);
+    assert!(few[9].query.contains("number=1.10&"), "{:?}", few[9]);
+    let many = searches(1..=11);
+    assert_eq!(many.len(), 1);
+    assert!(!many[0].query.contains("number="), "{many:?}");
 }
 
 #[test]
@@ -190,10 +277,11 @@ fn an_epic_is_verified_as_a_whole() {
     assert_eq!((run.code, &run.json()["verified_count"]), (0, &json!(3)));
     let request = world.requests().pop().unwrap();
     assert_eq!(request.line(), format!("POST /api/v1/epics/{P1}/verify-all"));
-    assert_eq!(request.body, json!({"review_type": "manual", "summary": "ok"}));
+    assert_eq!(request.body, json!({"review_type": "manual", "summary": "ok", "result": "pass"}));
 
     let world = World::new(answer(
-        json!([{"story_id": S21, "number": "1.2", "code": "review_not_conducted", "reason": "no review"}]),
+        json!([{"story_id": S21, "number": "1.2", "code": "review_not_conducted", "reason": "no review",
+                "hints": ["Review it."]}]),
     ));
     let words = "--summary ok --review-type code --result partial --findings [] --format human";
     let run = world.run(&format!("verify-all {P1} {words}"));
@@ -203,6 +291,7 @@ Verified: 3 of 4 reported stories
 number  code                  reason
 ------  --------------------  ---------
 1.2     review_not_conducted  no review
+hint: Review it.
 ";
     assert_eq!(run.stdout, expected);
     let sent = body_of(&world, "/verify-all");

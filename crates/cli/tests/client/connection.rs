@@ -92,3 +92,25 @@ fn a_reader_that_stops_reading_is_no_failure() {
     drop(child.stdout.take());
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }
+
+#[test]
+fn an_answer_that_ends_too_early_was_cut_off() {
+    let world = World::new(|_| Answer(200, vec![("Content-Length", "500".into())], json!({"tenant": {}})));
+    let run = world.run("tenant update --setting a=1");
+    let cut = format!("Error: The answer of {} was cut off: ", world.address());
+    assert!(run.code == 9 && run.stderr.starts_with(&cut), "{run:?}");
+}
+
+#[test]
+fn an_error_is_one_line_whatever_it_holds() {
+    let world = World::new(|_| error(422, "a\nb\u{1b}[2J\u{202e}c"));
+    let run = world.run("tenant info --format human");
+    assert_eq!(run.stderr, "Error: Server returned 422: a b [2J c\n");
+    // Scripts get the body as it came.
+    let body = world.run("tenant info").stderr.lines().nth(1).map(ToOwned::to_owned).unwrap();
+    assert!(body.contains(r"a\nb\u001b[2J"), "{body}");
+    let run = world.run_words(&["config", "get", "a\nb\u{1b}"], &[], "");
+    assert_eq!((run.code, run.stderr.lines().count()), (2, 1), "{run:?}");
+    let run = world.run_words(&["a\nb\u{1b}"], &[], "");
+    assert_eq!((run.code, run.stderr.lines().next().unwrap()), (2, "Unknown command: a b "));
+}

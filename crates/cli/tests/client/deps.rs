@@ -40,7 +40,9 @@ fn world(request: &Request) -> Answer {
         }
         // Both ends may be in the epic: the edge in the other direction is another one.
         ("GET", path) if path == format!("/epics/{E2}/story_dependencies") => {
-            json!({"data": [edge("story", S21, S11)]}).into()
+            let mut opposite = edge("story", S11, S21);
+            opposite["id"] = S11.into();
+            json!({"data": [opposite, edge("story", S21, S11)]}).into()
         }
         ("GET", path) if path == format!("/projects/{P1}/epic_dependencies") => {
             json!({"data": [edge("epic", E2, E1)]}).into()
@@ -113,19 +115,18 @@ fn dependencies_are_removed_by_their_ends_or_their_id() {
 #[test]
 fn lists_name_numbers_for_people() {
     let server = World::new(world);
-    assert_eq!(server.run("deps list 2 --project my-app").json()["data"][0]["depends_on_story_id"], S11);
+    assert_eq!(server.run("deps list 2 --project my-app").json()["data"][1]["depends_on_story_id"], S11);
     assert_eq!(server.lines().pop().unwrap(), format!("GET /api/v1/epics/{E2}/story_dependencies"));
-    let table = |dependent: &str, depends_on: &str| {
-        format!(
-            "\
+    let header = "\
 id                                    dependent  depends_on  inserted_at
 ------------------------------------  ---------  ----------  ---------------------------
-{EDGE}  {dependent:<9}  {depends_on:<10}  2026-01-01T00:00:00.000000Z
-page 1 of 1, 1 total
-"
-        )
+";
+    let row = |id: &str, dependent: &str, depends_on: &str| {
+        format!("{id}  {dependent:<9}  {depends_on:<10}  2026-01-01T00:00:00.000000Z\n")
     };
-    assert_eq!(server.run("deps list 2 --project my-app --format human").stdout, table("2.1", "1.1"));
-    assert_eq!(server.run("deps list --project my-app --format human").stdout, table("2", "1"));
+    let human = |words: &str| server.run(&format!("{words} --project my-app --format human")).stdout;
+    let edges = row(S11, "1.1", "2.1") + &row(EDGE, "2.1", "1.1");
+    assert_eq!(human("deps list 2"), format!("{header}{edges}page 1 of 1, 2 total\n"));
+    assert_eq!(human("deps list"), format!("{header}{}page 1 of 1, 1 total\n", row(EDGE, "2", "1")));
     assert_eq!(server.run("deps list --project my-app").json()["data"][0]["epic_id"], E2);
 }

@@ -1,8 +1,11 @@
 //! `export` to standard output, a file and a directory; and the way back.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Request, Run, World, error};
+use crate::support::{Answer, DRIP, Request, Run, World, error};
 use crate::{P1, body_of, one_project};
 
 fn document() -> Value {
@@ -58,18 +61,72 @@ fn the_document_goes_to_a_file_whole_or_not_at_all() {
     assert_eq!(run(&world, &["import", &name]).code, 0);
     assert_eq!(body_of(&world, "/import"), document());
 
-    // The connection ends before the body does.
-    let broken = World::new(|request| match request.path.as_str() {
+    let broken = broken();
+    let failed = run(&broken, &["export", "--out", &name]);
+    assert_eq!(failed.code, 9, "{failed:?}");
+    let cut = format!("Error: The answer of {} was cut off: ", broken.address());
+    assert!(failed.stderr.starts_with(&cut), "{failed:?}");
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), document().to_string());
+    assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 1);
+    let nowhere = run(&world, &["export", "--out", "/does/not/exist/x.json"]);
+    let message = "Error: Cannot write /does/not/exist/x.json: No such file or directory (os error 2)\n";
+    assert_eq!((nowhere.code, nowhere.stderr.as_str()), (2, message));
+}
+
+/// A server whose connection ends before the body of the export does.
+fn broken() -> World {
+    World::new(|request| match request.path.as_str() {
         path if path.ends_with("/export") => {
             Answer(200, vec![("Content-Length", "5000000".to_owned())], json!({"epics": []}))
         }
         _ => one_project(request),
+    })
+}
+
+#[test]
+fn a_download_may_take_its_time_as_long_as_something_comes() {
+    let dripping = |pause: &'static str| {
+        World::new(move |request| match request.path.as_str() {
+            path if path.ends_with("/export") => Answer(200, vec![(DRIP, pause.to_owned())], document()),
+            _ => one_project(request),
+        })
+    };
+    let done = run(&dripping("600"), &["export", "--timeout", "2"]);
+    assert_eq!((done.code, done.stdout), (0, format!("{}\n", document())), "{}", done.stderr);
+    let silent = dripping("8000");
+    let failed = run(&silent, &["export", "--timeout", "2"]);
+    let message =
+        format!("Error: The answer of {} was cut off: nothing more came for 2 s\n", silent.address());
+    assert_eq!((failed.code, failed.stderr), (9, message));
+}
+
+#[test]
+fn the_reader_of_a_download_may_take_its_time() {
+    let long = json!({"epics": "x".repeat(2_000_000)});
+    let size = long.to_string().len();
+    let world = World::new(move |request| match request.path.as_str() {
+        path if path.ends_with("/export") => long.clone().into(),
+        _ => one_project(request),
     });
-    let failed = run(&broken, &["export", "--out", &name]);
-    assert_eq!(failed.code, 9, "{failed:?}");
-    assert_eq!(std::fs::read_to_string(&path).unwrap(), document().to_string());
-    assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 1);
-    assert_eq!(run(&world, &["export", "--out", "/does/not/exist/x.json"]).code, 1);
+    let words = ["export", "--project", "my-app", "--timeout", "2"];
+    let child = world.command(&words).stdout(std::process::Stdio::piped()).spawn().unwrap();
+    std::thread::sleep(std::time::Duration::from_secs(4));
+    let done = child.wait_with_output().unwrap();
+    assert_eq!((done.status.code(), done.stdout.len()), (Some(0), size + 1));
+}
+
+#[test]
+fn a_download_ends_when_nobody_reads_it() {
+    // Reading on would meet the broken end.
+    let world = broken();
+    let mut child = world
+        .command(&["export", "--project", "my-app"])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
 }
 
 #[test]
@@ -170,4 +227,41 @@ fn nothing_is_overwritten_unless_forced() {
     let file = home.path().join("file");
     std::fs::write(&file, "").unwrap();
     assert_eq!(run(&world, &["export", "--dir", &file.display().to_string()]).code, 2);
+    // Something else has the name of a directory of the export.
+    let blocked = home.path().join("blocked");
+    std::fs::create_dir(&blocked).unwrap();
+    std::fs::write(blocked.join("epic_1_base"), "").unwrap();
+    let failed = run(&world, &["export", "--dir", &blocked.display().to_string(), "--force"]);
+    assert_eq!(failed.code, 2, "{failed:?}");
+    assert!(failed.stderr.contains("Cannot create the directory of "), "{failed:?}");
+}
+
+#[test]
+fn an_export_takes_the_place_of_an_earlier_one() {
+    let renamed = Arc::new(AtomicBool::new(false));
+    let now = Arc::clone(&renamed);
+    let world = World::new(move |request| match request.path.as_str() {
+        path if path.ends_with("/export") && now.load(Ordering::SeqCst) => {
+            let mut document = document();
+            document["epics"][1]["title"] = json!("Renamed");
+            document.into()
+        }
+        _ => server(request),
+    });
+    let home = tempfile::tempdir().unwrap();
+    let root = home.path().display().to_string();
+    assert_eq!(run(&world, &["export", "--dir", &root]).code, 0);
+    renamed.store(true, Ordering::SeqCst);
+    let again = run(&world, &["export", "--dir", &root, "--force"]);
+    assert_eq!(
+        again.stderr,
+        format!(
+            "Removed epic_2_more/epic.json: written by an earlier export, not part of this one\n\
+             Removed epic_2_more/us_2.1.json: written by an earlier export, not part of this one\n\
+             7 files written to {root}\n"
+        )
+    );
+    assert!(!home.path().join("epic_2_more").exists());
+    let imported = run(&world, &["import", &root, "--dry-run"]);
+    assert_eq!(imported.json()["epics"][1]["title"], "Renamed", "{imported:?}");
 }

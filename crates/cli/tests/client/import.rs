@@ -116,3 +116,50 @@ fn one_epic_can_be_imported_alone() {
     assert!(refused.stderr.contains("epic_2_more/us_2.1.json: unknown story 1.1"), "{refused:?}");
     assert_eq!(run(&world, &epic, &["--dry-run", "--merge"]).code, 0);
 }
+
+#[test]
+fn an_epic_is_known_by_its_directory_also_from_inside() {
+    let (world, root) = (World::new(imports), stories());
+    let epic = root.path().join("epic_1_base");
+    std::fs::create_dir(epic.join("deep")).unwrap();
+    for path in [epic.join("."), epic.join("deep/..")] {
+        let shown = run(&world, &path, &["--dry-run"]).json();
+        let epic = &shown["epics"][0];
+        assert_eq!((&epic["number"], &epic["title"]), (&json!(1), &json!("Base")), "{}", path.display());
+        assert_eq!(epic["stories"][0]["metadata"]["source_file"], "epic_1_base/us_1.1.json");
+    }
+}
+
+#[test]
+fn a_byte_order_mark_is_no_part_of_the_json() {
+    let (world, root) = (World::new(imports), stories());
+    write(root.path(), "epic_2_more/us_2.2.json", "\u{feff}{\"id\":\"US-2.2\",\"title\":\"Three\"}");
+    let shown = run(&world, root.path(), &["--dry-run"]).json();
+    assert_eq!(shown["epics"][1]["stories"][1]["title"], "Three");
+    write(root.path(), "document.json", "\u{feff}{\"epics\":[]}");
+    let shown = run(&world, &root.path().join("document.json"), &["--dry-run"]);
+    assert_eq!(shown.json(), json!({"epics": []}));
+}
+
+/// A pipe with a telling name would keep the import waiting for ever.
+#[test]
+fn only_files_are_read() {
+    let (world, root) = (World::new(imports), stories());
+    let epic = root.path().join("epic_2_more");
+    nix::unistd::mkfifo(&epic.join("us_2.2.json"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    std::os::unix::fs::symlink("nowhere", epic.join("us_2.3.json")).unwrap();
+    let failed = run(&world, root.path(), &[]);
+    assert_eq!(failed.code, 2, "{failed:?}");
+    assert!(failed.stderr.contains("2 problems"), "{failed:?}");
+    assert!(failed.stderr.contains("epic_2_more/us_2.2.json: is not a file"), "{failed:?}");
+    assert!(failed.stderr.contains("epic_2_more/us_2.3.json: cannot be read"), "{failed:?}");
+
+    // A link to a file is as good as the file.
+    for name in ["us_2.2.json", "us_2.3.json"] {
+        std::fs::remove_file(epic.join(name)).unwrap();
+    }
+    write(root.path(), "elsewhere.json", r#"{"id":"US-2.2","title":"Linked"}"#);
+    std::os::unix::fs::symlink("../elsewhere.json", epic.join("us_2.2.json")).unwrap();
+    let shown = run(&world, root.path(), &["--dry-run"]).json();
+    assert_eq!(shown["epics"][1]["stories"][1]["title"], "Linked");
+}

@@ -103,7 +103,11 @@ fn a_failed_question_for_the_version_saves_nothing() {
 #[test]
 fn states_are_loaded_and_their_history_listed() {
     let world = server();
-    assert_eq!(world.run("state load --project my-app").code, 5);
+    let missing = world.run("state load --project my-app --key k");
+    assert_eq!(
+        (missing.code, missing.stderr.as_str()),
+        (5, "Error: No state 'k' is saved in project my-app\n")
+    );
     world.run("state save --project my-app --data {}");
     let loaded = world.run("state load --project my-app --key main --format human").stdout;
     assert!(loaded.contains("state_data: {\"a\":1}\nversion: 1\n"), "{loaded}");

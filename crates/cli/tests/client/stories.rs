@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::World;
+use crate::support::{Request, World};
 use crate::{P1, P2, S21, body_of, list, one_project, project, story};
 
 #[test]
@@ -209,4 +209,29 @@ fn long_lists_can_be_paged() {
     assert_eq!(last("project list --page 2"), "GET /api/v1/projects?page=2&page_size=100");
     assert!(last("pending --project my-app --limit 10 --page 3").ends_with("&limit=10&offset=20"));
     assert_eq!(world.run("next --page 0").code, 2);
+    // The server sends no more rows than that: the next page begins behind those it did send.
+    for command in ["pending", "story list"] {
+        assert!(
+            last(&format!("{command} --project my-app --limit 1000 --page 2"))
+                .ends_with("&limit=500&offset=500")
+        );
+    }
+}
+
+#[test]
+fn a_page_behind_the_last_is_not_called_nothing() {
+    let behind = |request: &Request| match request.path.as_str() {
+        "/api/v1/projects" => one_project(request),
+        "/api/v1/stories" => {
+            json!({"data": [], "meta": {"total_count": 42, "limit": 20, "offset": 1960}}).into()
+        }
+        _ => json!({"data": [], "meta": {"page": 99, "page_size": 20, "total_count": 42, "total_pages": 3}})
+            .into(),
+    };
+    let world = World::new(behind);
+    for words in ["next", "blocked", "pending", &format!("artifacts {S21}"), &format!("verifications {S21}")]
+    {
+        let run = world.run(&format!("{words} --limit 20 --page 99 --project my-app --format human"));
+        assert_eq!(run.stdout, "Nothing here: page 99 of 3, 42 total\n", "{words}");
+    }
 }

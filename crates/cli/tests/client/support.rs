@@ -32,6 +32,9 @@ impl Request {
     }
 }
 
+/// Pause in milliseconds between the parts of an answer's body; no header that is sent.
+pub(crate) const DRIP: &str = "Drip";
+
 /// An answer: status, further headers, body.
 pub(crate) struct Answer(pub(crate) u16, pub(crate) Vec<(&'static str, String)>, pub(crate) Value);
 
@@ -197,10 +200,18 @@ fn write(mut stream: &TcpStream, Answer(status, headers, body): &Answer) {
     let length = ("Content-Length", body.len().to_string());
     // An answer may promise more than it holds.
     let length = (!headers.iter().any(|(name, _)| *name == length.0)).then_some(&length);
-    let headers = headers.iter().chain(length).map(|(name, value)| format!("{name}: {value}\r\n"));
+    let drip = headers.iter().find(|(name, _)| *name == DRIP).and_then(|(_, pause)| pause.parse().ok());
+    let headers = headers.iter().filter(|(name, _)| *name != DRIP).chain(length);
+    let headers = headers.map(|(name, value)| format!("{name}: {value}\r\n"));
     let _ = write!(
         stream,
-        "HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nConnection: close\r\n{}\r\n{body}",
+        "HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nConnection: close\r\n{}\r\n",
         headers.collect::<String>()
     );
+    for part in body.as_bytes().chunks(body.len().div_ceil(if drip.is_some() { 5 } else { 1 }).max(1)) {
+        if stream.write_all(part).is_err() {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(drip.unwrap_or(0)));
+    }
 }

@@ -29,6 +29,10 @@ pub const MAX_EPICS: usize = 500;
 /// Stories that one import may hold.
 pub const MAX_STORIES: usize = 5000;
 
+/// Dependencies of both kinds that one import may hold, duplicates included. Ours: the contract names no limit, and a
+/// body has room for a million, which keep everybody waiting.
+pub const MAX_DEPENDENCIES: usize = 50_000;
+
 /// What to do with records that the project already has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
@@ -187,13 +191,15 @@ impl InitialStatus {
     }
 
     /// The words with which an import restores these statuses. None are needed for a story at its beginning, and
-    /// there are none for one that somebody works on or that was rejected: no import leads into the loop.
-    pub fn restoring(agent_status: AgentStatus, verified_status: VerifiedStatus) -> Self {
+    /// there are none for one that somebody works on or that was rejected: no import leads into the loop. Nor for work
+    /// that waits for its verification while `assigned`: the assignment cannot be imported, and without it nothing
+    /// would keep the implementer from verifying its own work.
+    pub fn restoring(agent_status: AgentStatus, verified_status: VerifiedStatus, assigned: bool) -> Self {
         match (agent_status, verified_status) {
             (AgentStatus::ReportedDone, VerifiedStatus::Verified) => {
                 Self { initial_verified_status: Some("verified"), ..Self::default() }
             }
-            (AgentStatus::ReportedDone, VerifiedStatus::Unverified) => {
+            (AgentStatus::ReportedDone, VerifiedStatus::Unverified) if !assigned => {
                 Self { initial_agent_status: Some("reported_done"), ..Self::default() }
             }
             _ => Self::default(),
@@ -204,11 +210,17 @@ impl InitialStatus {
 /// Steps 1 to 5 of §9.3, and the field rules of step 7, which [`Payload::plan`] reports in their turn.
 ///
 /// # Errors
-/// The first of `epics must be an array`, the limits, structural faults in payload order, bad epic numbers and
-/// duplicates.
+/// The first of `epics must be an array`, the limits, structural faults in payload order, bad epic numbers,
+/// duplicates, and too many dependencies.
 pub fn parse(body: &Map<String, Value>, mode: Mode) -> Result<Payload, ImportError> {
     let outline = outline::read(body, mode)?;
     let references = edges::collect(&outline);
+    if references.stories.len() + references.epics.len() > MAX_DEPENDENCIES {
+        let message = format!(
+            "payload exceeds maximum of {MAX_DEPENDENCIES} dependencies; merge the rest in further imports"
+        );
+        return Err(message.into());
+    }
     let epic_numbers = outline.epics.iter().map(|epic| epic.number).collect();
     let story_numbers =
         outline.epics.iter().flat_map(|epic| &epic.stories).map(|story| story.number.clone()).collect();

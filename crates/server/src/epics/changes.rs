@@ -17,7 +17,7 @@ use super::store::{
 };
 use super::text::EpicText;
 use crate::App;
-use crate::db::{DbError, Tx};
+use crate::db::Tx;
 use crate::dependencies;
 use crate::events::{self, Event};
 use crate::http::caller::{Orchestrator, User};
@@ -118,7 +118,7 @@ async fn create_once(app: &App, caller: &Identity, project_id: Uuid, body: &Body
             ],
         )
         .await
-        .map_err(|error| number_taken(error, number))?;
+        .map_err(|error| ApiError::number_taken(error, "epics_number", &format!("Epic {number}")))?;
     let epic = read(&row)?;
     let event = Event::new("epic", epic.id, "created", told(&epic)).project(project_id);
     events::record(tx, tenant_id, &caller.attribution(), vec![event]).await?;
@@ -128,18 +128,6 @@ async fn create_once(app: &App, caller: &Identity, project_id: Uuid, body: &Body
 /// What creation and deletion tell of an epic.
 fn told(epic: &Epic) -> Value {
     json!({"number": epic.number, "title": epic.title, "project_id": epic.project_id})
-}
-
-fn number_taken(error: DbError, number: i32) -> ApiError {
-    if !error.violates("epics_number") {
-        return error.into();
-    }
-    let message = format!(
-        "Epic {number} already exists in this project. Pick a different number, or use the import endpoint with \
-         `merge=true` to update the existing record."
-    );
-    ApiError::invalid_field("number", "has already been taken for this project")
-        .with("message", message.into())
 }
 
 /// Changes an epic.

@@ -38,11 +38,12 @@ struct EpicWithStories {
 }
 
 /// A project with all its epics, stories and dependencies, as one document that can be imported again as it is (within
-/// the limits of imports: 500 epics, 5000 stories, 10 MiB).
+/// the limits of imports: 500 epics, 5000 stories, 50000 dependencies, 10 MiB).
 ///
-/// An import of the document starts every new story anew. With `include_status=true` those that are reported done
-/// (verified or not) carry `initial_*` members, with which an import restores their status. Other statuses are not
-/// restored: work in progress and rejections belong to the loop. Stories that exist keep their status in any case.
+/// An import of the document starts every new story anew. With `include_status=true` those that are verified, or were
+/// reported done without anybody working on them in the loop, carry `initial_*` members, with which an import restores
+/// their status. Other statuses are not restored: work that is not verified belongs to the loop, and so do rejections.
+/// Stories that exist keep their status in any case.
 #[utoipa::path(get, path = "/api/v1/projects/{id}/export", tag = "Import/Export",
     params(("id" = Uuid, Path),
            ("include_status" = Option<bool>, Query, description = "Write what makes an import restore statuses")),

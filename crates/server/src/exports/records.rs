@@ -130,8 +130,9 @@ impl ExportedStory {
         // A story that was verified in the loop becomes verified wherever the document is imported. That is no way
         // around the loop which was not there before: who may import may say so of any new story, a document says
         // nothing about stories that exist, and the audit entry of the new one says that its status was imported.
+        let assigned_at: Option<Timestamp> = row.try_get("assigned_at")?;
         let initial = if include_status {
-            InitialStatus::restoring(agent_status, verified_status)
+            InitialStatus::restoring(agent_status, verified_status, assigned_at.is_some())
         } else {
             InitialStatus::default()
         };
@@ -144,7 +145,7 @@ impl ExportedStory {
             agent_status,
             verified_status,
             assigned_agent_id: row.try_get("assigned_agent_id")?,
-            assigned_at: row.try_get("assigned_at")?,
+            assigned_at,
             reported_done_at: row.try_get("reported_done_at")?,
             verified_at: row.try_get("verified_at")?,
             rejected_at: row.try_get("rejected_at")?,

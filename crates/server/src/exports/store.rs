@@ -40,7 +40,7 @@ statements! {
 /// Epics or stories of a page: with all their text they may be large.
 const RECORDS: i64 = 100;
 /// Dependencies of a page: two numbers each. A page is found by looking at all of them, so there should be few pages.
-const EDGES: i64 = 10_000;
+const EDGES: i64 = 50_000;
 
 /// A project in one snapshot of the database.
 pub(super) struct Source {

@@ -77,6 +77,20 @@ impl ApiError {
         FieldErrors::one(field, message).into()
     }
 
+    /// What the insert of `what` (`Epic 1`) failed with: 422 when it violates the unique `constraint` on numbers
+    /// (file 03 §4.1, §5.2).
+    pub(crate) fn number_taken(error: DbError, constraint: &str, what: &str) -> Self {
+        if !error.violates(constraint) {
+            return error.into();
+        }
+        let message = format!(
+            "{what} already exists in this project. Pick a different number, or use the import endpoint with \
+             `merge=true` to update the existing record."
+        );
+        Self::invalid_field("number", "has already been taken for this project")
+            .with("message", message.into())
+    }
+
     /// A lifecycle rule's refusal in the contract's form (file 02 §2.4). `learn_more` links start with
     /// `public_url`.
     pub(crate) fn refused(refusal: Refusal, public_url: &str) -> Self {
@@ -126,22 +140,29 @@ impl ApiError {
         self.with("message", message.into())
     }
 
-    /// The members of a refusal, for an answer that tells several: `code`, `reason` (the message) and whatever else it
+    /// Whether the server failed, as opposed to having refused something.
+    pub(crate) fn is_failure(&self) -> bool {
+        self.status.is_server_error()
+    }
+
+    /// The members of an error, for an answer that tells several: `code`, `reason` (the message) and whatever else it
     /// has, without the status.
-    ///
-    /// # Errors
-    /// The error itself when it is no refusal but a failure of the server, which no answer may hide.
-    pub(crate) fn into_refusal(self) -> Result<Map<String, Value>, Self> {
-        if self.status.is_server_error() {
-            return Err(self);
-        }
-        let mut refusal = self.naming_fields().members;
+    pub(crate) fn into_members(self) -> Map<String, Value> {
+        let mut error = self.naming_fields().members;
         let mut members = Map::new();
         for (name, told) in [("code", "code"), ("message", "reason")] {
-            members.extend(refusal.remove(name).map(|value| (told.to_owned(), value)));
+            members.extend(error.remove(name).map(|value| (told.to_owned(), value)));
         }
-        members.extend(refusal.into_iter().filter(|(name, _)| name != "status" && name != "remediation"));
-        Ok(members)
+        members.extend(error.into_iter().filter(|(name, _)| name != "status" && name != "remediation"));
+        members
+    }
+
+    /// As [`Self::into_members`], for a refusal.
+    ///
+    /// # Errors
+    /// The error itself when it is a failure of the server, which no answer may hide.
+    pub(crate) fn into_refusal(self) -> Result<Map<String, Value>, Self> {
+        if self.is_failure() { Err(self) } else { Ok(self.into_members()) }
     }
 
     /// 500. The reason belongs into the log, never into the answer.

@@ -10,16 +10,13 @@ use uuid::Uuid;
 
 use super::audit;
 use super::store::{REFRESH_STATISTICS, Snapshot, snapshot};
-use super::write::write;
+use super::write::{VERY_LARGE, write};
 use crate::App;
 use crate::events;
 use crate::http::caller::{Orchestrator, Superadmin, User};
 use crate::http::error::retrying;
 use crate::http::{ApiError, ApiResult, Caller, Exact, Id, Identity, LargeBody};
 use crate::projects::lock_project;
-
-/// From so many new stories on, the planner's statistics are refreshed.
-const LARGE: u64 = 1000;
 
 /// The body of an import (file 03 §9.2).
 #[derive(ToSchema)]
@@ -53,7 +50,7 @@ pub(super) async fn import(
     // because an unknown one is 404 whatever the payload says.
     let payload = import::parse(&body, mode);
     let summary = retrying(|| perform(&app, &caller, project_id, mode, payload.clone())).await?;
-    if summary["stories_created"].as_u64() >= Some(LARGE) {
+    if summary["stories_created"].as_u64() >= Some(VERY_LARGE as u64) {
         refresh_statistics(&app).await;
     }
     let status = match mode {

@@ -7,8 +7,8 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::store::{
-    INSERT_EPIC_EDGES, INSERT_EPICS, INSERT_STORIES, INSERT_STORY_EDGES, Snapshot, UPDATE_EPICS,
-    UPDATE_STORIES,
+    INSERT_EPIC_EDGES, INSERT_EPICS, INSERT_STORIES, INSERT_STORY_EDGES, REFRESH_STATISTICS, Snapshot,
+    UPDATE_EPICS, UPDATE_STORIES,
 };
 use crate::db::{DbError, Tx};
 use crate::epics::EpicText;
@@ -17,6 +17,10 @@ use crate::stories::{CriteriaList, StoryText, criteria_value, write_criteria};
 /// From so many new stories on, foreign keys are checked with plans made for the size of now. Plans that the
 /// connection made while the table was small read the whole table for every row.
 const LARGE: usize = 100;
+
+/// From so many new stories on, the planner's statistics are refreshed: here for the foreign keys of what follows, and
+/// after the import for everybody. Until then the planner takes the project for empty.
+pub(super) const VERY_LARGE: usize = 1000;
 
 /// A record that an import has changed.
 pub(super) struct Change<T> {
@@ -58,6 +62,9 @@ pub(super) async fn write(
     insert_epics(tx, tenant_id, project_id, plan, &epics).await?;
     update_epics(tx, tenant_id, &changed_epics).await?;
     insert_stories(tx, tenant_id, project_id, plan, &stories).await?;
+    if plan.new_stories.len() >= VERY_LARGE {
+        tx.query(REFRESH_STATISTICS, &[]).await?;
+    }
     if plan.new_stories.len() > LARGE {
         tx.forget_plans().await?;
     }

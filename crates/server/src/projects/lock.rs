@@ -30,7 +30,12 @@ pub(crate) async fn lock_project(tx: &mut Tx, tenant_id: Uuid, project_id: Uuid)
 }
 
 impl LockedProject {
-    /// Whether the project may have so many stories. Only where the tenant has set a limit (decision 20).
+    /// Whether the tenant has set a limit of stories per project (decision 20).
+    pub(crate) fn has_story_limit(&self) -> bool {
+        self.max_stories.is_some()
+    }
+
+    /// Whether the project may have so many stories.
     ///
     /// # Errors
     /// 422 above the limit.

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::store::{COUNT_PROJECT_STORIES, EPIC_PROJECT, INSERT_STORY, LOCK_EPIC, LOCK_EPIC_BY_NUMBER};
 use super::{CriteriaList, Story, criteria_value, write_criteria};
 use crate::App;
-use crate::db::{DbError, Tx};
+use crate::db::Tx;
 use crate::events::{self, Event};
 use crate::http::caller::Orchestrator;
 use crate::http::error::retrying;
@@ -159,8 +159,10 @@ async fn insert(
     new: NewStory,
 ) -> ApiResult<Story> {
     let tenant_id = caller.tenant_id;
-    let stories = tx.query_one(COUNT_PROJECT_STORIES, &[&tenant_id, &project_id]).await?;
-    project.admits(stories.try_get::<_, i64>("total")?.unsigned_abs() + 1)?;
+    if project.has_story_limit() {
+        let stories = tx.query_one(COUNT_PROJECT_STORIES, &[&tenant_id, &project_id]).await?;
+        project.admits(stories.try_get::<_, i64>("total")?.unsigned_abs() + 1)?;
+    }
     let NewStory { number, title, details } = new;
     let criteria = details.acceptance_criteria.unwrap_or_default();
     let row = tx
@@ -183,7 +185,7 @@ async fn insert(
             ],
         )
         .await
-        .map_err(|error| number_taken(error, &number))?;
+        .map_err(|error| ApiError::number_taken(error, "stories_number", &format!("Story {number}")))?;
     let story = Story::read(&row)?;
     let list = CriteriaList { story_id: story.id, criteria: &criteria, replaces: false };
     write_criteria(&mut tx, tenant_id, &[list]).await?;
@@ -199,18 +201,4 @@ async fn insert(
     .project(project_id);
     events::record(tx, tenant_id, &caller.attribution(), vec![event]).await?;
     Ok(story)
-}
-
-fn number_taken(error: DbError, number: &StoryNumber) -> ApiError {
-    if !error.violates("stories_number") {
-        return error.into();
-    }
-    ApiError::invalid_field("number", "has already been taken for this project").with(
-        "message",
-        format!(
-            "Story {number} already exists in this project. Pick a different number, or use the import endpoint with \
-             `merge=true` to update the existing record."
-        )
-        .into(),
-    )
 }

@@ -175,9 +175,11 @@ pub(super) async fn verify_all(
         let attempt = Attempt::Verify { evidence: true };
         match transition::perform(&app, &caller, story_id, &attempt, &body.0).await {
             Ok(_) => done.verified_count += 1,
+            // A failure of the server must not hide what was done before it.
+            Err(error) if error.is_failure() && done.verified_count == 0 => return Err(error),
             Err(error) => {
                 let mut told = json!({"story_id": story_id, "number": row.try_get::<_, String>("number")?});
-                for (name, value) in error.into_refusal()? {
+                for (name, value) in error.into_members() {
                     told[name] = value;
                 }
                 done.skipped_count += 1;

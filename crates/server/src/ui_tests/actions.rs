@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::dialect::{Dialect, OPEN, stored_status};
-use super::rules::{Completion, Finding, Start};
+use super::rules::{Completion, Finding, MAX_FINDINGS, Start};
 use super::run::{RunList, RunMeta, RunPath, UiTestRun};
 use super::store::{
     COMPLETE_RUN, COUNT_FINDING, COUNT_RUNS, INSERT_FINDING, INSERT_RUN, LIST_RUNS, LOCK_RUN, PROJECT_EXISTS,
@@ -90,6 +90,10 @@ pub(super) async fn add_finding(
     let read = |object: &Map<String, Value>| Finding::read(dialect, object);
     let (mut tx, locked, finding) =
         locked(app, caller, path, body, read, ("run_not_in_progress", "Run is not in progress")).await?;
+    if locked.findings_count >= MAX_FINDINGS {
+        let message = format!("A run has at most {MAX_FINDINGS} findings; complete it and start another");
+        return Err(ApiError::unprocessable("too_many_findings", message));
+    }
     let (tenant_id, finding_id, position) = (caller.tenant_id, Uuid::now_v7(), locked.findings_count + 1);
     let (counts, mut state) = (finding.counts(), finding.audited());
     tx.query(INSERT_FINDING, &[&tenant_id, &finding_id, &path.id, &position, &finding.into_content()])

@@ -22,7 +22,7 @@ struct StartUiTest {
     notes: Option<String>,
 }
 
-/// Something found on the way: any of these, at least one.
+/// Something found on the way: any of these, at least one. The fields of the `ui_test_runs` paths are taken, too.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "documents the body, which `rules` reads")]
 struct NewUiTestFinding {

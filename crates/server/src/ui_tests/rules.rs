@@ -29,6 +29,9 @@ impl Start {
     }
 }
 
+/// The most findings of a run: every answer with a run has them all.
+pub(super) const MAX_FINDINGS: i32 = 1000;
+
 /// Whether a value that is no string may stand for one.
 type Instead = fn(&Value) -> bool;
 
@@ -128,7 +131,8 @@ impl Finding {
 fn text_or(fields: &mut Fields<'_>, name: &str, length: Length, instead: Instead) -> Option<Value> {
     match fields.value(name)? {
         Value::String(_) => fields.text(name, length).map(Value::from),
-        value if instead(value) => Some(value.clone()),
+        // As long as a text may be, written out.
+        value if instead(value) => fields.fits(name, &value.to_string(), length).then(|| value.clone()),
         _ => {
             fields.fail(name, INVALID);
             None

@@ -47,7 +47,7 @@ pub(super) struct UiTestRun {
 }
 
 impl UiTestRun {
-    /// Reads a row of `ui_test_runs` with the columns of `findings!`.
+    /// Reads a row of `ui_test_runs` with the columns of `with_findings!`.
     pub(super) fn read(row: &Row) -> Result<Self, DbError> {
         let (ids, contents): (Vec<Uuid>, Vec<Value>) =
             (row.try_get("finding_ids")?, row.try_get("finding_contents")?);

@@ -22,7 +22,7 @@ struct StartUiTestRun {
     guide_reference: Option<String>,
 }
 
-/// Something found on the way.
+/// Something found on the way. The fields of the `ui-tests` paths are taken, too.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "documents the body, which `rules` reads")]
 struct NewUiTestRunFinding {
@@ -35,6 +35,7 @@ struct NewUiTestRunFinding {
     steps: Option<Value>,
     expected: Option<String>,
     actual: Option<String>,
+    screenshot_path: Option<String>,
 }
 
 /// The end of a run.

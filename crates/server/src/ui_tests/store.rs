@@ -34,14 +34,15 @@ statements! {
             where tenant_id = $1 and project_id = $2 and ($3::text is null or status = $3)
             order by started_at desc, id limit $4 offset $5
         )", with_findings!("page"), "order by r.started_at desc, r.id");
-    /// `$3`, where the path names the project, is where the run must be; so it is below.
+    /// `$3` is the project in which the run must be, where the path names one.
     SHOW_RUN = concat!("
         with run as (
             select * from ui_test_runs
             where tenant_id = $1 and id = $2 and ($3::uuid is null or project_id = $3)
         )", with_findings!("run"));
+    /// As `SHOW_RUN`, for who is about to change it.
     LOCK_RUN = "
-        select project_id, status, findings_count, critical_count, high_count from ui_test_runs
+        select status, findings_count, critical_count, high_count from ui_test_runs
         where tenant_id = $1 and id = $2 and ($3::uuid is null or project_id = $3) for no key update";
     INSERT_FINDING = "
         insert into ui_test_findings (tenant_id, id, run_id, position, content, recorded_at)

@@ -128,11 +128,11 @@ fn needs<'a>(
     needs
 }
 
-/// The number of the epic or story with this id, or the id again when the graph does not have it.
-pub(super) fn number<'a>(graph: &'a Value, id: &'a Value) -> &'a Value {
+/// The numbers of all epics and stories by their ids.
+pub(super) fn numbers(graph: &Value) -> HashMap<&str, &Value> {
     let epics = array(&graph["epics"]);
-    let mut nodes = epics.iter().chain(epics.iter().flat_map(stories_of));
-    nodes.find(|node| node["id"] == *id).map_or(id, |node| &node["number"])
+    let nodes = epics.iter().chain(epics.iter().flat_map(stories_of));
+    nodes.filter_map(|node| Some((node["id"].as_str()?, &node["number"]))).collect()
 }
 
 fn array(value: &Value) -> &[Value] {

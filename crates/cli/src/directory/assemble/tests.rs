@@ -118,7 +118,8 @@ fn every_problem_of_every_file_is_reported() {
         file("epic_1_a/us_1.1.json", json!({"title": " "})),
         file(
             "epic_1_a/us_1.2.json",
-            json!({"id": "US-1.x", "title": "x", "dependencies": "1.1", "acceptance_criteria": [1]}),
+            json!({"id": "US-1.x", "title": "x", "dependencies": "1.1", "acceptance_criteria": [1], "metadata": 1,
+                   "estimated_hours": "abc", "epic": {"id": "epic_1", "name": 5}}),
         ),
         file("epic_1_a/us_1.3.json", json!([])),
         file("epic_dependencies.json", json!({"epic": 1})),
@@ -129,12 +130,88 @@ fn every_problem_of_every_file_is_reported() {
         lines,
         [
             "epic_1_a/us_1.1.json: number is missing (id or number)",
-            "epic_1_a/us_1.1.json: title is missing",
+            "epic_1_a/us_1.1.json: title: can't be blank",
             "epic_1_a/us_1.2.json: invalid story number 'US-1.x': expected a form such as US-2.1 or 2.1",
             "epic_1_a/us_1.2.json: dependencies must be an array",
             "epic_1_a/us_1.2.json: acceptance_criteria[0] must be an object or a text",
+            "epic_1_a/us_1.2.json: metadata must be an object",
+            "epic_1_a/us_1.2.json: estimated_hours: is invalid",
+            "epic_1_a/us_1.2.json: epic.name must be a text",
             "epic_1_a/us_1.3.json: must be a JSON object",
             "epic_dependencies.json: must be an array of {\"epic\", \"depends_on\"}"
         ]
     );
+}
+
+/// The problems of all files, as they are printed.
+fn problems(files: &[File]) -> Vec<String> {
+    let mut problems = Vec::new();
+    let assembled = payload(files, &mut problems);
+    super::super::check::payload(&assembled, false, &mut problems);
+    problems.iter().map(|p| format!("{}: {}", p.file, p.message)).collect()
+}
+
+#[test]
+fn a_problem_hides_no_other() {
+    let files = [
+        file("us_1.1.json", json!({"id": "1.1", "title": "x", "dependencies": ["nine", "9.9"]})),
+        file("us_1.2.json", json!({"number": "1.2", "title": 5, "depends_on_stories": ["9.8"]})),
+        // That it has no title does not make it unknown to the next one.
+        file("us_1.3.json", json!({"id": "1.3"})),
+        file("us_1.4.json", json!({"id": "1.4", "title": "x", "dependencies": ["1.3"]})),
+    ];
+    assert_eq!(
+        problems(&files),
+        [
+            "us_1.1.json: invalid dependency \"nine\": expected a form such as \"US-2.1\"",
+            "us_1.2.json: title: is invalid",
+            "us_1.3.json: title: can't be blank",
+            "us_1.1.json: unknown story 9.9 in a dependency",
+            "us_1.2.json: unknown story 9.8 in a dependency",
+        ]
+    );
+}
+
+#[test]
+fn dependencies_in_import_form_are_dependencies() {
+    let body = assemble(&[
+        file("us_1.1.json", json!({"number": "1.1", "title": "x"})),
+        file("us_1.2.json", json!({"number": 1.2, "title": "x", "depends_on_stories": ["1.1"]})),
+        file("epic_1/epic.json", json!({"title": "One"})),
+        file("epic_2/epic.json", json!({"title": "Two", "depends_on_epics": [1]})),
+    ]);
+    assert_eq!(body["story_dependencies"], json!([{"story": "1.2", "depends_on": "1.1"}]));
+    assert_eq!(body["epic_dependencies"], json!([{"epic": 2, "depends_on": 1}]));
+    assert_eq!(body["epics"][0]["stories"][1], json!({"number": "1.2", "title": "x"}), "said once");
+}
+
+#[test]
+fn an_epic_file_that_cannot_be_followed_is_a_problem() {
+    let files = [
+        file("a/epic_1_x/epic.json", json!({"title": 5, "depends_on": 1})),
+        file("b/epic_1_x/epic.json", json!({"title": "One", "position": -1})),
+    ];
+    assert_eq!(
+        problems(&files),
+        [
+            "a/epic_1_x/epic.json: depends_on must be an array",
+            "a/epic_1_x/epic.json: title: is invalid",
+            "b/epic_1_x/epic.json: position: must be greater than or equal to 0",
+            "b/epic_1_x/epic.json: epic 1 is already described in a/epic_1_x/epic.json",
+        ]
+    );
+}
+
+#[test]
+fn a_role_has_one_article() {
+    for (role, expected) in [
+        ("user", "As a user, I want to log in."),
+        ("an admin", "As an admin, I want to log in."),
+        ("The owner", "As The owner, I want to log in."),
+        ("anonymous user", "As a anonymous user, I want to log in."),
+    ] {
+        let story = json!({"id": "1.1", "title": "x", "story": {"as_a": role, "i_want_to": "log in"}});
+        let body = assemble(&[file("us_1.1.json", story)]);
+        assert_eq!(body["epics"][0]["stories"][0]["description"], expected);
+    }
 }

@@ -95,7 +95,7 @@ fn statuses_that_an_import_can_set_are_restored() {
     let mut restored = Vec::new();
     for agent in AgentStatus::ALL.iter().copied() {
         for verified in VerifiedStatus::ALL.iter().copied() {
-            let words = InitialStatus::restoring(agent, verified);
+            let words = InitialStatus::restoring(agent, verified, false);
             let story = json!({"number": "1.1", "title": "S", "initial_agent_status": words.initial_agent_status,
                                "initial_verified_status": words.initial_verified_status});
             let initial = fresh(&epic_with(json!([story]))).unwrap().new_stories[0].initial;
@@ -108,6 +108,10 @@ fn statuses_that_an_import_can_set_are_restored() {
     }
     use {AgentStatus::*, VerifiedStatus::*};
     assert_eq!(restored, [(Pending, Unverified), (ReportedDone, Unverified), (ReportedDone, Verified)]);
+    // Work that somebody has done and nobody has verified stays with who has done it.
+    assert_eq!(InitialStatus::restoring(ReportedDone, Unverified, true), InitialStatus::default());
+    let verified = InitialStatus::restoring(ReportedDone, Verified, true);
+    assert_eq!(verified.verified_status(), Verified);
 }
 
 #[test]

@@ -82,7 +82,8 @@ async fn only_what_an_import_can_set_is_restored() {
     );
     let verified = json!({"initial_verified_status": "verified"});
     let reported = json!({"initial_agent_status": "reported_done"});
-    let expected = [("1.5", &reported), ("1.6", &verified), ("1.8", &verified), ("1.9", &reported)];
+    // 1.5 waits for its verification: imported without its implementer, that could verify it itself.
+    let expected = [("1.6", &verified), ("1.8", &verified), ("1.9", &reported)];
     let expected: BTreeMap<_, _> =
         expected.into_iter().map(|(number, words)| (number.to_owned(), words.clone())).collect();
     assert_eq!(initial(&document), expected);
