@@ -6,6 +6,9 @@ use url::Url;
 
 use crate::fields::{FieldErrors, Fields, Length};
 
+/// The member of a story's metadata that says how it was backfilled.
+pub const BACKFILL: &str = "backfill";
+
 /// Why a story counts as done although nobody worked on it in the loop, and where to look.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Backfill {
@@ -38,12 +41,12 @@ impl Backfill {
 
     /// What a story's metadata says of an earlier backfill.
     pub fn recorded(metadata: &Value) -> Option<Self> {
-        Self::read(metadata.get("backfill")?.as_object()?).ok()
+        Self::read(metadata.get(BACKFILL)?.as_object()?).ok()
     }
 
     /// The member that a backfill at time `now` adds to a story's metadata.
     pub fn metadata(&self, now: DateTime<Utc>) -> Value {
-        json!({"backfill": {
+        json!({BACKFILL: {
             "reason": self.reason,
             "evidence_url": self.evidence_url,
             "pr_number": self.pr_number,
@@ -116,7 +119,7 @@ mod tests {
     fn what_is_recorded_is_what_was_said() {
         let said = read(json!({"reason": "r", "evidence_url": "https://a.example", "pr_number": 7})).unwrap();
         assert_eq!(Backfill::recorded(&said.metadata(Utc::now())), Some(said));
-        for other in [json!({}), json!({"backfill": 7}), json!({"backfill": {"reason": ""}}), Value::Null] {
+        for other in [json!({}), json!({"backfill": 7}), json!({BACKFILL: {"reason": ""}}), Value::Null] {
             assert_eq!(Backfill::recorded(&other), None);
         }
     }

@@ -17,7 +17,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use uuid::Uuid;
 
-pub use backfill::Backfill;
+pub use backfill::{BACKFILL, Backfill};
 pub use decide::{admit, auto_reset, decide};
 pub use next_actions::{NextAction, next_actions};
 pub use refusal::{Conflict, Refusal, Status};

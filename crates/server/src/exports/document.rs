@@ -80,8 +80,8 @@ async fn write_story_dependencies(document: &mut Document, source: &mut Source) 
         let Page { mut rows, more } = source.story_edges(after.take()).await?;
         for (story, other) in &rows {
             document.item(&ExportedStoryDependency { story: &story.number, depends_on: &other.number })?;
+            document.sink.flush().await?;
         }
-        document.sink.flush().await?;
         after = rows.pop();
         if !more {
             break;
@@ -98,9 +98,9 @@ async fn write_epic_dependencies(document: &mut Document, source: &mut Source) -
         let Page { rows, more } = source.epic_edges(after).await?;
         for (epic, depends_on) in rows {
             document.item(&ExportedEpicDependency { epic, depends_on })?;
+            document.sink.flush().await?;
             after = Some((epic, depends_on));
         }
-        document.sink.flush().await?;
         if !more {
             break;
         }

@@ -14,6 +14,12 @@ pub(crate) const BODY_LIMIT: usize = 2_097_152;
 /// The most that an import or a knowledge ingestion may be, in bytes.
 pub(crate) const LARGE_BODY_LIMIT: usize = 10_485_760;
 
+/// How deep a body may nest. Less than what can be read (128), so that what is stored can be read again deeper inside
+/// another document: an export holds a story's metadata four levels further down.
+const DEPTH: usize = 100;
+/// How deep an import or a knowledge ingestion may nest: as deep as JSON is read.
+const LARGE_DEPTH: usize = 128;
+
 /// The request's parameters: the JSON (or form) body, with query parameters beneath it. Checked for what no
 /// handler wants to see: too large, malformed, not an object, NUL characters.
 #[derive(Debug)]
@@ -40,7 +46,7 @@ impl<S: Send + Sync> FromRequest<S> for Body {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _state: &S) -> Result<Self, Self::Rejection> {
-        parameters(request, BODY_LIMIT).await.map(Self)
+        parameters(request, BODY_LIMIT, DEPTH).await.map(Self)
     }
 }
 
@@ -48,18 +54,18 @@ impl<S: Send + Sync> FromRequest<S> for LargeBody {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _state: &S) -> Result<Self, Self::Rejection> {
-        parameters(request, LARGE_BODY_LIMIT).await.map(Self)
+        parameters(request, LARGE_BODY_LIMIT, LARGE_DEPTH).await.map(Self)
     }
 }
 
-async fn parameters(request: Request, limit: usize) -> ApiResult<Map<String, Value>> {
+async fn parameters(request: Request, limit: usize, depth: usize) -> ApiResult<Map<String, Value>> {
     let mut parameters = Query::parse(request.uri().query().unwrap_or_default())?.into_map();
     let content_type = request.headers().get(header::CONTENT_TYPE).map(|value| {
         let text = value.to_str().unwrap_or_default();
         text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
     });
     let bytes = read(request, limit).await?;
-    parameters.extend(parse(&bytes, content_type.as_deref())?);
+    parameters.extend(parse(&bytes, content_type.as_deref(), depth)?);
     Ok(parameters)
 }
 
@@ -89,7 +95,7 @@ fn too_large(limit: usize) -> ApiError {
         .with("limit_bytes", limit.into())
 }
 
-fn parse(bytes: &[u8], content_type: Option<&str>) -> ApiResult<Map<String, Value>> {
+fn parse(bytes: &[u8], content_type: Option<&str>, depth: usize) -> ApiResult<Map<String, Value>> {
     let trimmed = bytes.trim_ascii();
     if trimmed.is_empty() {
         return Ok(Map::new());
@@ -120,6 +126,11 @@ fn parse(bytes: &[u8], content_type: Option<&str>) -> ApiResult<Map<String, Valu
             }
         }
     };
+    if !is_within(&value, depth) {
+        return Err(ApiError::bad_request(format!(
+            "Bad Request: JSON nested too deeply: more than {depth} levels"
+        )));
+    }
     if let Some(path) = find_nul(&value) {
         let field = path.split(['.', '[']).next().unwrap_or_default();
         return Err(ApiError::from(FieldErrors::one(field, INVALID))
@@ -128,6 +139,16 @@ fn parse(bytes: &[u8], content_type: Option<&str>) -> ApiResult<Map<String, Valu
     match value {
         Value::Object(object) => Ok(object),
         _ => Err(ApiError::unprocessable("not_an_object", "Request body must be a JSON object")),
+    }
+}
+
+/// Whether a value nests no deeper than so many levels. What was parsed is never so deep that this would matter to the
+/// stack.
+fn is_within(value: &Value, depth: usize) -> bool {
+    match value {
+        Value::Array(items) => depth > 0 && items.iter().all(|item| is_within(item, depth - 1)),
+        Value::Object(members) => depth > 0 && members.values().all(|member| is_within(member, depth - 1)),
+        _ => true,
     }
 }
 
@@ -151,12 +172,21 @@ mod tests {
     #[test]
     fn json_is_found_whatever_the_content_type() {
         for content_type in [None, Some("application/json"), Some("application/x-www-form-urlencoded")] {
-            assert_eq!(parse(br#" {"a": 1}"#, content_type).unwrap()["a"], 1);
+            assert_eq!(parse(br#" {"a": 1}"#, content_type, 9).unwrap()["a"], 1);
         }
-        assert_eq!(parse(b"a=1", Some("application/x-www-form-urlencoded")).unwrap()["a"], "1");
-        assert!(parse(b"", Some("application/json")).unwrap().is_empty());
-        assert!(parse(b"a=1", Some("text/plain")).is_err());
-        assert!(parse(b"[1]", Some("application/json")).is_err());
-        assert!(parse(b"{\"a\":", Some("application/json")).is_err());
+        assert_eq!(parse(b"a=1", Some("application/x-www-form-urlencoded"), 9).unwrap()["a"], "1");
+        assert!(parse(b"", Some("application/json"), 9).unwrap().is_empty());
+        assert!(parse(b"a=1", Some("text/plain"), 9).is_err());
+        assert!(parse(b"[1]", Some("application/json"), 9).is_err());
+        assert!(parse(b"{\"a\":", Some("application/json"), 9).is_err());
+    }
+
+    #[test]
+    fn nesting_has_an_end() {
+        let nested = |depth: usize| format!("{{\"a\":{}1{}}}", "[".repeat(depth), "]".repeat(depth));
+        let parse = |depth| parse(nested(depth).as_bytes(), Some("application/json"), DEPTH);
+        assert!(parse(DEPTH - 1).is_ok());
+        assert!(parse(DEPTH).is_err());
+        assert!(parse(500).is_err());
     }
 }

@@ -15,7 +15,8 @@ use crate::App;
 use crate::db::{DbError, Timestamp};
 use crate::events::{self, Event};
 use crate::http::caller::{Orchestrator, Superadmin};
-use crate::http::{ApiError, ApiResult, Body, Caller, Exact, Id, Query};
+use crate::http::error::retrying;
+use crate::http::{ApiError, ApiResult, Body, Caller, Exact, Id, Identity, Query};
 
 /// A checkpoint.
 #[derive(Debug, Serialize, ToSchema)]
@@ -128,6 +129,16 @@ pub(super) async fn save(
     Id(project_id): Id,
     body: Body,
 ) -> ApiResult<Json<Value>> {
+    let state = retrying(|| save_once(&app, &caller, project_id, &body)).await?;
+    Ok(Json(json!({"state": state})))
+}
+
+async fn save_once(
+    app: &App,
+    caller: &Identity,
+    project_id: Uuid,
+    body: &Body,
+) -> ApiResult<OrchestratorState> {
     let key = body.read(read_key)?;
     let tenant_id = caller.tenant_id;
     let mut tx = app.db.tenant(tenant_id).await?;
@@ -153,7 +164,7 @@ pub(super) async fn save(
     let mut event = Event::new("orchestrator_state", state.id, "saved", new).project(project_id);
     event.old_state = current.map(|saved| audited(saved.version, &saved.state_data));
     events::record(tx, tenant_id, &caller.attribution(), vec![event]).await?;
-    Ok(Json(json!({"state": state})))
+    Ok(state)
 }
 
 /// The latest checkpoint under a key.

@@ -26,6 +26,11 @@ pub(super) async fn create(
     body: Body,
 ) -> ApiResult<(StatusCode, Json<Value>)> {
     let new = body.read(CreateProject::read)?;
+    let project = retrying(|| create_once(&app, &caller, &new)).await?;
+    Ok((StatusCode::CREATED, Json(json!({"project": project}))))
+}
+
+async fn create_once(app: &App, caller: &Identity, new: &CreateProject) -> ApiResult<Project> {
     let tenant_id = caller.tenant_id;
     let mut tx = app.db.tenant(tenant_id).await?;
     let limit = lock_limit(&mut tx, tenant_id).await?;
@@ -42,7 +47,7 @@ pub(super) async fn create(
                 &new.description,
                 &new.tech_stack,
                 &new.mission,
-                &Value::Object(new.metadata),
+                &Value::Object(new.metadata.clone()),
             ],
         )
         .await
@@ -56,7 +61,7 @@ pub(super) async fn create(
     )
     .project(project.id);
     events::record(tx, tenant_id, &caller.attribution(), vec![event]).await?;
-    Ok((StatusCode::CREATED, Json(json!({"project": project}))))
+    Ok(project)
 }
 
 fn slug_taken(error: DbError) -> ApiError {
@@ -123,14 +128,18 @@ pub(super) async fn archive(
     caller: Caller<AtLeast<User>>,
     Id(id): Id,
 ) -> ApiResult<Json<Value>> {
+    let project = retrying(|| archive_once(&app, &caller, id)).await?;
+    Ok(Json(json!({"project": project})))
+}
+
+async fn archive_once(app: &App, caller: &Identity, id: Uuid) -> ApiResult<Project> {
     let mut tx = app.db.tenant(caller.tenant_id).await?;
     let old = lock(&mut tx, caller.tenant_id, id).await?;
     let event = (old.status != ARCHIVED).then(|| {
         Event::new("project", id, "archived", json!({"status": ARCHIVED})).old(json!({"status": old.status}))
     });
     let new = Project { status: ARCHIVED.to_owned(), ..old };
-    let project = save(tx, &caller, new, event).await?;
-    Ok(Json(json!({"project": project})))
+    save(tx, caller, new, event).await
 }
 
 async fn lock(tx: &mut Tx, tenant_id: Uuid, id: Uuid) -> ApiResult<Project> {

@@ -48,6 +48,11 @@ pub(super) async fn update(
     Id(id): Id,
     body: Body,
 ) -> ApiResult<Json<Value>> {
+    let story = retrying(|| update_once(&app, &caller, id, &body)).await?;
+    Ok(Json(json!({"story": story})))
+}
+
+async fn update_once(app: &App, caller: &Identity, id: Uuid, body: &Body) -> ApiResult<Story> {
     let tenant_id = caller.tenant_id;
     let mut tx = app.db.tenant(tenant_id).await?;
     let row = tx.query_opt(LOCK_STORY, &[&tenant_id, &id]).await?.ok_or_else(ApiError::not_found)?;
@@ -59,7 +64,7 @@ pub(super) async fn update(
     let old = StoryText::read(&row)?;
     let new = old.changed(&change);
     let Some(event) = old.updated(id, &new) else {
-        return Ok(Json(json!({"story": Story::read(&row)?})));
+        return Ok(Story::read(&row)?);
     };
     let row = tx
         .query_one(
@@ -82,7 +87,7 @@ pub(super) async fn update(
     let story = Story::read(&row)?;
     let event = event.project(story.project_id);
     events::record(tx, tenant_id, &caller.attribution(), vec![event]).await?;
-    Ok(Json(json!({"story": story})))
+    Ok(story)
 }
 
 /// Deletes a story with its evidence, and the dependencies on either side of it.

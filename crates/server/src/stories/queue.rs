@@ -11,11 +11,11 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::store::{
-    BLOCKED_IN_EPIC, BLOCKED_IN_PROJECT, BLOCKED_IN_TENANT, BLOCKERS, PROJECT_KNOWN, READY_IN_EPIC,
-    READY_IN_PROJECT, READY_IN_TENANT,
+    BLOCKED_IN_EPIC, BLOCKED_IN_PROJECT, BLOCKED_IN_TENANT, BLOCKERS, COUNT_BLOCKERS, PROJECT_KNOWN,
+    READY_IN_EPIC, READY_IN_PROJECT, READY_IN_TENANT,
 };
 use crate::App;
-use crate::db::{DbError, Timestamp, Tx};
+use crate::db::{DbError, Statement, Timestamp, Tx};
 use crate::http::caller::Agent;
 use crate::http::page::Style;
 use crate::http::{ApiError, ApiResult, AtLeast, Caller, Id, List, Meta, Page, Query};
@@ -76,7 +76,10 @@ struct Blocker {
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Blocked {
     story: StoryBrief,
+    /// Every prerequisite story that is not verified, and of each prerequisite epic at most 100 stories that are not.
     blocking_dependencies: Vec<Blocker>,
+    /// How many there are in all.
+    blocking_count: i64,
 }
 
 /// The three texts of a queue's statement, by scope.
@@ -200,13 +203,29 @@ pub(super) async fn blocked_in_project(
     Ok(Json(List { data: with_blockers(&app, caller.tenant_id, stories).await?, meta }))
 }
 
+/// How many stories of one prerequisite epic are named as blockers. Ours: an answer that names thousands for each of
+/// hundreds of stories helps nobody.
+const NAMED_PER_EPIC: i64 = 100;
+
 /// Adds what blocks each story.
 async fn with_blockers(app: &App, tenant_id: Uuid, stories: Vec<StoryBrief>) -> ApiResult<Vec<Blocked>> {
     let ids: Vec<Uuid> = stories.iter().map(|story| story.id).collect();
     let tx = app.db.tenant(tenant_id).await?;
-    let rows = tx.finish_query(BLOCKERS, &[&tenant_id, &ids]).await?;
+    let answers = tx
+        .finish(&[
+            Statement { sql: BLOCKERS, params: &[&tenant_id, &ids, &NAMED_PER_EPIC] },
+            Statement { sql: COUNT_BLOCKERS, params: &[&tenant_id, &ids] },
+        ])
+        .await?;
+    let [rows, counts] = answers.as_slice() else {
+        return Err(ApiError::internal());
+    };
+    let mut totals: HashMap<Uuid, i64> = HashMap::new();
+    for row in counts {
+        totals.insert(row.try_get("story_id")?, row.try_get("total")?);
+    }
     let mut blockers: HashMap<Uuid, Vec<Blocker>> = HashMap::new();
-    for row in &rows {
+    for row in rows {
         blockers.entry(row.try_get("story_id")?).or_default().push(Blocker {
             id: row.try_get("id")?,
             number: row.try_get("number")?,
@@ -219,7 +238,9 @@ async fn with_blockers(app: &App, tenant_id: Uuid, stories: Vec<StoryBrief>) -> 
     // A story whose last blocker was verified since the first statement is not blocked any more.
     let still_blocked = |story: StoryBrief| {
         let blocking_dependencies = blockers.remove(&story.id)?;
-        Some(Blocked { story, blocking_dependencies })
+        // Read by a statement of its own, which may know more.
+        let blocking_count = totals.get(&story.id).copied()?.max(blocking_dependencies.len() as i64);
+        Some(Blocked { story, blocking_dependencies, blocking_count })
     };
     Ok(stories.into_iter().filter_map(still_blocked).collect())
 }

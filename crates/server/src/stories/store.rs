@@ -157,23 +157,50 @@ statements! {
     BLOCKED_IN_PROJECT = blocked!(project);
     BLOCKED_IN_EPIC = blocked!(epic);
     BLOCKED_IN_TENANT = blocked!(tenant);
-    /// What blocks the stories of `$2`, each blocker once: as a prerequisite story, else as a story of a
-    /// prerequisite epic.
+    /// What blocks the stories of `$2`, each blocker once: every prerequisite story that is not verified, and of each
+    /// prerequisite epic the first `$3` stories that are not. An epic may have thousands, and all stories of the
+    /// epics that wait for it are blocked by each of them.
     BLOCKERS = "
-        select blocked.story_id, p.id, p.number, p.title, p.agent_status, p.verified_status,
-               case when bool_or(blocked.via = 'story') then 'story' else 'epic' end as via
-        from (
+        with blocked as (
+            select id, epic_id from stories where tenant_id = (select $1::uuid) and id = any($2)
+        ), of_epics as (
+            select e.epic_id, p.id
+            from (select distinct epic_id from blocked) e
+            join epic_dependencies d on d.tenant_id = (select $1::uuid) and d.epic_id = e.epic_id
+            cross join lateral (
+                select id from stories
+                where tenant_id = d.tenant_id and epic_id = d.depends_on_epic_id and verified_status <> 'verified'
+                order by major, minor, number, id limit $3) p
+        ), pairs as (
             select d.story_id, d.depends_on_story_id as blocker_id, 'story' as via
             from story_dependencies d where d.tenant_id = (select $1::uuid) and d.story_id = any($2)
             union all
-            select s.id, p.id, 'epic'
-            from stories s
-            join epic_dependencies d on d.tenant_id = s.tenant_id and d.epic_id = s.epic_id
-            join stories p on p.tenant_id = d.tenant_id and p.epic_id = d.depends_on_epic_id
-            where s.tenant_id = (select $1::uuid) and s.id = any($2) and p.verified_status <> 'verified'
-        ) blocked
-        join stories p on p.tenant_id = (select $1::uuid) and p.id = blocked.blocker_id
+            select b.id, o.id, 'epic' from blocked b join of_epics o on o.epic_id = b.epic_id
+        )
+        select pairs.story_id, p.id, p.number, p.title, p.agent_status, p.verified_status,
+               case when bool_or(pairs.via = 'story') then 'story' else 'epic' end as via
+        from pairs join stories p on p.tenant_id = (select $1::uuid) and p.id = pairs.blocker_id
         where p.verified_status <> 'verified'
-        group by blocked.story_id, p.tenant_id, p.id
-        order by blocked.story_id, p.major, p.minor, p.number, p.id";
+        group by pairs.story_id, p.tenant_id, p.id
+        order by pairs.story_id, p.major, p.minor, p.number, p.id";
+    /// How many blockers the stories of `$2` have in all: prerequisite stories that are not in a prerequisite epic, and
+    /// all stories of those.
+    COUNT_BLOCKERS = "
+        with blocked as (
+            select id, epic_id from stories where tenant_id = (select $1::uuid) and id = any($2)
+        ), of_epics as (
+            select e.epic_id, count(*) as total
+            from (select distinct epic_id from blocked) e
+            join epic_dependencies d on d.tenant_id = (select $1::uuid) and d.epic_id = e.epic_id
+            join stories p on p.tenant_id = d.tenant_id and p.epic_id = d.depends_on_epic_id
+            where p.verified_status <> 'verified' group by e.epic_id
+        )
+        select b.id as story_id,
+               coalesce((select total from of_epics where epic_id = b.epic_id), 0) + (
+                   select count(*) from story_dependencies d
+                   join stories p on p.tenant_id = d.tenant_id and p.id = d.depends_on_story_id
+                   where d.tenant_id = (select $1::uuid) and d.story_id = b.id and p.verified_status <> 'verified'
+                     and not exists (select from epic_dependencies e where e.tenant_id = d.tenant_id
+                                     and e.epic_id = b.epic_id and e.depends_on_epic_id = p.epic_id)) as total
+        from blocked b";
 }

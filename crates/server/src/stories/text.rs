@@ -2,6 +2,7 @@
 
 use loopctl_core::breakdown::StoryChange;
 use loopctl_core::criteria::Criterion;
+use loopctl_core::lifecycle::BACKFILL;
 use rust_decimal::Decimal;
 use serde_json::{Map, Value, json};
 use tokio_postgres::Row;
@@ -43,8 +44,19 @@ impl StoryText {
                 .as_deref()
                 .map_or_else(|| self.acceptance_criteria.clone(), criteria_value),
             estimated_hours: change.estimated_hours.or(self.estimated_hours),
-            metadata: change.metadata.clone().map_or_else(|| self.metadata.clone(), Value::Object),
+            metadata: change
+                .metadata
+                .clone()
+                .map_or_else(|| self.metadata.clone(), |metadata| self.keeping_backfill(metadata)),
         }
+    }
+
+    /// Replaces the metadata, but for what a backfill has written: where a verified story comes from stays known.
+    fn keeping_backfill(&self, mut metadata: Map<String, Value>) -> Value {
+        if let Some(recorded) = self.metadata.get(BACKFILL) {
+            metadata.insert(BACKFILL.to_owned(), recorded.clone());
+        }
+        Value::Object(metadata)
     }
 
     /// The audit entry of a change to `new` (file 03 §12); none when nothing changed. Hours are numbers: 4.5 is 4.50.

@@ -11,6 +11,7 @@ use super::dialect::Dialect::Code;
 use super::run::{RunList, RunPath, UiTestRun};
 use crate::App;
 use crate::http::caller::Agent;
+use crate::http::error::retrying;
 use crate::http::{ApiResult, AtLeast, Body, Caller, Id, Query};
 
 /// The start of a run, which follows a guide.
@@ -57,7 +58,7 @@ pub(super) async fn start(
     Id(project_id): Id,
     body: Body,
 ) -> ApiResult<(StatusCode, Json<Value>)> {
-    let run = actions::start(&app, &caller, Code, project_id, &body).await?;
+    let run = retrying(|| actions::start(&app, &caller, Code, project_id, &body)).await?;
     Ok((StatusCode::CREATED, Json(Code.wrap(&run))))
 }
 
@@ -100,7 +101,7 @@ pub(super) async fn add_finding(
     path: RunPath,
     body: Body,
 ) -> ApiResult<Json<Value>> {
-    let run = actions::add_finding(&app, &caller, Code, path, &body).await?;
+    let run = retrying(|| actions::add_finding(&app, &caller, Code, path, &body)).await?;
     Ok(Json(Code.wrap(&run)))
 }
 
@@ -114,6 +115,6 @@ pub(super) async fn complete(
     path: RunPath,
     body: Body,
 ) -> ApiResult<Json<Value>> {
-    let run = actions::complete(&app, &caller, Code, path, &body).await?;
+    let run = retrying(|| actions::complete(&app, &caller, Code, path, &body)).await?;
     Ok(Json(Code.wrap(&run)))
 }

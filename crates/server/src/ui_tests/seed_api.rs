@@ -11,6 +11,7 @@ use super::dialect::Dialect::Seed;
 use super::run::{RunList, RunPath, UiTestRun};
 use crate::App;
 use crate::http::caller::Agent;
+use crate::http::error::retrying;
 use crate::http::{ApiResult, AtLeast, Body, Caller, Id, Query};
 
 /// The start of a run.
@@ -57,7 +58,7 @@ pub(super) async fn start(
     Id(project_id): Id,
     body: Body,
 ) -> ApiResult<(StatusCode, Json<Value>)> {
-    let run = actions::start(&app, &caller, Seed, project_id, &body).await?;
+    let run = retrying(|| actions::start(&app, &caller, Seed, project_id, &body)).await?;
     Ok((StatusCode::CREATED, Json(Seed.wrap(&run))))
 }
 
@@ -101,7 +102,7 @@ pub(super) async fn add_finding(
     path: RunPath,
     body: Body,
 ) -> ApiResult<(StatusCode, Json<Value>)> {
-    let run = actions::add_finding(&app, &caller, Seed, path, &body).await?;
+    let run = retrying(|| actions::add_finding(&app, &caller, Seed, path, &body)).await?;
     let answer = json!({"data": run.findings.last(), "ui_test_run": run.in_dialect(Seed)});
     Ok((StatusCode::CREATED, Json(answer)))
 }
@@ -116,6 +117,6 @@ pub(super) async fn complete(
     path: RunPath,
     body: Body,
 ) -> ApiResult<Json<Value>> {
-    let run = actions::complete(&app, &caller, Seed, path, &body).await?;
+    let run = retrying(|| actions::complete(&app, &caller, Seed, path, &body)).await?;
     Ok(Json(Seed.wrap(&run)))
 }

@@ -215,7 +215,7 @@ async fn data_comes_back_unchanged() {
     assert_eq!(scene.load("").await["state_data"], data);
     assert_eq!(scene.history("").await["data"][0]["state_data"], data);
     // As deep as a body may be, and as large.
-    for (depth, status) in [(125, 200), (140, 400)] {
+    for (depth, status) in [(98, 200), (99, 400)] {
         let deep = format!("{}{}", "[".repeat(depth), "]".repeat(depth));
         let key = format!("deep {depth}");
         let body = format!("{{\"state_key\": \"{key}\", \"state_data\": {{\"a\": {deep}}}}}");

@@ -24,6 +24,18 @@ fn limits() {
     let stories = |count: usize| json!({"epics": [{"stories": vec![json!({}); count]}, {"stories": [{}]}, {"stories": 7}, null]});
     assert_invalid(&stories(5000), "payload exceeds maximum of 5000 total stories");
     assert_invalid(&stories(4999), "epics[0].number: is required");
+    let edges = |count: usize| {
+        let edge = json!({"story": "1.2", "depends_on": "1.1"});
+        let mut body = epic_with(json!([{"number": "1.1", "title": "S"}, {"number": "1.2", "title": "S"}]));
+        body["story_dependencies"] = json!(vec![edge; count]);
+        body["epics"][0]["stories"][1]["depends_on_stories"] = json!(["1.1"]);
+        body
+    };
+    assert_invalid(
+        &edges(50_000),
+        "payload exceeds maximum of 50000 dependencies; merge the rest in further imports",
+    );
+    assert!(fresh(&edges(49_999)).is_ok());
 }
 
 #[test]

@@ -253,6 +253,14 @@ async fn the_same_again_changes_nothing() {
         refused(reply, "already_verified", state, &["already verified"]);
     }
     assert_eq!(scene.snapshot().await, before);
+    // Planners do not make it forgotten.
+    let at = format!("/stories/{}", scene.story);
+    let said = scene.show().await["metadata"]["backfill"].clone();
+    for metadata in [json!({}), json!({"backfill": {"reason": "x"}, "a": 1})] {
+        scene.o.patch(&at, json!({"metadata": metadata})).await.expect(200);
+        assert_eq!(scene.show().await["metadata"]["backfill"], said);
+    }
+    backfill(&scene.o, &scene.story, done()).await.expect(200);
     // Left out and blank are the same as nothing.
     let scene = scene.next().await;
     backfill(&scene.o, &scene.story, json!({"reason": "r"})).await.expect(200);

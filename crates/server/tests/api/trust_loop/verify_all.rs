@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Scene, evidence, replay};
-use crate::support::{Caller, Reach, Reply, story, text};
+use crate::support::{Caller, Reach, Reply, connect, server, story, text};
 
 const UNKNOWN: &str = "0190f5ad-0000-7000-8000-000000000000";
 
@@ -198,4 +198,21 @@ async fn nothing_eligible_is_no_error() {
     let path = format!("/epics/{}/verify-all", text(&epics["data"][0]["id"]));
     assert_eq!(scene.o.post(&path, evidence()).await.expect(200), zeros());
     scene.o.post(&path, json!({})).await.expect_error(422, "review_evidence_required");
+}
+
+/// §5.7: failures are skipped, not fatal, and hide nothing of what was done; also those of the server.
+#[tokio::test]
+async fn a_failure_in_the_middle_is_told_beside_the_rest() {
+    let epic = Epic::at(&[Some(Reach::Reviewed); 3]).await;
+    let mut owner = connect(&server().owner).await;
+    let lock = owner.transaction().await.unwrap();
+    let sql = "select from stories where id = $1::text::uuid for update";
+    lock.execute(sql, &[&epic.stories[1]]).await.unwrap();
+    let done = epic.verify_all(&epic.scene.o, evidence()).await.expect(200);
+    assert_eq!((&done["verified_count"], &done["skipped_count"]), (&json!(2), &json!(1)), "{done:#}");
+    assert_eq!(done["errors"][0]["story_id"], epic.stories[1]);
+    assert_eq!(done["errors"][0]["code"], "database_unavailable");
+    lock.rollback().await.unwrap();
+    let again = epic.verify_all(&epic.scene.o, evidence()).await.expect(200);
+    assert_eq!((&again["verified_count"], &again["total_eligible"]), (&json!(1), &json!(1)));
 }

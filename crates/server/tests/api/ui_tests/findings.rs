@@ -82,6 +82,13 @@ async fn findings_are_checked() {
                 "type": ["should be at most 255 character(s)"]}),
         ),
         (&code, json!({"console_errors": ["a\u{0}"]}), json!({"console_errors": ["is invalid"]})),
+        // Written out, a list may be as long as a text.
+        (
+            &code,
+            json!({"console_errors": ["x".repeat(25_000), "x".repeat(25_000)], "steps": vec!["step"; 10_000]}),
+            json!({"console_errors": ["should be at most 50000 character(s)"],
+                "steps": ["should be at most 50000 character(s)"]}),
+        ),
         (
             &seed,
             json!({"severity": "high", "title": "x".repeat(501)}),
@@ -98,6 +105,23 @@ async fn findings_are_checked() {
     }
     assert_eq!(scene.agent.post(&code, json!([1])).await.expect(422)["error"]["code"], "not_an_object");
     assert_eq!((scene.stored().await, scene.audited().await), (stored, audited));
+}
+
+/// Every answer with a run has all of its findings: there is an end.
+#[tokio::test]
+async fn a_run_holds_a_thousand_findings() {
+    let scene = Scene::new().await;
+    let run = scene.code_run().await;
+    let full = "update ui_test_runs set findings_count = $2 where id = $1::text::uuid";
+    let owner = connect(&server().owner).await;
+    owner.execute(full, &[&id(&run), &999]).await.unwrap();
+    let finding = json!({"description": "one more"});
+    scene.agent.post(&format!("{run}/findings"), finding.clone()).await.expect(200);
+    let error = scene.agent.post(&format!("{run}/findings"), finding).await;
+    let error = error.expect_error(422, "too_many_findings");
+    assert!(text(&error["message"]).contains("at most 1000 findings"), "{error:#}");
+    let complete = json!({"summary": "s", "status": "failed"});
+    scene.agent.post(&format!("{run}/complete"), complete).await.expect(200);
 }
 
 /// §11.4: each finding keeps what was sent, and only that; they stay in their order.
@@ -137,7 +161,7 @@ async fn deep_findings_can_be_shown() {
     let scene = Scene::new().await;
     let run = scene.code_run().await;
     let mut taken = 0;
-    for depth in 120..130 {
+    for depth in 95..105 {
         let body = format!("{{\"console_errors\": {}{}}}", "[".repeat(depth), "]".repeat(depth));
         let request = scene.agent.request(reqwest::Method::POST, &format!("{run}/findings"));
         let reply = scene.agent.send(request.header("content-type", "application/json").body(body)).await;

@@ -38,10 +38,12 @@ pub(super) async fn blocked(tenant: &Tenant, query: &str) -> Vec<String> {
     items
         .iter()
         .map(|item| {
-            assert_eq!(keys(item), ["blocking_dependencies", "story"]);
+            assert_eq!(keys(item), ["blocking_count", "blocking_dependencies", "story"]);
             assert_eq!(keys(&item["story"]), BRIEF);
-            let blockers = item["blocking_dependencies"].as_array().unwrap().iter();
+            let blockers = item["blocking_dependencies"].as_array().unwrap();
+            assert_eq!(item["blocking_count"], blockers.len());
             let blockers: Vec<_> = blockers
+                .iter()
                 .map(|blocker| {
                     let names = ["agent_status", "id", "number", "title", "verified_status", "via"];
                     assert_eq!(keys(blocker), names);
@@ -164,6 +166,31 @@ async fn blockers_are_named_once_and_in_number_order() {
         blocked(&tenant, "").await,
         ["3.1: 1.9 via epic, 1.10 via story, 1.1000 via epic, 2.1 via story"]
     );
+}
+
+/// Of a large prerequisite epic a hundred stories are named, and counted all.
+#[tokio::test]
+async fn blockers_of_a_large_epic_are_counted() {
+    let tenant = Tenant::new().await;
+    let large: Vec<_> = (1..=120).map(|minor| plain(&format!("1.{minor}"))).collect();
+    tenant
+        .imported(json!({"epics": [
+            epic(1, &[], &large),
+            epic(2, &[1], &[waiting("2.1", &["1.110", "1.5"]), waiting("2.2", &["2.1"])]),
+        ]}))
+        .await;
+    let list = tenant.user.get("/stories/blocked").await.expect(200);
+    let shown: Vec<_> = list["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|blocked| {
+            let named = blocked["blocking_dependencies"].as_array().unwrap();
+            (text(&blocked["story"]["number"]), named.len(), blocked["blocking_count"].as_i64().unwrap())
+        })
+        .collect();
+    // 1.110 beyond the hundred is named all the same; 2.1 is no story of the large epic.
+    assert_eq!(shown, [("2.1".to_owned(), 101, 120), ("2.2".to_owned(), 101, 121)]);
 }
 
 #[tokio::test]
