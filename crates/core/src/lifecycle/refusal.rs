@@ -211,7 +211,7 @@ impl Refusal {
             statuses(state)
         );
         let hint = if state.first_claimed_at.is_some() {
-            "The story was claimed. Finish it through the loop: report, review-complete, verify."
+            "The story was claimed. Finish it through the loop, up to review-complete and verify."
         } else {
             "Reset the story with force-unclaim if nobody has worked on it, or finish it through the loop."
         };

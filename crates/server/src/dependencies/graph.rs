@@ -127,7 +127,7 @@ impl DependencyGraph {
                 Fault::Deadlock(_) => ApiError::unprocessable("cross_level_deadlock", reason),
                 Fault::StoryCycle(_) | Fault::EpicCycle(_) => {
                     ApiError::unprocessable("dependency_cycle", "Cycle detected in dependency graph")
-                        .with("context", json!({"cycle": reason}))
+                        .with("context", json!({"cycle": reason.trim_start_matches("Cycle detected: ")}))
                 }
             }
         })
