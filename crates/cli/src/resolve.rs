@@ -227,7 +227,7 @@ pub(crate) async fn epic(context: &Context, client: &Client, reference: &str) ->
     }
     let number = epic_reference(reference)?;
     let project = project_for(context, client, &format!("Epic number '{number}'")).await?;
-    epic_in(client, &project, reference).await
+    epic_numbered(client, &project, number).await
 }
 
 /// An epic by id, or by number in this project.
@@ -235,7 +235,10 @@ pub(crate) async fn epic_in(client: &Client, project: &Found, reference: &str) -
     if let Some(id) = uuid(reference) {
         return Ok(Found { label: id.clone(), id });
     }
-    let number = epic_reference(reference)?;
+    epic_numbered(client, project, epic_reference(reference)?).await
+}
+
+async fn epic_numbered(client: &Client, project: &Found, number: u64) -> Result<Found, Error> {
     let rows = all_pages(client, &format!("/projects/{}/epics", project.id), &[]).await?;
     rows.iter()
         .find(|row| row["number"] == number)

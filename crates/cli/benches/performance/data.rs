@@ -139,7 +139,6 @@ impl Fixture {
             none,
             none,
             none,
-            "'{}'::jsonb",
         ];
         let array = |value: &str| format!("array[{value}]");
         let json =
@@ -164,7 +163,7 @@ impl Fixture {
             &hash,
         ];
         let statements = [
-            bind("trust_loop", "LOCK_STORY", &[&tenant, story]),
+            bind("stories", "LOCK_STORY", &[&tenant, story]),
             bind("trust_loop", "SURROUNDINGS", &[&tenant, story]),
             bind("trust_loop", "UNMET_PREREQUISITES", &[&tenant, story]),
             bind("trust_loop", "SAVE_STATE", &state),

@@ -20,7 +20,7 @@ use crate::http::caller::{Agent, Orchestrator, User};
 use crate::http::error::retrying;
 use crate::http::page::Style;
 use crate::http::{ApiError, ApiResult, AtLeast, Body, Caller, Id, Identity, List, Page, Query};
-use crate::projects::lock_project;
+use crate::projects::{lock_project, lock_project_of};
 
 /// An epic that waits for all stories of another (file 03 §2.4).
 #[derive(Debug, Serialize, ToSchema)]
@@ -176,8 +176,7 @@ async fn delete_once(app: &App, caller: &Identity, level: &Level, id: Uuid) -> A
     let tenant_id = caller.tenant_id;
     let params: &[&(dyn ToSql + Sync)] = &[&tenant_id, &id];
     let mut tx = app.db.tenant(tenant_id).await?;
-    let edge = tx.query_opt(level.project, params).await?.ok_or_else(ApiError::not_found)?;
-    lock_project(&mut tx, tenant_id, edge.try_get("project_id")?).await?;
+    lock_project_of(&mut tx, level.project, tenant_id, id).await?;
     let row = tx.query_opt(level.delete, params).await?.ok_or_else(ApiError::not_found)?;
     let event = level.deleted(&row)?;
     events::record(tx, tenant_id, &caller.attribution(), vec![event]).await?;

@@ -12,11 +12,12 @@ use tokio_postgres::types::ToSql;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::store::{GRAPH_EPIC_EDGES, GRAPH_EPICS, GRAPH_STORIES, GRAPH_STORY_EDGES, PROJECT_KNOWN};
+use super::store::{GRAPH_EPIC_EDGES, GRAPH_EPICS, GRAPH_STORIES, GRAPH_STORY_EDGES};
 use crate::App;
 use crate::db::{DbError, Statement, Tx};
 use crate::http::caller::Agent;
 use crate::http::{ApiError, ApiResult, AtLeast, Caller, Id};
+use crate::projects::PROJECT_KNOWN;
 
 /// `Edge::Epic` or `Edge::Story`.
 pub(super) type MakeEdge = fn(usize, usize) -> Edge;

@@ -47,7 +47,6 @@ statements! {
                or depends_on_story_id in (select id from stories where tenant_id = $1 and epic_id = $2))
         order by inserted_at, id limit $3 offset $4";
 
-    PROJECT_KNOWN = "select id from projects where tenant_id = $1 and id = $2";
     GRAPH_EPICS = "
         select id, number, title, phase, position from epics where tenant_id = $1 and project_id = $2
         order by position, number, id";

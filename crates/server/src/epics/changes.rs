@@ -23,7 +23,7 @@ use crate::events::{self, Event};
 use crate::http::caller::{Orchestrator, User};
 use crate::http::error::retrying;
 use crate::http::{ApiError, ApiResult, AtLeast, Body, Caller, Id, Identity};
-use crate::projects::lock_project;
+use crate::projects::{lock_project, lock_project_of};
 
 /// `POST /projects/:project_id/epics`.
 #[derive(ToSchema)]
@@ -212,8 +212,7 @@ async fn lock(tx: &mut Tx, tenant_id: Uuid, id: Uuid) -> ApiResult<Row> {
 /// Locks an epic and all of its stories, in the order of locks; the epic's row and the stories' ids. With the project's
 /// lock no story joins them.
 async fn lock_with_stories(tx: &mut Tx, tenant_id: Uuid, id: Uuid) -> ApiResult<(Row, Vec<Uuid>)> {
-    let row = tx.query_opt(EPIC_PROJECT, &[&tenant_id, &id]).await?.ok_or_else(ApiError::not_found)?;
-    lock_project(tx, tenant_id, row.try_get("project_id")?).await?;
+    lock_project_of(tx, EPIC_PROJECT, tenant_id, id).await?;
     let stories = tx.query(LOCK_EPIC_STORIES, &[&tenant_id, &id]).await?;
     let stories = stories.iter().map(|row| row.try_get("id")).collect::<Result<_, _>>()?;
     Ok((lock(tx, tenant_id, id).await?, stories))

@@ -11,7 +11,7 @@ use utoipa_axum::routes;
 use crate::App;
 use crate::routes::also_put;
 
-pub(crate) use store::STATEMENTS;
+pub(crate) use store::{EPIC_PROJECT, STATEMENTS};
 pub(crate) use text::EpicText;
 
 /// The routes of this resource.

@@ -127,10 +127,10 @@ impl ExportedStory {
     pub(super) fn read(row: &Row, include_status: bool) -> Result<Self, DbError> {
         let agent_status = word(row, "agent_status", AgentStatus::parse)?;
         let verified_status = word(row, "verified_status", VerifiedStatus::parse)?;
+        let assigned_at: Option<Timestamp> = row.try_get("assigned_at")?;
         // A story that was verified in the loop becomes verified wherever the document is imported. That is no way
         // around the loop which was not there before: who may import may say so of any new story, a document says
         // nothing about stories that exist, and the audit entry of the new one says that its status was imported.
-        let assigned_at: Option<Timestamp> = row.try_get("assigned_at")?;
         let initial = if include_status {
             InitialStatus::restoring(agent_status, verified_status, assigned_at.is_some())
         } else {

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::audit;
-use super::store::{REFRESH_STATISTICS, Snapshot, snapshot};
+use super::store::{REFRESH_DETAILS, Snapshot, snapshot};
 use super::write::{VERY_LARGE, write};
 use crate::App;
 use crate::events;
@@ -50,9 +50,6 @@ pub(super) async fn import(
     // because an unknown one is 404 whatever the payload says.
     let payload = import::parse(&body, mode);
     let summary = retrying(|| perform(&app, &caller, project_id, mode, payload.clone())).await?;
-    if summary["stories_created"].as_u64() >= Some(VERY_LARGE as u64) {
-        refresh_statistics(&app).await;
-    }
     let status = match mode {
         Mode::Fresh => StatusCode::CREATED,
         Mode::Merge => StatusCode::OK,
@@ -60,9 +57,9 @@ pub(super) async fn import(
     Ok((status, Json(json!({"import": summary}))))
 }
 
-/// Lets the planner know of what has arrived. The import is done, whatever becomes of this.
+/// Lets the planner know of what has arrived with the stories. The import is done, whatever becomes of this.
 async fn refresh_statistics(app: &App) {
-    if let Err(error) = app.db.without_tenant(REFRESH_STATISTICS, &[]).await {
+    if let Err(error) = app.db.without_tenant(REFRESH_DETAILS, &[]).await {
         tracing::warn!(%error, "statistics were not refreshed after a large import");
     }
 }
@@ -95,6 +92,9 @@ async fn perform(
     let summary = summary(mode, &plan, &found);
     let events = audit::events(project_id, mode, &plan, &written, &summary)?;
     events::record(tx, tenant_id, &caller.attribution(), events).await?;
+    if plan.new_stories.len() >= VERY_LARGE {
+        refresh_statistics(app).await;
+    }
     Ok(summary)
 }
 

@@ -34,7 +34,10 @@ statements! {
         join epics e on e.tenant_id = d.tenant_id and e.id = d.epic_id
         join epics p on p.tenant_id = d.tenant_id and p.id = d.depends_on_epic_id
         where d.tenant_id = (select $1::uuid) and d.project_id = (select $2::uuid)";
-    REFRESH_STATISTICS = "select refresh_plan_statistics()";
+    /// Epics and stories: what foreign keys point at.
+    REFRESH_RECORDS = "select refresh_record_statistics()";
+    /// Criteria and dependencies: what goes with a deleted story.
+    REFRESH_DETAILS = "select refresh_detail_statistics()";
     INSERT_EPICS = "
         insert into epics (tenant_id, project_id, id, number, title, description, phase, position, metadata)
         select $1, $2, * from unnest($3::uuid[], $4::int[], $5::text[], $6::text[], $7::text[], $8::int[], $9::jsonb[])";

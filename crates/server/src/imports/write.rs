@@ -7,7 +7,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::store::{
-    INSERT_EPIC_EDGES, INSERT_EPICS, INSERT_STORIES, INSERT_STORY_EDGES, REFRESH_STATISTICS, Snapshot,
+    INSERT_EPIC_EDGES, INSERT_EPICS, INSERT_STORIES, INSERT_STORY_EDGES, REFRESH_RECORDS, Snapshot,
     UPDATE_EPICS, UPDATE_STORIES,
 };
 use crate::db::{DbError, Tx};
@@ -18,8 +18,8 @@ use crate::stories::{CriteriaList, StoryText, criteria_value, write_criteria};
 /// connection made while the table was small read the whole table for every row.
 const LARGE: usize = 100;
 
-/// From so many new stories on, the planner's statistics are refreshed: here for the foreign keys of what follows, and
-/// after the import for everybody. Until then the planner takes the project for empty.
+/// From so many new stories on, the planner's statistics are refreshed: those of epics and stories here, for the foreign
+/// keys of what follows, and the others after the import. Until then the planner takes the project for empty.
 pub(super) const VERY_LARGE: usize = 1000;
 
 /// A record that an import has changed.
@@ -63,7 +63,7 @@ pub(super) async fn write(
     update_epics(tx, tenant_id, &changed_epics).await?;
     insert_stories(tx, tenant_id, project_id, plan, &stories).await?;
     if plan.new_stories.len() >= VERY_LARGE {
-        tx.query(REFRESH_STATISTICS, &[]).await?;
+        tx.query(REFRESH_RECORDS, &[]).await?;
     }
     if plan.new_stories.len() > LARGE {
         tx.forget_plans().await?;

@@ -29,6 +29,22 @@ pub(crate) async fn lock_project(tx: &mut Tx, tenant_id: Uuid, project_id: Uuid)
     Ok(LockedProject { max_stories: settings.get("max_stories_per_project").and_then(Value::as_u64) })
 }
 
+/// Locks the project of a record, which `lookup` finds as `project_id` by tenant and id. The record itself may be gone
+/// when the lock is there: what is done with it has to look again.
+///
+/// # Errors
+/// 404 for an unknown record.
+pub(crate) async fn lock_project_of(
+    tx: &mut Tx,
+    lookup: &'static str,
+    tenant_id: Uuid,
+    id: Uuid,
+) -> ApiResult<(Uuid, LockedProject)> {
+    let record = tx.query_opt(lookup, &[&tenant_id, &id]).await?.ok_or_else(ApiError::not_found)?;
+    let project_id = record.try_get("project_id")?;
+    Ok((project_id, lock_project(tx, tenant_id, project_id).await?))
+}
+
 impl LockedProject {
     /// Whether the tenant has set a limit of stories per project (decision 20).
     pub(crate) fn has_story_limit(&self) -> bool {

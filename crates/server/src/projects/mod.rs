@@ -12,8 +12,8 @@ use utoipa_axum::routes;
 use crate::App;
 use crate::routes::also_put;
 
-pub(crate) use lock::{LockedProject, STATEMENTS as LOCK_STATEMENTS, lock_project};
-pub(crate) use store::{STATEMENTS, by_status, percentage, status_counts};
+pub(crate) use lock::{LockedProject, STATEMENTS as LOCK_STATEMENTS, lock_project, lock_project_of};
+pub(crate) use store::{PROJECT_KNOWN, STATEMENTS, by_status, percentage, status_counts};
 
 /// The routes of this resource.
 pub(crate) fn routes() -> OpenApiRouter<App> {

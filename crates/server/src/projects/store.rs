@@ -25,6 +25,7 @@ macro_rules! status_counts {
 pub(crate) use status_counts;
 
 statements! {
+    PROJECT_KNOWN = "select id from projects where tenant_id = $1 and id = $2";
     COUNT_ACTIVE_PROJECTS =
         "select count(*) as total from projects where tenant_id = $1 and status = 'active'";
     INSERT_PROJECT = "

@@ -18,7 +18,7 @@ use crate::events::{self, Event};
 use crate::http::caller::{Orchestrator, User};
 use crate::http::error::retrying;
 use crate::http::{ApiError, ApiResult, AtLeast, Body, Caller, Id, Identity};
-use crate::projects::lock_project;
+use crate::projects::lock_project_of;
 
 /// `PATCH /stories/:id`. What is absent or null stays.
 #[derive(ToSchema)]
@@ -106,9 +106,7 @@ async fn delete_once(app: &App, caller: &Identity, id: Uuid) -> ApiResult<()> {
     let tenant_id = caller.tenant_id;
     let params: &[&(dyn ToSql + Sync)] = &[&tenant_id, &id];
     let mut tx = app.db.tenant(tenant_id).await?;
-    let story = tx.query_opt(STORY_PROJECT, params).await?.ok_or_else(ApiError::not_found)?;
-    let project_id = story.try_get("project_id")?;
-    lock_project(&mut tx, tenant_id, project_id).await?;
+    let (project_id, _) = lock_project_of(&mut tx, STORY_PROJECT, tenant_id, id).await?;
     let edges = STORIES.deleted_with(&mut tx, tenant_id, &[id]).await?;
     let story = tx.query_opt(DELETE_STORY, params).await?.ok_or_else(ApiError::not_found)?;
     let old = json!({

@@ -11,15 +11,16 @@ use tokio_postgres::Row;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::store::{COUNT_PROJECT_STORIES, EPIC_PROJECT, INSERT_STORY, LOCK_EPIC, LOCK_EPIC_BY_NUMBER};
+use super::store::{COUNT_PROJECT_STORIES, INSERT_STORY, LOCK_EPIC, LOCK_EPIC_BY_NUMBER};
 use super::{CriteriaList, Story, criteria_value, write_criteria};
 use crate::App;
 use crate::db::Tx;
+use crate::epics::EPIC_PROJECT;
 use crate::events::{self, Event};
 use crate::http::caller::Orchestrator;
 use crate::http::error::retrying;
 use crate::http::{ApiError, ApiResult, AtLeast, Body, Caller, Id, Identity};
-use crate::projects::{LockedProject, lock_project};
+use crate::projects::{LockedProject, lock_project, lock_project_of};
 
 /// `POST /epics/:epic_id/stories`.
 #[derive(ToSchema)]
@@ -94,9 +95,7 @@ pub(super) async fn create(
     let story = retrying(async || {
         let tenant_id = caller.tenant_id;
         let mut tx = app.db.tenant(tenant_id).await?;
-        let epic = tx.query_opt(EPIC_PROJECT, &[&tenant_id, &epic_id]).await?;
-        let project_id = epic.ok_or_else(ApiError::not_found)?.try_get("project_id")?;
-        let project = lock_project(&mut tx, tenant_id, project_id).await?;
+        let (project_id, project) = lock_project_of(&mut tx, EPIC_PROJECT, tenant_id, epic_id).await?;
         let epic = tx.query_opt(LOCK_EPIC, &[&tenant_id, &project_id, &epic_id]).await?;
         let epic = epic.ok_or_else(ApiError::not_found)?;
         insert(tx, &caller, project_id, &project, &epic, new.clone()?).await

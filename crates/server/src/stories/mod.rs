@@ -18,7 +18,7 @@ use crate::routes::also_put;
 
 pub(crate) use criteria::{CriteriaList, STATEMENTS as CRITERIA_STATEMENTS, write_criteria};
 pub(crate) use row::Story;
-pub(crate) use store::STATEMENTS;
+pub(crate) use store::{LOCK_STORY, STATEMENTS};
 pub(crate) use text::{StoryText, criteria_value};
 
 /// The routes of this resource.

@@ -11,14 +11,15 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::store::{
-    BLOCKED_IN_EPIC, BLOCKED_IN_PROJECT, BLOCKED_IN_TENANT, BLOCKERS, COUNT_BLOCKERS, PROJECT_KNOWN,
-    READY_IN_EPIC, READY_IN_PROJECT, READY_IN_TENANT,
+    BLOCKED_IN_EPIC, BLOCKED_IN_PROJECT, BLOCKED_IN_TENANT, BLOCKERS, COUNT_BLOCKERS, READY_IN_EPIC,
+    READY_IN_PROJECT, READY_IN_TENANT,
 };
 use crate::App;
 use crate::db::{DbError, Statement, Timestamp, Tx};
 use crate::http::caller::Agent;
 use crate::http::page::Style;
 use crate::http::{ApiError, ApiResult, AtLeast, Caller, Id, List, Meta, Page, Query};
+use crate::projects::PROJECT_KNOWN;
 
 /// A story in a queue.
 #[derive(Debug, Serialize, ToSchema)]

@@ -83,7 +83,6 @@ macro_rules! blocked {
 }
 
 statements! {
-    EPIC_PROJECT = "select project_id from epics where tenant_id = $1 and id = $2";
     /// Held until the story is there: the epic stays, and so does its position, which the story copies.
     LOCK_EPIC = "select id, position from epics where tenant_id = $1 and project_id = $2 and id = $3 for key share";
     /// As `LOCK_EPIC`.
@@ -95,7 +94,7 @@ statements! {
                              acceptance_criteria, estimated_hours, metadata)
         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
         returning *";
-    /// The lock that everything that moves the story takes, too.
+    /// Serialises everything that moves or changes the story.
     LOCK_STORY = "select * from stories where tenant_id = $1 and id = $2 for no key update";
     UPDATE_STORY = "
         update stories set title = $3, description = $4, acceptance_criteria = $5, estimated_hours = $6, metadata = $7,
@@ -105,7 +104,6 @@ statements! {
     STORY_PROJECT = "select project_id from stories where tenant_id = $1 and id = $2";
     /// Evidence, criteria and dependencies go with it.
     DELETE_STORY = "delete from stories where tenant_id = $1 and id = $2 returning *";
-    PROJECT_KNOWN = "select id from projects where tenant_id = $1 and id = $2";
     COUNT_STORIES = "
         select count(*) as total from stories
         where tenant_id = $1 and project_id = $2 and ($3::uuid is null or epic_id = $3)

@@ -92,7 +92,8 @@ pub(super) fn read_items(
         return Err(refused(format!("Maximum batch size is {MAX_ITEMS} stories")));
     }
     let mut seen = HashSet::new();
-    list.iter()
+    let items = list
+        .iter()
         .map(|element| {
             let (sent, attempt) = read(element);
             let story_id = sent.and_then(parse_uuid);
@@ -108,14 +109,11 @@ pub(super) fn read_items(
                 )),
                 (Some(_), Some(story_id)) => attempt.map(|(attempt, body)| Work { story_id, attempt, body }),
             };
-            let work = match work {
-                Ok(work) => Ok(work),
-                Err(error) => Err(error.into_refusal()?),
-            };
             let echo = story_id.map(|id| id.to_string()).or_else(|| sent.map(str::to_owned));
-            Ok(Item { echo, work })
+            Item { echo, work: work.map_err(ApiError::into_members) }
         })
-        .collect()
+        .collect();
+    Ok(items)
 }
 
 fn unknown() -> ApiError {
@@ -159,7 +157,7 @@ async fn perform_once(app: &App, caller: &Identity, items: &[Item]) -> ApiResult
             Err(refused) => Err(refused.clone()),
             Ok(work) => match step(app, &mut tx, caller, work.story_id, &work.attempt, &work.body).await {
                 Ok(step) => Ok(step),
-                Err(error) if error.is_not_found() => Err(unknown().into_refusal()?),
+                Err(error) if error.is_not_found() => Err(unknown().into_members()),
                 Err(error) => Err(error.into_refusal()?),
             },
         };

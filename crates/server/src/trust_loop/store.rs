@@ -1,7 +1,6 @@
 //! SQL of the trust loop.
 
 use loopctl_core::lifecycle::{LoopState, Prerequisite, VerifiedStatus};
-use serde_json::Value;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Row, types::FromSql};
 use uuid::Uuid;
@@ -9,8 +8,6 @@ use uuid::Uuid;
 use crate::db::{DbError, statements, word};
 
 statements! {
-    /// The story's lock serialises everything that moves it.
-    LOCK_STORY = "select * from stories where tenant_id = $1 and id = $2 for no key update";
     /// Every story of a batch, before the first is looked at, in the order of ids: batches that overlap never wait for
     /// each other in a circle.
     LOCK_BATCH = "
@@ -55,9 +52,11 @@ statements! {
             agent_status = $3, verified_status = $4, assigned_agent_id = $5, assigned_at = $6,
             contracted_by_agent_id = $7, first_claimed_at = $8, review_requested_at = $9, reported_done_at = $10,
             reported_by_agent_id = $11, verified_at = $12, rejected_at = $13, rejection_reason = $14,
-            metadata = metadata || $15, updated_at = clock_timestamp()
+            updated_at = clock_timestamp()
         where tenant_id = $1 and id = $2
         returning *";
+    /// A statement of its own: metadata may be large, and the other transitions have nothing to do with it.
+    RECORD_BACKFILL = "update stories set metadata = metadata || $3 where tenant_id = $1 and id = $2";
     INSERT_REVIEW = "
         insert into review_records (tenant_id, id, story_id, reviewer_agent_id, review_type, findings_count, fixes_count,
                                     disproved_count, summary, completed_at, inserted_at, updated_at)
@@ -95,8 +94,7 @@ pub(super) fn save_params<'a>(
     story_id: &'a Uuid,
     state: &'a LoopState,
     words: &'a [&'a str; 2],
-    metadata: &'a Value,
-) -> [&'a (dyn ToSql + Sync); 15] {
+) -> [&'a (dyn ToSql + Sync); 14] {
     [
         tenant_id,
         story_id,
@@ -112,7 +110,6 @@ pub(super) fn save_params<'a>(
         &state.verified_at,
         &state.rejected_at,
         &state.rejection_reason,
-        metadata,
     ]
 }
 

@@ -10,7 +10,7 @@ use super::evidence::{NewReview, NewVerification};
 use super::log::Log;
 use super::outcome::{ReviewRecord, VerificationResult};
 use super::store::{
-    COMPLETE_EPIC, INSERT_REVIEW, INSERT_VERIFICATION, LOCK_EPIC, LOCK_STORY, SAVE_STATE, SURROUNDINGS,
+    COMPLETE_EPIC, INSERT_REVIEW, INSERT_VERIFICATION, LOCK_EPIC, RECORD_BACKFILL, SAVE_STATE, SURROUNDINGS,
     UNMET_PREREQUISITES, read_prerequisite, save_params,
 };
 use crate::App;
@@ -19,7 +19,7 @@ use crate::db::{DbError, Statement, Timestamp, Tx};
 use crate::events::{self, Event};
 use crate::http::error::retrying;
 use crate::http::{ApiError, ApiResult, Identity};
-use crate::stories::Story;
+use crate::stories::{LOCK_STORY, Story};
 
 /// What a transition left behind.
 pub(super) struct Outcome {
@@ -92,7 +92,6 @@ pub(super) async fn step(
     let mut next = decided.clone();
     let mut log = Log::new(&story, caller);
     let (mut review, mut verification) = (None, None);
-    let mut metadata = Value::Object(Map::new());
     match attempt {
         // Repeated after it was done: there is nothing to tell.
         Attempt::ForceUnclaim | Attempt::Backfill(_) | Attempt::MarkComplete if next == *before => {}
@@ -132,7 +131,8 @@ pub(super) async fn step(
         Attempt::ForceUnclaim => log.force_unclaimed(before),
         Attempt::Backfill(backfill) => {
             log.backfilled(before, &next, backfill);
-            metadata = backfill.metadata(now);
+            let recorded = backfill.metadata(now);
+            tx.query(RECORD_BACKFILL, &[&caller.tenant_id, &story_id, &recorded]).await?;
         }
         Attempt::MarkComplete => {
             let new = NewVerification::read(body)?;
@@ -148,8 +148,7 @@ pub(super) async fn step(
     let events = log.events;
     let verified = |state: &LoopState| state.verified_status == VerifiedStatus::Verified;
     let verified_at = (verified(&next) && !verified(before)).then_some(Timestamp(now));
-    let story =
-        if next == *before { story } else { save(tx, caller.tenant_id, story_id, &next, &metadata).await? };
+    let story = if next == *before { story } else { save(tx, caller.tenant_id, story_id, &next).await? };
     // A review that was let in is newer than the report; an earlier one counts as long as the report stands.
     let reviewed = review.is_some() || (facts.reviewed && next.reported_done_at.is_some());
     let facts = Facts { reviewed, ..story.facts() };
@@ -187,16 +186,9 @@ async fn lock(tx: &mut Tx, tenant_id: Uuid, story_id: Uuid, action: Action) -> A
     })
 }
 
-/// Writes the state, and merges `metadata` into the story's.
-async fn save(
-    tx: &mut Tx,
-    tenant_id: Uuid,
-    story_id: Uuid,
-    state: &LoopState,
-    metadata: &Value,
-) -> Result<Story, DbError> {
+async fn save(tx: &mut Tx, tenant_id: Uuid, story_id: Uuid, state: &LoopState) -> Result<Story, DbError> {
     let words = [state.agent_status.as_str(), state.verified_status.as_str()];
-    let row = tx.query_one(SAVE_STATE, &save_params(&tenant_id, &story_id, state, &words, metadata)).await?;
+    let row = tx.query_one(SAVE_STATE, &save_params(&tenant_id, &story_id, state, &words)).await?;
     Story::read(&row)
 }
 
