@@ -42,7 +42,7 @@ fn command() -> clap::Command {
     taking_hyphens(Cli::command())
 }
 
-/// Options of the command, and of those below it, take values that begin with `-` (file 05 A1). Only paths do not:
+/// Options of the command, and of those below it, take values that begin with `-`. Only paths do not:
 /// `--out --force` is a forgotten name, not a file.
 fn taking_hyphens(command: clap::Command) -> clap::Command {
     let command = command.mut_args(|argument| {

@@ -1,4 +1,4 @@
-//! What a hash chain and a Merkle tree need of an event (file 02 §9.4): a canonical form and its leaf hash.
+//! What a hash chain and a Merkle tree need of an event: a canonical form and its leaf hash.
 //!
 //! The hash covers what happened, not when: position and time are given by the database when the event is
 //! recorded, and a chain entry binds them to this hash.

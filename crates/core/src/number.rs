@@ -1,4 +1,4 @@
-//! Story numbers: `major` or `major.minor` (file 03 §5.1).
+//! Story numbers: `major` or `major.minor`.
 
 use std::cmp::Ordering;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! Roles of API keys (file 01 §4).
+//! Roles of API keys.
 
 use crate::words::words;
 

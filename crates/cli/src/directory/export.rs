@@ -1,4 +1,4 @@
-//! The other direction: an export of a project as the files that `import` reads (file 05 A8).
+//! The other direction: an export of a project as the files that `import` reads.
 
 use std::collections::{BTreeMap, BTreeSet};
 

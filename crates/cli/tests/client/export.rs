@@ -157,7 +157,7 @@ fn errors_are_told_as_everywhere() {
     assert!(!home.path().join("new").exists());
 }
 
-/// File 05 check 13.
+/// Written, imported elsewhere and exported again, a project is the same but for its ids and times.
 #[test]
 fn a_directory_imports_as_the_same_project() {
     let world = World::new(server);

@@ -33,7 +33,7 @@ fn server() -> World {
     World::new(move |request| saving(&version, request))
 }
 
-/// File 05 check 21.
+/// Without a version the client looks up the current one; a version that is given is taken at its word.
 #[test]
 fn saving_twice_in_a_row_works_and_an_old_version_does_not() {
     let world = server();

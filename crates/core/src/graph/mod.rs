@@ -1,4 +1,4 @@
-//! Cycles and cross-level deadlocks in the dependency graph of one project (file 03 §7.1).
+//! Cycles and cross-level deadlocks in the dependency graph of one project.
 //!
 //! A story waits for its own prerequisites and for everything its epic waits for; an epic waits for every story
 //! of its prerequisite epics. So a circle may run through both levels without being one on either. To find it,

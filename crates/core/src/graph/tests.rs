@@ -148,7 +148,8 @@ impl Project {
         graph
     }
 
-    /// What kind of fault the rule of §7.1 finds, taken literally: no done nodes, transitive closure.
+    /// What kind of fault there is by the rule taken literally: no done nodes, every gate waits for every story of a
+    /// prerequisite epic, transitive closure.
     fn naive_fault(&self, edges: &[Edge]) -> Option<&'static str> {
         let gate = |epic: usize| self.stories.len() + epic;
         let mut story_level = vec![vec![false; self.stories.len()]; self.stories.len()];

@@ -11,9 +11,9 @@ use crate::role::Role;
 /// What can be refused before the story is looked up: a key without an agent where one is needed.
 ///
 /// # Errors
-/// 400 or 422, per action (file 02 §3.2 "caller has agent").
+/// 400 for an orchestrator's key that was created without an agent, 422 for a key that has yet to register its own.
 pub fn admit(action: Action, actor: &Actor) -> Result<(), Refusal> {
-    // A superadmin acting as an agent has no agent identity and may claim all the same (file 02 §3.3).
+    // A superadmin acting as an agent has no agent identity and may claim all the same.
     let claiming_by_impersonation = action == Action::Claim && actor.impersonating;
     if actor.agent_id.is_some() || claiming_by_impersonation {
         return Ok(());
@@ -47,7 +47,7 @@ pub fn decide(
     Ok(apply(&facts.state, attempt, actor, now))
 }
 
-/// Repeating a bootstrap call is no mistake: it succeeds and changes nothing (file 02 §5.5, decision 28).
+/// Repeating a bootstrap call is no mistake: it succeeds and changes nothing.
 fn is_done_already(facts: &Facts, attempt: &Attempt) -> bool {
     facts.state.verified_status == VerifiedStatus::Verified
         && match attempt {
@@ -91,7 +91,8 @@ fn check(guard: Guard, facts: &Facts, attempt: &Attempt, actor: &Actor) -> Resul
     })
 }
 
-/// File 02 §3.6 and §4.1: agents must echo; an orchestrator that sends an echo is checked too, unless it skips.
+/// Agents must echo, which shows that they read the story; an orchestrator that sends an echo is checked too, unless it
+/// skips.
 fn check_echo(facts: &Facts, echo: &Echo, actor: &Actor) -> Result<(), Refusal> {
     let absent = echo.story_title.is_none() && echo.ac_count.is_none();
     if actor.role == Role::Orchestrator && (echo.skip || absent) {
@@ -111,7 +112,7 @@ fn check_echo(facts: &Facts, echo: &Echo, actor: &Actor) -> Result<(), Refusal> 
     Ok(())
 }
 
-/// The column effects of file 02 §3.2. Only called after the guards.
+/// What each action sets and clears. Only called after the guards.
 fn apply(state: &LoopState, attempt: &Attempt, actor: &Actor, now: DateTime<Utc>) -> LoopState {
     let mut next = state.clone();
     match attempt {
@@ -161,7 +162,7 @@ fn apply(state: &LoopState, attempt: &Attempt, actor: &Actor, now: DateTime<Utc>
     next
 }
 
-/// The state after the automatic reset that follows a rejection (file 02 §3.2 row 10).
+/// The state after the automatic reset that follows a rejection.
 pub fn auto_reset(state: &LoopState) -> LoopState {
     released(state)
 }

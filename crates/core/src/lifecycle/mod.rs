@@ -1,5 +1,5 @@
 //! The story lifecycle: what agents claim (`agent_status`) kept apart from what was verified
-//! (`verified_status`), and nobody able to sign off their own work (file 02 §2-§5).
+//! (`verified_status`), and nobody able to sign off their own work.
 //!
 //! Everything follows from one table ([`table::RULES`]): [`decide`] walks a rule's guards and yields the next
 //! [`LoopState`] or a [`Refusal`] with its hints; [`next_actions`] asks the same rules what would pass.
@@ -26,7 +26,7 @@ use crate::role::Role;
 use crate::words::words;
 
 words! {
-    /// What the implementing side claims (file 02 §3.1).
+    /// What the implementing side claims.
     AgentStatus {
         /// Nobody has it.
         Pending = "pending",
@@ -42,7 +42,7 @@ words! {
 }
 
 words! {
-    /// What was independently verified (file 02 §3.1).
+    /// What was independently verified.
     VerifiedStatus {
         /// Not looked at yet.
         Unverified = "unverified",
@@ -54,7 +54,7 @@ words! {
 }
 
 words! {
-    /// What a caller may attempt on a story, in the words of a conflict's `attempted_action` (file 02 §2.4).
+    /// What a caller may attempt on a story, in the words of a conflict's `attempted_action`.
     Action {
         /// Echo title and number of criteria.
         Contract = "contract",
@@ -162,7 +162,7 @@ pub struct Facts {
     pub backfill: Option<Backfill>,
 }
 
-/// A prerequisite that is not verified (file 02 §3.7).
+/// A prerequisite that is not verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Prerequisite {
     /// A story that this story depends on.
@@ -240,7 +240,7 @@ impl Attempt {
     }
 }
 
-/// The contract echo as it was sent (file 02 §3.6); wrong types are a mismatch, not a validation error.
+/// The contract echo as it was sent; wrong types are a mismatch, not a validation error.
 #[derive(Debug, Clone, Default)]
 pub struct Echo {
     /// `story_title`.

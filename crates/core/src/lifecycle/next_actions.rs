@@ -1,4 +1,4 @@
-//! What a caller can do next (file 02 §2.5), asked of the same table that decides.
+//! What a caller can do next, asked of the same table that decides.
 
 use serde_json::{Map, Value, json};
 

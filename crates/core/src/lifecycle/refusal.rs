@@ -1,4 +1,4 @@
-//! Why an attempt was refused, and what to do about it (file 02 §2.4, §3.4-§3.6).
+//! Why an attempt was refused, and what to do about it.
 
 use serde_json::{Map, Value, json};
 
@@ -218,7 +218,7 @@ impl Refusal {
         Self::about(state, action, Status::Unprocessable, "not_pre_existing", message).hint(hint)
     }
 
-    /// The table of hints, file 02 §3.5.
+    /// The story is in a state from which the action does not go; the hint depends on who asks.
     pub(super) fn invalid_state(state: &LoopState, action: Action, actor: &Actor) -> Self {
         use AgentStatus::{Assigned, Contracted, Implementing, Pending, ReportedDone};
         let verified = state.verified_status == VerifiedStatus::Verified;

@@ -1,4 +1,4 @@
-//! The one transition table (file 02 §3.2).
+//! The one transition table.
 
 use super::Action::{
     Backfill, Claim, Contract, ForceUnclaim, MarkComplete, Reject, Report, RequestReview, ReviewComplete,
@@ -199,7 +199,7 @@ pub(super) const RULES: &[Rule] = &[
 ];
 
 impl Action {
-    /// The roles that may attempt this, exactly: no role stands in for another (file 02 §2.1).
+    /// The roles that may attempt this, exactly: no role stands in for another.
     pub fn roles(self) -> &'static [Role] {
         self.rule().roles
     }
@@ -229,7 +229,7 @@ impl Actor {
     }
 
     /// Whether this actor holds the claim. A claim made under impersonation has no agent, and then only such
-    /// an impersonation holds it (file 02 §3.3).
+    /// an impersonation holds it.
     pub(super) fn holds(&self, state: &LoopState) -> bool {
         match state.assigned_agent_id {
             Some(_) => self.is_implementer(state),

@@ -1,4 +1,4 @@
-//! Orchestrator state: file 02 §8, checks 47 and 48, file 01 check 24.
+//! Orchestrator state: checkpoints under a key, each save naming the version that it follows.
 
 use std::collections::HashSet;
 
@@ -66,7 +66,7 @@ fn assert_conflict(reply: Reply, current: i32) {
     assert_eq!(error["hints"].as_array().unwrap().len(), 1);
 }
 
-/// File 02 check 47, file 01 check 24: exactly these roles.
+/// Exactly orchestrators and superadmins, before the project and the body are looked at.
 #[tokio::test]
 async fn only_orchestrators_keep_state() {
     let scene = Scene::new().await;
@@ -103,7 +103,7 @@ async fn only_orchestrators_keep_state() {
     assert!(text(&saved[2]["saved_by"]).starts_with("orchestrator:"));
 }
 
-/// File 02 check 47: foreign, unknown and malformed projects are 404, whatever is to be saved in them.
+/// Foreign, unknown and malformed projects are 404, whatever is to be saved in them.
 #[tokio::test]
 async fn projects_are_found_first() {
     let (scene, theirs) = (Scene::new().await, Scene::new().await);
@@ -128,7 +128,7 @@ async fn projects_are_found_first() {
     assert_eq!((&history["meta"]["total_count"], &history["meta"]["page_size"]), (&json!(0), &json!(25)));
 }
 
-/// §8: blank key, then version, then data; nothing of it leaves a trace.
+/// Blank key, then version, then data; nothing of it leaves a trace.
 #[tokio::test]
 async fn saves_are_checked() {
     let scene = Scene::new().await;
@@ -149,7 +149,7 @@ async fn saves_are_checked() {
         (json!({"state_key": "main", "state_data": null}), json!({"state_data": ["can't be blank"]})),
         (json!({"state_key": "main", "state_data": [1]}), json!({"state_data": ["is invalid"]})),
         (json!({"state_key": "main", "state_data": "{}"}), json!({"state_data": ["is invalid"]})),
-        // Decision 16.
+        // PostgreSQL stores no U+0000, however deep it hides.
         (
             json!({"state_key": "main", "state_data": {"deep": ["a\u{0}"]}}),
             json!({"state_data": ["is invalid"]}),
@@ -167,7 +167,7 @@ async fn saves_are_checked() {
     scene.save(json!({"state_key": longest, "state_data": {}})).await.expect(200);
 }
 
-/// File 02 check 47; and a save whose answer was lost is told so when it is sent again.
+/// A save must name the version that is stored; so a save whose answer was lost is told so when it is sent again.
 #[tokio::test]
 async fn versions_count_up() {
     let scene = Scene::new().await;
@@ -199,7 +199,7 @@ async fn versions_count_up() {
     assert_eq!(scene.saves().await.len(), 3);
 }
 
-/// §8: what is saved is what is loaded.
+/// What is saved is what is loaded.
 #[tokio::test]
 async fn data_comes_back_unchanged() {
     let scene = Scene::new().await;
@@ -233,7 +233,7 @@ async fn data_comes_back_unchanged() {
     scene.save(body).await.expect_error(413, "body_too_large");
 }
 
-/// §8: keys are independent of each other.
+/// Keys are independent of each other.
 #[tokio::test]
 async fn keys_and_projects_are_independent() {
     let scene = Scene::new().await;
@@ -269,7 +269,7 @@ async fn keys_and_projects_are_independent() {
     assert_eq!(scene.history("").await["meta"]["total_count"], 1);
 }
 
-/// File 02 check 47, §8: history, and the log that it is read from.
+/// History, and the log that it is read from.
 #[tokio::test]
 async fn history_is_newest_first() {
     let scene = Scene::new().await;
@@ -314,7 +314,7 @@ async fn history_is_newest_first() {
     );
 }
 
-/// File 02 check 48, §13: one wins, the first save as well as later ones.
+/// One wins, the first save as well as later ones.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_ten_saves_exactly_one_succeeds() {
     const SAVERS: i32 = 10;
@@ -338,7 +338,7 @@ async fn of_ten_saves_exactly_one_succeeds() {
     }
 }
 
-/// §8: other keys do not wait for each other, nor conflict; and nobody's save is lost who reads and tries again.
+/// Other keys do not wait for each other, nor conflict; and nobody's save is lost who reads and tries again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn savers_who_try_again_all_succeed() {
     const SAVERS: i64 = 8;

@@ -1,4 +1,4 @@
-//! The messages that need no look at the project: steps 1 to 5 and 7 of §9.3.
+//! The messages that need no look at the project: limits, structure, duplicates in the payload and field rules.
 
 use super::*;
 

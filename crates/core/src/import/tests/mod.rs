@@ -1,4 +1,4 @@
-//! Every message of §9.3 and the parts of checks 43 to 57 that need no database.
+//! Every message of an import, and what of imports and exports needs no database.
 
 mod messages;
 mod plans;

@@ -1,4 +1,4 @@
-//! Plans, and the refusals that depend on what the project has: steps 6, 8 and 9 of §9.3.
+//! Plans, and the refusals that depend on what the project has: conflicts, unresolved references and circles.
 
 use super::*;
 

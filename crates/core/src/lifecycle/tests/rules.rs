@@ -29,7 +29,7 @@ fn refuse(state: LoopState, action: Action, who: Actor) -> Refusal {
     decide(&facts(state), &attempt(action), &who, at(9)).unwrap_err()
 }
 
-/// File 02 §3.5, row by row: attempted action, state, caller, expected code, words of the hint.
+/// Row by row: attempted action, state, caller, expected code, words of the hint.
 #[test]
 fn hints_say_what_to_do() {
     use AgentStatus::*;
@@ -190,7 +190,7 @@ fn evidence_comes_after_the_state_and_before_the_review_record() {
     assert_eq!(verify(&reported, true).unwrap().verified_status, VerifiedStatus::Verified);
 }
 
-/// File 02 §5.5 and decisions 3 and 28: what predates the loop, and what does not.
+/// What predates the loop, and what does not.
 #[test]
 fn bootstrapping_is_for_work_outside_the_loop() {
     let orchestrator = actor(Role::Orchestrator, Some(B));

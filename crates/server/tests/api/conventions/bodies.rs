@@ -1,4 +1,4 @@
-//! File 01 §1.2: how bodies are read.
+//! How bodies are read.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::support::{Caller, Reply, Tenant, echo, server, text, unique};
 
-/// The limit of ordinary bodies (decision 15).
+/// The limit of ordinary bodies.
 const LIMIT: usize = 2_097_152;
 /// The limit of imports.
 const IMPORT_LIMIT: usize = 10_485_760;
@@ -33,7 +33,7 @@ fn padded(object: &Value, bytes: usize) -> String {
     text
 }
 
-/// Check 11: 400 that names the place, whatever the client accepts.
+/// 400 that names the place, whatever the client accepts.
 #[tokio::test]
 async fn malformed_json_is_400() {
     let tenant = Tenant::new().await;
@@ -69,7 +69,7 @@ async fn malformed_json_is_400() {
     assert_eq!(error["message"], "Bad Request: malformed JSON at line 2 column 8");
 }
 
-/// Decision 29.
+/// Not taken for an empty object, which would succeed where all fields are optional.
 #[tokio::test]
 async fn arrays_and_scalars_are_422() {
     let tenant = Tenant::new().await;
@@ -91,7 +91,7 @@ async fn arrays_and_scalars_are_422() {
     }
 }
 
-/// §1.6: a body that is neither JSON nor a form.
+/// A body that is neither JSON nor a form.
 #[tokio::test]
 async fn other_media_types_are_415() {
     let tenant = Tenant::new().await;
@@ -115,7 +115,7 @@ async fn other_media_types_are_415() {
     assert_eq!(error["details"]["name"], json!(["can't be blank"]));
 }
 
-/// Decision 16: U+0000 anywhere in a body.
+/// PostgreSQL stores no U+0000, so it is refused wherever it is in a body, by name.
 #[tokio::test]
 async fn nul_in_a_body_is_422() {
     let tenant = Tenant::new().await;
@@ -138,7 +138,7 @@ async fn nul_in_a_body_is_422() {
     assert_eq!(list["meta"]["total_count"], 0);
 }
 
-/// Check 13, decision 15: exactly 2,097,152 bytes, and one more.
+/// Exactly 2,097,152 bytes, and one more.
 #[tokio::test]
 async fn body_limit() {
     let tenant = Tenant::new().await;
@@ -188,7 +188,7 @@ async fn a_refusal_does_not_wait_for_the_body() {
     }
 }
 
-/// Decision 15: imports may be larger.
+/// Imports may be larger.
 #[tokio::test]
 async fn import_limit() {
     let tenant = Tenant::new().await;
@@ -203,7 +203,7 @@ async fn import_limit() {
     assert_eq!(imported["import"]["epics_created"], 1);
 }
 
-/// §1.1: what the MCP client sends on every call. Check 12.
+/// Some clients send `Content-Type: application/json` on every call, also where they have nothing to send.
 #[tokio::test]
 async fn an_empty_json_body_is_an_empty_object() {
     let tenant = Tenant::new().await;
@@ -221,7 +221,7 @@ async fn an_empty_json_body_is_an_empty_object() {
     }
 }
 
-/// §1.2: JSON is taken for JSON whatever it is called, forms nest with brackets.
+/// JSON is taken for JSON whatever it is called, forms nest with brackets.
 #[tokio::test]
 async fn json_and_forms_are_accepted() {
     let tenant = Tenant::new().await;
@@ -254,7 +254,7 @@ async fn json_and_forms_are_accepted() {
     assert_eq!(error["details"]["name"], json!(["can't be blank"]));
 }
 
-/// §1.2: path, body and query are one namespace, in this order. `_method` is nothing special.
+/// Path, body and query are one namespace, in this order. `_method` is nothing special.
 #[tokio::test]
 async fn query_parameters_lie_beneath_the_body() {
     let tenant = Tenant::new().await;

@@ -1,4 +1,4 @@
-//! File 01 §2.1, check 2: `/health` when the database is gone, or worse, when it does not answer.
+//! `/health` when the database is gone, or worse, when it does not answer.
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! File 01 §1, §2: what holds for every request, whatever the route.
+//! What holds for every request, whatever the route.
 
 mod bodies;
 mod health;
@@ -24,7 +24,7 @@ fn assert_not_found(reply: Reply) {
     assert_eq!(error["message"], "Not found");
 }
 
-/// Check 10: JSON, whatever the client says it accepts, and no key is needed to learn that nothing is there.
+/// JSON, whatever the client says it accepts, and no key is needed to learn that nothing is there.
 #[tokio::test]
 async fn unknown_paths_are_404_in_json() {
     let nobody = Caller::nobody();
@@ -48,7 +48,7 @@ async fn unknown_paths_are_404_in_json() {
     }
 }
 
-/// Checks 10 and 33, §1.8: a known path with another method is as unknown as an unknown path, also OPTIONS.
+/// A known path with another method is as unknown as an unknown path, also OPTIONS.
 #[tokio::test]
 async fn unsupported_methods_are_404() {
     let tenant = Tenant::new().await;
@@ -74,7 +74,7 @@ async fn unsupported_methods_are_404() {
     }
 }
 
-/// Check 14, decision 7.
+/// 404 as for an id that does not exist, in a path as well as in a filter.
 #[tokio::test]
 async fn malformed_ids_name_nothing() {
     let tenant = Tenant::new().await;
@@ -113,7 +113,7 @@ async fn malformed_ids_name_nothing() {
     assert_eq!(error["message"], "project_id query parameter is required");
 }
 
-/// §1.2: invalid UTF-8, broken percent-encoding and NUL in the URL.
+/// Invalid UTF-8, broken percent-encoding and NUL in the URL.
 #[tokio::test]
 async fn broken_urls_are_400() {
     let tenant = Tenant::new().await;
@@ -129,7 +129,7 @@ async fn broken_urls_are_400() {
     assert_eq!(keys["data"].as_array().unwrap().len(), 1, "nothing was created");
 }
 
-/// Check 1.
+/// A load balancer has no key, and a wrong one says nothing about the server.
 #[tokio::test]
 async fn health_needs_no_key_and_looks_at_none() {
     for caller in [Caller::nobody(), Caller::with_key("lc_unknown")] {
@@ -143,7 +143,7 @@ async fn health_needs_no_key_and_looks_at_none() {
     }
 }
 
-/// Checks 3 and 4; trailing and doubled slashes do not matter.
+/// The root leads to the API, which says where its parts are; trailing and doubled slashes do not matter.
 #[tokio::test]
 async fn discovery_and_slashes() {
     let nobody = Caller::nobody();
@@ -170,7 +170,7 @@ async fn discovery_and_slashes() {
     assert_eq!(shown["project"]["id"], project);
 }
 
-/// §1.2: HEAD answers as GET, without a body.
+/// HEAD answers as GET, without a body.
 #[tokio::test]
 async fn head_is_get_without_a_body() {
     let tenant = Tenant::new().await;
@@ -193,7 +193,7 @@ async fn head_is_get_without_a_body() {
     }
 }
 
-/// Check 16: 20 to 200 characters are echoed, anything else gets an id of ours.
+/// 20 to 200 characters are echoed, anything else gets an id of ours.
 #[tokio::test]
 async fn request_ids() {
     let tenant = Tenant::new().await;
@@ -221,7 +221,7 @@ async fn request_ids() {
     }
 }
 
-/// §1.8.
+/// JSON is never sniffed for something else, and answers are the caller's alone; one that holds a secret is not kept.
 #[tokio::test]
 async fn common_headers() {
     let tenant = Tenant::new().await;
@@ -270,7 +270,7 @@ fn timestamps(value: &Value, what: &str) -> usize {
     }
 }
 
-/// Check 15, on the bodies of a story's whole life.
+/// UTC, six fractional digits and `Z`, in all bodies of a story's whole life.
 #[tokio::test]
 async fn timestamps_have_one_form() {
     assert!(is_timestamp("2026-03-27T12:00:00.000000Z"));
@@ -309,7 +309,7 @@ async fn timestamps_have_one_form() {
     assert!(timestamps(&keys, "/api_keys") >= 10);
 }
 
-/// Decision 16: ids are read in either case and told in lower case.
+/// Ids are read in either case and told in lower case.
 #[tokio::test]
 async fn upper_case_ids_come_back_in_lower_case() {
     let tenant = Tenant::new().await;

@@ -1,4 +1,4 @@
-//! File 01 §1.5, decision 14: `page`, `page_size`, `limit` and `offset` on every list.
+//! `page`, `page_size`, `limit` and `offset` on every list.
 
 use serde_json::{Value, json};
 
@@ -127,7 +127,7 @@ async fn every_list_pages_alike() {
     }
 }
 
-/// §1.5: the reference's shapes beside `data` and `meta`.
+/// Clients that predate `data` and `meta` find what they know beside them.
 #[tokio::test]
 async fn the_older_shapes_are_kept() {
     let tenant = Tenant::new().await;

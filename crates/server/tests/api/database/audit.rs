@@ -1,4 +1,4 @@
-//! File 04 §1.2 to §1.4, checks 1, 9, 10, 15, 16: the log cannot be altered, tells all, and keeps secrets.
+//! The log cannot be altered, tells all, and keeps secrets.
 
 use std::collections::BTreeSet;
 
@@ -20,7 +20,7 @@ async fn lived() -> (Tenant, [Caller; 3], String) {
     (tenant, [a1, a2, o], story)
 }
 
-/// Check 9: as the owner, above row-level security, with the contract's texts.
+/// As the owner, above row-level security, with texts that operators can look for.
 #[tokio::test]
 async fn the_owner_cannot_alter_the_log() {
     let (tenant, ..) = lived().await;
@@ -50,7 +50,7 @@ async fn the_owner_cannot_alter_the_log() {
     assert_eq!(with_rows, 2, "the parent and this month's partition");
 }
 
-/// Check 9: as the application's role, on the parent and on partitions by name.
+/// As the application's role, on the parent and on partitions by name.
 #[tokio::test]
 async fn the_application_cannot_alter_the_log() {
     let (tenant, ..) = lived().await;
@@ -77,7 +77,7 @@ async fn the_application_cannot_alter_the_log() {
         }
     }
     create_superadmin_key(&server().owner, "audit").await.unwrap();
-    // Check 8: what belongs to no tenant is nobody's to see, and nobody's to write.
+    // What belongs to no tenant is nobody's to see, and nobody's to write.
     let none = "select id from audit_log where tenant_id is null";
     assert!(!lines(&owner, none).await.is_empty());
     assert_eq!(lines(&app, none).await, [""; 0]);
@@ -90,7 +90,7 @@ async fn the_application_cannot_alter_the_log() {
     assert_eq!(refused(&app, &forged).await, SqlState::INSUFFICIENT_PRIVILEGE);
 }
 
-/// File 02 §11: evidence is never changed, by anybody.
+/// Evidence is never changed, by anybody.
 #[tokio::test]
 async fn evidence_is_never_updated() {
     let (tenant, _, story) = lived().await;
@@ -114,7 +114,7 @@ async fn evidence_is_never_updated() {
     }
 }
 
-/// Check 1, file 04 §1.3.
+/// What changed, in which project, by which key and under which name.
 #[tokio::test]
 async fn an_entry_says_who_did_what() {
     let tenant = Tenant::new().await;
@@ -139,7 +139,7 @@ async fn an_entry_says_who_did_what() {
     assert_eq!(state.keys().collect::<Vec<_>>(), ["name", "slug"]);
 }
 
-/// Check 10, §1.4: what is refused is not told.
+/// What is refused is not told.
 #[tokio::test]
 async fn refusals_leave_no_entry() {
     let (tenant, [a1, a2, o], done) = lived().await;
@@ -184,7 +184,7 @@ async fn refusals_leave_no_entry() {
     assert_eq!(after.last().unwrap()["position"], after.len());
 }
 
-/// Check 16: no secret is in the log, nor anything that a key could be recognised by, nor anywhere else.
+/// No secret is in the log, nor anything that a key could be recognised by, nor anywhere else.
 #[tokio::test]
 async fn no_secret_is_kept() {
     let (tenant, callers, _) = lived().await;

@@ -70,7 +70,7 @@ async fn a_revoked_key_stays_revoked() {
     assert!(error.unwrap_err().as_db_error().unwrap().message().contains("api_key_revocation_final"));
 }
 
-/// File 01 §13.2: deleting a tenant cascades cleanly, whatever it holds.
+/// Deleting a tenant cascades cleanly, whatever it holds.
 #[tokio::test]
 async fn a_tenant_goes_with_all_it_has() {
     let tenant = Tenant::new().await;

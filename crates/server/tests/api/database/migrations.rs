@@ -93,7 +93,7 @@ async fn two_migrations_at_once_take_turns() {
     }
 }
 
-/// File 04 §1.6, check 17: this month and the three after it, and the default as a net; asking again is fine.
+/// This month and the three after it, and the default as a net; asking again is fine.
 #[tokio::test]
 async fn audit_partitions_are_there() {
     let owner = connect(&server().owner).await;

@@ -1,4 +1,4 @@
-//! The schema itself, file 01 §13 and file 04 §1: what the catalogue promises, whatever the code does.
+//! The schema itself: what the catalogue promises, whatever the code does.
 
 mod audit;
 mod custody;
@@ -62,7 +62,7 @@ async fn every_table_is_known() {
     );
 }
 
-/// File 01 §13.8: enabled and forced, and every policy says the same.
+/// Enabled and forced, and every policy says the same.
 #[tokio::test]
 async fn row_level_security_is_forced_everywhere() {
     let owner = connect(&server().owner).await;
@@ -180,7 +180,7 @@ async fn keys_start_with_the_tenant() {
     assert_eq!(global, ["api_keys | key_hash", "tenants | email", "tenants | slug"]);
 }
 
-/// File 01 §13.8, file 04 §1.2: the application's role is nobody, and may do just what it must.
+/// The application's role is nobody, and may do just what it must.
 #[tokio::test]
 async fn the_application_role_is_nobody() {
     let owner = connect(&server().owner).await;

@@ -1,4 +1,5 @@
-//! File 04 §2.4: positions and timestamps of a tenant are gap-free and strictly increasing, in commit order.
+//! Positions of a tenant's entries are gap-free and their timestamps strictly increasing, in commit order, so that a
+//! reader who continues from the last entry that it saw misses none.
 
 use futures_util::future::join_all;
 use loopctl_core::ledger::leaf_hash;
@@ -84,7 +85,7 @@ async fn positions_are_in_commit_order() {
     assert_eq!(after - before, written);
 }
 
-/// §2.4 (d): a clock that goes backwards does not go backwards here.
+/// A clock that goes backwards does not go backwards here.
 #[tokio::test]
 async fn time_never_goes_backwards() {
     let tenant = Tenant::new().await;
@@ -127,7 +128,7 @@ async fn without_a_head_nothing_changes() {
     assert_eq!(tenant.user.get("/tenants/me").await.expect(200)["tenant"]["name"], tenant.slug);
 }
 
-/// File 02 §11: an entry's hash can be computed from what the database gives back, whatever was recorded.
+/// An entry's hash can be computed from what the database gives back, whatever was recorded.
 #[tokio::test]
 async fn leaf_hashes_can_be_recomputed() {
     let tenant = Tenant::new().await;

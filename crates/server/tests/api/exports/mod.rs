@@ -1,4 +1,4 @@
-//! File 03 §10: a project as one document, which can be imported again.
+//! A project as one document, which can be imported again.
 
 mod round_trip;
 mod statuses;
@@ -57,7 +57,7 @@ async fn timeless(caller: &Caller, project: &str) -> String {
     document.replace(&time, "")
 }
 
-/// Check 57.
+/// A foreign project is as unknown as a malformed id.
 #[tokio::test]
 async fn what_is_not_ones_own_is_not_found() {
     let (tenant, stranger) = (Tenant::new().await, Tenant::new().await);
@@ -74,7 +74,7 @@ async fn what_is_not_ones_own_is_not_found() {
     }
 }
 
-/// Check 57: also an agent, also an archived project.
+/// Also an agent, also an archived project.
 #[tokio::test]
 async fn everybody_may_export() {
     let tenant = Tenant::new().await;
@@ -90,7 +90,7 @@ async fn everybody_may_export() {
     assert_eq!(plan(&archived), plan(&serde_json::from_str(&expected).unwrap()));
 }
 
-/// Check 57: empty arrays, and nothing else but the project.
+/// Empty arrays, and nothing else but the project.
 #[tokio::test]
 async fn an_empty_project() {
     let tenant = Tenant::new().await;
@@ -171,7 +171,7 @@ async fn everything_is_in_the_document() {
     assert_ne!(claimed["story"]["assigned_at"], Value::Null);
 }
 
-/// Check 23, and §10: everything in the order of numbers, whatever the order of positions, creation or text.
+/// Everything in the order of numbers, whatever the order of positions, creation or text.
 #[tokio::test]
 async fn numbers_give_the_order() {
     let tenant = Tenant::new().await;
@@ -213,7 +213,7 @@ async fn numbers_give_the_order() {
     assert_eq!(document["epic_dependencies"], json!([edge(9, 1), edge(10, 1), edge(10, 9)]));
 }
 
-/// §10: a story that was created directly has its criteria normalised by the import; their number never changes, and
+/// A story that was created directly has its criteria normalised by the import; their number never changes, and
 /// from the second export on nothing does.
 #[tokio::test]
 async fn criteria_are_normalised_once() {

@@ -202,7 +202,7 @@ fn unworked(document: &Value) -> Value {
     plan
 }
 
-/// Check 57.
+/// Imported elsewhere and exported again, a plan is the same but for its ids and times.
 #[tokio::test]
 async fn random_plans_come_back_as_they_were() {
     let (tenant, other) = (Tenant::new().await, Tenant::new().await);

@@ -1,4 +1,4 @@
-//! File 01 §7: agents.
+//! Agents: how a key registers its one agent, and how agents are listed and shown.
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ fn worker(name: &str) -> Value {
     json!({"name": name, "agent_type": "implementer"})
 }
 
-/// Checks 22 and 51.
+/// All failing fields are named together, an unknown type counts as missing, a name is taken once per tenant.
 #[tokio::test]
 async fn refused_registrations() {
     let tenant = Tenant::new().await;
@@ -47,7 +47,7 @@ async fn refused_registrations() {
     other.post("/agents/register", worker("taken")).await.expect(201);
 }
 
-/// Checks 50 and 52.
+/// A key registers one agent and is bound to it from then on; the registration is told in the log.
 #[tokio::test]
 async fn registration() {
     let tenant = Tenant::new().await;
@@ -95,7 +95,7 @@ async fn registration() {
     assert_eq!(registered["agent"]["metadata"], json!({}));
 }
 
-/// Check 50, §7.1: one key at once from many places.
+/// Also when the key is used at once from many places: exactly one registration succeeds.
 #[tokio::test]
 async fn one_key_registers_one_agent() {
     for _ in 0..3 {
@@ -134,7 +134,7 @@ async fn one_name_is_one_agent() {
     }
 }
 
-/// Check 53.
+/// Filters and orders. What is no known word here is ignored: a list of agents is for people to look at.
 #[tokio::test]
 async fn agents_are_listed() {
     let tenant = Tenant::new().await;
@@ -187,7 +187,7 @@ async fn agents_are_listed() {
     assert_eq!(tenant.user.get("/agents").await.expect(200)["total"], 4);
 }
 
-/// §7.3.
+/// As it is listed; an agent of another tenant is as unknown as one that never was.
 #[tokio::test]
 async fn one_agent_is_shown() {
     let (tenant, other) = (Tenant::new().await, Tenant::new().await);

@@ -1,4 +1,4 @@
-//! File 01 §9: a superadmin inside a tenant.
+//! A superadmin inside a tenant.
 
 use loopctl_server::operator::create_superadmin_key;
 use reqwest::Method;
@@ -20,7 +20,7 @@ fn inside(superadmin: &Caller, tenant: &str, role: Option<&str>) -> Caller {
     caller
 }
 
-/// Check 60, §3 steps 10 and 11.
+/// The role is looked at first, then whether there is a tenant at all.
 #[tokio::test]
 async fn without_a_tenant_there_is_nothing_to_see() {
     let (superadmin, _) = superadmin().await;
@@ -48,7 +48,7 @@ async fn without_a_tenant_there_is_nothing_to_see() {
     }
 }
 
-/// Check 60: only an id names a tenant.
+/// Only an id names a tenant.
 #[tokio::test]
 async fn unknown_tenants_are_404() {
     let tenant = Tenant::new().await;
@@ -71,7 +71,7 @@ async fn unknown_tenants_are_404() {
     }
 }
 
-/// §9: for any other key the headers mean nothing.
+/// For any other key the headers mean nothing.
 #[tokio::test]
 async fn tenant_keys_stay_where_they_are() {
     let (mine, other) = (Tenant::new().await, Tenant::new().await);
@@ -90,7 +90,7 @@ async fn tenant_keys_stay_where_they_are() {
     inside(&agent, &other.id, Some("user")).get("/api_keys").await.expect_error(403, "forbidden");
 }
 
-/// Check 60: one tenant's rows and no other's, suspended or not.
+/// One tenant's rows and no other's, suspended or not.
 #[tokio::test]
 async fn impersonation_sees_one_tenant() {
     let (tenant, other) = (Tenant::new().await, Tenant::new().await);
@@ -115,7 +115,7 @@ async fn impersonation_sees_one_tenant() {
     }
 }
 
-/// Check 62: without an effective role the key passes every `at least`, and no exact role.
+/// Without an effective role the key passes every `at least`, and no exact role.
 #[tokio::test]
 async fn the_effective_role_is_exactly_that() {
     let tenant = Tenant::new().await;
@@ -156,7 +156,7 @@ async fn the_effective_role_is_exactly_that() {
     }
 }
 
-/// Check 61, file 04 §1.3 and check 11: whatever is done is told of the superadmin.
+/// Whatever is done is told of the superadmin, with the role that it took.
 #[tokio::test]
 async fn every_change_is_attributed() {
     let tenant = Tenant::new().await;
@@ -214,7 +214,7 @@ async fn every_change_is_attributed() {
     assert_eq!((&row["actor_id"], &row["project_id"]), (&own, &row["entity_id"]));
 }
 
-/// §7.1: registering as somebody else does not bind the superadmin's key.
+/// Registering as somebody else does not bind the superadmin's key.
 #[tokio::test]
 async fn registration_leaves_the_superadmins_key_alone() {
     let tenant = Tenant::new().await;

@@ -1,4 +1,4 @@
-//! File 01 §6: API keys.
+//! API keys: who gets which, how many there are, and how they end.
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ fn new_key(role: &str) -> Value {
     json!({"name": "k", "role": role})
 }
 
-/// Check 42, §6.1.
+/// A superadmin's role is not to be had, whatever else the body says; other faults are named together.
 #[tokio::test]
 async fn refused_keys() {
     let (tenant, other) = (Tenant::new().await, Tenant::new().await);
@@ -59,7 +59,7 @@ async fn refused_keys() {
     assert_eq!(tenant.audit_log().await.len(), told);
 }
 
-/// Check 41.
+/// The raw key is shown once, and authenticates.
 #[tokio::test]
 async fn a_new_key_works() {
     let tenant = Tenant::new().await;
@@ -91,7 +91,7 @@ async fn a_new_key_works() {
     }
 }
 
-/// Check 43, §6.1: the limit comes before validation; only keys that could be used count.
+/// The limit comes before validation; only keys that could be used count.
 #[tokio::test]
 async fn the_limit() {
     let tenant = Tenant::new().await;
@@ -130,7 +130,7 @@ async fn the_limit() {
     tenant.user.post("/api_keys", new_key("agent")).await.expect(201);
 }
 
-/// Check 43: concurrent creates never exceed the limit.
+/// Concurrent creates never exceed the limit.
 #[tokio::test]
 async fn the_limit_holds_under_concurrency() {
     let tenant = Tenant::new().await;
@@ -149,7 +149,7 @@ async fn the_limit_holds_under_concurrency() {
     assert_eq!(created.count(), 8);
 }
 
-/// Check 48, §6.1: one live key per agent and role.
+/// So that an agent can change its key, a dead key makes room.
 #[tokio::test]
 async fn one_live_key_per_agent_and_role() {
     let tenant = Tenant::new().await;
@@ -179,7 +179,7 @@ async fn one_live_key_per_agent_and_role() {
     }
 }
 
-/// Check 44.
+/// Only the tenant's own; revoked ones when asked for.
 #[tokio::test]
 async fn keys_are_listed_without_their_secret() {
     let (tenant, other) = (Tenant::new().await, Tenant::new().await);
@@ -227,7 +227,7 @@ async fn keys_are_listed_without_their_secret() {
     assert_eq!(names("").await, "third first root");
 }
 
-/// Check 45.
+/// Revoking again changes nothing, not even the time; another tenant's key is not there.
 #[tokio::test]
 async fn revocation() {
     let (tenant, other) = (Tenant::new().await, Tenant::new().await);
@@ -257,7 +257,7 @@ async fn revocation() {
     assert_eq!(told[0]["new_state"], json!({"revoked_at": revoked["revoked_at"]}));
 }
 
-/// Check 49, §13.2: the database holds the rules as well, whoever writes.
+/// The database holds the rules as well, whoever writes.
 #[tokio::test]
 async fn the_database_guards_keys() {
     let (tenant, other) = (Tenant::new().await, Tenant::new().await);

@@ -1,4 +1,4 @@
-//! File 01 §3, §4, §9: who calls, and what they may do.
+//! Who calls, and what they may do.
 
 mod agents;
 mod impersonation;
@@ -29,7 +29,7 @@ fn assert_401(reply: Reply, code: &str, message: &str) {
     assert_eq!(reply.expect_error(401, code)["message"], message);
 }
 
-/// Check 17, decision 16.
+/// A missing header, another scheme and a scheme without a token are all the same: nobody.
 #[tokio::test]
 async fn without_a_bearer_token_nobody_calls() {
     let tenant = Tenant::new().await;
@@ -74,7 +74,7 @@ async fn without_a_bearer_token_nobody_calls() {
     assert_401(nobody.send(elsewhere).await, "unauthorized", "Unauthorized");
 }
 
-/// Check 33: tenants are not to be had this way.
+/// Tenants are not to be had this way.
 #[tokio::test]
 async fn tenants_are_not_created_over_the_network() {
     let tenant = Tenant::new().await;
@@ -87,7 +87,7 @@ async fn tenants_are_not_created_over_the_network() {
     }
 }
 
-/// Check 17: unknown keys, and what is only almost a key.
+/// Unknown keys, and what is only almost a key.
 #[tokio::test]
 async fn unknown_keys_are_401() {
     let tenant = Tenant::new().await;
@@ -109,7 +109,7 @@ async fn unknown_keys_are_401() {
     }
 }
 
-/// Check 18: blanks and the scheme's case do not matter.
+/// Blanks and the scheme's case do not matter.
 #[tokio::test]
 async fn a_key_authenticates() {
     let tenant = Tenant::new().await;
@@ -126,7 +126,7 @@ async fn a_key_authenticates() {
     }
 }
 
-/// Check 19, §3.2: on the next request, and not told apart from unknown keys.
+/// On the next request, and not told apart from unknown keys.
 #[tokio::test]
 async fn revoked_and_expired_keys_are_401() {
     let tenant = Tenant::new().await;
@@ -147,7 +147,7 @@ async fn revoked_and_expired_keys_are_401() {
     assert_401(tenant.user.get("/tenants/me").await, "invalid_api_key", "Invalid API key");
 }
 
-/// Checks 20 and 54, §3.4: use is noted, also when the role check refuses.
+/// Use is noted, also when the role check refuses.
 #[tokio::test]
 async fn use_is_noted() {
     let tenant = Tenant::new().await;
@@ -179,7 +179,7 @@ async fn use_is_noted() {
     }
 }
 
-/// §3.2: noting the use waits for nobody.
+/// Noting the use waits for nobody.
 #[tokio::test]
 async fn a_locked_key_still_authenticates() {
     let tenant = Tenant::new().await;
@@ -194,7 +194,7 @@ async fn a_locked_key_still_authenticates() {
     waited.expect("no waiting for the lock").expect(200);
 }
 
-/// §5.1, check 56: whatever else is wrong, a tenant that is not active is denied.
+/// Whatever else is wrong, a tenant that is not active is denied.
 #[tokio::test]
 async fn inactive_tenants_are_denied() {
     let tenant = Tenant::new().await;
@@ -220,7 +220,7 @@ async fn inactive_tenants_are_denied() {
     assert_eq!(tenant.user.get("/tenants/me").await.expect(200)["tenant"]["status"], "active");
 }
 
-/// Checks 21 to 23, §4: the role is looked at before the body and before any record.
+/// The role is looked at before the body and before any record.
 #[tokio::test]
 async fn roles_come_before_everything() {
     let tenant = Tenant::new().await;

@@ -1,4 +1,4 @@
-//! File 01 §5.4 to §5.6: the caller's tenant and its settings.
+//! The caller's tenant and its settings.
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ async fn shown(caller: &Caller) -> Value {
     caller.get("/tenants/me").await.expect(200)["tenant"].clone()
 }
 
-/// Checks 30 to 32, §5.5, §5.6. What is refused changes nothing and is not told.
+/// What is refused changes nothing and is not told.
 #[tokio::test]
 async fn refused_updates() {
     let (tenant, other) = (Tenant::new().await, Tenant::new().await);
@@ -117,7 +117,7 @@ async fn refused_updates() {
     assert_eq!(tenant.audit_log().await.len(), told);
 }
 
-/// Check 27.
+/// Whatever its role, and every field of it.
 #[tokio::test]
 async fn every_key_sees_its_tenant() {
     let tenant = Tenant::new().await;
@@ -143,7 +143,7 @@ async fn every_key_sees_its_tenant() {
     assert!(keys.clone().all(|key| !["raw_key", "key_hash"].contains(&key.as_str())));
 }
 
-/// Checks 28, 29, 32: what may be changed, what is told of it, and what may not be changed this way.
+/// What may be changed, what is told of it, and what may not be changed this way.
 #[tokio::test]
 async fn updates() {
     let tenant = Tenant::new().await;
@@ -175,7 +175,7 @@ async fn updates() {
     for (field, value) in old.as_object_mut().unwrap() {
         assert_eq!(value, &before[field], "{field}");
     }
-    // Check 29: settings are merged one level deep; null removes.
+    // Settings are merged one level deep; null removes.
     for (patch, expected) in [
         (
             json!({"knowledge_auto_extract": false}),
@@ -214,7 +214,7 @@ async fn updates() {
     tenant.user.patch("/tenants/me", body).await.expect(200);
 }
 
-/// §5.5: merged by the database, so that no concurrent change is lost.
+/// Merged by the database, so that no concurrent change is lost.
 #[tokio::test]
 async fn concurrent_updates_all_survive() {
     let tenant = Tenant::new().await;
@@ -263,7 +263,7 @@ async fn a_slug_goes_to_one_tenant() {
     assert_eq!(slugs.iter().filter(|tenant| tenant["slug"] == slug).count(), 1);
 }
 
-/// Decision 26, file 02 §1.3: a mode that nothing enforces yet is refused, not stored.
+/// A mode that nothing enforces yet is refused, not stored.
 #[tokio::test]
 async fn custody_mode() {
     let tenant = Tenant::new().await;

@@ -1,4 +1,4 @@
-//! Dependencies of fresh imports (checks 50 and 54).
+//! Dependencies of fresh imports: how they may be written, and which are refused.
 
 use serde_json::json;
 

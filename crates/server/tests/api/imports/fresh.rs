@@ -1,4 +1,4 @@
-//! Fresh imports: checks 43, 47, 48, 51 to 54.
+//! Fresh imports: what they write, and when they conflict with what is there.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! Check 49: the largest import, and that a failing one leaves nothing.
+//! The largest import, and that a failing one leaves nothing.
 
 use std::collections::HashSet;
 
@@ -119,7 +119,7 @@ async fn a_chain_of_five_thousand() {
     assert_eq!(body["import"]["dependencies_created"], 4999);
 }
 
-/// Nothing that the limits of §9.3 let through is too large for the database.
+/// Nothing that the limits of an import let through is too large for the database.
 #[tokio::test]
 async fn long_texts_are_stored_or_refused() {
     let tenant = Tenant::new().await;

@@ -1,4 +1,4 @@
-//! Merges: checks 55 and 56, §9.6.
+//! Merges: what they update, what they leave alone, and what they report as missing.
 
 use serde_json::{Value, json};
 
@@ -206,7 +206,7 @@ async fn only_what_is_sent_changes() {
         (entry.old.clone().unwrap(), entry.new.clone().unwrap(), entry.metadata.clone())
     };
     let source = json!({"source": "import"});
-    // With what these entries always tell (file 03 §12).
+    // With what these entries always tell, changed or not.
     let epic_entry = |position: u32| json!({"title": "E", "phase": "p", "position": position});
     assert_eq!(change("epic/updated"), (epic_entry(5), epic_entry(1), source.clone()));
     let story_entry = |hours: &str| json!({"title": old_story["title"], "description": old_story["description"], "estimated_hours": hours});

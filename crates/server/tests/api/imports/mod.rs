@@ -1,4 +1,4 @@
-//! File 03 §9: what an import refuses, what it writes, and that it is all or nothing.
+//! What an import refuses, what it writes, and that it is all or nothing.
 
 mod edges;
 mod fresh;

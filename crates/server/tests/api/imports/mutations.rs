@@ -131,7 +131,7 @@ fn mutate(payload: &mut Value, rng: &mut StdRng) {
     }
 }
 
-/// Every rule of §9.3 and of the body's reading, by how its message looks.
+/// Every rule of imports and of the body's reading, by how its message looks.
 fn names_path_or_rule(message: &str) -> bool {
     let rules = [
         "epics must be an array",

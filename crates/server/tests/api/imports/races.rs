@@ -1,4 +1,4 @@
-//! Imports beside imports, and beside the loop (§9.3, §14).
+//! Imports beside imports, and beside the loop.
 
 use futures_util::future::{join, join_all};
 use serde_json::{Value, json};

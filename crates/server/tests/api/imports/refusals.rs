@@ -1,4 +1,4 @@
-//! What is refused for its size, its form or its sender (checks 44, 47 and 49).
+//! What is refused for its size, its form or its sender.
 
 use serde_json::{Value, json};
 

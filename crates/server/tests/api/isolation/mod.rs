@@ -1,4 +1,4 @@
-//! File 01 §3.7, §13.8, check 66, file 04 check 8: no tenant ever sees or touches another's rows. Once through
+//! No tenant ever sees or touches another's rows. Once through
 //! every route, once beneath them as the application's database role.
 
 mod routes;
@@ -144,7 +144,7 @@ async fn everything_of(tenant_id: &str) -> Vec<(String, Value)> {
     all
 }
 
-/// §13.8: pooled connections never leak a tenant from one request into another's.
+/// Pooled connections never leak a tenant from one request into another's.
 #[tokio::test]
 async fn concurrent_tenants_never_meet() {
     let (one, two) = (populated().await, populated().await);

@@ -215,7 +215,7 @@ async fn no_route_leads_into_another_tenant() {
             ["get", "put", "post", "delete", "options", "head", "patch", "trace"].contains(&key.as_str())
         }) {
             let both = calls(listed, template, &a).into_iter().flat_map(|call| {
-                // The document does not list the twins of PATCH (decision 19).
+                // PUT does whatever PATCH does, so the document does not list it.
                 let twin = listed == "patch" && template.contains('{');
                 [(listed.as_str(), call.clone())].into_iter().chain(twin.then_some(("put", call)))
             });

@@ -37,7 +37,7 @@ async fn columns(owner: &Client, table: &str) -> String {
     row.get(0)
 }
 
-/// Check 66, §13.8: without a tenant, and with a setting that is none, there is nothing, and it is no error.
+/// Without a tenant, and with a setting that is none, there is nothing, and it is no error.
 #[tokio::test]
 async fn without_a_tenant_there_are_no_rows() {
     let a = populated().await.tenant;
@@ -84,7 +84,7 @@ async fn without_a_tenant_there_are_no_rows() {
     }
 }
 
-/// Check 66, §3.7: in B's transactions A's rows are not there, cannot be changed, and cannot be made.
+/// In B's transactions A's rows are not there, cannot be changed, and cannot be made.
 #[tokio::test]
 async fn another_tenants_rows_do_not_exist() {
     let (a, b) = (populated().await.tenant, populated().await.tenant);
@@ -145,7 +145,7 @@ async fn another_tenants_rows_do_not_exist() {
     assert!(updatable >= 7 && deletable >= 5, "the privileges that make this test worth while");
 }
 
-/// §13.8: the tenant goes with its transaction, committed or not, so that a pooled connection starts clean.
+/// The tenant goes with its transaction, committed or not, so that a pooled connection starts clean.
 #[tokio::test]
 async fn the_tenant_ends_with_its_transaction() {
     let a = populated().await.tenant;

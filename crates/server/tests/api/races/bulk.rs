@@ -1,4 +1,5 @@
-//! Bulk calls that overlap: file 02 §13 "overlapping bulk calls", "must be atomic" 6.
+//! Bulk calls that overlap: they lock their stories in the order of ids, so none waits for another in a circle; a
+//! failed item takes back only itself, and epics are completed after the items.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, RwLock};

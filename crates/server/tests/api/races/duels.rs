@@ -129,7 +129,7 @@ async fn a_rejection_outlasts_a_verification() {
     }
 }
 
-/// Decision 27.
+/// Both may succeed, in either order, and the story ends `pending` with nothing left of the report.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_report_does_not_outlast_an_unclaim() {
     let field = Field::at(Some(Reach::Implementing)).await;

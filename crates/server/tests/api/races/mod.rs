@@ -1,5 +1,5 @@
 //! Real concurrency: of calls that exclude each other exactly one succeeds, every answer is true at the moment
-//! it is given, and what is left is a legal history. File 02 §13, checks 9, 25, 38, 40 to 43.
+//! it is given, and what is left is a legal history.
 
 mod bulk;
 mod crowds;

@@ -1,4 +1,4 @@
-//! Bulk calls, backfills and claims that meet in the same stories: file 02 §13.
+//! Bulk calls, backfills and claims that meet in the same stories.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -57,7 +57,7 @@ async fn bulk_calls_in_opposite_order_share_the_work() {
     }
 }
 
-/// Check 38: the parts of an epic, verified at once by whatever way, complete it once.
+/// The parts of an epic, verified at once by whatever way, complete it once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_parts_of_an_epic_complete_it_once() {
     let tenant = Tenant::new().await;
@@ -123,7 +123,7 @@ async fn a_claim_and_a_sign_off_without_the_loop_exclude_each_other() {
     }
 }
 
-/// §13: all 200, one set of rows; and who says something else is told the truth.
+/// All 200, one set of rows; and who says something else is told the truth.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_same_backfill_many_times_at_once() {
     let tenant = Tenant::new().await;

@@ -1,4 +1,4 @@
-//! Who may call what: roles, tenants, ids, keys without an agent. Checks 10, 11, 27, 28, 34, 44, 45.
+//! Who may call what: roles, tenants, ids, keys without an agent.
 
 use reqwest::Method;
 use serde_json::{Value, json};

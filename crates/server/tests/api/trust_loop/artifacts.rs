@@ -1,4 +1,4 @@
-//! Artifacts and acceptance criteria: checks 44, 46, §7.1, §7.3.
+//! Artifacts and acceptance criteria.
 
 use serde_json::{Value, json};
 
@@ -86,7 +86,7 @@ async fn artifacts_are_reported_and_listed_in_pages() {
     assert_eq!(part["meta"]["page_size"], 100);
 }
 
-/// Decision 20: a story shows its 20 most recent artifacts, newest first.
+/// A story shows its 20 most recent artifacts, newest first.
 #[tokio::test]
 async fn a_story_shows_its_latest_artifacts() {
     let scene = Scene::new().await;
@@ -103,7 +103,7 @@ async fn a_story_shows_its_latest_artifacts() {
     assert_eq!(scene.get("/artifacts").await["meta"]["total_count"], 23);
 }
 
-/// Check 46.
+/// Not in the order of their ids, where AC-10 comes before AC-2.
 #[tokio::test]
 async fn criteria_come_in_the_order_of_the_storys_list() {
     let tenant = Tenant::new().await;

@@ -1,4 +1,4 @@
-//! Work that was finished outside the loop: checks 36 and 37, §5.5.
+//! Work that was finished outside the loop.
 
 use chrono::DateTime;
 use serde_json::{Value, json};
@@ -113,7 +113,7 @@ async fn invalid_bodies_are_refused_before_the_lookup() {
     assert_eq!((scene.snapshot().await, scene.snapshot_of(&claimed).await), before);
 }
 
-/// Check 37, decision 3.
+/// Backfill is for work that predates the loop: what was ever claimed, or is under way, goes on through it.
 #[tokio::test]
 async fn the_loop_is_not_to_be_skipped() {
     let scene = Scene::new().await;
@@ -180,7 +180,7 @@ async fn the_loop_is_not_to_be_skipped() {
     refused(backfill(&scene.o, &id, done()).await, "not_pre_existing", state, &lineage);
 }
 
-/// Check 36.
+/// And the same call again is a retry, not a second backfill.
 #[tokio::test]
 async fn what_was_done_before_is_recorded() {
     let scene = Scene::new().await;

@@ -1,4 +1,4 @@
-//! What else can be wrong with a body: §2.2, decisions 7, 16, 29.
+//! What else can be wrong with a body, and that none of it changes a story.
 
 use reqwest::Method;
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! Bulk calls, what they have in common: check 40, the parts of checks 27 and 28 about them, §6.
+//! Bulk calls, what they have in common.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -126,7 +126,7 @@ async fn a_list_that_is_none_is_refused_whoever_sends_it() {
     assert_eq!(scene.snapshot().await, before);
 }
 
-/// Check 27: before the list is examined for content, but after it is seen to be a list.
+/// Before the list is examined for content, but after it is seen to be a list.
 #[tokio::test]
 async fn a_key_without_an_agent_takes_no_part() {
     let scene = Scene::at(Reach::Reviewed).await;
@@ -155,7 +155,7 @@ async fn a_key_without_an_agent_takes_no_part() {
     assert_eq!(scene.snapshot().await, before);
 }
 
-/// §3.3: the exception for claims holds for bulk claims.
+/// The exception for claims holds for bulk claims.
 #[tokio::test]
 async fn a_superadmin_claims_without_an_agent() {
     let scene = Scene::at(Reach::Contracted).await;

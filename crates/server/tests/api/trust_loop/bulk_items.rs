@@ -1,4 +1,4 @@
-//! Bulk claim, verify and reject item by item: checks 40 to 42, §6. Each item is judged, and told, as the call for one
+//! Bulk claim, verify and reject item by item. Each item is judged, and told, as the call for one
 //! story would be.
 
 use serde_json::{Map, Value, json};
@@ -114,7 +114,7 @@ async fn a_bulk_call_leaves_what_the_single_call_leaves() {
     }
 }
 
-/// Check 40.
+/// And says of every other story why not.
 #[tokio::test]
 async fn bulk_claim_takes_what_is_contracted() {
     let scene = Scene::new().await;
@@ -157,7 +157,7 @@ async fn bulk_claim_takes_what_is_contracted() {
     assert_eq!(again[0]["hints"], json!(["You already hold this claim. Call start."]));
 }
 
-/// Check 40: the words for prerequisites, and a prerequisite in the same batch.
+/// The words for prerequisites, and a prerequisite in the same batch.
 #[tokio::test]
 async fn bulk_claim_waits_for_prerequisites() {
     let scene = Scene::new().await;
@@ -207,7 +207,7 @@ impl Scene {
     }
 }
 
-/// Check 41.
+/// Being one of many is no way around the review or the gate against verifying one's own work.
 #[tokio::test]
 async fn bulk_verify_asks_for_all_that_verify_asks_for() {
     let scene = Scene::new().await;
@@ -339,7 +339,7 @@ async fn the_fields_of_an_item_are_its_own_affair() {
     assert_eq!(outcomes(&answer), ["review_evidence_required"; 2]);
 }
 
-/// Check 42.
+/// A reason is asked for item by item; without one nothing of the item is done.
 #[tokio::test]
 async fn bulk_reject_sends_back() {
     let scene = Scene::new().await;
@@ -400,7 +400,7 @@ async fn bulk_reject_sends_back() {
     assert_eq!(again[0]["context"]["current_verified_status"], "rejected");
 }
 
-/// Check 42 with the tenant's setting off.
+/// With the tenant's automatic reset off, rejected stories keep their assignee.
 #[tokio::test]
 async fn bulk_reject_obeys_the_setting() {
     let scene = Scene::new().await;

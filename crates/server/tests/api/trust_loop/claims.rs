@@ -1,4 +1,4 @@
-//! Start, request-review, unclaim and force-unclaim where they succeed: checks 7, 10, 13, 14, 34, 35.
+//! Start, request-review, unclaim and force-unclaim where they succeed.
 
 use serde_json::{Value, json};
 
@@ -91,7 +91,7 @@ async fn force_unclaim_is_no_judgement() {
     assert_eq!(scene.show().await["verified_status"], "unverified");
 }
 
-/// Decision 27: a verified story stays verified and closed, also after a force-unclaim.
+/// A verified story stays verified and closed, also after a force-unclaim.
 #[tokio::test]
 async fn a_verified_story_is_closed_until_it_is_rejected() {
     let scene = Scene::at(Reach::Verified).await;

@@ -1,4 +1,4 @@
-//! Every refusal that is about a story's state: §3.2 to §3.5, checks 3, 6, 8, 13 to 15, 20, 25, 26, 28, 35.
+//! Every refusal that is about a story's state, with its code and its hint.
 
 use serde_json::json;
 

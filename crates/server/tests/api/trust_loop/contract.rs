@@ -1,4 +1,4 @@
-//! The contract echo: checks 1 to 5, §3.6, §4.1.
+//! The contract echo: who must say title and number of criteria, and how exactly.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! Epic completion: check 38, §5.8.
+//! Epic completion: once all stories are verified, and never twice.
 
 use serde_json::{Value, json};
 
@@ -94,7 +94,7 @@ async fn rejected_and_reported_stories_keep_an_epic_open() {
     assert_eq!(completions(&epic).await.len(), 1);
 }
 
-/// Check 38: whatever makes the last story verified completes the epic, once.
+/// Whatever makes the last story verified completes the epic, once.
 #[tokio::test]
 async fn every_way_to_verified_completes_an_epic() {
     let tenant = Tenant::new().await;

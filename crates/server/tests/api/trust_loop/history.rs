@@ -1,4 +1,4 @@
-//! Histories and the audit rows of every transition: checks 19, 30, §7.2, §10.
+//! Histories and the audit rows of every transition.
 
 use serde_json::{Value, json};
 
@@ -120,7 +120,7 @@ async fn every_transition_leaves_its_row() {
     assert_entry(&entry(19).await, ["story", "force_unclaimed"], &old, &new);
 }
 
-/// Check 19 and the labels of §10.
+/// From contract to report exactly four changes of status, each with the label of who made it.
 #[tokio::test]
 async fn a_history_is_complete_ordered_and_attributed() {
     let scene = Scene::at(Reach::Reported).await;

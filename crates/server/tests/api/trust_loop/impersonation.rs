@@ -1,4 +1,4 @@
-//! A superadmin inside a tenant: §1.4, §2.1, §3.3.
+//! A superadmin inside a tenant: its effective role, and what it holds without an agent.
 
 use loopctl_server::operator;
 use serde_json::{Value, json};
@@ -98,7 +98,7 @@ async fn a_superadmin_may_claim_and_only_a_superadmin_then_holds_it() {
     replay::assert_legal(&scene.o, &scene.story).await;
 }
 
-/// §10: whose doing it was can be read from every entry.
+/// Whose doing it was can be read from every entry.
 #[tokio::test]
 async fn what_a_superadmin_does_is_attributed_to_it() {
     let scene = Scene::new().await;

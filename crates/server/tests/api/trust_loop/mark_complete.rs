@@ -1,4 +1,4 @@
-//! Work that predates the loop, signed off by an orchestrator: check 43, decisions 3 and 28.
+//! Work that predates the loop, signed off by an orchestrator.
 
 use serde_json::{Value, json};
 
@@ -44,7 +44,7 @@ impl Scene {
     }
 }
 
-/// Decision 3: a story that was ever claimed is refused, whatever became of it since, and the refusal leaves nothing.
+/// A story that was ever claimed is refused, whatever became of it since, and the refusal leaves nothing.
 #[tokio::test]
 async fn what_was_ever_claimed_is_not_pre_existing() {
     let scene = Scene::new().await;
@@ -91,7 +91,7 @@ async fn what_was_ever_claimed_is_not_pre_existing() {
     assert_eq!(refused, 18);
 }
 
-/// Check 43.
+/// With the evidence that such a verification leaves, and not across tenants.
 #[tokio::test]
 async fn what_nobody_claimed_may_be_marked() {
     let scene = Scene::new().await;
@@ -151,7 +151,7 @@ async fn what_nobody_claimed_may_be_marked() {
     assert_eq!(scene.row(&reported).await["reported_done_at"], before["reported_done_at"], "kept if set");
 }
 
-/// Decision 28, and a retry after a lost answer.
+/// "Already verified" comes before "ever claimed", so that a retry after a lost answer succeeds.
 #[tokio::test]
 async fn marking_again_changes_nothing() {
     let scene = Scene::new().await;

@@ -1,4 +1,4 @@
-//! File 02 §14: stories one by one, and several at once.
+//! Stories through the loop: one by one, and several at once.
 
 mod access;
 mod artifacts;
@@ -28,7 +28,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Caller, Reach, Reply, Tenant, bring, echo, story, text};
 
-/// The people of file 02 §14 and one story.
+/// Those who take part (two agents, an orchestrator, a user) and one story.
 struct Scene {
     tenant: Tenant,
     a1: Caller,
@@ -131,7 +131,7 @@ fn evidence() -> Value {
     json!({"review_type": "enhanced", "summary": "checked"})
 }
 
-/// The `error` of an answer about a story's state (file 02 §2.4), with all its members in order.
+/// The `error` of an answer about a story's state, with all its members in order.
 #[track_caller]
 pub(crate) fn refused(reply: Reply, status: u16, code: &str, action: &str, state: [&str; 2]) -> Value {
     let error = reply.expect_error(status, code);
@@ -209,7 +209,7 @@ fn pluck(entries: &[Value], key: &str) -> Vec<String> {
     entries.iter().map(|entry| text(&entry[key])).collect()
 }
 
-/// Checks 1, 6, 7, 13, 14, 16, 19, 20, 24: the seed's flow with nothing but Bearer keys.
+/// The whole flow with nothing but Bearer keys.
 #[tokio::test]
 async fn a_story_goes_through_the_loop() {
     let scene = Scene::new().await;

@@ -1,4 +1,4 @@
-//! `next_actions` at each step, and who is shown what: §2.5.
+//! `next_actions` at each step, and who is shown what.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! Prerequisites of a claim: check 12, §3.7.
+//! Prerequisites of a claim.
 
 use std::collections::HashMap;
 

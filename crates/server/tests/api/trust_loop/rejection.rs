@@ -1,4 +1,4 @@
-//! Rejection and rework: checks 30 to 33, §5.3.
+//! Rejection and rework.
 
 use serde_json::{Value, json};
 
@@ -79,7 +79,7 @@ async fn a_rejected_story_goes_back_to_pending() {
     replay::assert_legal(&scene.o, &scene.story).await;
 }
 
-/// Check 32.
+/// The old review is not of the new work.
 #[tokio::test]
 async fn rework_is_reviewed_and_verified_anew() {
     let scene = Scene::at(Reach::Reviewed).await;
@@ -112,7 +112,7 @@ async fn rework_is_reviewed_and_verified_anew() {
     replay::assert_legal(&scene.o, &scene.story).await;
 }
 
-/// Check 33: a regression found late.
+/// A regression found late.
 #[tokio::test]
 async fn a_verified_story_may_be_rejected() {
     let scene = Scene::at(Reach::Verified).await;
@@ -129,7 +129,7 @@ async fn a_verified_story_may_be_rejected() {
     replay::assert_legal(&scene.o, &scene.story).await;
 }
 
-/// Check 31.
+/// With its assignee, as the tenant's setting wants it.
 #[tokio::test]
 async fn without_auto_reset_a_rejected_story_stays_reported() {
     let scene = Scene::at(Reach::Reviewed).await;

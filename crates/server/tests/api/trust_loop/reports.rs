@@ -1,4 +1,4 @@
-//! Reports: checks 15 to 17, §4.5.
+//! Reports: by anybody but the implementer, with an artifact or without.
 
 use serde_json::{Value, json};
 

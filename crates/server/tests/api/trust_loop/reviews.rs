@@ -1,4 +1,4 @@
-//! Review records: checks 20, 21, §5.1.
+//! Review records: who may leave one, when, and what it must account for.
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! Verification: checks 22 to 26, 29, 45, §5.2, §5.6.
+//! Verification: the evidence it asks for, and what it leaves.
 
 use serde_json::{Value, json};
 
@@ -105,7 +105,7 @@ async fn what_was_checked_is_kept() {
     }
 }
 
-/// Checks 25 and 26.
+/// Gates compare agents, so an orchestrator's key does not help the agent that did the work.
 #[tokio::test]
 async fn nobody_verifies_twice_or_their_own_work() {
     let scene = Scene::at(Reach::Reviewed).await;
@@ -154,7 +154,7 @@ async fn the_gate_outlives_the_claiming_key() {
     scene.act(&own, "verify", evidence()).await.expect_error(409, "self_verify_blocked");
 }
 
-/// Check 45.
+/// For orchestrators and users; an agent sees no more than the story's status.
 #[tokio::test]
 async fn verifications_are_listed_newest_first() {
     let scene = Scene::new().await;

@@ -1,4 +1,4 @@
-//! All reported stories of an epic at once: check 39, §5.7.
+//! All reported stories of an epic at once.
 
 use serde_json::{Value, json};
 
@@ -67,7 +67,7 @@ async fn who_asks_for_what_comes_first() {
         }
     }
     epic.verify_all(&Caller::nobody(), evidence()).await.expect_error(401, "unauthorized");
-    // Check 27: before the epic is looked up and before the body.
+    // Before the epic is looked up and before the body.
     let nobody = scene.tenant.key("orchestrator").await;
     for id in [id.as_str(), UNKNOWN] {
         for body in [evidence(), json!({})] {
@@ -111,7 +111,7 @@ async fn who_asks_for_what_comes_first() {
     assert_eq!(epic.snapshots().await, before);
 }
 
-/// Check 39.
+/// By the rules of a single verification, each story on its own.
 #[tokio::test]
 async fn what_is_reviewed_is_verified_and_the_rest_is_told() {
     let reviewed = Some(Reach::Reviewed);
@@ -200,7 +200,7 @@ async fn nothing_eligible_is_no_error() {
     scene.o.post(&path, json!({})).await.expect_error(422, "review_evidence_required");
 }
 
-/// §5.7: failures are skipped, not fatal, and hide nothing of what was done; also those of the server.
+/// Failures are skipped, not fatal, and hide nothing of what was done; also those of the server.
 #[tokio::test]
 async fn a_failure_in_the_middle_is_told_beside_the_rest() {
     let epic = Epic::at(&[Some(Reach::Reviewed); 3]).await;

@@ -1,4 +1,4 @@
-//! Who may, and where: roles, tenants, projects. File 03 check 60.
+//! Who may, and where: roles, tenants, projects.
 
 use loopctl_server::operator::create_superadmin_key;
 use reqwest::Method;
@@ -35,7 +35,7 @@ async fn not_found(caller: &Caller, (method, path, body): &(Method, String, Valu
     assert_eq!(error["message"], "Not found", "{method} {path}");
 }
 
-/// File 03 check 60.
+/// To start, list, show, extend or end; and a refused call leaves nothing there.
 #[tokio::test]
 async fn another_tenants_runs_do_not_exist() {
     let (mine, theirs) = (Scene::new().await, Scene::new().await);
@@ -67,7 +67,7 @@ async fn another_tenants_runs_do_not_exist() {
     assert_eq!(after, before);
 }
 
-/// §11.4: under a project there are only its own runs, also in one tenant.
+/// Under a project there are only its own runs, also in one tenant.
 #[tokio::test]
 async fn a_run_belongs_to_its_project() {
     let scene = Scene::new().await;
@@ -83,7 +83,7 @@ async fn a_run_belongs_to_its_project() {
     assert_eq!(shown["ui_test_run"]["id"], id(&run), "echoed in lower case");
 }
 
-/// §0.1, §11.1: every role may; a key without an agent starts a run in nobody's name.
+/// Every role may; a key without an agent starts a run in nobody's name.
 #[tokio::test]
 async fn every_role_may() {
     let scene = Scene::new().await;
@@ -108,7 +108,7 @@ async fn every_role_may() {
     }
 }
 
-/// §0.1, §0.5: a superadmin needs a tenant, and is named in the log.
+/// A superadmin needs a tenant, and is named in the log.
 #[tokio::test]
 async fn a_superadmin_acts_inside_a_tenant() {
     let scene = Scene::new().await;

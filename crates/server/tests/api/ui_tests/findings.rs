@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{Scene, id};
 use crate::support::{connect, server, text};
 
-/// §11.2.
+/// Each family of paths asks for its own fields.
 #[tokio::test]
 async fn starts_are_checked() {
     let scene = Scene::new().await;
@@ -58,7 +58,7 @@ async fn starts_are_checked() {
     assert_eq!(run["data"]["started_by_agent_id"], a.agent());
 }
 
-/// §11.4.
+/// Each family of paths has its own severities; a finding that says nothing at all is none.
 #[tokio::test]
 async fn findings_are_checked() {
     let scene = Scene::new().await;
@@ -124,7 +124,7 @@ async fn a_run_holds_a_thousand_findings() {
     scene.agent.post(&format!("{run}/complete"), complete).await.expect(200);
 }
 
-/// §11.4: each finding keeps what was sent, and only that; they stay in their order.
+/// Each finding keeps what was sent, and only that; they stay in their order.
 #[tokio::test]
 async fn findings_keep_what_was_sent() {
     let scene = Scene::new().await;
@@ -172,7 +172,7 @@ async fn deep_findings_can_be_shown() {
     assert!((1..10).contains(&taken), "{taken}: some were taken, and some were too deep");
 }
 
-/// §11.5: nothing sets `cancelled`, but an operator may; such a run is over.
+/// Nothing sets `cancelled`, but an operator may; such a run is over.
 #[tokio::test]
 async fn a_cancelled_run_is_over() {
     let scene = Scene::new().await;

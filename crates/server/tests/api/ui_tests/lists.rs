@@ -1,4 +1,4 @@
-//! §11.3: lists of runs.
+//! Lists of runs.
 
 use serde_json::{Value, json};
 
@@ -40,7 +40,7 @@ async fn lists_are_in_pages_newest_first() {
             ("limit=2&offset=1", 1..3, json!([5, 2, 1, 1, 3])),
             ("page=2&page_size=2", 2..4, json!([5, 2, 2, 2, 3])),
             ("page=3&limit=2", 4..5, json!([5, 2, 4, 3, 3])),
-            // Decision 14.
+            // Of the two names `page_size` wins, and sizes are clamped.
             ("page_size=3&limit=1", 0..3, json!([5, 3, 0, 1, 2])),
             ("page_size=9999", 0..5, json!([5, 100, 0, 1, 1])),
             ("limit=-5&offset=-5", 0..1, json!([5, 1, 0, 1, 5])),

@@ -1,4 +1,4 @@
-//! UI test runs: file 03 §11, checks 58 to 60.
+//! UI test runs, on both families of paths.
 
 mod access;
 mod findings;

@@ -1,4 +1,4 @@
-//! §14: findings and ends that meet in one run.
+//! Findings and ends that meet in one run.
 
 use std::collections::HashSet;
 
@@ -21,7 +21,7 @@ fn finding(nth: usize) -> Value {
     json!({"severity": severity, "title": format!("t{nth}"), "screenshot_path": format!("{nth}.png")})
 }
 
-/// File 03 check 60: none of 50 findings is lost.
+/// However many arrive at once: each is counted and kept.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn no_finding_is_lost() {
     const FINDINGS: usize = 50;
@@ -63,7 +63,7 @@ async fn no_finding_is_lost() {
     assert_eq!(added, (1..=FINDINGS).map(Value::from).collect::<Vec<_>>());
 }
 
-/// §14: exactly one complete wins, and what is found after it is refused.
+/// Exactly one complete wins, and what is found after it is refused.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_run_ends_once() {
     let scene = Scene::new().await;

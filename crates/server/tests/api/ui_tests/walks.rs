@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{Scene, id, names};
 use crate::support::text;
 
-/// File 03 check 58, with the seed's own example.
+/// On `/ui_test_runs`: a person's run, whose findings are bugs, enhancements and blockers.
 #[tokio::test]
 async fn a_run_of_the_seed() {
     let scene = Scene::new().await;
@@ -84,7 +84,7 @@ async fn a_run_of_the_seed() {
     assert_eq!(o.get(&at).await.expect(200), ended);
 }
 
-/// File 03 check 59.
+/// On `/ui-tests`: a run along a guide, with severities and screenshots.
 #[tokio::test]
 async fn a_run_of_the_code() {
     let scene = Scene::new().await;
@@ -136,7 +136,7 @@ async fn a_run_of_the_code() {
     assert_eq!(a.get(&at).await.expect(200), ended);
 }
 
-/// §11: a run started on one family can be used on the other, and each answers in its own words.
+/// A run started on one family can be used on the other, and each answers in its own words.
 #[tokio::test]
 async fn both_families_share_their_runs() {
     let scene = Scene::new().await;
@@ -172,7 +172,7 @@ async fn both_families_share_their_runs() {
     }
 }
 
-/// §11.5: without a status a run of the seed ends as its findings say.
+/// Without a status a run on `/ui_test_runs` ends as its findings say.
 #[tokio::test]
 async fn findings_decide_how_a_run_ends() {
     let scene = Scene::new().await;
@@ -194,7 +194,7 @@ async fn findings_decide_how_a_run_ends() {
     }
 }
 
-/// §11.2, §11.4, §11.5, §12: what the log tells, and of whom.
+/// What the log tells, and of whom.
 #[tokio::test]
 async fn the_log_tells_of_runs() {
     let scene = Scene::new().await;

@@ -1,4 +1,4 @@
-//! Checks 33 to 36 and 38: edges between epics and between stories, one by one.
+//! Edges between epics and between stories, one by one.
 
 use std::collections::HashMap;
 
@@ -129,7 +129,7 @@ async fn roles() {
     assert_eq!(plan.edges().await, [] as [Value; 0]);
 }
 
-/// §7.1, row by row: each case beside those that come after it.
+/// Missing field, itself, unknown, other project, circle, duplicate: each case beside those that come after it.
 #[tokio::test]
 async fn bad_edges_are_refused_in_order() {
     let plan = Plan::new(&[&["1.1", "1.2"], &["2.1"]]).await;
@@ -214,7 +214,7 @@ async fn bad_edges_are_refused_in_order() {
     assert!(log.iter().all(|entry| !text(&entry["entity_type"]).ends_with("dependency")));
 }
 
-/// Check 35.
+/// Through however many nodes; and an edge that is there already is a conflict, not a circle.
 #[tokio::test]
 async fn cycles_on_one_level_are_refused() {
     let plan = Plan::new(&[&["1.1", "1.2", "1.3", "1.4"], &[], &[], &["4.1"]]).await;
@@ -246,7 +246,7 @@ async fn cycles_on_one_level_are_refused() {
     assert_eq!(plan.edges().await.len(), 7);
 }
 
-/// Check 36.
+/// An epic waits for all stories of another, so a circle may run through both levels; whichever edge would close it is refused.
 #[tokio::test]
 async fn deadlocks_across_levels_are_refused_in_either_order() {
     let direct = "Cross-level deadlock: epic 1 depends on epic 2, but story 2.1 (in epic 2) depends on story 1.1 (in epic 1)";
@@ -283,7 +283,7 @@ async fn deadlocks_across_levels_are_refused_in_either_order() {
     plan.added("1.1", "4.1").await;
 }
 
-/// Check 38 and §2.4, §12.
+/// Who may remove them, what an edge shows, and what the log tells of it.
 #[tokio::test]
 async fn edges_come_and_go_and_are_told() {
     let plan = Plan::new(&[&["1.1", "1.2"], &[]]).await;
@@ -338,7 +338,7 @@ async fn edges_come_and_go_and_are_told() {
     }
 }
 
-/// §7.3.
+/// Whoever draws the graph wants all edges; a story edge is listed with both epics that it touches.
 #[tokio::test]
 async fn lists_show_all_unless_a_page_is_asked_for() {
     let plan = Plan::new(&[&["1.1", "1.2"], &["2.1", "2.2"], &["3.1"], &[]]).await;

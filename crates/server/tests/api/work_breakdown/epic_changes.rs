@@ -1,4 +1,4 @@
-//! Checks 14, 15 and 17: epics that are made and changed, and what is told of them.
+//! Epics that are made and changed, and what is told of them.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -90,7 +90,7 @@ async fn creation_is_refused_field_by_field_and_leaves_nothing() {
     assert!(log.iter().all(|entry| entry["entity_type"] != "epic"), "{log:#?}");
 }
 
-/// Check 15: the role first, then the project, then the body.
+/// The role first, then the project, then the body.
 #[tokio::test]
 async fn who_may_create_and_where() {
     let (tenant, other) = (Tenant::new().await, Tenant::new().await);
@@ -115,7 +115,7 @@ async fn who_may_create_and_where() {
     o.post(&format!("/projects/{project}/epics"), good).await.expect(201);
 }
 
-/// Check 14.
+/// Also those that were not sent.
 #[tokio::test]
 async fn a_new_epic_shows_every_field_and_is_told() {
     let tenant = Tenant::new().await;
@@ -173,7 +173,7 @@ async fn a_new_epic_shows_every_field_and_is_told() {
     o.post(&at, json!({"number": 3, "title": "Late"})).await.expect(201);
 }
 
-/// Check 14, §4.1.
+/// The refusal names the epic and how an import may update it; another project has numbers of its own.
 #[tokio::test]
 async fn a_number_is_taken_once_per_project() {
     let tenant = Tenant::new().await;
@@ -228,7 +228,7 @@ async fn a_change_is_refused_field_by_field_and_leaves_nothing() {
     assert_eq!(told(&tenant, &text(&epic["id"])).await, [json!(null); 0]);
 }
 
-/// Check 17; §0.3: what is missing or null stays, an empty string clears, the number never changes.
+/// What is missing or null stays, an empty string clears, the number never changes.
 #[tokio::test]
 async fn a_change_touches_what_it_names() {
     let tenant = Tenant::new().await;
@@ -273,7 +273,7 @@ async fn a_change_touches_what_it_names() {
     assert_eq!(told(&tenant, &text(&epic["id"])).await.len(), 8, "what changed nothing is not told");
 }
 
-/// §4.2, §12: title, phase and position always, and every field that changed.
+/// Title, phase and position always, and every field that changed.
 #[tokio::test]
 async fn a_change_is_told_with_what_changed() {
     let tenant = Tenant::new().await;
@@ -298,7 +298,7 @@ async fn a_change_is_told_with_what_changed() {
     assert_eq!(tenant.audit_log().await.last().unwrap()["project_id"], epic["project_id"]);
 }
 
-/// Decision 21: the stories follow their epic, and are not changed themselves.
+/// The stories follow their epic, and are not changed themselves.
 #[tokio::test]
 async fn a_position_takes_the_stories_along() {
     let tenant = Tenant::new().await;
@@ -321,7 +321,7 @@ async fn a_position_takes_the_stories_along() {
     assert_eq!(before["data"][0], after["data"][1], "the story itself is as it was");
 }
 
-/// §0.5: whose doing it was, also under impersonation.
+/// Whose doing it was, also under impersonation.
 #[tokio::test]
 async fn a_superadmins_changes_are_attributed_to_it() {
     let tenant = Tenant::new().await;

@@ -1,4 +1,4 @@
-//! Check 18: an epic goes with everything below it, and nothing else does.
+//! An epic goes with everything below it, and nothing else does.
 
 use serde_json::{Value, json};
 use tokio_postgres::Client;

@@ -1,4 +1,4 @@
-//! §14: changes of epics at once, and beside what moves their stories.
+//! Changes of epics at once, and beside what moves their stories.
 
 use futures_util::future::{join, join_all};
 use serde_json::{Value, json};
@@ -61,7 +61,7 @@ async fn changes_follow_one_another() {
     assert_eq!(json!({"title": shown["title"], "phase": null, "position": shown["position"]}), state);
 }
 
-/// Decision 25.
+/// The others learn that there is nothing left to delete: 404, and one entry in the log.
 #[tokio::test]
 async fn of_many_who_delete_one_does() {
     let tenant = Tenant::new().await;

@@ -1,11 +1,11 @@
-//! Check 16, and an epic's detail.
+//! How epics are listed, and an epic's detail.
 
 use serde_json::{Value, json};
 
 use super::{column, epic_id, keys, meta, plain, verified};
 use crate::support::{Tenant, text};
 
-/// §2.2, and `completed_at`, which is ours.
+/// The fields of every epic, wherever it is shown.
 pub(super) const EPIC: [&str; 12] = [
     "completed_at",
     "description",

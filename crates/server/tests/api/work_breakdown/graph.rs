@@ -1,4 +1,4 @@
-//! Check 42, and the queues below a project's path (§8.2).
+//! The dependency graph, and the queues below a project's path.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! File 03: projects, epics, stories and the two queues, as far as they can be read and created one by one.
+//! Projects, epics, stories, their dependencies and the two queues, one by one.
 
 mod dependencies;
 mod epic_changes;

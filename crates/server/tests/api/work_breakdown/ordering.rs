@@ -1,4 +1,4 @@
-//! Check 23 and decision 21: (epic position where the list crosses epics, major, minor, number, id).
+//! The order of stories: (epic position where the list crosses epics, major, minor, number, id).
 
 use serde_json::{Value, json};
 
@@ -39,7 +39,7 @@ async fn numbers_compare_as_numbers_everywhere() {
     assert_eq!(column(&blockers, "number"), ["1.9", "1.10", "2"]);
 }
 
-/// Check 23 to the letter; the export has its own tests.
+/// 1.10 comes after 1.9, because numbers are compared as numbers; the export has its own tests.
 #[tokio::test]
 async fn stories_created_one_by_one_come_in_order_of_their_numbers() {
     let tenant = Tenant::new().await;

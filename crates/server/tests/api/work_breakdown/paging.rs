@@ -1,5 +1,4 @@
-//! §0.4: every page-style list of this domain pages alike, and the story lists in their own way (checks 10, 26,
-//! 27, 40).
+//! Every page-style list of this domain pages alike, and the story lists in their own way.
 
 use std::collections::HashSet;
 
@@ -102,7 +101,7 @@ async fn pages_and_offsets_show_every_row_once() {
     }
 }
 
-/// Check 25 and 27: the story list's own parameters.
+/// The story list's own parameters.
 #[tokio::test]
 async fn an_offset_may_lie_between_pages() {
     let tenant = Tenant::new().await;

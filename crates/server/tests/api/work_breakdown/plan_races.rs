@@ -1,4 +1,4 @@
-//! Check 37 and §14: planners beside planners, and beside the loop.
+//! Planners beside planners, and beside the loop.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -37,7 +37,7 @@ fn statuses(replies: &[Reply]) -> BTreeMap<u16, usize> {
     statuses
 }
 
-/// Check 37.
+/// Each of two edges is fine alone; the second must be judged with the first in place.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn opposite_edges_never_leave_a_cycle() {
     for (a, b, code) in [
@@ -157,7 +157,7 @@ async fn the_limit_of_stories_holds() {
     }
 }
 
-/// Decision 25.
+/// The other learns that there is nothing left to delete.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_two_deletes_one_finds_something() {
     let numbers: Vec<String> = (1..=ROUNDS).map(|minor| format!("1.{minor}")).collect();

@@ -1,4 +1,4 @@
-//! Checks 12 and 13.
+//! The progress of projects and epics.
 
 use serde_json::{Value, json};
 
@@ -150,7 +150,7 @@ async fn hours_add_up() {
     assert_eq!(progress["estimated_hours_completed"], json!(0));
 }
 
-/// File 03 §4.2: an epic's progress counts its own stories, every status named.
+/// An epic's progress counts its own stories, every status named.
 #[tokio::test]
 async fn an_epic_has_progress() {
     let (tenant, other) = (Tenant::new().await, Tenant::new().await);

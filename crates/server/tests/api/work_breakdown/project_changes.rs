@@ -1,4 +1,4 @@
-//! Checks 6 to 9: what changes a project, and what is told of it.
+//! What changes a project, and what is told of it.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -131,7 +131,7 @@ async fn strangers_change_nothing() {
     assert_eq!(show(&tenant.user, &project).await, project);
 }
 
-/// §0.3, §3.5, checks 7 and 8: what is missing or null stays, an empty string clears, the slug never changes.
+/// What is missing or null stays, an empty string clears, the slug never changes.
 #[tokio::test]
 async fn a_change_touches_what_it_names() {
     let tenant = Tenant::new().await;
@@ -167,7 +167,7 @@ async fn a_change_touches_what_it_names() {
     assert_eq!((&changed["project"]["name"], &changed["project"]["mission"]), (&json!("body"), &json!("q")));
 }
 
-/// §3.5, §12: name and status always, and every field that changed.
+/// Name and status always, and every field that changed.
 #[tokio::test]
 async fn a_change_is_told_with_what_changed() {
     let tenant = Tenant::new().await;
@@ -220,7 +220,7 @@ async fn a_change_of_nothing_leaves_no_trace() {
     assert_eq!(told(&tenant, &text(&project["id"])).await, [json!(null); 0]);
 }
 
-/// Check 9, §3.6: the row stays, and everything below it goes on.
+/// The row stays, and everything below it goes on.
 #[tokio::test]
 async fn archiving_keeps_everything_and_happens_once() {
     let tenant = Tenant::new().await;
@@ -254,7 +254,7 @@ async fn archiving_keeps_everything_and_happens_once() {
     assert_eq!((&changed["mission"], &changed["status"]), (&json!("rest"), &json!("archived")));
 }
 
-/// Check 6: coming back takes room, as coming does.
+/// Coming back takes room, as coming does.
 #[tokio::test]
 async fn reactivation_is_within_the_limit() {
     let tenant = Tenant::new().await;
@@ -290,7 +290,7 @@ async fn reactivation_is_within_the_limit() {
     o.patch(&format!("/projects/{second}"), json!({"status": "active"})).await.expect(200);
 }
 
-/// §0.5: whose doing it was, also under impersonation.
+/// Whose doing it was, also under impersonation.
 #[tokio::test]
 async fn a_superadmins_changes_are_attributed_to_it() {
     let tenant = Tenant::new().await;

@@ -1,4 +1,4 @@
-//! §14: changes of projects at once.
+//! Changes of projects at once.
 
 use futures_util::future::{join, join_all};
 use serde_json::{Value, json};

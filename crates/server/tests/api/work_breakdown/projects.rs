@@ -1,4 +1,4 @@
-//! Checks 1 to 11.
+//! Projects: how they are created, listed and shown.
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! Checks 39 to 41: what is ready, what is blocked and by what.
+//! What is ready, what is blocked and by what.
 
 use serde_json::{Value, json};
 

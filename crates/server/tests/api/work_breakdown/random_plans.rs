@@ -1,4 +1,4 @@
-//! Random plans, made edge by edge through the API (checks 35 to 37, 39, 41): whether an edge is let in, what is
+//! Random plans, made edge by edge through the API: whether an edge is let in, what is
 //! ready, and what is blocked, against a plain recomputation; and every plan that was let in can be worked off.
 
 use proptest::prelude::*;
@@ -46,7 +46,7 @@ impl Plan {
         if stories { &mut self.stories[of].prerequisites } else { &mut self.epics[of].prerequisites }
     }
 
-    /// What must become of an edge, by §7.1 to the letter: the graph of stories and gates, all of its paths.
+    /// What must become of an edge, by the rule to the letter: the graph of stories and gates, all of its paths.
     fn verdict(&self, stories: bool, from: usize, to: usize) -> Verdict {
         let mut grown = self.clone();
         let prerequisites = grown.prerequisites(stories, from);

@@ -1,4 +1,4 @@
-//! Ready and blocked of random projects against a plain recomputation (checks 39 and 41).
+//! Ready and blocked of random projects against a plain recomputation.
 
 use std::collections::BTreeMap;
 

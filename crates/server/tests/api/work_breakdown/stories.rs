@@ -1,11 +1,11 @@
-//! Checks 25 to 30.
+//! How stories are listed, filtered and shown.
 
 use serde_json::{Value, json};
 
 use super::{column, epic_id, keys, meta, plain, sql};
 use crate::support::{Reach, Tenant, bring, story, text};
 
-/// The 21 fields of §2.3, the four of a transition, and our three.
+/// The fields of a story, the same in lists, in its detail and in the answers of transitions.
 const ROW: [&str; 28] = [
     "acceptance_criteria",
     "agent_status",
@@ -185,7 +185,7 @@ async fn the_detail_is_not_for_strangers() {
         other.user.get(&path).await.expect_error(404, "not_found");
         let unknown = path.replace(&story, "01900000-0000-7000-8000-000000000000");
         tenant.user.get(&unknown).await.expect_error(404, "not_found");
-        // Numbers and slugs are the command line's business (decision 5).
+        // Numbers and slugs are the command line's business: a path names a story by its id alone.
         for id in ["1.1", "US-1.1", "x"] {
             tenant.user.get(&path.replace(&story, id)).await.expect(404);
         }

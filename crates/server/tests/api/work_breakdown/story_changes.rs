@@ -1,4 +1,4 @@
-//! Check 31 and §5.8: what a change of a story takes, leaves and tells.
+//! What a change of a story takes, leaves and tells.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -112,7 +112,7 @@ async fn a_change_is_refused_field_by_field_and_leaves_nothing() {
     assert_eq!(told(&tenant, &text(&story["id"])).await, [] as [Value; 0]);
 }
 
-/// §5.8: a change of nothing is 200, leaves `updated_at`, and tells nothing.
+/// A change of nothing is 200, leaves `updated_at`, and tells nothing.
 #[tokio::test]
 async fn a_change_of_nothing_leaves_no_trace() {
     let tenant = Tenant::new().await;
@@ -134,7 +134,7 @@ async fn a_change_of_nothing_leaves_no_trace() {
     assert_eq!(told(&tenant, &text(&story["id"])).await, [] as [Value; 0]);
 }
 
-/// Check 31.
+/// A status in the body is ignored, not refused: clients send back whole stories.
 #[tokio::test]
 async fn statuses_move_only_through_the_loop() {
     let tenant = Tenant::new().await;
@@ -176,7 +176,7 @@ async fn statuses_move_only_through_the_loop() {
     }
 }
 
-/// §12 and §5.2: title and description always, and whatever changed.
+/// Title and description always, and whatever changed.
 #[tokio::test]
 async fn every_change_is_told_with_what_was_before() {
     let tenant = Tenant::new().await;
@@ -243,7 +243,7 @@ async fn every_change_is_told_with_what_was_before() {
     assert_eq!(history["meta"]["total_count"], 1 + 6);
 }
 
-/// §6.2: rows are matched by `ac_id`; what says the same keeps its status and evidence, in whatever order.
+/// Rows are matched by `ac_id`; what says the same keeps its status and evidence, in whatever order.
 #[tokio::test]
 async fn criteria_are_kept_in_step() {
     let tenant = Tenant::new().await;

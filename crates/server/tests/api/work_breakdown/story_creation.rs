@@ -1,4 +1,4 @@
-//! Checks 20 to 22, 24 and 32: stories created one by one.
+//! Stories created one by one.
 
 use serde_json::{Value, json};
 
@@ -69,7 +69,7 @@ async fn only_orchestrators_and_above_create() {
     assert_eq!(plan.numbers().await, ["1.1", "1.2", "1.3"]);
 }
 
-/// Check 21, and every other field.
+/// Every field, the forms of a number among them.
 #[tokio::test]
 async fn bad_fields_are_named_and_nothing_is_created() {
     let plan = Plan::new().await;
@@ -135,7 +135,7 @@ async fn bad_fields_are_named_and_nothing_is_created() {
     assert!(log.iter().all(|entry| entry["entity_type"] != "story"), "{log:#?}");
 }
 
-/// Check 20.
+/// In the answer and in the log, defaults included.
 #[tokio::test]
 async fn a_new_story_is_told_whole() {
     let plan = Plan::new().await;
@@ -224,7 +224,7 @@ async fn everything_but_number_and_title_may_be_left_out() {
     assert_eq!(plan.numbers().await, ["0", "01.1", "1.10", "1.1000", "3", "9999.9999"]);
 }
 
-/// Check 22.
+/// Across its epics, since agents name stories by number alone.
 #[tokio::test]
 async fn numbers_are_unique_in_a_project() {
     let plan = Plan::new().await;
@@ -249,7 +249,7 @@ async fn numbers_are_unique_in_a_project() {
     assert_eq!(stored["data"][0]["title"], "S");
 }
 
-/// Check 24.
+/// Planners know numbers, not ids; what is wrong with the number is said in words.
 #[tokio::test]
 async fn an_epic_is_found_by_its_number() {
     let plan = Plan::new().await;
@@ -296,12 +296,12 @@ async fn an_epic_is_found_by_its_number() {
     let elsewhere = plan.tenant.project().await;
     let path = format!("/projects/{elsewhere}/stories");
     plan.o.post(&path, story(json!(2))).await.expect_error(422, "epic_not_found");
-    // An archived project takes part (§3.6).
+    // Archiving hides a project from lists; everything below it goes on.
     plan.tenant.user.delete(&format!("/projects/{}", plan.project)).await.expect(200);
     plan.create_by_number(json!({"epic_number": 1, "number": "1.6", "title": "T"})).await.expect(201);
 }
 
-/// Check 32, §6.2.
+/// In the same transaction, in the order of the list, with an id for those that have none.
 #[tokio::test]
 async fn criteria_become_rows() {
     let plan = Plan::new().await;
@@ -334,7 +334,7 @@ async fn criteria_become_rows() {
     agent.post(&at, contract(3)).await.expect(200);
 }
 
-/// Decision 20.
+/// Only where the tenant sets one; there is no limit by default.
 #[tokio::test]
 async fn the_tenants_limit_counts_the_projects_stories() {
     let plan = Plan::new().await;

@@ -1,4 +1,4 @@
-//! §5.9: deleting a story takes everything along that hangs on it, and tells it. Of check 19 there is no more yet.
+//! Deleting a story takes everything along that hangs on it, and tells it.
 
 use serde_json::{Value, json};
 
@@ -125,7 +125,7 @@ async fn everything_that_goes_is_told() {
     assert_eq!(left["meta"]["total_count"], 1);
 }
 
-/// §1.7: evidence goes with its story, and only with it.
+/// Evidence goes with its story, and only with it.
 #[tokio::test]
 async fn evidence_goes_with_its_story() {
     let tenant = Tenant::new().await;
