@@ -5,8 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use loopctl_server::config::{Database, DatabaseOptions, OpenError};
-use loopctl_server::db::embedded::{EmbeddedError, EmbeddedOptions, default_data_dir};
+use loopctl_postgres::{EmbeddedError, EmbeddedOptions, default_data_dir};
+use loopctl_server::config::{APPLICATION, Database, DatabaseOptions, OpenError};
 use loopctl_server::operator::{OperatorError, create_superadmin_key, create_tenant};
 use loopctl_server::serve::{ServeError, ServeOptions, serve};
 use serde_json::{Value, json};
@@ -39,11 +39,11 @@ impl DatabaseArguments {
         if let Some(url) = filled(&self.database_url) {
             return Ok(DatabaseOptions::External { url, admin_url: filled(&self.admin_database_url) });
         }
-        let data_dir = self.data_dir.clone().map_or_else(default_data_dir, Ok)?;
+        let data_dir = self.data_dir.clone().map_or_else(|| default_data_dir(&APPLICATION), Ok)?;
         let options = EmbeddedOptions {
             pg_bin: self.pg_bin.clone(),
             bundle: filled(&self.pg_bundle),
-            ..EmbeddedOptions::new(data_dir)
+            ..EmbeddedOptions::new(&APPLICATION, data_dir)
         };
         Ok(DatabaseOptions::Embedded(options))
     }

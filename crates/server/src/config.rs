@@ -4,11 +4,23 @@ use std::path::Path;
 use std::str::FromStr as _;
 use std::time::{Duration, Instant};
 
+use loopctl_postgres::{Application, EmbeddedCluster, EmbeddedError, EmbeddedOptions, Problem, running};
 use tokio_postgres::Config;
 
-use crate::db::embedded::{self, EmbeddedCluster, EmbeddedError, EmbeddedOptions, OWNER};
 use crate::db::migrate::{MigrateError, connect, migrate, newest_version};
 use crate::db::{Db, DbError};
+
+/// What the private cluster has to know of loopctl. Its owner owns the schema and runs migrations; requests use
+/// lesser roles. The oldest version is the one whose features the schema may use.
+pub static APPLICATION: Application = Application {
+    name: "loopctl",
+    owner: "loopctl_owner",
+    minimum_major: 15,
+    data_dir: "LOOPCTL_DATA_DIR",
+    pg_bin: "LOOPCTL_PG_BIN",
+    pg_bundle: "LOOPCTL_PG_BUNDLE",
+    database_url: "DATABASE_URL",
+};
 
 /// The database of the private cluster.
 const DATABASE: &str = "loopctl";
@@ -78,7 +90,7 @@ impl Database {
             DatabaseOptions::Embedded(options) => {
                 let cluster = EmbeddedCluster::start(options).await?;
                 let database = Self {
-                    owner: cluster.config(OWNER, DATABASE),
+                    owner: cluster.config(APPLICATION.owner, DATABASE),
                     app: cluster.config(APP_ROLE, DATABASE),
                     cluster: Some(cluster),
                 };
@@ -95,16 +107,19 @@ impl Database {
     pub async fn open_beside(options: &DatabaseOptions) -> Result<Self, OpenError> {
         let began = Instant::now();
         loop {
-            let (dir, pid) = match Self::open(options).await {
-                Err(OpenError::Embedded(EmbeddedError::Locked { dir, pid })) => (dir, pid),
+            let error = match Self::open(options).await {
+                Err(OpenError::Embedded(error)) => error,
                 outcome => return outcome,
             };
-            if let Some(database) = Self::beside(&dir).await {
+            let Problem::Locked { dir, .. } = &error.problem else {
+                return Err(error.into());
+            };
+            if let Some(database) = Self::beside(dir).await {
                 return Ok(database);
             }
             // Whoever holds the directory may be just starting, or just stopping.
             if began.elapsed() > PATIENCE {
-                return Err(EmbeddedError::Locked { dir, pid }.into());
+                return Err(error.into());
             }
             tokio::time::sleep(POLL).await;
         }
@@ -112,8 +127,8 @@ impl Database {
 
     /// The cluster of a server that runs on this directory and has brought its schema up to date.
     async fn beside(dir: &Path) -> Option<Self> {
-        let config = |user| embedded::running(dir, user, DATABASE);
-        let database = Self { owner: config(OWNER)?, app: config(APP_ROLE)?, cluster: None };
+        let config = |user| running(dir, user, DATABASE);
+        let database = Self { owner: config(APPLICATION.owner)?, app: config(APP_ROLE)?, cluster: None };
         let client = connect(&database.owner).await.ok()?;
         let row = client.query_one("select max(version) from refinery_schema_history", &[]).await.ok()?;
         (row.try_get::<_, Option<i32>>(0).ok()? == Some(newest_version())).then_some(database)

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use axum::ServiceExt;
 use axum::extract::Request;
+use loopctl_postgres::EmbeddedError;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::config::{Database, DatabaseOptions, OpenError};
-use crate::db::embedded::EmbeddedError;
 use crate::db::migrate::newest_version;
 use crate::db::{DbError, statements};
 use crate::{App, VERSION, routes};

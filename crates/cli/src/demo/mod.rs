@@ -17,8 +17,8 @@ use std::time::Instant;
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
-use loopctl_server::config::DatabaseOptions;
-use loopctl_server::db::embedded::EmbeddedOptions;
+use loopctl_postgres::EmbeddedOptions;
+use loopctl_server::config::{APPLICATION, DatabaseOptions};
 use loopctl_server::serve::{ServeError, ServeOptions, Server};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -154,7 +154,7 @@ fn options(arguments: &Arguments, scratch: &Scratch) -> ServeOptions {
     let embedded = EmbeddedOptions {
         pg_bin: arguments.pg_bin.clone(),
         bundle: arguments.pg_bundle.clone().filter(|text| !text.trim().is_empty()),
-        ..EmbeddedOptions::new(scratch.path())
+        ..EmbeddedOptions::new(&APPLICATION, scratch.path())
     };
     ServeOptions {
         database: DatabaseOptions::Embedded(embedded),

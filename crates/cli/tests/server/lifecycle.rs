@@ -4,7 +4,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::json;
 
-use crate::support::{Daemon, Scratch, call, is_alive, postgres_pid, run_on, wait_for};
+use crate::support::{Daemon, Scratch, call, is_alive, postgres_pid, run, run_on, wait_for};
 
 const TENANT: &str = "operator tenant create --name Acme --slug acme --email ops@acme.test";
 
@@ -28,11 +28,21 @@ fn a_second_server_names_the_first() {
     let first = Daemon::start(dir.path());
     let second = run_on(dir.path(), "serve --port 0");
     let message = second.failure(1);
-    assert!(message.contains(&format!("pid {}", first.pid())), "{message}");
+    let named = format!("another loopctl server (pid {}) already uses", first.pid());
+    assert!(message.contains(&named) && message.contains("LOOPCTL_DATA_DIR"), "{message}");
     assert!(message.contains(dir.path().to_str().unwrap()), "{message}");
     // And it has not harmed the first.
     assert!(is_alive(postgres_pid(dir.path()).unwrap()));
     first.stop();
+}
+
+#[test]
+fn programs_that_cannot_be_used_are_named_by_their_setting() {
+    let dir = Scratch::new();
+    let data_dir = ("LOOPCTL_DATA_DIR", dir.path().to_str().unwrap());
+    let failed = run("serve --port 0", &[data_dir, ("LOOPCTL_PG_BIN", "/nowhere")]);
+    let message = failed.failure(1);
+    assert!(message.contains("LOOPCTL_PG_BIN points to /nowhere"), "{message}");
 }
 
 #[tokio::test]

@@ -1,6 +1,5 @@
-//! PostgreSQL: connections, tenant transactions, migrations, and the embedded cluster.
+//! PostgreSQL: connections, tenant transactions, migrations.
 
-pub mod embedded;
 mod error;
 pub mod migrate;
 mod statements;

@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use loopctl_server::config::DatabaseOptions;
-use loopctl_server::db::embedded::EmbeddedOptions;
+use loopctl_postgres::EmbeddedOptions;
+use loopctl_server::config::{APPLICATION, DatabaseOptions};
 use loopctl_server::operator;
 use loopctl_server::serve::{ServeOptions, Server};
 use reqwest::Method;
@@ -35,7 +35,7 @@ pub(crate) fn server() -> &'static TestServer {
             runtime.block_on(async {
                 let data_dir = scratch_dir();
                 let options = ServeOptions {
-                    database: DatabaseOptions::Embedded(EmbeddedOptions::new(&data_dir)),
+                    database: DatabaseOptions::Embedded(EmbeddedOptions::new(&APPLICATION, &data_dir)),
                     listen: "127.0.0.1:0".parse().unwrap(),
                     public_url: Some("http://loopctl.test".to_owned()),
                     pool_size: 16,

@@ -8,23 +8,22 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::BUNDLE_SETTING;
-use super::binaries::is_bin_dir;
-use super::error::{EmbeddedError, IoContext};
-use super::layout::Layout;
+use crate::binaries::is_bin_dir;
+use crate::error::{IoContext, Problem};
+use crate::layout::Layout;
 
 /// An unpacking that is not complete has this in its name.
 const UNFINISHED: &str = "unfinished-";
 
 /// Unpacks the bundle into the data directory, unless that has been done, and returns its `bin` directory.
 /// The caller holds the lock of the data directory.
-pub(super) fn install(bundle: &str, layout: &Layout) -> Result<PathBuf, EmbeddedError> {
+pub(crate) fn install(bundle: &str, layout: &Layout) -> Result<PathBuf, Problem> {
     let path = Path::new(bundle.strip_prefix("file://").unwrap_or(bundle));
     if bundle.contains("://") && !bundle.starts_with("file://") {
-        return Err(EmbeddedError::BundleUrl { url: bundle.to_owned() });
+        return Err(Problem::BundleUrl { url: bundle.to_owned() });
     }
-    let bad = |problem: String| EmbeddedError::BadBinaries {
-        setting: BUNDLE_SETTING,
+    let bad = |problem: String| Problem::BadBinaries {
+        setting: layout.application().pg_bundle,
         path: path.to_path_buf(),
         problem,
     };
@@ -58,7 +57,7 @@ pub(super) fn install(bundle: &str, layout: &Layout) -> Result<PathBuf, Embedded
 }
 
 /// The `bin` directories of bundles that were unpacked earlier.
-pub(super) fn installed(layout: &Layout) -> Vec<PathBuf> {
+pub(crate) fn installed(layout: &Layout) -> Vec<PathBuf> {
     subdirectories(&layout.bundles())
         .into_iter()
         .filter(|dir| !is_unfinished(dir))
@@ -105,7 +104,7 @@ fn subdirectories(dir: &Path) -> Vec<PathBuf> {
 }
 
 /// A directory that PostgreSQL's account can read, whatever our umask is.
-fn open_dir(path: &Path) -> Result<(), EmbeddedError> {
+fn open_dir(path: &Path) -> Result<(), Problem> {
     DirBuilder::new().recursive(true).mode(0o755).create(path).context("create", path)?;
     fs::set_permissions(path, Permissions::from_mode(0o755)).context("open up", path)
 }
@@ -114,7 +113,7 @@ fn is_unfinished(dir: &Path) -> bool {
     dir.file_name().is_some_and(|name| name.as_bytes().starts_with(UNFINISHED.as_bytes()))
 }
 
-fn clear_unfinished(bundles: &Path) -> Result<(), EmbeddedError> {
+fn clear_unfinished(bundles: &Path) -> Result<(), Problem> {
     for dir in subdirectories(bundles).into_iter().filter(|dir| is_unfinished(dir)) {
         fs::remove_dir_all(&dir).context("remove", &dir)?;
     }

@@ -1,11 +1,11 @@
-//! A private PostgreSQL for a server on one machine, so that `loopctl serve` needs no database to be set up.
+//! A private PostgreSQL for a server on one machine, so that the server needs no database to be set up.
 //!
-//! The cluster belongs to one loopctl process: a file lock settles whose it is, PostgreSQL is started as a child
+//! The cluster belongs to one process of its [`Application`]: a file lock settles whose it is, PostgreSQL is started as a child
 //! and stops with its parent, whether that ends in order or is killed. The cluster is durable like any other
 //! PostgreSQL, listens only on a Unix socket in a private directory, and never runs as root.
 //!
 //! ```text
-//! data_dir/loopctl.lock    who runs here; holds the process id
+//! data_dir/<name>.lock     who runs here; holds the process id
 //! data_dir/postgres/       the cluster (PGDATA)
 //! data_dir/postgres.log    what PostgreSQL reports
 //! data_dir/run/            the socket (elsewhere when the path is too long for one)
@@ -32,51 +32,68 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use nix::unistd::Uid;
 
-pub use self::error::EmbeddedError;
+pub use self::error::{EmbeddedError, Problem};
 use self::layout::{DirLock, PORT};
 use self::process::{Exit, Postmaster};
 use self::startup::Log;
-
-/// The bootstrap superuser of the cluster. It owns the schema and runs migrations; requests use lesser roles.
-pub const OWNER: &str = "loopctl_owner";
-
-const BIN_SETTING: &str = "LOOPCTL_PG_BIN";
-const BUNDLE_SETTING: &str = "LOOPCTL_PG_BUNDLE";
 
 /// Fast shutdown, then the immediate one, which loses nothing but makes the next start recover.
 const STOP: [(Signal, Duration); 2] =
     [(Signal::SIGINT, Duration::from_secs(30)), (Signal::SIGQUIT, Duration::from_secs(10))];
 
+/// The program that a cluster belongs to: what it needs, and the names of its settings, so that messages can say
+/// what to set. The settings are read by the application, never here.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Application {
+    /// Its name, in messages and as part of file names: letters, digits and hyphens.
+    pub name: &'static str,
+    /// The bootstrap superuser of the cluster. The application does well to answer requests as a lesser role.
+    pub owner: &'static str,
+    /// The oldest major version of PostgreSQL that it runs on; not below 14, whose `initdb` is needed here.
+    pub minimum_major: u32,
+    /// The setting for [`EmbeddedOptions::data_dir`].
+    pub data_dir: &'static str,
+    /// The setting for [`EmbeddedOptions::pg_bin`].
+    pub pg_bin: &'static str,
+    /// The setting for [`EmbeddedOptions::bundle`].
+    pub pg_bundle: &'static str,
+    /// The setting that names another PostgreSQL to use instead of a private one.
+    pub database_url: &'static str,
+}
+
 /// Where and how the private cluster runs.
 #[derive(Debug, Clone)]
 pub struct EmbeddedOptions {
+    /// Whose cluster it is.
+    pub application: &'static Application,
     /// The directory for everything, created if necessary. See [`default_data_dir`].
     pub data_dir: PathBuf,
-    /// `LOOPCTL_PG_BIN`: the directory with `initdb` and `postgres`. Used or refused, never replaced.
+    /// The directory with `initdb` and `postgres`. Used or refused, never replaced.
     pub pg_bin: Option<PathBuf>,
-    /// `LOOPCTL_PG_BUNDLE`: a `.tar.gz` of PostgreSQL binaries, unpacked into the data directory.
+    /// A `.tar.gz` of PostgreSQL binaries, unpacked into the data directory.
     pub bundle: Option<String>,
 }
 
 impl EmbeddedOptions {
     /// The cluster in `data_dir` with the PostgreSQL of this system.
     #[must_use]
-    pub fn new(data_dir: impl Into<PathBuf>) -> Self {
-        Self { data_dir: data_dir.into(), pg_bin: None, bundle: None }
+    pub fn new(application: &'static Application, data_dir: impl Into<PathBuf>) -> Self {
+        Self { application, data_dir: data_dir.into(), pg_bin: None, bundle: None }
     }
 }
 
-/// The data directory to use when none is given: `/var/lib/loopctl` for root, else the user's directory for
-/// application data.
+/// The data directory to use when none is given: `/var/lib/<name>` for root, else the user's directory for the
+/// application's data.
 ///
 /// # Errors
-/// [`EmbeddedError::NoHome`] if this user has no home directory.
-pub fn default_data_dir() -> Result<PathBuf, EmbeddedError> {
+/// [`Problem::NoHome`] if this user has no home directory.
+pub fn default_data_dir(application: &'static Application) -> Result<PathBuf, EmbeddedError> {
     if Uid::effective().is_root() {
         // Not below /root: PostgreSQL runs as another account, to which that is closed.
-        return Ok(PathBuf::from("/var/lib/loopctl"));
+        return Ok(Path::new("/var/lib").join(application.name));
     }
-    let dirs = directories::ProjectDirs::from("", "", "loopctl").ok_or(EmbeddedError::NoHome)?;
+    let dirs = directories::ProjectDirs::from("", "", application.name)
+        .ok_or_else(|| Problem::NoHome.of(application))?;
     Ok(dirs.data_local_dir().to_path_buf())
 }
 
@@ -84,6 +101,7 @@ pub fn default_data_dir() -> Result<PathBuf, EmbeddedError> {
 /// wait for that.
 #[derive(Debug)]
 pub struct EmbeddedCluster {
+    application: &'static Application,
     postmaster: Postmaster,
     data_dir: PathBuf,
     bin_dir: PathBuf,
@@ -100,7 +118,7 @@ impl EmbeddedCluster {
     /// # Errors
     /// Any [`EmbeddedError`]; its message says what to do. Nothing is left running.
     pub async fn start(options: &EmbeddedOptions) -> Result<Self, EmbeddedError> {
-        startup::start(options).await
+        startup::start(options).await.map_err(|problem| problem.of(options.application))
     }
 
     /// How to connect as `user` to `dbname`, through the socket.
@@ -132,19 +150,19 @@ impl EmbeddedCluster {
     /// makes it resolve too.
     pub fn exited(&self) -> impl Future<Output = EmbeddedError> + Send + use<> {
         let wait = self.postmaster.wait();
-        let log = self.log.clone();
-        async move { log.exited(&wait.await) }
+        let (log, application) = (self.log.clone(), self.application);
+        async move { log.exited(&wait.await).of(application) }
     }
 
     /// Stops PostgreSQL with a fast shutdown (open transactions are rolled back), waits until it is gone, and
     /// releases the data directory.
     ///
     /// # Errors
-    /// [`EmbeddedError::Exited`] if it had already ended on its own or ends badly, and
-    /// [`EmbeddedError::StopTimeout`] if it does not end at all.
+    /// [`Problem::Exited`] if it had already ended on its own or ends badly, and
+    /// [`Problem::StopTimeout`] if it does not end at all.
     pub async fn stop(self) -> Result<(), EmbeddedError> {
         if let Some(exit) = self.postmaster.ended() {
-            return Err(self.log.exited(&exit));
+            return Err(self.log.exited(&exit).of(self.application));
         }
         match self.postmaster.stop(&STOP).await {
             Some(Exit { success: true, .. }) => {
@@ -154,8 +172,11 @@ impl EmbeddedCluster {
                 }
                 Ok(())
             }
-            Some(exit) => Err(self.log.exited(&exit)),
-            None => Err(EmbeddedError::StopTimeout { pid: self.pid(), log: self.log.path.clone() }),
+            Some(exit) => Err(self.log.exited(&exit).of(self.application)),
+            None => {
+                let problem = Problem::StopTimeout { pid: self.pid(), log: self.log.path.clone() };
+                Err(problem.of(self.application))
+            }
         }
     }
 }
@@ -166,7 +187,7 @@ fn config(socket_dir: &Path, user: &str, dbname: &str) -> tokio_postgres::Config
     config
 }
 
-/// How to connect to the cluster of `data_dir` that another loopctl process runs: `None` when there is none.
+/// How to connect to the cluster of `data_dir` that another process runs: `None` when there is none.
 /// For operator commands beside a running server.
 #[must_use]
 pub fn running(data_dir: &Path, user: &str, dbname: &str) -> Option<tokio_postgres::Config> {

@@ -11,7 +11,7 @@ use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::error::{EmbeddedError, IoContext};
+use crate::error::{IoContext, Problem};
 
 /// Fast shutdown, and if that hangs the immediate one, from which the next start recovers.
 const STEPS: [(Signal, Duration); 2] =
@@ -20,7 +20,7 @@ const POLL: Duration = Duration::from_millis(5);
 
 /// Makes sure that no other PostgreSQL runs on `pgdata`. The caller holds the lock of the data directory, so
 /// whoever still runs there has lost its server and is to stop.
-pub(super) fn settle(pgdata: &Path) -> Result<(), EmbeddedError> {
+pub(crate) fn settle(pgdata: &Path) -> Result<(), Problem> {
     // The directory may be a link to another disk; the old server is recognised by the place itself.
     let pgdata = &fs::canonicalize(pgdata).context("resolve", pgdata)?;
     let pid_file = pgdata.join("postmaster.pid");
@@ -45,7 +45,7 @@ pub(super) fn settle(pgdata: &Path) -> Result<(), EmbeddedError> {
 }
 
 /// Removes the socket of a dead server and its lock file, which has the same trouble with reused numbers.
-pub(super) fn clear_sockets(socket_dir: &Path) -> Result<(), EmbeddedError> {
+pub(crate) fn clear_sockets(socket_dir: &Path) -> Result<(), Problem> {
     for entry in fs::read_dir(socket_dir).context("read", socket_dir)? {
         let entry = entry.context("read", socket_dir)?;
         if entry.file_name().as_encoded_bytes().starts_with(b".s.PGSQL.") {
@@ -55,7 +55,7 @@ pub(super) fn clear_sockets(socket_dir: &Path) -> Result<(), EmbeddedError> {
     Ok(())
 }
 
-fn remove(path: &Path) -> Result<(), EmbeddedError> {
+fn remove(path: &Path) -> Result<(), Problem> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error).context("remove", path),
         _ => Ok(()),
@@ -101,7 +101,7 @@ impl Previous {
         exists(self.pid) && self.socket.as_deref().is_some_and(|socket| UnixStream::connect(socket).is_ok())
     }
 
-    fn stop(&self, pgdata: &Path) -> Result<(), EmbeddedError> {
+    fn stop(&self, pgdata: &Path) -> Result<(), Problem> {
         tracing::info!(pid = self.pid.as_raw(), "waiting for PostgreSQL of the previous run to stop");
         for (signal, patience) in STEPS {
             let _ = kill(self.pid, signal);
@@ -113,6 +113,6 @@ impl Previous {
                 thread::sleep(POLL);
             }
         }
-        Err(EmbeddedError::PreviousStuck { pid: self.pid.as_raw(), pgdata: pgdata.to_path_buf() })
+        Err(Problem::PreviousStuck { pid: self.pid.as_raw(), pgdata: pgdata.to_path_buf() })
     }
 }

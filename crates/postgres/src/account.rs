@@ -6,19 +6,19 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::{Gid, Uid, User};
 
-use super::error::{EmbeddedError, IoContext};
+use crate::error::{IoContext, Problem};
 
 /// Accounts to step down to, best first. `initdb` wants an account that has a passwd entry.
 const CANDIDATES: [&str; 2] = ["postgres", "nobody"];
 
 /// Who runs `initdb` and `postgres`, and so owns their files.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Account {
-    pub(super) uid: u32,
-    pub(super) gid: u32,
+pub(crate) struct Account {
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
     name: String,
     /// We are root and must change to this account.
-    pub(super) step_down: bool,
+    pub(crate) step_down: bool,
 }
 
 impl Account {
@@ -26,7 +26,7 @@ impl Account {
     ///
     /// An existing cluster decides: PostgreSQL runs only as the owner of its files, and the directory may
     /// have been made when this machine had no user `postgres` yet.
-    pub(super) fn choose(pgdata: Option<&PathBuf>) -> Result<Self, EmbeddedError> {
+    pub(crate) fn choose(pgdata: Option<&PathBuf>) -> Result<Self, Problem> {
         let me = Self {
             uid: Uid::effective().as_raw(),
             gid: Gid::effective().as_raw(),
@@ -38,7 +38,7 @@ impl Account {
             return if root { Self::candidate() } else { Ok(me) };
         };
         let meta = fs::metadata(pgdata).context("read", pgdata)?;
-        let foreign = |suggested: String| EmbeddedError::ForeignOwner {
+        let foreign = |suggested: String| Problem::ForeignOwner {
             path: pgdata.clone(),
             owner: format!("user `{}`", name_of(meta.uid())),
             suggested,
@@ -51,7 +51,7 @@ impl Account {
         }
     }
 
-    fn candidate() -> Result<Self, EmbeddedError> {
+    fn candidate() -> Result<Self, Problem> {
         CANDIDATES
             .iter()
             .find_map(|name| User::from_name(name).ok().flatten())
@@ -61,11 +61,11 @@ impl Account {
                 name: user.name,
                 step_down: true,
             })
-            .ok_or(EmbeddedError::NoAccount)
+            .ok_or(Problem::NoAccount)
     }
 
     /// Gives a path that we made to this account.
-    pub(super) fn own(&self, path: &Path) -> Result<(), EmbeddedError> {
+    pub(crate) fn own(&self, path: &Path) -> Result<(), Problem> {
         if !self.step_down {
             return Ok(());
         }
@@ -76,7 +76,7 @@ impl Account {
     /// Checks that the account can enter every directory from the root down to `path`.
     ///
     /// Without this, the first sign of a data directory below `/root` is a riddle from `initdb`.
-    pub(super) fn check_reach(&self, path: &Path) -> Result<(), EmbeddedError> {
+    pub(crate) fn check_reach(&self, path: &Path) -> Result<(), Problem> {
         if !self.step_down {
             return Ok(());
         }
@@ -90,7 +90,7 @@ impl Account {
                 _ => 0o001,
             };
             if meta.mode() & search == 0 {
-                return Err(EmbeddedError::Unreachable {
+                return Err(Problem::Unreachable {
                     user: self.name.clone(),
                     blocked: dir.to_path_buf(),
                     path: path.to_path_buf(),

@@ -13,13 +13,23 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use loopctl_server::db::embedded::{EmbeddedCluster, EmbeddedError, EmbeddedOptions, OWNER};
+use loopctl_postgres::{Application, EmbeddedCluster, EmbeddedError, EmbeddedOptions, Problem};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 use tokio_postgres::{Client, NoTls};
 
-const HOLD: &str = "LOOPCTL_TEST_HOLD";
+static APPLICATION: Application = Application {
+    name: "example",
+    owner: "example_owner",
+    minimum_major: 15,
+    data_dir: "EXAMPLE_DATA_DIR",
+    pg_bin: "EXAMPLE_PG_BIN",
+    pg_bundle: "EXAMPLE_PG_BUNDLE",
+    database_url: "EXAMPLE_DATABASE_URL",
+};
+
+const HOLD: &str = "CLUSTER_TEST_HOLD";
 const DEADLINE: Duration = Duration::from_secs(30);
 
 struct Place {
@@ -31,7 +41,7 @@ impl Place {
     fn new() -> Self {
         // Open to the account that PostgreSQL runs as.
         let temp = tempfile::Builder::new()
-            .prefix("loopctl-test-")
+            .prefix("cluster-test-")
             .permissions(Permissions::from_mode(0o755))
             .tempdir()
             .unwrap();
@@ -39,7 +49,7 @@ impl Place {
     }
 
     async fn start(&self) -> Result<EmbeddedCluster, EmbeddedError> {
-        EmbeddedCluster::start(&EmbeddedOptions::new(&self.dir)).await
+        EmbeddedCluster::start(&EmbeddedOptions::new(&APPLICATION, &self.dir)).await
     }
 
     fn pgdata(&self) -> PathBuf {
@@ -100,7 +110,7 @@ fn alive(pid: i32) -> bool {
 }
 
 async fn connect(cluster: &EmbeddedCluster) -> Client {
-    let (client, connection) = cluster.config(OWNER, "postgres").connect(NoTls).await.unwrap();
+    let (client, connection) = cluster.config(APPLICATION.owner, "postgres").connect(NoTls).await.unwrap();
     tokio::spawn(connection);
     client
 }
@@ -114,7 +124,7 @@ async fn text(client: &Client, sql: &str) -> String {
 #[ignore = "a helper process of the other tests"]
 async fn holder() {
     let Ok(dir) = std::env::var(HOLD) else { return };
-    let cluster = EmbeddedCluster::start(&EmbeddedOptions::new(dir)).await.unwrap();
+    let cluster = EmbeddedCluster::start(&EmbeddedOptions::new(&APPLICATION, dir)).await.unwrap();
     let client = connect(&cluster).await;
     client
         .batch_execute("CREATE TABLE IF NOT EXISTS kept (n int); INSERT INTO kept VALUES (1)")
@@ -146,7 +156,7 @@ async fn a_cold_start_makes_a_private_and_durable_cluster() {
         assert_eq!(text(&client, &format!("SHOW {setting}")).await, value, "{setting}");
     }
     assert_eq!(text(&client, "SELECT upper('grün')").await, "GRÜN");
-    assert_eq!(text(&client, "SELECT current_user::text").await, OWNER);
+    assert_eq!(text(&client, "SELECT current_user::text").await, APPLICATION.owner);
 
     let pid = cluster.pid();
     assert_eq!(pid, place.postmaster());
@@ -165,7 +175,7 @@ async fn a_cold_start_makes_a_private_and_durable_cluster() {
     assert_eq!(group.as_raw(), pid, "Ctrl-C would reach it");
     for entry in fs::read_dir(format!("/proc/{pid}/fd")).unwrap() {
         let target = fs::read_link(entry.unwrap().path()).unwrap_or_default();
-        assert!(!target.ends_with("loopctl.lock"), "PostgreSQL has inherited the lock");
+        assert!(!target.ends_with("example.lock"), "PostgreSQL has inherited the lock");
     }
     assert!(cluster.bin_dir().join("postgres").exists());
     let environment = fs::read_to_string(format!("/proc/{pid}/environ")).unwrap();
@@ -202,7 +212,7 @@ async fn a_second_server_is_told_who_holds_the_directory() {
     assert_eq!(
         message,
         format!(
-            "another loopctl server (pid {}) already uses {}; stop it, or set LOOPCTL_DATA_DIR to another directory",
+            "another example server (pid {}) already uses {}; stop it, or set EXAMPLE_DATA_DIR to another directory",
             holder.pid(),
             place.dir.display()
         )
@@ -273,7 +283,8 @@ async fn an_unexpected_end_is_noticed_and_the_next_start_recovers() {
     kill(Pid::from_raw(cluster.pid()), Signal::SIGKILL).unwrap();
     let error = tokio::time::timeout(DEADLINE, exited).await.unwrap();
     assert!(error.to_string().contains("stopped unexpectedly (signal: 9"), "{error}");
-    assert!(matches!(cluster.stop().await, Err(EmbeddedError::Exited { .. })));
+    let error = cluster.stop().await.unwrap_err();
+    assert!(matches!(error.problem, Problem::Exited { .. }), "{error}");
 
     // Now there is a postmaster.pid and a socket of a dead process.
     assert!(place.pid_file().exists());
@@ -362,8 +373,10 @@ async fn a_start_that_is_abandoned_leaves_nothing_running() {
         let cluster = loop {
             match place.start().await {
                 Ok(cluster) => break cluster,
-                Err(EmbeddedError::Locked { .. }) if Instant::now() < deadline => {}
-                Err(error) => panic!("{error}"),
+                Err(error) => {
+                    let locked = matches!(error.problem, Problem::Locked { .. });
+                    assert!(locked && Instant::now() < deadline, "{error}");
+                }
             }
         };
         cluster.stop().await.unwrap();
@@ -411,7 +424,7 @@ async fn other_files_in_place_of_the_cluster_are_left_alone() {
     fs::create_dir_all(place.pgdata()).unwrap();
     fs::write(place.pgdata().join("precious"), "").unwrap();
     let error = place.start().await.unwrap_err();
-    assert!(matches!(error, EmbeddedError::NotACluster { .. }), "{error}");
+    assert!(matches!(error.problem, Problem::NotACluster { .. }), "{error}");
     // Also with an empty directory, which may be a prepared one, it goes on.
     fs::remove_file(place.pgdata().join("precious")).unwrap();
     place.start().await.unwrap().stop().await.unwrap();
@@ -442,8 +455,10 @@ async fn a_bundle_runs() {
 
     let bundle = place.dir.with_file_name("bundle.tar.gz");
     write_bundle(&bundle, &system);
-    let options =
-        EmbeddedOptions { bundle: Some(bundle.display().to_string()), ..EmbeddedOptions::new(&place.dir) };
+    let options = EmbeddedOptions {
+        bundle: Some(bundle.display().to_string()),
+        ..EmbeddedOptions::new(&APPLICATION, &place.dir)
+    };
     let cluster = EmbeddedCluster::start(&options).await.unwrap();
     assert!(cluster.bin_dir().starts_with(place.dir.join("bundles")));
     assert_eq!(text(&connect(&cluster).await, "SELECT 'up'").await, "up");

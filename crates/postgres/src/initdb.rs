@@ -9,12 +9,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use nix::sys::signal::Signal;
 
-use super::OWNER;
-use super::account::Account;
-use super::binaries::Installation;
-use super::error::{EmbeddedError, IoContext};
-use super::layout::Layout;
-use super::process;
+use crate::Application;
+use crate::account::Account;
+use crate::binaries::Installation;
+use crate::error::{IoContext, Problem};
+use crate::layout::Layout;
+use crate::process;
 
 /// The prefix of clusters in the making, beside the finished one so that a rename completes them.
 const UNFINISHED: &str = "postgres.init-";
@@ -28,9 +28,12 @@ const LOCALE: [&str; 2] = ["--locale=C.UTF-8", "--lc-collate=C"];
 const LOCALE: [&str; 2] = ["--locale=C", "--lc-ctype=UTF-8"];
 
 /// Defaults for a small machine. They are in the file and not on the command line, so that they can be edited;
-/// what loopctl depends on is on the command line.
-const SETTINGS: &str = "
-# loopctl: defaults for a small machine. You may change them; restart loopctl afterwards.
+/// what the application depends on is on the command line.
+fn settings(application: &Application) -> String {
+    let name = application.name;
+    format!(
+        "
+# {name}: defaults for a small machine. You may change them; restart {name} afterwards.
 max_connections = 100
 shared_buffers = 64MB
 effective_cache_size = 512MB
@@ -42,11 +45,13 @@ max_parallel_workers_per_gather = 0
 # What users write does not belong into the log: no statements, no rows.
 log_min_error_statement = panic
 log_error_verbosity = terse
-";
+"
+    )
+}
 
 /// The major version of the cluster, or `None` if there is none yet.
-pub(super) fn version(pgdata: &Path) -> Result<Option<u32>, EmbeddedError> {
-    let not_a_cluster = || EmbeddedError::NotACluster { pgdata: pgdata.to_path_buf() };
+pub(crate) fn version(pgdata: &Path) -> Result<Option<u32>, Problem> {
+    let not_a_cluster = || Problem::NotACluster { pgdata: pgdata.to_path_buf() };
     match fs::read_to_string(pgdata.join("PG_VERSION")) {
         Ok(text) => text.trim().parse().map(Some).map_err(|_| not_a_cluster()),
         // An empty directory is what somebody who prepares a volume makes; the rename replaces it.
@@ -62,7 +67,7 @@ pub(super) fn version(pgdata: &Path) -> Result<Option<u32>, EmbeddedError> {
 
 /// Removes what a start that was killed left behind. Failing at that is no reason not to start: an `initdb`
 /// that has just lost its parent may still be removing its files itself.
-pub(super) fn clear_unfinished(layout: &Layout) {
+pub(crate) fn clear_unfinished(layout: &Layout) {
     let Ok(entries) = fs::read_dir(layout.root()) else {
         return;
     };
@@ -76,11 +81,7 @@ pub(super) fn clear_unfinished(layout: &Layout) {
 }
 
 /// Creates the cluster. Blocks for about a second, most of it in `initdb` and its syncs.
-pub(super) fn create(
-    layout: &Layout,
-    account: &Account,
-    installation: &Installation,
-) -> Result<(), EmbeddedError> {
+pub(crate) fn create(layout: &Layout, account: &Account, installation: &Installation) -> Result<(), Problem> {
     // A name of its own, because an orphan of the last attempt may still be writing to that one's.
     let moment = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
     let unfinished = layout.root().join(format!("{UNFINISHED}{}-{moment}", std::process::id()));
@@ -97,7 +98,7 @@ fn fill(
     layout: &Layout,
     account: &Account,
     installation: &Installation,
-) -> Result<(), EmbeddedError> {
+) -> Result<(), Problem> {
     DirBuilder::new().mode(0o700).create(unfinished).context("create", unfinished)?;
     account.own(unfinished)?;
 
@@ -105,7 +106,7 @@ fn fill(
     let mut command = process::command(&program, account);
     command.arg("--pgdata").arg(unfinished).args([
         "--username",
-        OWNER,
+        layout.application().owner,
         "--encoding=UTF8",
         "--lc-messages=C",
         "--text-search-config=english",
@@ -119,18 +120,19 @@ fn fill(
     command.args(LOCALE).stdout(Stdio::piped()).stderr(Stdio::piped());
     let output = process::spawn_tied(&mut command, Signal::SIGTERM)
         .and_then(std::process::Child::wait_with_output)
-        .map_err(|source| EmbeddedError::Spawn { program, source })?;
+        .map_err(|source| Problem::Spawn { program, source })?;
     if !output.status.success() {
-        return Err(EmbeddedError::Initdb {
+        return Err(Problem::Initdb {
             dir: layout.root().to_path_buf(),
             status: output.status.to_string(),
             output: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
         });
     }
 
+    let defaults = settings(layout.application());
     let settings = unfinished.join("postgresql.conf");
     let mut file = OpenOptions::new().append(true).open(&settings).context("open", &settings)?;
-    file.write_all(SETTINGS.as_bytes()).and_then(|()| file.sync_all()).context("write", &settings)?;
+    file.write_all(defaults.as_bytes()).and_then(|()| file.sync_all()).context("write", &settings)?;
 
     // `initdb` has synced its files; the rename makes them the cluster, and the sync makes the rename last.
     let pgdata = layout.pgdata();

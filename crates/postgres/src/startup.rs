@@ -11,12 +11,12 @@ use std::time::{Duration, Instant};
 use tokio_postgres::NoTls;
 use tokio_postgres::error::SqlState;
 
-use super::account::Account;
-use super::binaries::{self, Installation, Places};
-use super::error::{EmbeddedError, IoContext};
-use super::layout::{DirLock, Layout, PORT};
-use super::process::{self, Exit, Postmaster};
-use super::{EmbeddedCluster, EmbeddedOptions, OWNER, STOP, config, initdb, previous};
+use crate::account::Account;
+use crate::binaries::{self, Installation, Places};
+use crate::error::{IoContext, Problem};
+use crate::layout::{DirLock, Layout, PORT};
+use crate::process::{self, Exit, Postmaster};
+use crate::{EmbeddedCluster, EmbeddedOptions, STOP, config, initdb, previous};
 
 /// How long PostgreSQL may give no answer at all. While it answers that it is recovering, we wait.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -30,16 +30,16 @@ const LEFTOVER_MESSAGE: &str = "pre-existing shared memory block";
 /// How much of the log an error shows.
 const TAIL: u64 = 2000;
 
-pub(super) async fn start(options: &EmbeddedOptions) -> Result<EmbeddedCluster, EmbeddedError> {
+pub(crate) async fn start(options: &EmbeddedOptions) -> Result<EmbeddedCluster, Problem> {
     let options = options.clone();
     let prepared = tokio::task::spawn_blocking(move || Prepared::new(&options))
         .await
-        .map_err(|_| EmbeddedError::Interrupted { doing: "was preparing the database" })??;
+        .map_err(|_| Problem::Interrupted { doing: "was preparing the database" })??;
     let began = Instant::now();
     loop {
         match prepared.run().await {
             // Backends notice the death of their server within moments, but not before we do.
-            Err(EmbeddedError::Exited { tail, .. })
+            Err(Problem::Exited { tail, .. })
                 if tail.contains(LEFTOVER_MESSAGE) && began.elapsed() < LEFTOVER_PATIENCE =>
             {
                 tokio::time::sleep(LEFTOVER_POLL).await;
@@ -60,8 +60,8 @@ struct Prepared {
 
 impl Prepared {
     /// Everything that blocks. Runs on one thread from start to end, to which `initdb` is tied.
-    fn new(options: &EmbeddedOptions) -> Result<Self, EmbeddedError> {
-        let layout = Layout::create(&options.data_dir)?;
+    fn new(options: &EmbeddedOptions) -> Result<Self, Problem> {
+        let layout = Layout::create(options.application, &options.data_dir)?;
         let lock = Arc::new(DirLock::acquire(&layout)?);
         let pgdata = layout.pgdata();
         let wanted = initdb::version(&pgdata)?;
@@ -78,12 +78,13 @@ impl Prepared {
         Ok(Self { layout, account, installation, socket_dir, lock })
     }
 
-    async fn run(&self) -> Result<EmbeddedCluster, EmbeddedError> {
+    async fn run(&self) -> Result<EmbeddedCluster, Problem> {
         let (file, start) = self.layout.open_log()?;
         let log = Log { path: self.layout.log(), start };
         let program = self.installation.bin_dir.join("postgres");
         let command = self.command(&program, file)?;
         let cluster = EmbeddedCluster {
+            application: self.layout.application(),
             postmaster: Postmaster::spawn(command, program, Arc::clone(&self.lock)).await?,
             data_dir: self.layout.root().to_path_buf(),
             bin_dir: self.installation.bin_dir.clone(),
@@ -98,10 +99,10 @@ impl Prepared {
         Ok(cluster)
     }
 
-    fn command(&self, program: &Path, log: File) -> Result<Command, EmbeddedError> {
+    fn command(&self, program: &Path, log: File) -> Result<Command, Problem> {
         let mut command = process::command(program, &self.account);
         command.arg("-D").arg(self.layout.pgdata());
-        // What loopctl depends on, whatever postgresql.conf says.
+        // What the application depends on, whatever postgresql.conf says.
         let mut set = |name: &str, value: OsString| {
             let mut setting = OsString::from(format!("{name}="));
             setting.push(value);
@@ -136,10 +137,10 @@ fn quoted(path: &Path) -> OsString {
 }
 
 impl EmbeddedCluster {
-    async fn wait_ready(&self) -> Result<(), EmbeddedError> {
+    async fn wait_ready(&self) -> Result<(), Problem> {
         let mut silent_since = Instant::now();
         let mut recovering = false;
-        let config = config(&self.socket_dir, OWNER, "postgres");
+        let config = config(&self.socket_dir, self.application.owner, "postgres");
         loop {
             let answer = tokio::time::timeout(PATIENCE, config.connect(NoTls)).await;
             let reason = match answer {
@@ -168,8 +169,8 @@ impl EmbeddedCluster {
         }
     }
 
-    fn not_ready(&self, since: Instant, reason: String) -> EmbeddedError {
-        EmbeddedError::NotReady {
+    fn not_ready(&self, since: Instant, reason: String) -> Problem {
+        Problem::NotReady {
             seconds: since.elapsed().as_secs(),
             reason,
             log: self.log.path.clone(),
@@ -180,8 +181,8 @@ impl EmbeddedCluster {
 
 /// The part of the log that one run writes.
 #[derive(Debug, Clone)]
-pub(super) struct Log {
-    pub(super) path: PathBuf,
+pub(crate) struct Log {
+    pub(crate) path: PathBuf,
     start: u64,
 }
 
@@ -199,7 +200,7 @@ impl Log {
         read().unwrap_or_default()
     }
 
-    pub(super) fn exited(&self, exit: &Exit) -> EmbeddedError {
-        EmbeddedError::Exited { status: exit.description.clone(), log: self.path.clone(), tail: self.tail() }
+    pub(crate) fn exited(&self, exit: &Exit) -> Problem {
+        Problem::Exited { status: exit.description.clone(), log: self.path.clone(), tail: self.tail() }
     }
 }

@@ -12,9 +12,9 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::sync::{oneshot, watch};
 
-use super::account::Account;
-use super::error::EmbeddedError;
-use super::layout::DirLock;
+use crate::account::Account;
+use crate::error::Problem;
+use crate::layout::DirLock;
 
 /// The only variables that PostgreSQL gets from our environment. The rest may hold secrets (the environment
 /// of a process is readable by its account) or settings such as `PGPORT` that would change its meaning.
@@ -22,7 +22,7 @@ const ENVIRONMENT: [&str; 6] =
     ["PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "LOCPATH", "LOCALE_ARCHIVE", "TMPDIR"];
 
 /// A command that runs `program` as `account`, away from our terminal, environment and directory.
-pub(super) fn command(program: &Path, account: &Account) -> Command {
+pub(crate) fn command(program: &Path, account: &Account) -> Command {
     let mut command = Command::new(program);
     command
         .env_clear()
@@ -44,7 +44,7 @@ pub(super) fn command(program: &Path, account: &Account) -> Command {
 
 /// Starts `command` so that it receives `signal` when the *calling thread* ends, which has to live as long as
 /// the child is wanted. Where the kernel has no such service (macOS), the next start finds the orphan.
-pub(super) fn spawn_tied(command: &mut Command, signal: Signal) -> io::Result<Child> {
+pub(crate) fn spawn_tied(command: &mut Command, signal: Signal) -> io::Result<Child> {
     #[cfg(target_os = "linux")]
     {
         let parent = Pid::this();
@@ -71,14 +71,14 @@ const ESRCH: i32 = nix::errno::Errno::ESRCH as i32;
 
 /// How a process ended.
 #[derive(Debug, Clone)]
-pub(super) struct Exit {
-    pub(super) success: bool,
-    pub(super) description: String,
+pub(crate) struct Exit {
+    pub(crate) success: bool,
+    pub(crate) description: String,
 }
 
 /// A running `postgres`. Dropping it asks for a fast shutdown and does not wait.
 #[derive(Debug)]
-pub(super) struct Postmaster {
+pub(crate) struct Postmaster {
     pid: Pid,
     exit: watch::Receiver<Option<Exit>>,
 }
@@ -89,13 +89,13 @@ impl Postmaster {
     ///
     /// The thread shares the lock, so that a cluster that is dropped without [`Self::stop`] stays locked until
     /// PostgreSQL is really gone.
-    pub(super) async fn spawn(
+    pub(crate) async fn spawn(
         mut command: Command,
         program: PathBuf,
         lock: Arc<DirLock>,
-    ) -> Result<Self, EmbeddedError> {
+    ) -> Result<Self, Problem> {
         let (started, receive) = oneshot::channel();
-        let failed = |source| EmbeddedError::Spawn { program: program.clone(), source };
+        let failed = |source| Problem::Spawn { program: program.clone(), source };
         thread::Builder::new()
             .name("postgres".to_owned())
             .spawn(move || {
@@ -120,21 +120,21 @@ impl Postmaster {
             .map_err(failed)?;
         match receive.await {
             Ok(result) => result.map_err(failed),
-            Err(_) => Err(EmbeddedError::Interrupted { doing: "was starting PostgreSQL" }),
+            Err(_) => Err(Problem::Interrupted { doing: "was starting PostgreSQL" }),
         }
     }
 
-    pub(super) fn pid(&self) -> Pid {
+    pub(crate) fn pid(&self) -> Pid {
         self.pid
     }
 
     /// How it ended, if it has.
-    pub(super) fn ended(&self) -> Option<Exit> {
+    pub(crate) fn ended(&self) -> Option<Exit> {
         self.exit.borrow().clone()
     }
 
     /// Resolves when the process has ended. Does not borrow, so that it can be awaited beside everything else.
-    pub(super) fn wait(&self) -> impl Future<Output = Exit> + Send + use<> {
+    pub(crate) fn wait(&self) -> impl Future<Output = Exit> + Send + use<> {
         let mut exit = self.exit.clone();
         async move {
             match exit.wait_for(Option::is_some).await.map(|exit| exit.clone()) {
@@ -145,7 +145,7 @@ impl Postmaster {
     }
 
     /// Sends the signals one after the other, each with its time, until the process has ended.
-    pub(super) async fn stop(&self, signals: &[(Signal, Duration)]) -> Option<Exit> {
+    pub(crate) async fn stop(&self, signals: &[(Signal, Duration)]) -> Option<Exit> {
         for (signal, patience) in signals {
             self.signal(*signal);
             if let Ok(exit) = tokio::time::timeout(*patience, self.wait()).await {

@@ -11,32 +11,34 @@ use std::time::Duration;
 use nix::unistd::Uid;
 use sha2::{Digest, Sha256};
 
-use super::account::Account;
-use super::error::{EmbeddedError, IoContext};
+use crate::Application;
+use crate::account::Account;
+use crate::error::{IoContext, Problem};
 
 /// The port is only part of the socket's file name; nothing listens on TCP.
-pub(super) const PORT: u16 = 5432;
+pub(crate) const PORT: u16 = 5432;
 
 /// `sun_path` without its terminating zero.
-pub(super) const SOCKET_PATH_LIMIT: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
+pub(crate) const SOCKET_PATH_LIMIT: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
 
 /// A log beyond this is set aside at the next start; one predecessor is kept.
 const LOG_LIMIT: u64 = 16 * 1024 * 1024;
 
-/// A data directory that exists, by its canonical path.
+/// The data directory of an application. It exists, and its path is canonical.
 #[derive(Debug, Clone)]
-pub(super) struct Layout {
+pub(crate) struct Layout {
+    application: &'static Application,
     root: PathBuf,
 }
 
 impl Layout {
-    pub(super) fn create(data_dir: &Path) -> Result<Self, EmbeddedError> {
+    pub(crate) fn create(application: &'static Application, data_dir: &Path) -> Result<Self, Problem> {
         if !data_dir.is_dir() {
             if let Some(parent) = data_dir.parent() {
                 fs::create_dir_all(parent).context("create", parent)?;
             }
             // For root the directory stays root's and PostgreSQL's account may only pass through it, so
-            // that a hole in PostgreSQL gives nothing that loopctl itself keeps here.
+            // that a hole in PostgreSQL gives nothing that the application itself keeps here.
             let mode = if Uid::effective().is_root() { 0o711 } else { 0o700 };
             match DirBuilder::new().mode(mode).create(data_dir) {
                 // Explicitly, because the umask may have taken bits away.
@@ -49,28 +51,32 @@ impl Layout {
         // Canonical, because PostgreSQL leaves our working directory and because the old server is
         // recognised by its own.
         let root = fs::canonicalize(data_dir).context("resolve", data_dir)?;
-        Ok(Self { root })
+        Ok(Self { application, root })
     }
 
-    pub(super) fn root(&self) -> &Path {
+    pub(crate) fn application(&self) -> &'static Application {
+        self.application
+    }
+
+    pub(crate) fn root(&self) -> &Path {
         &self.root
     }
 
-    pub(super) fn pgdata(&self) -> PathBuf {
+    pub(crate) fn pgdata(&self) -> PathBuf {
         self.root.join("postgres")
     }
 
-    pub(super) fn log(&self) -> PathBuf {
+    pub(crate) fn log(&self) -> PathBuf {
         self.root.join("postgres.log")
     }
 
-    pub(super) fn bundles(&self) -> PathBuf {
+    pub(crate) fn bundles(&self) -> PathBuf {
         self.root.join("bundles")
     }
 
     /// Opens the log for appending, after setting a large one aside. Returns its length: what follows is
     /// of this run.
-    pub(super) fn open_log(&self) -> Result<(File, u64), EmbeddedError> {
+    pub(crate) fn open_log(&self) -> Result<(File, u64), Problem> {
         let path = self.log();
         if fs::metadata(&path).is_ok_and(|meta| meta.len() > LOG_LIMIT) {
             fs::rename(&path, self.root.join("postgres.log.1")).context("set aside", &path)?;
@@ -84,21 +90,18 @@ impl Layout {
     /// The private directory for the socket: mode 0700 and the account's own. That mode is the whole
     /// authentication of the cluster (`trust` in `pg_hba.conf`): only this account and root get to the
     /// socket, and both could read the data files anyway.
-    pub(super) fn socket_dir(&self, account: &Account) -> Result<PathBuf, EmbeddedError> {
+    pub(crate) fn socket_dir(&self, account: &Account) -> Result<PathBuf, Problem> {
         let near = self.root.join("run");
         if fits(&near) {
             return private_dir(near, account);
         }
         let digest = hex::encode(Sha256::digest(self.root.as_os_str().as_bytes()));
-        let name = format!("loopctl-{}", &digest[..16]);
+        let name = format!("{}-{}", self.application.name, &digest[..16]);
         [std::env::temp_dir(), PathBuf::from("/tmp")]
             .into_iter()
             .filter_map(|base| Some(fs::canonicalize(base).ok()?.join(&name)))
             .find(|dir| fits(dir))
-            .ok_or_else(|| EmbeddedError::SocketPathTooLong {
-                dir: self.root.clone(),
-                limit: SOCKET_PATH_LIMIT,
-            })
+            .ok_or_else(|| Problem::SocketPathTooLong { dir: self.root.clone(), limit: SOCKET_PATH_LIMIT })
             .and_then(|dir| private_dir(dir, account))
     }
 }
@@ -109,7 +112,7 @@ fn fits(dir: &Path) -> bool {
 
 /// Creates `path` for `account` alone, or makes sure that it already is so. In a temporary directory anybody
 /// may have been there first.
-fn private_dir(path: PathBuf, account: &Account) -> Result<PathBuf, EmbeddedError> {
+fn private_dir(path: PathBuf, account: &Account) -> Result<PathBuf, Problem> {
     match DirBuilder::new().mode(0o700).create(&path) {
         Ok(()) => account.own(&path)?,
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
@@ -122,7 +125,7 @@ fn private_dir(path: PathBuf, account: &Account) -> Result<PathBuf, EmbeddedErro
         meta = fs::symlink_metadata(&path).context("read", &path)?;
     }
     if !meta.is_dir() || meta.uid() != account.uid {
-        return Err(EmbeddedError::UnsafeSocketDir { path, uid: account.uid });
+        return Err(Problem::UnsafeSocketDir { path, uid: account.uid });
     }
     if meta.mode() & 0o777 != 0o700 {
         fs::set_permissions(&path, Permissions::from_mode(0o700)).context("make private", &path)?;
@@ -136,7 +139,7 @@ fn private_dir(path: PathBuf, account: &Account) -> Result<PathBuf, EmbeddedErro
 /// The right to run a server on a data directory. The kernel gives it up when the process dies, however it
 /// dies; the descriptor is close-on-exec, so PostgreSQL does not inherit it.
 #[derive(Debug)]
-pub(super) struct DirLock {
+pub(crate) struct DirLock {
     _file: File,
 }
 
@@ -145,8 +148,8 @@ impl DirLock {
     const PATIENCE: Duration = Duration::from_millis(300);
     const POLL: Duration = Duration::from_millis(20);
 
-    pub(super) fn acquire(layout: &Layout) -> Result<Self, EmbeddedError> {
-        let path = layout.root().join("loopctl.lock");
+    pub(crate) fn acquire(layout: &Layout) -> Result<Self, Problem> {
+        let path = layout.root().join(format!("{}.lock", layout.application().name));
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -168,10 +171,7 @@ impl DirLock {
                     // The number is a courtesy to the reader; without it the message still holds.
                     let _ = file.read_to_string(&mut pid);
                     let pid = Some(pid.trim()).filter(|pid| !pid.is_empty()).unwrap_or("unknown");
-                    return Err(EmbeddedError::Locked {
-                        dir: layout.root().to_path_buf(),
-                        pid: pid.to_owned(),
-                    });
+                    return Err(Problem::Locked { dir: layout.root().to_path_buf(), pid: pid.to_owned() });
                 }
                 Err(TryLockError::Error(error)) => return Err(error).context("lock", &path),
             }

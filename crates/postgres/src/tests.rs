@@ -1,4 +1,4 @@
-//! Tests of the parts that need no running PostgreSQL; `tests/embedded.rs` has the others.
+//! Tests of the parts that need no running PostgreSQL; `tests/cluster.rs` has the others.
 
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -6,10 +6,20 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use super::account::Account;
-use super::binaries::{Installation, Places, locate};
-use super::layout::{DirLock, Layout};
-use super::{EmbeddedError, EmbeddedOptions, OWNER, default_data_dir};
+use crate::account::Account;
+use crate::binaries::{Installation, Places, locate};
+use crate::layout::{DirLock, Layout};
+use crate::{Application, EmbeddedError, EmbeddedOptions, Problem, default_data_dir};
+
+static APPLICATION: Application = Application {
+    name: "example",
+    owner: "example_owner",
+    minimum_major: 15,
+    data_dir: "EXAMPLE_DATA_DIR",
+    pg_bin: "EXAMPLE_PG_BIN",
+    pg_bundle: "EXAMPLE_PG_BUNDLE",
+    database_url: "EXAMPLE_DATABASE_URL",
+};
 
 /// A directory that PostgreSQL's account can enter too.
 fn temp() -> TempDir {
@@ -25,12 +35,12 @@ struct Fixture {
 impl Fixture {
     fn new() -> Self {
         let temp = temp();
-        let layout = Layout::create(&temp.path().join("data")).unwrap();
+        let layout = Layout::create(&APPLICATION, &temp.path().join("data")).unwrap();
         Self { layout, account: Account::choose(None).unwrap(), temp }
     }
 
     fn options(&self) -> EmbeddedOptions {
-        EmbeddedOptions::new(self.layout.root())
+        EmbeddedOptions::new(&APPLICATION, self.layout.root())
     }
 
     fn locate(
@@ -40,6 +50,7 @@ impl Fixture {
         places: &Places,
     ) -> Result<Installation, EmbeddedError> {
         locate(options, &self.layout, &self.account, wanted, places)
+            .map_err(|problem| problem.of(&APPLICATION))
     }
 
     /// An installation that knows nothing but its version.
@@ -77,9 +88,9 @@ fn without_binaries_the_error_says_what_to_install() {
         "apt-get install postgresql",
         "dnf install postgresql-server",
         "brew install postgresql@17",
-        "LOOPCTL_PG_BIN",
-        "LOOPCTL_PG_BUNDLE",
-        "DATABASE_URL",
+        "EXAMPLE_PG_BIN",
+        "EXAMPLE_PG_BUNDLE",
+        "EXAMPLE_DATABASE_URL",
     ] {
         assert!(message.contains(hint), "{hint} is missing in: {message}");
     }
@@ -106,11 +117,14 @@ fn a_missing_or_too_old_version_is_named() {
     assert!(message.contains("apt-get install postgresql-16"), "{message}");
 
     let error = fixture.locate(&fixture.options(), None, &places(&[&fourteen])).unwrap_err();
-    assert!(matches!(error, EmbeddedError::NoBinaries { minimum: 15 }), "{error}");
+    assert!(matches!(error.problem, Problem::NoBinaries), "{error}");
 
     let options = EmbeddedOptions { pg_bin: Some(fourteen), ..fixture.options() };
     let message = fixture.locate(&options, None, &places(&[&seventeen])).unwrap_err().to_string();
-    assert!(message.contains("LOOPCTL_PG_BIN") && message.contains("it is PostgreSQL 14"), "{message}");
+    assert!(
+        message.contains("EXAMPLE_PG_BIN") && message.contains("it is PostgreSQL 14, and example needs 15"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -180,14 +194,14 @@ fn a_useless_bundle_is_refused_and_leaves_nothing() {
 #[test]
 fn the_lock_excludes_a_second_holder_and_ends_with_the_first() {
     let fixture = Fixture::new();
-    fs::write(fixture.layout.root().join("loopctl.lock"), "4194000\n").unwrap();
+    fs::write(fixture.layout.root().join("example.lock"), "4194000\n").unwrap();
     let lock = DirLock::acquire(&fixture.layout).unwrap();
-    let message = DirLock::acquire(&fixture.layout).unwrap_err().to_string();
+    let message = DirLock::acquire(&fixture.layout).unwrap_err().of(&APPLICATION).to_string();
     let dir = fixture.layout.root().display();
     assert_eq!(
         message,
         format!(
-            "another loopctl server (pid {}) already uses {dir}; stop it, or set LOOPCTL_DATA_DIR to another directory",
+            "another example server (pid {}) already uses {dir}; stop it, or set EXAMPLE_DATA_DIR to another directory",
             std::process::id()
         )
     );
@@ -201,15 +215,14 @@ fn a_foreign_socket_directory_is_refused() {
     let elsewhere = temp();
     std::os::unix::fs::symlink(elsewhere.path(), fixture.layout.root().join("run")).unwrap();
     let error = fixture.layout.socket_dir(&fixture.account).unwrap_err();
-    assert!(matches!(error, EmbeddedError::UnsafeSocketDir { .. }), "{error}");
+    assert!(matches!(error, Problem::UnsafeSocketDir { .. }), "{error:?}");
 }
 
 #[test]
 fn the_data_directory_has_a_default() {
-    let dir = default_data_dir().unwrap();
+    let dir = default_data_dir(&APPLICATION).unwrap();
     assert!(dir.is_absolute());
     if nix::unistd::Uid::effective().is_root() {
-        assert_eq!(dir, Path::new("/var/lib/loopctl"));
+        assert_eq!(dir, Path::new("/var/lib/example"));
     }
-    assert_eq!(OWNER, "loopctl_owner");
 }

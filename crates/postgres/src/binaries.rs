@@ -4,21 +4,18 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::account::Account;
-use super::bundle;
-use super::error::EmbeddedError;
-use super::layout::Layout;
-use super::process;
-use super::{BIN_SETTING, BUNDLE_SETTING, EmbeddedOptions};
-
-/// The oldest major version whose features the schema may use.
-pub(super) const MINIMUM_MAJOR: u32 = 15;
+use crate::account::Account;
+use crate::bundle;
+use crate::error::Problem;
+use crate::layout::Layout;
+use crate::process;
+use crate::{Application, EmbeddedOptions};
 
 /// One PostgreSQL installation.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Installation {
-    pub(super) bin_dir: PathBuf,
-    pub(super) major: u32,
+pub(crate) struct Installation {
+    pub(crate) bin_dir: PathBuf,
+    pub(crate) major: u32,
 }
 
 /// Where packages put PostgreSQL: `parent/prefix<number>/suffix`.
@@ -35,13 +32,13 @@ const PACKAGES: [(&str, &str, &str); 8] = [
 
 /// The places to search, apart from what the options name.
 #[derive(Debug, Default)]
-pub(super) struct Places {
-    pub(super) dirs: Vec<PathBuf>,
-    pub(super) path: Option<OsString>,
+pub(crate) struct Places {
+    pub(crate) dirs: Vec<PathBuf>,
+    pub(crate) path: Option<OsString>,
 }
 
 impl Places {
-    pub(super) fn of_system() -> Self {
+    pub(crate) fn of_system() -> Self {
         let dirs = PACKAGES.iter().flat_map(|(parent, prefix, suffix)| numbered(parent, prefix, suffix));
         Self { dirs: dirs.collect(), path: std::env::var_os("PATH") }
     }
@@ -82,31 +79,32 @@ fn is_number(text: &str) -> bool {
 }
 
 /// `postgres` looks for its companions beside itself, so a directory with only one of them is of no use.
-pub(super) fn is_bin_dir(dir: &Path) -> bool {
+pub(crate) fn is_bin_dir(dir: &Path) -> bool {
     ["postgres", "initdb"].iter().all(|program| dir.join(program).is_file())
 }
 
 /// Chooses the installation for the cluster in the layout, whose files demand major version `wanted` if it
 /// exists already: what the options name, else the newest that fits.
-pub(super) fn locate(
+pub(crate) fn locate(
     options: &EmbeddedOptions,
     layout: &Layout,
     account: &Account,
     wanted: Option<u32>,
     places: &Places,
-) -> Result<Installation, EmbeddedError> {
+) -> Result<Installation, Problem> {
+    let application = layout.application();
     if let Some(dir) = &options.pg_bin {
-        return explicit(BIN_SETTING, dir, dir, layout, account, wanted);
+        return explicit(application.pg_bin, dir, dir, layout, account, wanted);
     }
     if let Some(bundle) = &options.bundle {
         let dir = bundle::install(bundle, layout)?;
-        return explicit(BUNDLE_SETTING, Path::new(bundle), &dir, layout, account, wanted);
+        return explicit(application.pg_bundle, Path::new(bundle), &dir, layout, account, wanted);
     }
     let mut found: Vec<Installation> = places
         .candidates()
         .into_iter()
         .chain(bundle::installed(layout))
-        .filter_map(|dir| match inspect(&dir, account) {
+        .filter_map(|dir| match inspect(&dir, account, application) {
             Ok(installation) => Some(installation),
             Err(problem) => {
                 tracing::warn!(dir = %dir.display(), problem, "skipping a PostgreSQL installation");
@@ -118,28 +116,26 @@ pub(super) fn locate(
     found.sort_by_key(|installation| std::cmp::Reverse(installation.major));
     let fits = |candidate: &&Installation| match wanted {
         Some(major) => candidate.major == major,
-        None => candidate.major >= MINIMUM_MAJOR,
+        None => candidate.major >= application.minimum_major,
     };
     if let Some(installation) = found.iter().find(fits) {
         return Ok(installation.clone());
     }
     match wanted {
         Some(wanted) if !found.is_empty() => Err(wrong_version(layout, wanted, &found)),
-        Some(wanted) => Err(EmbeddedError::WrongVersion {
-            pgdata: layout.pgdata(),
-            wanted,
-            found: "no PostgreSQL".to_owned(),
-        }),
-        None => Err(EmbeddedError::NoBinaries { minimum: MINIMUM_MAJOR }),
+        Some(wanted) => {
+            Err(Problem::WrongVersion { pgdata: layout.pgdata(), wanted, found: "no PostgreSQL".to_owned() })
+        }
+        None => Err(Problem::NoBinaries),
     }
 }
 
-fn wrong_version(layout: &Layout, wanted: u32, found: &[Installation]) -> EmbeddedError {
+fn wrong_version(layout: &Layout, wanted: u32, found: &[Installation]) -> Problem {
     let found: Vec<String> = found
         .iter()
         .map(|installation| format!("{} in {}", installation.major, installation.bin_dir.display()))
         .collect();
-    EmbeddedError::WrongVersion { pgdata: layout.pgdata(), wanted, found: found.join(", ") }
+    Problem::WrongVersion { pgdata: layout.pgdata(), wanted, found: found.join(", ") }
 }
 
 /// What somebody named is used or refused, never silently replaced.
@@ -150,17 +146,19 @@ fn explicit(
     layout: &Layout,
     account: &Account,
     wanted: Option<u32>,
-) -> Result<Installation, EmbeddedError> {
-    let bad = |problem| EmbeddedError::BadBinaries { setting, path: value.to_path_buf(), problem };
+) -> Result<Installation, Problem> {
+    let bad = |problem| Problem::BadBinaries { setting, path: value.to_path_buf(), problem };
     // PostgreSQL is started from another working directory.
     let dir = fs::canonicalize(dir).map_err(|error| bad(error.to_string()))?;
     if !is_bin_dir(&dir) {
         return Err(bad("there are no programs `postgres` and `initdb` in it".to_owned()));
     }
-    let installation = inspect(&dir, account).map_err(bad)?;
-    if installation.major < MINIMUM_MAJOR {
+    let application = layout.application();
+    let installation = inspect(&dir, account, application).map_err(bad)?;
+    let Application { name, minimum_major, .. } = application;
+    if installation.major < *minimum_major {
         return Err(bad(format!(
-            "it is PostgreSQL {}, and loopctl needs {MINIMUM_MAJOR} or newer",
+            "it is PostgreSQL {}, and {name} needs {minimum_major} or newer",
             installation.major
         )));
     }
@@ -171,12 +169,16 @@ fn explicit(
 }
 
 /// Asks the program for its version, as the account that is to run it later.
-fn inspect(bin_dir: &Path, account: &Account) -> Result<Installation, String> {
+fn inspect(
+    bin_dir: &Path,
+    account: &Account,
+    application: &'static Application,
+) -> Result<Installation, String> {
     account.check_reach(bin_dir).map_err(|error| match error {
-        EmbeddedError::Unreachable { user, blocked, .. } => {
+        Problem::Unreachable { user, blocked, .. } => {
             format!("PostgreSQL runs as user `{user}`, who cannot enter {}", blocked.display())
         }
-        other => other.to_string(),
+        other => other.of(application).to_string(),
     })?;
     let output = process::command(&bin_dir.join("postgres"), account)
         .arg("--version")
