@@ -93,7 +93,7 @@ async fn save(context: &Context, key: &str, data: &str, version: Option<u32>) ->
     let body = json!({"state_key": key, "state_data": data, "version": version});
     match client.write(Method::PUT, &path, Some(&body)).await {
         Ok(answer) => context.output.object(&answer, "state"),
-        // Our server says by itself what to do; the original does not.
+        // Our server says by itself what to do; another one may not.
         Err(Error::Server(mut error)) if error.status == 409 && error.body["error"]["hints"].is_null() => {
             error.advice = Some(
                 "Somebody else saved in between: look at `loopctl state load`, then save again.".to_owned(),

@@ -1,4 +1,4 @@
-//! Runs of user interface tests, on the paths of the seed.
+//! Runs of user interface tests, on the paths of `ui_test_runs`.
 
 use serde_json::{Value, json};
 

@@ -129,7 +129,7 @@ fn references_resolve_against_payload_and_project() {
         &four_stories(Value::Null, json!([{"epic": "x", "depends_on": 1}])),
         &unresolved("epic 'x'"),
     );
-    // The seed's example becomes valid once epic 2 exists, in fresh mode too.
+    // An edge to epic 2 becomes valid once epic 2 exists, in fresh mode too.
     let seed = json!({
         "epics": [{"number": 1, "title": "User Authentication", "stories": [{"number": "1.1", "title": "Login"}]}],
         "epic_dependencies": [{"epic": 1, "depends_on": 2}],

@@ -41,7 +41,7 @@ async fn edges_come_from_lists_and_from_records_once_each() {
     assert_eq!(of(&log, "story_dependency/created").len(), 3);
     assert_eq!(of(&log, "epic_dependency/created").len(), 1);
 
-    // A later fresh import may refer to what the project has: the seed's sample, once epic 2 exists.
+    // A later fresh import may refer to what the project has: epic 2 exists now.
     let more = json!({
         "epics": [{"number": 3, "title": "E", "depends_on_epics": [2],
                    "stories": [{"number": "3.1", "title": "S", "depends_on_stories": ["1.1"]}]}],

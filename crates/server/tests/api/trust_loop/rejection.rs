@@ -92,7 +92,7 @@ async fn rework_is_reviewed_and_verified_anew() {
     assert_eq!(reported["story"]["verified_status"], "unverified");
     assert_eq!(reported["story"]["rejection_reason"], "no tests");
     assert!(reported["story"]["rejected_at"].is_string());
-    // The seed's own query for work that awaits verification finds it.
+    // The query for work that awaits verification finds it.
     let project = text(&reported["story"]["project_id"]);
     let query =
         format!("/stories?project_id={project}&agent_status=reported_done&verified_status=unverified");

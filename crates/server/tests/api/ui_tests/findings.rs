@@ -41,7 +41,7 @@ async fn starts_are_checked() {
     }
     assert_eq!((scene.stored().await, scene.audited().await), (vec![], vec![]));
 
-    // Just short enough; nothing at all, which the seed's family takes; and a body that says where and who.
+    // Just short enough; nothing at all, which the paths of `ui_test_runs` take; and a body that says where and who.
     let body = json!({"guide_reference": "ä".repeat(1000), "notes": "n"});
     let run = a.post(&code, body).await.expect(201);
     assert_eq!(run["ui_test_run"]["notes"], "n");
