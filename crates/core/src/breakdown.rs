@@ -1,83 +1,54 @@
-//! The fields of epics and stories that planners write, and their rules (file 03 §4.1, §5.2): the same for a single
-//! create, a `PATCH` and an import.
+//! The fields of epics and stories that planners write, and their rules: the same for a single create, a `PATCH` and an
+//! import.
 //!
 //! Everything is read as a change; creating a record is a change of nothing, with the defaults of a new one.
 
 use rust_decimal::Decimal;
-use serde_json::{Map, Value};
 
-use crate::criteria::{self, Criterion};
-use crate::fields::{Fields, INVALID, Length};
+use crate::criteria::{self, Criteria};
+use crate::json::JsonText;
+use crate::request::{Request, Text, decimal, integer, object, text};
 
-const TITLE: Length = Length::max(500);
-const DESCRIPTION: Length = Length::max(50_000);
-const PHASE: Length = Length::max(255);
+const TITLE: Text = text(500);
+const DESCRIPTION: Text = text(50_000);
 
 /// What is to change of an epic: None leaves a column, Some(None) clears it. Its number never changes.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Request)]
 pub struct EpicChange {
-    /// New title.
+    /// New title; not blank.
+    #[rule(TITLE.filled())]
     pub title: Option<String>,
-    /// New description.
+    /// New description; an empty one clears it.
+    #[rule(DESCRIPTION.clearable())]
     pub description: Option<Option<String>>,
-    /// New phase.
+    /// New phase; an empty one clears it.
+    #[rule(text(255).clearable())]
     pub phase: Option<Option<String>>,
-    /// New position.
+    /// New place among the epics.
+    #[rule(integer().not_negative())]
     pub position: Option<i32>,
     /// New metadata, as a whole.
-    pub metadata: Option<Map<String, Value>>,
-}
-
-impl EpicChange {
-    /// Reads the fields of an epic; what fails is recorded in `fields`.
-    pub fn read(fields: &mut Fields<'_>) -> Self {
-        Self {
-            title: fields.filled_text("title", TITLE),
-            description: fields.text_change("description", DESCRIPTION),
-            phase: fields.text_change("phase", PHASE),
-            position: fields.integer_at_least("position", 0),
-            metadata: fields.object("metadata"),
-        }
-    }
+    #[rule(object())]
+    pub metadata: Option<JsonText>,
 }
 
 /// What is to change of a story: None leaves a column, Some(None) clears it. Its number and epic never change.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Request)]
 pub struct StoryChange {
-    /// New title.
+    /// New title; not blank.
+    #[rule(TITLE.filled())]
     pub title: Option<String>,
-    /// New description.
+    /// New description; an empty one clears it.
+    #[rule(DESCRIPTION.clearable())]
     pub description: Option<Option<String>>,
-    /// New criteria, as a whole.
-    pub acceptance_criteria: Option<Vec<Criterion>>,
-    /// New estimate.
+    /// New criteria, as a whole: objects with free keys, of which `id`, `criterion`, `description` and
+    /// `verification_criterion` mean something.
+    #[rule(criteria::list())]
+    pub acceptance_criteria: Option<Criteria>,
+    /// New estimate; a numeric string will do.
+    #[rule(decimal())]
     pub estimated_hours: Option<Decimal>,
     /// New metadata, as a whole.
-    pub metadata: Option<Map<String, Value>>,
-}
-
-impl StoryChange {
-    /// Reads the fields of a story, with its criteria as they were sent; what fails is recorded in `fields`.
-    pub fn read(fields: &mut Fields<'_>) -> Self {
-        let criteria = fields.value("acceptance_criteria").map(criteria::parse);
-        if let Some(None) = criteria {
-            fields.fail("acceptance_criteria", INVALID);
-        }
-        let criteria = criteria.flatten();
-        for fault in criteria.iter().flat_map(|list| criteria::faults(list)) {
-            fields.fail("acceptance_criteria", fault.message);
-        }
-        Self::with_criteria(fields, criteria)
-    }
-
-    /// As [`Self::read`], for criteria that were read and checked elsewhere.
-    pub(crate) fn with_criteria(fields: &mut Fields<'_>, criteria: Option<Vec<Criterion>>) -> Self {
-        Self {
-            title: fields.filled_text("title", TITLE),
-            description: fields.text_change("description", DESCRIPTION),
-            acceptance_criteria: criteria,
-            estimated_hours: fields.decimal("estimated_hours"),
-            metadata: fields.object("metadata"),
-        }
-    }
+    #[rule(object())]
+    pub metadata: Option<JsonText>,
 }

@@ -1,19 +1,51 @@
-//! Acceptance criteria: the list in a story's JSON, and the rows derived from it (file 03 §6).
+//! Acceptance criteria: the list in a story's JSON, and the rows derived from it.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
-use serde_json::{Map, Value, json};
+use schemars::json_schema;
+use serde::Serialize;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
 
-/// One item of a story's `acceptance_criteria`: an object with free keys, of which `id`, `criterion`,
-/// `description` and `verification_criterion` mean something.
-pub type Criterion = Map<String, Value>;
+use crate::fields::INVALID;
+use crate::json::{JsonText, Object, elements, scalar};
+use crate::request::{Custom, custom};
 
-/// The most characters that an item's `id` may have.
+/// The most characters that an item's `id` may have: an index has to hold it.
 const ID: usize = 255;
 
 const DESCRIPTION: &str = "description";
 const CRITERION: &str = "criterion";
 const VERIFICATION: &str = "verification_criterion";
+
+/// A story's `acceptance_criteria` as they were sent: an array of objects with free keys, of which `id`, `criterion`,
+/// `description` and `verification_criterion` mean something.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(transparent)]
+pub struct Criteria(JsonText);
+
+impl Default for Criteria {
+    fn default() -> Self {
+        Self(json!([]).into())
+    }
+}
+
+impl Criteria {
+    /// The list of a document. None when it is not an array of objects.
+    pub fn parse(raw: &RawValue) -> Option<Self> {
+        let all_objects = elements(raw)?.iter().all(|item| item.get().starts_with('{'));
+        all_objects.then(|| Self(raw.into()))
+    }
+
+    /// The array.
+    pub fn as_json(&self) -> &JsonText {
+        &self.0
+    }
+
+    fn items(&self) -> Vec<Object<'_>> {
+        self.0.elements().unwrap_or_default().into_iter().filter_map(Object::parse).collect()
+    }
+}
 
 /// What `story_acceptance_criteria` holds for one item of the list.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,14 +55,27 @@ pub struct CriterionRow {
     /// What must hold.
     pub description: String,
     /// How it is verified.
-    pub verification_criterion: Value,
+    pub verification_criterion: JsonText,
     /// 0-based place in the list.
     pub position: i32,
 }
 
-/// The list of a JSON value. None when it is not an array of objects.
-pub fn parse(value: &Value) -> Option<Vec<Criterion>> {
-    value.as_array()?.iter().map(|item| item.as_object().cloned()).collect()
+/// The rule of a field that holds a list.
+pub const fn list() -> Custom<Option<Criteria>> {
+    custom(
+        |fields, name| {
+            let raw = fields.raw(name)?;
+            let Some(criteria) = Criteria::parse(raw) else {
+                fields.fail(name, INVALID);
+                return None;
+            };
+            for fault in faults(&criteria) {
+                fields.fail(name, fault.message);
+            }
+            Some(criteria)
+        },
+        || json_schema!({"type": "array", "items": {"type": "object"}}),
+    )
 }
 
 /// What is wrong with an item of a list.
@@ -45,7 +90,7 @@ pub struct Fault {
 }
 
 /// What is wrong with a list: the first item of each kind of fault.
-pub fn faults(criteria: &[Criterion]) -> impl Iterator<Item = Fault> {
+pub fn faults(criteria: &Criteria) -> impl Iterator<Item = Fault> {
     let verification = bad_verification(criteria).map(|index| Fault {
         index,
         member: VERIFICATION,
@@ -59,66 +104,76 @@ pub fn faults(criteria: &[Criterion]) -> impl Iterator<Item = Fault> {
     verification.into_iter().chain(id)
 }
 
-/// The index of the first item whose `id` is longer than [`ID`]: an index has to hold it.
-fn long_id(criteria: &[Criterion]) -> Option<usize> {
-    criteria.iter().position(|item| text(item, "id").is_some_and(|id| id.chars().count() > ID))
+/// The index of the first item whose `id` is longer than [`ID`].
+fn long_id(criteria: &Criteria) -> Option<usize> {
+    criteria.items().iter().position(|item| text(item, "id").is_some_and(|id| id.chars().count() > ID))
 }
 
 /// The index of the first item whose `verification_criterion` is not an object with a known `type`.
-fn bad_verification(criteria: &[Criterion]) -> Option<usize> {
-    criteria.iter().position(|item| verification(item).is_some_and(|value| !has_valid_type(value)))
+fn bad_verification(criteria: &Criteria) -> Option<usize> {
+    criteria.items().iter().position(|item| verification(item).is_some_and(|raw| !has_valid_type(raw)))
 }
 
-/// What import does to the list: the text of `description` becomes `criterion`, everything else stays
-/// (file 03 §6.1). A `description` without text is no description and stays where it is.
-pub fn normalise(mut criteria: Vec<Criterion>) -> Vec<Criterion> {
-    for item in &mut criteria {
-        if text(item, DESCRIPTION).is_some()
-            && let Some(description) = item.remove(DESCRIPTION)
-        {
-            item.insert(CRITERION.to_owned(), description);
-        }
+/// What import does to the list: the text of `description` becomes `criterion`, everything else stays. A `description`
+/// without text is no description and stays where it is.
+pub fn normalise(criteria: Criteria) -> Criteria {
+    let items = criteria.items();
+    if !items.iter().any(|item| text(item, DESCRIPTION).is_some()) {
+        return criteria;
     }
-    criteria
+    let renamed: Vec<_> = items.iter().map(renamed).collect();
+    // Members with a text have a text together.
+    JsonText::of(&renamed).map(Criteria).unwrap_or_else(|_| criteria.clone())
+}
+
+/// An item whose `description`, if that says something, has become its `criterion`.
+fn renamed<'a>(item: &'a Object<'a>) -> BTreeMap<&'a str, &'a RawValue> {
+    let describes = text(item, DESCRIPTION).is_some();
+    let kept = item.members().filter(|(name, _)| !(describes && [DESCRIPTION, CRITERION].contains(name)));
+    let criterion = item.get(DESCRIPTION).filter(|_| describes).map(|raw| (CRITERION, raw));
+    kept.chain(criterion).collect()
 }
 
 /// The rows of a list, in its order.
-pub fn rows(criteria: &[Criterion]) -> Vec<CriterionRow> {
-    let mut taken: HashSet<&str> = HashSet::new();
+pub fn rows(criteria: &Criteria) -> Vec<CriterionRow> {
+    let items = criteria.items();
+    let mut taken: HashSet<String> = HashSet::new();
     // First all ids that were given, so that a generated one never takes the id of a later item.
-    let given: Vec<Option<&str>> =
-        criteria.iter().map(|item| text(item, "id").filter(|id| taken.insert(id))).collect();
-    let mut free = (1_u64..).map(|n| format!("AC-{n}")).filter(|id| !taken.contains(id.as_str()));
-    criteria
+    let given: Vec<Option<String>> =
+        items.iter().map(|item| text(item, "id").filter(|id| taken.insert(id.clone()))).collect();
+    let mut free = (1_u64..).map(|n| format!("AC-{n}")).filter(|id| !taken.contains(id));
+    items
         .iter()
         .zip(given)
         .zip(0..)
         .map(|((item, id), position)| CriterionRow {
-            ac_id: id.map(str::to_owned).or_else(|| free.next()).unwrap_or_default(),
+            ac_id: id.or_else(|| free.next()).unwrap_or_default(),
             description: text(item, DESCRIPTION)
                 .or_else(|| text(item, CRITERION))
-                .unwrap_or("No description")
-                .to_owned(),
+                .unwrap_or_else(|| "No description".to_owned()),
             verification_criterion: verification(item)
-                .filter(|value| has_valid_type(value))
-                .cloned()
-                .unwrap_or_else(|| json!({"type": "manual", "description": "legacy"})),
+                .filter(|raw| has_valid_type(raw))
+                .map_or_else(|| json!({"type": "manual", "description": "legacy"}).into(), JsonText::from),
             position,
         })
         .collect()
 }
 
 /// The text under a key; none when it is absent, blank or not a string.
-fn text<'a>(item: &'a Criterion, key: &str) -> Option<&'a str> {
-    item.get(key)?.as_str().filter(|text| !text.trim().is_empty())
+fn text(item: &Object<'_>, key: &str) -> Option<String> {
+    match scalar(item.get(key)?) {
+        Value::String(text) if !text.trim().is_empty() => Some(text),
+        _ => None,
+    }
 }
 
-fn verification(item: &Criterion) -> Option<&Value> {
-    item.get(VERIFICATION).filter(|value| !value.is_null())
+fn verification<'a>(item: &Object<'a>) -> Option<&'a RawValue> {
+    item.get(VERIFICATION).filter(|raw| raw.get() != "null")
 }
 
-fn has_valid_type(verification: &Value) -> bool {
-    let kind = verification.get("type").and_then(Value::as_str);
+fn has_valid_type(verification: &RawValue) -> bool {
+    let kind = Object::parse(verification).and_then(|object| object.get("type").map(scalar));
+    let kind = kind.as_ref().and_then(Value::as_str);
     matches!(kind, Some("test" | "code" | "route" | "migration" | "manual"))
 }
 
@@ -128,7 +183,11 @@ mod tests {
 
     use super::*;
 
-    fn list(value: Value) -> Vec<Criterion> {
+    fn parse(value: &Value) -> Option<Criteria> {
+        Criteria::parse(serde_json::from_str(&value.to_string()).unwrap())
+    }
+
+    fn list(value: Value) -> Criteria {
         parse(&value).unwrap()
     }
 
@@ -137,7 +196,7 @@ mod tests {
         for bad in [json!("x"), json!(["x"]), json!({"id": "AC-1"}), json!([{}, null]), json!(1)] {
             assert_eq!(parse(&bad), None, "{bad}");
         }
-        assert_eq!(parse(&json!([])), Some(Vec::new()));
+        assert_eq!(parse(&json!([])), Some(Criteria::default()));
     }
 
     #[test]
@@ -195,15 +254,17 @@ mod tests {
                 ("AC-3", "No description", 4),
             ]
         );
-        assert_eq!(rows[0].verification_criterion, json!({"type": "manual", "description": "legacy"}));
-        assert_eq!(rows[4].verification_criterion, json!({"type": "test", "path": "t.rs", "test_name": "t"}));
+        assert_eq!(rows[0].verification_criterion, json!({"type": "manual", "description": "legacy"}).into());
+        assert_eq!(
+            rows[4].verification_criterion,
+            json!({"type": "test", "path": "t.rs", "test_name": "t"}).into()
+        );
     }
 
     proptest! {
         #[test]
         fn row_ids_are_unique(ids in prop::collection::vec(prop::option::of("(AC-[1-4])?"), 0..12)) {
-            let criteria: Vec<Criterion> =
-                ids.iter().map(|id| Criterion::from_iter([("id".to_owned(), json!(id))])).collect();
+            let criteria = list(ids.iter().map(|id| json!({"id": id})).collect());
             let rows = rows(&criteria);
             let unique: HashSet<_> = rows.iter().map(|row| &row.ac_id).collect();
             prop_assert_eq!(unique.len(), ids.len());

@@ -1,15 +1,17 @@
-//! Reading typed fields out of a JSON object, collecting every failure.
+//! Reading the members of a JSON object, collecting every failure.
 //!
-//! Serves the validation vocabulary of the contract (file 01 §1.7, file 03 §0.3): all failing fields are
-//! reported together, a blank string counts as absent, numeric strings pass where a number is wanted (form
-//! bodies and query strings carry only strings).
+//! All failing fields are reported together, a blank string counts as absent, and numeric strings pass where a number is
+//! wanted: form bodies and query strings carry only strings. What a field may be is said by its rule
+//! ([`crate::request`]).
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
-use serde_json::{Map, Value};
+use serde_json::Value;
+use serde_json::value::RawValue;
 use uuid::Uuid;
+
+use crate::json::{Object, scalar};
 
 /// `can't be blank`: a required field is absent, null or only whitespace.
 pub const BLANK: &str = "can't be blank";
@@ -37,226 +39,80 @@ impl FieldErrors {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
-}
 
-/// What a string must satisfy besides being a string.
-#[derive(Debug, Clone, Copy)]
-pub struct Length {
-    min: usize,
-    max: usize,
-}
-
-impl Length {
-    /// At most `max` characters (not bytes).
-    pub const fn max(max: usize) -> Self {
-        Self { min: 0, max }
-    }
-
-    /// Between `min` and `max` characters.
-    pub const fn range(min: usize, max: usize) -> Self {
-        Self { min, max }
+    /// The value when nothing failed.
+    ///
+    /// # Errors
+    /// All failures.
+    pub fn check<T>(self, value: T) -> Result<T, Self> {
+        if self.is_empty() { Ok(value) } else { Err(self) }
     }
 }
 
-/// A reader over one JSON object. Getters return a usable value also after a failure, so that all fields are
-/// looked at; [`Fields::finish`] then refuses the whole.
+/// A reader over one JSON object. Rules yield a usable value also after a failure, so that all fields are looked at;
+/// [`Fields::finish`] then refuses the whole.
 #[derive(Debug)]
 pub struct Fields<'a> {
-    object: &'a Map<String, Value>,
+    object: &'a Object<'a>,
     errors: FieldErrors,
+    names_nothing: bool,
 }
 
 impl<'a> Fields<'a> {
     /// Reads from `object`.
-    pub fn new(object: &'a Map<String, Value>) -> Self {
-        Self { object, errors: FieldErrors::default() }
+    pub fn new(object: &'a Object<'a>) -> Self {
+        Self { object, errors: FieldErrors::default(), names_nothing: false }
     }
 
-    /// The value of a field; JSON null counts as absent.
-    pub fn value(&self, name: &str) -> Option<&'a Value> {
-        self.object.get(name).filter(|value| !value.is_null())
+    /// Everything that was sent, for a request that is read as a whole.
+    pub fn object(&self) -> &'a Object<'a> {
+        self.object
     }
 
-    /// Records a failure found by the caller's own rule.
+    /// The text of a field; JSON null counts as absent.
+    pub fn raw(&self, name: &str) -> Option<&'a RawValue> {
+        self.object.get(name).filter(|raw| raw.get() != "null")
+    }
+
+    /// Whether a field was sent, be it as null.
+    pub fn is_sent(&self, name: &str) -> bool {
+        self.object.get(name).is_some()
+    }
+
+    /// The value of a field without parts; null counts as absent. An array or an object is `Value::Null`, which suits no
+    /// rule of a field without parts.
+    pub fn value(&self, name: &str) -> Option<Value> {
+        self.raw(name).map(scalar)
+    }
+
+    /// As [`Self::value`]; blank counts as absent, too.
+    pub fn filled(&self, name: &str) -> Option<Value> {
+        self.value(name).filter(|value| !is_blank(value))
+    }
+
+    /// Records a failure.
     pub fn fail(&mut self, name: &str, message: impl Into<String>) {
         self.errors.add(name, message);
     }
 
-    /// A string exactly as sent (blank stays blank, nothing is trimmed). None when absent or not acceptable.
-    pub fn verbatim(&mut self, name: &str, length: Length) -> Option<String> {
-        let text = match self.value(name)? {
-            Value::String(text) => text,
-            _ => {
-                self.fail(name, INVALID);
-                return None;
-            }
-        };
-        self.measured(name, text, length)
+    /// Whether a failure of this field was recorded.
+    pub fn has_failed(&self, name: &str) -> bool {
+        self.errors.0.contains_key(name)
     }
 
-    /// A string of acceptable length.
-    fn measured(&mut self, name: &str, text: &str, length: Length) -> Option<String> {
-        self.fits(name, text, length).then(|| text.to_owned())
+    /// Records that an id is none: it names nothing.
+    pub fn name_nothing(&mut self) {
+        self.names_nothing = true;
     }
 
-    /// Whether a text that stands for a field is of acceptable length; if not, that is recorded.
-    pub fn fits(&mut self, name: &str, text: &str, length: Length) -> bool {
-        let characters = text.chars().count();
-        if characters > length.max {
-            self.fail(name, format!("should be at most {} character(s)", length.max));
-            return false;
-        }
-        if characters < length.min {
-            self.fail(name, format!("should be at least {} character(s)", length.min));
-            return false;
-        }
-        true
+    /// Whether an id was none.
+    pub fn names_nothing(&self) -> bool {
+        self.names_nothing
     }
 
-    /// An optional string without the white space around it; blank counts as absent.
-    pub fn trimmed_text(&mut self, name: &str, length: Length) -> Option<String> {
-        match self.value(name)? {
-            Value::String(text) if text.trim().is_empty() => None,
-            Value::String(text) => self.measured(name, text.trim(), length),
-            _ => self.verbatim(name, length),
-        }
-    }
-
-    /// An optional string; blank counts as absent.
-    pub fn text(&mut self, name: &str, length: Length) -> Option<String> {
-        if matches!(self.value(name)?, Value::String(text) if text.trim().is_empty()) {
-            return None;
-        }
-        self.verbatim(name, length)
-    }
-
-    /// A string that must be there and not be blank.
-    pub fn required_text(&mut self, name: &str, length: Length) -> String {
-        self.required(name, |fields| fields.text(name, length))
-    }
-
-    /// A string that may be left out, but not be blank: what must be there, in an update.
-    pub fn filled_text(&mut self, name: &str, length: Length) -> Option<String> {
-        self.value(name)?;
-        Some(self.required_text(name, length)).filter(|text| !text.is_empty())
-    }
-
-    /// A three-way optional string for updates: absent or null leaves the column, blank clears it.
-    pub fn text_change(&mut self, name: &str, length: Length) -> Option<Option<String>> {
-        match self.value(name)? {
-            Value::String(text) if text.trim().is_empty() => Some(None),
-            _ => self.verbatim(name, length).map(Some),
-        }
-    }
-
-    /// A word that `parse` must know.
-    pub fn word<T>(&mut self, name: &str, parse: impl FnOnce(&str) -> Option<T>) -> Option<T> {
-        let parsed = match self.value(name)? {
-            Value::String(text) if text.trim().is_empty() => return None,
-            Value::String(text) => parse(text),
-            _ => None,
-        };
-        if parsed.is_none() {
-            self.fail(name, INVALID);
-        }
-        parsed
-    }
-
-    /// A 32-bit integer, or a string that is one.
-    pub fn integer(&mut self, name: &str) -> Option<i32> {
-        let value = self.value(name)?;
-        if matches!(value, Value::String(text) if text.trim().is_empty()) {
-            return None;
-        }
-        let parsed = integer(value);
-        if parsed.is_none() {
-            self.fail(name, INVALID);
-        }
-        parsed
-    }
-
-    /// A 32-bit integer not below `min`.
-    pub fn integer_at_least(&mut self, name: &str, min: i32) -> Option<i32> {
-        let value = self.integer(name)?;
-        if value < min {
-            self.fail(name, format!("must be greater than or equal to {min}"));
-            return None;
-        }
-        Some(value)
-    }
-
-    /// A finite decimal of at most 28 digits, not negative; a number or a numeric string.
-    pub fn decimal(&mut self, name: &str) -> Option<Decimal> {
-        let value = self.value(name)?;
-        if matches!(value, Value::String(text) if text.trim().is_empty()) {
-            return None;
-        }
-        match decimal(value) {
-            None => {
-                self.fail(name, INVALID);
-                None
-            }
-            Some(number) if number.is_sign_negative() && !number.is_zero() => {
-                self.fail(name, "must be greater than or equal to 0");
-                None
-            }
-            Some(number) => Some(number.abs()),
-        }
-    }
-
-    /// A boolean; `true`/`false`/`1`/`0` as strings for form bodies and query strings.
-    pub fn boolean(&mut self, name: &str) -> Option<bool> {
-        match self.value(name)? {
-            Value::Bool(flag) => Some(*flag),
-            Value::String(text) if text == "true" || text == "1" => Some(true),
-            Value::String(text) if text == "false" || text == "0" => Some(false),
-            _ => {
-                self.fail(name, INVALID);
-                None
-            }
-        }
-    }
-
-    /// A JSON object.
-    pub fn object(&mut self, name: &str) -> Option<Map<String, Value>> {
-        let value = self.value(name)?;
-        let Value::Object(object) = value else {
-            self.fail(name, INVALID);
-            return None;
-        };
-        Some(object.clone())
-    }
-
-    /// A JSON object or array (findings).
-    pub fn object_or_array(&mut self, name: &str) -> Option<Value> {
-        let value = self.value(name)?;
-        if !(value.is_object() || value.is_array()) {
-            self.fail(name, INVALID);
-            return None;
-        }
-        Some(value.clone())
-    }
-
-    /// An RFC 3339 timestamp with an offset.
-    pub fn timestamp(&mut self, name: &str) -> Option<DateTime<Utc>> {
-        self.word(name, |text| {
-            DateTime::parse_from_rfc3339(text.trim()).ok().map(|time| time.with_timezone(&Utc))
-        })
-    }
-
-    /// A UUID in the 8-4-4-4-12 form, either case.
-    pub fn uuid(&mut self, name: &str) -> Option<Uuid> {
-        self.word(name, parse_uuid)
-    }
-
-    /// Turns an absent optional into `can't be blank`, unless its reader has already complained.
-    pub fn required<T: Default>(&mut self, name: &str, read: impl FnOnce(&mut Self) -> Option<T>) -> T {
-        read(self).unwrap_or_else(|| {
-            if !self.errors.0.contains_key(name) {
-                self.fail(name, BLANK);
-            }
-            T::default()
-        })
+    /// Every failure recorded so far.
+    pub fn into_errors(self) -> FieldErrors {
+        self.errors
     }
 
     /// The value when nothing failed, else every failure.
@@ -264,11 +120,16 @@ impl<'a> Fields<'a> {
     /// # Errors
     /// All failures recorded so far.
     pub fn finish<T>(self, value: T) -> Result<T, FieldErrors> {
-        if self.errors.is_empty() { Ok(value) } else { Err(self.errors) }
+        self.errors.check(value)
     }
 }
 
-/// Parses a UUID in the hyphenated 36-character form only (file 01 §1.3).
+/// Whether a value is a string of nothing but white space.
+pub fn is_blank(value: &Value) -> bool {
+    value.as_str().is_some_and(|text| text.trim().is_empty())
+}
+
+/// Parses a UUID in the hyphenated 36-character form only, either case.
 pub fn parse_uuid(text: &str) -> Option<Uuid> {
     (text.len() == 36).then(|| Uuid::try_parse(text).ok()).flatten()
 }
@@ -296,60 +157,31 @@ pub fn decimal(value: &Value) -> Option<Decimal> {
     text.parse::<Decimal>().or_else(|_| Decimal::from_scientific(&text)).ok()
 }
 
-/// The path of the first string, keys included, that holds U+0000, which PostgreSQL cannot store:
-/// `epics[0].stories[2].title`.
-pub fn find_nul(value: &Value) -> Option<String> {
-    fn walk(value: &Value, path: &mut String) -> bool {
-        match value {
-            Value::String(text) => text.contains('\0'),
-            Value::Array(items) => items.iter().enumerate().any(|(index, item)| {
-                let length = path.len();
-                path.push_str(&format!("[{index}]"));
-                walk(item, path) || {
-                    path.truncate(length);
-                    false
-                }
-            }),
-            Value::Object(object) => object.iter().any(|(key, item)| {
-                if key.contains('\0') {
-                    return true;
-                }
-                let length = path.len();
-                if !path.is_empty() {
-                    path.push('.');
-                }
-                path.push_str(key);
-                walk(item, path) || {
-                    path.truncate(length);
-                    false
-                }
-            }),
-            Value::Null | Value::Bool(_) | Value::Number(_) => false,
-        }
-    }
-    let mut path = String::new();
-    walk(value, &mut path).then_some(path)
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::json::JsonText;
+    use crate::request::{Rule as _, integer as whole, text};
 
-    fn object(value: Value) -> Map<String, Value> {
-        value.as_object().cloned().unwrap()
+    /// Reads from an object written as a tree.
+    fn reading<T>(body: Value, read: impl FnOnce(&mut Fields<'_>) -> T) -> (T, FieldErrors) {
+        let text = JsonText::from(body);
+        let object = text.object().unwrap();
+        let mut fields = Fields::new(&object);
+        (read(&mut fields), fields.into_errors())
     }
 
     #[test]
     fn every_failing_field_is_reported() {
-        let body = object(json!({"title": 7, "position": "x", "phase": "ok"}));
-        let mut fields = Fields::new(&body);
-        let _ = fields.required_text("name", Length::max(10));
-        let _ = fields.required_text("title", Length::max(10));
-        let _ = fields.integer("position");
-        assert_eq!(fields.text("phase", Length::max(10)).as_deref(), Some("ok"));
-        let errors = fields.finish(()).unwrap_err();
+        let (phase, errors) = reading(json!({"title": 7, "position": "x", "phase": "ok"}), |fields| {
+            let _ = text(10).required().read(fields, "name");
+            let _ = text(10).required().read(fields, "title");
+            let _ = whole().read(fields, "position");
+            text(10).read(fields, "phase")
+        });
+        assert_eq!(phase.as_deref(), Some("ok"));
         assert_eq!(
             errors.0.into_iter().collect::<Vec<_>>(),
             [
@@ -362,23 +194,16 @@ mod tests {
 
     #[test]
     fn blank_is_absent_and_length_counts_characters() {
-        let body = object(json!({"a": "  ", "b": "äöü", "c": "äöüß", "d": " x\n"}));
-        let mut fields = Fields::new(&body);
-        assert_eq!(fields.text("a", Length::max(3)), None);
-        assert_eq!(fields.trimmed_text("a", Length::max(1)), None);
-        assert_eq!(fields.trimmed_text("d", Length::max(1)).as_deref(), Some("x"));
-        assert_eq!(fields.text_change("a", Length::max(3)), Some(None));
-        assert_eq!(fields.text("b", Length::max(3)).as_deref(), Some("äöü"));
-        assert_eq!(fields.text("c", Length::max(3)), None);
-        let errors = fields.finish(()).unwrap_err();
+        let ((), errors) =
+            reading(json!({"a": "  ", "b": "äöü", "c": "äöüß", "d": " x\n"}), |fields| {
+                assert_eq!(text(3).read(fields, "a"), None);
+                assert_eq!(text(1).trimmed().read(fields, "a"), None);
+                assert_eq!(text(1).trimmed().read(fields, "d").as_deref(), Some("x"));
+                assert_eq!(text(3).clearable().read(fields, "a"), Some(None));
+                assert_eq!(text(3).read(fields, "b").as_deref(), Some("äöü"));
+                assert_eq!(text(3).read(fields, "c"), None);
+            });
         assert_eq!(errors.0["c"], ["should be at most 3 character(s)"]);
-    }
-
-    #[test]
-    fn nul_is_found_with_its_path() {
-        assert_eq!(find_nul(&json!({"a": ["x", {"b": "y\u{0}"}]})).as_deref(), Some("a[1].b"));
-        assert_eq!(find_nul(&json!({"a": {"k\u{0}": 1}})).as_deref(), Some("a"));
-        assert_eq!(find_nul(&json!({"a": ["x", 1, null, true]})), None);
     }
 
     #[test]

@@ -6,15 +6,21 @@
 //! - [`import`]: validation of an import payload.
 //! - [`criteria`]: acceptance criteria, in a story's JSON and as rows.
 //! - [`ledger`]: canonical form and leaf hash of an event.
-//! - [`fields`]: reading typed fields from JSON with the contract's messages.
+//! - [`request`]: what requests may hold, as rules that read a field and describe it; [`fields`] is what they read from.
+//! - [`json`]: JSON that is kept as its text.
+
+// The derive of requests names this crate from wherever it is used, here as well.
+extern crate self as loopctl_core;
 
 pub mod breakdown;
 pub mod criteria;
 pub mod fields;
 pub mod graph;
 pub mod import;
+pub mod json;
 pub mod ledger;
 pub mod lifecycle;
 pub mod number;
+pub mod request;
 pub mod role;
 mod words;

@@ -1,6 +1,6 @@
 //! Enumerations that are lower-case words on the wire and in the database.
 
-/// Declares an enumeration with its words: `as_str`, `parse`, `ALL`, `Display` and serde's `Serialize`.
+/// Declares an enumeration with its words: `as_str`, `parse`, `ALL`, `WORDS`, `Display`, serde's `Serialize` and a schema.
 macro_rules! words {
     ($(#[$meta:meta])* $name:ident { $($(#[$variant_meta:meta])* $variant:ident = $word:literal,)+ }) => {
         $(#[$meta])*
@@ -10,6 +10,9 @@ macro_rules! words {
         impl $name {
             /// Every value, in declaration order.
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// Every word, in declaration order.
+            pub const WORDS: &'static [&'static str] = &[$($word),+];
 
             /// The word of this value.
             pub const fn as_str(self) -> &'static str {
@@ -31,6 +34,20 @@ macro_rules! words {
         impl serde::Serialize for $name {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.serialize_str(self.as_str())
+            }
+        }
+
+        impl schemars::JsonSchema for $name {
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({"type": "string", "enum": Self::WORDS})
             }
         }
     };

@@ -1,4 +1,4 @@
-//! `GET /health` (file 04 §8) and the discovery document (file 01 §2.3).
+//! `GET /health` and the discovery document.
 
 use std::time::Duration;
 
@@ -6,12 +6,13 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde_json::{Value, json};
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
+use schemars::JsonSchema;
+use serde::Serialize;
 
+use crate::VERSION;
+use crate::app::{App, Endpoint};
 use crate::db::statements;
-use crate::{App, VERSION};
+use crate::http::{Operation, Output, endpoints};
 
 statements! {
     PING = "select 1";
@@ -21,41 +22,76 @@ statements! {
 const BUDGET: Duration = Duration::from_millis(4500);
 
 /// The routes of this module.
-pub(crate) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(health))
-        .routes(routes!(discovery))
-        .route("/", axum::routing::get(root))
+pub(crate) fn routes() -> Vec<Endpoint> {
+    let mut routes = endpoints! { "Health";
+        /// Whether the server can do its work.
+        GET "/health" => health;
+    };
+    routes.extend(endpoints! { "Discovery";
+        /// Where to go from here.
+        GET "/api/v1" => discovery;
+    });
+    routes
 }
 
-/// Whether the server can do its work.
-#[utoipa::path(get, path = "/health", tag = "Health", security(()),
-    responses((status = 200, description = "Everything works"), (status = 503, description = "The database does not answer")))]
-async fn health(State(app): State<App>) -> (StatusCode, Json<Value>) {
+#[derive(Serialize, JsonSchema)]
+struct Health {
+    /// `ok` or `degraded`.
+    status: &'static str,
+    version: &'static str,
+    checks: Checks,
+}
+
+/// Each `ok` or `error`.
+#[derive(Serialize, JsonSchema)]
+struct Checks {
+    database: &'static str,
+    /// The wire name of the job runner's check. There are no jobs yet that could fail.
+    oban: &'static str,
+    jobs: &'static str,
+}
+
+impl IntoResponse for Health {
+    fn into_response(self) -> Response {
+        let status = if self.status == "ok" { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+        (status, Json(self)).into_response()
+    }
+}
+
+impl Output for Health {
+    fn describe(operation: &mut Operation<'_>) {
+        operation.answer::<Self>(200, "Everything works");
+        operation.answer::<Self>(503, "The database does not answer");
+    }
+}
+
+async fn health(State(app): State<App>) -> Health {
     let ping = app.db.without_tenant(PING, &[]);
-    let database = matches!(tokio::time::timeout(BUDGET, ping).await, Ok(Ok(_)));
-    let (status, word) =
-        if database { (StatusCode::OK, "ok") } else { (StatusCode::SERVICE_UNAVAILABLE, "degraded") };
-    let database = if database { "ok" } else { "error" };
-    // `oban` is the wire name of the job runner's check. There are no jobs yet that could fail.
-    let checks = json!({"database": database, "oban": "ok", "jobs": "ok"});
-    (status, Json(json!({"status": word, "version": VERSION, "checks": checks})))
+    let works = matches!(tokio::time::timeout(BUDGET, ping).await, Ok(Ok(_)));
+    let (status, database) = if works { ("ok", "ok") } else { ("degraded", "error") };
+    Health { status, version: VERSION, checks: Checks { database, oban: "ok", jobs: "ok" } }
 }
 
-/// Where to go from here.
-#[utoipa::path(get, path = "/api/v1", tag = "Discovery", security(()),
-    responses((status = 200, description = "Links to the documentation")))]
-async fn discovery() -> Json<Value> {
-    Json(json!({
-        "name": "loopctl",
-        "version": VERSION,
-        "docs": "/api/v1/openapi",
-        "swagger_ui": "/swaggerui",
-        "health": "/health",
-    }))
+#[derive(Serialize, JsonSchema)]
+struct Discovery {
+    name: &'static str,
+    version: &'static str,
+    docs: &'static str,
+    swagger_ui: &'static str,
+    health: &'static str,
 }
 
-/// `GET /` sends everybody to the discovery document (decision 13; there is no page to prefer yet).
-async fn root() -> Response {
+async fn discovery() -> Json<Discovery> {
+    Json(Discovery {
+        name: "loopctl",
+        version: VERSION,
+        docs: "/api/v1/openapi",
+        swagger_ui: "/swaggerui",
+        health: "/health",
+    })
+}
+
+/// `GET /` sends everybody to the discovery document; there is no page to prefer yet.
+pub(crate) async fn root() -> Response {
     (StatusCode::FOUND, [(header::LOCATION, "/api/v1/")]).into_response()
 }

@@ -1,16 +1,15 @@
-//! What an operator does with access to the database, and nobody over the network (file 01 §8.9): the first
-//! tenant, superadmin keys.
+//! What an operator does with access to the database, and nobody over the network: the first tenant, superadmin keys.
 
 use serde::Serialize;
 use serde_json::json;
 use tokio_postgres::{Client, Config};
 use uuid::Uuid;
 
+use crate::app::{hash_key, key_prefix, new_raw_key};
 use crate::db::migrate::connect;
 use crate::db::{DbError, Timestamp};
 use crate::events::{Attribution, Event, record_as_owner};
-use crate::keys::{hash_key, key_prefix, new_raw_key};
-use crate::tenants::{BAD_SLUG, is_email, is_slug};
+use crate::identity::tenants::{check_email, check_slug};
 
 /// Why an operator command did nothing.
 #[derive(Debug, thiserror::Error)]
@@ -71,12 +70,13 @@ pub async fn create_tenant(
     if name.is_empty() || name.chars().count() > 120 {
         return Err(OperatorError::Invalid("name must have 1 to 120 characters".to_owned()));
     }
-    if !is_slug(&slug) || slug.len() > 64 {
-        return Err(OperatorError::Invalid(format!("slug {BAD_SLUG}, 2 to 64 characters")));
+    if let Err(reason) = check_slug(&slug) {
+        return Err(OperatorError::Invalid(format!("slug {reason}, 2 to 64 characters")));
     }
-    if !is_email(&email) {
-        return Err(OperatorError::Invalid("email must be a valid email address".to_owned()));
+    if slug.len() > 64 {
+        return Err(OperatorError::Invalid("slug must have 2 to 64 characters".to_owned()));
     }
+    check_email(&email).map_err(|reason| OperatorError::Invalid(format!("email {reason}")))?;
     let mut client = connect(owner).await?;
     let tx = client.transaction().await.map_err(DbError::from)?;
     let id = Uuid::now_v7();

@@ -11,13 +11,21 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
+use crate::app::App;
 use crate::config::{Database, DatabaseOptions, OpenError};
 use crate::db::migrate::newest_version;
-use crate::db::{DbError, statements};
-use crate::{App, VERSION, routes};
+use crate::db::{DbError, Row, statements};
+use crate::{VERSION, routes};
 
 statements! {
-    SCHEMA_VERSION = "select max(version) as version from refinery_schema_history";
+    /// Null when no migration has been applied.
+    SCHEMA_VERSION -> Version = "select {*} from refinery_schema_history";
+}
+
+#[derive(Row)]
+pub(crate) struct Version {
+    #[row(sql = "max(version)")]
+    version: Option<i32>,
 }
 
 /// How long requests in flight may take after the signal to stop.
@@ -106,7 +114,7 @@ impl Server {
     {
         let db = database.pool(options.pool_size)?;
         let found = match db.without_tenant(SCHEMA_VERSION, &[]).await {
-            Ok(row) => row.and_then(|row| row.try_get("version").ok()),
+            Ok(row) => row.and_then(|row| row.version),
             // Without the schema there is no table to ask. Whatever else is wrong is told as such.
             Err(error) if error.is_missing_table() => None,
             Err(error) => return Err(error.into()),

@@ -94,7 +94,7 @@ impl Fixture {
         let statements = |id: &String| {
             let values = [quoted(&self.tenant_id), quoted(id)];
             ["SHOW_STORY", "STORY_PREREQUISITES", "RECENT_ARTIFACTS", "LATEST_VERIFICATION"]
-                .map(|name| bind("stories", name, &[&values[0], &values[1]]))
+                .map(|name| bind("trust_loop", name, &[&values[0], &values[1]]))
         };
         self.stories.iter().map(|id| self.script(&statements(id))).collect()
     }
@@ -107,7 +107,12 @@ impl Fixture {
         let (tenant, project) = (quoted(&self.tenant_id), quoted(&self.done_1k));
         let all = [&tenant, &project, "null", "null", "null", "null"];
         let page = [&tenant, &project, "null", "null", "null", "null", "100", "0"];
-        vec![self.script(&[bind("stories", "COUNT_STORIES", &all), bind("stories", "LIST_STORIES", &page)])]
+        vec![
+            self.script(&[
+                bind("stories", "LIST_STORIES::count", &all),
+                bind("stories", "LIST_STORIES", &page),
+            ]),
+        ]
     }
 
     pub(crate) fn ready_paths(&self, project: &str) -> Vec<String> {

@@ -45,7 +45,7 @@ pub(crate) fn script(key_hash: &str, tenant_id: &str, statements: &[String]) -> 
 /// One of the server's statements on one line, with its parameters written in.
 pub(crate) fn bind(resource: &str, name: &str, values: &[&str]) -> String {
     let all: HashMap<_, _> =
-        loopctl_server::statements().map(|(resource, name, sql)| ((resource, name), sql)).collect();
+        loopctl_server::statements().map(|(resource, named)| ((resource, named.name), named.text)).collect();
     let mut sql = all.get(&(resource, name)).unwrap_or_else(|| panic!("{resource}.{name}")).to_string();
     for (index, value) in values.iter().enumerate().rev() {
         sql = sql.replace(&format!("${}", index + 1), value);

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use loopctl_core::breakdown::EpicChange;
-use loopctl_core::fields::Fields;
 use serde_json::{Map, Value, json};
 
 use super::story::{self, Story};
@@ -112,9 +111,7 @@ impl Payload {
                 Some(_) => problems.push(Problem::new(&file.path, format!("{key} must be an array"))),
             }
         }
-        let mut fields = Fields::new(content);
-        let change = EpicChange::read(&mut fields);
-        super::report(fields.finish(change), &mut |message| {
+        super::report::<EpicChange>(content, &mut |message| {
             problems.push(Problem::new(&file.path, message));
         });
         let epic = self.epic(number, &file.path);

@@ -11,8 +11,9 @@ mod story;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use loopctl_core::fields::FieldErrors;
-use serde_json::Value;
+use loopctl_core::json::JsonText;
+use loopctl_core::request::Request;
+use serde_json::{Map, Value};
 
 use crate::error::Error;
 
@@ -87,9 +88,11 @@ pub(crate) fn parse(text: &str) -> serde_json::Result<Value> {
     serde_json::from_str(text.strip_prefix('\u{feff}').unwrap_or(text))
 }
 
-/// Hands on the fields that the server would refuse.
-fn report<T>(fields: Result<T, FieldErrors>, problem: &mut impl FnMut(String)) {
-    for (field, messages) in fields.err().into_iter().flat_map(|errors| errors.0) {
+/// Hands on the fields of a record that the server would refuse.
+fn report<T: Request>(content: &Map<String, Value>, problem: &mut impl FnMut(String)) {
+    let text = JsonText::from(Value::Object(content.clone()));
+    let errors = text.object().and_then(|object| T::from_object(&object).err());
+    for (field, messages) in errors.into_iter().flat_map(|errors| errors.0) {
         problem(format!("{field}: {}", messages.join(", ")));
     }
 }

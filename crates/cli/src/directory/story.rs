@@ -1,7 +1,7 @@
 //! One story file as a story of the import request.
 
 use loopctl_core::breakdown::StoryChange;
-use loopctl_core::fields::{BLANK, Fields};
+use loopctl_core::fields::BLANK;
 use serde_json::{Map, Value, json};
 
 use super::{File, Problem, note};
@@ -87,12 +87,10 @@ pub(super) fn convert(file: &File, problems: &mut Vec<Problem>) -> Option<Story>
 
 /// The server's own rules for the fields of a story.
 fn check(content: &Map<String, Value>, problem: &mut impl FnMut(String)) {
-    let mut fields = Fields::new(content);
-    let change = StoryChange::read(&mut fields);
-    if fields.value("title").is_none() {
-        fields.fail("title", BLANK);
+    super::report::<StoryChange>(content, problem);
+    if content.get("title").is_none_or(Value::is_null) {
+        problem(format!("title: {BLANK}"));
     }
-    super::report(fields.finish(change), problem);
 }
 
 /// A file that has the form of the import: only what is said elsewhere in the request is taken out.

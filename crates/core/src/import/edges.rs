@@ -2,9 +2,12 @@
 //! References are kept as text until the plan resolves them: story numbers compare as text, and epic numbers are
 //! written the one way (`"01"` becomes `1`).
 
-use serde_json::{Map, Value};
+use serde_json::Value;
+use serde_json::value::RawValue;
 
+use super::MAX_DEPENDENCIES;
 use super::outline::{Outline, array, object, present};
+use crate::json::{Object, scalar};
 
 /// Dependent and prerequisite, by number.
 pub(super) type NamedEdge = (String, String);
@@ -44,32 +47,37 @@ pub(super) const EPIC: Kind = Kind {
 };
 
 /// A number that is a string or an integer, as text.
-pub(super) fn number_text(value: &Value) -> Option<String> {
-    match value {
-        Value::String(text) => Some(text.clone()),
+pub(super) fn number_text(raw: &RawValue) -> Option<String> {
+    match scalar(raw) {
+        Value::String(text) => Some(text),
         Value::Number(number) if number.is_i64() || number.is_u64() => Some(number.to_string()),
         _ => None,
     }
 }
 
+/// More dependencies than one import may hold.
+pub(super) fn too_many() -> String {
+    format!("payload exceeds maximum of {MAX_DEPENDENCIES} dependencies; merge the rest in further imports")
+}
+
 /// The list of edges beside `epics`.
-pub(super) fn list(body: &Map<String, Value>, kind: &Kind) -> Result<Vec<NamedEdge>, String> {
-    array(body, kind.list, || kind.list.to_owned())?
-        .iter()
+pub(super) fn list(body: &Object<'_>, kind: &Kind) -> Result<Vec<NamedEdge>, String> {
+    array(body, kind.list, MAX_DEPENDENCIES, || kind.list.to_owned())?
+        .into_iter()
         .enumerate()
         .map(|(index, item)| {
             let path = format!("{}[{index}]", kind.list);
             let item = object(item, &path)?;
-            Ok((end(item, &path, kind.dependent, kind)?, end(item, &path, kind.prerequisite, kind)?))
+            Ok((end(&item, &path, kind.dependent, kind)?, end(&item, &path, kind.prerequisite, kind)?))
         })
         .collect()
 }
 
 /// The prerequisites listed inside a record.
-pub(super) fn nested(record: &Map<String, Value>, path: &str, kind: &Kind) -> Result<Vec<String>, String> {
+pub(super) fn nested(record: &Object<'_>, path: &str, kind: &Kind) -> Result<Vec<String>, String> {
     let path = || format!("{path}.{}", kind.nested);
-    array(record, kind.nested, path)?
-        .iter()
+    array(record, kind.nested, MAX_DEPENDENCIES, path)?
+        .into_iter()
         .enumerate()
         .map(|(index, item)| {
             number_text(item).map(kind.normalise).ok_or_else(|| format!("{}[{index}]: is invalid", path()))
@@ -94,7 +102,7 @@ pub(super) fn collect(outline: &Outline<'_>) -> References {
 }
 
 /// One end of an edge, under either of its names.
-fn end(item: &Map<String, Value>, path: &str, names: [&str; 2], kind: &Kind) -> Result<String, String> {
+fn end(item: &Object<'_>, path: &str, names: [&str; 2], kind: &Kind) -> Result<String, String> {
     let (name, value) = names
         .iter()
         .find_map(|name| Some((name, present(item, name)?)))

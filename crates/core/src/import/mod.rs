@@ -1,9 +1,10 @@
-//! Import of epics, stories and dependencies: from the request body to a plan of what to write (file 03 §9).
+//! Import of epics, stories and dependencies: from the request body to a plan of what to write .
 //!
 //! [`parse`] does what needs no database: the shape of the body and the field rules of every record.
 //! [`Payload::plan`] does the rest against what the project has, which the caller reads under the project's
-//! lock. The first failure in the order of §9.3 is the answer, so a fault in a field that `parse` already knows
-//! is held back until conflicts have been looked for.
+//! lock. The first failure in the contract's order is the answer: shape, numbers, duplicates, conflicts, missing titles,
+//! fields, references, cycles. So a fault in a field that `parse` already knows is held back until conflicts have been
+//! looked for.
 
 mod edges;
 mod outline;
@@ -15,10 +16,10 @@ mod tests;
 use std::fmt;
 
 use rust_decimal::Decimal;
-use serde_json::{Map, Value};
 
 use crate::breakdown::{EpicChange, StoryChange};
-use crate::criteria::Criterion;
+use crate::criteria::Criteria;
+use crate::json::{JsonText, Object};
 use crate::lifecycle::{AgentStatus, VerifiedStatus};
 use crate::number::StoryNumber;
 use edges::References;
@@ -88,7 +89,7 @@ pub struct Existing {
     pub epic_edges: Vec<(i32, i32)>,
 }
 
-/// A body of the right shape, without duplicates (steps 1 to 5 of §9.3).
+/// A body of the right shape, without duplicates.
 #[derive(Debug, Clone)]
 pub struct Payload {
     mode: Mode,
@@ -96,7 +97,7 @@ pub struct Payload {
     story_numbers: Vec<String>,
     /// Records without a title, which is fine only for those that a merge matches.
     untitled: Vec<Untitled>,
-    /// The records, or the first fault in a field (step 7).
+    /// The records, or the first fault in a field.
     records: Result<Vec<EpicRecord>, String>,
     references: References,
 }
@@ -136,7 +137,7 @@ pub struct NewEpic {
     /// Its place among the epics; its index in the payload unless sent.
     pub position: i32,
     /// Free-form data.
-    pub metadata: Map<String, Value>,
+    pub metadata: JsonText,
 }
 
 /// A story to create.
@@ -151,16 +152,16 @@ pub struct NewStory {
     /// What it is about.
     pub description: Option<String>,
     /// Its criteria, normalised.
-    pub acceptance_criteria: Vec<Criterion>,
+    pub acceptance_criteria: Criteria,
     /// Estimate.
     pub estimated_hours: Option<Decimal>,
     /// Free-form data.
-    pub metadata: Map<String, Value>,
+    pub metadata: JsonText,
     /// The statuses it starts with.
     pub initial: InitialStatus,
 }
 
-/// The `initial_*` words of a story as they were sent, for its audit entry, and what they amount to (§9.5).
+/// The `initial_*` words of a story as they were sent, for its audit entry, and what they amount to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct InitialStatus {
     /// `initial_agent_status`.
@@ -207,19 +208,16 @@ impl InitialStatus {
     }
 }
 
-/// Steps 1 to 5 of §9.3, and the field rules of step 7, which [`Payload::plan`] reports in their turn.
+/// Everything that needs no database: the shape, and the field rules, which [`Payload::plan`] reports in their turn.
 ///
 /// # Errors
 /// The first of `epics must be an array`, the limits, structural faults in payload order, bad epic numbers,
 /// duplicates, and too many dependencies.
-pub fn parse(body: &Map<String, Value>, mode: Mode) -> Result<Payload, ImportError> {
+pub fn parse(body: &Object<'_>, mode: Mode) -> Result<Payload, ImportError> {
     let outline = outline::read(body, mode)?;
     let references = edges::collect(&outline);
     if references.stories.len() + references.epics.len() > MAX_DEPENDENCIES {
-        let message = format!(
-            "payload exceeds maximum of {MAX_DEPENDENCIES} dependencies; merge the rest in further imports"
-        );
-        return Err(message.into());
+        return Err(edges::too_many().into());
     }
     let epic_numbers = outline.epics.iter().map(|epic| epic.number).collect();
     let story_numbers =

@@ -1,14 +1,15 @@
-//! Steps 1 to 5 of §9.3: the shape of the body. What passes is an outline: every object with its path, every
-//! record with its number, no number twice.
+//! The shape of the body: what passes is an outline, every object with its path, every record with its number, no number
+//! twice.
 
 use std::collections::HashSet;
 
-use serde_json::{Map, Value};
+use serde_json::value::RawValue;
 
 use super::edges::{self, NamedEdge};
 use super::{MAX_EPICS, MAX_STORIES, Mode};
-use crate::criteria::{self, Criterion};
-use crate::fields;
+use crate::criteria::Criteria;
+use crate::fields::{self, is_blank};
+use crate::json::{Object, count, elements, scalar};
 
 /// The whole body.
 pub(super) struct Outline<'a> {
@@ -20,7 +21,7 @@ pub(super) struct Outline<'a> {
 /// One item of `epics`.
 pub(super) struct EpicOutline<'a> {
     pub(super) path: String,
-    pub(super) object: &'a Map<String, Value>,
+    pub(super) object: Object<'a>,
     pub(super) number: i32,
     pub(super) depends_on: Vec<String>,
     pub(super) stories: Vec<StoryOutline<'a>>,
@@ -29,22 +30,21 @@ pub(super) struct EpicOutline<'a> {
 /// One item of an epic's `stories`.
 pub(super) struct StoryOutline<'a> {
     pub(super) path: String,
-    pub(super) object: &'a Map<String, Value>,
+    pub(super) object: Object<'a>,
     /// As text; whether it is well formed is a field rule.
     pub(super) number: String,
-    pub(super) criteria: Option<Vec<Criterion>>,
+    pub(super) criteria: Option<Criteria>,
     pub(super) depends_on: Vec<String>,
 }
 
-pub(super) fn read(body: &Map<String, Value>, mode: Mode) -> Result<Outline<'_>, String> {
-    let items = match body.get("epics") {
-        Some(Value::Array(items)) => items.as_slice(),
-        None if mode == Mode::Merge => &[],
+pub(super) fn read<'a>(body: &Object<'a>, mode: Mode) -> Result<Outline<'a>, String> {
+    let items = match body.get("epics").map(|raw| (raw, count(raw))) {
+        Some((raw, Some(count))) => within_limits(raw, count)?,
+        None if mode == Mode::Merge => Vec::new(),
         _ => return Err("epics must be an array".to_owned()),
     };
-    check_limits(items)?;
     let shapes = items
-        .iter()
+        .into_iter()
         .enumerate()
         .map(|(index, item)| epic_shape(item, format!("epics[{index}]"), mode))
         .collect::<Result<Vec<_>, _>>()?;
@@ -55,91 +55,92 @@ pub(super) fn read(body: &Map<String, Value>, mode: Mode) -> Result<Outline<'_>,
     Ok(Outline { epics, story_edges, epic_edges })
 }
 
-/// The items of an optional array; null counts as absent.
+/// The items of an optional array; null counts as absent. More than `max` are not even listed.
 pub(super) fn array<'a>(
-    object: &'a Map<String, Value>,
+    object: &Object<'a>,
     key: &str,
-    path: impl FnOnce() -> String,
-) -> Result<&'a [Value], String> {
-    match object.get(key) {
-        None | Some(Value::Null) => Ok(&[]),
-        Some(Value::Array(items)) => Ok(items),
-        Some(_) => Err(format!("{}: must be an array", path())),
+    max: usize,
+    path: impl Fn() -> String,
+) -> Result<Vec<&'a RawValue>, String> {
+    let Some(raw) = object.get(key).filter(|raw| raw.get() != "null") else {
+        return Ok(Vec::new());
+    };
+    if count(raw).is_some_and(|count| count > max) {
+        return Err(edges::too_many());
     }
+    elements(raw).ok_or_else(|| format!("{}: must be an array", path()))
 }
 
 /// The object that a list's item must be.
-pub(super) fn object<'a>(item: &'a Value, path: &str) -> Result<&'a Map<String, Value>, String> {
-    item.as_object().ok_or_else(|| format!("{path}: must be an object"))
+pub(super) fn object<'a>(item: &'a RawValue, path: &str) -> Result<Object<'a>, String> {
+    Object::parse(item).ok_or_else(|| format!("{path}: must be an object"))
 }
 
 /// The value under a key; null and blank strings count as absent.
-pub(super) fn present<'a>(object: &'a Map<String, Value>, key: &str) -> Option<&'a Value> {
-    object.get(key).filter(|value| match value {
-        Value::Null => false,
-        Value::String(text) => !text.trim().is_empty(),
-        _ => true,
-    })
+pub(super) fn present<'a>(object: &Object<'a>, key: &str) -> Option<&'a RawValue> {
+    object.get(key).filter(|raw| raw.get() != "null" && !is_blank(&scalar(raw)))
 }
 
 /// Whether a record does not mention its title.
-pub(super) fn title_left_out(object: &Map<String, Value>) -> bool {
-    object.get("title").is_none_or(Value::is_null)
+pub(super) fn title_left_out(object: &Object<'_>) -> bool {
+    object.get("title").is_none_or(|raw| raw.get() == "null")
 }
 
-fn check_limits(epics: &[Value]) -> Result<(), String> {
-    if epics.len() > MAX_EPICS {
+/// The epics, if neither they nor their stories are too many.
+fn within_limits(epics: &RawValue, count_of_epics: usize) -> Result<Vec<&RawValue>, String> {
+    if count_of_epics > MAX_EPICS {
         return Err(format!("payload exceeds maximum of {MAX_EPICS} epics"));
     }
-    let stories: usize = epics.iter().filter_map(|epic| epic.get("stories")?.as_array()).map(Vec::len).sum();
-    if stories > MAX_STORIES {
+    let epics = elements(epics).unwrap_or_default();
+    let stories = |epic| count(Object::parse(epic)?.get("stories")?);
+    if epics.iter().filter_map(|epic| stories(epic)).sum::<usize>() > MAX_STORIES {
         return Err(format!("payload exceeds maximum of {MAX_STORIES} total stories"));
     }
-    Ok(())
+    Ok(epics)
 }
 
 /// An epic whose number is there but not looked at yet: that comes after everybody's shape.
 struct EpicShape<'a> {
     path: String,
-    object: &'a Map<String, Value>,
-    number: &'a Value,
+    object: Object<'a>,
+    number: &'a RawValue,
     depends_on: Vec<String>,
     stories: Vec<StoryOutline<'a>>,
 }
 
-fn epic_shape(item: &Value, path: String, mode: Mode) -> Result<EpicShape<'_>, String> {
+fn epic_shape(item: &RawValue, path: String, mode: Mode) -> Result<EpicShape<'_>, String> {
     let object = object(item, &path)?;
-    let number = present(object, "number").ok_or_else(|| format!("{path}.number: is required"))?;
-    check_title(object, &path, mode)?;
-    let depends_on = edges::nested(object, &path, &edges::EPIC)?;
-    let stories = array(object, "stories", || format!("{path}.stories"))?
-        .iter()
+    let number = present(&object, "number").ok_or_else(|| format!("{path}.number: is required"))?;
+    check_title(&object, &path, mode)?;
+    let depends_on = edges::nested(&object, &path, &edges::EPIC)?;
+    let stories = array(&object, "stories", MAX_STORIES, || format!("{path}.stories"))?
+        .into_iter()
         .enumerate()
         .map(|(index, item)| story_outline(item, format!("{path}.stories[{index}]"), mode))
         .collect::<Result<_, _>>()?;
     Ok(EpicShape { path, object, number, depends_on, stories })
 }
 
-fn story_outline(item: &Value, path: String, mode: Mode) -> Result<StoryOutline<'_>, String> {
+fn story_outline(item: &RawValue, path: String, mode: Mode) -> Result<StoryOutline<'_>, String> {
     let object = object(item, &path)?;
-    let number = present(object, "number").ok_or_else(|| format!("{path}.number: is required"))?;
+    let number = present(&object, "number").ok_or_else(|| format!("{path}.number: is required"))?;
     let number = edges::number_text(number).ok_or_else(|| format!("{path}.number: is invalid"))?;
-    check_title(object, &path, mode)?;
-    let criteria = match object.get("acceptance_criteria") {
-        None | Some(Value::Null) => None,
-        Some(value) => Some(criteria::parse(value).ok_or_else(|| {
+    check_title(&object, &path, mode)?;
+    let criteria = match object.get("acceptance_criteria").filter(|raw| raw.get() != "null") {
+        None => None,
+        Some(raw) => Some(Criteria::parse(raw).ok_or_else(|| {
             format!(
                 "{path}.acceptance_criteria must be an array of objects with 'id' and 'description' keys, \
                  e.g. [{{\"id\": \"AC-1\", \"description\": \"Feature works\"}}]"
             )
         })?),
     };
-    let depends_on = edges::nested(object, &path, &edges::STORY)?;
+    let depends_on = edges::nested(&object, &path, &edges::STORY)?;
     Ok(StoryOutline { path, object, number, criteria, depends_on })
 }
 
 /// A merge may leave the title out, since the record may exist and keep its own.
-fn check_title(object: &Map<String, Value>, path: &str, mode: Mode) -> Result<(), String> {
+fn check_title(object: &Object<'_>, path: &str, mode: Mode) -> Result<(), String> {
     if present(object, "title").is_some() || (title_left_out(object) && mode == Mode::Merge) {
         return Ok(());
     }
@@ -148,10 +149,15 @@ fn check_title(object: &Map<String, Value>, path: &str, mode: Mode) -> Result<()
 
 fn numbered(shape: EpicShape<'_>) -> Result<EpicOutline<'_>, String> {
     let EpicShape { path, object, number, depends_on, stories } = shape;
-    match fields::integer(number).filter(|number| *number > 0) {
+    match fields::integer(&scalar(number)).filter(|number| *number > 0) {
         Some(number) => Ok(EpicOutline { path, object, number, depends_on, stories }),
-        None => Err(format!("{path}.number: must be a positive integer (got {number})")),
+        None => Err(format!("{path}.number: must be a positive integer (got {})", shortened(number))),
     }
+}
+
+/// What was sent, as far as it helps to find it.
+fn shortened(raw: &RawValue) -> String {
+    raw.get().chars().take(100).collect()
 }
 
 fn check_duplicates(epics: &[EpicOutline<'_>]) -> Result<(), String> {

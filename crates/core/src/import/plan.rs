@@ -1,4 +1,4 @@
-//! Steps 6 to 9 of §9.3: conflicts, what is new and what is updated, references and cycles.
+//! Conflicts, what is new and what is updated, references and cycles.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 

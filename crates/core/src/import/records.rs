@@ -1,4 +1,4 @@
-//! Step 7 of §9.3: the field rules of every record. All records are read as changes; creating one is a change
+//! The field rules of every record. All records are read as changes; creating one is a change
 //! of nothing, with the defaults of a new record.
 
 use super::outline::{EpicOutline, StoryOutline, title_left_out};
@@ -7,6 +7,7 @@ use crate::breakdown::{EpicChange, StoryChange};
 use crate::criteria;
 use crate::fields::{FieldErrors, Fields};
 use crate::number::StoryNumber;
+use crate::request::{Request, Rule as _, word};
 
 /// An epic of the payload.
 #[derive(Debug, Clone)]
@@ -42,11 +43,11 @@ pub(super) enum RecordNumber {
 pub(super) fn untitled(epics: &[EpicOutline<'_>]) -> Vec<Untitled> {
     let mut found = Vec::new();
     for epic in epics {
-        if title_left_out(epic.object) {
+        if title_left_out(&epic.object) {
             found.push(Untitled { path: epic.path.clone(), number: RecordNumber::Epic(epic.number) });
         }
         for story in &epic.stories {
-            if title_left_out(story.object) {
+            if title_left_out(&story.object) {
                 let number = RecordNumber::Story(story.number.clone());
                 found.push(Untitled { path: story.path.clone(), number });
             }
@@ -97,40 +98,36 @@ pub(super) fn new_story(record: StoryRecord, epic: i32) -> NewStory {
 }
 
 fn epic_change(epic: &EpicOutline<'_>) -> Result<EpicChange, String> {
-    let mut fields = Fields::new(epic.object);
-    let change = EpicChange::read(&mut fields);
-    fields.finish(change).map_err(|errors| message(&epic.path, &errors))
+    EpicChange::from_object(&epic.object).map_err(|errors| message(&epic.path, &errors))
 }
 
 fn story_record(story: &StoryOutline<'_>) -> Result<StoryRecord, String> {
-    let mut fields = Fields::new(story.object);
+    let mut fields = Fields::new(&story.object);
     let number = StoryNumber::parse(&story.number);
     if let Err(fault) = number {
         fields.fail("number", fault);
     }
-    for fault in story.criteria.iter().flat_map(|list| criteria::faults(list)) {
+    for fault in story.criteria.iter().flat_map(criteria::faults) {
         fields.fail(&format!("acceptance_criteria[{}].{}", fault.index, fault.member), fault.message);
     }
-    let criteria = story.criteria.clone().map(criteria::normalise);
-    let change = StoryChange::with_criteria(&mut fields, criteria);
+    let mut change = StoryChange::read(&mut fields);
+    change.acceptance_criteria = story.criteria.clone().map(criteria::normalise);
     let initial = InitialStatus {
-        initial_agent_status: initial_word(
-            &mut fields,
-            "initial_agent_status",
-            &["pending", "reported_done"],
-        ),
-        initial_verified_status: initial_word(
-            &mut fields,
-            "initial_verified_status",
-            &["unverified", "pass", "verified"],
-        ),
+        initial_agent_status: word(&["pending", "reported_done"], |sent| {
+            ["pending", "reported_done"].into_iter().find(|known| *known == sent)
+        })
+        .read(&mut fields, "initial_agent_status"),
+        initial_verified_status: word(&["unverified", "pass", "verified"], |sent| {
+            ["unverified", "pass", "verified"].into_iter().find(|known| *known == sent)
+        })
+        .read(&mut fields, "initial_verified_status"),
     };
-    fields.finish(()).map_err(|errors| message(&story.path, &errors))?;
+    let mut errors = fields.into_errors();
+    // Told above, with the item that it is about.
+    errors.0.remove("acceptance_criteria");
+    let (change, initial) =
+        errors.check((change, initial)).map_err(|errors| message(&story.path, &errors))?;
     Ok(StoryRecord { number: number?, change, initial })
-}
-
-fn initial_word(fields: &mut Fields<'_>, name: &str, known: &[&'static str]) -> Option<&'static str> {
-    fields.word(name, |word| known.iter().copied().find(|known| *known == word))
 }
 
 /// `epics[0].title: <msg>, <msg>; epics[0].phase: <msg>`

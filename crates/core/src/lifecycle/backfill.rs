@@ -1,47 +1,35 @@
-//! What a backfill says about work that was finished outside the loop (file 02 §5.5).
+//! What a backfill says about work that was finished outside the loop.
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use url::Url;
 
-use crate::fields::{FieldErrors, Fields, Length};
+use crate::json::{JsonText, Object};
+use crate::request::{Request, integer, text};
 
 /// The member of a story's metadata that says how it was backfilled.
 pub const BACKFILL: &str = "backfill";
 
 /// Why a story counts as done although nobody worked on it in the loop, and where to look.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Request)]
 pub struct Backfill {
-    /// Not blank, at most 2000 characters.
+    /// Why the story counts as done.
+    #[rule(text(2000).trimmed().required())]
     pub reason: String,
     /// An `http` or `https` address without credentials.
+    #[rule(text(2000).trimmed().that(|text| check_address(text)))]
     pub evidence_url: Option<String>,
     /// A pull request.
+    #[rule(integer().positive())]
     pub pr_number: Option<i32>,
 }
 
 impl Backfill {
-    /// Reads a request body.
-    ///
-    /// # Errors
-    /// Every field that is not acceptable.
-    pub fn read(body: &Map<String, Value>) -> Result<Self, FieldErrors> {
-        let mut fields = Fields::new(body);
-        let reason = fields.required("reason", |fields| fields.trimmed_text("reason", Length::max(2000)));
-        let pr_number = fields.integer("pr_number");
-        if pr_number.is_some_and(|number| number < 1) {
-            fields.fail("pr_number", "must be greater than 0");
-        }
-        let evidence_url = fields.trimmed_text("evidence_url", Length::max(2000));
-        if evidence_url.as_deref().is_some_and(|text| !is_public_address(text)) {
-            fields.fail("evidence_url", "must be an http or https URL without credentials");
-        }
-        fields.finish(Self { reason, evidence_url, pr_number })
-    }
-
     /// What a story's metadata says of an earlier backfill.
-    pub fn recorded(metadata: &Value) -> Option<Self> {
-        Self::read(metadata.get(BACKFILL)?.as_object()?).ok()
+    pub fn recorded(metadata: &JsonText) -> Option<Self> {
+        let metadata = metadata.object()?;
+        let object = Object::parse(metadata.get(BACKFILL)?)?;
+        Self::from_object(&object).ok()
     }
 
     /// The member that a backfill at time `now` adds to a story's metadata.
@@ -55,6 +43,13 @@ impl Backfill {
     }
 }
 
+fn check_address(text: &str) -> Result<(), String> {
+    if is_public_address(text) {
+        return Ok(());
+    }
+    Err("must be an http or https URL without credentials".to_owned())
+}
+
 fn is_public_address(text: &str) -> bool {
     let Ok(url) = Url::parse(text) else { return false };
     // The parser forgives white space and control characters; what is stored is the text.
@@ -66,9 +61,10 @@ fn is_public_address(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fields::FieldErrors;
 
     fn read(body: Value) -> Result<Backfill, FieldErrors> {
-        Backfill::read(body.as_object().unwrap())
+        Backfill::from_object(&JsonText::from(body).object().unwrap())
     }
 
     #[test]
@@ -118,9 +114,9 @@ mod tests {
     #[test]
     fn what_is_recorded_is_what_was_said() {
         let said = read(json!({"reason": "r", "evidence_url": "https://a.example", "pr_number": 7})).unwrap();
-        assert_eq!(Backfill::recorded(&said.metadata(Utc::now())), Some(said));
+        assert_eq!(Backfill::recorded(&said.metadata(Utc::now()).into()), Some(said));
         for other in [json!({}), json!({"backfill": 7}), json!({BACKFILL: {"reason": ""}}), Value::Null] {
-            assert_eq!(Backfill::recorded(&other), None);
+            assert_eq!(Backfill::recorded(&other.into()), None);
         }
     }
 }

@@ -21,7 +21,7 @@ pub enum DbError {
 
 /// `tokio_postgres::Error` prints as "db error" or "error connecting to server" alone; the server's own words, and
 /// the system's, are in its source.
-fn describe(error: &tokio_postgres::Error) -> String {
+pub(super) fn describe(error: &tokio_postgres::Error) -> String {
     match (error.as_db_error(), error.source()) {
         (Some(db), _) => format!("{} ({})", db.message(), db.code().code()),
         (None, Some(source)) => format!("{error}: {source}"),
@@ -61,13 +61,16 @@ impl DbError {
     /// Whether the same transaction may well succeed when it is run again: a lost deadlock or serialisation
     /// conflict, or a plan that a migration has made stale.
     pub fn is_transient(&self) -> bool {
+        let lost = [SqlState::T_R_DEADLOCK_DETECTED, SqlState::T_R_SERIALIZATION_FAILURE];
+        self.db().is_some_and(|db| lost.contains(db.code())) || self.is_stale_plan()
+    }
+
+    /// Whether a migration has passed by under a prepared statement: "cached plan must not change result type", or the
+    /// plan names a function or a table that was replaced at just this moment.
+    pub fn is_stale_plan(&self) -> bool {
         self.db().is_some_and(|db| {
-            [
-                SqlState::T_R_DEADLOCK_DETECTED,
-                SqlState::T_R_SERIALIZATION_FAILURE,
-                SqlState::FEATURE_NOT_SUPPORTED,
-            ]
-            .contains(db.code())
+            *db.code() == SqlState::FEATURE_NOT_SUPPORTED
+                || *db.code() == SqlState::INTERNAL_ERROR && db.message().starts_with("cache lookup failed")
         })
     }
 

@@ -2,34 +2,42 @@
 
 mod error;
 pub mod migrate;
-mod statements;
+mod row;
+mod sql;
+pub(crate) mod text;
+mod time;
 mod tx;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, SecondsFormat, Utc};
 use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
-use serde::Serialize;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
-use tokio_postgres::types::{FromSql, ToSql, Type, to_sql_checked};
-use tokio_postgres::{NoTls, Row};
+use tokio_postgres::NoTls;
 use uuid::Uuid;
 
 pub use error::DbError;
-pub(crate) use statements::statements;
-pub use tx::{Statement, Tx};
+pub(crate) use loopctl_macros::Row;
+pub use row::{Column, Row, RowReader, RowTypes};
+pub(crate) use sql::{ListSql, statements};
+pub use sql::{Named, Params, Sql, Statement};
+pub use time::Timestamp;
+pub(crate) use tokio_postgres::types::Json as Jsonb;
+pub use tx::{Batch, Tx};
 
 /// How long a request waits for a free connection before it is answered with 503.
 const POOL_WAIT: Duration = Duration::from_secs(10);
+
+/// How often work is begun that another transaction or a migration may get in the way of.
+const ATTEMPTS: usize = 3;
 
 /// Nobody waits for ever for a lock that somebody forgot, and nobody holds one for ever. A large import takes
 /// seconds.
 const SESSION_OPTIONS: &str =
     "-c lock_timeout=10s -c statement_timeout=60s -c idle_in_transaction_session_timeout=60s";
 
-/// The application's connections. Tenant tables are reached through [`Db::tenant`] alone, as `loopctl_app` and under
+/// The application's connections. Tenant tables are reached through a [`Tx`] alone, as `loopctl_app` and under
 /// row-level security, whatever login the pool has.
 #[derive(Clone)]
 pub struct Db {
@@ -65,11 +73,47 @@ impl Db {
     ///
     /// # Errors
     /// When no connection is to be had.
-    pub async fn tenant(&self, tenant_id: Uuid) -> Result<Tx, DbError> {
+    async fn tenant(&self, tenant_id: Uuid) -> Result<Tx, DbError> {
         Ok(Tx::new(self.pool.get().await?, tenant_id))
     }
 
-    /// As [`Self::tenant`], for answers too large to be read at once: it only reads, and all its statements see the
+    /// Runs statements in a transaction of their own, in one round trip, and again where that may help.
+    ///
+    /// # Errors
+    /// When no connection is to be had, or a statement fails.
+    pub async fn read<B: Batch>(&self, tenant_id: Uuid, batch: B) -> Result<B::Answer, DbError> {
+        for _ in 1..ATTEMPTS {
+            match self.tenant(tenant_id).await?.commit(&batch).await {
+                Err(error) if error.is_transient() => {}
+                outcome => return outcome,
+            }
+        }
+        self.tenant(tenant_id).await?.commit(&batch).await
+    }
+
+    /// Runs `work` in a transaction, which it ends itself, and again where that may help: when the transaction lost a
+    /// deadlock or a serialisation conflict, or a migration has passed by under its connection. Locks are taken in a
+    /// fixed order, so this is the net below, not the method.
+    ///
+    /// # Errors
+    /// The last failure of `work`, or when no connection is to be had.
+    pub async fn transaction<T, E, F>(&self, tenant_id: Uuid, mut work: impl FnMut(Tx) -> F) -> Result<T, E>
+    where
+        E: From<DbError>,
+        F: Future<Output = Result<T, E>>,
+    {
+        for _ in 1..ATTEMPTS {
+            let tx = self.tenant(tenant_id).await?;
+            let lost = tx.lost();
+            match work(tx).await {
+                Err(_) if lost.get() => {}
+                outcome => return outcome,
+            }
+        }
+        work(self.tenant(tenant_id).await?).await
+    }
+
+    /// A transaction for answers too large to be read at once: it only reads, and all its statements see the
     /// database at the same moment. It stays open for as long as a client takes to read on, so snapshots may hold
     /// half of the connections, and the others serve everybody else.
     ///
@@ -87,58 +131,28 @@ impl Db {
     ///
     /// # Errors
     /// When no connection is to be had, or the statement fails.
-    pub async fn without_tenant(
+    pub async fn without_tenant<R: Row>(
         &self,
-        sql: &'static str,
-        params: &[&(dyn ToSql + Sync)],
-    ) -> Result<Option<Row>, DbError> {
+        sql: Sql<R>,
+        params: Params<'_>,
+    ) -> Result<Option<R>, DbError> {
+        for _ in 1..ATTEMPTS {
+            match self.run_alone(sql, params).await {
+                Err(error) if error.is_transient() => {}
+                outcome => return outcome,
+            }
+        }
+        self.run_alone(sql, params).await
+    }
+
+    async fn run_alone<R: Row>(&self, sql: Sql<R>, params: Params<'_>) -> Result<Option<R>, DbError> {
         let client = self.pool.get().await?;
-        let statement = client.prepare_cached(sql).await?;
-        Ok(client.query_opt(&statement, params).await?)
+        let statement = client.prepare_cached(sql.text).await?;
+        let row = client.query_opt(&statement, params).await.map_err(DbError::from).inspect_err(|error| {
+            if error.is_stale_plan() {
+                client.statement_cache.clear();
+            }
+        })?;
+        row.as_ref().map(|row| R::read(&mut RowReader::new(row))).transpose()
     }
-}
-
-/// A point in time as the wire wants it: UTC, microseconds, `Z` (file 01 §1.3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Timestamp(pub DateTime<Utc>);
-
-impl Serialize for Timestamp {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.0.to_rfc3339_opts(SecondsFormat::Micros, true))
-    }
-}
-
-impl<'a> FromSql<'a> for Timestamp {
-    fn from_sql(ty: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn std::error::Error + Sync + Send>> {
-        DateTime::<Utc>::from_sql(ty, raw).map(Self)
-    }
-
-    fn accepts(ty: &Type) -> bool {
-        <DateTime<Utc> as FromSql>::accepts(ty)
-    }
-}
-
-impl ToSql for Timestamp {
-    fn to_sql(
-        &self,
-        ty: &Type,
-        out: &mut tokio_postgres::types::private::BytesMut,
-    ) -> Result<tokio_postgres::types::IsNull, Box<dyn std::error::Error + Sync + Send>> {
-        self.0.to_sql(ty, out)
-    }
-
-    fn accepts(ty: &Type) -> bool {
-        <DateTime<Utc> as ToSql>::accepts(ty)
-    }
-
-    to_sql_checked!();
-}
-
-/// Reads a column that holds one of an enumeration's words.
-///
-/// # Errors
-/// When the column is missing, or holds a word that `parse` does not know.
-pub fn word<T>(row: &Row, column: &str, parse: impl FnOnce(&str) -> Option<T>) -> Result<T, DbError> {
-    let text: &str = row.try_get(column)?;
-    parse(text).ok_or_else(|| DbError::Unexpected(format!("column {column} holds {text:?}")))
 }

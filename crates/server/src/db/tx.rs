@@ -5,25 +5,85 @@
 //! client hung up, is rolled back before its connection can serve anybody else.
 
 use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use deadpool_postgres::{Client, Object};
 use futures_util::future::{join_all, maybe_done};
 use futures_util::poll;
 use tokio::sync::OwnedSemaphorePermit;
-use tokio_postgres::error::SqlState;
-use tokio_postgres::types::ToSql;
-use tokio_postgres::{Row, Statement as Prepared};
+use tokio_postgres::Statement as Prepared;
 use uuid::Uuid;
 
 use super::DbError;
+use super::row::{Row, RowReader};
+use super::sql::{Params, Sql, Statement};
 
-/// One statement with its parameters, to be sent in a batch.
-#[derive(Clone, Copy)]
-pub struct Statement<'a> {
-    /// A named constant of the resource's `store.rs`.
-    pub sql: &'static str,
-    /// The values of `$1`, `$2`, …
-    pub params: &'a [&'a (dyn ToSql + Sync)],
+/// Statements that are sent together and answered together.
+pub trait Batch {
+    /// Each one's rows.
+    type Answer;
+
+    /// The texts with their parameters, in order.
+    fn statements(&self) -> Vec<(&'static str, Params<'_>)>;
+
+    /// Reads the answers, one per statement.
+    ///
+    /// # Errors
+    /// When a row is not what it should be.
+    fn read(&self, answers: Answers) -> Result<Self::Answer, DbError>;
+}
+
+/// The rows of the statements of a batch, in order.
+pub struct Answers(std::vec::IntoIter<Vec<tokio_postgres::Row>>);
+
+impl Answers {
+    fn next<R: Row>(&mut self) -> Result<Vec<R>, DbError> {
+        let rows =
+            self.0.next().ok_or_else(|| DbError::Unexpected("fewer answers than statements".to_owned()))?;
+        rows.iter().map(|row| R::read(&mut RowReader::new(row))).collect()
+    }
+}
+
+impl<R: Row> Batch for Statement<'_, R> {
+    type Answer = Vec<R>;
+
+    fn statements(&self) -> Vec<(&'static str, Params<'_>)> {
+        vec![(self.sql.text, self.params)]
+    }
+
+    fn read(&self, mut answers: Answers) -> Result<Vec<R>, DbError> {
+        answers.next()
+    }
+}
+
+macro_rules! batches {
+    ($(($($row:ident $index:tt),*))+) => {$(
+        impl<$($row: Row),*> Batch for ($(Statement<'_, $row>,)*) {
+            type Answer = ($(Vec<$row>,)*);
+
+            fn statements(&self) -> Vec<(&'static str, Params<'_>)> {
+                vec![$((self.$index.sql.text, self.$index.params)),*]
+            }
+
+            #[allow(unused_mut, unused_variables, clippy::unused_unit)]
+            fn read(&self, mut answers: Answers) -> Result<Self::Answer, DbError> {
+                Ok(($(answers.next::<$row>()?,)*))
+            }
+        }
+    )+};
+}
+
+batches! { () (A 0, B 1) (A 0, B 1, C 2) (A 0, B 1, C 2, D 3) (A 0, B 1, C 2, D 3, E 4) }
+
+/// Whether a transaction failed in a way that makes it worth another try.
+#[derive(Clone, Default)]
+pub(super) struct Lost(Arc<AtomicBool>);
+
+impl Lost {
+    pub(super) fn get(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 /// An open transaction. Dropping it rolls it back.
@@ -34,6 +94,7 @@ pub struct Tx {
     begin: Option<String>,
     /// A snapshot's turn, which ends with it.
     turn: Option<OwnedSemaphorePermit>,
+    lost: Lost,
 }
 
 impl Tx {
@@ -51,109 +112,87 @@ impl Tx {
         // transaction always runs as the application role. Both settings end with the transaction.
         let begin =
             format!("{begin}; SET LOCAL ROLE loopctl_app; SET LOCAL loopctl.tenant_id = '{tenant_id}'");
-        Self { client: Some(client), begin: Some(begin), turn }
+        Self { client: Some(client), begin: Some(begin), turn, lost: Lost::default() }
+    }
+
+    /// Tells, also when the transaction is gone, whether it is worth another try.
+    pub(super) fn lost(&self) -> Lost {
+        self.lost.clone()
     }
 
     /// Runs statements in this order, in one round trip once they are prepared, and returns each one's rows.
     ///
     /// # Errors
     /// The first failure; the transaction is then good for nothing but being dropped.
-    pub async fn run(&mut self, statements: &[Statement<'_>]) -> Result<Vec<Vec<Row>>, DbError> {
-        let prepared = prepare(self.client()?, statements).await?;
-        // From here on the transaction is open, or lost: nothing may run on it as if it had not begun.
-        let begin = self.begin.take();
-        send(self.client()?, begin.as_deref(), statements, &prepared, None).await
+    pub async fn batch<B: Batch>(&mut self, batch: B) -> Result<B::Answer, DbError> {
+        self.send(&batch, None).await
     }
 
-    /// Runs one statement.
+    /// Runs one statement and returns its rows.
     ///
     /// # Errors
-    /// As [`Self::run`].
-    pub async fn query(
-        &mut self,
-        sql: &'static str,
-        params: &[&(dyn ToSql + Sync)],
-    ) -> Result<Vec<Row>, DbError> {
-        let rows = self.run(&[Statement { sql, params }]).await?;
-        Ok(rows.into_iter().next().unwrap_or_default())
+    /// As [`Self::batch`].
+    pub async fn all<R: Row>(&mut self, sql: Sql<R>, params: Params<'_>) -> Result<Vec<R>, DbError> {
+        self.batch(sql.with(params)).await
     }
 
     /// Runs one statement that yields at most one row.
     ///
     /// # Errors
-    /// As [`Self::run`].
-    pub async fn query_opt(
-        &mut self,
-        sql: &'static str,
-        params: &[&(dyn ToSql + Sync)],
-    ) -> Result<Option<Row>, DbError> {
-        Ok(self.query(sql, params).await?.into_iter().next())
+    /// As [`Self::batch`].
+    pub async fn optional<R: Row>(&mut self, sql: Sql<R>, params: Params<'_>) -> Result<Option<R>, DbError> {
+        Ok(self.all(sql, params).await?.into_iter().next())
     }
 
     /// Runs one statement that always yields a row.
     ///
     /// # Errors
-    /// As [`Self::run`], and when there is no row.
-    pub async fn query_one(
-        &mut self,
-        sql: &'static str,
-        params: &[&(dyn ToSql + Sync)],
-    ) -> Result<Row, DbError> {
-        let row = self.query_opt(sql, params).await?;
+    /// As [`Self::batch`], and when there is no row.
+    pub async fn one<R: Row>(&mut self, sql: Sql<R>, params: Params<'_>) -> Result<R, DbError> {
+        let row = self.optional(sql, params).await?;
         row.ok_or_else(|| DbError::Unexpected("a statement that always yields a row yielded none".to_owned()))
+    }
+
+    /// Runs one statement whose rows nobody looks at.
+    ///
+    /// # Errors
+    /// As [`Self::batch`].
+    pub async fn execute(&mut self, sql: Sql<()>, params: Params<'_>) -> Result<(), DbError> {
+        self.all(sql, params).await.map(drop)
     }
 
     /// Runs the last statements and commits, in one round trip.
     ///
     /// # Errors
     /// The first failure; nothing is committed then.
-    pub async fn finish(mut self, statements: &[Statement<'_>]) -> Result<Vec<Vec<Row>>, DbError> {
-        let prepared = prepare(self.client()?, statements).await?;
-        let begin = self.begin.take();
-        let rows = send(self.client()?, begin.as_deref(), statements, &prepared, Some("COMMIT")).await?;
+    pub async fn commit<B: Batch>(mut self, batch: &B) -> Result<B::Answer, DbError> {
+        let answer = self.send(batch, Some("COMMIT")).await?;
         self.client = None;
-        Ok(rows)
+        Ok(answer)
     }
 
-    /// Runs one last statement and commits.
-    ///
-    /// # Errors
-    /// As [`Self::finish`].
-    pub async fn finish_query(
-        self,
-        sql: &'static str,
-        params: &[&(dyn ToSql + Sync)],
-    ) -> Result<Vec<Row>, DbError> {
-        Ok(self.finish(&[Statement { sql, params }]).await?.into_iter().next().unwrap_or_default())
+    async fn send<B: Batch>(&mut self, batch: &B, commit: Option<&str>) -> Result<B::Answer, DbError> {
+        let answers = self.exchange(&batch.statements(), commit).await.inspect_err(|error| {
+            if error.is_transient() {
+                self.lost.0.store(true, Ordering::Relaxed);
+            }
+        })?;
+        batch.read(Answers(answers.into_iter()))
     }
 
-    /// Runs one last statement that yields at most one row, and commits.
-    ///
-    /// # Errors
-    /// As [`Self::finish`].
-    pub async fn finish_opt(
-        self,
-        sql: &'static str,
-        params: &[&(dyn ToSql + Sync)],
-    ) -> Result<Option<Row>, DbError> {
-        Ok(self.finish_query(sql, params).await?.into_iter().next())
-    }
-
-    /// Runs the two statements of a list, commits, and returns the row of `count` and the rows of `list`.
-    ///
-    /// # Errors
-    /// As [`Self::finish`], and when `count` yields no row.
-    pub async fn finish_list(
-        self,
-        count: Statement<'_>,
-        list: Statement<'_>,
-    ) -> Result<(Row, Vec<Row>), DbError> {
-        let mut answers = self.finish(&[count, list]).await?.into_iter();
-        let count = answers.next().and_then(|rows| rows.into_iter().next());
-        match (count, answers.next()) {
-            (Some(count), Some(rows)) => Ok((count, rows)),
-            _ => Err(DbError::Unexpected("a count without a row".to_owned())),
-        }
+    async fn exchange(
+        &mut self,
+        statements: &[(&'static str, Params<'_>)],
+        commit: Option<&str>,
+    ) -> Result<Vec<Vec<tokio_postgres::Row>>, DbError> {
+        let client = self
+            .client
+            .as_ref()
+            .ok_or_else(|| DbError::Unexpected("transaction used after its end".to_owned()))?;
+        let prepared = prepare(client, statements).await?;
+        // From here on the transaction is open, or lost: nothing may run on it as if it had not begun.
+        let begin = self.begin.take();
+        send(client, begin.as_deref(), statements, &prepared, commit).await
     }
 
     /// Makes PostgreSQL plan anew what this connection runs from here on, foreign-key checks included.
@@ -161,18 +200,20 @@ impl Tx {
     /// # Errors
     /// When the connection is lost.
     pub async fn forget_plans(&mut self) -> Result<(), DbError> {
-        Ok(self.client()?.batch_execute("DISCARD PLANS").await?)
-    }
-
-    fn client(&self) -> Result<&Client, DbError> {
-        self.client.as_ref().ok_or_else(|| DbError::Unexpected("transaction used after its end".to_owned()))
+        match &self.client {
+            Some(client) => Ok(client.batch_execute("DISCARD PLANS").await?),
+            None => Ok(()),
+        }
     }
 }
 
-async fn prepare(client: &Client, statements: &[Statement<'_>]) -> Result<Vec<Prepared>, DbError> {
+async fn prepare(
+    client: &Client,
+    statements: &[(&'static str, Params<'_>)],
+) -> Result<Vec<Prepared>, DbError> {
     let mut prepared = Vec::with_capacity(statements.len());
-    for statement in statements {
-        prepared.push(client.prepare_cached(statement.sql).await?);
+    for (text, _) in statements {
+        prepared.push(client.prepare_cached(text).await?);
     }
     Ok(prepared)
 }
@@ -182,10 +223,10 @@ async fn prepare(client: &Client, statements: &[Statement<'_>]) -> Result<Vec<Pr
 async fn send(
     client: &Client,
     begin: Option<&str>,
-    statements: &[Statement<'_>],
+    statements: &[(&'static str, Params<'_>)],
     prepared: &[Prepared],
     commit: Option<&str>,
-) -> Result<Vec<Vec<Row>>, DbError> {
+) -> Result<Vec<Vec<tokio_postgres::Row>>, DbError> {
     let control = async |sql: Option<&str>| match sql {
         Some(sql) => client.batch_execute(sql).await,
         None => Ok(()),
@@ -196,7 +237,7 @@ async fn send(
     let mut answers: Vec<_> = statements
         .iter()
         .zip(prepared)
-        .map(|(statement, prepared)| Box::pin(maybe_done(client.query(prepared, statement.params))))
+        .map(|((_, params), prepared)| Box::pin(maybe_done(client.query(prepared, params))))
         .collect();
     for answer in &mut answers {
         let _ = poll!(answer.as_mut());
@@ -209,9 +250,8 @@ async fn send(
     let (_, _, committed) = futures_util::join!(&mut begun, join_all(answers.iter_mut()), committed);
     begun.take_output().unwrap_or(Ok(()))?;
     let rows = answers.iter_mut().filter_map(|answer| answer.as_mut().take_output());
-    let rows = rows.collect::<Result<Vec<_>, _>>().inspect_err(|error| {
-        if error.code() == Some(&SqlState::FEATURE_NOT_SUPPORTED) {
-            // "cached plan must not change result type": a migration has passed by under this connection.
+    let rows = rows.collect::<Result<Vec<_>, _>>().map_err(DbError::from).inspect_err(|error| {
+        if error.is_stale_plan() {
             client.statement_cache.clear();
         }
     })?;

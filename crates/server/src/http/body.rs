@@ -1,13 +1,19 @@
-//! Request bodies (file 01 §1.2, file 03 §0.3, decisions 6, 15, 16, 29).
+//! Request bodies.
 
-use axum::extract::{FromRequest, Request};
+use std::borrow::Cow;
+
+use axum::extract::{FromRequest, Request as HttpRequest};
 use axum::http::{StatusCode, header};
 use http_body_util::BodyExt as _;
-use loopctl_core::fields::{FieldErrors, INVALID, find_nul};
-use serde_json::{Map, Value};
+use loopctl_core::fields::{FieldErrors, Fields, INVALID};
+use loopctl_core::json::{Fault, MAX_MEMBERS, Object, inspect};
+use loopctl_core::request::{Request, schema_of};
+use serde_json::Value;
+use serde_json::value::RawValue;
 
+use super::endpoint::{Input, Operation};
 use super::error::{ApiError, ApiResult};
-use super::query::{Query, parse_form};
+use super::query;
 
 /// The most that a request body may be, in bytes.
 pub(crate) const BODY_LIMIT: usize = 2_097_152;
@@ -20,57 +26,129 @@ const DEPTH: usize = 100;
 /// How deep an import or a knowledge ingestion may nest: as deep as JSON is read.
 const LARGE_DEPTH: usize = 128;
 
-/// The request's parameters: the JSON (or form) body, with query parameters beneath it. Checked for what no
-/// handler wants to see: too large, malformed, not an object, NUL characters.
+/// The request's parameters, read by the rules of `T`: the JSON (or form) body, with query parameters beneath it. What no
+/// handler wants to see is refused at once: too large, malformed, not an object, NUL characters. What a rule refuses is
+/// told when the handler asks, because an unknown record comes before a bad field.
 #[derive(Debug)]
-pub(crate) struct Body(pub Map<String, Value>);
+pub(crate) struct Body<T, const LARGE: bool = false>(pub(crate) Sent<T>);
 
-/// As [`Body`], with room for an import.
-#[derive(Debug)]
-pub(crate) struct LargeBody(pub Map<String, Value>);
+/// A body with room for an import.
+pub(crate) type LargeBody<T> = Body<T, true>;
 
-impl Body {
-    /// Reads fields with a resource's own reader.
+/// A request that was sent, good or bad.
+#[derive(Debug, Clone)]
+pub(crate) struct Sent<T> {
+    value: T,
+    errors: FieldErrors,
+    names_nothing: bool,
+}
+
+impl<T: Request> Sent<T> {
+    /// Reads it from an object.
+    pub(crate) fn of(object: &Object<'_>) -> Self {
+        let mut fields = Fields::new(object);
+        let value = T::read(&mut fields);
+        let names_nothing = fields.names_nothing();
+        Self { value, errors: fields.into_errors(), names_nothing }
+    }
+}
+
+impl<T> Sent<T> {
+    /// What was sent.
+    ///
+    /// # Errors
+    /// 422 with every failing field, 404 for an id that is none.
+    pub(crate) fn valid(&self) -> ApiResult<&T> {
+        if !self.errors.is_empty() {
+            return Err(self.errors.clone().into());
+        }
+        if self.names_nothing { Err(ApiError::not_found()) } else { Ok(&self.value) }
+    }
+
+    /// As [`Self::valid`], with the failures that only the handler can find among the others.
     ///
     /// # Errors
     /// 422 with every failing field.
-    pub(crate) fn read<T>(
-        &self,
-        reader: impl FnOnce(&Map<String, Value>) -> Result<T, FieldErrors>,
-    ) -> ApiResult<T> {
-        reader(&self.0).map_err(ApiError::from)
+    pub(crate) fn checked(&self, check: impl FnOnce(&T, &mut FieldErrors)) -> ApiResult<&T> {
+        Ok(self.errors_of(check)?)
+    }
+
+    /// As [`Self::checked`].
+    ///
+    /// # Errors
+    /// Every failing field.
+    pub(crate) fn errors_of(&self, check: impl FnOnce(&T, &mut FieldErrors)) -> Result<&T, FieldErrors> {
+        let mut errors = self.errors.clone();
+        check(&self.value, &mut errors);
+        errors.check(&self.value)
+    }
+
+    /// Whether a field is not acceptable.
+    pub(crate) fn has_failed(&self, field: &str) -> bool {
+        self.errors.0.contains_key(field)
+    }
+
+    /// Fills in what was left out.
+    #[must_use]
+    pub(crate) fn amended(mut self, amend: impl FnOnce(&mut T)) -> Self {
+        amend(&mut self.value);
+        self
+    }
+
+    /// What was sent, whatever is wrong with it elsewhere.
+    pub(crate) fn anyway(&self) -> &T {
+        &self.value
     }
 }
 
-impl<S: Send + Sync> FromRequest<S> for Body {
+impl<T, const LARGE: bool> std::ops::Deref for Body<T, LARGE> {
+    type Target = Sent<T>;
+
+    fn deref(&self) -> &Sent<T> {
+        &self.0
+    }
+}
+
+impl<S: Send + Sync, T: Request, const LARGE: bool> FromRequest<S> for Body<T, LARGE> {
     type Rejection = ApiError;
 
-    async fn from_request(request: Request, _state: &S) -> Result<Self, Self::Rejection> {
-        parameters(request, BODY_LIMIT, DEPTH).await.map(Self)
+    async fn from_request(request: HttpRequest, _state: &S) -> Result<Self, Self::Rejection> {
+        let (limit, depth) = if LARGE { (LARGE_BODY_LIMIT, LARGE_DEPTH) } else { (BODY_LIMIT, DEPTH) };
+        let parameters = query::parse(request.uri().query().unwrap_or_default(), |text| text)?;
+        let content_type = request.headers().get(header::CONTENT_TYPE).map(|value| {
+            let text = value.to_str().unwrap_or_default();
+            text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+        });
+        let bytes = read(request, limit).await?;
+        let text = json_text(&bytes, content_type.as_deref())?;
+        let object = parse(&text, depth)?;
+        Ok(Self(Sent::of(&object.above(parameters.object().unwrap_or_default()))))
     }
 }
 
-impl<S: Send + Sync> FromRequest<S> for LargeBody {
-    type Rejection = ApiError;
-
-    async fn from_request(request: Request, _state: &S) -> Result<Self, Self::Rejection> {
-        parameters(request, LARGE_BODY_LIMIT, LARGE_DEPTH).await.map(Self)
+impl<T: Request, const LARGE: bool> Input for Body<T, LARGE> {
+    fn describe(operation: &mut Operation<'_>) {
+        for (status, why) in [
+            (400, "a malformed body"),
+            (413, "a body beyond the limit"),
+            (415, "another content type than JSON or a form"),
+            (422, "a field is not acceptable"),
+        ] {
+            operation.refuse(status, why);
+        }
+        let schema = schema_of::<T>();
+        if schema.get("properties").and_then(Value::as_object).is_some_and(|members| !members.is_empty()) {
+            operation.body = Some((T::NAME.to_owned(), schema));
+        }
     }
 }
 
-async fn parameters(request: Request, limit: usize, depth: usize) -> ApiResult<Map<String, Value>> {
-    let mut parameters = Query::parse(request.uri().query().unwrap_or_default())?.into_map();
-    let content_type = request.headers().get(header::CONTENT_TYPE).map(|value| {
-        let text = value.to_str().unwrap_or_default();
-        text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
-    });
-    let bytes = read(request, limit).await?;
-    parameters.extend(parse(&bytes, content_type.as_deref(), depth)?);
-    Ok(parameters)
-}
+/// A body of which nothing is needed.
+#[derive(Debug, Clone, Request)]
+pub(crate) struct Nothing {}
 
 /// Collects the body up to the limit; `layers::drain` reads what is left.
-async fn read(request: Request, limit: usize) -> ApiResult<Vec<u8>> {
+async fn read(request: HttpRequest, limit: usize) -> ApiResult<Vec<u8>> {
     // Answered before the first byte is asked for: a client that waits to be asked sends nothing.
     let announced =
         request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
@@ -95,98 +173,105 @@ fn too_large(limit: usize) -> ApiError {
         .with("limit_bytes", limit.into())
 }
 
-fn parse(bytes: &[u8], content_type: Option<&str>, depth: usize) -> ApiResult<Map<String, Value>> {
+/// The body as the text of an object: a form is written as JSON.
+fn json_text<'a>(bytes: &'a [u8], content_type: Option<&str>) -> ApiResult<Cow<'a, str>> {
     let trimmed = bytes.trim_ascii();
-    if trimmed.is_empty() {
-        return Ok(Map::new());
-    }
     let json_type = content_type.is_some_and(|name| {
         name == "application/json" || (name.starts_with("application/") && name.ends_with("+json"))
     });
-    let value = if json_type {
-        serde_json::from_slice(trimmed).map_err(|error| malformed(&error))?
-    } else {
-        // curl without a content type sends JSON as a form.
-        let looks_like_json = matches!(trimmed.first(), Some(b'{' | b'['));
-        match (looks_like_json.then(|| serde_json::from_slice(trimmed)), content_type) {
-            (Some(Ok(value)), _) => value,
-            (_, Some("application/x-www-form-urlencoded")) => {
-                let text = std::str::from_utf8(trimmed)
-                    .map_err(|_| ApiError::bad_request("Bad Request: the form is not valid UTF-8"))?;
-                Value::Object(parse_form(text)?)
-            }
-            (Some(Err(error)), None) => return Err(malformed(&error)),
-            _ => {
-                return Err(ApiError::new(
-                    StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                    "unsupported_media_type",
-                    "Unsupported Media Type",
-                )
-                .with("remediation", serde_json::json!({"description": "Send application/json."})));
-            }
+    // curl without a content type sends JSON as a form.
+    let looks_like_json = matches!(trimmed.first(), Some(b'{' | b'['));
+    let is_json = json_type
+        || looks_like_json
+            && (content_type.is_none() || serde_json::from_slice::<serde::de::IgnoredAny>(trimmed).is_ok());
+    match std::str::from_utf8(trimmed) {
+        _ if trimmed.is_empty() => Ok("{}".into()),
+        Ok(text) if is_json => Ok(text.into()),
+        Err(_) if is_json => Err(ApiError::bad_request("Bad Request: malformed JSON: it is not valid UTF-8")),
+        Ok(text) if content_type == Some("application/x-www-form-urlencoded") => {
+            Ok(Value::Object(query::parse_form(text)?).to_string().into())
         }
-    };
-    if !is_within(&value, depth) {
-        return Err(ApiError::bad_request(format!(
-            "Bad Request: JSON nested too deeply: more than {depth} levels"
-        )));
-    }
-    if let Some(path) = find_nul(&value) {
-        let field = path.split(['.', '[']).next().unwrap_or_default();
-        return Err(ApiError::from(FieldErrors::one(field, INVALID))
-            .with("message", format!("Validation failed: {path} contains U+0000").into()));
-    }
-    match value {
-        Value::Object(object) => Ok(object),
-        _ => Err(ApiError::unprocessable("not_an_object", "Request body must be a JSON object")),
+        Err(_) if content_type == Some("application/x-www-form-urlencoded") => {
+            Err(ApiError::bad_request("Bad Request: the form is not valid UTF-8"))
+        }
+        _ => Err(ApiError::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "unsupported_media_type",
+            "Unsupported Media Type",
+        )
+        .with("remediation", serde_json::json!({"description": "Send application/json."}))),
     }
 }
 
-/// Whether a value nests no deeper than so many levels. What was parsed is never so deep that this would matter to the
-/// stack.
-fn is_within(value: &Value, depth: usize) -> bool {
-    match value {
-        Value::Array(items) => depth > 0 && items.iter().all(|item| is_within(item, depth - 1)),
-        Value::Object(members) => depth > 0 && members.values().all(|member| is_within(member, depth - 1)),
-        _ => true,
-    }
+fn parse(text: &str, depth: usize) -> ApiResult<Object<'_>> {
+    let raw: &RawValue = serde_json::from_str(text).map_err(|error| malformed(&error))?;
+    inspect(text, depth).map_err(|fault| unacceptable(text, &fault, depth))?;
+    Object::parse(raw)
+        .ok_or_else(|| ApiError::unprocessable("not_an_object", "Request body must be a JSON object"))
+}
+
+/// What is well-formed JSON and not to be had all the same.
+fn unacceptable(text: &str, fault: &Fault, depth: usize) -> ApiError {
+    let at = |place: usize| {
+        let before = &text.as_bytes()[..place];
+        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+        let column = before.iter().rev().take_while(|byte| **byte != b'\n').count();
+        format!("at line {line} column {column}")
+    };
+    let reason = match fault {
+        Fault::TooDeep(place) => {
+            format!("JSON nested too deeply {}: more than {depth} levels", at(place + 1))
+        }
+        Fault::TooManyMembers => format!("an object has more than {MAX_MEMBERS} members"),
+        Fault::Duplicate(path) => format!("{path} is there twice"),
+        Fault::LoneSurrogate(place) => format!("malformed JSON {}: half of a surrogate pair", at(*place)),
+        Fault::OutOfRange(place) => format!("number out of range {}", at(*place)),
+        Fault::Nul(path) => {
+            let field = path.split(['.', '[']).next().unwrap_or_default();
+            return ApiError::from(FieldErrors::one(field, INVALID))
+                .with("message", format!("Validation failed: {path} contains U+0000").into());
+        }
+    };
+    ApiError::bad_request(format!("Bad Request: {reason}"))
 }
 
 fn malformed(error: &serde_json::Error) -> ApiError {
-    // Sound JSON, but beyond what is read: deeper than 128 levels, or a number that no float holds.
-    let text = error.to_string();
-    let reason = if text.starts_with("recursion limit exceeded") {
-        "JSON nested too deeply"
-    } else if text.starts_with("number out of range") {
-        "number out of range"
-    } else {
-        "malformed JSON"
-    };
-    ApiError::bad_request(format!("Bad Request: {reason} at line {} column {}", error.line(), error.column()))
+    ApiError::bad_request(format!(
+        "Bad Request: malformed JSON at line {} column {}",
+        error.line(),
+        error.column()
+    ))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn read(bytes: &[u8], content_type: Option<&str>, depth: usize) -> ApiResult<Value> {
+        let text = json_text(bytes, content_type)?;
+        parse(&text, depth)?;
+        Ok(serde_json::from_str(&text).unwrap())
+    }
+
     #[test]
     fn json_is_found_whatever_the_content_type() {
         for content_type in [None, Some("application/json"), Some("application/x-www-form-urlencoded")] {
-            assert_eq!(parse(br#" {"a": 1}"#, content_type, 9).unwrap()["a"], 1);
+            assert_eq!(read(br#" {"a": 1}"#, content_type, 9).unwrap()["a"], 1);
         }
-        assert_eq!(parse(b"a=1", Some("application/x-www-form-urlencoded"), 9).unwrap()["a"], "1");
-        assert!(parse(b"", Some("application/json"), 9).unwrap().is_empty());
-        assert!(parse(b"a=1", Some("text/plain"), 9).is_err());
-        assert!(parse(b"[1]", Some("application/json"), 9).is_err());
-        assert!(parse(b"{\"a\":", Some("application/json"), 9).is_err());
+        assert_eq!(read(b"a=1", Some("application/x-www-form-urlencoded"), 9).unwrap()["a"], "1");
+        assert_eq!(read(b"", Some("application/json"), 9).unwrap(), serde_json::json!({}));
+        assert!(read(b"a=1", Some("text/plain"), 9).is_err());
+        assert!(read(b"[1]", Some("application/json"), 9).is_err());
+        assert!(read(b"{\"a\":", Some("application/json"), 9).is_err());
+        assert!(read(b"{\"a\": \"\xff\"}", Some("application/json"), 9).is_err());
     }
 
     #[test]
     fn nesting_has_an_end() {
         let nested = |depth: usize| format!("{{\"a\":{}1{}}}", "[".repeat(depth), "]".repeat(depth));
-        let parse = |depth| parse(nested(depth).as_bytes(), Some("application/json"), DEPTH);
-        assert!(parse(DEPTH - 1).is_ok());
-        assert!(parse(DEPTH).is_err());
-        assert!(parse(500).is_err());
+        let read = |depth| read(nested(depth).as_bytes(), Some("application/json"), DEPTH);
+        assert!(read(DEPTH - 1).is_ok());
+        assert!(read(DEPTH).is_err());
+        assert!(parse(&nested(500), DEPTH).is_err());
     }
 }

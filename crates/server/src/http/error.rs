@@ -1,4 +1,4 @@
-//! The one error type and its envelope (file 01 §1.6).
+//! The one error type and its envelope.
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -16,8 +16,6 @@ pub(crate) type ApiResult<T> = Result<T, ApiError>;
 pub(crate) struct ApiError {
     status: StatusCode,
     members: Map<String, Value>,
-    /// A lost deadlock or serialisation conflict: the same request may well succeed when run again.
-    transient: bool,
 }
 
 impl ApiError {
@@ -27,7 +25,7 @@ impl ApiError {
         members.insert("status".to_owned(), json!(status.as_u16()));
         members.insert("code".to_owned(), json!(code));
         members.insert("message".to_owned(), json!(message.into()));
-        Self { status, members, transient: false }
+        Self { status, members }
     }
 
     /// Adds a member beside `status`, `code` and `message`.
@@ -77,21 +75,7 @@ impl ApiError {
         FieldErrors::one(field, message).into()
     }
 
-    /// What the insert of `what` (`Epic 1`) failed with: 422 when it violates the unique `constraint` on numbers
-    /// (file 03 §4.1, §5.2).
-    pub(crate) fn number_taken(error: DbError, constraint: &str, what: &str) -> Self {
-        if !error.violates(constraint) {
-            return error.into();
-        }
-        let message = format!(
-            "{what} already exists in this project. Pick a different number, or use the import endpoint with \
-             `merge=true` to update the existing record."
-        );
-        Self::invalid_field("number", "has already been taken for this project")
-            .with("message", message.into())
-    }
-
-    /// A lifecycle rule's refusal in the contract's form (file 02 §2.4). `learn_more` links start with
+    /// A lifecycle rule's refusal in the contract's form. `learn_more` links start with
     /// `public_url`.
     pub(crate) fn refused(refusal: Refusal, public_url: &str) -> Self {
         let status = match refusal.status {
@@ -179,8 +163,7 @@ impl From<FieldErrors> for ApiError {
 
 impl From<DbError> for ApiError {
     fn from(error: DbError) -> Self {
-        let transient = error.is_transient();
-        let answer = if error.is_unavailable() {
+        if error.is_unavailable() {
             tracing::error!(%error, "database unavailable");
             let advice = if error.outcome_unknown() {
                 "the connection was lost; read the current state before you try again"
@@ -195,37 +178,13 @@ impl From<DbError> for ApiError {
         } else {
             tracing::error!(%error, "database error");
             Self::internal()
-        };
-        Self { transient, ..answer }
-    }
-}
-
-impl From<tokio_postgres::Error> for ApiError {
-    fn from(error: tokio_postgres::Error) -> Self {
-        DbError::from(error).into()
+        }
     }
 }
 
 /// Where people read about an error code or an action.
 pub(crate) fn learn_more(public_url: &str, topic: &str) -> String {
     format!("{public_url}/wiki/{}", topic.replace('_', "-"))
-}
-
-/// Runs a transaction again when it lost a deadlock or a serialisation conflict, three times in all
-/// (file 02 §13). Locks are taken in a fixed order, so this is the net below, not the method.
-///
-/// # Errors
-/// The last failure of `attempt`.
-pub(crate) async fn retrying<T, F: Future<Output = ApiResult<T>>>(
-    mut attempt: impl FnMut() -> F,
-) -> ApiResult<T> {
-    for _ in 0..2 {
-        match attempt().await {
-            Err(error) if error.transient => {}
-            outcome => return outcome,
-        }
-    }
-    attempt().await
 }
 
 impl IntoResponse for ApiError {

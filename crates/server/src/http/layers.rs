@@ -21,7 +21,7 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=ut
 const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 const PRIVATE: HeaderValue = HeaderValue::from_static("max-age=0, private, must-revalidate");
 
-/// Trailing and doubled slashes do not matter (file 01 §1.2). Runs before routing.
+/// Trailing and doubled slashes do not matter. Runs before routing.
 pub(crate) fn tidy_path(mut request: Request) -> Request {
     let path = request.uri().path();
     if path.len() > 1 && (path.ends_with('/') || path.contains("//")) {

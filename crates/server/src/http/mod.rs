@@ -1,9 +1,11 @@
-//! What every route shares: who calls, what is sent, how answers and errors look.
+//! What every route shares: what is sent, how answers and errors look, and how all of it is described.
 
 pub(crate) mod body;
-pub(crate) mod caller;
+pub(crate) mod cursor;
+pub(crate) mod endpoint;
 pub(crate) mod error;
 pub(crate) mod layers;
+pub(crate) mod openapi;
 pub(crate) mod page;
 pub(crate) mod query;
 
@@ -13,10 +15,11 @@ use axum::http::request::Parts;
 use loopctl_core::fields::parse_uuid;
 use uuid::Uuid;
 
-pub(crate) use body::{Body, LargeBody};
-pub(crate) use caller::{Any, AtLeast, Caller, Exact, Identity};
+pub(crate) use body::{Body, LargeBody, Nothing, Sent};
+pub(crate) use cursor::{Cursor, Feed, Place};
+pub(crate) use endpoint::{Created, CreatedSecret, Endpoint, Input, NoContent, Operation, Output, endpoints};
 pub(crate) use error::{ApiError, ApiResult};
-pub(crate) use page::{List, Meta, Page};
+pub(crate) use page::{List, Meta, Page, limits, pages};
 pub(crate) use query::Query;
 
 /// The UUID in a path. Anything else there names nothing: 404.
@@ -27,10 +30,26 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
-        let params = RawPathParams::from_request_parts(parts, state)
-            .await
-            .map_err(|_| ApiError::bad_request("Bad Request: the path is not valid UTF-8"))?;
-        let id = params.iter().last().and_then(|(_, text)| parse_uuid(text));
-        id.map(Self).ok_or_else(ApiError::not_found)
+        let ids = path_ids(parts, state).await?;
+        ids.last().copied().map(Self).ok_or_else(ApiError::not_found)
     }
+}
+
+impl Input for Id {
+    fn describe(operation: &mut Operation<'_>) {
+        operation.path_ids = true;
+        operation.refuse(404, "no such record");
+    }
+}
+
+/// Every id in a path, in order.
+///
+/// # Errors
+/// 404 when one is no UUID.
+pub(crate) async fn path_ids<S: Send + Sync>(parts: &mut Parts, state: &S) -> ApiResult<Vec<Uuid>> {
+    let params = RawPathParams::from_request_parts(parts, state)
+        .await
+        .map_err(|_| ApiError::bad_request("Bad Request: the path is not valid UTF-8"))?;
+    let ids: Option<Vec<_>> = params.iter().map(|(_, text)| parse_uuid(text)).collect();
+    ids.ok_or_else(ApiError::not_found)
 }

@@ -1,27 +1,35 @@
-//! Pagination (file 01 §1.5, file 03 §0.4, decision 14): `page`/`page_size`, `limit` and `offset` everywhere.
+//! Pagination: `page`/`page_size`, `limit` and `offset` everywhere.
 
+use std::cell::Cell;
+
+use loopctl_core::fields::Fields;
+use loopctl_core::request::{Member, Rule};
+use schemars::{JsonSchema, Schema, json_schema};
 use serde::Serialize;
-use utoipa::ToSchema;
 
-use super::query::Query;
+/// Page-style paging: `page_size` wins over `limit`.
+pub(crate) const fn pages(default: i64, max: i64) -> Paging {
+    Paging { default, max, limit_wins: false, whole: false }
+}
 
-/// What a list endpoint wants of its paging.
+/// Offset-style paging: `limit` wins over `page_size`.
+pub(crate) const fn limits(default: i64, max: i64) -> Paging {
+    Paging { default, max, limit_wins: true, whole: false }
+}
+
+/// What a list wants of its paging.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Style {
+pub(crate) struct Paging {
     default: i64,
     max: i64,
     limit_wins: bool,
+    whole: bool,
 }
 
-impl Style {
-    /// Page-style: `page_size` wins over `limit`.
-    pub(crate) const fn page(default: i64, max: i64) -> Self {
-        Self { default, max, limit_wins: false }
-    }
-
-    /// Offset-style: `limit` wins over `page_size`.
-    pub(crate) const fn limit(default: i64, max: i64) -> Self {
-        Self { default, max, limit_wins: true }
+impl Paging {
+    /// All rows, unless a paging parameter is sent.
+    pub(crate) const fn or_whole(self) -> Self {
+        Self { whole: true, ..self }
     }
 }
 
@@ -29,98 +37,181 @@ impl Style {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Page {
     /// How many rows at most.
-    pub size: i64,
+    pub(crate) size: i64,
     /// How many rows come before.
-    pub skip: i64,
+    pub(crate) skip: i64,
     page: i64,
+    whole: bool,
 }
 
-impl Page {
-    /// Reads the paging parameters; never fails, everything is clamped.
-    pub(crate) fn new(query: &Query, style: Style) -> Self {
-        let names = if style.limit_wins { ["limit", "page_size"] } else { ["page_size", "limit"] };
-        let size = names.iter().find_map(|name| query.integer(name)).unwrap_or(style.default);
-        let size = size.clamp(1, style.max);
-        match query.integer("offset") {
+impl Rule for Paging {
+    type Value = Page;
+
+    /// Never fails: everything is clamped.
+    fn read(&self, fields: &mut Fields<'_>, _name: &'static str) -> Page {
+        let sent = Cell::new(false);
+        let number = |name: &str| {
+            let value = fields.filled(name)?;
+            sent.set(true);
+            leading_integer(value.as_str()?.trim())
+        };
+        let names = if self.limit_wins { ["limit", "page_size"] } else { ["page_size", "limit"] };
+        let [first, second] = names.map(number);
+        let (offset, page) = (number("offset"), number("page"));
+        if self.whole && !sent.get() {
+            return Page { size: i64::MAX, skip: 0, page: 1, whole: true };
+        }
+        let size = first.or(second).unwrap_or(self.default).clamp(1, self.max);
+        match offset {
             Some(offset) => {
                 let skip = offset.max(0);
-                Self { size, skip, page: (skip / size).saturating_add(1) }
+                Page { size, skip, page: (skip / size).saturating_add(1), whole: false }
             }
             None => {
-                let page = query.integer("page").unwrap_or(1).max(1);
-                Self { size, skip: (page - 1).saturating_mul(size), page }
+                let page = page.unwrap_or(1).max(1);
+                Page { size, skip: (page - 1).saturating_mul(size), page, whole: false }
             }
         }
     }
 
-    /// A list of `total_count` rows shown whole.
-    pub(crate) fn all(total_count: i64) -> Self {
-        Self { size: total_count.max(1), skip: 0, page: 1 }
+    fn schema(&self) -> Schema {
+        json_schema!({"type": "integer"})
     }
 
+    fn members(&self, _name: &'static str, _description: &'static str) -> Vec<Member> {
+        let size =
+            json_schema!({"type": "integer", "minimum": 1, "maximum": self.max, "default": self.default});
+        let at_least = |least: i64| json_schema!({"type": "integer", "minimum": least});
+        let member = |name, description, schema| Member { name, description, schema, required: false };
+        vec![
+            member("page", "Which page, from 1.", at_least(1)),
+            member("page_size", "Rows of a page.", size.clone()),
+            member("limit", "The same as `page_size`.", size),
+            member("offset", "Rows to leave out; wins over `page`.", at_least(0)),
+        ]
+    }
+}
+
+/// The leading integer of a text, saturating; None when it does not start with one.
+fn leading_integer(text: &str) -> Option<i64> {
+    let (sign, digits) = match text.strip_prefix('-') {
+        Some(rest) => (-1, rest),
+        None => (1, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let end = digits.bytes().position(|byte| !byte.is_ascii_digit()).unwrap_or(digits.len());
+    (end > 0).then(|| sign * digits[..end].parse::<i64>().unwrap_or(i64::MAX))
+}
+
+impl Page {
     /// The `meta` of a list of `total_count` rows.
     pub(crate) fn meta(&self, total_count: i64) -> Meta {
+        let size = if self.whole { total_count.max(1) } else { self.size };
         Meta {
             page: self.page,
-            page_size: self.size,
+            page_size: size,
             total_count,
-            total_pages: total_count / self.size + i64::from(total_count % self.size != 0),
-            limit: self.size,
+            total_pages: total_count / size + i64::from(total_count % size != 0),
+            limit: size,
             offset: self.skip,
         }
     }
 }
 
-/// The answer of a list.
-#[derive(Debug, Serialize, ToSchema)]
+/// A page of a list.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "ListOf{T}")]
 pub(crate) struct List<T> {
     /// The rows of this page.
-    pub data: Vec<T>,
+    pub(crate) data: Vec<T>,
     /// Which page, of how many.
-    pub meta: Meta,
+    pub(crate) meta: Meta,
+}
+
+impl<T> List<T> {
+    /// The list with something made of every row.
+    pub(crate) fn map<U>(self, make: impl FnMut(T) -> U) -> List<U> {
+        List { data: self.data.into_iter().map(make).collect(), meta: self.meta }
+    }
 }
 
 /// `meta` of every list.
-#[derive(Debug, Clone, Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub(crate) struct Meta {
     /// 1-based.
-    pub page: i64,
+    pub(crate) page: i64,
     /// Rows per page after clamping.
-    pub page_size: i64,
+    pub(crate) page_size: i64,
     /// Rows in the whole list.
-    pub total_count: i64,
+    pub(crate) total_count: i64,
     /// 0 for an empty list.
-    pub total_pages: i64,
+    pub(crate) total_pages: i64,
     /// Same as `page_size`.
-    pub limit: i64,
+    pub(crate) limit: i64,
     /// Rows before this page.
-    pub offset: i64,
+    pub(crate) offset: i64,
 }
 
 #[cfg(test)]
 mod tests {
+    use loopctl_core::request::Request;
     use proptest::prelude::*;
 
     use super::*;
+    use crate::http::query::read;
 
-    fn page(text: &str, style: Style) -> (i64, i64, i64) {
-        let page = Page::new(&Query::parse(text).unwrap(), style);
+    #[derive(Request)]
+    struct ByPage {
+        #[rule(pages(20, 100))]
+        page: Page,
+    }
+
+    #[derive(Request)]
+    struct ByLimit {
+        #[rule(limits(100, 500))]
+        page: Page,
+    }
+
+    #[derive(Request)]
+    struct Whole {
+        #[rule(pages(20, 100).or_whole())]
+        page: Page,
+    }
+
+    fn seen(page: Page) -> (i64, i64, i64) {
         (page.size, page.skip, page.page)
     }
 
     #[test]
     fn aliases_and_precedence() {
-        let (pages, limits) = (Style::page(20, 100), Style::limit(100, 500));
-        assert_eq!(page("", pages), (20, 0, 1));
-        assert_eq!(page("limit=2&page=3", pages), (2, 4, 3));
-        assert_eq!(page("page_size=2&limit=4", pages), (2, 0, 1));
-        assert_eq!(page("page_size=2&limit=3", limits), (3, 0, 1));
-        assert_eq!(page("limit=9999", limits), (500, 0, 1));
-        assert_eq!(page("limit=0&offset=-1", limits), (1, 0, 1));
-        assert_eq!(page("page=0&page_size=abc", pages), (20, 0, 1));
-        assert_eq!(page("limit=10&offset=25", limits), (10, 25, 3));
+        let pages = |text: &str| seen(read::<ByPage>(text).unwrap().page);
+        let limits = |text: &str| seen(read::<ByLimit>(text).unwrap().page);
+        assert_eq!(pages(""), (20, 0, 1));
+        assert_eq!(pages("limit=2&page=3"), (2, 4, 3));
+        assert_eq!(pages("page_size=2&limit=4"), (2, 0, 1));
+        assert_eq!(limits("page_size=2&limit=3"), (3, 0, 1));
+        assert_eq!(limits("limit=9999"), (500, 0, 1));
+        assert_eq!(limits("limit=0&offset=-1"), (1, 0, 1));
+        assert_eq!(pages("page=0&page_size=abc"), (20, 0, 1));
+        assert_eq!(limits("limit=10&offset=25"), (10, 25, 3));
         let last = format!("limit=1&offset={}", i64::MAX);
-        assert_eq!(page(&last, limits), (1, i64::MAX, i64::MAX));
+        assert_eq!(limits(&last), (1, i64::MAX, i64::MAX));
+    }
+
+    #[test]
+    fn a_list_is_whole_until_paging_is_asked_for() {
+        let page = |text: &str| read::<Whole>(text).unwrap().page;
+        let meta = page("").meta(7);
+        assert_eq!((page("").size, meta.page_size, meta.total_pages), (i64::MAX, 7, 1));
+        assert_eq!(page("").meta(0).page_size, 1);
+        for text in ["page=1", "offset=3", "limit=x"] {
+            assert_eq!(page(text).size, 20, "{text}");
+        }
+    }
+
+    #[test]
+    fn integers_are_lenient_and_saturate() {
+        let values = ["20abc", "abc", "-3", "99999999999999999999999", "+7"].map(leading_integer);
+        assert_eq!(values, [Some(20), None, Some(-3), Some(i64::MAX), Some(7)]);
     }
 
     proptest! {
@@ -128,8 +219,7 @@ mod tests {
         fn pages_tile_the_list(size in 1..100_i64, total in 0..1000_i64) {
             let mut seen = 0;
             for number in 1.. {
-                let query = Query::parse(&format!("page={number}&page_size={size}")).unwrap();
-                let page = Page::new(&query, Style::page(20, 100));
+                let page = read::<ByPage>(&format!("page={number}&page_size={size}")).unwrap().page;
                 prop_assert_eq!(page.skip, seen);
                 seen = (seen + size).min(total);
                 if seen == total {
@@ -142,8 +232,7 @@ mod tests {
         #[test]
         fn nothing_overflows(page in any::<i64>(), size in any::<i64>(), offset in any::<Option<i64>>()) {
             let offset = offset.map(|offset| format!("&offset={offset}")).unwrap_or_default();
-            let query = Query::parse(&format!("page={page}&page_size={size}{offset}")).unwrap();
-            let page = Page::new(&query, Style::page(20, 100));
+            let page = read::<ByPage>(&format!("page={page}&page_size={size}{offset}")).unwrap().page;
             prop_assert!(page.skip >= 0 && (1..=100).contains(&page.size));
         }
     }

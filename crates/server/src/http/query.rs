@@ -1,86 +1,75 @@
-//! Query strings (file 01 §1.2): lenient where the contract is, 400 where the text itself is broken.
+//! Query strings: lenient where the contract is, 400 where the text itself is broken.
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use loopctl_core::fields::parse_uuid;
+use loopctl_core::fields::Fields;
+use loopctl_core::json::JsonText;
+use loopctl_core::request::Request;
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
-use uuid::Uuid;
 
+use super::endpoint::{Input, Operation};
 use super::error::{ApiError, ApiResult};
 
-/// The parameters of a query string. Repeated ones: the last counts. Bracketed ones (`page[]`) are ignored.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Query(Map<String, Value>);
+/// The parameters of a query string, read by the rules of `T`. Repeated ones: the last counts. Bracketed ones (`page[]`)
+/// are ignored.
+#[derive(Debug, Clone)]
+pub(crate) struct Query<T>(pub(crate) T);
 
-impl Query {
-    /// Parses the part after `?`.
-    ///
-    /// # Errors
-    /// 400 for broken percent-encoding, invalid UTF-8 and NUL.
-    pub(crate) fn parse(text: &str) -> ApiResult<Self> {
-        let mut parameters = Map::new();
-        for pair in text.split('&').filter(|pair| !pair.is_empty()) {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let (name, value) = (decode(name)?, decode(value)?);
-            if name.contains('\0') || value.contains('\0') {
-                return Err(ApiError::bad_request("Bad Request: NUL in the query string"));
-            }
-            if !name.contains('[') {
-                parameters.insert(name, Value::String(value));
-            }
+impl<S: Send + Sync, T: Request> FromRequestParts<S> for Query<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Self::Rejection> {
+        read(parts.uri.query().unwrap_or_default()).map(Self)
+    }
+}
+
+impl<T: Request> Input for Query<T> {
+    fn describe(operation: &mut Operation<'_>) {
+        let members = T::members();
+        operation.refuse(400, "a broken query string");
+        if members.iter().any(|member| member.schema.get("format").is_some_and(|format| format == "uuid")) {
+            operation.refuse(404, "no such record");
         }
-        Ok(Self(parameters))
-    }
-
-    /// A parameter's text; blank counts as absent.
-    pub(crate) fn text(&self, name: &str) -> Option<&str> {
-        self.0.get(name).and_then(Value::as_str).map(str::trim).filter(|text| !text.is_empty())
-    }
-
-    /// Whether a flag is `true` or `1` (decision 16).
-    pub(crate) fn flag(&self, name: &str) -> bool {
-        matches!(self.text(name), Some("true" | "1"))
-    }
-
-    /// The leading integer of a parameter, saturating; None when it does not start with one.
-    pub(crate) fn integer(&self, name: &str) -> Option<i64> {
-        let text = self.text(name)?;
-        let (sign, digits) = match text.strip_prefix('-') {
-            Some(rest) => (-1, rest),
-            None => (1, text.strip_prefix('+').unwrap_or(text)),
-        };
-        let end = digits.bytes().position(|byte| !byte.is_ascii_digit()).unwrap_or(digits.len());
-        if end == 0 {
-            return None;
+        if members.iter().any(|member| member.schema.get("enum").is_some()) {
+            operation.refuse(422, "a parameter is not acceptable");
         }
-        Some(sign * digits[..end].parse::<i64>().unwrap_or(i64::MAX))
+        operation.query.extend(members);
     }
+}
 
-    /// An id used as a filter.
-    ///
-    /// # Errors
-    /// 404 when it is no UUID (decision 7).
-    pub(crate) fn id(&self, name: &str) -> ApiResult<Option<Uuid>> {
-        self.text(name).map(|text| parse_uuid(text).ok_or_else(ApiError::not_found)).transpose()
+/// Reads the part after `?`.
+///
+/// # Errors
+/// 400 for broken text, 404 for an id that is none, 422 for what a rule refuses.
+pub(super) fn read<T: Request>(text: &str) -> ApiResult<T> {
+    let parameters = parse(text, str::trim)?;
+    let object = parameters.object().unwrap_or_default();
+    let mut fields = Fields::new(&object);
+    let value = T::read(&mut fields);
+    if fields.names_nothing() {
+        return Err(ApiError::not_found());
     }
+    Ok(fields.finish(value)?)
+}
 
-    /// One of an enumeration's words, where an unknown word must not silently drop the filter.
-    ///
-    /// # Errors
-    /// 422 `is invalid` on the parameter.
-    pub(crate) fn word<T>(&self, name: &str, parse: impl FnOnce(&str) -> Option<T>) -> ApiResult<Option<T>> {
-        self.text(name)
-            .map(|text| {
-                parse(text).ok_or_else(|| ApiError::invalid_field(name, loopctl_core::fields::INVALID))
-            })
-            .transpose()
+/// The parameters as an object of strings, each as `tidied`.
+///
+/// # Errors
+/// 400 for broken percent-encoding, invalid UTF-8 and NUL.
+pub(super) fn parse(text: &str, tidied: fn(&str) -> &str) -> ApiResult<JsonText> {
+    let mut parameters = Map::new();
+    for pair in text.split('&').filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let (name, value) = (decode(name)?, decode(value)?);
+        if name.contains('\0') || value.contains('\0') {
+            return Err(ApiError::bad_request("Bad Request: NUL in the query string"));
+        }
+        if !name.contains('[') {
+            parameters.insert(name, tidied(&value).into());
+        }
     }
-
-    /// The parameters as they take part in a request body, which wins over them.
-    pub(super) fn into_map(self) -> Map<String, Value> {
-        self.0
-    }
+    Ok(Value::Object(parameters).into())
 }
 
 fn decode(text: &str) -> ApiResult<String> {
@@ -143,14 +132,6 @@ fn insert(place: &mut Value, keys: &[&str], value: String) {
     }
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for Query {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Self::Rejection> {
-        Self::parse(parts.uri.query().unwrap_or_default())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -158,19 +139,16 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn integers_are_lenient_and_saturate() {
-        let query = Query::parse("a=20abc&b=abc&c=-3&d=99999999999999999999999&e=&page[]=1").unwrap();
-        let values = ["a", "b", "c", "d", "e", "page"].map(|name| query.integer(name));
-        assert_eq!(values, [Some(20), None, Some(-3), Some(i64::MAX), None, None]);
+    fn parameters(text: &str) -> Value {
+        parse(text, str::trim).unwrap().to_value()
     }
 
     #[test]
     fn broken_text_is_a_bad_request() {
         for text in ["a=%zz", "a=%f", "a=%ff", "a=%00", "%00=a"] {
-            assert!(Query::parse(text).is_err(), "{text}");
+            assert!(parse(text, str::trim).is_err(), "{text}");
         }
-        assert_eq!(Query::parse("a=%C3%A9+x").unwrap().text("a"), Some("é x"));
+        assert_eq!(parameters("a=%C3%A9+x&page[]=1&b=1&b=2"), json!({"a": "é x", "b": "2"}));
     }
 
     #[test]
@@ -188,7 +166,7 @@ mod tests {
     proptest! {
         #[test]
         fn nothing_panics(text in ".*") {
-            let _ = Query::parse(&text);
+            let _ = parse(&text, str::trim);
             let _ = parse_form(&text);
         }
     }

@@ -1,160 +1,223 @@
-//! What callers send along with a transition. Read only after the story's own guards have passed: that is
-//! the contract's order of errors.
+//! What callers send along with a transition. Told as wrong only after the story's own guards have passed: that is the
+//! contract's order of errors.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use loopctl_core::fields::{FieldErrors, Fields, INVALID, Length};
-use serde_json::{Map, Value};
-use utoipa::ToSchema;
+use loopctl_core::fields::{FieldErrors, INVALID};
+use loopctl_core::json::{JsonText, scalar};
+use loopctl_core::lifecycle::Echo;
+use loopctl_core::request::{
+    Custom, Request, Text, custom, integer, nested, object_or_array, text, timestamp,
+};
+use schemars::json_schema;
+use serde_json::{Value, json};
 
-use crate::http::{ApiError, ApiResult};
+use crate::evidence::artifacts::NewArtifact;
+use crate::http::{ApiError, ApiResult, Sent};
 
 /// How far a clock may run ahead of ours before a `completed_at` is refused.
 const CLOCK_SKEW: TimeDelta = TimeDelta::seconds(60);
-const LABEL: Length = Length::max(255);
-const PROSE: Length = Length::max(50_000);
+const LABEL: Text = text(255);
+const PROSE: Text = text(50_000);
 
-/// `POST /stories/:id/review-complete` (file 02 §5.1).
-#[derive(Debug, ToSchema)]
+/// What comes with an attempt.
+#[derive(Debug, Clone)]
+pub(super) enum Evidence {
+    /// Nothing that is kept.
+    None,
+    Report(Sent<ReportStory>),
+    Review(Sent<NewReview>),
+    Verification(Sent<NewVerification>),
+    Rejection(Sent<RejectStory>),
+}
+
+/// `POST /stories/:id/contract`: compared as it was sent; a wrong type is a mismatch.
+#[derive(Debug, Request)]
+pub(super) struct ContractStory {
+    /// The story's title, to the letter.
+    #[rule(as_sent(|| json_schema!({"type": "string"})))]
+    story_title: Option<Value>,
+    /// The number of acceptance criteria.
+    #[rule(as_sent(|| json_schema!({"type": "integer"})))]
+    ac_count: Option<Value>,
+    /// For orchestrators only.
+    #[rule(as_sent(|| json_schema!({"type": "boolean"})))]
+    skip_contract_check: Option<Value>,
+}
+
+/// The most that is repeated of a value that is not what it should be.
+const REPEATED: usize = 1000;
+
+const fn as_sent(schema: fn() -> schemars::Schema) -> Custom<Option<Value>> {
+    custom(
+        |fields, name| {
+            let raw = fields.raw(name)?;
+            let is_small = raw.get().len() <= REPEATED;
+            Some(if is_small { JsonText::from(raw).to_value() } else { scalar(raw) })
+        },
+        schema,
+    )
+}
+
+impl ContractStory {
+    pub(super) fn echo(&self) -> Echo {
+        Echo {
+            story_title: self.story_title.clone(),
+            ac_count: self.ac_count.clone(),
+            skip: self
+                .skip_contract_check
+                .as_ref()
+                .is_some_and(|flag| flag == &json!(true) || flag == "true"),
+        }
+    }
+}
+
+/// `POST /stories/:id/report`.
+#[derive(Debug, Clone, Request)]
+pub(super) struct ReportStory {
+    /// What was produced.
+    #[rule(nested::<NewArtifact>())]
+    pub(super) artifact: Option<NewArtifact>,
+}
+
+/// `POST /stories/:id/review-complete`.
+#[derive(Debug, Clone, Request)]
 pub(super) struct NewReview {
+    #[rule(LABEL.required())]
     pub(super) review_type: String,
-    /// Default 0.
+    #[rule(integer().not_negative().or(0))]
     pub(super) findings_count: i32,
-    /// Default 0.
+    #[rule(integer().not_negative().or(0))]
     pub(super) fixes_count: i32,
-    /// Default 0.
+    #[rule(integer().not_negative().or(0))]
     pub(super) disproved_count: i32,
+    #[rule(PROSE)]
     pub(super) summary: Option<String>,
     /// After the report, at most 60 s in the future; default now.
-    #[schema(value_type = Option<String>, format = DateTime)]
+    #[rule(timestamp())]
     pub(super) completed_at: Option<DateTime<Utc>>,
 }
 
 impl NewReview {
-    /// Reads the body for a story reported at `reported_done_at`, at time `now`.
-    pub(super) fn read(
-        object: &Map<String, Value>,
+    /// What is wrong with it for a story reported at `reported_done_at`, at time `now`.
+    pub(super) fn check(
+        &self,
+        errors: &mut FieldErrors,
         reported_done_at: Option<DateTime<Utc>>,
         now: DateTime<Utc>,
-    ) -> Result<Self, FieldErrors> {
-        let mut fields = Fields::new(object);
-        let review_type = fields.required_text("review_type", LABEL);
-        let [found, fixed, disproved] = ["findings_count", "fixes_count", "disproved_count"]
-            .map(|name| fields.integer_at_least(name, 0).unwrap_or(0));
+    ) {
+        let (found, fixed, disproved) = (self.findings_count, self.fixes_count, self.disproved_count);
         if found > 0 && i64::from(fixed) + i64::from(disproved) < i64::from(found) {
-            fields.fail(
-                "fixes_count",
-                format!("{found} findings confirmed but only {fixed} fixed and {disproved} disproved"),
-            );
+            let message =
+                format!("{found} findings confirmed but only {fixed} fixed and {disproved} disproved");
+            errors.add("fixes_count", message);
         }
-        let summary = fields.text("summary", PROSE);
-        let completed_at = fields.timestamp("completed_at");
-        if let Some(time) = completed_at {
-            if reported_done_at.is_some_and(|reported| time <= reported) {
-                fields.fail("completed_at", "must be later than reported_done_at");
-            }
-            if time > now + CLOCK_SKEW {
-                fields.fail("completed_at", "must not be in the future");
-            }
+        let Some(time) = self.completed_at else { return };
+        if reported_done_at.is_some_and(|reported| time <= reported) {
+            errors.add("completed_at", "must be later than reported_done_at");
         }
-        fields.finish(Self {
-            review_type,
-            findings_count: found,
-            fixes_count: fixed,
-            disproved_count: disproved,
-            summary,
-            completed_at,
-        })
+        if time > now + CLOCK_SKEW {
+            errors.add("completed_at", "must not be in the future");
+        }
     }
 }
 
-/// `POST /stories/:id/verify` (file 02 §5.2).
-#[derive(Debug, ToSchema)]
+/// `POST /stories/:id/verify`.
+#[derive(Debug, Clone, Request)]
 pub(super) struct NewVerification {
     /// `pass` (default) or `partial`; use `reject` for a failure.
-    #[schema(value_type = Option<String>)]
+    #[rule(result())]
     pub(super) result: &'static str,
+    #[rule(PROSE)]
     pub(super) summary: Option<String>,
+    #[rule(LABEL)]
     pub(super) review_type: Option<String>,
-    /// An object or an array; default `{}`.
-    #[schema(value_type = Option<Object>)]
-    pub(super) findings: Value,
-    /// At most 64 hexadecimal digits.
+    #[rule(object_or_array())]
+    pub(super) findings: Option<JsonText>,
+    /// Hexadecimal digits.
+    #[rule(text(64).that(|sha| check_sha(sha)))]
     pub(super) commit_sha: Option<String>,
+    /// Whether nothing else than text stands for the evidence: what is no text is none.
+    #[rule(only_text())]
+    only_text: bool,
 }
 
-impl NewVerification {
-    /// Reads the body of a verification.
-    pub(super) fn read(object: &Map<String, Value>) -> Result<Self, FieldErrors> {
-        let mut fields = Fields::new(object);
-        let result = match fields.value("result").map(|value| value.as_str().unwrap_or_default()) {
+const fn only_text() -> Custom<bool> {
+    custom(
+        |fields, _| {
+            let mut evidence = ["review_type", "summary"].iter().filter_map(|name| fields.value(name));
+            evidence.all(|value| value.is_string())
+        },
+        schemars::Schema::default,
+    )
+    .hidden()
+}
+
+const fn result() -> Custom<&'static str> {
+    custom(
+        |fields, name| match fields.value(name).as_ref().map(|word| word.as_str().unwrap_or_default()) {
             None | Some("pass") => "pass",
             Some("partial") => "partial",
             Some("fail") => {
-                fields.fail(
-                    "result",
-                    "must be pass or partial; use POST /api/v1/stories/:id/reject for a failure",
-                );
+                let message = "must be pass or partial; use POST /api/v1/stories/:id/reject for a failure";
+                fields.fail(name, message);
                 "fail"
             }
             Some(_) => {
-                fields.fail("result", "must be pass or partial");
+                fields.fail(name, "must be pass or partial");
                 "fail"
             }
-        };
-        let commit_sha = fields.text("commit_sha", Length::max(64));
-        if commit_sha.as_deref().is_some_and(|sha| !sha.bytes().all(|byte| byte.is_ascii_hexdigit())) {
-            fields.fail("commit_sha", INVALID);
+        },
+        || json_schema!({"type": "string", "enum": ["pass", "partial"], "default": "pass"}),
+    )
+}
+
+fn check_sha(sha: &str) -> Result<(), String> {
+    if sha.bytes().all(|byte| byte.is_ascii_hexdigit()) { Ok(()) } else { Err(INVALID.to_owned()) }
+}
+
+/// Whether both halves of the review evidence are there, good or bad.
+pub(super) fn has_evidence(sent: &Sent<NewVerification>) -> bool {
+    let NewVerification { summary, review_type, only_text, .. } = sent.anyway();
+    *only_text
+        && (summary.is_some() || sent.has_failed("summary"))
+        && (review_type.is_some() || sent.has_failed("review_type"))
+}
+
+/// `POST /stories/:id/reject`.
+#[derive(Debug, Clone, Request)]
+pub(super) struct RejectStory {
+    /// Not blank, at most 50000 characters.
+    #[rule(reason())]
+    reason: Option<String>,
+    #[rule(object_or_array())]
+    pub(super) findings: Option<JsonText>,
+    #[rule(LABEL)]
+    pub(super) review_type: Option<String>,
+}
+
+/// A reason that is missing or no text is told in words of its own.
+const fn reason() -> Custom<Option<String>> {
+    custom(
+        |fields, name| fields.filled(name)?.as_str().map(|text| text.trim().to_owned()),
+        || json_schema!({"type": "string", "maxLength": 50_000}),
+    )
+    .mandatory()
+}
+
+impl RejectStory {
+    /// The reason of a rejection, trimmed.
+    ///
+    /// # Errors
+    /// 422 when it is missing, blank, no string or too long.
+    pub(super) fn required_reason(&self) -> ApiResult<String> {
+        let reason = self.reason.clone().ok_or_else(|| {
+            ApiError::unprocessable("reason_required", "reason is required and cannot be blank")
+        })?;
+        if reason.chars().count() > 50_000 {
+            return Err(ApiError::invalid_field("reason", "should be at most 50000 character(s)"));
         }
-        let new = Self {
-            result,
-            summary: fields.text("summary", PROSE),
-            review_type: fields.text("review_type", LABEL),
-            findings: findings(&mut fields),
-            commit_sha,
-        };
-        fields.finish(new)
+        Ok(reason)
     }
-
-    /// A rejection's result row: its summary is the reason.
-    pub(super) fn rejection(object: &Map<String, Value>, reason: &str) -> Result<Self, FieldErrors> {
-        let mut fields = Fields::new(object);
-        let new = Self {
-            result: "fail",
-            summary: Some(reason.to_owned()),
-            review_type: fields.text("review_type", LABEL),
-            findings: findings(&mut fields),
-            commit_sha: None,
-        };
-        fields.finish(new)
-    }
-}
-
-fn findings(fields: &mut Fields<'_>) -> Value {
-    fields.object_or_array("findings").unwrap_or_else(|| Value::Object(Map::new()))
-}
-
-/// Whether both halves of the review evidence are there.
-pub(super) fn has_evidence(object: &Map<String, Value>) -> bool {
-    ["review_type", "summary"].iter().all(|name| is_filled(object.get(*name)))
-}
-
-fn is_filled(value: Option<&Value>) -> bool {
-    value.and_then(Value::as_str).is_some_and(|text| !text.trim().is_empty())
-}
-
-/// The reason of a rejection, trimmed.
-///
-/// # Errors
-/// 422 when it is missing, blank, no string or too long.
-pub(super) fn required_reason(object: &Map<String, Value>) -> ApiResult<&str> {
-    let text = object.get("reason").and_then(Value::as_str).map(str::trim).unwrap_or_default();
-    if text.is_empty() {
-        return Err(ApiError::unprocessable("reason_required", "reason is required and cannot be blank"));
-    }
-    if text.chars().count() > 50_000 {
-        return Err(ApiError::invalid_field("reason", "should be at most 50000 character(s)"));
-    }
-    Ok(text)
 }
 
 #[cfg(test)]
@@ -165,7 +228,10 @@ mod tests {
 
     fn review(body: Value) -> Result<NewReview, FieldErrors> {
         let reported = DateTime::from_timestamp(1_800_000_000, 0);
-        NewReview::read(body.as_object().unwrap(), reported, reported.unwrap() + TimeDelta::seconds(10))
+        let text = JsonText::from(body);
+        let sent = Sent::<NewReview>::of(&text.object().unwrap());
+        let now = reported.unwrap() + TimeDelta::seconds(10);
+        sent.errors_of(|review, errors| review.check(errors, reported, now)).cloned()
     }
 
     #[test]
@@ -192,9 +258,12 @@ mod tests {
 
     #[test]
     fn verification_results() {
-        let read = |body: Value| NewVerification::read(body.as_object().unwrap());
+        let read = |body: Value| NewVerification::from_object(&JsonText::from(body).object().unwrap());
         assert_eq!(read(json!({})).unwrap().result, "pass");
-        assert_eq!(read(json!({"result": "partial", "findings": []})).unwrap().findings, json!([]));
+        assert_eq!(
+            read(json!({"result": "partial", "findings": []})).unwrap().findings,
+            Some(json!([]).into())
+        );
         assert!(read(json!({"result": "fail"})).unwrap_err().0["result"][0].contains("reject"));
         for bad in [json!({"result": 1}), json!({"findings": 7}), json!({"commit_sha": "xyz"})] {
             assert!(read(bad.clone()).is_err(), "{bad}");

@@ -1,13 +1,13 @@
-//! The audit entries of a transition (file 02 §10, file 04 §1.5).
+//! The audit entries of a transition.
 
 use loopctl_core::lifecycle::{Backfill, LoopState, VerifiedStatus};
 use serde_json::{Value, json};
 
-use super::outcome::{ReviewRecord, VerificationResult};
+use super::store::{ReviewRecord, VerificationResult};
+use crate::app::Identity;
 use crate::db::Timestamp;
 use crate::events::{self, Event};
-use crate::http::Identity;
-use crate::stories::Story;
+use crate::plan::stories::Story;
 
 /// What one transition has to tell, in the order in which things happened.
 pub(super) struct Log<'a> {
@@ -24,7 +24,7 @@ impl<'a> Log<'a> {
 
     fn story(&mut self, action: &'static str, old: Option<Value>, new: Value) -> &mut Event {
         let mut event = Event::new("story", self.story.id, action, new).project(self.story.project_id);
-        event.old_state = old;
+        event.old_state = old.map(Into::into);
         self.events.push(event);
         let last = self.events.len() - 1;
         &mut self.events[last]

@@ -1,48 +1,92 @@
-//! The trust loop: every endpoint that moves a story (file 02 §4, §5).
+//! The trust loop: everything that moves a story, and what is known of the work on it.
 //!
-//! All of them go through [`transition::perform`]: lock the story, hand the facts to `loopctl_core::lifecycle`,
+//! All of it goes through [`transition::perform`]: lock the story, hand the facts to `loopctl_core::lifecycle`,
 //! write the new state with one statement, record the events. There is no shorter way around a guard: bulk calls
-//! ([`batch`]) take the same step per story, inside one transaction.
+//! ([`bulk`]) take the same step per story, inside one transaction.
 
-mod agent_api;
-mod batch;
-mod bulk_api;
+mod api;
+mod bulk;
+mod detail;
 mod evidence;
 mod log;
-mod outcome;
+mod next_steps;
 mod store;
 mod transition;
-mod verifier_api;
+mod verify_all;
 
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
+use crate::app::Endpoint;
+use crate::http::endpoints;
 
-use crate::App;
-use crate::routes::alias;
-
-pub(crate) use outcome::{NextStep, VerificationResult, next_steps};
 pub(crate) use store::STATEMENTS;
 
 /// The routes of this module.
-pub(crate) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(agent_api::contract))
-        .routes(routes!(agent_api::claim))
-        .routes(routes!(agent_api::start))
-        .routes(alias("/api/v1/stories/{id}/start-work", routes!(agent_api::start)))
-        .routes(routes!(agent_api::request_review))
-        .routes(routes!(agent_api::report))
-        .routes(alias("/api/v1/stories/{id}/report-done", routes!(agent_api::report)))
-        .routes(routes!(agent_api::unclaim))
-        .routes(routes!(verifier_api::review_complete))
-        .routes(routes!(verifier_api::verify))
-        .routes(routes!(verifier_api::reject))
-        .routes(routes!(verifier_api::force_unclaim))
-        .routes(routes!(verifier_api::verifications))
-        .routes(routes!(verifier_api::backfill))
-        .routes(routes!(bulk_api::claim))
-        .routes(routes!(bulk_api::verify))
-        .routes(routes!(bulk_api::reject))
-        .routes(routes!(bulk_api::mark_complete))
-        .routes(routes!(bulk_api::verify_all))
+pub(crate) fn routes() -> Vec<Endpoint> {
+    let mut routes = endpoints! { "Stories";
+        /// One story with its prerequisites, artifacts and latest verification, and what the caller can do next.
+        GET "/api/v1/stories/{id}" => detail::show;
+    };
+    routes.extend(endpoints! { "Progress";
+        /// Acknowledges a story by echoing its title and number of acceptance criteria.
+        POST "/api/v1/stories/{id}/contract" => api::contract, 409 "not to be contracted now";
+        /// Takes a contracted story.
+        ///
+        /// Of any number of agents at once, exactly one gets it.
+        POST "/api/v1/stories/{id}/claim" => api::claim, 409 "not to be claimed now";
+        /// Begins work on a claimed story.
+        POST "/api/v1/stories/{id}/start" | "/api/v1/stories/{id}/start-work" => api::start,
+            403 "not the assignee", 409 "not to be started now";
+        /// Says that the implementer is done; a different agent takes over.
+        ///
+        /// May be repeated after fixes.
+        POST "/api/v1/stories/{id}/request-review" => api::request_review,
+            403 "not the assignee", 409 "not in work";
+        /// Confirms another agent's implementation.
+        POST "/api/v1/stories/{id}/report" | "/api/v1/stories/{id}/report-done" => api::report,
+            409 "`self_report_blocked` for the implementer, or not in work";
+        /// Gives a claimed story back.
+        POST "/api/v1/stories/{id}/unclaim" => api::unclaim, 403 "not the assignee", 409 "not claimed";
+        /// Records a finished review of a reported story.
+        ///
+        /// Not for the implementer.
+        POST "/api/v1/stories/{id}/review-complete" => api::review_complete,
+            409 "`self_review_blocked` for the implementer";
+        /// Signs a story off.
+        ///
+        /// Not for its implementer, and not without a review record newer than the report.
+        POST "/api/v1/stories/{id}/verify" => api::verify,
+            400 "the key has no agent", 409 "`self_verify_blocked` for the implementer, or not reported",
+            422 "review evidence or review record missing";
+        /// Sends a story back; by default it becomes pending again.
+        POST "/api/v1/stories/{id}/reject" => api::reject,
+            400 "the key has no agent", 409 "`self_reject_blocked` for the implementer, or nothing to reject",
+            422 "no reason";
+        /// Takes a story from whoever holds it.
+        ///
+        /// Repeating it changes nothing.
+        POST "/api/v1/stories/{id}/force-unclaim" => api::force_unclaim, 400 "the key has no agent";
+        /// A story's verification results, newest first.
+        GET "/api/v1/stories/{story_id}/verifications" => api::verifications;
+        /// Records a story that was finished outside the loop as done and verified.
+        ///
+        /// Never one that was worked on in the loop. Repeating it with the same body changes nothing.
+        POST "/api/v1/stories/{id}/backfill" => api::backfill,
+            422 "already verified, rejected, or `not_pre_existing`";
+        /// Claims contracted stories, each by the rules of a single claim.
+        POST "/api/v1/stories/bulk/claim" => bulk::claim;
+        /// Verifies reported stories, each by the rules of a single verification.
+        POST "/api/v1/stories/bulk/verify" => bulk::verify, 400 "the key has no agent";
+        /// Rejects stories, each by the rules of a single rejection.
+        POST "/api/v1/stories/bulk/reject" => bulk::reject, 400 "the key has no agent";
+        /// Signs off stories that were done before the loop began.
+        ///
+        /// A story that was ever claimed is refused with `not_pre_existing`; one that is verified already is left as it
+        /// is.
+        POST "/api/v1/stories/bulk/mark-complete" => bulk::mark_complete, 400 "the key has no agent";
+        /// Verifies every story of an epic that is reported and not yet verified.
+        ///
+        /// Each by the rules of a single verification and in a transaction of its own.
+        POST "/api/v1/epics/{id}/verify-all" => verify_all::verify_all,
+            400 "the key has no agent", 422 "review evidence missing";
+    });
+    routes
 }

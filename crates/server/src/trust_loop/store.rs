@@ -1,11 +1,129 @@
-//! SQL of the trust loop.
+//! Rows and SQL of the trust loop.
 
+use chrono::{DateTime, Utc};
+use loopctl_core::json::JsonText;
 use loopctl_core::lifecycle::{LoopState, Prerequisite, VerifiedStatus};
+use schemars::JsonSchema;
+use serde::Serialize;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Row, types::FromSql};
 use uuid::Uuid;
 
-use crate::db::{DbError, statements, word};
+use crate::db::{DbError, Row, Timestamp, statements};
+use crate::evidence::artifacts::ArtifactReport;
+use crate::plan::stories::Story;
+
+/// A finished review.
+#[derive(Debug, Serialize, JsonSchema, Row)]
+pub(super) struct ReviewRecord {
+    pub(super) id: Uuid,
+    tenant_id: Uuid,
+    story_id: Uuid,
+    /// None for a human with a user key.
+    pub(super) reviewer_agent_id: Option<Uuid>,
+    pub(super) review_type: String,
+    pub(super) findings_count: i32,
+    pub(super) fixes_count: i32,
+    pub(super) disproved_count: i32,
+    pub(super) summary: Option<String>,
+    completed_at: Timestamp,
+    inserted_at: Timestamp,
+    updated_at: Timestamp,
+}
+
+/// The result of a verification or rejection.
+#[derive(Debug, Serialize, JsonSchema, Row)]
+pub(super) struct VerificationResult {
+    pub(super) id: Uuid,
+    tenant_id: Uuid,
+    story_id: Uuid,
+    orchestrator_agent_id: Option<Uuid>,
+    /// `pass`, `partial` or `fail`.
+    pub(super) result: String,
+    summary: Option<String>,
+    findings: JsonText,
+    pub(super) review_type: Option<String>,
+    commit_sha: Option<String>,
+    /// 1, 2, … per story.
+    pub(super) iteration: i32,
+    inserted_at: Timestamp,
+    updated_at: Timestamp,
+}
+
+/// A story with what the loop knows of it.
+#[derive(Row)]
+pub(super) struct StoryInLoop {
+    #[row(flatten)]
+    pub(super) story: Story,
+    #[row(sql = "(select mission from projects p where p.tenant_id = $1 and p.id = s.project_id)")]
+    pub(super) mission: Option<String>,
+    #[row(sql = "(select coalesce(max(iteration), 0) from verification_results v
+                  where v.tenant_id = $1 and v.story_id = $2)")]
+    pub(super) iteration_count: i32,
+    #[row(sql = "exists (select from review_records r where r.tenant_id = $1 and r.story_id = $2
+                         and r.completed_at > s.reported_done_at and r.inserted_at > s.reported_done_at)")]
+    pub(super) reviewed: bool,
+}
+
+/// What the rules need besides the story.
+#[derive(Row)]
+pub(super) struct Surroundings {
+    #[row(sql = "clock_timestamp()")]
+    pub(super) now: DateTime<Utc>,
+    #[row(sql = "exists (
+                     select from review_records r join stories s on s.tenant_id = r.tenant_id and s.id = r.story_id
+                     where r.tenant_id = $1 and r.story_id = $2
+                       and r.completed_at > s.reported_done_at and r.inserted_at > s.reported_done_at)")]
+    pub(super) reviewed: bool,
+    #[row(
+        sql = "(select settings -> 'auto_reset_on_rejection' from tenants where id = $1) is distinct from 'false'"
+    )]
+    pub(super) auto_reset: bool,
+}
+
+/// A prerequisite that is not verified: a story, or an epic with open stories.
+#[derive(Row)]
+pub(super) struct Unmet {
+    id: Uuid,
+    number: String,
+    verified_status: Option<VerifiedStatus>,
+    open_stories: i64,
+}
+
+impl Unmet {
+    /// As the rules see it.
+    pub(super) fn prerequisite(self) -> Result<Prerequisite, DbError> {
+        let Self { id, number, verified_status, open_stories } = self;
+        if let Some(verified_status) = verified_status {
+            return Ok(Prerequisite::Story { id, number, verified_status });
+        }
+        let number = number.parse().map_err(|_| DbError::Unexpected(format!("epic number {number:?}")))?;
+        Ok(Prerequisite::Epic { id, number, open_stories })
+    }
+}
+
+/// What verify-all looks at: a story, or none in an epic where nothing waits.
+#[derive(Row)]
+pub(super) struct ReportedStory {
+    #[row(flatten)]
+    pub(super) story: Option<StoryName>,
+}
+
+#[derive(Row)]
+pub(super) struct StoryName {
+    #[row(sql = "s.id")]
+    pub(super) id: Uuid,
+    #[row(sql = "s.number")]
+    pub(super) number: String,
+}
+
+/// An epic that was just completed.
+#[derive(Row)]
+pub(super) struct CompletedEpic {
+    pub(super) number: i32,
+    pub(super) title: String,
+    #[row(sql = "(select count(*) from stories s where s.tenant_id = $1 and s.epic_id = $2)")]
+    pub(super) story_count: i64,
+}
 
 statements! {
     /// Every story of a batch, before the first is looked at, in the order of ids: batches that overlap never wait for
@@ -13,79 +131,82 @@ statements! {
     LOCK_BATCH = "
         select id from stories where tenant_id = $1 and id = any($2) order by id for no key update";
     /// What verify-all looks at.
-    REPORTED_IN_EPIC = "
-        select s.id, s.number from epics e
+    REPORTED_IN_EPIC -> ReportedStory = "
+        select {*} from epics e
         left join stories s on s.tenant_id = e.tenant_id and s.epic_id = e.id
             and s.agent_status = 'reported_done' and s.verified_status = 'unverified'
         where e.tenant_id = $1 and e.id = $2
         order by s.major, s.minor, s.number, s.id";
-    /// Prerequisites that are not verified (file 02 §3.7). Runs after the lock.
-    UNMET_PREREQUISITES = "
+    /// Prerequisites that are not verified. Runs after the lock.
+    UNMET_PREREQUISITES -> Unmet = "
+        select {*} from (
         select 'story' as kind, p.id, p.number, p.verified_status, 0::bigint as open_stories
         from story_dependencies d
         join stories p on p.tenant_id = d.tenant_id and p.id = d.depends_on_story_id
         where d.tenant_id = (select $1::uuid) and d.story_id = (select $2::uuid) and p.verified_status <> 'verified'
         union all
-        select 'epic', e.id, e.number::text, '', count(*)
+        select 'epic', e.id, e.number::text, null, count(*)
         from stories s
         join epic_dependencies d on d.tenant_id = s.tenant_id and d.epic_id = s.epic_id
         join epics e on e.tenant_id = d.tenant_id and e.id = d.depends_on_epic_id
         join stories p on p.tenant_id = d.tenant_id and p.epic_id = d.depends_on_epic_id
         where s.tenant_id = (select $1::uuid) and s.id = (select $2::uuid) and p.verified_status <> 'verified'
         group by e.tenant_id, e.id
+        ) unmet
         order by kind desc, number";
     /// What the rules need besides the story. A statement of its own after the lock, because it must see what the
     /// lock waited for, the time included: in the lock's own select list the clock is read before the wait. The
     /// clock is the database's, so that times of several servers compare. A review counts when it was completed,
-    /// and recorded, after the report (file 02 §5.2).
-    SURROUNDINGS = "
-        select clock_timestamp() as now,
-               exists (
-                   select from review_records r join stories s on s.tenant_id = r.tenant_id and s.id = r.story_id
-                   where r.tenant_id = $1 and r.story_id = $2
-                     and r.completed_at > s.reported_done_at and r.inserted_at > s.reported_done_at) as reviewed,
-               (select settings -> 'auto_reset_on_rejection' from tenants where id = $1)
-                   is distinct from 'false' as auto_reset";
+    /// and recorded, after the report.
+    SURROUNDINGS -> Surroundings = "select {*}";
     /// Writes everything that the lifecycle owns, whatever the transition.
-    SAVE_STATE = "
+    SAVE_STATE -> Story = "
         update stories set
             agent_status = $3, verified_status = $4, assigned_agent_id = $5, assigned_at = $6,
             contracted_by_agent_id = $7, first_claimed_at = $8, review_requested_at = $9, reported_done_at = $10,
             reported_by_agent_id = $11, verified_at = $12, rejected_at = $13, rejection_reason = $14,
             updated_at = clock_timestamp()
         where tenant_id = $1 and id = $2
-        returning *";
+        returning {*}";
     /// A statement of its own: metadata may be large, and the other transitions have nothing to do with it.
     RECORD_BACKFILL = "update stories set metadata = metadata || $3 where tenant_id = $1 and id = $2";
-    INSERT_REVIEW = "
+    INSERT_REVIEW -> ReviewRecord = "
         insert into review_records (tenant_id, id, story_id, reviewer_agent_id, review_type, findings_count, fixes_count,
                                     disproved_count, summary, completed_at, inserted_at, updated_at)
         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, coalesce($10::timestamptz, $11), $11, $11)
-        returning *";
+        returning {*}";
     /// The story's lock makes the next iteration race-free.
-    INSERT_VERIFICATION = "
+    INSERT_VERIFICATION -> VerificationResult = "
         insert into verification_results (tenant_id, id, story_id, orchestrator_agent_id, result, summary, findings,
                                           review_type, commit_sha, iteration, inserted_at, updated_at)
         select $1, $2, $3, $4, $5, $6, $7, $8, $9, coalesce(max(iteration), 0) + 1, $10, $10
         from verification_results where tenant_id = $1 and story_id = $3
-        returning *";
+        returning {*}";
     /// Stories are locked before epics, everywhere. Two stories verified at once meet here.
-    LOCK_EPIC = "select id from epics where tenant_id = $1 and id = $2 for no key update";
+    LOCK_EPIC_TO_COMPLETE = "select id from epics where tenant_id = $1 and id = $2 for no key update";
     /// Completes an epic once for ever. A statement of its own after the lock, so that it sees what the
     /// other transaction has committed.
-    COMPLETE_EPIC = "
+    COMPLETE_EPIC -> CompletedEpic = "
         update epics e set completed_at = $3
         where tenant_id = $1 and id = $2 and completed_at is null
           and not exists (select from stories s where s.tenant_id = $1 and s.epic_id = $2
                           and s.verified_status <> 'verified')
-        returning e.number, e.title, e.project_id,
-                  (select count(*) from stories s where s.tenant_id = $1 and s.epic_id = $2) as story_count";
-    COUNT_VERIFICATIONS = "
-        select count(*) as total, exists (select from stories where tenant_id = $1 and id = $2) as known
-        from verification_results where tenant_id = $1 and story_id = $2";
-    LIST_VERIFICATIONS = "
-        select * from verification_results where tenant_id = $1 and story_id = $2
-        order by inserted_at desc, iteration desc limit $3 offset $4";
+        returning {*}";
+    LIST_VERIFICATIONS -> list of VerificationResult = {
+        within: "stories where tenant_id = $1 and id = $2",
+        from: "verification_results where tenant_id = $1 and story_id = $2",
+        page: "order by inserted_at desc, iteration desc limit $3 offset $4",
+    };
+    SHOW_STORY -> StoryInLoop = "select {*} from stories s where s.tenant_id = $1 and s.id = $2";
+    STORY_PREREQUISITES -> Uuid = "
+        select depends_on_story_id from story_dependencies where tenant_id = $1 and story_id = $2
+        order by inserted_at, id";
+    LATEST_VERIFICATION -> VerificationResult = "
+        select {*} from verification_results where tenant_id = $1 and story_id = $2 order by iteration desc limit 1";
+    /// The 20 most recent, newest first.
+    RECENT_ARTIFACTS -> ArtifactReport = "
+        select {*} from artifact_reports where tenant_id = $1 and story_id = $2
+        order by inserted_at desc, id desc limit 20";
 }
 
 /// The parameters of `SAVE_STATE`.
@@ -111,19 +232,4 @@ pub(super) fn save_params<'a>(
         &state.rejected_at,
         &state.rejection_reason,
     ]
-}
-
-/// Reads a row of `UNMET_PREREQUISITES`.
-pub(super) fn read_prerequisite(row: &Row) -> Result<Prerequisite, DbError> {
-    let (id, number): (Uuid, String) = (row.try_get("id")?, row.try_get("number")?);
-    if column::<&str>(row, "kind")? == "story" {
-        let verified_status = word(row, "verified_status", VerifiedStatus::parse)?;
-        return Ok(Prerequisite::Story { id, number, verified_status });
-    }
-    let number = number.parse().map_err(|_| DbError::Unexpected(format!("epic number {number:?}")))?;
-    Ok(Prerequisite::Epic { id, number, open_stories: row.try_get("open_stories")? })
-}
-
-fn column<'a, T: FromSql<'a>>(row: &'a Row, name: &str) -> Result<T, DbError> {
-    Ok(row.try_get(name)?)
 }

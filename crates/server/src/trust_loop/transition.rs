@@ -2,24 +2,21 @@
 
 use chrono::{DateTime, Utc};
 use loopctl_core::lifecycle::{self, Action, Attempt, Facts, LoopState, VerifiedStatus};
-use serde_json::{Map, Value, json};
-use tokio_postgres::types::ToSql;
+use serde_json::json;
 use uuid::Uuid;
 
-use super::evidence::{NewReview, NewVerification};
+use super::evidence::{Evidence, NewReview};
 use super::log::Log;
-use super::outcome::{ReviewRecord, VerificationResult};
 use super::store::{
-    COMPLETE_EPIC, INSERT_REVIEW, INSERT_VERIFICATION, LOCK_EPIC, RECORD_BACKFILL, SAVE_STATE, SURROUNDINGS,
-    UNMET_PREREQUISITES, read_prerequisite, save_params,
+    COMPLETE_EPIC, INSERT_REVIEW, INSERT_VERIFICATION, LOCK_EPIC_TO_COMPLETE, RECORD_BACKFILL, ReviewRecord,
+    SAVE_STATE, SURROUNDINGS, Surroundings, UNMET_PREREQUISITES, VerificationResult, save_params,
 };
-use crate::App;
-use crate::artifacts::{self, NewArtifact};
-use crate::db::{DbError, Statement, Timestamp, Tx};
-use crate::events::{self, Event};
-use crate::http::error::retrying;
-use crate::http::{ApiError, ApiResult, Identity};
-use crate::stories::{LOCK_STORY, Story};
+use crate::app::{App, Change, Identity};
+use crate::db::{DbError, Jsonb, Timestamp};
+use crate::events::Event;
+use crate::evidence::artifacts;
+use crate::http::{ApiError, ApiResult};
+use crate::plan::stories::{LOCK_STORY, Story};
 
 /// What a transition left behind.
 pub(super) struct Outcome {
@@ -30,7 +27,7 @@ pub(super) struct Outcome {
     pub(super) verification: Option<VerificationResult>,
 }
 
-/// Attempts a transition in a transaction of its own. `body` carries the evidence that some actions take.
+/// Attempts a transition in a transaction of its own.
 ///
 /// # Errors
 /// 404, or the first guard that fails, or invalid evidence; nothing is changed then.
@@ -39,86 +36,88 @@ pub(super) async fn perform(
     caller: &Identity,
     story_id: Uuid,
     attempt: &Attempt,
-    body: &Map<String, Value>,
+    evidence: &Evidence,
 ) -> ApiResult<Outcome> {
     lifecycle::admit(attempt.action(), &caller.actor())
         .map_err(|refusal| ApiError::refused(refusal, &app.public_url))?;
-    retrying(|| perform_once(app, caller, story_id, attempt, body)).await
-}
-
-async fn perform_once(
-    app: &App,
-    caller: &Identity,
-    story_id: Uuid,
-    attempt: &Attempt,
-    body: &Map<String, Value>,
-) -> ApiResult<Outcome> {
-    let mut tx = app.db.tenant(caller.tenant_id).await?;
-    let Step { outcome, mut events, verified_at } =
-        step(app, &mut tx, caller, story_id, attempt, body).await?;
-    if let Some(now) = verified_at {
-        events.extend(complete_epic(&mut tx, &outcome.story, now).await?);
-    }
-    events::record(tx, caller.tenant_id, &caller.attribution(), events).await?;
-    Ok(outcome)
+    app.change(caller, async |mut change| {
+        let Step { outcome, verified_at } = step(app, &mut change, story_id, attempt, evidence).await?;
+        if let Some(now) = verified_at {
+            complete_epic(&mut change, &outcome.story, now).await?;
+        }
+        change.commit(outcome).await
+    })
+    .await
 }
 
 /// What a step has done, and what its transaction has yet to do.
 pub(super) struct Step {
     pub(super) outcome: Outcome,
-    /// To be recorded.
-    pub(super) events: Vec<Event>,
     /// When the story became verified, if it just did: its epic may be complete. Left to the caller, because epics
     /// are locked after the last story.
     pub(super) verified_at: Option<Timestamp>,
 }
 
-/// One transition inside a transaction: everything but completing its epic and recording its events. What is refused
-/// is refused before anything is written, so that the transaction can go on to another story.
+/// One transition inside a transaction: everything but completing its epic. What is refused is refused before anything is
+/// written, so that the transaction can go on to another story.
 pub(super) async fn step(
     app: &App,
-    tx: &mut Tx,
-    caller: &Identity,
+    change: &mut Change<'_>,
     story_id: Uuid,
     attempt: &Attempt,
-    body: &Map<String, Value>,
+    evidence: &Evidence,
 ) -> ApiResult<Step> {
-    let Locked { story, facts, now, auto_reset } =
-        lock(tx, caller.tenant_id, story_id, attempt.action()).await?;
-    let actor = caller.actor();
-    let decided = lifecycle::decide(&facts, attempt, &actor, now)
+    let Locked { story, facts, now, auto_reset } = lock(change, story_id, attempt.action()).await?;
+    let caller = change.caller;
+    let decided = lifecycle::decide(&facts, attempt, &caller.actor(), now)
         .map_err(|refusal| ApiError::refused(refusal, &app.public_url))?;
     let before = &facts.state;
     let mut next = decided.clone();
     let mut log = Log::new(&story, caller);
     let (mut review, mut verification) = (None, None);
-    match attempt {
+    match (attempt, evidence) {
         // Repeated after it was done: there is nothing to tell.
-        Attempt::ForceUnclaim | Attempt::Backfill(_) | Attempt::MarkComplete if next == *before => {}
-        Attempt::Report => {
+        (Attempt::ForceUnclaim | Attempt::Backfill(_) | Attempt::MarkComplete, _) if next == *before => {}
+        (Attempt::Report, Evidence::Report(sent)) => {
             log.status_changed(before, &next);
-            if let Some(Value::Object(artifact)) = body.get("artifact") {
-                let new = NewArtifact::read(artifact)?;
-                let (_, event) = artifacts::insert(tx, caller, story_id, story.project_id, new).await?;
+            if let Some(new) = &sent.valid()?.artifact {
+                let (_, event) = artifacts::insert(change, caller, story_id, story.project_id, new).await?;
                 log.events.push(event);
             }
         }
-        Attempt::ReviewComplete => {
-            let new = NewReview::read(body, before.reported_done_at, now)?;
-            let record = insert_review(tx, caller, story_id, &new, Timestamp(now)).await?;
+        (Attempt::ReviewComplete, Evidence::Review(sent)) => {
+            let new = sent.checked(|new, errors| new.check(errors, before.reported_done_at, now))?;
+            let record = insert_review(change, story_id, new, Timestamp(now)).await?;
             log.review_completed(&record);
             review = Some(record);
         }
-        Attempt::Verify { .. } => {
-            let new = NewVerification::read(body)?;
-            let result = insert_verification(tx, caller, story_id, &new, Timestamp(now)).await?;
+        (Attempt::Verify { .. } | Attempt::MarkComplete, Evidence::Verification(sent)) => {
+            let new = sent.valid()?;
+            let result = NewResult {
+                result: new.result,
+                summary: new.summary.as_deref(),
+                findings: new.findings.clone().unwrap_or_default(),
+                review_type: new.review_type.as_deref(),
+                commit_sha: new.commit_sha.as_deref(),
+            };
+            let result = insert_verification(change, story_id, &result, Timestamp(now)).await?;
             log.verification_result(&result);
-            log.verified(before);
+            match attempt {
+                Attempt::MarkComplete => log.mark_complete(before, &next),
+                _ => log.verified(before),
+            }
             verification = Some(result);
         }
-        Attempt::Reject { reason } => {
-            let new = NewVerification::rejection(body, reason)?;
-            let result = insert_verification(tx, caller, story_id, &new, Timestamp(now)).await?;
+        (Attempt::Reject { reason }, Evidence::Rejection(sent)) => {
+            let new = sent.valid()?;
+            let result = NewResult {
+                result: "fail",
+                summary: Some(reason),
+                findings: new.findings.clone().unwrap_or_default(),
+                review_type: new.review_type.as_deref(),
+                commit_sha: None,
+            };
+            let result = insert_verification(change, story_id, &result, Timestamp(now)).await?;
             log.verification_result(&result);
             log.rejected(before, reason);
             if auto_reset {
@@ -127,32 +126,35 @@ pub(super) async fn step(
             }
             verification = Some(result);
         }
-        Attempt::RequestReview => log.review_requested(&next),
-        Attempt::ForceUnclaim => log.force_unclaimed(before),
-        Attempt::Backfill(backfill) => {
+        (Attempt::RequestReview, _) => log.review_requested(&next),
+        (Attempt::ForceUnclaim, _) => log.force_unclaimed(before),
+        (Attempt::Backfill(backfill), _) => {
             log.backfilled(before, &next, backfill);
             let recorded = backfill.metadata(now);
-            tx.query(RECORD_BACKFILL, &[&caller.tenant_id, &story_id, &recorded]).await?;
+            change.execute(RECORD_BACKFILL, &[&caller.tenant_id, &story_id, &recorded]).await?;
         }
-        Attempt::MarkComplete => {
-            let new = NewVerification::read(body)?;
-            let result = insert_verification(tx, caller, story_id, &new, Timestamp(now)).await?;
-            log.verification_result(&result);
-            log.mark_complete(before, &next);
-            verification = Some(result);
-        }
-        Attempt::Contract(_) | Attempt::Claim | Attempt::Start | Attempt::Unclaim => {
+        (Attempt::Contract(_) | Attempt::Claim | Attempt::Start | Attempt::Unclaim, _) => {
             log.status_changed(before, &next);
         }
+        // Who attempts it sends its evidence along.
+        (
+            Attempt::Report
+            | Attempt::ReviewComplete
+            | Attempt::Verify { .. }
+            | Attempt::MarkComplete
+            | Attempt::Reject { .. },
+            _,
+        ) => return Err(ApiError::internal()),
     }
     let events = log.events;
     let verified = |state: &LoopState| state.verified_status == VerifiedStatus::Verified;
     let verified_at = (verified(&next) && !verified(before)).then_some(Timestamp(now));
-    let story = if next == *before { story } else { save(tx, caller.tenant_id, story_id, &next).await? };
+    let story = if next == *before { story } else { save(change, story_id, &next).await? };
+    change.tell(events);
     // A review that was let in is newer than the report; an earlier one counts as long as the report stands.
     let reviewed = review.is_some() || (facts.reviewed && next.reported_done_at.is_some());
     let facts = Facts { reviewed, ..story.facts() };
-    Ok(Step { outcome: Outcome { story, facts, review, verification }, events, verified_at })
+    Ok(Step { outcome: Outcome { story, facts, review, verification }, verified_at })
 }
 
 /// A story under its lock, with the facts that the rules need.
@@ -166,109 +168,106 @@ struct Locked {
 
 /// Locks the story and looks up what its guards need, in one round trip: statements run in order, so the later
 /// ones see what the lock has waited for.
-async fn lock(tx: &mut Tx, tenant_id: Uuid, story_id: Uuid, action: Action) -> ApiResult<Locked> {
-    let params: &[&(dyn ToSql + Sync)] = &[&tenant_id, &story_id];
-    let [story, surroundings, unmet] =
-        [LOCK_STORY, SURROUNDINGS, UNMET_PREREQUISITES].map(|sql| Statement { sql, params });
-    let statements = [story, surroundings, unmet];
-    let needed = if action == Action::Claim { &statements[..] } else { &statements[..2] };
-    let answers = tx.run(needed).await?;
-    let mut firsts = answers.iter().map(|rows| rows.first());
-    let story = Story::read(firsts.next().flatten().ok_or_else(ApiError::not_found)?)?;
-    let surroundings = firsts.next().flatten().ok_or_else(ApiError::internal)?;
-    let unmet =
-        answers.get(2).into_iter().flatten().map(read_prerequisite).collect::<Result<_, DbError>>()?;
-    Ok(Locked {
-        facts: Facts { unmet, reviewed: surroundings.try_get("reviewed")?, ..story.facts() },
-        now: surroundings.try_get("now")?,
-        auto_reset: surroundings.try_get("auto_reset")?,
-        story,
-    })
+async fn lock(change: &mut Change<'_>, story_id: Uuid, action: Action) -> ApiResult<Locked> {
+    let tenant_id = change.tenant_id;
+    let params = [&tenant_id as _, &story_id as _];
+    let (story, surroundings, unmet) = if action == Action::Claim {
+        let unmet = UNMET_PREREQUISITES.with(&params);
+        change.batch((LOCK_STORY.with(&params), SURROUNDINGS.with(&params), unmet)).await?
+    } else {
+        let (story, surroundings) =
+            change.batch((LOCK_STORY.with(&params), SURROUNDINGS.with(&params))).await?;
+        (story, surroundings, Vec::new())
+    };
+    let story = story.into_iter().next().ok_or_else(ApiError::not_found)?;
+    let surroundings = surroundings.into_iter().next().ok_or_else(ApiError::internal)?;
+    let Surroundings { now, reviewed, auto_reset } = surroundings;
+    let unmet = unmet.into_iter().map(|row| row.prerequisite()).collect::<Result<_, _>>()?;
+    Ok(Locked { facts: Facts { unmet, reviewed, ..story.facts() }, now, auto_reset, story })
 }
 
-async fn save(tx: &mut Tx, tenant_id: Uuid, story_id: Uuid, state: &LoopState) -> Result<Story, DbError> {
-    let words = [state.agent_status.as_str(), state.verified_status.as_str()];
-    let row = tx.query_one(SAVE_STATE, &save_params(&tenant_id, &story_id, state, &words)).await?;
-    Story::read(&row)
+async fn save(change: &mut Change<'_>, story_id: Uuid, state: &LoopState) -> Result<Story, DbError> {
+    let (tenant_id, words) =
+        (change.tenant_id, [state.agent_status.as_str(), state.verified_status.as_str()]);
+    change.one(SAVE_STATE, &save_params(&tenant_id, &story_id, state, &words)).await
 }
 
 async fn insert_review(
-    tx: &mut Tx,
-    caller: &Identity,
+    change: &mut Change<'_>,
     story_id: Uuid,
     new: &NewReview,
     now: Timestamp,
 ) -> Result<ReviewRecord, DbError> {
-    let row = tx
-        .query_one(
-            INSERT_REVIEW,
-            &[
-                &caller.tenant_id,
-                &Uuid::now_v7(),
-                &story_id,
-                &caller.agent_id,
-                &new.review_type,
-                &new.findings_count,
-                &new.fixes_count,
-                &new.disproved_count,
-                &new.summary,
-                &new.completed_at,
-                &now,
-            ],
-        )
-        .await?;
-    ReviewRecord::read(&row)
+    let caller = change.caller;
+    let params: [&(dyn tokio_postgres::types::ToSql + Sync); 11] = [
+        &caller.tenant_id,
+        &Uuid::now_v7(),
+        &story_id,
+        &caller.agent_id,
+        &new.review_type,
+        &new.findings_count,
+        &new.fixes_count,
+        &new.disproved_count,
+        &new.summary,
+        &new.completed_at,
+        &now,
+    ];
+    change.one(INSERT_REVIEW, &params).await
+}
+
+/// A verification result to be written.
+struct NewResult<'a> {
+    result: &'static str,
+    summary: Option<&'a str>,
+    findings: loopctl_core::json::JsonText,
+    review_type: Option<&'a str>,
+    commit_sha: Option<&'a str>,
 }
 
 async fn insert_verification(
-    tx: &mut Tx,
-    caller: &Identity,
+    change: &mut Change<'_>,
     story_id: Uuid,
-    new: &NewVerification,
+    new: &NewResult<'_>,
     now: Timestamp,
 ) -> Result<VerificationResult, DbError> {
-    let row = tx
-        .query_one(
-            INSERT_VERIFICATION,
-            &[
-                &caller.tenant_id,
-                &Uuid::now_v7(),
-                &story_id,
-                &caller.agent_id,
-                &new.result,
-                &new.summary,
-                &new.findings,
-                &new.review_type,
-                &new.commit_sha,
-                &now,
-            ],
-        )
-        .await?;
-    VerificationResult::read(&row)
+    let caller = change.caller;
+    let params: [&(dyn tokio_postgres::types::ToSql + Sync); 10] = [
+        &caller.tenant_id,
+        &Uuid::now_v7(),
+        &story_id,
+        &caller.agent_id,
+        &new.result,
+        &new.summary,
+        &Jsonb(&new.findings),
+        &new.review_type,
+        &new.commit_sha,
+        &now,
+    ];
+    change.one(INSERT_VERIFICATION, &params).await
 }
 
-/// Tells that the story's epic is complete, if this verification made it so for the first time
-/// (file 02 §5.8).
+/// Tells that the story's epic is complete, if this verification made it so for the first time.
 pub(super) async fn complete_epic(
-    tx: &mut Tx,
+    change: &mut Change<'_>,
     story: &Story,
     now: Timestamp,
-) -> Result<Option<Event>, DbError> {
-    let answers = tx
-        .run(&[
-            Statement { sql: LOCK_EPIC, params: &[&story.tenant_id, &story.epic_id] },
-            Statement { sql: COMPLETE_EPIC, params: &[&story.tenant_id, &story.epic_id, &now] },
-        ])
-        .await?;
-    let Some(row) = answers.get(1).and_then(|rows| rows.first()) else {
-        return Ok(None);
-    };
-    let new_state = json!({
-        "epic_id": story.epic_id,
-        "epic_number": row.try_get::<_, i32>("number")?,
-        "epic_title": row.try_get::<_, String>("title")?,
-        "project_id": story.project_id,
-        "story_count": row.try_get::<_, i64>("story_count")?,
+) -> Result<(), DbError> {
+    let (lock, complete) = (
+        [&story.tenant_id as _, &story.epic_id as _],
+        [&story.tenant_id as _, &story.epic_id as _, &now as _],
+    );
+    let (_, completed) =
+        change.batch((LOCK_EPIC_TO_COMPLETE.with(&lock), COMPLETE_EPIC.with(&complete))).await?;
+    let events = completed.into_iter().map(|epic| {
+        let new_state = json!({
+            "epic_id": story.epic_id,
+            "epic_number": epic.number,
+            "epic_title": epic.title,
+            "project_id": story.project_id,
+            "story_count": epic.story_count,
+        });
+        Event::new("epic", story.epic_id, "completed", new_state).project(story.project_id)
     });
-    Ok(Some(Event::new("epic", story.epic_id, "completed", new_state).project(story.project_id)))
+    change.tell(events);
+    Ok(())
 }

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::conformance;
 use loopctl_postgres::EmbeddedOptions;
 use loopctl_server::config::{APPLICATION, DatabaseOptions};
 use loopctl_server::operator;
@@ -170,12 +171,14 @@ impl Caller {
     /// Sends a request and reads the whole answer.
     pub(crate) async fn send(&self, request: reqwest::RequestBuilder) -> Reply {
         let request = request.build().unwrap();
-        let what = format!("{} {}", request.method(), request.url().path());
+        let (method, path) = (request.method().clone(), request.url().path().to_owned());
+        let what = format!("{method} {path}");
         let response = self.http.execute(request).await.unwrap();
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let text = response.text().await.unwrap();
         let body =
             if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap_or(json!(text)) };
+        conformance::check(&method, &path, status, &body);
         Reply { status, headers, body, what }
     }
 

@@ -4,7 +4,7 @@ mod messages;
 mod plans;
 mod random;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 
@@ -24,7 +24,7 @@ fn project(stories: &[(&str, i32)]) -> Existing {
 }
 
 fn import(body: &Value, mode: Mode, existing: &Existing) -> Result<Plan, ImportError> {
-    parse(body.as_object().unwrap(), mode)?.plan(existing)
+    parse(&JsonText::from(body.clone()).object().unwrap(), mode)?.plan(existing)
 }
 
 fn fresh(body: &Value) -> Result<Plan, ImportError> {

@@ -15,7 +15,7 @@ fn a_plain_import_creates_everything_with_defaults() {
     assert_eq!(story.initial.agent_status(), AgentStatus::Pending);
     assert_eq!(story.initial.verified_status(), VerifiedStatus::Unverified);
     assert_eq!((&story.description, &story.estimated_hours), (&None, &None));
-    assert!(story.acceptance_criteria.is_empty() && story.metadata.is_empty());
+    assert!(story.acceptance_criteria == Criteria::default() && story.metadata == JsonText::empty_object());
 }
 
 #[test]
@@ -31,7 +31,7 @@ fn all_columns_of_new_records_are_read() {
     .unwrap();
     let epic = &plan.new_epics[0];
     assert_eq!((epic.number, epic.position, epic.phase.as_deref()), (72, 5, Some("p0")));
-    assert_eq!((epic.description.as_deref(), &epic.metadata["k"]), (Some("d"), &json!(1)));
+    assert_eq!((epic.description.as_deref(), &epic.metadata.to_value()["k"]), (Some("d"), &json!(1)));
     let story = &plan.new_stories[0];
     assert_eq!((story.number.as_str(), &story.description), ("72", &None));
     assert_eq!(story.estimated_hours.unwrap().to_string(), "4.50");
@@ -39,7 +39,7 @@ fn all_columns_of_new_records_are_read() {
         json!(story.acceptance_criteria),
         json!([{"id": "AC-1", "criterion": "d"}, {"criterion": "d"}])
     );
-    assert_eq!(story.metadata["k"], 2);
+    assert_eq!(story.metadata.to_value()["k"], 2);
     assert_eq!(story.initial, InitialStatus::default());
 }
 
@@ -219,7 +219,7 @@ fn a_merge_updates_what_exists_and_creates_the_rest() {
     assert_eq!((plan.new_epics[0].number, plan.new_epics[0].position), (73, 1));
     let retitled = StoryChange {
         title: Some("Retitled".to_owned()),
-        acceptance_criteria: Some(Vec::new()),
+        acceptance_criteria: Some(Criteria::default()),
         ..StoryChange::default()
     };
     let estimated = StoryChange { estimated_hours: Some(Decimal::from(3)), ..StoryChange::default() };

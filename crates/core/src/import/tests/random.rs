@@ -124,11 +124,12 @@ fn mutate(value: &mut Value, target: &mut usize, replacement: &Value) {
 }
 
 fn check_any(body: &Value, existing: &Existing) -> Result<(), TestCaseError> {
-    let Some(body) = body.as_object() else {
+    let text = JsonText::from(body.clone());
+    let Some(body) = text.object() else {
         return Ok(());
     };
     for mode in [Mode::Fresh, Mode::Merge] {
-        match parse(body, mode).and_then(|payload| payload.plan(existing)) {
+        match parse(&body, mode).and_then(|payload| payload.plan(existing)) {
             Ok(plan) => {
                 let unique: std::collections::HashSet<_> = plan.new_story_edges.iter().collect();
                 prop_assert_eq!(unique.len(), plan.new_story_edges.len());
@@ -157,7 +158,7 @@ proptest! {
         mut body in valid_payload(),
         targets in prop::collection::vec((0_usize..60, any_json()), 1..3),
     ) {
-        let original = parse(body.as_object().unwrap(), Mode::Fresh).unwrap().plan(&Existing::default()).unwrap();
+        let original = parse(&JsonText::from(body.clone()).object().unwrap(), Mode::Fresh).unwrap().plan(&Existing::default()).unwrap();
         for (mut target, replacement) in targets {
             mutate(&mut body, &mut target, &replacement);
         }
@@ -167,7 +168,8 @@ proptest! {
 
     #[test]
     fn importing_twice_is_a_conflict_or_an_update_of_everything(body in valid_payload()) {
-        let object = body.as_object().unwrap();
+        let text = JsonText::from(body.clone());
+        let object = &text.object().unwrap();
         let first = parse(object, Mode::Fresh).unwrap().plan(&Existing::default()).unwrap();
         let existing = result_of(&first);
         let again = parse(object, Mode::Fresh).unwrap().plan(&existing);
@@ -206,7 +208,10 @@ fn the_largest_payload_is_planned_quickly() {
         .collect();
     let body = json!({"epics": epics});
     let started = Instant::now();
-    let plan = parse(body.as_object().unwrap(), Mode::Fresh).unwrap().plan(&Existing::default()).unwrap();
+    let plan = parse(&JsonText::from(body.clone()).object().unwrap(), Mode::Fresh)
+        .unwrap()
+        .plan(&Existing::default())
+        .unwrap();
     assert_eq!((plan.new_epics.len(), plan.new_stories.len()), (500, 5000));
     assert!(plan.new_story_edges.len() > 24_000);
     // Generous, for a debug build on a busy machine; anything quadratic takes minutes.

@@ -2,11 +2,13 @@
 
 mod audit;
 mod custody;
+mod live_migration;
 mod migrations;
 mod positions;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use loopctl_server::db::RowTypes;
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 
@@ -312,9 +314,17 @@ async fn every_statement_prepares() {
     let app = connect(&server().app).await;
     app.batch_execute("set role loopctl_app; set plan_cache_mode = force_generic_plan").await.unwrap();
     let mut count = 0;
-    for (resource, name, sql) in loopctl_server::statements() {
+    let mut names = BTreeSet::new();
+    for (resource, named) in loopctl_server::statements() {
+        let (name, sql) = (named.name, named.text);
         let prepared = app.prepare(sql).await;
         let prepared = prepared.unwrap_or_else(|error| panic!("{resource}::{name}: {error:?}"));
+        // What is read of its rows is what it yields: the same columns, in the same order, of fitting types.
+        let mut types = RowTypes::new(prepared.columns());
+        let fits = (named.check)(&mut types);
+        fits.unwrap_or_else(|fault| panic!("{resource}::{name}: {fault}"));
+        assert_eq!(types.rest(), [""; 0], "{resource}::{name} yields what nobody reads");
+        assert!(names.insert(name), "{resource}::{name}: another statement has this name");
         let nulls = vec!["null"; prepared.params().len()].join(", ");
         let arguments = if nulls.is_empty() { nulls } else { format!("({nulls})") };
         let plan =

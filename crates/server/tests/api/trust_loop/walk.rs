@@ -2,10 +2,12 @@
 //! against the gates.
 
 use chrono::{DateTime, Utc};
+use loopctl_core::json::JsonText;
 use loopctl_core::lifecycle::{
     self, Action, Actor, AgentStatus, Attempt, Backfill, Echo, Facts, LoopState, Prerequisite, Refusal,
     Status, VerifiedStatus,
 };
+use loopctl_core::request::Request as _;
 use loopctl_core::role::Role;
 use serde_json::{Value, json};
 
@@ -165,7 +167,9 @@ fn attempt(action: Action, flawed: bool) -> (Attempt, Value) {
         Action::Verify => Attempt::Verify { evidence: !flawed },
         Action::Reject => Attempt::Reject { reason: "no tests".to_owned() },
         Action::ForceUnclaim => Attempt::ForceUnclaim,
-        Action::Backfill => Attempt::Backfill(Backfill::read(body.as_object().unwrap()).unwrap()),
+        Action::Backfill => {
+            Attempt::Backfill(Backfill::from_object(&JsonText::from(body.clone()).object().unwrap()).unwrap())
+        }
         Action::MarkComplete => Attempt::MarkComplete,
     };
     (attempt, body)

@@ -1,0 +1,242 @@
+//! One pass over a body: what no handler wants to see is found before anything is made of it.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+
+use super::escape::read_escape;
+use super::number::is_in_range;
+
+/// The most members that one object may have.
+pub const MAX_MEMBERS: usize = 50_000;
+
+/// What is wrong with a document that is well-formed JSON. Paths look like `epics[0].stories[2].title`, places count bytes
+/// from the beginning.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fault {
+    /// What begins here is nested deeper than it may be.
+    TooDeep(usize),
+    /// An object has more members than [`MAX_MEMBERS`].
+    TooManyMembers,
+    /// An object has two members of this name; which of them is meant?
+    Duplicate(String),
+    /// The string that ends here stands for no text: it holds half of a surrogate pair.
+    LoneSurrogate(usize),
+    /// A string at this path, or a name in the object there, contains U+0000, which PostgreSQL cannot store.
+    Nul(String),
+    /// No float holds the number that ends here.
+    OutOfRange(usize),
+}
+
+/// An array or object that is open.
+enum Level<'a> {
+    Array {
+        index: usize,
+    },
+    Object {
+        names: HashSet<Cow<'a, str>>,
+        /// The name of the member that is being read.
+        current: Cow<'a, str>,
+    },
+}
+
+/// Looks through well-formed JSON that may nest `depth` levels deep. Takes no memory but for the names in the objects
+/// that are open.
+///
+/// # Errors
+/// The first fault.
+pub fn inspect(text: &str, depth: usize) -> Result<(), Fault> {
+    let bytes = text.as_bytes();
+    let mut open: Vec<Level<'_>> = Vec::new();
+    let mut at = 0;
+    while let Some(byte) = bytes.get(at) {
+        match byte {
+            b'{' | b'[' if open.len() == depth => return Err(Fault::TooDeep(at)),
+            b'{' => open.push(Level::Object { names: HashSet::new(), current: Cow::Borrowed("") }),
+            b'[' => open.push(Level::Array { index: 0 }),
+            b'}' | b']' => drop(open.pop()),
+            b',' => {
+                if let Some(Level::Array { index }) = open.last_mut() {
+                    *index += 1;
+                }
+            }
+            b'"' => {
+                let end = end_of_string(bytes, at);
+                let is_name = bytes[end..].iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b':');
+                let content = &text[at + 1..end - 1];
+                check_string(content, end, || path_of_string(is_name, &open))?;
+                if is_name {
+                    begin_member(content, &mut open)?;
+                }
+                at = end;
+                continue;
+            }
+            b'-' | b'0'..=b'9' => {
+                let rest = &text[at..];
+                let length = rest.find(|c: char| !matches!(c, '-' | '+' | '.' | 'e' | 'E' | '0'..='9'));
+                let number = &rest[..length.unwrap_or(rest.len())];
+                at += number.len();
+                if !is_in_range(number) {
+                    return Err(Fault::OutOfRange(at));
+                }
+                continue;
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    Ok(())
+}
+
+/// The place behind the string that begins at `start`.
+fn end_of_string(bytes: &[u8], start: usize) -> usize {
+    let mut at = start + 1;
+    while let Some(byte) = bytes.get(at) {
+        match byte {
+            b'"' => return at + 1,
+            b'\\' => at += 2,
+            _ => at += 1,
+        }
+    }
+    bytes.len()
+}
+
+/// A name belongs to the object around it.
+fn path_of_string(is_name: bool, open: &[Level<'_>]) -> String {
+    if is_name { path(open.split_last().map_or(open, |(_, around)| around)) } else { path(open) }
+}
+
+/// Looks at what the escapes of a string stand for.
+fn check_string(content: &str, end: usize, path: impl Fn() -> String) -> Result<(), Fault> {
+    let bytes = content.as_bytes();
+    let (mut at, mut high) = (0, false);
+    while let Some(offset) = bytes[at..].iter().position(|byte| *byte == b'\\') {
+        let (unit, length) = read_escape(&bytes[at + offset..]);
+        let is_low = (0xDC00..0xE000).contains(&unit);
+        if unit == 0 {
+            return Err(Fault::Nul(path()));
+        }
+        // The second half follows the first at once, and nothing else does.
+        if is_low != high || high && offset > 0 {
+            return Err(Fault::LoneSurrogate(end));
+        }
+        high = (0xD800..0xDC00).contains(&unit);
+        at += offset + length;
+    }
+    if high { Err(Fault::LoneSurrogate(end)) } else { Ok(()) }
+}
+
+fn begin_member<'a>(content: &'a str, open: &mut [Level<'a>]) -> Result<(), Fault> {
+    let name = if content.contains('\\') {
+        Cow::Owned(serde_json::from_str(&format!("\"{content}\"")).unwrap_or_else(|_| content.to_owned()))
+    } else {
+        Cow::Borrowed(content)
+    };
+    let Some(Level::Object { names, current }) = open.last_mut() else { return Ok(()) };
+    if names.len() == MAX_MEMBERS {
+        return Err(Fault::TooManyMembers);
+    }
+    *current = name.clone();
+    if names.insert(name) { Ok(()) } else { Err(Fault::Duplicate(path(open))) }
+}
+
+fn path(open: &[Level<'_>]) -> String {
+    let mut path = String::new();
+    for level in open {
+        match level {
+            Level::Array { index } => path.push_str(&format!("[{index}]")),
+            Level::Object { current, .. } => {
+                if !path.is_empty() {
+                    path.push('.');
+                }
+                path.push_str(current);
+            }
+        }
+    }
+    path
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn fault(text: &str) -> Option<Fault> {
+        inspect(text, 4).err()
+    }
+
+    #[test]
+    fn faults_are_found_where_they_are() {
+        let at = |path: &str| path.to_owned();
+        for (text, expected) in [
+            (r#"{"a": ["x", {"b": "y\u0000"}]}"#, Fault::Nul(at("a[1].b"))),
+            (r#"{"a": {"k\u0000": 1}}"#, Fault::Nul(at("a"))),
+            (r#"{"a": 1, "b": {"c": 2, "\u0063": 3}}"#, Fault::Duplicate(at("b.c"))),
+            (r#"{"a": [0, -1e400]}"#, Fault::OutOfRange(16)),
+            (r#"{"a": "\ud83d"}"#, Fault::LoneSurrogate(14)),
+            (r#"{"a": "\ud83dx\ude00"}"#, Fault::LoneSurrogate(21)),
+            (r#"{"a": "\ud83d\n"}"#, Fault::LoneSurrogate(16)),
+            (r#"{"a": "\ude00\ud83d"}"#, Fault::LoneSurrogate(20)),
+            (r#"[[[[[1]]]]]"#, Fault::TooDeep(4)),
+        ] {
+            assert_eq!(fault(text), Some(expected), "{text}");
+        }
+        for sound in [
+            r#"{"a": "\ud83d\ude00\\u0000 {[\"", "b": [[[1.5, -3e2]]], "a.b": {"a": 1}, "": 0}"#,
+            r#""\\""#,
+            "{}",
+            "[1,2]",
+            "null",
+        ] {
+            assert_eq!(fault(sound), None, "{sound}");
+        }
+    }
+
+    #[test]
+    fn objects_have_a_bound() {
+        let object = |count: usize| {
+            let members: Vec<_> = (0..count).map(|n| format!("\"{n}\":0")).collect();
+            format!("{{{}}}", members.join(","))
+        };
+        assert_eq!(fault(&object(MAX_MEMBERS)), None);
+        assert_eq!(fault(&object(MAX_MEMBERS + 1)), Some(Fault::TooManyMembers));
+    }
+
+    fn document() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            any::<i64>().prop_map(Value::from),
+            ".*".prop_map(|text: String| Value::from(text.replace('\0', ""))),
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+        ];
+        leaf.prop_recursive(3, 24, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::hash_map("[a-z\"\\\\]{0,3}", inner, 0..4)
+                    .prop_map(|members| Value::Object(members.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_a_writer_writes_is_sound(value in document()) {
+            prop_assert_eq!(inspect(&value.to_string(), 9), Ok(()));
+            prop_assert_eq!(inspect(&serde_json::to_string_pretty(&value).unwrap(), 9), Ok(()));
+        }
+
+        #[test]
+        fn a_nul_is_found_wherever_it_is(value in document()) {
+            let text = json!({"before": value, "it": ["\0"], "after": value}).to_string();
+            prop_assert_eq!(inspect(&text, 9), Err(Fault::Nul("it[0]".to_owned())));
+        }
+
+        #[test]
+        fn depth_is_counted(depth in 1..20_usize) {
+            let text = format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+            prop_assert_eq!(inspect(&text, depth), Ok(()));
+            prop_assert_eq!(inspect(&text, depth - 1), Err(Fault::TooDeep(depth - 1)));
+        }
+    }
+}

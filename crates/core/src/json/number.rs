@@ -1,0 +1,75 @@
+//! Numbers as they are written.
+
+/// Whether a floating-point number holds it, be it roughly: JSON is read into those nearly everywhere.
+pub(super) fn is_in_range(text: &str) -> bool {
+    text.parse::<f64>().is_ok_and(f64::is_finite)
+}
+
+/// One text for all that are the same number.
+pub(super) fn normal_form(text: &str) -> String {
+    match Decimal::of(text) {
+        Some(Decimal { negative, digits, exponent }) => {
+            format!("{}{digits}e{exponent}", if negative { "-" } else { "" })
+        }
+        None => text.to_owned(),
+    }
+}
+
+/// A number: its digits without zeros on either side, times ten to the power of `exponent`.
+#[derive(PartialEq)]
+struct Decimal {
+    negative: bool,
+    digits: String,
+    exponent: i64,
+}
+
+impl Decimal {
+    /// None for an exponent beyond all reason.
+    fn of(text: &str) -> Option<Self> {
+        let (mantissa, exponent) = match text.split_once(['e', 'E']) {
+            Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().ok()?),
+            None => (text, 0),
+        };
+        let unsigned = mantissa.trim_start_matches('-');
+        let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, ""));
+        let digits = format!("{whole}{fraction}");
+        let trimmed = digits.trim_end_matches('0');
+        let zeros = digits.len() - trimmed.len();
+        let digits = trimmed.trim_start_matches('0').to_owned();
+        if digits.is_empty() {
+            return Some(Self { negative: false, digits, exponent: 0 });
+        }
+        let exponent = i64::from(exponent) - fraction.len() as i64 + zeros as i64;
+        Some(Self { negative: mantissa.starts_with('-'), digits, exponent })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn what_no_float_holds_is_out_of_range() {
+        for held in ["0", "-0", "1e308", "5e-324", "1e-400", "123456789012345678901234567890"] {
+            assert!(is_in_range(held), "{held}");
+        }
+        for lost in ["1e309", "-1e400", "1e99999999999"] {
+            assert!(!is_in_range(lost), "{lost}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn normal_forms_are_equal_where_numbers_are(one in -999..999_i32, other in -999..999_i32, scale in 0..4_usize) {
+            let write = |number: i32| {
+                let digits = format!("{:05}", number.abs());
+                let sign = if number < 0 { "-" } else { "" };
+                let (whole, fraction) = digits.split_at(5 - scale);
+                format!("{sign}{}{whole}.{fraction}0", if whole.is_empty() { "0" } else { "" })
+            };
+            prop_assert_eq!(normal_form(&write(one)) == normal_form(&write(other)), one == other);
+        }
+    }
+}

@@ -1,0 +1,330 @@
+//! Who calls: authentication, impersonation and roles. The only place that decides.
+
+use std::marker::PhantomData;
+use std::ops::Deref;
+
+use axum::extract::{FromRef, FromRequestParts};
+use axum::http::StatusCode;
+use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
+use chrono::{DateTime, SecondsFormat, Utc};
+use loopctl_core::fields::parse_uuid;
+use loopctl_core::lifecycle::Actor;
+use loopctl_core::role::Role;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::{App, hash_key};
+use crate::db::{Row, statements};
+use crate::events;
+use crate::http::{ApiError, ApiResult, Input, Operation};
+
+statements! {
+    AUTHENTICATE -> Found = "select {*} from authenticate($1, $2)";
+}
+
+/// A handler's caller, admitted by `A`: [`Any`] role, [`AtLeast`] a role, or [`Exact`]ly one of some roles.
+#[derive(Debug, Clone)]
+pub(crate) struct Caller<A> {
+    identity: Identity,
+    access: PhantomData<A>,
+}
+
+impl<A> Deref for Caller<A> {
+    type Target = Identity;
+
+    fn deref(&self) -> &Identity {
+        &self.identity
+    }
+}
+
+/// What an API key says about its holder. Nothing here comes from a body.
+#[derive(Debug, Clone)]
+pub(crate) struct Identity {
+    /// The key in use.
+    pub key_id: Uuid,
+    /// Its name.
+    pub key_name: String,
+    /// The part of it that may be shown.
+    pub key_prefix: String,
+    /// The effective role.
+    pub role: Role,
+    /// The tenant that the request works on.
+    pub tenant_id: Uuid,
+    /// The agent that the key is bound to.
+    pub agent_id: Option<Uuid>,
+    /// Set when a superadmin acts inside the tenant.
+    pub impersonation: Option<Impersonation>,
+}
+
+/// A superadmin inside a tenant.
+#[derive(Debug, Clone)]
+pub(crate) struct Impersonation {
+    tenant_slug: String,
+    effective_role: Option<Role>,
+    at: DateTime<Utc>,
+}
+
+impl Identity {
+    /// The caller as the lifecycle's rules see it.
+    pub(crate) fn actor(&self) -> Actor {
+        Actor { role: self.role, agent_id: self.agent_id, impersonating: self.impersonation.is_some() }
+    }
+
+    /// How this caller's changes are attributed.
+    pub(crate) fn attribution(&self) -> events::Attribution {
+        match &self.impersonation {
+            None => events::Attribution {
+                actor_type: "api_key",
+                actor_id: Some(self.key_id),
+                actor_label: format!("{}:{}", self.role, self.key_name),
+                metadata: serde_json::Map::new(),
+            },
+            Some(impersonation) => events::Attribution {
+                actor_type: "superadmin",
+                actor_id: Some(self.key_id),
+                actor_label: format!("superadmin:impersonating:{}", impersonation.tenant_slug),
+                metadata: json!({
+                    "impersonated_by": self.key_id,
+                    "impersonated_at": impersonation.at.to_rfc3339_opts(SecondsFormat::Micros, true),
+                    "effective_role": impersonation.effective_role,
+                })
+                .as_object()
+                .cloned()
+                .unwrap_or_default(),
+            },
+        }
+    }
+}
+
+/// Decides whether a role may call.
+pub(crate) trait Access {
+    /// # Errors
+    /// 403 with the contract's sentence.
+    fn check(role: Role) -> ApiResult<()>;
+}
+
+/// Names a role in a type.
+pub(crate) trait RoleName {
+    /// The role.
+    const ROLE: Role;
+}
+
+/// Role `agent`.
+#[derive(Debug, Clone)]
+pub(crate) struct Agent;
+/// Role `orchestrator`.
+#[derive(Debug, Clone)]
+pub(crate) struct Orchestrator;
+/// Role `user`.
+#[derive(Debug, Clone)]
+pub(crate) struct User;
+/// Role `superadmin`.
+#[derive(Debug, Clone)]
+pub(crate) struct Superadmin;
+
+impl RoleName for Agent {
+    const ROLE: Role = Role::Agent;
+}
+impl RoleName for Orchestrator {
+    const ROLE: Role = Role::Orchestrator;
+}
+impl RoleName for User {
+    const ROLE: Role = Role::User;
+}
+impl RoleName for Superadmin {
+    const ROLE: Role = Role::Superadmin;
+}
+
+/// Every valid key.
+#[derive(Debug, Clone)]
+pub(crate) struct Any;
+/// The role or a higher one.
+#[derive(Debug, Clone)]
+pub(crate) struct AtLeast<R>(PhantomData<R>);
+/// Exactly one of the named roles, without any hierarchy.
+#[derive(Debug, Clone)]
+pub(crate) struct Exact<R>(PhantomData<R>);
+
+impl Access for Any {
+    fn check(_role: Role) -> ApiResult<()> {
+        Ok(())
+    }
+}
+
+impl<R: RoleName> Access for AtLeast<R> {
+    fn check(role: Role) -> ApiResult<()> {
+        if role >= R::ROLE {
+            return Ok(());
+        }
+        Err(ApiError::forbidden(format!("Insufficient permissions. Required role: {}", R::ROLE)))
+    }
+}
+
+impl<A: RoleName> Access for Exact<(A,)> {
+    fn check(role: Role) -> ApiResult<()> {
+        exactly(&[A::ROLE], role)
+    }
+}
+impl<A: RoleName, B: RoleName> Access for Exact<(A, B)> {
+    fn check(role: Role) -> ApiResult<()> {
+        exactly(&[A::ROLE, B::ROLE], role)
+    }
+}
+impl<A: RoleName, B: RoleName, C: RoleName> Access for Exact<(A, B, C)> {
+    fn check(role: Role) -> ApiResult<()> {
+        exactly(&[A::ROLE, B::ROLE, C::ROLE], role)
+    }
+}
+
+fn exactly(roles: &[Role], role: Role) -> ApiResult<()> {
+    if roles.contains(&role) {
+        return Ok(());
+    }
+    let names: Vec<_> = roles.iter().map(|role| role.as_str()).collect();
+    Err(ApiError::forbidden(format!("This endpoint requires the {} role", names.join(" or "))))
+}
+
+impl<S, A> FromRequestParts<S> for Caller<A>
+where
+    S: Send + Sync,
+    App: FromRef<S>,
+    A: Access,
+{
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
+        let Key { found, role, impersonation } = authenticate(parts, &App::from_ref(state)).await?;
+        let span = tracing::Span::current();
+        span.record("key_id", tracing::field::display(found.key_id));
+        span.record("role", role.as_str());
+        A::check(role)?;
+        let tenant_id = found
+            .tenant_id
+            .ok_or_else(|| ApiError::bad_request("Superadmin must use X-Impersonate-Tenant header"))?;
+        span.record("tenant_id", tracing::field::display(tenant_id));
+        let identity = Identity {
+            key_id: found.key_id,
+            key_name: found.key_name,
+            key_prefix: found.key_prefix,
+            role,
+            tenant_id,
+            agent_id: found.agent_id,
+            impersonation,
+        };
+        Ok(Self { identity, access: PhantomData })
+    }
+}
+
+impl<A: Access> Input for Caller<A> {
+    fn describe(operation: &mut Operation<'_>) {
+        operation.secured = true;
+        for (status, why) in [
+            (400, "a superadmin key that names no tenant"),
+            (401, "no valid key"),
+            (403, "the key may not do this"),
+            (404, "no such tenant to impersonate"),
+        ] {
+            operation.refuse(status, why);
+        }
+    }
+}
+
+/// A valid key, with the tenant that it works on, if any.
+struct Key {
+    found: Found,
+    role: Role,
+    impersonation: Option<Impersonation>,
+}
+
+/// Finds the key and its tenant, and lets a superadmin into another tenant.
+async fn authenticate(parts: &Parts, app: &App) -> ApiResult<Key> {
+    let token = bearer(parts).ok_or_else(ApiError::unauthorized)?;
+    let impersonate = header(parts, "x-impersonate-tenant");
+    // A malformed id names no tenant; the nil UUID finds none.
+    let target = impersonate.map(|text| parse_uuid(text).unwrap_or_default());
+    let found = app.db.without_tenant(AUTHENTICATE, &[&hash_key(token), &target]).await?;
+    let found = found.ok_or_else(ApiError::invalid_api_key)?;
+    let role = found.role;
+    if role != Role::Superadmin && found.tenant_status.as_deref() != Some("active") {
+        return Err(ApiError::new(StatusCode::FORBIDDEN, "tenant_not_active", "Access denied"));
+    }
+    if role != Role::Superadmin || target.is_none() {
+        return Ok(Key { found, role, impersonation: None });
+    }
+    let Some(tenant_slug) = found.tenant_slug.clone() else {
+        return Err(ApiError::new(StatusCode::NOT_FOUND, "tenant_not_found", "Tenant not found"));
+    };
+    let effective_role =
+        header(parts, "x-effective-role").and_then(Role::parse).filter(|role| *role != Role::Superadmin);
+    Ok(Key {
+        found,
+        role: effective_role.unwrap_or(Role::Superadmin),
+        impersonation: Some(Impersonation { tenant_slug, effective_role, at: Utc::now() }),
+    })
+}
+
+/// What `authenticate()` answers.
+#[derive(Row)]
+pub(crate) struct Found {
+    key_id: Uuid,
+    key_name: String,
+    key_prefix: String,
+    role: Role,
+    agent_id: Option<Uuid>,
+    tenant_id: Option<Uuid>,
+    tenant_status: Option<String>,
+    tenant_slug: Option<String>,
+}
+
+/// The token of the one `Authorization: Bearer …` header.
+fn bearer(parts: &Parts) -> Option<&str> {
+    let mut values = parts.headers.get_all(AUTHORIZATION).iter();
+    let (Some(value), None) = (values.next(), values.next()) else {
+        return None;
+    };
+    let (scheme, token) = value.to_str().ok()?.trim_start().split_once(' ')?;
+    let token = token.trim();
+    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
+}
+
+/// A header's text; empty counts as absent.
+fn header<'a>(parts: &'a Parts, name: &str) -> Option<&'a str> {
+    parts.headers.get(name)?.to_str().ok().map(str::trim).filter(|text| !text.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::Request;
+
+    use super::*;
+
+    fn token(values: &[&str]) -> Option<String> {
+        let mut request = Request::builder();
+        for value in values {
+            request = request.header(AUTHORIZATION, *value);
+        }
+        bearer(&request.body(()).unwrap().into_parts().0).map(str::to_owned)
+    }
+
+    #[test]
+    fn only_one_bearer_token_counts() {
+        assert_eq!(token(&["Bearer   lc_x  "]).as_deref(), Some("lc_x"));
+        assert_eq!(token(&["bEARER lc_x"]).as_deref(), Some("lc_x"));
+        for none in
+            [vec![], vec!["Basic abc"], vec!["Bearer"], vec!["Bearer   "], vec!["Bearer a", "Bearer b"]]
+        {
+            assert_eq!(token(&none), None, "{none:?}");
+        }
+    }
+
+    #[test]
+    fn exact_roles_know_no_hierarchy() {
+        assert!(<Exact<(Agent,)>>::check(Role::Agent).is_ok());
+        for role in [Role::Orchestrator, Role::User, Role::Superadmin] {
+            assert!(<Exact<(Agent,)>>::check(role).is_err());
+            assert!(<AtLeast<Agent>>::check(role).is_ok());
+        }
+        assert!(<AtLeast<User>>::check(Role::Orchestrator).is_err());
+    }
+}

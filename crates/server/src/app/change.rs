@@ -1,0 +1,68 @@
+//! The unit of work: every mutation is one.
+
+use std::ops::{Deref, DerefMut};
+
+use uuid::Uuid;
+
+use super::Identity;
+use crate::db::Tx;
+use crate::events::{self, Event};
+use crate::http::ApiResult;
+
+/// A transaction of the caller's tenant, with what it has to tell. Statements run on it as on a [`Tx`].
+pub(crate) struct Change<'a> {
+    tx: Tx,
+    events: Vec<Event>,
+    /// Who changes something.
+    pub(crate) caller: &'a Identity,
+    /// The caller's tenant.
+    pub(crate) tenant_id: Uuid,
+}
+
+/// What came of work that was committed, or that turned out to change nothing.
+pub(crate) struct Committed<T>(T);
+
+impl<T> Committed<T> {
+    pub(super) fn into_value(self) -> T {
+        self.0
+    }
+}
+
+impl<'a> Change<'a> {
+    pub(super) fn new(tx: Tx, caller: &'a Identity) -> Self {
+        Self { tx, events: Vec::new(), caller, tenant_id: caller.tenant_id }
+    }
+
+    /// Notes what happened, in the order in which it did.
+    pub(crate) fn tell(&mut self, events: impl IntoIterator<Item = Event>) {
+        self.events.extend(events);
+    }
+
+    /// Records what was told, as the last statement, and commits.
+    ///
+    /// # Errors
+    /// When the database fails; then nothing is kept.
+    pub(crate) async fn commit<T>(self, value: T) -> ApiResult<Committed<T>> {
+        events::record(self.tx, self.tenant_id, &self.caller.attribution(), self.events).await?;
+        Ok(Committed(value))
+    }
+
+    /// Ends work that had nothing to change.
+    pub(crate) fn unchanged<T>(self, value: T) -> ApiResult<Committed<T>> {
+        Ok(Committed(value))
+    }
+}
+
+impl Deref for Change<'_> {
+    type Target = Tx;
+
+    fn deref(&self) -> &Tx {
+        &self.tx
+    }
+}
+
+impl DerefMut for Change<'_> {
+    fn deref_mut(&mut self) -> &mut Tx {
+        &mut self.tx
+    }
+}

@@ -1,0 +1,139 @@
+//! Named SQL, with the rows that it yields.
+//!
+//! Statements that join many rows with many compare with `(select $1)` rather than `$1`. Of a value that it knows,
+//! the planner asks the statistics, and of a tenant or project that is newer than those they say that it has no rows;
+//! joins of nothing with nothing are planned without an index. Of a value that it will only know later it expects the
+//! average.
+
+use std::marker::PhantomData;
+
+use tokio_postgres::types::ToSql;
+
+use super::row::{Row, RowTypes};
+
+/// The values of `$1`, `$2`, …
+pub type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
+
+/// A statement that yields rows of type `R`; `()` where nobody looks at them.
+pub struct Sql<R> {
+    pub(super) text: &'static str,
+    rows: PhantomData<fn() -> R>,
+}
+
+impl<R> Clone for Sql<R> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<R> Copy for Sql<R> {}
+
+impl<R> Sql<R> {
+    pub(crate) const fn new(text: &'static str) -> Self {
+        Self { text, rows: PhantomData }
+    }
+
+    /// Its text, for those who work with a connection of the owner's.
+    pub(crate) const fn text(&self) -> &'static str {
+        self.text
+    }
+
+    /// The statement with its values, to be run together with others.
+    pub(crate) const fn with<'a>(self, params: Params<'a>) -> Statement<'a, R> {
+        Statement { sql: self, params }
+    }
+}
+
+/// A statement with the values of its parameters.
+pub struct Statement<'a, R> {
+    pub(super) sql: Sql<R>,
+    pub(super) params: Params<'a>,
+}
+
+/// The two statements of a list.
+pub(crate) struct ListSql<R> {
+    /// Takes the filters.
+    pub(crate) count: Sql<Counted>,
+    /// Takes the filters, and then how many rows at most, and how many come before.
+    pub(crate) rows: Sql<R>,
+}
+
+/// How many rows a list has.
+#[derive(Debug, Clone, Copy, crate::db::Row)]
+pub(crate) struct Counted {
+    /// Rows in the whole list.
+    pub(crate) total: i64,
+    /// Whether what the list is part of exists.
+    pub(crate) known: bool,
+}
+
+/// A statement as the tests of the schema look at it.
+pub struct Named {
+    /// The constant.
+    pub name: &'static str,
+    /// Its text.
+    pub text: &'static str,
+    /// Whether what it yields is what is read.
+    pub check: fn(&mut RowTypes<'_>) -> Result<(), String>,
+}
+
+impl Named {
+    pub(crate) const fn new<R: Row>(name: &'static str, sql: &Sql<R>) -> Self {
+        Self { name, text: sql.text, check: R::check }
+    }
+}
+
+/// Declares a resource's SQL: a constant per statement, and `STATEMENTS` with all of them, which one test prepares
+/// against the migrated schema as the application role.
+///
+/// - `NAME = "…";` yields nothing that is read.
+/// - `NAME -> Epic = "select {*} from epics …";` yields rows of a type; `{*}` stands for its columns.
+/// - `NAME -> list of Epic = { within: "projects where …", from: "epics where …", page: "order by … limit $4 offset $5" };`
+///   is a list with the count of its rows. `within` is what the list is part of, an empty text where it is nothing.
+macro_rules! statements {
+    (@ [$($named:expr,)*]) => {
+        /// Every statement above.
+        pub(crate) const STATEMENTS: &[$crate::db::Named] = &[$($named),*];
+    };
+    (@ [$($named:expr,)*] $(#[$meta:meta])* $name:ident -> list of $row:ty = {
+        within: $within:expr, from: $from:expr, page: $page:expr $(,)?
+    }; $($rest:tt)*) => {
+        $(#[$meta])*
+        pub(crate) const $name: $crate::db::ListSql<$row> = $crate::db::ListSql {
+            count: $crate::db::Sql::new($crate::db::text::constant_text!([
+                "select (select count(*) from ", $from, ") as total, ",
+                if $within.is_empty() { "true as known" } else { "exists (select from " },
+                $within,
+                if $within.is_empty() { "" } else { ") as known" },
+            ])),
+            rows: $crate::db::Sql::new($crate::db::text::constant_text!([
+                "select ", <$row as $crate::db::Row>::COLUMNS, " from ", $from, " ", $page,
+            ])),
+        };
+        $crate::db::statements! { @ [
+            $($named,)*
+            $crate::db::Named::new(concat!(stringify!($name), "::count"), &$name.count),
+            $crate::db::Named::new(stringify!($name), &$name.rows),
+        ] $($rest)* }
+    };
+    (@ [$($named:expr,)*] $(#[$meta:meta])* $name:ident -> $row:ty = $sql:expr; $($rest:tt)*) => {
+        $(#[$meta])*
+        pub(crate) const $name: $crate::db::Sql<$row> = $crate::db::Sql::new($crate::db::text::constant_text!(
+            $crate::db::text::with_columns($sql, <$row as $crate::db::Row>::COLUMNS)
+        ));
+        $crate::db::statements! { @ [$($named,)* $crate::db::Named::new(stringify!($name), &$name),] $($rest)* }
+    };
+    (@ [$($named:expr,)*] $(#[$meta:meta])* $name:ident = $sql:expr; $($rest:tt)*) => {
+        $(#[$meta])*
+        pub(crate) const $name: $crate::db::Sql<()> = $crate::db::Sql::new($sql);
+        $crate::db::statements! { @ [$($named,)* $crate::db::Named::new(stringify!($name), &$name),] $($rest)* }
+    };
+    (@ $($wrong:tt)*) => {
+        compile_error!("a statement is `NAME = …;`, `NAME -> Row = …;` or `NAME -> list of Row = { … };`");
+    };
+    ($($statements:tt)+) => {
+        $crate::db::statements! { @ [] $($statements)+ }
+    };
+}
+
+pub(crate) use statements;

@@ -1,0 +1,294 @@
+//! The one writer of events.
+//!
+//! Every change hands its events to [`record`] as the last statement of its transaction. From that one record
+//! come the audit log and story histories today; the change feed, webhook deliveries and the ledger read the
+//! same rows (`position`, `leaf_hash`) and join in here, without any change to the writers.
+
+use std::collections::BTreeMap;
+
+use loopctl_core::json::{JsonText, Transcoded};
+use loopctl_core::ledger::leaf_hash;
+use serde::Serialize;
+use serde_json::{Map, Value};
+use tokio_postgres::types::ToSql;
+use uuid::Uuid;
+
+use crate::db::{DbError, Jsonb, Tx, statements};
+
+statements! {
+    /// Takes the tenant's head row as the last lock of the transaction: positions are gap-free and timestamps
+    /// strictly increasing in commit order, also when the clock goes backwards. Without a head row `position`
+    /// is null, and the insert, and with it the whole transaction, fails.
+    RECORD = "
+        with head as (
+            update audit_heads
+            set position = position + $2,
+                last_at = greatest(clock_timestamp(), last_at + $2 * interval '1 microsecond')
+            where tenant_id = $1
+            returning position - $2 as position, last_at - $2 * interval '1 microsecond' as last_at
+        )
+        insert into audit_log (id, tenant_id, position, inserted_at, project_id, entity_type, entity_id, action,
+                               actor_type, actor_id, actor_label, old_state, new_state, metadata, leaf_hash)
+        select e.id, nullif($1::uuid, '00000000-0000-0000-0000-000000000000'), head.position + e.nth,
+               head.last_at + e.nth * interval '1 microsecond', e.project_id, e.entity_type, e.entity_id, e.action,
+               e.actor_type, e.actor_id, e.actor_label, e.old_state, e.new_state, e.metadata, e.leaf_hash
+        from unnest($3::uuid[], $4::uuid[], $5::text[], $6::uuid[], $7::text[], $8::text[], $9::uuid[],
+                    $10::text[], $11::jsonb[], $12::jsonb[], $13::jsonb[], $14::bytea[]) with ordinality
+             as e (id, project_id, entity_type, entity_id, action, actor_type, actor_id, actor_label, old_state,
+                   new_state, metadata, leaf_hash, nth)
+             left join head on true";
+}
+
+/// Something that happened, to be recorded with its change.
+#[derive(Debug, Clone)]
+pub(crate) struct Event {
+    /// What kind of entity it concerns: `story`, `epic`, …
+    pub entity_type: &'static str,
+    /// The entity.
+    pub entity_id: Uuid,
+    /// What happened to it: `created`, `status_changed`, …
+    pub action: &'static str,
+    /// The project that the entity belongs to, if any.
+    pub project_id: Option<Uuid>,
+    /// The relevant fields before; None for creations.
+    pub old_state: Option<JsonText>,
+    /// The relevant fields after; None for deletions.
+    pub new_state: Option<JsonText>,
+    /// Facts about the event itself, such as `story_id` on rows of other entities that concern a story.
+    pub metadata: Map<String, Value>,
+    /// Whose doing it is, when it is not the caller's.
+    pub by: Option<Attribution>,
+}
+
+impl Event {
+    /// An event with its new state.
+    pub(crate) fn new(
+        entity_type: &'static str,
+        entity_id: Uuid,
+        action: &'static str,
+        new_state: impl Into<JsonText>,
+    ) -> Self {
+        Self {
+            entity_type,
+            entity_id,
+            action,
+            project_id: None,
+            old_state: None,
+            new_state: Some(new_state.into()),
+            metadata: Map::new(),
+            by: None,
+        }
+    }
+
+    /// A `deleted` event with the state before.
+    pub(crate) fn deleted(
+        entity_type: &'static str,
+        entity_id: Uuid,
+        old_state: impl Into<JsonText>,
+    ) -> Self {
+        let event = Self::new(entity_type, entity_id, "deleted", Value::Null);
+        Self { new_state: None, ..event.old(old_state) }
+    }
+
+    /// An `updated` event with the fields that differ, and those that it always tells; none when nothing differs.
+    pub(crate) fn updated<const N: usize>(
+        entity_type: &'static str,
+        entity_id: Uuid,
+        always: &[&str],
+        old: [(&'static str, JsonText); N],
+        new: [(&'static str, JsonText); N],
+    ) -> Option<Self> {
+        let fields = || old.iter().zip(&new);
+        if fields().all(|(old, new)| old == new) {
+            return None;
+        }
+        let told = || fields().filter(|(old, new)| always.contains(&old.0) || old != new);
+        let state = |members: BTreeMap<_, _>| JsonText::of(&members).unwrap_or_default();
+        let before = state(told().map(|((name, old), _)| (*name, old)).collect());
+        let after = state(told().map(|(_, (name, new))| (*name, new)).collect());
+        Some(Self::new(entity_type, entity_id, "updated", after).old(before))
+    }
+
+    /// Sets the state before.
+    #[must_use]
+    pub(crate) fn old(mut self, old_state: impl Into<JsonText>) -> Self {
+        self.old_state = Some(old_state.into());
+        self
+    }
+
+    /// Sets the project.
+    #[must_use]
+    pub(crate) fn project(mut self, project_id: Uuid) -> Self {
+        self.project_id = Some(project_id);
+        self
+    }
+
+    /// Adds a member to the metadata.
+    #[must_use]
+    pub(crate) fn meta(mut self, key: &str, value: impl Into<Value>) -> Self {
+        self.metadata.insert(key.to_owned(), value.into());
+        self
+    }
+}
+
+/// A field of a state before or after an `updated` event.
+pub(crate) fn field(name: &'static str, value: impl Into<Value>) -> (&'static str, JsonText) {
+    (name, value.into().into())
+}
+
+/// Whose doing an event is.
+#[derive(Debug, Clone)]
+pub(crate) struct Attribution {
+    /// `api_key`, `superadmin`, `system` or `human`.
+    pub actor_type: &'static str,
+    /// The API key.
+    pub actor_id: Option<Uuid>,
+    /// `<role>:<key name>` and the like.
+    pub actor_label: String,
+    /// Merged under each event's own metadata.
+    pub metadata: Map<String, Value>,
+}
+
+impl Attribution {
+    /// Background work and operator commands.
+    pub(crate) fn system(what: &str) -> Self {
+        Self {
+            actor_type: "system",
+            actor_id: None,
+            actor_label: format!("system:{what}"),
+            metadata: Map::new(),
+        }
+    }
+}
+
+/// Events as the columns of one insert.
+#[derive(Default)]
+struct Columns {
+    ids: Vec<Uuid>,
+    project_ids: Vec<Option<Uuid>>,
+    entity_types: Vec<&'static str>,
+    entity_ids: Vec<Uuid>,
+    actions: Vec<&'static str>,
+    actor_types: Vec<&'static str>,
+    actor_ids: Vec<Option<Uuid>>,
+    actor_labels: Vec<String>,
+    old_states: Vec<Option<Jsonb<JsonText>>>,
+    new_states: Vec<Option<Jsonb<JsonText>>>,
+    metadata: Vec<Value>,
+    leaf_hashes: Vec<Vec<u8>>,
+    count: i64,
+}
+
+impl Columns {
+    fn of(events: Vec<Event>, caller: &Attribution) -> Result<Self, DbError> {
+        let mut columns = Self::default();
+        for event in events {
+            columns.push(event, caller)?;
+        }
+        Ok(columns)
+    }
+
+    /// The parameters of `RECORD`.
+    fn params<'a>(&'a self, tenant_id: &'a Uuid) -> [&'a (dyn ToSql + Sync); 14] {
+        [
+            tenant_id,
+            &self.count,
+            &self.ids,
+            &self.project_ids,
+            &self.entity_types,
+            &self.entity_ids,
+            &self.actions,
+            &self.actor_types,
+            &self.actor_ids,
+            &self.actor_labels,
+            &self.old_states,
+            &self.new_states,
+            &self.metadata,
+            &self.leaf_hashes,
+        ]
+    }
+
+    fn push(&mut self, event: Event, caller: &Attribution) -> Result<(), DbError> {
+        let by = event.by.as_ref().unwrap_or(caller);
+        let mut metadata = by.metadata.clone();
+        metadata.extend(event.metadata);
+        let content = Content {
+            action: event.action,
+            actor_id: by.actor_id,
+            actor_label: &by.actor_label,
+            actor_type: by.actor_type,
+            entity_id: event.entity_id,
+            entity_type: event.entity_type,
+            metadata: &metadata,
+            new_state: event.new_state.as_ref().map(Transcoded),
+            old_state: event.old_state.as_ref().map(Transcoded),
+            project_id: event.project_id,
+        };
+        let hash = leaf_hash(&content)
+            .map_err(|error| DbError::Unexpected(format!("an event has no canonical form: {error}")))?;
+        self.ids.push(Uuid::now_v7());
+        self.project_ids.push(event.project_id);
+        self.entity_types.push(event.entity_type);
+        self.entity_ids.push(event.entity_id);
+        self.actions.push(event.action);
+        self.actor_types.push(by.actor_type);
+        self.actor_ids.push(by.actor_id);
+        self.actor_labels.push(by.actor_label.clone());
+        self.old_states.push(event.old_state.map(Jsonb));
+        self.new_states.push(event.new_state.map(Jsonb));
+        self.metadata.push(Value::Object(metadata));
+        self.leaf_hashes.push(hash.to_vec());
+        self.count += 1;
+        Ok(())
+    }
+}
+
+/// What the leaf hash of an event covers.
+#[derive(Serialize)]
+struct Content<'a> {
+    action: &'static str,
+    actor_id: Option<Uuid>,
+    actor_label: &'a str,
+    actor_type: &'static str,
+    entity_id: Uuid,
+    entity_type: &'static str,
+    metadata: &'a Map<String, Value>,
+    new_state: Option<Transcoded<'a>>,
+    old_state: Option<Transcoded<'a>>,
+    project_id: Option<Uuid>,
+}
+
+/// Records events, in the order in which they happened, and commits. `tenant_id` is the transaction's tenant.
+/// Without events it only commits.
+///
+/// # Errors
+/// When an event cannot be written; then nothing of the transaction is kept.
+pub(crate) async fn record(
+    tx: Tx,
+    tenant_id: Uuid,
+    caller: &Attribution,
+    events: Vec<Event>,
+) -> Result<(), DbError> {
+    if events.is_empty() {
+        return tx.commit(&()).await;
+    }
+    let columns = Columns::of(events, caller)?;
+    tx.commit(&RECORD.with(&columns.params(&tenant_id))).await.map(drop)
+}
+
+/// As [`record`], for operator commands, which work with the owner's connection. The nil tenant stands for
+/// what belongs to no tenant.
+///
+/// # Errors
+/// When an event cannot be written; then nothing of the transaction is kept.
+pub(crate) async fn record_as_owner(
+    tx: tokio_postgres::Transaction<'_>,
+    tenant_id: Uuid,
+    by: &Attribution,
+    events: Vec<Event>,
+) -> Result<(), DbError> {
+    let columns = Columns::of(events, by)?;
+    tx.query(RECORD.text(), &columns.params(&tenant_id)).await?;
+    tx.commit().await?;
+    Ok(())
+}

@@ -1,0 +1,81 @@
+//! Rows and SQL of artifact reports, and the one way to add one.
+
+use loopctl_core::json::JsonText;
+use loopctl_core::role::Role;
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::api::NewArtifact;
+use crate::app::Identity;
+use crate::db::{DbError, Jsonb, Row, Timestamp, Tx, statements};
+use crate::events::Event;
+
+/// An artifact report.
+#[derive(Debug, Serialize, JsonSchema, Row)]
+pub(crate) struct ArtifactReport {
+    id: Uuid,
+    tenant_id: Uuid,
+    story_id: Uuid,
+    /// `agent` or `orchestrator`, from the key's role.
+    reported_by: Role,
+    reporter_agent_id: Option<Uuid>,
+    artifact_type: String,
+    path: String,
+    #[row(sql = "\"exists\"")]
+    exists: bool,
+    details: JsonText,
+    inserted_at: Timestamp,
+    updated_at: Timestamp,
+}
+
+statements! {
+    /// The story stays until the transaction ends.
+    KEEP_REPORTED_STORY -> Uuid = "
+        select project_id from stories where tenant_id = $1 and id = $2 for key share";
+    INSERT_ARTIFACT -> ArtifactReport = r#"
+        insert into artifact_reports (tenant_id, id, story_id, reported_by, reporter_agent_id, artifact_type, path,
+                                      "exists", details, inserted_at, updated_at)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, clock_timestamp(), clock_timestamp())
+        returning {*}"#;
+    LIST_ARTIFACTS -> list of ArtifactReport = {
+        within: "stories where tenant_id = $1 and id = $2",
+        from: "artifact_reports where tenant_id = $1 and story_id = $2",
+        page: "order by inserted_at, id limit $3 offset $4",
+    };
+}
+
+/// Adds a report to a story that the caller has found in this transaction, and yields its event.
+pub(crate) async fn insert(
+    tx: &mut Tx,
+    caller: &Identity,
+    story_id: Uuid,
+    project_id: Uuid,
+    new: &NewArtifact,
+) -> Result<(ArtifactReport, Event), DbError> {
+    let report = tx
+        .one(
+            INSERT_ARTIFACT,
+            &[
+                &caller.tenant_id,
+                &Uuid::now_v7(),
+                &story_id,
+                &caller.role.as_str(),
+                &caller.agent_id,
+                &new.artifact_type,
+                &new.path,
+                &new.exists,
+                &Jsonb(&new.details),
+            ],
+        )
+        .await?;
+    let told = json!({
+        "story_id": story_id, "artifact_type": report.artifact_type, "path": report.path, "exists": report.exists,
+        "reported_by": report.reported_by, "reporter_agent_id": report.reporter_agent_id,
+    });
+    let event = Event::new("artifact_report", report.id, "created", told)
+        .project(project_id)
+        .meta("story_id", story_id.to_string());
+    Ok((report, event))
+}

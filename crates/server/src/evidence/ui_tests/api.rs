@@ -1,0 +1,216 @@
+//! Handlers of UI test runs, for whoever asks in whichever dialect. Findings and the end of a run take turns on the run's
+//! row: no finding is lost, and a run ends once.
+
+use axum::Json;
+use axum::extract::{FromRequestParts, State};
+use axum::http::request::Parts;
+use loopctl_core::json::JsonText;
+use loopctl_core::request::{Request, word};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::dialect::{Dialect, OPEN, STATUSES, stored_status};
+use super::rules::{Audited, MAX_FINDINGS};
+use super::store::{
+    COMPLETE_RUN, COUNT_FINDING, INSERT_FINDING, INSERT_RUN, KEEP_RUN_PROJECT, LIST_RUNS, LOCK_RUN,
+    LockedRun, SHOW_RUN, UiTestRun,
+};
+use crate::app::{Agent, App, AtLeast, Caller};
+use crate::db::{Jsonb, Tx};
+use crate::events::Event;
+use crate::http::{
+    ApiError, ApiResult, Body, Created, Id, Input, List, Meta, Operation, Page, Query, pages, path_ids,
+};
+
+/// A run in a path; one family's paths name its project before it. What is no UUID names nothing: 404.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RunPath {
+    /// Where the run must be, if the path says so.
+    project_id: Option<Uuid>,
+    id: Uuid,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for RunPath {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
+        match path_ids(parts, state).await?[..] {
+            [id] => Ok(Self { project_id: None, id }),
+            [project_id, id] => Ok(Self { project_id: Some(project_id), id }),
+            _ => Err(ApiError::not_found()),
+        }
+    }
+}
+
+impl Input for RunPath {
+    fn describe(operation: &mut Operation<'_>) {
+        Id::describe(operation);
+    }
+}
+
+pub(super) async fn start<D: Dialect>(
+    State(app): State<App>,
+    caller: Caller<AtLeast<Agent>>,
+    Id(project_id): Id,
+    body: Body<D::Start>,
+) -> ApiResult<Created<D::Answer>> {
+    let run = app
+        .change(&caller, async |mut change| {
+            let tenant_id = change.tenant_id;
+            let known = change.optional(KEEP_RUN_PROJECT, &[&tenant_id, &project_id]).await?;
+            known.ok_or_else(ApiError::not_found)?;
+            let new = D::start(body.valid()?);
+            let (id, agent_id) = (Uuid::now_v7(), &caller.agent_id);
+            let run = change
+                .one(INSERT_RUN, &[&tenant_id, &id, &project_id, agent_id, &new.guide_reference, &new.notes])
+                .await?;
+            let told = json!({
+                "project_id": project_id, "guide_reference": run.guide_reference,
+                "started_by_agent_id": run.started_by_agent_id, "status": run.status,
+            });
+            change.tell([Event::new("ui_test_run", id, "ui_test.started", told).project(project_id)]);
+            change.commit(run).await
+        })
+        .await?;
+    Ok(Created(D::answer(run)))
+}
+
+#[derive(Request)]
+pub(super) struct ListRuns {
+    /// In the words of either family.
+    #[rule(word(STATUSES, stored_status))]
+    status: Option<&'static str>,
+    #[rule(pages(20, 100))]
+    page: Page,
+}
+
+/// The `meta` of every list, and the name under which one family has the number of runs.
+#[derive(Serialize, JsonSchema)]
+struct RunMeta {
+    /// Same as `total_count`.
+    total: i64,
+    #[serde(flatten)]
+    meta: Meta,
+}
+
+#[derive(Serialize, JsonSchema)]
+pub(super) struct UiTestRunList {
+    data: Vec<UiTestRun>,
+    meta: RunMeta,
+}
+
+pub(super) async fn list<D: Dialect>(
+    State(app): State<App>,
+    caller: Caller<AtLeast<Agent>>,
+    Id(project_id): Id,
+    Query(query): Query<ListRuns>,
+) -> ApiResult<Json<UiTestRunList>> {
+    let filters = [&caller.tenant_id as _, &project_id as _, &query.status as _];
+    let List { data, meta } = app.list(&caller, &LIST_RUNS, &filters, &query.page).await?.map(D::tell);
+    Ok(Json(UiTestRunList { data, meta: RunMeta { total: meta.total_count, meta } }))
+}
+
+pub(super) async fn show<D: Dialect>(
+    State(app): State<App>,
+    caller: Caller<AtLeast<Agent>>,
+    path: RunPath,
+) -> ApiResult<Json<D::Answer>> {
+    let run = app.find(&caller, SHOW_RUN, &[&caller.tenant_id, &path.id, &path.project_id]).await?;
+    Ok(Json(D::answer(run)))
+}
+
+/// What the audit log tells of a new finding.
+#[derive(Serialize)]
+struct FindingAdded<'a> {
+    #[serde(flatten)]
+    finding: Audited<'a>,
+    findings_count: i32,
+    finding_id: Uuid,
+}
+
+pub(super) async fn add_finding<D: Dialect>(
+    State(app): State<App>,
+    caller: Caller<AtLeast<Agent>>,
+    path: RunPath,
+    body: Body<D::Finding>,
+) -> ApiResult<D::Found> {
+    let run = app
+        .change(&caller, async |mut change| {
+            let tenant_id = change.tenant_id;
+            let ended = ("run_not_in_progress", "Run is not in progress");
+            let locked = lock_open(&mut change, tenant_id, path, ended).await?;
+            let finding = D::finding(body.valid()?);
+            let (content, counts) = (Jsonb(finding.content()?), finding.counts());
+            if locked.findings_count >= MAX_FINDINGS {
+                let message =
+                    format!("A run has at most {MAX_FINDINGS} findings; complete it and start another");
+                return Err(ApiError::unprocessable("too_many_findings", message));
+            }
+            let (finding_id, position) = (Uuid::now_v7(), locked.findings_count + 1);
+            change.execute(INSERT_FINDING, &[&tenant_id, &finding_id, &path.id, &position, &content]).await?;
+            let counted = [
+                &tenant_id as _,
+                &path.id as _,
+                &counts.screenshots as _,
+                &counts.critical as _,
+                &counts.high as _,
+            ];
+            let run = change.one(COUNT_FINDING, &counted).await?;
+            let finding = finding.audited();
+            let told = JsonText::of(&FindingAdded { finding, findings_count: position, finding_id })
+                .map_err(|_| ApiError::internal())?;
+            let event = Event::new("ui_test_run", run.id, "ui_test.finding_added", told);
+            change.tell([event.project(run.project_id)]);
+            change.commit(run).await
+        })
+        .await?;
+    Ok(D::found(run))
+}
+
+pub(super) async fn complete<D: Dialect>(
+    State(app): State<App>,
+    caller: Caller<AtLeast<Agent>>,
+    path: RunPath,
+    body: Body<D::Completion>,
+) -> ApiResult<Json<D::Answer>> {
+    let run = app
+        .change(&caller, async |mut change| {
+            let tenant_id = change.tenant_id;
+            let ended = ("run_already_completed", "Run is already completed");
+            let locked = lock_open(&mut change, tenant_id, path, ended).await?;
+            let completion = D::completion(body.valid()?);
+            let status = completion.status(locked.critical_count, locked.high_count);
+            let run = change.one(COMPLETE_RUN, &[&tenant_id, &path.id, &status, &completion.summary]).await?;
+            let told = json!({
+                "status": run.status, "findings_count": run.findings_count,
+                "critical_count": run.critical_count, "high_count": run.high_count,
+            });
+            let event =
+                Event::new("ui_test_run", run.id, "ui_test.completed", told).old(json!({"status": OPEN}));
+            change.tell([event.project(run.project_id)]);
+            change.commit(run).await
+        })
+        .await?;
+    Ok(Json(D::answer(run)))
+}
+
+/// Locks a run, which must be open: `ended` is the code and the message when it is not. A run that does not exist comes
+/// before a run that is not open, and that before what is wrong with the body.
+async fn lock_open(
+    tx: &mut Tx,
+    tenant_id: Uuid,
+    path: RunPath,
+    (code, message): (&str, &str),
+) -> ApiResult<LockedRun> {
+    let run = tx.optional(LOCK_RUN, &[&tenant_id, &path.id, &path.project_id]).await?;
+    let run = run.ok_or_else(ApiError::not_found)?;
+    if run.status == OPEN {
+        return Ok(run);
+    }
+    let hint = "This run has ended. Start a new one for what is still to be recorded.";
+    Err(ApiError::unprocessable(code, message)
+        .with("current_state", json!(run.status))
+        .with("hints", json!([hint])))
+}

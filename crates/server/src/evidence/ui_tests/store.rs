@@ -1,0 +1,143 @@
+//! Rows and SQL of UI test runs.
+
+use loopctl_core::json::JsonText;
+use schemars::JsonSchema;
+use serde::ser::SerializeMap as _;
+use serde::{Serialize, Serializer};
+use uuid::Uuid;
+
+use crate::db::{DbError, Row, RowReader, RowTypes, Timestamp, statements};
+
+/// A UI test run.
+#[derive(Debug, Serialize, JsonSchema, Row)]
+pub(super) struct UiTestRun {
+    pub(super) id: Uuid,
+    tenant_id: Uuid,
+    pub(super) project_id: Uuid,
+    /// The key's agent, if it has one.
+    pub(super) started_by_agent_id: Option<Uuid>,
+    /// `in_progress` (under `ui_test_runs`: `running`), `passed`, `failed` or `cancelled`.
+    pub(super) status: String,
+    /// Null only for runs that were started under `ui_test_runs`.
+    pub(super) guide_reference: Option<String>,
+    notes: Option<String>,
+    /// In the order in which they were recorded.
+    #[row(flatten)]
+    pub(super) findings: Vec<UiTestFinding>,
+    summary: Option<String>,
+    screenshots_count: i32,
+    pub(super) findings_count: i32,
+    /// `critical` and `blocker`.
+    pub(super) critical_count: i32,
+    /// `high` and `bug`.
+    pub(super) high_count: i32,
+    started_at: Timestamp,
+    completed_at: Option<Timestamp>,
+    inserted_at: Timestamp,
+    updated_at: Timestamp,
+}
+
+/// Something found on the way, with the fields that were sent.
+#[derive(Debug, Clone, JsonSchema)]
+#[schemars(extend("additionalProperties" = true))]
+pub(super) struct UiTestFinding {
+    id: Uuid,
+    #[schemars(skip)]
+    content: JsonText,
+    recorded_at: Timestamp,
+}
+
+impl Serialize for UiTestFinding {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut finding = serializer.serialize_map(None)?;
+        finding.serialize_entry("id", &self.id)?;
+        for (name, value) in self.content.object().unwrap_or_default().members() {
+            finding.serialize_entry(name, value)?;
+        }
+        finding.serialize_entry("recorded_at", &self.recorded_at)?;
+        finding.end()
+    }
+}
+
+/// The findings of the run that is selected: an array per column, so that each finding is read for itself.
+#[derive(Row)]
+struct FindingColumns {
+    #[row(sql = "array(select f.id from ui_test_findings f
+        where f.tenant_id = ui_test_runs.tenant_id and f.run_id = ui_test_runs.id order by f.position)")]
+    finding_ids: Vec<Uuid>,
+    #[row(sql = "array(select f.content from ui_test_findings f
+        where f.tenant_id = ui_test_runs.tenant_id and f.run_id = ui_test_runs.id order by f.position)")]
+    finding_contents: Vec<JsonText>,
+    #[row(sql = "array(select f.recorded_at from ui_test_findings f
+        where f.tenant_id = ui_test_runs.tenant_id and f.run_id = ui_test_runs.id order by f.position)")]
+    finding_times: Vec<Timestamp>,
+}
+
+impl Row for Vec<UiTestFinding> {
+    const COLUMNS: &'static str = FindingColumns::COLUMNS;
+    const WIDTH: usize = FindingColumns::WIDTH;
+
+    fn read(reader: &mut RowReader<'_>) -> Result<Self, DbError> {
+        let columns = FindingColumns::read(reader)?;
+        let findings =
+            columns.finding_ids.into_iter().zip(columns.finding_contents).zip(columns.finding_times);
+        Ok(findings.map(|((id, content), recorded_at)| UiTestFinding { id, content, recorded_at }).collect())
+    }
+
+    fn check(types: &mut RowTypes<'_>) -> Result<(), String> {
+        FindingColumns::check(types)
+    }
+}
+
+/// What the next finding, or the end, needs to know of a run.
+#[derive(Row)]
+pub(super) struct LockedRun {
+    pub(super) status: String,
+    pub(super) findings_count: i32,
+    pub(super) critical_count: i32,
+    pub(super) high_count: i32,
+}
+
+statements! {
+    /// The project stays until the transaction ends.
+    KEEP_RUN_PROJECT -> Uuid = "select id from projects where tenant_id = $1 and id = $2 for key share";
+    INSERT_RUN -> UiTestRun = "
+        insert into ui_test_runs (tenant_id, id, project_id, started_by_agent_id, guide_reference, notes)
+        values ($1, $2, $3, $4, $5, $6)
+        returning {*}";
+    /// Only of the runs of the page are the findings looked for.
+    LIST_RUNS -> list of UiTestRun = {
+        within: "projects where tenant_id = $1 and id = $2",
+        from: "
+            ui_test_runs where tenant_id = $1 and project_id = $2 and ($3::text is null or status = $3)",
+        page: "
+            and id = any (array(
+                select id from ui_test_runs
+                where tenant_id = $1 and project_id = $2 and ($3::text is null or status = $3)
+                order by started_at desc, id limit $4 offset $5))
+            order by started_at desc, id",
+    };
+    /// `$3` is the project in which the run must be, where the path names one.
+    SHOW_RUN -> UiTestRun = "
+        select {*} from ui_test_runs
+        where tenant_id = $1 and id = $2 and ($3::uuid is null or project_id = $3)";
+    /// As `SHOW_RUN`, for who is about to change it.
+    LOCK_RUN -> LockedRun = "
+        select {*} from ui_test_runs
+        where tenant_id = $1 and id = $2 and ($3::uuid is null or project_id = $3) for no key update";
+    INSERT_FINDING = "
+        insert into ui_test_findings (tenant_id, id, run_id, position, content, recorded_at)
+        values ($1, $2, $3, $4, $5, clock_timestamp())";
+    /// The run's row is locked, and its new finding is there.
+    COUNT_FINDING -> UiTestRun = "
+        update ui_test_runs
+        set findings_count = findings_count + 1, screenshots_count = screenshots_count + $3,
+            critical_count = critical_count + $4, high_count = high_count + $5, updated_at = clock_timestamp()
+        where tenant_id = $1 and id = $2
+        returning {*}";
+    COMPLETE_RUN -> UiTestRun = "
+        update ui_test_runs
+        set status = $3, summary = $4, completed_at = clock_timestamp(), updated_at = clock_timestamp()
+        where tenant_id = $1 and id = $2
+        returning {*}";
+}

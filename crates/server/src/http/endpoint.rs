@@ -1,0 +1,278 @@
+//! Routes that describe themselves: what a handler takes and answers is read from its signature.
+
+use std::collections::BTreeMap;
+
+use axum::Json;
+use axum::Router;
+use axum::handler::Handler;
+use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodFilter, MethodRouter, on};
+use loopctl_core::request::Member;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::Serialize;
+
+/// A route: a method, a path, and what they do.
+pub(crate) struct Endpoint<S> {
+    /// Its method.
+    pub(crate) method: Method,
+    /// Its path, with `{names}` for what varies.
+    pub(crate) path: &'static str,
+    /// The group that it belongs to.
+    pub(crate) tag: &'static str,
+    /// What it does: a sentence, and perhaps more.
+    pub(crate) about: &'static str,
+    /// What it refuses besides what its signature says, by status.
+    refusals: Vec<(u16, &'static str)>,
+    describe: fn(&mut Operation<'_>),
+    route: MethodRouter<S>,
+    /// Further paths of the same route.
+    pub(crate) aliases: Vec<&'static str>,
+}
+
+impl<S: Clone + Send + Sync + 'static> Endpoint<S> {
+    /// A route with its handler.
+    pub(crate) fn new<H, T, D>(
+        method: Method,
+        path: &'static str,
+        tag: &'static str,
+        about: &'static str,
+        handler: H,
+    ) -> Self
+    where
+        H: Handler<T, S> + Describe<D>,
+        T: 'static,
+    {
+        // Every method of this server is one that a filter knows.
+        let filter = MethodFilter::try_from(method.clone()).unwrap_or(MethodFilter::GET);
+        let route = on(filter, handler);
+        Self {
+            method,
+            path,
+            tag,
+            about,
+            refusals: Vec::new(),
+            describe: H::describe,
+            route,
+            aliases: Vec::new(),
+        }
+    }
+
+    /// Says what else is refused, and why.
+    pub(crate) fn refusing(mut self, status: u16, why: &'static str) -> Self {
+        self.refusals.push((status, why));
+        self
+    }
+
+    /// Answers under a second path as well.
+    pub(crate) fn alias(mut self, path: &'static str) -> Self {
+        self.aliases.push(path);
+        self
+    }
+
+    /// Answers `PUT` in the same way, which is not worth a mention of its own.
+    pub(crate) fn also_put<H, T>(self, handler: H) -> Self
+    where
+        H: Handler<T, S>,
+        T: 'static,
+    {
+        Self { route: self.route.on(MethodFilter::PUT, handler), ..self }
+    }
+
+    /// What is known of it.
+    pub(crate) fn operation<'a>(&self, schemas: &'a mut SchemaGenerator) -> Operation<'a> {
+        let mut operation = Operation {
+            schemas,
+            secured: false,
+            path_ids: false,
+            query: Vec::new(),
+            body: None,
+            answers: BTreeMap::new(),
+        };
+        (self.describe)(&mut operation);
+        for (status, why) in &self.refusals {
+            operation.refuse(*status, why);
+        }
+        operation
+    }
+
+    /// Adds it to a router.
+    pub(crate) fn mount(self, router: Router<S>) -> Router<S> {
+        let router =
+            self.aliases.iter().fold(router, |router, alias| router.route(alias, self.route.clone()));
+        router.route(self.path, self.route)
+    }
+}
+
+/// Declares a resource's routes:
+/// `endpoints! { "Tag"; /// What it does. GET "/path" | "/alias" => handler, 409 "why"; }`.
+macro_rules! endpoints {
+    ($tag:literal; $(
+        $(#[doc = $about:literal])+
+        $method:ident $(+ $put:ident)? $path:literal $(| $alias:literal)* => $handler:path $(, $status:literal $why:literal)*;
+    )+) => {
+        vec![$(
+            $crate::http::Endpoint::new(
+                ::axum::http::Method::$method, $path, $tag, concat!($($about, "\n"),+), $handler,
+            )
+            $(.refusing($status, $why))*
+            $(.alias($alias))*
+            $(.$put($handler))?
+        ),+]
+    };
+}
+
+pub(crate) use endpoints;
+
+/// What clients may know of a route.
+pub(crate) struct Operation<'a> {
+    /// Collects the types that have a name.
+    pub(crate) schemas: &'a mut SchemaGenerator,
+    /// Whether it needs a key.
+    pub(crate) secured: bool,
+    /// Whether what varies in its path are ids.
+    pub(crate) path_ids: bool,
+    /// The parameters of its query string.
+    pub(crate) query: Vec<Member>,
+    /// The name and the schema of its body.
+    pub(crate) body: Option<(String, Schema)>,
+    /// By status: what it means, and the body.
+    pub(crate) answers: BTreeMap<u16, Answer>,
+}
+
+/// An answer.
+pub(crate) struct Answer {
+    /// What it means.
+    pub(crate) about: String,
+    /// Its body; None where there is none.
+    pub(crate) schema: Option<Schema>,
+    /// Whether the body is the error envelope, or may be.
+    pub(crate) refuses: bool,
+}
+
+impl Operation<'_> {
+    /// An answer with a body of this type.
+    pub(crate) fn answer<T: JsonSchema>(&mut self, status: u16, about: &str) {
+        let schema = Some(self.schemas.subschema_for::<T>());
+        self.answers.insert(status, Answer { about: about.to_owned(), schema, refuses: false });
+    }
+
+    /// An answer that has a body of this type or the error envelope.
+    pub(crate) fn answer_or_refuse<T: JsonSchema>(&mut self, status: u16, about: &str) {
+        self.answer::<T>(status, about);
+        if let Some(answer) = self.answers.get_mut(&status) {
+            answer.refuses = true;
+        }
+    }
+
+    /// An answer with the error envelope. What is said later is said besides.
+    pub(crate) fn refuse(&mut self, status: u16, why: &str) {
+        let answer = self.answers.entry(status);
+        let answer = answer.or_insert_with(|| Answer { about: String::new(), schema: None, refuses: true });
+        if !answer.about.contains(why) {
+            let separator = if answer.about.is_empty() { "" } else { "; " };
+            answer.about = format!("{}{separator}{why}", answer.about);
+        }
+    }
+}
+
+/// What a handler takes.
+pub(crate) trait Input {
+    /// Adds it to what is known.
+    fn describe(operation: &mut Operation<'_>);
+}
+
+/// What a handler answers when all went well.
+pub(crate) trait Output {
+    /// Adds it to what is known.
+    fn describe(operation: &mut Operation<'_>);
+}
+
+/// A function whose signature says what it takes and what it answers.
+pub(crate) trait Describe<D> {
+    /// Says it.
+    fn describe(operation: &mut Operation<'_>);
+}
+
+macro_rules! functions {
+    ($(($($input:ident),*))+) => {$(
+        impl<F, Answered, O, $($input),*> Describe<($($input,)* O,)> for F
+        where
+            F: Fn($($input),*) -> Answered,
+            Answered: Future<Output = O>,
+            O: Output,
+            $($input: Input,)*
+        {
+            fn describe(operation: &mut Operation<'_>) {
+                $($input::describe(operation);)*
+                O::describe(operation);
+            }
+        }
+    )+};
+}
+
+functions! { () (A) (A, B) (A, B, C) (A, B, C, D) (A, B, C, D, E) }
+
+impl<S> Input for axum::extract::State<S> {
+    fn describe(_: &mut Operation<'_>) {}
+}
+
+impl<T: Output, E> Output for Result<T, E> {
+    fn describe(operation: &mut Operation<'_>) {
+        T::describe(operation);
+    }
+}
+
+impl<T: JsonSchema> Output for Json<T> {
+    fn describe(operation: &mut Operation<'_>) {
+        operation.answer::<T>(200, "Done");
+    }
+}
+
+/// 201 with what was created.
+pub(crate) struct Created<T>(pub(crate) T);
+
+impl<T: Serialize> IntoResponse for Created<T> {
+    fn into_response(self) -> Response {
+        (StatusCode::CREATED, Json(self.0)).into_response()
+    }
+}
+
+impl<T: JsonSchema> Output for Created<T> {
+    fn describe(operation: &mut Operation<'_>) {
+        operation.answer::<T>(201, "Created");
+    }
+}
+
+/// 201 with a secret, which nothing on the way may keep.
+pub(crate) struct CreatedSecret<T>(pub(crate) T);
+
+impl<T: Serialize> IntoResponse for CreatedSecret<T> {
+    fn into_response(self) -> Response {
+        let mut response = Created(self.0).into_response();
+        response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        response
+    }
+}
+
+impl<T: JsonSchema> Output for CreatedSecret<T> {
+    fn describe(operation: &mut Operation<'_>) {
+        operation.answer::<T>(201, "Created; the secret is shown this once");
+    }
+}
+
+/// 204.
+pub(crate) struct NoContent;
+
+impl IntoResponse for NoContent {
+    fn into_response(self) -> Response {
+        StatusCode::NO_CONTENT.into_response()
+    }
+}
+
+impl Output for NoContent {
+    fn describe(operation: &mut Operation<'_>) {
+        let answer = Answer { about: "Done".to_owned(), schema: None, refuses: false };
+        operation.answers.insert(204, answer);
+    }
+}

@@ -1,0 +1,137 @@
+//! The OpenAPI document: read from the routes that are mounted, and from nothing else.
+
+use axum::http::Method;
+use loopctl_core::request::Member;
+use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, SchemaGenerator};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use super::endpoint::{Endpoint, Operation};
+
+/// The error envelope.
+#[derive(Serialize, JsonSchema)]
+struct Refusal {
+    error: RefusalDetails,
+}
+
+/// Why something was refused. Depending on `code` there are further members.
+#[derive(Serialize, JsonSchema)]
+#[schemars(extend("additionalProperties" = true))]
+struct RefusalDetails {
+    /// The HTTP status.
+    status: u16,
+    /// A stable word for programs.
+    code: String,
+    /// A sentence for people.
+    message: String,
+}
+
+/// The document of these routes.
+pub(crate) fn document<S: Clone + Send + Sync + 'static>(endpoints: &[Endpoint<S>], version: &str) -> Value {
+    let mut schemas = SchemaSettings::draft2020_12()
+        .for_serialize()
+        .with(|settings| settings.definitions_path = "/components/schemas".into())
+        .into_generator();
+    let refusal = Value::from(schemas.subschema_for::<Refusal>());
+    let mut paths: Map<String, Value> = Map::new();
+    let mut bodies = Map::new();
+    for endpoint in endpoints {
+        for path in std::iter::once(endpoint.path).chain(endpoint.aliases.iter().copied()) {
+            let operation = operation(endpoint, path, &mut schemas, &mut bodies, &refusal);
+            let methods = paths.entry(path).or_insert_with(|| json!({}));
+            methods[endpoint.method.as_str().to_ascii_lowercase()] = operation;
+        }
+    }
+    let mut definitions = schemas.take_definitions(true);
+    definitions.extend(bodies);
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "loopctl",
+            "description": "A state store for AI coding agents that build software in loops.",
+            "license": {"name": "MIT", "identifier": "MIT"},
+            "version": version,
+        },
+        "paths": paths,
+        "components": {
+            "schemas": definitions,
+            "securitySchemes": {"key": {"type": "http", "scheme": "bearer", "description": "An API key."}},
+        },
+    })
+}
+
+fn operation<S: Clone + Send + Sync + 'static>(
+    endpoint: &Endpoint<S>,
+    path: &str,
+    schemas: &mut SchemaGenerator,
+    bodies: &mut Map<String, Value>,
+    refusal: &Value,
+) -> Value {
+    let described = endpoint.operation(schemas);
+    let about = endpoint.about.lines().map(str::trim).collect::<Vec<_>>().join("\n");
+    let (summary, rest) = about.trim().split_once("\n\n").unwrap_or((about.trim(), ""));
+    let mut operation = json!({
+        "tags": [endpoint.tag],
+        "operationId": operation_id(&endpoint.method, path),
+        "summary": summary.replace('\n', " "),
+        "parameters": parameters(path, &described),
+        "responses": responses(&described, refusal),
+        "security": if described.secured { json!([{"key": []}]) } else { json!([]) },
+    });
+    if !rest.is_empty() {
+        operation["description"] = rest.replace('\n', " ").into();
+    }
+    if let Some((name, schema)) = described.body {
+        let reference = json!({"$ref": format!("#/components/schemas/{name}")});
+        operation["requestBody"] = json!({"content": {"application/json": {"schema": reference}}});
+        bodies.insert(name, schema.into());
+    }
+    operation
+}
+
+fn operation_id(method: &Method, path: &str) -> String {
+    let words = path.trim_start_matches("/api/v1").split(|c: char| !c.is_ascii_alphanumeric());
+    let words = words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join("_");
+    format!("{}_{words}", method.as_str().to_ascii_lowercase()).trim_end_matches('_').to_owned()
+}
+
+fn parameters(path: &str, operation: &Operation<'_>) -> Vec<Value> {
+    let names = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
+    let schema = if operation.path_ids {
+        json!({"type": "string", "format": "uuid"})
+    } else {
+        json!({"type": "string"})
+    };
+    let in_path = names.map(|name| json!({"name": name, "in": "path", "required": true, "schema": schema}));
+    let in_query = operation.query.iter().map(|Member { name, description, schema, required }| {
+        let mut parameter = json!({"name": name, "in": "query", "required": required, "schema": schema});
+        if !description.is_empty() {
+            parameter["description"] = (*description).into();
+        }
+        parameter
+    });
+    in_path.chain(in_query).collect()
+}
+
+fn responses(operation: &Operation<'_>, refusal: &Value) -> Value {
+    let mut responses = Map::new();
+    for (status, answer) in &operation.answers {
+        let mut response = json!({"description": answer.about});
+        let schema = match (&answer.schema, answer.refuses) {
+            (Some(schema), true) => Some(json!({"anyOf": [schema, refusal]})),
+            (Some(schema), false) => Some(json!(schema)),
+            (None, refuses) => refuses.then(|| refusal.clone()),
+        };
+        if let Some(schema) = schema {
+            response["content"] = json!({"application/json": {"schema": schema}});
+        }
+        responses.insert(status.to_string(), response);
+    }
+    let failed = json!({
+        "description": "The server could not do its work: 500, or 503 to be tried again",
+        "content": {"application/json": {"schema": refusal}},
+    });
+    responses.insert("default".to_owned(), failed);
+    Value::Object(responses)
+}

@@ -1,0 +1,154 @@
+//! Requests, answers and handlers of agents.
+
+use axum::Json;
+use axum::extract::State;
+use loopctl_core::fields::{BLANK, FieldErrors};
+use loopctl_core::json::JsonText;
+use loopctl_core::request::{Request, object, text, word};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::store::{Agent, BIND_KEY, INSERT_AGENT, KEY_IS_BOUND, LIST_AGENTS, SHOW_AGENT};
+use crate::app::{self, App, AtLeast, Caller, Exact, Orchestrator};
+use crate::db::{DbError, Jsonb};
+use crate::events::Event;
+use crate::http::{ApiError, ApiResult, Body, Created, Id, List, Meta, Page, Query, pages};
+
+const TYPES: &[&str] = &["orchestrator", "implementer"];
+const STATUSES: &[&str] = &["active", "idle", "deactivated"];
+const SORTS: &[&str] = &["name", "agent_type", "status", "last_seen_at", "inserted_at"];
+
+/// `POST /agents/register`.
+#[derive(Debug, Request)]
+pub(super) struct RegisterAgent {
+    /// Unique in the tenant.
+    #[rule(text(255).required())]
+    name: String,
+    /// The contract answers an unknown type like a missing one.
+    #[rule(word(TYPES, known_type).or_else(BLANK).required())]
+    agent_type: &'static str,
+    /// Free-form.
+    #[rule(object())]
+    metadata: Option<JsonText>,
+}
+
+fn known(words: &'static [&'static str], word: &str) -> Option<&'static str> {
+    words.iter().copied().find(|known| *known == word)
+}
+
+fn known_type(word: &str) -> Option<&'static str> {
+    known(TYPES, word)
+}
+
+#[derive(Serialize, JsonSchema)]
+pub(super) struct OneAgent {
+    agent: Agent,
+}
+
+pub(super) async fn register(
+    State(app): State<App>,
+    caller: Caller<Exact<(app::Agent,)>>,
+    body: Body<RegisterAgent>,
+) -> ApiResult<Created<OneAgent>> {
+    // A superadmin's key is not the tenant's and stays unbound.
+    let binds = caller.impersonation.is_none();
+    let agent = app
+        .change(&caller, async |mut change| {
+            let tenant_id = change.tenant_id;
+            if binds {
+                let bound = change.optional(KEY_IS_BOUND, &[&tenant_id, &caller.key_id]).await?;
+                if bound.ok_or_else(ApiError::invalid_api_key)? {
+                    return Err(already_bound());
+                }
+            }
+            let (new, agent_id) = (body.valid()?, Uuid::now_v7());
+            let metadata = new.metadata.clone().unwrap_or_default();
+            let agent = change
+                .one(INSERT_AGENT, &[&tenant_id, &agent_id, &new.name, &new.agent_type, &Jsonb(&metadata)])
+                .await
+                .map_err(name_taken)?;
+            if binds && change.optional(BIND_KEY, &[&tenant_id, &caller.key_id, &agent_id]).await?.is_none() {
+                return Err(already_bound());
+            }
+            let told = json!({"name": agent.name, "agent_type": agent.agent_type, "status": agent.status});
+            change.tell([Event::new("agent", agent.id, "registered", told)]);
+            change.commit(agent).await
+        })
+        .await?;
+    Ok(Created(OneAgent { agent }))
+}
+
+fn already_bound() -> ApiError {
+    ApiError::conflict(
+        "key_already_bound",
+        "Conflict: API key is already linked to an agent. Create another agent key to register another agent.",
+    )
+}
+
+fn name_taken(error: DbError) -> ApiError {
+    if !error.violates("agents_name") {
+        return error.into();
+    }
+    const MESSAGE: &str = "has already been taken for this tenant";
+    let mut errors = FieldErrors::one("tenant_id", MESSAGE);
+    errors.add("name", MESSAGE);
+    errors.into()
+}
+
+/// Words that are not known filter nothing.
+#[derive(Request)]
+pub(super) struct ListAgents {
+    /// `orchestrator` or `implementer`.
+    #[rule(text(usize::MAX))]
+    agent_type: Option<String>,
+    /// `active`, `idle` or `deactivated`.
+    #[rule(text(usize::MAX))]
+    status: Option<String>,
+    /// `name`, `agent_type`, `status`, `last_seen_at` or `inserted_at`.
+    #[rule(text(usize::MAX))]
+    sort_by: Option<String>,
+    #[rule(pages(20, 100))]
+    page: Page,
+}
+
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Agents {
+    agents: Vec<Agent>,
+    /// The same as `agents`.
+    data: Vec<Agent>,
+    total: i64,
+    page: i64,
+    page_size: i64,
+    meta: Meta,
+}
+
+pub(super) async fn list(
+    State(app): State<App>,
+    caller: Caller<AtLeast<Orchestrator>>,
+    Query(query): Query<ListAgents>,
+) -> ApiResult<Json<Agents>> {
+    let word = |words, sent: &Option<String>| known(words, sent.as_deref().unwrap_or_default());
+    let (agent_type, status) = (word(TYPES, &query.agent_type), word(STATUSES, &query.status));
+    let sort_by = word(SORTS, &query.sort_by).unwrap_or("name");
+    let filters = [&caller.tenant_id as _, &agent_type as _, &status as _, &sort_by as _];
+    let List { data, meta } = app.list(&caller, &LIST_AGENTS, &filters, &query.page).await?;
+    Ok(Json(Agents {
+        agents: data.clone(),
+        data,
+        total: meta.total_count,
+        page: meta.page,
+        page_size: meta.page_size,
+        meta,
+    }))
+}
+
+pub(super) async fn show(
+    State(app): State<App>,
+    caller: Caller<AtLeast<Orchestrator>>,
+    Id(id): Id,
+) -> ApiResult<Json<OneAgent>> {
+    let agent = app.find(&caller, SHOW_AGENT, &[&caller.tenant_id, &id]).await?;
+    Ok(Json(OneAgent { agent }))
+}

@@ -1,0 +1,210 @@
+//! Requests, answers and handlers of API keys.
+
+use axum::Json;
+use axum::extract::State;
+use chrono::{DateTime, Utc};
+use loopctl_core::fields::{BLANK, FieldErrors, INVALID};
+use loopctl_core::request::{Request, flag, text, timestamp, uuid, word};
+use loopctl_core::role::Role;
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::store::{AGENT_EXISTS, ApiKey, COUNT_LIVE_KEYS, INSERT_KEY, LIST_KEYS, REVOKE_KEY};
+use crate::app::{App, AtLeast, Caller, User, hash_key, key_prefix, new_raw_key};
+use crate::db::{DbError, Timestamp};
+use crate::events::Event;
+use crate::http::{ApiError, ApiResult, Body, CreatedSecret, Id, List, Meta, Page, Query, pages};
+use crate::identity::tenants::{MAX_API_KEYS, locked_limit};
+
+/// `POST /api_keys`.
+#[derive(Debug, Request)]
+pub(super) struct CreateKey {
+    #[rule(text(255).required())]
+    name: String,
+    /// The contract answers an unknown role like a missing one; `superadmin` is refused.
+    #[rule(word(&["user", "orchestrator", "agent"], Role::parse).or_else(BLANK))]
+    role: Option<Role>,
+    /// In the future; absent: never. Blank is no date: a key must not live for ever because of a slip.
+    #[rule(timestamp().strict())]
+    expires_at: Option<DateTime<Utc>>,
+    /// An agent of this tenant; not for user keys.
+    #[rule(uuid())]
+    agent_id: Option<Uuid>,
+}
+
+#[derive(Serialize, JsonSchema)]
+pub(super) struct NewKey {
+    api_key: NewApiKey,
+}
+
+/// A key just created: the only time that its secret is shown.
+#[derive(Serialize, JsonSchema)]
+struct NewApiKey {
+    id: Uuid,
+    raw_key: String,
+    key_prefix: String,
+    role: Role,
+    name: String,
+    agent_id: Option<Uuid>,
+    expires_at: Option<Timestamp>,
+    inserted_at: Timestamp,
+}
+
+pub(super) async fn create(
+    State(app): State<App>,
+    caller: Caller<AtLeast<User>>,
+    body: Body<CreateKey>,
+) -> ApiResult<CreatedSecret<NewKey>> {
+    if body.anyway().role == Some(Role::Superadmin) {
+        return Err(ApiError::forbidden("Forbidden"));
+    }
+    let raw_key = new_raw_key();
+    let key = app
+        .change(&caller, async |mut change| {
+            let tenant_id = change.tenant_id;
+            let limit = locked_limit(&mut change, tenant_id, MAX_API_KEYS).await?;
+            let live = change.one(COUNT_LIVE_KEYS, &[&tenant_id]).await?;
+            if live.total >= limit {
+                let message = format!("API key limit reached (max: {limit})");
+                return Err(ApiError::unprocessable("api_key_limit_reached", message));
+            }
+            let (new, role) = checked(&body)?;
+            if new.expires_at.is_some_and(|time| time <= live.now.0) {
+                return Err(ApiError::invalid_field("expires_at", "must be in the future"));
+            }
+            if let Some(agent_id) = new.agent_id
+                && change.optional(AGENT_EXISTS, &[&tenant_id, &agent_id]).await?.is_none()
+            {
+                return Err(ApiError::invalid_field("agent_id", "does not exist"));
+            }
+            let (hash, prefix) = (hash_key(&raw_key), key_prefix(&raw_key));
+            let key = change
+                .one(
+                    INSERT_KEY,
+                    &[
+                        &Uuid::now_v7(),
+                        &tenant_id,
+                        &new.name,
+                        &hash,
+                        &prefix,
+                        &role.as_str(),
+                        &new.agent_id,
+                        &new.expires_at,
+                    ],
+                )
+                .await
+                .map_err(one_live_key_per_agent)?;
+            let told = json!({
+                "name": key.name, "role": key.role, "key_prefix": key.key_prefix, "agent_id": key.agent_id,
+                "expires_at": key.expires_at,
+            });
+            change.tell([Event::new("api_key", key.id, "created", told)]);
+            change.commit(key).await
+        })
+        .await?;
+    Ok(CreatedSecret(NewKey {
+        api_key: NewApiKey {
+            id: key.id,
+            raw_key,
+            key_prefix: key.key_prefix,
+            role: key.role,
+            name: key.name,
+            agent_id: key.agent_id,
+            expires_at: key.expires_at,
+            inserted_at: key.inserted_at,
+        },
+    }))
+}
+
+/// The body, and the role that it must name.
+fn checked(body: &Body<CreateKey>) -> ApiResult<(&CreateKey, Role)> {
+    let new = body.checked(|new, errors| {
+        if new.role.is_none() && !errors.0.contains_key("role") {
+            errors.add("role", BLANK);
+        }
+        if new.role == Some(Role::User) && new.agent_id.is_some() {
+            errors.add("agent_id", INVALID);
+        }
+    })?;
+    Ok((new, new.role.ok_or_else(ApiError::internal)?))
+}
+
+fn one_live_key_per_agent(error: DbError) -> ApiError {
+    if !error.violates("api_keys_live_per_agent") {
+        return error.into();
+    }
+    const MESSAGE: &str = "agent already has an active key with this role";
+    let mut errors = FieldErrors::one("tenant_id", MESSAGE);
+    errors.add("agent_id", MESSAGE);
+    errors.into()
+}
+
+#[derive(Request)]
+pub(super) struct ListKeys {
+    /// Revoked keys as well.
+    #[rule(flag())]
+    include_revoked: bool,
+    #[rule(pages(20, 100).or_whole())]
+    page: Page,
+}
+
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Keys {
+    api_keys: Vec<ApiKey>,
+    /// The same as `api_keys`.
+    data: Vec<ApiKey>,
+    meta: Meta,
+}
+
+pub(super) async fn list(
+    State(app): State<App>,
+    caller: Caller<AtLeast<User>>,
+    Query(query): Query<ListKeys>,
+) -> ApiResult<Json<Keys>> {
+    let filters = [&caller.tenant_id as _, &query.include_revoked as _];
+    let List { data, meta } = app.list(&caller, &LIST_KEYS, &filters, &query.page).await?;
+    Ok(Json(Keys { api_keys: data.clone(), data, meta }))
+}
+
+#[derive(Serialize, JsonSchema)]
+pub(super) struct RevokedKey {
+    api_key: RevokedApiKey,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct RevokedApiKey {
+    id: Uuid,
+    name: String,
+    key_prefix: String,
+    role: Role,
+    revoked_at: Option<Timestamp>,
+}
+
+pub(super) async fn revoke(
+    State(app): State<App>,
+    caller: Caller<AtLeast<User>>,
+    Id(id): Id,
+) -> ApiResult<Json<RevokedKey>> {
+    let key = app
+        .change(&caller, async |mut change| {
+            let revoked = change.optional(REVOKE_KEY, &[&caller.tenant_id, &id]).await?;
+            let revoked = revoked.ok_or_else(ApiError::not_found)?;
+            if revoked.revoked_now {
+                let told = json!({"revoked_at": revoked.key.revoked_at});
+                change.tell([Event::new("api_key", id, "revoked", told).old(json!({"revoked_at": null}))]);
+            }
+            change.commit(revoked.key).await
+        })
+        .await?;
+    Ok(Json(RevokedKey {
+        api_key: RevokedApiKey {
+            id: key.id,
+            name: key.name,
+            key_prefix: key.key_prefix,
+            role: key.role,
+            revoked_at: key.revoked_at,
+        },
+    }))
+}

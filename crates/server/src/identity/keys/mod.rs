@@ -1,0 +1,27 @@
+//! API keys.
+
+mod api;
+mod store;
+
+use crate::app::Endpoint;
+use crate::http::endpoints;
+
+pub(crate) use store::STATEMENTS;
+
+/// The routes of this resource.
+pub(crate) fn routes() -> Vec<Endpoint> {
+    endpoints! { "Auth";
+        /// Creates a key for this tenant.
+        ///
+        /// The raw key is shown this once. Superadmin keys are not to be had over the network.
+        POST "/api/v1/api_keys" => api::create;
+        /// The tenant's keys, newest first.
+        ///
+        /// All of them, unless a paging parameter is sent.
+        GET "/api/v1/api_keys" => api::list;
+        /// Revokes a key from the next request on.
+        ///
+        /// Repeating it changes nothing.
+        DELETE "/api/v1/api_keys/{id}" => api::revoke;
+    }
+}

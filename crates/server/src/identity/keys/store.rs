@@ -1,0 +1,69 @@
+//! Rows and SQL of API keys.
+
+use loopctl_core::role::Role;
+use schemars::JsonSchema;
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::db::{Row, Timestamp, statements};
+
+/// An API key without its secret.
+#[derive(Debug, Clone, Serialize, JsonSchema, Row)]
+pub(super) struct ApiKey {
+    pub(super) id: Uuid,
+    pub(super) name: String,
+    /// The first 8 characters of the secret.
+    pub(super) key_prefix: String,
+    pub(super) role: Role,
+    pub(super) agent_id: Option<Uuid>,
+    last_used_at: Option<Timestamp>,
+    pub(super) expires_at: Option<Timestamp>,
+    pub(super) revoked_at: Option<Timestamp>,
+    pub(super) inserted_at: Timestamp,
+}
+
+/// How many keys count against the limit, and when that was.
+#[derive(Row)]
+pub(super) struct LiveKeys {
+    #[row(sql = "count(*)")]
+    pub(super) total: i64,
+    #[row(sql = "clock_timestamp()")]
+    pub(super) now: Timestamp,
+}
+
+/// A key that was told to be revoked.
+#[derive(Row)]
+pub(super) struct Revoked {
+    #[row(flatten)]
+    pub(super) key: ApiKey,
+    /// Whether it was live until now.
+    #[row(sql = "revoked_before is null")]
+    pub(super) revoked_now: bool,
+}
+
+statements! {
+    /// Expired, superseded and dispatch keys do not count: a rotated key in its grace period is one key, not two.
+    COUNT_LIVE_KEYS -> LiveKeys = "
+        select {*} from api_keys
+        where tenant_id = $1 and revoked_at is null and superseded_at is null and dispatch_id is null
+          and (expires_at is null or expires_at > now())";
+    AGENT_EXISTS -> Uuid = "select id from agents where tenant_id = $1 and id = $2";
+    INSERT_KEY -> ApiKey = "
+        insert into api_keys (id, tenant_id, name, key_hash, key_prefix, role, agent_id, expires_at)
+        values ($1, $2, $3, $4, $5, $6, $7, $8)
+        returning {*}";
+    LIST_KEYS -> list of ApiKey = {
+        within: "",
+        from: "api_keys where tenant_id = $1 and ($2 or revoked_at is null)",
+        page: "order by inserted_at desc, id limit $3 offset $4",
+    };
+    /// Keeps the first time of revocation.
+    REVOKE_KEY -> Revoked = "
+        with old as (
+            select id as old_id, revoked_at as revoked_before from api_keys
+            where tenant_id = $1 and id = $2 for no key update
+        )
+        update api_keys set revoked_at = coalesce(revoked_before, clock_timestamp()), updated_at = now()
+        from old where id = old_id
+        returning {*}";
+}

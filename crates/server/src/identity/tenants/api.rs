@@ -1,0 +1,235 @@
+//! `GET` and `PATCH /tenants/me`.
+
+use axum::Json;
+use axum::extract::State;
+use loopctl_core::fields::INVALID;
+use loopctl_core::json::JsonText;
+use loopctl_core::request::{Custom, Request, Rule as _, custom, integer, nullable, object, text, word};
+use loopctl_core::role::Role;
+use schemars::{JsonSchema, json_schema};
+use serde::Serialize;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::settings;
+use super::store::{LOCK_TENANT, SHOW_TENANT, Tenant, UPDATE_TENANT};
+use crate::app::{Any, App, AtLeast, Caller, User};
+use crate::db::{DbError, Jsonb};
+use crate::events::Event;
+use crate::http::{ApiError, ApiResult, Body};
+
+#[derive(Serialize, JsonSchema)]
+pub(super) struct OwnTenant {
+    tenant: Tenant,
+    /// The key that is calling.
+    api_key: OwnKey,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct OwnKey {
+    id: Uuid,
+    name: String,
+    key_prefix: String,
+    /// The effective role.
+    role: Role,
+    agent_id: Option<Uuid>,
+}
+
+pub(super) async fn show(State(app): State<App>, caller: Caller<Any>) -> ApiResult<Json<OwnTenant>> {
+    let tenant = app.find(&caller, SHOW_TENANT, &[&caller.tenant_id]).await?;
+    Ok(Json(OwnTenant {
+        tenant,
+        api_key: OwnKey {
+            id: caller.key_id,
+            name: caller.key_name.clone(),
+            key_prefix: caller.key_prefix.clone(),
+            role: caller.role,
+            agent_id: caller.agent_id,
+        },
+    }))
+}
+
+/// `PATCH /tenants/me`: every field is optional.
+#[derive(Debug, Request)]
+pub(super) struct UpdateTenant {
+    #[rule(text(120).trimmed().filled())]
+    name: Option<String>,
+    /// Lower-case letters, digits and hyphens.
+    #[rule(text(64).min(2).filled().that(|slug| check_slug(slug)))]
+    slug: Option<String>,
+    #[rule(text(255).trimmed().filled().that(|email| check_email(email)))]
+    email: Option<String>,
+    /// Merged into the current settings; null removes a key.
+    #[rule(settings_to_merge())]
+    settings: Option<JsonText>,
+    /// Null removes the budget.
+    #[rule(budget())]
+    default_story_budget_millicents: Option<Option<i64>>,
+    /// Null keeps the data for ever.
+    #[rule(nullable(integer().at_least(30, "must be at least 30 days")))]
+    token_data_retention_days: Option<Option<i32>>,
+    /// Only `standard` is available.
+    #[rule(word(&["standard", "strict"], custody_mode).strict())]
+    custody_mode: Option<&'static str>,
+}
+
+fn custody_mode(word: &str) -> Option<&'static str> {
+    ["standard", "strict"].into_iter().find(|known| *known == word)
+}
+
+const fn settings_to_merge() -> Custom<Option<JsonText>> {
+    custom(
+        |fields, name| {
+            if fields.is_sent(name) && fields.raw(name).is_none() {
+                fields.fail(name, INVALID);
+            }
+            object().read(fields, name)
+        },
+        || json_schema!({"type": "object"}),
+    )
+}
+
+const fn budget() -> Custom<Option<Option<i64>>> {
+    custom(
+        |fields, name| {
+            if !fields.is_sent(name) {
+                return None;
+            }
+            let Some(value) = fields.value(name) else { return Some(None) };
+            let number = match value {
+                // Forms and query strings carry only strings.
+                Value::String(text) => text.trim().parse().ok(),
+                other => other.as_i64(),
+            };
+            match number {
+                None => fields.fail(name, INVALID),
+                Some(number) if number <= 0 => fields.fail(name, "must be greater than 0"),
+                Some(_) => {}
+            }
+            Some(number)
+        },
+        || json_schema!({"type": ["integer", "null"], "format": "int64", "minimum": 1}),
+    )
+}
+
+/// `[a-z0-9][a-z0-9-]*[a-z0-9]`, the whole string.
+///
+/// # Errors
+/// The contract's sentence about slugs.
+pub(crate) fn check_slug(text: &str) -> Result<(), String> {
+    let alphanumeric = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let bytes = text.as_bytes();
+    let sound = bytes.len() >= 2
+        && bytes.iter().all(|byte| alphanumeric(*byte) || *byte == b'-')
+        && bytes.first().is_some_and(|byte| alphanumeric(*byte))
+        && bytes.last().is_some_and(|byte| alphanumeric(*byte));
+    if sound {
+        return Ok(());
+    }
+    Err("must be lowercase alphanumeric with hyphens, starting and ending with alphanumeric".to_owned())
+}
+
+/// `something@something.tld` without spaces.
+///
+/// # Errors
+/// The contract's sentence about addresses.
+pub(crate) fn check_email(text: &str) -> Result<(), String> {
+    let (local, domain) = text.split_once('@').unwrap_or_default();
+    let labels: Vec<_> = domain.split('.').collect();
+    let sound = !local.is_empty()
+        && !text.contains(char::is_whitespace)
+        && !domain.contains('@')
+        && labels.len() >= 2
+        && labels.iter().all(|label| !label.is_empty());
+    if sound { Ok(()) } else { Err("must be a valid email address".to_owned()) }
+}
+
+#[derive(Serialize, JsonSchema)]
+pub(super) struct OneTenant {
+    tenant: Tenant,
+}
+
+pub(super) async fn update(
+    State(app): State<App>,
+    caller: Caller<AtLeast<User>>,
+    body: Body<UpdateTenant>,
+) -> ApiResult<Json<OneTenant>> {
+    let new = body.checked(|new, errors| {
+        // Nothing enforces it yet, and accepting it would promise that something does.
+        if new.custody_mode == Some("strict") {
+            errors.add("custody_mode", "strict custody is not available in this version");
+        }
+        if let Some(settings) = &new.settings {
+            settings::check(settings, errors);
+        }
+    })?;
+    let (email, merged) =
+        (new.email.as_deref().map(str::to_lowercase), new.settings.clone().unwrap_or_default());
+    let (budget, retention) = (new.default_story_budget_millicents, new.token_data_retention_days);
+    let tenant = app
+        .change(&caller, async |mut change| {
+            let tenant_id = change.tenant_id;
+            let old = change.one(LOCK_TENANT, &[&tenant_id]).await?;
+            let tenant = change
+                .one(
+                    UPDATE_TENANT,
+                    &[
+                        &tenant_id,
+                        &new.name,
+                        &new.slug,
+                        &email,
+                        &Jsonb(&merged),
+                        &budget.is_some(),
+                        &budget.flatten(),
+                        &retention.is_some(),
+                        &retention.flatten(),
+                    ],
+                )
+                .await
+                .map_err(taken)?;
+            change.tell(changed(&old, &tenant)?);
+            change.commit(tenant).await
+        })
+        .await?;
+    Ok(Json(OneTenant { tenant }))
+}
+
+/// The audit entry with the fields that changed; none when nothing did.
+fn changed(old: &Tenant, new: &Tenant) -> ApiResult<Option<Event>> {
+    let [Value::Object(mut before), Value::Object(mut after)] = [json!(old), json!(new)] else {
+        return Err(ApiError::internal());
+    };
+    before.remove("updated_at");
+    after.retain(|key, value| before.get(key).is_some_and(|old| old != value));
+    before.retain(|key, _| after.contains_key(key));
+    Ok((!after.is_empty())
+        .then(|| Event::new("tenant", new.id, "updated", Value::Object(after)).old(Value::Object(before))))
+}
+
+fn taken(error: DbError) -> ApiError {
+    for (constraint, field) in [("tenants_slug_key", "slug"), ("tenants_email_key", "email")] {
+        if error.violates(constraint) {
+            return ApiError::invalid_field(field, "has already been taken");
+        }
+    }
+    error.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slugs_and_addresses() {
+        for good in ["ab", "my-app", "a1-b2", "00"] {
+            assert!(check_slug(good).is_ok(), "{good}");
+        }
+        for bad in ["INVALID", "-bad", "a", "bad-", "ab\n", "a b", "ä-b", ""] {
+            assert!(check_slug(bad).is_err(), "{bad:?}");
+        }
+        assert!(check_email("a@acme.example").is_ok());
+        for bad in ["a", "a@b", "a@b.", "@b.c", "a b@c.d", "a@b@c.d", "a@.c"] {
+            assert!(check_email(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! The caller's tenant and its settings.
+
+mod api;
+mod settings;
+mod store;
+
+use uuid::Uuid;
+
+use crate::app::Endpoint;
+use crate::db::{DbError, Tx};
+use crate::http::endpoints;
+
+pub(crate) use api::{check_email, check_slug};
+pub(crate) use settings::{Limit, MAX_API_KEYS, MAX_PROJECTS};
+pub(crate) use store::STATEMENTS;
+
+/// The routes of this resource.
+pub(crate) fn routes() -> Vec<Endpoint> {
+    endpoints! { "Tenants";
+        /// The caller's tenant, and which key is calling.
+        GET "/api/v1/tenants/me" => api::show;
+        /// Changes the caller's tenant.
+        ///
+        /// Settings are merged key by key; null removes a key.
+        PATCH "/api/v1/tenants/me" => api::update;
+    }
+}
+
+/// A counting limit of the tenant, whose row is locked until the transaction ends: what is counted after this
+/// cannot be overtaken.
+pub(crate) async fn locked_limit(tx: &mut Tx, tenant_id: Uuid, limit: Limit) -> Result<i64, DbError> {
+    let tenant = tx.one(store::LOCK_TENANT, &[&tenant_id]).await?;
+    Ok(limit.of(&tenant.settings))
+}

@@ -1,0 +1,46 @@
+//! Rows and SQL of the caller's tenant.
+
+use loopctl_core::json::JsonText;
+use schemars::JsonSchema;
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::db::{Row, Timestamp, statements};
+
+/// A tenant as its own keys see it.
+#[derive(Debug, Serialize, JsonSchema, Row)]
+pub(super) struct Tenant {
+    pub(super) id: Uuid,
+    name: String,
+    slug: String,
+    email: Option<String>,
+    pub(super) settings: JsonText,
+    /// Always `active` for a tenant that can see itself, except under impersonation.
+    status: String,
+    /// `standard` or `strict`.
+    custody_mode: String,
+    custody_halted_at: Option<Timestamp>,
+    default_story_budget_millicents: Option<i64>,
+    token_data_retention_days: Option<i32>,
+    inserted_at: Timestamp,
+    updated_at: Timestamp,
+}
+
+statements! {
+    SHOW_TENANT -> Tenant = "select {*} from tenants where id = $1";
+    /// Counting what a limit bounds under this lock makes the limit race-free.
+    LOCK_TENANT -> Tenant = "select {*} from tenants where id = $1 for no key update";
+    /// Settings are merged by the database: two concurrent updates of different keys both survive, and a null
+    /// removes its key.
+    UPDATE_TENANT -> Tenant = "
+        update tenants set
+            name = coalesce($2, name), slug = coalesce($3, slug), email = coalesce($4, email),
+            settings = (
+                select coalesce(jsonb_object_agg(key, value), '{}') from jsonb_each(settings || $5)
+                where not ($5 ? key and value = 'null')),
+            default_story_budget_millicents = case when $6 then $7 else default_story_budget_millicents end,
+            token_data_retention_days = case when $8 then $9 else token_data_retention_days end,
+            updated_at = clock_timestamp()
+        where id = $1
+        returning {*}";
+}

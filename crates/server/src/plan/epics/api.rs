@@ -1,0 +1,200 @@
+//! Requests, answers and handlers of epics.
+
+use axum::Json;
+use axum::extract::State;
+use loopctl_core::breakdown::EpicChange;
+use loopctl_core::request::{Request, integer, text};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::EpicText;
+use super::store::{
+    DELETE_EPIC, DELETE_EPIC_STORIES, EPIC_PROGRESS, EPIC_PROJECT, EPIC_STORIES, Epic, EpicItem,
+    EpicProgress, INSERT_EPIC, LIST_EPICS, LOCK_EPIC, LOCK_EPIC_STORIES, SHOW_EPIC, StoryMini, UPDATE_EPIC,
+};
+use crate::app::{Agent, App, AtLeast, Caller, Orchestrator, User};
+use crate::db::{Jsonb, Params, Tx};
+use crate::events::Event;
+use crate::http::{ApiError, ApiResult, Body, Created, Id, List, NoContent, Page, Query, pages};
+use crate::plan::dependencies::{EPICS, STORIES};
+use crate::plan::projects::{lock_project, lock_project_of};
+use crate::plan::{number_taken, require_title};
+
+#[derive(Serialize, JsonSchema)]
+pub(super) struct OneEpic {
+    epic: Epic,
+}
+
+/// `POST /projects/:project_id/epics`: a number, and a change of nothing, which must bring a title.
+#[derive(Request)]
+pub(super) struct NewEpic {
+    /// Unique in the project; never changes.
+    #[rule(integer().positive().required())]
+    number: i32,
+    #[flatten]
+    text: EpicChange,
+}
+
+pub(super) async fn create(
+    State(app): State<App>,
+    caller: Caller<AtLeast<Orchestrator>>,
+    Id(project_id): Id,
+    body: Body<NewEpic>,
+) -> ApiResult<Created<OneEpic>> {
+    let epic = app
+        .change(&caller, async |mut change| {
+            let tenant_id = change.tenant_id;
+            lock_project(&mut change, tenant_id, project_id).await?;
+            let NewEpic { number, text } =
+                body.checked(|new, errors| require_title(new.text.title.as_ref(), errors))?;
+            let new = EpicText::default().changed(text);
+            let epic = change
+                .one(
+                    INSERT_EPIC,
+                    &[
+                        &tenant_id,
+                        &Uuid::now_v7(),
+                        &project_id,
+                        number,
+                        &new.title,
+                        &new.description,
+                        &new.phase,
+                        &new.position,
+                        &Jsonb(&new.metadata),
+                    ],
+                )
+                .await
+                .map_err(|error| number_taken(error, "epics_number", &format!("Epic {number}")))?;
+            change.tell([Event::new("epic", epic.id, "created", told(&epic)).project(project_id)]);
+            change.commit(epic).await
+        })
+        .await?;
+    Ok(Created(OneEpic { epic }))
+}
+
+/// What creation and deletion tell of an epic.
+fn told(epic: &Epic) -> Value {
+    json!({"number": epic.number, "title": epic.text.title, "project_id": epic.project_id})
+}
+
+#[derive(Request)]
+pub(super) struct ListEpics {
+    /// Exact match.
+    #[rule(text(usize::MAX))]
+    phase: Option<String>,
+    #[rule(pages(20, 100))]
+    page: Page,
+}
+
+pub(super) async fn list(
+    State(app): State<App>,
+    caller: Caller<AtLeast<Agent>>,
+    Id(project_id): Id,
+    Query(query): Query<ListEpics>,
+) -> ApiResult<Json<List<EpicItem>>> {
+    let filters = [&caller.tenant_id as _, &project_id as _, &query.phase as _];
+    Ok(Json(app.list(&caller, &LIST_EPICS, &filters, &query.page).await?))
+}
+
+#[derive(Serialize, JsonSchema)]
+pub(super) struct OneEpicDetail {
+    epic: EpicDetail,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct EpicDetail {
+    #[serde(flatten)]
+    epic: Epic,
+    stories: Vec<StoryMini>,
+}
+
+pub(super) async fn show(
+    State(app): State<App>,
+    caller: Caller<AtLeast<Agent>>,
+    Id(id): Id,
+) -> ApiResult<Json<OneEpicDetail>> {
+    let params: Params<'_> = &[&caller.tenant_id, &id];
+    let (epics, stories) = app.read(&caller, (SHOW_EPIC.with(params), EPIC_STORIES.with(params))).await?;
+    let epic = epics.into_iter().next().ok_or_else(ApiError::not_found)?;
+    Ok(Json(OneEpicDetail { epic: EpicDetail { epic, stories } }))
+}
+
+#[derive(Serialize, JsonSchema)]
+pub(super) struct OneEpicProgress {
+    progress: EpicProgress,
+}
+
+pub(super) async fn progress(
+    State(app): State<App>,
+    caller: Caller<AtLeast<Agent>>,
+    Id(id): Id,
+) -> ApiResult<Json<OneEpicProgress>> {
+    let progress = app.find(&caller, EPIC_PROGRESS, &[&caller.tenant_id, &id]).await?;
+    Ok(Json(OneEpicProgress { progress }))
+}
+
+pub(super) async fn update(
+    State(app): State<App>,
+    caller: Caller<AtLeast<Orchestrator>>,
+    Id(id): Id,
+    body: Body<EpicChange>,
+) -> ApiResult<Json<OneEpic>> {
+    let moves = body.valid().is_ok_and(|new| new.position.is_some());
+    let epic = app
+        .change(&caller, async |mut change| {
+            let tenant_id = change.tenant_id;
+            let epic = if moves {
+                // A changed position reaches the stories.
+                lock_with_stories(&mut change, tenant_id, id).await?.0
+            } else {
+                lock(&mut change, tenant_id, id).await?
+            };
+            let new = epic.text.changed(body.valid()?);
+            let Some(event) = epic.text.updated(id, &new) else { return change.unchanged(epic) };
+            let metadata = Jsonb(&new.metadata);
+            let params: Params<'_> =
+                &[&tenant_id, &id, &new.title, &new.description, &new.phase, &new.position, &metadata];
+            let updated = change.one(UPDATE_EPIC, params).await?;
+            change.tell([event.project(epic.project_id)]);
+            change.commit(updated).await
+        })
+        .await?;
+    Ok(Json(OneEpic { epic }))
+}
+
+pub(super) async fn delete(
+    State(app): State<App>,
+    caller: Caller<AtLeast<User>>,
+    Id(id): Id,
+) -> ApiResult<NoContent> {
+    app.change(&caller, async |mut change| {
+        let tenant_id = change.tenant_id;
+        let (epic, stories) = lock_with_stories(&mut change, tenant_id, id).await?;
+        let epic_edges = EPICS.deleted_with(&mut change, tenant_id, &[id]).await?;
+        let story_edges = STORIES.deleted_with(&mut change, tenant_id, &stories).await?;
+        let stories = change.all(DELETE_EPIC_STORIES, &[&tenant_id, &id]).await?;
+        change.execute(DELETE_EPIC, &[&tenant_id, &id]).await?;
+        change.tell([Event::deleted("epic", id, told(&epic)).project(epic.project_id)]);
+        change.tell(stories.into_iter().map(|story| {
+            let told = json!({"number": story.number, "title": story.title, "epic_id": id});
+            Event::deleted("story", story.id, told).project(epic.project_id)
+        }));
+        change.tell(epic_edges.into_iter().chain(story_edges));
+        change.commit(NoContent).await
+    })
+    .await
+}
+
+async fn lock(tx: &mut Tx, tenant_id: Uuid, id: Uuid) -> ApiResult<Epic> {
+    tx.optional(LOCK_EPIC, &[&tenant_id, &id]).await?.ok_or_else(ApiError::not_found)
+}
+
+/// Locks an epic and all of its stories, in the order of locks; the epic, and the stories' ids. With the project's lock
+/// no story joins them.
+async fn lock_with_stories(tx: &mut Tx, tenant_id: Uuid, id: Uuid) -> ApiResult<(Epic, Vec<Uuid>)> {
+    lock_project_of(tx, EPIC_PROJECT, tenant_id, id).await?;
+    let stories = tx.all(LOCK_EPIC_STORIES, &[&tenant_id, &id]).await?;
+    Ok((lock(tx, tenant_id, id).await?, stories))
+}

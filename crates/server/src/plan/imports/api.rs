@@ -1,0 +1,183 @@
+//! Requests, answers and the handler of imports.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use loopctl_core::fields::Fields;
+use loopctl_core::import::{self, ImportError, Mode, Payload, Plan};
+use loopctl_core::request::{Member, Request, Rule as _, flag};
+use schemars::{JsonSchema, json_schema};
+use serde::Serialize;
+use serde_json::json;
+
+use super::audit;
+use super::store::{REFRESH_DETAILS, Snapshot, snapshot};
+use super::write::{VERY_LARGE, write};
+use crate::app::{App, Caller, Exact, Orchestrator, Superadmin, User};
+use crate::http::{ApiError, ApiResult, Id, LargeBody, Operation, Output};
+use crate::plan::projects::lock_project;
+
+/// `POST /projects/:id/import`.
+#[derive(Debug)]
+pub(super) struct ImportBody {
+    mode: Mode,
+    /// What is wrong with it is told after the project was looked up.
+    payload: Result<Payload, ImportError>,
+}
+
+impl Request for ImportBody {
+    const NAME: &'static str = "ImportBody";
+
+    fn read(fields: &mut Fields<'_>) -> Self {
+        let mode = if flag().read(fields, "merge") { Mode::Merge } else { Mode::Fresh };
+        Self { mode, payload: import::parse(fields.object(), mode) }
+    }
+
+    fn members() -> Vec<Member> {
+        let list = |name, description| {
+            let schema = json_schema!({"type": "array", "items": {"type": "object"}});
+            Member { name, description, schema, required: false }
+        };
+        let mut members = vec![
+            list("epics", "At most 500, with at most 5000 stories; only a merge may leave the list out."),
+            list("story_dependencies", "`{\"story\": \"1.2\", \"depends_on\": \"1.1\"}`"),
+            list("epic_dependencies", "`{\"epic\": 2, \"depends_on\": 1}`"),
+        ];
+        let about = "Update what exists instead of refusing it; also as a query parameter.";
+        members.extend(flag().members("merge", about));
+        members
+    }
+}
+
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Imported{S}")]
+pub(super) struct Imported<S> {
+    import: S,
+}
+
+/// What an import did.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub(super) enum Summary {
+    Fresh(FreshSummary),
+    Merge(MergeSummary),
+}
+
+#[derive(Serialize, JsonSchema)]
+pub(super) struct FreshSummary {
+    epics_created: usize,
+    stories_created: usize,
+    /// Of both kinds.
+    dependencies_created: usize,
+}
+
+#[derive(Serialize, JsonSchema)]
+pub(super) struct MergeSummary {
+    epics_created: usize,
+    /// Matched, changed or not.
+    epics_updated: usize,
+    stories_created: usize,
+    /// Matched, changed or not.
+    stories_updated: usize,
+    /// What the project has and the payload leaves out, by number.
+    stories_orphaned: Vec<Orphan>,
+    /// Of both kinds.
+    dependencies_created: usize,
+    /// Of both kinds.
+    dependencies_existing: usize,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct Orphan {
+    number: String,
+    title: Option<String>,
+}
+
+impl Summary {
+    fn of(mode: Mode, plan: &Plan, found: &Snapshot) -> Self {
+        let (epics_created, stories_created) = (plan.new_epics.len(), plan.new_stories.len());
+        let dependencies_created = plan.new_story_edges.len() + plan.new_epic_edges.len();
+        let orphans = plan.orphans.iter().map(|number| Orphan {
+            number: number.to_string(),
+            title: found.stories.get(number).map(|(_, story)| story.title.clone()),
+        });
+        match mode {
+            Mode::Fresh => Self::Fresh(FreshSummary { epics_created, stories_created, dependencies_created }),
+            Mode::Merge => Self::Merge(MergeSummary {
+                epics_created,
+                epics_updated: plan.updated_epics.len(),
+                stories_created,
+                stories_updated: plan.updated_stories.len(),
+                stories_orphaned: orphans.collect(),
+                dependencies_created,
+                dependencies_existing: plan.existing_edges,
+            }),
+        }
+    }
+}
+
+impl IntoResponse for Imported<Summary> {
+    fn into_response(self) -> Response {
+        let status = match self.import {
+            Summary::Fresh(_) => StatusCode::CREATED,
+            Summary::Merge(_) => StatusCode::OK,
+        };
+        (status, Json(self)).into_response()
+    }
+}
+
+impl Output for Imported<Summary> {
+    fn describe(operation: &mut Operation<'_>) {
+        operation.answer::<Imported<FreshSummary>>(201, "Imported");
+        operation.answer::<Imported<MergeSummary>>(200, "Merged");
+    }
+}
+
+pub(super) async fn import(
+    State(app): State<App>,
+    caller: Caller<Exact<(Orchestrator, User, Superadmin)>>,
+    Id(project_id): Id,
+    body: LargeBody<ImportBody>,
+) -> ApiResult<Imported<Summary>> {
+    // Was read without the lock: nobody waits for a large payload to be read.
+    let ImportBody { mode, payload } = body.valid()?;
+    let (summary, very_large) = app
+        .change(&caller, async |mut change| {
+            let tenant_id = change.tenant_id;
+            // An unknown project is 404 whatever the payload says.
+            let project = lock_project(&mut change, tenant_id, project_id).await?;
+            let payload = payload.clone().map_err(refused)?;
+            let found = snapshot(&mut change, tenant_id, project_id, *mode == Mode::Merge).await?;
+            let plan = payload.plan(&found.existing).map_err(refused)?;
+            let new_stories = plan.new_stories.len();
+            if new_stories > 0 {
+                project.admits((found.stories.len() + new_stories) as u64)?;
+            }
+            let written = write(&mut change, tenant_id, project_id, &plan, &found).await?;
+            let summary = Summary::of(*mode, &plan, &found);
+            change.tell(audit::events(project_id, &plan, written, &summary)?);
+            change.commit((summary, new_stories >= VERY_LARGE)).await
+        })
+        .await?;
+    if very_large {
+        refresh_statistics(&app).await;
+    }
+    Ok(Imported { import: summary })
+}
+
+/// Lets the planner know of what has arrived with the stories. The import is done, whatever becomes of this.
+async fn refresh_statistics(app: &App) {
+    if let Err(error) = app.db.without_tenant(REFRESH_DETAILS, &[]).await {
+        tracing::warn!(%error, "statistics were not refreshed after a large import");
+    }
+}
+
+fn refused(error: ImportError) -> ApiError {
+    let message = error.to_string();
+    match error {
+        ImportError::Invalid(_) => ApiError::unprocessable("invalid_import", message),
+        ImportError::Conflict { epics, stories } => ApiError::conflict("import_conflict", message)
+            .with("details", json!({"duplicate_epic_numbers": epics, "duplicate_story_numbers": stories})),
+    }
+}

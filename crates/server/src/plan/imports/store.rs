@@ -1,0 +1,153 @@
+//! Rows and SQL of imports. Reads take the whole project, writes take whole columns as arrays: the number of statements
+//! does not grow with the payload.
+
+use std::collections::HashMap;
+
+use loopctl_core::import::Existing;
+use loopctl_core::number::StoryNumber;
+use uuid::Uuid;
+
+use crate::db::{DbError, Params, Row, Tx, statements};
+use crate::plan::epics::EpicText;
+use crate::plan::stories::StoryText;
+
+/// An epic that the project has.
+#[derive(Row)]
+pub(super) struct KnownEpic {
+    id: Uuid,
+    number: i32,
+    #[row(flatten)]
+    text: EpicText,
+}
+
+/// A story that the project has, with the number of its epic.
+#[derive(Row)]
+pub(super) struct KnownStory {
+    id: Uuid,
+    number: String,
+    #[row(sql = "(select e.number from epics e where e.tenant_id = s.tenant_id and e.id = s.epic_id)")]
+    epic: i32,
+    #[row(flatten)]
+    text: StoryText,
+}
+
+/// A story dependency by numbers.
+#[derive(Row)]
+pub(super) struct KnownStoryEdge {
+    #[row(sql = "s.number")]
+    dependent: String,
+    #[row(sql = "p.number")]
+    prerequisite: String,
+}
+
+/// An epic dependency by numbers.
+#[derive(Row)]
+pub(super) struct KnownEpicEdge {
+    #[row(sql = "e.number")]
+    dependent: i32,
+    #[row(sql = "p.number")]
+    prerequisite: i32,
+}
+
+statements! {
+    PROJECT_EPICS -> KnownEpic = "
+        select {*} from epics where tenant_id = $1 and project_id = $2 order by number";
+    PROJECT_STORIES -> KnownStory = "
+        select {*} from stories s where tenant_id = $1 and project_id = $2 order by id";
+    /// In the order of ids as everywhere, and before any epic: a changed position reaches the epic's stories.
+    LOCK_PROJECT_STORIES = "
+        select id from stories where tenant_id = $1 and project_id = $2 order by id for no key update";
+    PROJECT_STORY_EDGES -> KnownStoryEdge = "
+        select {*} from story_dependencies d
+        join stories s on s.tenant_id = d.tenant_id and s.id = d.story_id
+        join stories p on p.tenant_id = d.tenant_id and p.id = d.depends_on_story_id
+        where d.tenant_id = (select $1::uuid) and d.project_id = (select $2::uuid)";
+    PROJECT_EPIC_EDGES -> KnownEpicEdge = "
+        select {*} from epic_dependencies d
+        join epics e on e.tenant_id = d.tenant_id and e.id = d.epic_id
+        join epics p on p.tenant_id = d.tenant_id and p.id = d.depends_on_epic_id
+        where d.tenant_id = (select $1::uuid) and d.project_id = (select $2::uuid)";
+    /// Epics and stories: what foreign keys point at.
+    REFRESH_RECORDS = "select refresh_record_statistics()";
+    /// Criteria and dependencies: what goes with a deleted story.
+    REFRESH_DETAILS = "select refresh_detail_statistics()";
+    INSERT_EPICS = "
+        insert into epics (tenant_id, project_id, id, number, title, description, phase, position, metadata)
+        select $1, $2, * from unnest($3::uuid[], $4::int[], $5::text[], $6::text[], $7::text[], $8::int[], $9::jsonb[])";
+    UPDATE_EPICS = "
+        update epics e set title = n.title, description = n.description, phase = n.phase, position = n.position,
+                           metadata = n.metadata, updated_at = clock_timestamp()
+        from unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::int[], $7::jsonb[])
+             as n (id, title, description, phase, position, metadata)
+        where e.tenant_id = $1 and e.id = n.id";
+    INSERT_STORIES = "
+        insert into stories (tenant_id, project_id, id, epic_id, epic_position, number, major, minor, title, description,
+                             acceptance_criteria, estimated_hours, metadata, agent_status, verified_status,
+                             reported_done_at, verified_at)
+        select $1, $2, n.id, e.id, e.position, n.number, n.major, n.minor, n.title, n.description, n.criteria, n.hours,
+               n.metadata, n.agent_status, n.verified_status,
+               case when n.agent_status = 'reported_done' then now() end,
+               case when n.verified_status = 'verified' then now() end
+        from unnest($3::uuid[], $4::int[], $5::text[], $6::int[], $7::int[], $8::text[], $9::text[], $10::jsonb[],
+                    $11::numeric[], $12::jsonb[], $13::text[], $14::text[])
+             as n (id, epic, number, major, minor, title, description, criteria, hours, metadata, agent_status,
+                   verified_status)
+        join epics e on e.tenant_id = $1 and e.project_id = $2 and e.number = n.epic";
+    UPDATE_STORIES = "
+        update stories s set title = n.title, description = n.description, acceptance_criteria = n.criteria,
+                             estimated_hours = n.hours, metadata = n.metadata, updated_at = clock_timestamp()
+        from unnest($2::uuid[], $3::text[], $4::text[], $5::jsonb[], $6::numeric[], $7::jsonb[])
+             as n (id, title, description, criteria, hours, metadata)
+        where s.tenant_id = $1 and s.id = n.id";
+    INSERT_EPIC_EDGES = "
+        insert into epic_dependencies (tenant_id, project_id, id, epic_id, depends_on_epic_id)
+        select $1, $2, * from unnest($3::uuid[], $4::uuid[], $5::uuid[])";
+    INSERT_STORY_EDGES = "
+        insert into story_dependencies (tenant_id, project_id, id, story_id, depends_on_story_id)
+        select $1, $2, * from unnest($3::uuid[], $4::uuid[], $5::uuid[])";
+}
+
+/// What the project has, by number, read under its lock.
+pub(super) struct Snapshot {
+    pub(super) epics: HashMap<i32, (Uuid, EpicText)>,
+    pub(super) stories: HashMap<StoryNumber, (Uuid, StoryText)>,
+    pub(super) existing: Existing,
+}
+
+/// Reads what the project has. With `lock_stories` its stories are locked first.
+pub(super) async fn snapshot(
+    tx: &mut Tx,
+    tenant_id: Uuid,
+    project_id: Uuid,
+    lock_stories: bool,
+) -> Result<Snapshot, DbError> {
+    let params: Params<'_> = &[&tenant_id, &project_id];
+    if lock_stories {
+        tx.execute(LOCK_PROJECT_STORIES, params).await?;
+    }
+    let (known_epics, known_stories, story_edges, epic_edges) = tx
+        .batch((
+            PROJECT_EPICS.with(params),
+            PROJECT_STORIES.with(params),
+            PROJECT_STORY_EDGES.with(params),
+            PROJECT_EPIC_EDGES.with(params),
+        ))
+        .await?;
+    let mut existing = Existing {
+        story_edges: story_edges.into_iter().map(|edge| (edge.dependent, edge.prerequisite)).collect(),
+        epic_edges: epic_edges.into_iter().map(|edge| (edge.dependent, edge.prerequisite)).collect(),
+        ..Existing::default()
+    };
+    let (mut epics, mut stories) = (HashMap::new(), HashMap::new());
+    for KnownEpic { id, number, text } in known_epics {
+        existing.epics.push(number);
+        epics.insert(number, (id, text));
+    }
+    for KnownStory { id, number, epic, text } in known_stories {
+        let number = StoryNumber::parse(&number)
+            .map_err(|reason| DbError::Unexpected(format!("story number {number:?}: {reason}")))?;
+        existing.stories.push((number.clone(), epic));
+        stories.insert(number, (id, text));
+    }
+    Ok(Snapshot { epics, stories, existing })
+}

@@ -1,0 +1,314 @@
+//! Requests, answers and handlers of projects.
+
+use axum::Json;
+use axum::extract::State;
+use loopctl_core::json::JsonText;
+use loopctl_core::request::{Request, flag, object, text, word};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::store::{
+    COUNT_ACTIVE_PROJECTS, INSERT_PROJECT, LIST_PROJECTS, LOCK_PROJECT_ROW, PROJECT_PROGRESS, Progress,
+    Project, ProjectDetail, SHOW_PROJECT, UPDATE_PROJECT,
+};
+use crate::app::{Access as _, Agent, App, AtLeast, Caller, Change, Committed, Orchestrator, User};
+use crate::db::{DbError, Jsonb, Tx};
+use crate::events::{Event, field};
+use crate::http::{ApiError, ApiResult, Body, Created, Id, List, Page, Query, pages};
+use crate::identity::tenants::{MAX_PROJECTS, check_slug, locked_limit};
+
+/// `status` of a project at work.
+const ACTIVE: &str = "active";
+/// `status` of a project laid aside.
+const ARCHIVED: &str = "archived";
+const STATUSES: &[&str] = &[ACTIVE, ARCHIVED];
+
+fn known_status(word: &str) -> Option<&'static str> {
+    STATUSES.iter().copied().find(|known| *known == word)
+}
+
+#[derive(Serialize, JsonSchema)]
+pub(super) struct OneProject {
+    project: Project,
+}
+
+/// `POST /projects`.
+#[derive(Request)]
+pub(super) struct CreateProject {
+    #[rule(text(255).required())]
+    name: String,
+    /// `[a-z0-9][a-z0-9-]*[a-z0-9]`; unique in the tenant, archived projects included; never changes.
+    #[rule(text(63).min(2).that(|slug| check_slug(slug)).required())]
+    slug: String,
+    #[rule(text(2048))]
+    repo_url: Option<String>,
+    #[rule(text(50_000))]
+    description: Option<String>,
+    #[rule(text(255))]
+    tech_stack: Option<String>,
+    #[rule(text(2000).trimmed())]
+    mission: Option<String>,
+    /// Free-form.
+    #[rule(object().or(JsonText::empty_object()))]
+    metadata: JsonText,
+}
+
+pub(super) async fn create(
+    State(app): State<App>,
+    caller: Caller<AtLeast<Orchestrator>>,
+    body: Body<CreateProject>,
+) -> ApiResult<Created<OneProject>> {
+    let new = body.valid()?;
+    let project = app
+        .change(&caller, async |mut change| {
+            let tenant_id = change.tenant_id;
+            let limit = locked_limit(&mut change, tenant_id, MAX_PROJECTS).await?;
+            admit_one_more(&mut change, tenant_id, limit).await?;
+            let project = change
+                .one(
+                    INSERT_PROJECT,
+                    &[
+                        &tenant_id,
+                        &Uuid::now_v7(),
+                        &new.name,
+                        &new.slug,
+                        &new.repo_url,
+                        &new.description,
+                        &new.tech_stack,
+                        &new.mission,
+                        &Jsonb(&new.metadata),
+                    ],
+                )
+                .await
+                .map_err(slug_taken)?;
+            let told = json!({"name": project.name, "slug": project.slug, "status": project.status});
+            change.tell([Event::new("project", project.id, "created", told).project(project.id)]);
+            change.commit(project).await
+        })
+        .await?;
+    Ok(Created(OneProject { project }))
+}
+
+/// Refuses an active project beyond the limit. The tenant is locked: nobody else creates or reactivates one meanwhile.
+async fn admit_one_more(tx: &mut Tx, tenant_id: Uuid, limit: i64) -> ApiResult<()> {
+    if tx.one(COUNT_ACTIVE_PROJECTS, &[&tenant_id]).await? < limit {
+        return Ok(());
+    }
+    Err(ApiError::unprocessable("project_limit_reached", "Project limit reached for this tenant"))
+}
+
+fn slug_taken(error: DbError) -> ApiError {
+    if error.violates("projects_slug") {
+        return ApiError::invalid_field("slug", "has already been taken for this tenant");
+    }
+    error.into()
+}
+
+#[derive(Request)]
+pub(super) struct ListProjects {
+    /// Wins over `include_archived`.
+    #[rule(word(STATUSES, known_status))]
+    status: Option<&'static str>,
+    /// Archived projects as well.
+    #[rule(flag())]
+    include_archived: bool,
+    /// Exact match.
+    #[rule(text(usize::MAX))]
+    slug: Option<String>,
+    #[rule(pages(20, 100))]
+    page: Page,
+}
+
+pub(super) async fn list(
+    State(app): State<App>,
+    caller: Caller<AtLeast<Agent>>,
+    Query(query): Query<ListProjects>,
+) -> ApiResult<Json<List<Project>>> {
+    let status = query.status.or((!query.include_archived).then_some(ACTIVE));
+    let filters = [&caller.tenant_id as _, &status as _, &query.slug as _];
+    Ok(Json(app.list(&caller, &LIST_PROJECTS, &filters, &query.page).await?))
+}
+
+#[derive(Serialize, JsonSchema)]
+pub(super) struct OneProjectDetail {
+    project: ProjectDetail,
+}
+
+pub(super) async fn show(
+    State(app): State<App>,
+    caller: Caller<AtLeast<Agent>>,
+    Id(id): Id,
+) -> ApiResult<Json<OneProjectDetail>> {
+    let project = app.find(&caller, SHOW_PROJECT, &[&caller.tenant_id, &id]).await?;
+    Ok(Json(OneProjectDetail { project }))
+}
+
+#[derive(Request)]
+pub(super) struct ShowProgress {
+    /// What it has cost as well.
+    #[rule(flag())]
+    include_cost: bool,
+}
+
+#[derive(Serialize, JsonSchema)]
+pub(super) struct OneProgress {
+    progress: ProgressAndCost,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct ProgressAndCost {
+    #[serde(flatten)]
+    progress: Progress,
+    #[serde(flatten)]
+    cost: Option<Cost>,
+}
+
+/// Without usage reports every figure is null, and there are none yet.
+#[derive(Default, Serialize, JsonSchema)]
+struct Cost {
+    total_cost_millicents: Option<i64>,
+    total_input_tokens: Option<i64>,
+    total_output_tokens: Option<i64>,
+    total_tokens: Option<i64>,
+    budget_millicents: Option<i64>,
+    utilization_pct: Option<i64>,
+}
+
+pub(super) async fn progress(
+    State(app): State<App>,
+    caller: Caller<AtLeast<Agent>>,
+    Id(id): Id,
+    Query(query): Query<ShowProgress>,
+) -> ApiResult<Json<OneProgress>> {
+    let progress = app.find(&caller, PROJECT_PROGRESS, &[&caller.tenant_id, &id]).await?;
+    let cost = query.include_cost.then(Cost::default);
+    Ok(Json(OneProgress { progress: ProgressAndCost { progress, cost } }))
+}
+
+/// `PATCH /projects/:id`: every field is optional; an empty string clears what may be empty. The slug never changes.
+#[derive(Request)]
+pub(super) struct UpdateProject {
+    #[rule(text(255).filled())]
+    name: Option<String>,
+    #[rule(text(2048).clearable())]
+    repo_url: Option<Option<String>>,
+    #[rule(text(50_000).clearable())]
+    description: Option<Option<String>>,
+    #[rule(text(255).clearable())]
+    tech_stack: Option<Option<String>>,
+    /// `active`, or, by a user key, `archived`.
+    #[rule(word(STATUSES, known_status).strict())]
+    status: Option<&'static str>,
+    #[rule(text(2000).trimmed().clearable())]
+    mission: Option<Option<String>>,
+    /// Replaces the whole object.
+    #[rule(object())]
+    metadata: Option<JsonText>,
+}
+
+impl UpdateProject {
+    /// The project after this change.
+    fn applied_to(&self, old: &Project) -> Project {
+        Project {
+            name: self.name.as_ref().unwrap_or(&old.name).clone(),
+            repo_url: self.repo_url.as_ref().unwrap_or(&old.repo_url).clone(),
+            description: self.description.as_ref().unwrap_or(&old.description).clone(),
+            tech_stack: self.tech_stack.as_ref().unwrap_or(&old.tech_stack).clone(),
+            status: self.status.unwrap_or(&old.status).to_owned(),
+            mission: self.mission.as_ref().unwrap_or(&old.mission).clone(),
+            metadata: self.metadata.as_ref().unwrap_or(&old.metadata).clone(),
+            ..old.clone()
+        }
+    }
+}
+
+pub(super) async fn update(
+    State(app): State<App>,
+    caller: Caller<AtLeast<Orchestrator>>,
+    Id(id): Id,
+    body: Body<UpdateProject>,
+) -> ApiResult<Json<OneProject>> {
+    let activates = body.valid().is_ok_and(|new| new.status == Some(ACTIVE));
+    let project = app
+        .change(&caller, async |mut change| {
+            let tenant_id = change.tenant_id;
+            // The tenant's lock comes before the project's.
+            let limit = if activates {
+                Some(locked_limit(&mut change, tenant_id, MAX_PROJECTS).await?)
+            } else {
+                None
+            };
+            let old = lock(&mut change, tenant_id, id).await?;
+            let new = body.valid()?.applied_to(&old);
+            if new.status == ARCHIVED && old.status != ARCHIVED {
+                AtLeast::<User>::check(caller.role)?;
+            }
+            if let (Some(limit), ARCHIVED) = (limit, old.status.as_str()) {
+                admit_one_more(&mut change, tenant_id, limit).await?;
+            }
+            let event = Event::updated("project", id, &["name", "status"], state(&old), state(&new));
+            save(change, new, event).await
+        })
+        .await?;
+    Ok(Json(OneProject { project }))
+}
+
+pub(super) async fn archive(
+    State(app): State<App>,
+    caller: Caller<AtLeast<User>>,
+    Id(id): Id,
+) -> ApiResult<Json<OneProject>> {
+    let project = app
+        .change(&caller, async |mut change| {
+            let old = lock(&mut change, caller.tenant_id, id).await?;
+            let event = (old.status != ARCHIVED).then(|| {
+                let told = json!({"status": ARCHIVED});
+                Event::new("project", id, "archived", told).old(json!({"status": old.status}))
+            });
+            save(change, Project { status: ARCHIVED.to_owned(), ..old }, event).await
+        })
+        .await?;
+    Ok(Json(OneProject { project }))
+}
+
+async fn lock(tx: &mut Tx, tenant_id: Uuid, id: Uuid) -> ApiResult<Project> {
+    tx.optional(LOCK_PROJECT_ROW, &[&tenant_id, &id]).await?.ok_or_else(ApiError::not_found)
+}
+
+/// What a change is told by.
+fn state(project: &Project) -> [(&'static str, JsonText); 7] {
+    [
+        field("name", project.name.as_str()),
+        field("repo_url", project.repo_url.as_deref()),
+        field("description", project.description.as_deref()),
+        field("tech_stack", project.tech_stack.as_deref()),
+        field("status", project.status.as_str()),
+        field("mission", project.mission.as_deref()),
+        ("metadata", project.metadata.clone()),
+    ]
+}
+
+/// Writes a locked project with its event; without an event nothing has changed.
+async fn save(mut change: Change<'_>, new: Project, event: Option<Event>) -> ApiResult<Committed<Project>> {
+    let Some(event) = event else { return change.unchanged(new) };
+    let saved = change
+        .one(
+            UPDATE_PROJECT,
+            &[
+                &new.tenant_id,
+                &new.id,
+                &new.name,
+                &new.repo_url,
+                &new.description,
+                &new.tech_stack,
+                &new.status,
+                &new.mission,
+                &Jsonb(&new.metadata),
+            ],
+        )
+        .await?;
+    change.tell([event.project(new.id)]);
+    change.commit(saved).await
+}

@@ -1,0 +1,70 @@
+//! The project's lock: whatever changes the shape of its plan (epics and stories that come and go, dependencies,
+//! imports) takes turns. Claims and reports do not wait for it.
+
+use loopctl_core::json::{JsonText, scalar};
+use uuid::Uuid;
+
+use crate::db::{Row, Sql, Tx, statements};
+use crate::http::{ApiError, ApiResult};
+
+statements! {
+    LOCK_PROJECT -> LockedProject = "
+        select {*} from projects p join tenants t on t.id = p.tenant_id
+        where p.tenant_id = $1 and p.id = $2 for no key update of p";
+}
+
+/// A project that this transaction has locked.
+#[derive(Row)]
+pub(crate) struct LockedProject {
+    /// Its tenant's.
+    settings: JsonText,
+}
+
+/// Locks a project.
+///
+/// # Errors
+/// 404 for an unknown one.
+pub(crate) async fn lock_project(tx: &mut Tx, tenant_id: Uuid, project_id: Uuid) -> ApiResult<LockedProject> {
+    tx.optional(LOCK_PROJECT, &[&tenant_id, &project_id]).await?.ok_or_else(ApiError::not_found)
+}
+
+/// Locks the project of a record, which `lookup` finds by tenant and id. The record itself may be gone when the lock is
+/// there: what is done with it has to look again.
+///
+/// # Errors
+/// 404 for an unknown record.
+pub(crate) async fn lock_project_of(
+    tx: &mut Tx,
+    lookup: Sql<Uuid>,
+    tenant_id: Uuid,
+    id: Uuid,
+) -> ApiResult<(Uuid, LockedProject)> {
+    let project_id = tx.optional(lookup, &[&tenant_id, &id]).await?.ok_or_else(ApiError::not_found)?;
+    Ok((project_id, lock_project(tx, tenant_id, project_id).await?))
+}
+
+impl LockedProject {
+    /// How many stories the tenant lets a project have. What is no number sets no limit.
+    fn max_stories(&self) -> Option<u64> {
+        scalar(self.settings.object()?.get("max_stories_per_project")?).as_u64()
+    }
+
+    /// Whether the tenant has set a limit of stories per project.
+    pub(crate) fn has_story_limit(&self) -> bool {
+        self.max_stories().is_some()
+    }
+
+    /// Whether the project may have so many stories.
+    ///
+    /// # Errors
+    /// 422 above the limit.
+    pub(crate) fn admits(&self, stories: u64) -> ApiResult<()> {
+        if self.max_stories().is_some_and(|limit| stories > limit) {
+            return Err(ApiError::unprocessable(
+                "story_limit_reached",
+                "Story limit reached for this project",
+            ));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,192 @@
+//! Lists, changes, deletion and acceptance criteria of stories.
+
+use axum::Json;
+use axum::extract::State;
+use loopctl_core::breakdown::StoryChange;
+use loopctl_core::lifecycle::{AgentStatus, VerifiedStatus};
+use loopctl_core::request::{Request, flag, id, text, word};
+use schemars::JsonSchema;
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::store::{
+    CRITERIA, Criterion, DELETE_STORY, LIST_EPIC_STORIES, LIST_STORIES, LOCK_STORY, STORY_KNOWN,
+    STORY_PROJECT, Story, UPDATE_STORY,
+};
+use super::{CriteriaList, write_criteria};
+use crate::app::{Agent, App, AtLeast, Caller, Orchestrator, User};
+use crate::db::Jsonb;
+use crate::events::Event;
+use crate::http::{ApiError, ApiResult, Body, Id, List, NoContent, Page, Query, limits, pages};
+use crate::plan::dependencies::STORIES;
+use crate::plan::projects::lock_project_of;
+
+/// An unknown status, or one of the other track, is 422.
+#[derive(Request)]
+struct StatusFilter {
+    #[rule(word(AgentStatus::WORDS, AgentStatus::parse))]
+    agent_status: Option<AgentStatus>,
+    #[rule(word(VerifiedStatus::WORDS, VerifiedStatus::parse))]
+    verified_status: Option<VerifiedStatus>,
+    /// Members for what each story has cost.
+    #[rule(flag())]
+    include_token_totals: bool,
+}
+
+impl StatusFilter {
+    fn words(&self) -> (Option<&'static str>, Option<&'static str>) {
+        (self.agent_status.map(AgentStatus::as_str), self.verified_status.map(VerifiedStatus::as_str))
+    }
+
+    fn item(&self, story: Story) -> StoryItem {
+        StoryItem { story, token_totals: self.include_token_totals.then(TokenTotals::default) }
+    }
+}
+
+/// A story in a list.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct StoryItem {
+    #[serde(flatten)]
+    story: Story,
+    #[serde(flatten)]
+    token_totals: Option<TokenTotals>,
+}
+
+/// What a story has cost so far: null without usage reports, and there are none yet.
+#[derive(Default, Serialize, JsonSchema)]
+struct TokenTotals {
+    total_tokens: Option<i64>,
+    total_cost_millicents: Option<i64>,
+    token_totals: Option<i64>,
+}
+
+#[derive(Request)]
+pub(super) struct ListStories {
+    /// Required.
+    #[rule(id())]
+    project_id: Option<Uuid>,
+    #[rule(id())]
+    epic_id: Option<Uuid>,
+    /// Exactly this number.
+    #[rule(text(usize::MAX))]
+    number: Option<String>,
+    #[flatten]
+    status: StatusFilter,
+    #[rule(limits(100, 500))]
+    page: Page,
+}
+
+pub(super) async fn list(
+    State(app): State<App>,
+    caller: Caller<AtLeast<Agent>>,
+    Query(query): Query<ListStories>,
+) -> ApiResult<Json<List<StoryItem>>> {
+    let ListStories { project_id, epic_id, number, status, page } = query;
+    let project_id =
+        project_id.ok_or_else(|| ApiError::bad_request("project_id query parameter is required"))?;
+    let (agent, verified) = status.words();
+    let filters =
+        [&caller.tenant_id as _, &project_id as _, &epic_id as _, &agent as _, &verified as _, &number as _];
+    let stories = app.list(&caller, &LIST_STORIES, &filters, &page).await?;
+    Ok(Json(stories.map(|story| status.item(story))))
+}
+
+#[derive(Request)]
+pub(super) struct ListEpicStories {
+    #[flatten]
+    status: StatusFilter,
+    #[rule(pages(20, 100))]
+    page: Page,
+}
+
+pub(super) async fn list_of_epic(
+    State(app): State<App>,
+    caller: Caller<AtLeast<Agent>>,
+    Id(epic_id): Id,
+    Query(query): Query<ListEpicStories>,
+) -> ApiResult<Json<List<StoryItem>>> {
+    let (agent, verified) = query.status.words();
+    let filters = [&caller.tenant_id as _, &epic_id as _, &agent as _, &verified as _];
+    let stories = app.list(&caller, &LIST_EPIC_STORIES, &filters, &query.page).await?;
+    Ok(Json(stories.map(|story| query.status.item(story))))
+}
+
+#[derive(Serialize, JsonSchema)]
+pub(super) struct OneStory {
+    pub(super) story: Story,
+}
+
+pub(super) async fn update(
+    State(app): State<App>,
+    caller: Caller<AtLeast<Orchestrator>>,
+    Id(id): Id,
+    body: Body<StoryChange>,
+) -> ApiResult<Json<OneStory>> {
+    let story = app
+        .change(&caller, async |mut change| {
+            let tenant_id = change.tenant_id;
+            let story = change.optional(LOCK_STORY, &[&tenant_id, &id]).await?;
+            let (story, sent) = (story.ok_or_else(ApiError::not_found)?, body.valid()?);
+            let old = story.text();
+            let new = old.changed(sent);
+            let Some(event) = old.updated(id, &new) else {
+                return change.unchanged(story);
+            };
+            let story = change
+                .one(
+                    UPDATE_STORY,
+                    &[
+                        &tenant_id,
+                        &id,
+                        &new.title,
+                        &new.description,
+                        &Jsonb(&new.acceptance_criteria),
+                        &new.estimated_hours,
+                        &Jsonb(&new.metadata),
+                    ],
+                )
+                .await?;
+            if let Some(criteria) = &sent.acceptance_criteria {
+                let list = CriteriaList { story_id: id, criteria, replaces: true };
+                write_criteria(&mut change, tenant_id, &[list]).await?;
+            }
+            change.tell([event.project(story.project_id)]);
+            change.commit(story).await
+        })
+        .await?;
+    Ok(Json(OneStory { story }))
+}
+
+pub(super) async fn delete(
+    State(app): State<App>,
+    caller: Caller<AtLeast<User>>,
+    Id(id): Id,
+) -> ApiResult<NoContent> {
+    app.change(&caller, async |mut change| {
+        let tenant_id = change.tenant_id;
+        let (project_id, _) = lock_project_of(&mut change, STORY_PROJECT, tenant_id, id).await?;
+        let edges = STORIES.deleted_with(&mut change, tenant_id, &[id]).await?;
+        let story = change.optional(DELETE_STORY, &[&tenant_id, &id]).await?;
+        let old = serde_json::json!(story.ok_or_else(ApiError::not_found)?);
+        change.tell([Event::deleted("story", id, old).project(project_id)]);
+        change.tell(edges);
+        change.commit(NoContent).await
+    })
+    .await
+}
+
+#[derive(Serialize, JsonSchema)]
+pub(super) struct CriteriaOfStory {
+    data: Vec<Criterion>,
+}
+
+pub(super) async fn acceptance_criteria(
+    State(app): State<App>,
+    caller: Caller<AtLeast<Agent>>,
+    Id(id): Id,
+) -> ApiResult<Json<CriteriaOfStory>> {
+    let params = [&caller.tenant_id as _, &id as _];
+    let (known, data) = app.read(&caller, (STORY_KNOWN.with(&params), CRITERIA.with(&params))).await?;
+    known.first().ok_or_else(ApiError::not_found)?;
+    Ok(Json(CriteriaOfStory { data }))
+}

@@ -1,0 +1,158 @@
+//! Creating stories one by one.
+
+use axum::extract::State;
+use loopctl_core::breakdown::StoryChange;
+use loopctl_core::number::StoryNumber;
+use loopctl_core::request::{Request, integer, text};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::api::OneStory;
+use super::store::{
+    COUNT_PROJECT_STORIES, EpicOfStory, INSERT_STORY, LOCK_EPIC_BY_NUMBER, LOCK_EPIC_OF_STORY, Story,
+};
+use super::{CriteriaList, write_criteria};
+use crate::app::{App, AtLeast, Caller, Change, Orchestrator};
+use crate::db::Jsonb;
+use crate::events::Event;
+use crate::http::{ApiError, ApiResult, Body, Created, Id, Sent};
+use crate::plan::epics::EPIC_PROJECT;
+use crate::plan::projects::{LockedProject, lock_project, lock_project_of};
+use crate::plan::{number_taken, require_title};
+
+/// A story to be created; a title must be there.
+#[derive(Debug, Clone, Request)]
+pub(super) struct CreateStory {
+    /// `major` or `major.minor`, each below 10000; unique in the project, and final.
+    #[rule(text(usize::MAX).that(|number| StoryNumber::parse(number).map(drop).map_err(str::to_owned)).required())]
+    number: String,
+    #[flatten]
+    details: StoryChange,
+}
+
+pub(super) async fn create(
+    State(app): State<App>,
+    caller: Caller<AtLeast<Orchestrator>>,
+    Id(epic_id): Id,
+    body: Body<CreateStory>,
+) -> ApiResult<Created<OneStory>> {
+    let story = app
+        .change(&caller, async |mut change| {
+            let tenant_id = change.tenant_id;
+            let (project_id, project) =
+                lock_project_of(&mut change, EPIC_PROJECT, tenant_id, epic_id).await?;
+            let epic = change.optional(LOCK_EPIC_OF_STORY, &[&tenant_id, &project_id, &epic_id]).await?;
+            let epic = epic.ok_or_else(ApiError::not_found)?;
+            let new = checked(&body, |new| new)?;
+            let story = insert(&mut change, project_id, &project, &epic, new).await?;
+            change.commit(story).await
+        })
+        .await?;
+    Ok(Created(OneStory { story }))
+}
+
+/// A story to be created in the epic with a number.
+#[derive(Debug, Clone, Request)]
+pub(super) struct CreateStoryByNumber {
+    /// The number of the story's epic; required.
+    #[rule(integer())]
+    epic_number: Option<i32>,
+    #[flatten]
+    story: CreateStory,
+}
+
+pub(super) async fn create_by_number(
+    State(app): State<App>,
+    caller: Caller<AtLeast<Orchestrator>>,
+    Id(project_id): Id,
+    body: Body<CreateStoryByNumber>,
+) -> ApiResult<Created<OneStory>> {
+    let story = app
+        .change(&caller, async |mut change| {
+            let tenant_id = change.tenant_id;
+            let project = lock_project(&mut change, tenant_id, project_id).await?;
+            if body.has_failed("epic_number") {
+                body.valid()?;
+            }
+            let number = body.anyway().epic_number.ok_or_else(epic_number_required)?;
+            let epic = change.optional(LOCK_EPIC_BY_NUMBER, &[&tenant_id, &project_id, &number]).await?;
+            let epic = epic.ok_or_else(|| epic_not_found(number))?;
+            let new = checked(&body, |new| &new.story)?;
+            let story = insert(&mut change, project_id, &project, &epic, new).await?;
+            change.commit(story).await
+        })
+        .await?;
+    Ok(Created(OneStory { story }))
+}
+
+/// The story of a body, which must have a title.
+fn checked<T>(body: &Sent<T>, story: impl Fn(&T) -> &CreateStory) -> ApiResult<&CreateStory> {
+    let sent = body.checked(|sent, errors| require_title(story(sent).details.title.as_ref(), errors))?;
+    Ok(story(sent))
+}
+
+fn epic_number_required() -> ApiError {
+    ApiError::unprocessable(
+        "epic_number_required",
+        "`epic_number` is required. Pass it in the request body alongside the story fields.",
+    )
+}
+
+fn epic_not_found(number: i32) -> ApiError {
+    ApiError::unprocessable(
+        "epic_not_found",
+        format!(
+            "Epic number {number} not found in this project. Use import_stories or POST /projects/:id/epics to create \
+             it first."
+        ),
+    )
+}
+
+/// Inserts a story into a locked epic of a locked project.
+async fn insert(
+    change: &mut Change<'_>,
+    project_id: Uuid,
+    project: &LockedProject,
+    epic: &EpicOfStory,
+    new: &CreateStory,
+) -> ApiResult<Story> {
+    let tenant_id = change.tenant_id;
+    if project.has_story_limit() {
+        let stories = change.one(COUNT_PROJECT_STORIES, &[&tenant_id, &project_id]).await?;
+        project.admits(stories.unsigned_abs() + 1)?;
+    }
+    let CreateStory { number, details } = new;
+    let number = StoryNumber::parse(number).map_err(|reason| ApiError::invalid_field("number", reason))?;
+    let criteria = details.acceptance_criteria.clone().unwrap_or_default();
+    let metadata = details.metadata.clone().unwrap_or_default();
+    let story = change
+        .one(
+            INSERT_STORY,
+            &[
+                &tenant_id,
+                &project_id,
+                &epic.id,
+                &epic.position,
+                &Uuid::now_v7(),
+                &number.as_str(),
+                &number.major(),
+                &number.minor(),
+                &details.title,
+                &details.description.clone().flatten(),
+                &Jsonb(criteria.as_json()),
+                &details.estimated_hours,
+                &Jsonb(&metadata),
+            ],
+        )
+        .await
+        .map_err(|error| number_taken(error, "stories_number", &format!("Story {number}")))?;
+    let list = CriteriaList { story_id: story.id, criteria: &criteria, replaces: false };
+    write_criteria(change, tenant_id, &[list]).await?;
+    let facts = story.facts();
+    let told = json!({
+        "number": story.number, "title": facts.title, "epic_id": story.epic_id, "project_id": project_id,
+        "agent_status": facts.state.agent_status, "verified_status": facts.state.verified_status,
+    });
+    change.tell([Event::new("story", story.id, "created", told).project(project_id)]);
+    Ok(story)
+}

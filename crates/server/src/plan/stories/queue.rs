@@ -1,0 +1,155 @@
+//! `GET /stories/ready` and `/stories/blocked`.
+
+use std::collections::HashMap;
+
+use axum::Json;
+use axum::extract::State;
+use loopctl_core::request::{Request, id};
+use schemars::JsonSchema;
+use serde::Serialize;
+use tokio_postgres::types::ToSql;
+use uuid::Uuid;
+
+use super::store::{
+    BLOCKED_IN_EPIC, BLOCKED_IN_PROJECT, BLOCKED_IN_TENANT, BLOCKERS, Blocker, COUNT_BLOCKERS, Queued,
+    READY_IN_EPIC, READY_IN_PROJECT, READY_IN_TENANT, StoryBrief,
+};
+use crate::app::{Agent, App, AtLeast, Caller, Identity};
+use crate::db::Sql;
+use crate::http::{ApiError, ApiResult, Id, List, Page, Query, pages};
+use crate::plan::projects::PROJECT_KNOWN;
+
+/// The three texts of a queue's statement, by scope.
+struct Queue {
+    project: Sql<Queued>,
+    epic: Sql<Queued>,
+    tenant: Sql<Queued>,
+}
+
+const READY: Queue = Queue { project: READY_IN_PROJECT, epic: READY_IN_EPIC, tenant: READY_IN_TENANT };
+const BLOCKED: Queue =
+    Queue { project: BLOCKED_IN_PROJECT, epic: BLOCKED_IN_EPIC, tenant: BLOCKED_IN_TENANT };
+
+/// What a queue is asked for.
+#[derive(Request)]
+pub(super) struct InProject {
+    #[rule(id())]
+    epic_id: Option<Uuid>,
+    #[rule(pages(100, 500))]
+    page: Page,
+}
+
+#[derive(Request)]
+pub(super) struct InTenant {
+    /// Without it: every active project.
+    #[rule(id())]
+    project_id: Option<Uuid>,
+    #[flatten]
+    scope: InProject,
+}
+
+impl Queue {
+    /// One page of the queue. `in_path` is the project of a path, which must be there.
+    async fn page(
+        &self,
+        app: &App,
+        caller: &Identity,
+        in_path: Option<Uuid>,
+        project_id: Option<Uuid>,
+        InProject { epic_id, page }: &InProject,
+    ) -> ApiResult<List<StoryBrief>> {
+        let (sql, scope) = match (project_id, epic_id) {
+            (_, Some(_)) => (self.epic, *epic_id),
+            (Some(_), None) => (self.project, project_id),
+            (None, None) => (self.tenant, None),
+        };
+        let mut params: Vec<&(dyn ToSql + Sync)> = vec![&caller.tenant_id, &scope, &page.size, &page.skip];
+        if epic_id.is_some() {
+            params.push(&project_id);
+        }
+        let known = [&caller.tenant_id as _, &in_path as _];
+        let (known, queued) = app.read(caller, (PROJECT_KNOWN.with(&known), sql.with(&params))).await?;
+        if in_path.is_some() && known.is_empty() {
+            return Err(ApiError::not_found());
+        }
+        let total = queued.first().map_or(0, |queued| queued.total);
+        let data = queued.into_iter().filter_map(|queued| queued.story).collect();
+        Ok(List { data, meta: page.meta(total) })
+    }
+}
+
+pub(super) async fn ready(
+    State(app): State<App>,
+    caller: Caller<AtLeast<Agent>>,
+    Query(InTenant { project_id, scope }): Query<InTenant>,
+) -> ApiResult<Json<List<StoryBrief>>> {
+    READY.page(&app, &caller, None, project_id, &scope).await.map(Json)
+}
+
+pub(super) async fn ready_in_project(
+    State(app): State<App>,
+    caller: Caller<AtLeast<Agent>>,
+    Id(project_id): Id,
+    Query(scope): Query<InProject>,
+) -> ApiResult<Json<List<StoryBrief>>> {
+    READY.page(&app, &caller, Some(project_id), Some(project_id), &scope).await.map(Json)
+}
+
+/// A blocked story and why.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Blocked {
+    story: StoryBrief,
+    /// Every prerequisite story that is not verified, and of each prerequisite epic at most 100 stories that are not.
+    blocking_dependencies: Vec<Blocker>,
+    /// How many there are in all.
+    blocking_count: i64,
+}
+
+pub(super) async fn blocked(
+    State(app): State<App>,
+    caller: Caller<AtLeast<Agent>>,
+    Query(InTenant { project_id, scope }): Query<InTenant>,
+) -> ApiResult<Json<List<Blocked>>> {
+    let stories = BLOCKED.page(&app, &caller, None, project_id, &scope).await?;
+    with_blockers(&app, &caller, stories).await
+}
+
+pub(super) async fn blocked_in_project(
+    State(app): State<App>,
+    caller: Caller<AtLeast<Agent>>,
+    Id(project_id): Id,
+    Query(scope): Query<InProject>,
+) -> ApiResult<Json<List<Blocked>>> {
+    let stories = BLOCKED.page(&app, &caller, Some(project_id), Some(project_id), &scope).await?;
+    with_blockers(&app, &caller, stories).await
+}
+
+/// How many stories of one prerequisite epic are named as blockers. Ours: an answer that names thousands for each of
+/// hundreds of stories helps nobody.
+const NAMED_PER_EPIC: i64 = 100;
+
+/// Adds what blocks each story.
+async fn with_blockers(
+    app: &App,
+    caller: &Identity,
+    List { data, meta }: List<StoryBrief>,
+) -> ApiResult<Json<List<Blocked>>> {
+    let ids: Vec<Uuid> = data.iter().map(|story| story.id).collect();
+    let (tenant_id, named) = (caller.tenant_id, NAMED_PER_EPIC);
+    let params = [&tenant_id as _, &ids as _, &named as _];
+    let (rows, counts) =
+        app.read(caller, (BLOCKERS.with(&params), COUNT_BLOCKERS.with(&params[..2]))).await?;
+    let totals: HashMap<Uuid, i64> = counts.into_iter().map(|count| (count.story_id, count.total)).collect();
+    let mut blockers: HashMap<Uuid, Vec<Blocker>> = HashMap::new();
+    for row in rows {
+        blockers.entry(row.blocked_id).or_default().push(row.blocker);
+    }
+    // A story whose last blocker was verified since the first statement is not blocked any more.
+    let still_blocked = |story: StoryBrief| {
+        let blocking_dependencies = blockers.remove(&story.id)?;
+        // Read by a statement of its own, which may know more.
+        let blocking_count = totals.get(&story.id).copied()?.max(blocking_dependencies.len() as i64);
+        Some(Blocked { story, blocking_dependencies, blocking_count })
+    };
+    Ok(Json(List { data: data.into_iter().filter_map(still_blocked).collect(), meta }))
+}

@@ -1,0 +1,340 @@
+//! Rows and SQL of stories.
+
+use loopctl_core::json::JsonText;
+use loopctl_core::lifecycle::{AgentStatus, Backfill, Facts, LoopState, VerifiedStatus};
+use rust_decimal::Decimal;
+use schemars::JsonSchema;
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::StoryText;
+use crate::db::{Row, Timestamp, statements};
+
+/// A story.
+#[derive(Debug, Serialize, JsonSchema, Row)]
+pub(crate) struct Story {
+    pub(crate) id: Uuid,
+    pub(crate) tenant_id: Uuid,
+    pub(crate) project_id: Uuid,
+    pub(crate) epic_id: Uuid,
+    pub(crate) number: String,
+    title: String,
+    description: Option<String>,
+    #[schemars(with = "Vec<serde_json::Map<String, serde_json::Value>>")]
+    acceptance_criteria: JsonText,
+    /// A decimal as a string.
+    estimated_hours: Option<Decimal>,
+    agent_status: AgentStatus,
+    verified_status: VerifiedStatus,
+    assigned_agent_id: Option<Uuid>,
+    reported_by_agent_id: Option<Uuid>,
+    assigned_at: Option<Timestamp>,
+    reported_done_at: Option<Timestamp>,
+    verified_at: Option<Timestamp>,
+    rejected_at: Option<Timestamp>,
+    rejection_reason: Option<String>,
+    /// `major * 10000 + minor * 10`.
+    sort_key: i32,
+    metadata: JsonText,
+    implementer_dispatch_id: Option<Uuid>,
+    verifier_dispatch_id: Option<Uuid>,
+    verifier_needed: bool,
+    review_requested_at: Option<Timestamp>,
+    contracted_by_agent_id: Option<Uuid>,
+    /// When the story was claimed for the first time ever; never cleared.
+    first_claimed_at: Option<Timestamp>,
+    inserted_at: Timestamp,
+    updated_at: Timestamp,
+}
+
+impl Story {
+    /// The story as the lifecycle's rules see it, before prerequisites and reviews are looked up.
+    pub(crate) fn facts(&self) -> Facts {
+        let time = |timestamp: Option<Timestamp>| timestamp.map(|Timestamp(time)| time);
+        Facts {
+            state: LoopState {
+                agent_status: self.agent_status,
+                verified_status: self.verified_status,
+                assigned_agent_id: self.assigned_agent_id,
+                assigned_at: time(self.assigned_at),
+                contracted_by_agent_id: self.contracted_by_agent_id,
+                first_claimed_at: time(self.first_claimed_at),
+                review_requested_at: time(self.review_requested_at),
+                reported_done_at: time(self.reported_done_at),
+                reported_by_agent_id: self.reported_by_agent_id,
+                verified_at: time(self.verified_at),
+                rejected_at: time(self.rejected_at),
+                rejection_reason: self.rejection_reason.clone(),
+            },
+            title: self.title.clone(),
+            ac_count: self.acceptance_criteria.elements().map_or(0, |criteria| criteria.len()),
+            unmet: Vec::new(),
+            reviewed: false,
+            backfill: Backfill::recorded(&self.metadata),
+        }
+    }
+
+    /// What planners write of it.
+    pub(super) fn text(&self) -> StoryText {
+        StoryText {
+            title: self.title.clone(),
+            description: self.description.clone(),
+            acceptance_criteria: self.acceptance_criteria.clone(),
+            estimated_hours: self.estimated_hours,
+            metadata: self.metadata.clone(),
+        }
+    }
+}
+
+/// A criterion of a story.
+#[derive(Debug, Serialize, JsonSchema, Row)]
+pub(super) struct Criterion {
+    id: Uuid,
+    ac_id: String,
+    description: String,
+    verification_criterion: JsonText,
+    /// `pending`, `verified`, `failed` or `unverifiable`.
+    status: String,
+    verified_at: Option<Timestamp>,
+    evidence_path: Option<String>,
+}
+
+/// A story in a queue.
+#[derive(Debug, Serialize, JsonSchema, Row)]
+pub(super) struct StoryBrief {
+    pub(super) id: Uuid,
+    tenant_id: Uuid,
+    project_id: Uuid,
+    epic_id: Uuid,
+    number: String,
+    title: String,
+    agent_status: AgentStatus,
+    verified_status: VerifiedStatus,
+    sort_key: i32,
+    inserted_at: Timestamp,
+    updated_at: Timestamp,
+}
+
+/// A place in a queue, with the size of the whole. An empty page has one row, without a story.
+#[derive(Row)]
+pub(super) struct Queued {
+    #[row(sql = "(select count(*) from queue)")]
+    pub(super) total: i64,
+    #[row(flatten)]
+    pub(super) story: Option<StoryBrief>,
+}
+
+/// A prerequisite that is not verified.
+#[derive(Debug, Serialize, JsonSchema, Row)]
+pub(super) struct Blocker {
+    id: Uuid,
+    number: String,
+    title: String,
+    agent_status: AgentStatus,
+    verified_status: VerifiedStatus,
+    /// `story`: a prerequisite of the story; `epic`: a story of an epic that the story's epic depends on.
+    #[row(sql = "case when via_story then 'story' else 'epic' end")]
+    via: String,
+}
+
+/// A blocker of a story.
+#[derive(Row)]
+pub(super) struct BlockerOf {
+    pub(super) blocked_id: Uuid,
+    #[row(flatten)]
+    pub(super) blocker: Blocker,
+}
+
+/// How many blockers a story has.
+#[derive(Row)]
+pub(super) struct BlockerCount {
+    pub(super) story_id: Uuid,
+    pub(super) total: i64,
+}
+
+/// Where a story is created.
+#[derive(Row)]
+pub(super) struct EpicOfStory {
+    pub(super) id: Uuid,
+    pub(super) position: i32,
+}
+
+/// What is told of a deleted story.
+#[derive(Serialize, Row)]
+pub(super) struct DeletedStory {
+    number: String,
+    title: String,
+    epic_id: Uuid,
+}
+
+/// A story of the alias `s` has every prerequisite verified, stories and whole epics. Dependencies lie
+/// within a project; saying so lets the planner stay within it, too. `offset 0` keeps the two questions what they
+/// are: asked per open story, and answered by an index. Made into joins, they are at the mercy of statistics, which
+/// know nothing of a project that was just planned; its queues took minutes.
+macro_rules! prerequisites_met {
+    () => {
+        " not exists (
+            select from story_dependencies d
+            join stories p on p.tenant_id = d.tenant_id and p.project_id = d.project_id and p.id = d.depends_on_story_id
+            where d.tenant_id = s.tenant_id and d.project_id = s.project_id and d.story_id = s.id
+              and p.verified_status <> 'verified' offset 0)
+          and not exists (
+            select from epic_dependencies d
+            join stories p on p.tenant_id = d.tenant_id and p.project_id = d.project_id
+                 and p.epic_id = d.depends_on_epic_id
+            where d.tenant_id = s.tenant_id and d.project_id = s.project_id and d.epic_id = s.epic_id
+              and p.verified_status <> 'verified' offset 0) "
+    };
+}
+
+/// Which stories a queue looks at. One text per scope, so that each gets the index that fits: `$2` is the
+/// project or the epic; with an epic, `$5` may name the project that it must lie in. Archived projects take part
+/// only where they are named.
+macro_rules! scope {
+    (project) => {
+        " s.tenant_id = $1 and s.project_id = $2 "
+    };
+    (epic) => {
+        " s.tenant_id = $1 and s.epic_id = $2
+          and (s.project_id = $5
+               or $5::uuid is null
+                  and s.project_id in (select id from projects where tenant_id = $1 and status = 'active')) "
+    };
+    (tenant) => {
+        " s.tenant_id = $1 and $2::uuid is null
+          and s.project_id in (select id from projects where tenant_id = $1 and status = 'active') "
+    };
+}
+
+/// The whole queue is found once and counted; the page is cut from it. One row at least, for the count.
+macro_rules! queue {
+    ($scope:ident, $condition:expr) => {
+        concat!(
+            "with queue as materialized (
+                select s.id as queued, s.epic_position as place, s.major as first, s.minor as second, s.number as third
+                from stories s
+                where ", scope!($scope), " and ", $condition, "
+            ), page as (
+                select * from queue order by place, first, second, third, queued limit $3 offset $4
+            )
+            select {*} from (select 1) one
+            left join page on true
+            left join stories on tenant_id = $1 and id = queued
+            order by place, first, second, third, queued"
+        )
+    };
+}
+
+macro_rules! ready {
+    ($scope:ident) => {
+        queue!(
+            $scope,
+            concat!(
+                " s.agent_status = 'pending' and s.verified_status <> 'verified' and ",
+                prerequisites_met!()
+            )
+        )
+    };
+}
+
+macro_rules! blocked {
+    ($scope:ident) => {
+        queue!($scope, concat!(" s.verified_status <> 'verified' and not (", prerequisites_met!(), ")"))
+    };
+}
+
+statements! {
+    /// Held until the story is there: the epic stays, and so does its position, which the story copies.
+    LOCK_EPIC_OF_STORY -> EpicOfStory = "select {*} from epics where tenant_id = $1 and project_id = $2 and id = $3 for key share";
+    /// As `LOCK_EPIC_OF_STORY`.
+    LOCK_EPIC_BY_NUMBER -> EpicOfStory = "
+        select {*} from epics where tenant_id = $1 and project_id = $2 and number = $3 for key share";
+    COUNT_PROJECT_STORIES -> i64 = "select count(*) from stories where tenant_id = $1 and project_id = $2";
+    INSERT_STORY -> Story = "
+        insert into stories (tenant_id, project_id, epic_id, epic_position, id, number, major, minor, title, description,
+                             acceptance_criteria, estimated_hours, metadata)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+        returning {*}";
+    /// Serialises everything that moves or changes the story.
+    LOCK_STORY -> Story = "select {*} from stories where tenant_id = $1 and id = $2 for no key update";
+    UPDATE_STORY -> Story = "
+        update stories set title = $3, description = $4, acceptance_criteria = $5, estimated_hours = $6, metadata = $7,
+                           updated_at = clock_timestamp()
+        where tenant_id = $1 and id = $2
+        returning {*}";
+    STORY_PROJECT -> Uuid = "select project_id from stories where tenant_id = $1 and id = $2";
+    /// Evidence, criteria and dependencies go with it.
+    DELETE_STORY -> DeletedStory = "delete from stories where tenant_id = $1 and id = $2 returning {*}";
+    LIST_STORIES -> list of Story = {
+        within: "",
+        from: "
+            stories
+            where tenant_id = $1 and project_id = $2 and ($3::uuid is null or epic_id = $3)
+              and ($4::text is null or agent_status = $4) and ($5::text is null or verified_status = $5)
+              and ($6::text is null or number = $6)",
+        page: "order by epic_position, major, minor, number, id limit $7 offset $8",
+    };
+    LIST_EPIC_STORIES -> list of Story = {
+        within: "epics where tenant_id = $1 and id = $2",
+        from: "
+            stories
+            where tenant_id = $1 and epic_id = $2
+              and ($3::text is null or agent_status = $3) and ($4::text is null or verified_status = $4)",
+        page: "order by major, minor, number, id limit $5 offset $6",
+    };
+    STORY_KNOWN -> Uuid = "select id from stories where tenant_id = $1 and id = $2";
+    CRITERIA -> Criterion = "
+        select {*} from story_acceptance_criteria where tenant_id = $1 and story_id = $2 order by position, id";
+
+    READY_IN_PROJECT -> Queued = ready!(project);
+    READY_IN_EPIC -> Queued = ready!(epic);
+    READY_IN_TENANT -> Queued = ready!(tenant);
+    BLOCKED_IN_PROJECT -> Queued = blocked!(project);
+    BLOCKED_IN_EPIC -> Queued = blocked!(epic);
+    BLOCKED_IN_TENANT -> Queued = blocked!(tenant);
+    /// What blocks the stories of `$2`, each blocker once: every prerequisite story that is not verified, and of each
+    /// prerequisite epic the first `$3` stories that are not. An epic may have thousands, and all stories of the
+    /// epics that wait for it are blocked by each of them.
+    BLOCKERS -> BlockerOf = "
+        with blocked as (
+            select id, epic_id from stories where tenant_id = (select $1::uuid) and id = any($2)
+        ), of_epics as (
+            select e.epic_id, p.id
+            from (select distinct epic_id from blocked) e
+            join epic_dependencies d on d.tenant_id = (select $1::uuid) and d.epic_id = e.epic_id
+            cross join lateral (
+                select id from stories
+                where tenant_id = d.tenant_id and epic_id = d.depends_on_epic_id and verified_status <> 'verified'
+                order by major, minor, number, id limit $3) p
+        ), pairs as (
+            select d.story_id as blocked_id, d.depends_on_story_id as blocker_id, true as of_story
+            from story_dependencies d where d.tenant_id = (select $1::uuid) and d.story_id = any($2)
+            union all
+            select b.id, o.id, false from blocked b join of_epics o on o.epic_id = b.epic_id
+        )
+        select {*} from (
+            select blocked_id, blocker_id, bool_or(of_story) as via_story from pairs group by blocked_id, blocker_id
+        ) b join stories on tenant_id = (select $1::uuid) and id = blocker_id
+        where verified_status <> 'verified'
+        order by blocked_id, major, minor, number, id";
+    /// How many blockers the stories of `$2` have in all: prerequisite stories that are not in a prerequisite epic, and
+    /// all stories of those.
+    COUNT_BLOCKERS -> BlockerCount = "
+        with blocked as (
+            select id, epic_id from stories where tenant_id = (select $1::uuid) and id = any($2)
+        ), of_epics as (
+            select e.epic_id, count(*) as total
+            from (select distinct epic_id from blocked) e
+            join epic_dependencies d on d.tenant_id = (select $1::uuid) and d.epic_id = e.epic_id
+            join stories p on p.tenant_id = d.tenant_id and p.epic_id = d.depends_on_epic_id
+            where p.verified_status <> 'verified' group by e.epic_id
+        )
+        select {*} from (select b.id as story_id,
+               coalesce((select total from of_epics where epic_id = b.epic_id), 0) + (
+                   select count(*) from story_dependencies d
+                   join stories p on p.tenant_id = d.tenant_id and p.id = d.depends_on_story_id
+                   where d.tenant_id = (select $1::uuid) and d.story_id = b.id and p.verified_status <> 'verified'
+                     and not exists (select from epic_dependencies e where e.tenant_id = d.tenant_id
+                                     and e.epic_id = b.epic_id and e.depends_on_epic_id = p.epic_id)) as total
+        from blocked b) counted";
+}

@@ -1,0 +1,310 @@
+//! Bulk calls: up to 50 stories in one transaction, each by the same step as in its single-story call.
+//!
+//! All stories are locked first, in the order of their ids, and all epics last: calls that overlap never wait for
+//! each other in a circle. An item that is refused has written nothing and leaves the others alone.
+
+use std::collections::{BTreeMap, HashSet};
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use loopctl_core::fields::parse_uuid;
+use loopctl_core::json::{JsonText, Object, scalar};
+use loopctl_core::lifecycle::{self, Action, Attempt};
+use loopctl_core::request::{Custom, Request, custom, object_or_array, schema_of, text, uuid, word};
+use schemars::{JsonSchema, json_schema};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use super::api::{ByAgent, ByOrchestrator};
+use super::evidence::{Evidence, NewVerification, RejectStory, has_evidence};
+use super::store::LOCK_BATCH;
+use super::transition::{complete_epic, step};
+use crate::app::{App, Caller, Identity};
+use crate::db::Timestamp;
+use crate::http::{ApiError, ApiResult, Body, Operation, Output, Sent};
+use crate::plan::stories::Story;
+
+/// The most items that one call may hold.
+const MAX_ITEMS: usize = 50;
+
+/// `POST /stories/bulk/claim`.
+#[derive(Request)]
+pub(super) struct BulkClaim {
+    /// 1 to 50.
+    #[rule(list(|| json_schema!({"type": "array", "maxItems": MAX_ITEMS, "items": {"type": "string", "format": "uuid"}})))]
+    story_ids: Option<JsonText>,
+}
+
+/// `POST /stories/bulk/verify`, `/reject` and `/mark-complete`.
+#[derive(Request)]
+pub(super) struct BulkStories {
+    /// 1 to 50.
+    #[rule(list(|| json_schema!({"type": "array", "maxItems": MAX_ITEMS, "items": schema_of::<BulkStory>()})))]
+    stories: Option<JsonText>,
+}
+
+const fn list(schema: fn() -> schemars::Schema) -> Custom<Option<JsonText>> {
+    custom(|fields, name| fields.raw(name).map(JsonText::from), schema).mandatory()
+}
+
+/// One story of a bulk call, for what clients are told; read according to the call.
+#[derive(Request)]
+#[expect(dead_code, reason = "each call reads what it needs of it")]
+struct BulkStory {
+    #[rule(uuid())]
+    story_id: Option<Uuid>,
+    /// reject: why; not blank.
+    #[rule(text(50_000))]
+    reason: Option<String>,
+    /// verify: `pass` (default) or `partial`.
+    #[rule(word(&["pass", "partial"], |word| Some(word.to_owned())))]
+    result: Option<String>,
+    /// verify, mark-complete: what was checked.
+    #[rule(text(50_000))]
+    summary: Option<String>,
+    /// Default `bulk_verify`, `bulk_reject` or `pre_existing`.
+    #[rule(text(255))]
+    review_type: Option<String>,
+    /// verify, reject: an object or an array.
+    #[rule(object_or_array())]
+    findings: Option<JsonText>,
+}
+
+/// One story of a call.
+struct Item {
+    /// `story_id` as it was sent; None when there is none.
+    echo: Option<String>,
+    /// What to attempt, on which story, or why the item is refused as it stands.
+    work: Result<(Uuid, Attempt, Evidence), Refused>,
+}
+
+/// Why an item failed, as its result tells it.
+type Refused = Map<String, Value>;
+
+/// What became of one item.
+#[derive(Serialize, JsonSchema)]
+struct ItemResult {
+    /// As sent; null when the item had none.
+    story_id: Option<String>,
+    /// `success` or `error`.
+    status: &'static str,
+    /// Why, on an error: `code`, `reason`, and what else the single-story call would tell (`hints`, `details`, …).
+    #[serde(flatten)]
+    error: Refused,
+}
+
+/// The answer of a bulk call: 200 when at least one item succeeded, else 422.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Results {
+    /// In the order of the request.
+    results: Vec<ItemResult>,
+    /// The common envelope besides, when nothing succeeded, for clients that look no further than the status.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<NothingProcessed>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct NothingProcessed {
+    status: u16,
+    code: &'static str,
+    message: &'static str,
+}
+
+impl IntoResponse for Results {
+    fn into_response(self) -> Response {
+        let status = if self.error.is_none() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
+        (status, Json(self)).into_response()
+    }
+}
+
+impl Output for Results {
+    fn describe(operation: &mut Operation<'_>) {
+        operation.answer::<Self>(200, "At least one was processed");
+        operation.answer_or_refuse::<Self>(
+            422,
+            "None was processed, or the list is not acceptable, which is told without results",
+        );
+    }
+}
+
+pub(super) async fn claim(
+    State(app): State<App>,
+    caller: Caller<ByAgent>,
+    body: Body<BulkClaim>,
+) -> ApiResult<Results> {
+    let list = body.valid()?.story_ids.as_ref();
+    let items = read_items(&app, &caller, Action::Claim, list, "story_ids", |element| {
+        (Some(scalar(element)), Ok((Attempt::Claim, Evidence::None)))
+    })?;
+    perform(&app, &caller, items).await
+}
+
+pub(super) async fn verify(
+    State(app): State<App>,
+    caller: Caller<ByOrchestrator>,
+    body: Body<BulkStories>,
+) -> ApiResult<Results> {
+    let list = body.valid()?.stories.as_ref();
+    let items = read_items(&app, &caller, Action::Verify, list, "stories", |element| {
+        story(element, |item| {
+            let sent = with_defaults(Sent::of(item), "Verified via bulk operation", "bulk_verify");
+            Ok((Attempt::Verify { evidence: has_evidence(&sent) }, Evidence::Verification(sent)))
+        })
+    })?;
+    perform(&app, &caller, items).await
+}
+
+pub(super) async fn reject(
+    State(app): State<App>,
+    caller: Caller<ByOrchestrator>,
+    body: Body<BulkStories>,
+) -> ApiResult<Results> {
+    let list = body.valid()?.stories.as_ref();
+    let items = read_items(&app, &caller, Action::Reject, list, "stories", |element| {
+        story(element, |item| {
+            let sent = Sent::<RejectStory>::of(item);
+            let reason = sent.anyway().required_reason()?;
+            let sent = sent.amended(|item| {
+                item.review_type.get_or_insert_with(|| "bulk_reject".to_owned());
+            });
+            Ok((Attempt::Reject { reason }, Evidence::Rejection(sent)))
+        })
+    })?;
+    perform(&app, &caller, items).await
+}
+
+pub(super) async fn mark_complete(
+    State(app): State<App>,
+    caller: Caller<ByOrchestrator>,
+    body: Body<BulkStories>,
+) -> ApiResult<Results> {
+    let list = body.valid()?.stories.as_ref();
+    let items = read_items(&app, &caller, Action::MarkComplete, list, "stories", |element| {
+        story(element, |item| {
+            // Nobody reviewed anything: there is no other result than `pass`, and there are no findings.
+            let sent = Sent::of(&item.only(&["summary", "review_type"]));
+            let sent = with_defaults(sent, "Marked complete (pre-existing work)", "pre_existing");
+            Ok((Attempt::MarkComplete, Evidence::Verification(sent)))
+        })
+    })?;
+    perform(&app, &caller, items).await
+}
+
+fn with_defaults(sent: Sent<NewVerification>, summary: &str, review_type: &str) -> Sent<NewVerification> {
+    sent.amended(|item| {
+        item.summary.get_or_insert_with(|| summary.to_owned());
+        item.review_type.get_or_insert_with(|| review_type.to_owned());
+    })
+}
+
+/// What an element of a list asks for: the story's id as it was sent, and what to attempt with which evidence.
+type Asked = (Option<Value>, ApiResult<(Attempt, Evidence)>);
+
+/// An element that should be an object with a `story_id`; if it is none, it has no id.
+fn story(element: &RawValue, read: impl FnOnce(&Object<'_>) -> ApiResult<(Attempt, Evidence)>) -> Asked {
+    let item = Object::parse(element).unwrap_or_default();
+    (item.get("story_id").map(scalar), read(&item))
+}
+
+/// Reads the list of a bulk call, named `name`; `read` makes of each element a story's id, as sent, and what to
+/// attempt.
+///
+/// # Errors
+/// 422 for a list that is missing, empty or too long; 400 or 422 for a key that needs an agent and has none.
+fn read_items(
+    app: &App,
+    caller: &Identity,
+    action: Action,
+    list: Option<&JsonText>,
+    name: &str,
+    read: impl Fn(&RawValue) -> Asked,
+) -> ApiResult<Vec<Item>> {
+    let refused = |message: String| ApiError::unprocessable("invalid_batch", message);
+    let length = list.and_then(JsonText::count);
+    let length = length.ok_or_else(|| refused(format!("{name} is required and must be an array")))?;
+    lifecycle::admit(action, &caller.actor())
+        .map_err(|refusal| ApiError::refused(refusal, &app.public_url))?;
+    if length == 0 {
+        return Err(refused(format!("{name} must not be empty")));
+    }
+    if length > MAX_ITEMS {
+        return Err(refused(format!("Maximum batch size is {MAX_ITEMS} stories")));
+    }
+    let mut seen = HashSet::new();
+    let elements = list.and_then(JsonText::elements).unwrap_or_default();
+    let items = elements.into_iter().map(|element| {
+        let (sent, attempt) = read(element);
+        let sent = sent.as_ref().and_then(Value::as_str);
+        let story_id = sent.and_then(parse_uuid);
+        let work = match (sent, story_id) {
+            (None, _) => Err(ApiError::unprocessable(
+                "invalid_item",
+                "Story not found: story_id is required and must be a string",
+            )),
+            (Some(_), None) => Err(unknown()),
+            (Some(_), Some(id)) if !seen.insert(id) => Err(ApiError::unprocessable(
+                "duplicate",
+                "The story is listed more than once; only its first place counts",
+            )),
+            (Some(_), Some(id)) => attempt.map(|(attempt, evidence)| (id, attempt, evidence)),
+        };
+        let echo = story_id.map(|id| id.to_string()).or_else(|| sent.map(str::to_owned));
+        Item { echo, work: work.map_err(ApiError::into_members) }
+    });
+    Ok(items.collect())
+}
+
+fn unknown() -> ApiError {
+    ApiError::new(StatusCode::NOT_FOUND, "not_found", "Story not found")
+}
+
+/// Attempts every item in one transaction and answers with what became of each.
+///
+/// # Errors
+/// When the database fails; then nothing of the call is kept.
+async fn perform(app: &App, caller: &Identity, items: Vec<Item>) -> ApiResult<Results> {
+    let results = app
+        .change(caller, async |mut change| {
+            let ids: Vec<Uuid> = items.iter().filter_map(|item| Some(item.work.as_ref().ok()?.0)).collect();
+            change.execute(LOCK_BATCH, &[&caller.tenant_id, &ids]).await?;
+            let mut results = Vec::with_capacity(items.len());
+            // By id: the order in which epics are locked.
+            let mut epics: BTreeMap<Uuid, (Story, Timestamp)> = BTreeMap::new();
+            for Item { echo, work } in &items {
+                let outcome = match work {
+                    Err(refused) => Err(refused.clone()),
+                    Ok((story_id, attempt, evidence)) => {
+                        match step(app, &mut change, *story_id, attempt, evidence).await {
+                            Ok(step) => Ok(step),
+                            Err(error) if error.is_not_found() => Err(unknown().into_members()),
+                            Err(error) => Err(error.into_refusal()?),
+                        }
+                    }
+                };
+                let status = if outcome.is_ok() { "success" } else { "error" };
+                let error = outcome.as_ref().err().cloned().unwrap_or_default();
+                results.push(ItemResult { story_id: echo.clone(), status, error });
+                if let Ok(step) = outcome
+                    && let Some(now) = step.verified_at
+                {
+                    epics.insert(step.outcome.story.epic_id, (step.outcome.story, now));
+                }
+            }
+            for (story, now) in epics.values() {
+                complete_epic(&mut change, story, *now).await?;
+            }
+            change.commit(results).await
+        })
+        .await?;
+    let failed = results.iter().all(|result| result.status == "error");
+    let error = failed.then_some(NothingProcessed {
+        status: StatusCode::UNPROCESSABLE_ENTITY.as_u16(),
+        code: "nothing_processed",
+        message: "No story was processed; results says why for each",
+    });
+    Ok(Results { results, error })
+}

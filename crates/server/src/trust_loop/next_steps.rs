@@ -1,0 +1,35 @@
+//! What a caller can do next on a story, as calls.
+
+use loopctl_core::lifecycle::{Actor, Facts, next_actions};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use crate::http::error::learn_more;
+
+/// A call that would pass next.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct NextStep {
+    action: String,
+    method: &'static str,
+    path: String,
+    required_body: Map<String, Value>,
+    preconditions: Vec<&'static str>,
+    learn_more: String,
+}
+
+/// What `actor` can do next on a story.
+pub(super) fn next_steps(facts: &Facts, actor: &Actor, story_id: Uuid, public_url: &str) -> Vec<NextStep> {
+    next_actions(facts, actor)
+        .into_iter()
+        .map(|next| NextStep {
+            action: next.action.as_str().replace('-', "_"),
+            method: "POST",
+            path: format!("/api/v1/stories/{story_id}/{}", next.action),
+            required_body: next.required_body,
+            preconditions: next.preconditions,
+            learn_more: learn_more(public_url, next.action.as_str()),
+        })
+        .collect()
+}
