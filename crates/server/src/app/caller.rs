@@ -41,6 +41,8 @@ impl<A> Deref for Caller<A> {
 /// What an API key says about its holder. Nothing here comes from a body.
 #[derive(Debug, Clone)]
 pub(crate) struct Identity {
+    /// The server that they call.
+    pub app: App,
     /// The key in use.
     pub key_id: Uuid,
     /// Its name.
@@ -194,7 +196,8 @@ where
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
-        let Key { found, role, impersonation } = authenticate(parts, &App::from_ref(state)).await?;
+        let app = App::from_ref(state);
+        let Key { found, role, impersonation } = authenticate(parts, &app).await?;
         let span = tracing::Span::current();
         span.record("key_id", tracing::field::display(found.key_id));
         span.record("role", role.as_str());
@@ -204,6 +207,7 @@ where
             .ok_or_else(|| ApiError::bad_request("Superadmin must use X-Impersonate-Tenant header"))?;
         span.record("tenant_id", tracing::field::display(tenant_id));
         let identity = Identity {
+            app,
             key_id: found.key_id,
             key_name: found.key_name,
             key_prefix: found.key_prefix,

@@ -39,7 +39,7 @@ const SESSION_OPTIONS: &str =
 
 /// The application's connections. Tenant tables are reached through a [`Tx`] alone, as `loopctl_app` and under
 /// row-level security, whatever login the pool has.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Db {
     pool: Pool,
     /// A turn for every snapshot that may be open.

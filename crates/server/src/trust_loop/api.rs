@@ -1,7 +1,6 @@
 //! What is done with one story: by agents, by reviewers and by orchestrators.
 
 use axum::Json;
-use axum::extract::State;
 use loopctl_core::lifecycle::{self, Action, Attempt, Backfill};
 use loopctl_core::request::Request;
 use schemars::JsonSchema;
@@ -14,7 +13,7 @@ use super::evidence::{
 use super::next_steps::{NextStep, next_steps};
 use super::store::{LIST_VERIFICATIONS, ReviewRecord, VerificationResult};
 use super::transition::{Outcome, perform};
-use crate::app::{Agent, App, AtLeast, Caller, Exact, Identity, Orchestrator, User};
+use crate::app::{Agent, AtLeast, Caller, Exact, Identity, Orchestrator, User};
 use crate::http::{ApiError, ApiResult, Body, Created, Id, List, Nothing, Page, Query, pages};
 use crate::plan::stories::Story;
 
@@ -33,69 +32,62 @@ pub(super) struct MovedStory {
 
 /// Attempts a transition and answers with the story.
 async fn transition(
-    app: &App,
     caller: &Identity,
     id: Uuid,
     attempt: Attempt,
     evidence: Evidence,
 ) -> ApiResult<Json<MovedStory>> {
-    let Outcome { story, facts, .. } = perform(app, caller, id, &attempt, &evidence).await?;
-    let next_actions = next_steps(&facts, &caller.actor(), id, &app.public_url);
+    let Outcome { story, facts, .. } = perform(caller, id, &attempt, &evidence).await?;
+    let next_actions = next_steps(&facts, &caller.actor(), id, &caller.app.public_url);
     Ok(Json(MovedStory { story, next_actions }))
 }
 
 pub(super) async fn contract(
-    State(app): State<App>,
     caller: Caller<ByAgentOrOrchestrator>,
     Id(id): Id,
     body: Body<ContractStory>,
 ) -> ApiResult<Json<MovedStory>> {
-    transition(&app, &caller, id, Attempt::Contract(body.valid()?.echo()), Evidence::None).await
+    transition(&caller, id, Attempt::Contract(body.valid()?.echo()), Evidence::None).await
 }
 
 pub(super) async fn claim(
-    State(app): State<App>,
     caller: Caller<ByAgent>,
     Id(id): Id,
     _body: Body<Nothing>,
 ) -> ApiResult<Json<MovedStory>> {
-    transition(&app, &caller, id, Attempt::Claim, Evidence::None).await
+    transition(&caller, id, Attempt::Claim, Evidence::None).await
 }
 
 pub(super) async fn start(
-    State(app): State<App>,
     caller: Caller<ByAgent>,
     Id(id): Id,
     _body: Body<Nothing>,
 ) -> ApiResult<Json<MovedStory>> {
-    transition(&app, &caller, id, Attempt::Start, Evidence::None).await
+    transition(&caller, id, Attempt::Start, Evidence::None).await
 }
 
 pub(super) async fn request_review(
-    State(app): State<App>,
     caller: Caller<ByAgent>,
     Id(id): Id,
     _body: Body<Nothing>,
 ) -> ApiResult<Json<MovedStory>> {
-    transition(&app, &caller, id, Attempt::RequestReview, Evidence::None).await
+    transition(&caller, id, Attempt::RequestReview, Evidence::None).await
 }
 
 pub(super) async fn report(
-    State(app): State<App>,
     caller: Caller<ByAgentOrOrchestrator>,
     Id(id): Id,
     Body(sent): Body<ReportStory>,
 ) -> ApiResult<Json<MovedStory>> {
-    transition(&app, &caller, id, Attempt::Report, Evidence::Report(sent)).await
+    transition(&caller, id, Attempt::Report, Evidence::Report(sent)).await
 }
 
 pub(super) async fn unclaim(
-    State(app): State<App>,
     caller: Caller<ByAgent>,
     Id(id): Id,
     _body: Body<Nothing>,
 ) -> ApiResult<Json<MovedStory>> {
-    transition(&app, &caller, id, Attempt::Unclaim, Evidence::None).await
+    transition(&caller, id, Attempt::Unclaim, Evidence::None).await
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -105,13 +97,12 @@ pub(super) struct ReviewedStory {
 }
 
 pub(super) async fn review_complete(
-    State(app): State<App>,
     caller: Caller<ByReviewer>,
     Id(id): Id,
     Body(sent): Body<NewReview>,
 ) -> ApiResult<Created<ReviewedStory>> {
-    let outcome = perform(&app, &caller, id, &Attempt::ReviewComplete, &Evidence::Review(sent)).await?;
-    let next_actions = next_steps(&outcome.facts, &caller.actor(), id, &app.public_url);
+    let outcome = perform(&caller, id, &Attempt::ReviewComplete, &Evidence::Review(sent)).await?;
+    let next_actions = next_steps(&outcome.facts, &caller.actor(), id, &caller.app.public_url);
     Ok(Created(ReviewedStory { review_record: outcome.review, next_actions }))
 }
 
@@ -126,47 +117,43 @@ pub(super) struct VerifiedStory {
 }
 
 pub(super) async fn verify(
-    State(app): State<App>,
     caller: Caller<ByOrchestrator>,
     Id(id): Id,
     Body(sent): Body<NewVerification>,
 ) -> ApiResult<Json<VerifiedStory>> {
     let attempt = Attempt::Verify { evidence: has_evidence(&sent) };
     let Outcome { story, facts, verification, .. } =
-        perform(&app, &caller, id, &attempt, &Evidence::Verification(sent)).await?;
-    let next_actions = next_steps(&facts, &caller.actor(), id, &app.public_url);
+        perform(&caller, id, &attempt, &Evidence::Verification(sent)).await?;
+    let next_actions = next_steps(&facts, &caller.actor(), id, &caller.app.public_url);
     Ok(Json(VerifiedStory { status: "verified", run_id: None, story, verification, next_actions }))
 }
 
 pub(super) async fn reject(
-    State(app): State<App>,
     caller: Caller<ByOrchestrator>,
     Id(id): Id,
     Body(sent): Body<RejectStory>,
 ) -> ApiResult<Json<MovedStory>> {
     lifecycle::admit(Action::Reject, &caller.actor())
-        .map_err(|refusal| ApiError::refused(refusal, &app.public_url))?;
+        .map_err(|refusal| ApiError::refused(refusal, &caller.app.public_url))?;
     let attempt = Attempt::Reject { reason: sent.anyway().required_reason()? };
-    transition(&app, &caller, id, attempt, Evidence::Rejection(sent)).await
+    transition(&caller, id, attempt, Evidence::Rejection(sent)).await
 }
 
 pub(super) async fn force_unclaim(
-    State(app): State<App>,
     caller: Caller<ByOrchestrator>,
     Id(id): Id,
     _body: Body<Nothing>,
 ) -> ApiResult<Json<MovedStory>> {
-    transition(&app, &caller, id, Attempt::ForceUnclaim, Evidence::None).await
+    transition(&caller, id, Attempt::ForceUnclaim, Evidence::None).await
 }
 
 pub(super) async fn backfill(
-    State(app): State<App>,
     caller: Caller<AtLeast<Orchestrator>>,
     Id(id): Id,
     body: Body<Backfill>,
 ) -> ApiResult<Json<MovedStory>> {
     let backfill = body.valid().map_err(ApiError::naming_fields)?.clone();
-    transition(&app, &caller, id, Attempt::Backfill(backfill), Evidence::None).await
+    transition(&caller, id, Attempt::Backfill(backfill), Evidence::None).await
 }
 
 #[derive(Request)]
@@ -176,13 +163,12 @@ pub(super) struct ListVerifications {
 }
 
 pub(super) async fn verifications(
-    State(app): State<App>,
     caller: Caller<AtLeast<Orchestrator>>,
     Id(id): Id,
     Query(query): Query<ListVerifications>,
 ) -> ApiResult<Json<List<VerificationResult>>> {
     let filters = [&caller.tenant_id as _, &id as _];
-    app.list(&caller, &LIST_VERIFICATIONS, &filters, &query.page).await.map(Json)
+    caller.list(&LIST_VERIFICATIONS, &filters, &query.page).await.map(Json)
 }
 
 #[cfg(test)]

@@ -6,7 +6,6 @@
 use std::collections::{BTreeMap, HashSet};
 
 use axum::Json;
-use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use loopctl_core::fields::parse_uuid;
@@ -23,7 +22,7 @@ use super::api::{ByAgent, ByOrchestrator};
 use super::evidence::{Evidence, NewVerification, RejectStory, has_evidence};
 use super::store::LOCK_BATCH;
 use super::transition::{complete_epic, step};
-use crate::app::{App, Caller, Identity};
+use crate::app::{Caller, Identity};
 use crate::db::Timestamp;
 use crate::http::{ApiError, ApiResult, Body, Operation, Output, Sent};
 use crate::plan::stories::Story;
@@ -131,40 +130,28 @@ impl Output for Results {
     }
 }
 
-pub(super) async fn claim(
-    State(app): State<App>,
-    caller: Caller<ByAgent>,
-    body: Body<BulkClaim>,
-) -> ApiResult<Results> {
+pub(super) async fn claim(caller: Caller<ByAgent>, body: Body<BulkClaim>) -> ApiResult<Results> {
     let list = body.valid()?.story_ids.as_ref();
-    let items = read_items(&app, &caller, Action::Claim, list, "story_ids", |element| {
+    let items = read_items(&caller, Action::Claim, list, "story_ids", |element| {
         (Some(scalar(element)), Ok((Attempt::Claim, Evidence::None)))
     })?;
-    perform(&app, &caller, items).await
+    perform(&caller, items).await
 }
 
-pub(super) async fn verify(
-    State(app): State<App>,
-    caller: Caller<ByOrchestrator>,
-    body: Body<BulkStories>,
-) -> ApiResult<Results> {
+pub(super) async fn verify(caller: Caller<ByOrchestrator>, body: Body<BulkStories>) -> ApiResult<Results> {
     let list = body.valid()?.stories.as_ref();
-    let items = read_items(&app, &caller, Action::Verify, list, "stories", |element| {
+    let items = read_items(&caller, Action::Verify, list, "stories", |element| {
         story(element, |item| {
             let sent = with_defaults(Sent::of(item), "Verified via bulk operation", "bulk_verify");
             Ok((Attempt::Verify { evidence: has_evidence(&sent) }, Evidence::Verification(sent)))
         })
     })?;
-    perform(&app, &caller, items).await
+    perform(&caller, items).await
 }
 
-pub(super) async fn reject(
-    State(app): State<App>,
-    caller: Caller<ByOrchestrator>,
-    body: Body<BulkStories>,
-) -> ApiResult<Results> {
+pub(super) async fn reject(caller: Caller<ByOrchestrator>, body: Body<BulkStories>) -> ApiResult<Results> {
     let list = body.valid()?.stories.as_ref();
-    let items = read_items(&app, &caller, Action::Reject, list, "stories", |element| {
+    let items = read_items(&caller, Action::Reject, list, "stories", |element| {
         story(element, |item| {
             let sent = Sent::<RejectStory>::of(item);
             let reason = sent.anyway().required_reason()?;
@@ -174,16 +161,15 @@ pub(super) async fn reject(
             Ok((Attempt::Reject { reason }, Evidence::Rejection(sent)))
         })
     })?;
-    perform(&app, &caller, items).await
+    perform(&caller, items).await
 }
 
 pub(super) async fn mark_complete(
-    State(app): State<App>,
     caller: Caller<ByOrchestrator>,
     body: Body<BulkStories>,
 ) -> ApiResult<Results> {
     let list = body.valid()?.stories.as_ref();
-    let items = read_items(&app, &caller, Action::MarkComplete, list, "stories", |element| {
+    let items = read_items(&caller, Action::MarkComplete, list, "stories", |element| {
         story(element, |item| {
             // Nobody reviewed anything: there is no other result than `pass`, and there are no findings.
             let sent = Sent::of(&item.only(&["summary", "review_type"]));
@@ -191,7 +177,7 @@ pub(super) async fn mark_complete(
             Ok((Attempt::MarkComplete, Evidence::Verification(sent)))
         })
     })?;
-    perform(&app, &caller, items).await
+    perform(&caller, items).await
 }
 
 fn with_defaults(sent: Sent<NewVerification>, summary: &str, review_type: &str) -> Sent<NewVerification> {
@@ -216,7 +202,6 @@ fn story(element: &RawValue, read: impl FnOnce(&Object<'_>) -> ApiResult<(Attemp
 /// # Errors
 /// 422 for a list that is missing, empty or too long; 400 or 422 for a key that needs an agent and has none.
 fn read_items(
-    app: &App,
     caller: &Identity,
     action: Action,
     list: Option<&JsonText>,
@@ -227,7 +212,7 @@ fn read_items(
     let length = list.and_then(JsonText::count);
     let length = length.ok_or_else(|| refused(format!("{name} is required and must be an array")))?;
     lifecycle::admit(action, &caller.actor())
-        .map_err(|refusal| ApiError::refused(refusal, &app.public_url))?;
+        .map_err(|refusal| ApiError::refused(refusal, &caller.app.public_url))?;
     if length == 0 {
         return Err(refused(format!("{name} must not be empty")));
     }
@@ -266,9 +251,9 @@ fn unknown() -> ApiError {
 ///
 /// # Errors
 /// When the database fails; then nothing of the call is kept.
-async fn perform(app: &App, caller: &Identity, items: Vec<Item>) -> ApiResult<Results> {
-    let results = app
-        .change(caller, async |mut change| {
+async fn perform(caller: &Identity, items: Vec<Item>) -> ApiResult<Results> {
+    let results = caller
+        .change(async |mut change| {
             let ids: Vec<Uuid> = items.iter().filter_map(|item| Some(item.work.as_ref().ok()?.0)).collect();
             change.execute(LOCK_BATCH, &[&caller.tenant_id, &ids]).await?;
             let mut results = Vec::with_capacity(items.len());
@@ -278,7 +263,7 @@ async fn perform(app: &App, caller: &Identity, items: Vec<Item>) -> ApiResult<Re
                 let outcome = match work {
                     Err(refused) => Err(refused.clone()),
                     Ok((story_id, attempt, evidence)) => {
-                        match step(app, &mut change, *story_id, attempt, evidence).await {
+                        match step(&mut change, *story_id, attempt, evidence).await {
                             Ok(step) => Ok(step),
                             Err(error) if error.is_not_found() => Err(unknown().into_members()),
                             Err(error) => Err(error.into_refusal()?),

@@ -1,7 +1,6 @@
 //! `GET /stories/:id`: a story with its surroundings.
 
 use axum::Json;
-use axum::extract::State;
 use loopctl_core::lifecycle::Facts;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -11,7 +10,7 @@ use super::next_steps::{NextStep, next_steps};
 use super::store::{
     LATEST_VERIFICATION, RECENT_ARTIFACTS, SHOW_STORY, STORY_PREREQUISITES, StoryInLoop, VerificationResult,
 };
-use crate::app::{Agent, App, AtLeast, Caller};
+use crate::app::{Agent, AtLeast, Caller};
 use crate::evidence::artifacts::ArtifactReport;
 use crate::http::{ApiError, ApiResult, Id};
 use crate::plan::stories::Story;
@@ -45,29 +44,22 @@ struct DependencyEdge {
     depends_on_story_id: Uuid,
 }
 
-pub(super) async fn show(
-    State(app): State<App>,
-    caller: Caller<AtLeast<Agent>>,
-    Id(id): Id,
-) -> ApiResult<Json<ShownStory>> {
+pub(super) async fn show(caller: Caller<AtLeast<Agent>>, Id(id): Id) -> ApiResult<Json<ShownStory>> {
     let params = [&caller.tenant_id as _, &id as _];
-    let (stories, prerequisites, artifacts, verifications) = app
-        .read(
-            &caller,
-            (
-                SHOW_STORY.with(&params),
-                STORY_PREREQUISITES.with(&params),
-                RECENT_ARTIFACTS.with(&params),
-                LATEST_VERIFICATION.with(&params),
-            ),
-        )
+    let (stories, prerequisites, artifacts, verifications) = caller
+        .read((
+            SHOW_STORY.with(&params),
+            STORY_PREREQUISITES.with(&params),
+            RECENT_ARTIFACTS.with(&params),
+            LATEST_VERIFICATION.with(&params),
+        ))
         .await?;
     let StoryInLoop { story, mission, iteration_count, reviewed } =
         stories.into_iter().next().ok_or_else(ApiError::not_found)?;
     let facts = Facts { reviewed, ..story.facts() };
     let edge = |depends_on_story_id| DependencyEdge { story_id: id, depends_on_story_id };
     Ok(Json(ShownStory {
-        next_actions: next_steps(&facts, &caller.actor(), id, &app.public_url),
+        next_actions: next_steps(&facts, &caller.actor(), id, &caller.app.public_url),
         story: StoryDetail {
             story,
             dependencies: prerequisites.into_iter().map(edge).collect(),

@@ -11,7 +11,7 @@ use super::store::{
     COMPLETE_EPIC, INSERT_REVIEW, INSERT_VERIFICATION, LOCK_EPIC_TO_COMPLETE, RECORD_BACKFILL, ReviewRecord,
     SAVE_STATE, SURROUNDINGS, Surroundings, UNMET_PREREQUISITES, VerificationResult, save_params,
 };
-use crate::app::{App, Change, Identity};
+use crate::app::{Change, Identity};
 use crate::db::{DbError, Jsonb, Timestamp};
 use crate::events::Event;
 use crate::evidence::artifacts;
@@ -32,22 +32,22 @@ pub(super) struct Outcome {
 /// # Errors
 /// 404, or the first guard that fails, or invalid evidence; nothing is changed then.
 pub(super) async fn perform(
-    app: &App,
     caller: &Identity,
     story_id: Uuid,
     attempt: &Attempt,
     evidence: &Evidence,
 ) -> ApiResult<Outcome> {
     lifecycle::admit(attempt.action(), &caller.actor())
-        .map_err(|refusal| ApiError::refused(refusal, &app.public_url))?;
-    app.change(caller, async |mut change| {
-        let Step { outcome, verified_at } = step(app, &mut change, story_id, attempt, evidence).await?;
-        if let Some(now) = verified_at {
-            complete_epic(&mut change, &outcome.story, now).await?;
-        }
-        change.commit(outcome).await
-    })
-    .await
+        .map_err(|refusal| ApiError::refused(refusal, &caller.app.public_url))?;
+    caller
+        .change(async |mut change| {
+            let Step { outcome, verified_at } = step(&mut change, story_id, attempt, evidence).await?;
+            if let Some(now) = verified_at {
+                complete_epic(&mut change, &outcome.story, now).await?;
+            }
+            change.commit(outcome).await
+        })
+        .await
 }
 
 /// What a step has done, and what its transaction has yet to do.
@@ -61,7 +61,6 @@ pub(super) struct Step {
 /// One transition inside a transaction: everything but completing its epic. What is refused is refused before anything is
 /// written, so that the transaction can go on to another story.
 pub(super) async fn step(
-    app: &App,
     change: &mut Change<'_>,
     story_id: Uuid,
     attempt: &Attempt,
@@ -70,7 +69,7 @@ pub(super) async fn step(
     let Locked { story, facts, now, auto_reset } = lock(change, story_id, attempt.action()).await?;
     let caller = change.caller;
     let decided = lifecycle::decide(&facts, attempt, &caller.actor(), now)
-        .map_err(|refusal| ApiError::refused(refusal, &app.public_url))?;
+        .map_err(|refusal| ApiError::refused(refusal, &caller.app.public_url))?;
     let before = &facts.state;
     let mut next = decided.clone();
     let mut log = Log::new(&story, caller);

@@ -1,7 +1,6 @@
 //! `POST /epics/:id/verify-all`.
 
 use axum::Json;
-use axum::extract::State;
 use loopctl_core::lifecycle::{self, Action, Attempt};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -12,7 +11,7 @@ use super::api::ByOrchestrator;
 use super::evidence::{Evidence, NewVerification, has_evidence};
 use super::store::REPORTED_IN_EPIC;
 use super::transition::perform;
-use crate::app::{App, Caller};
+use crate::app::Caller;
 use crate::http::{ApiError, ApiResult, Body, Id};
 
 /// What verify-all did.
@@ -34,14 +33,13 @@ struct Skipped {
 }
 
 pub(super) async fn verify_all(
-    State(app): State<App>,
     caller: Caller<ByOrchestrator>,
     Id(epic_id): Id,
     Body(sent): Body<NewVerification>,
 ) -> ApiResult<Json<VerifyAll>> {
     lifecycle::admit(Action::Verify, &caller.actor())
-        .map_err(|refusal| ApiError::refused(refusal, &app.public_url))?;
-    let stories = app.read(&caller, REPORTED_IN_EPIC.with(&[&caller.tenant_id, &epic_id])).await?;
+        .map_err(|refusal| ApiError::refused(refusal, &caller.app.public_url))?;
+    let stories = caller.read(REPORTED_IN_EPIC.with(&[&caller.tenant_id, &epic_id])).await?;
     if stories.is_empty() {
         return Err(ApiError::not_found());
     }
@@ -57,7 +55,7 @@ pub(super) async fn verify_all(
     let mut done = VerifyAll { verified_count: 0, skipped_count: 0, total_eligible: 0, errors: Vec::new() };
     for story in stories.into_iter().filter_map(|row| row.story) {
         done.total_eligible += 1;
-        match perform(&app, &caller, story.id, &attempt, &evidence).await {
+        match perform(&caller, story.id, &attempt, &evidence).await {
             Ok(_) => done.verified_count += 1,
             // A failure of the server must not hide what was done before it.
             Err(error) if error.is_failure() && done.verified_count == 0 => return Err(error),

@@ -1,14 +1,13 @@
 //! Requests, answers and handlers of artifact reports.
 
 use axum::Json;
-use axum::extract::State;
 use loopctl_core::json::JsonText;
 use loopctl_core::request::{Request, boolean, object, text};
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::store::{ArtifactReport, KEEP_REPORTED_STORY, LIST_ARTIFACTS, insert};
-use crate::app::{Agent, App, AtLeast, Caller, Exact, Orchestrator};
+use crate::app::{Agent, AtLeast, Caller, Exact, Orchestrator};
 use crate::http::{ApiError, ApiResult, Body, Created, Id, List, Page, Query, pages};
 
 /// An artifact to be reported, by itself or inside a story report.
@@ -33,13 +32,12 @@ pub(super) struct OneArtifact {
 }
 
 pub(super) async fn create(
-    State(app): State<App>,
     caller: Caller<Exact<(Agent, Orchestrator)>>,
     Id(story_id): Id,
     body: Body<NewArtifact>,
 ) -> ApiResult<Created<OneArtifact>> {
-    let artifact_report = app
-        .change(&caller, async |mut change| {
+    let artifact_report = caller
+        .change(async |mut change| {
             let project_id = change.optional(KEEP_REPORTED_STORY, &[&caller.tenant_id, &story_id]).await?;
             let project_id = project_id.ok_or_else(ApiError::not_found)?;
             let (report, event) = insert(&mut change, &caller, story_id, project_id, body.valid()?).await?;
@@ -57,10 +55,9 @@ pub(super) struct ListArtifacts {
 }
 
 pub(super) async fn list(
-    State(app): State<App>,
     caller: Caller<AtLeast<Agent>>,
     Id(story_id): Id,
     Query(query): Query<ListArtifacts>,
 ) -> ApiResult<Json<List<ArtifactReport>>> {
-    app.list(&caller, &LIST_ARTIFACTS, &[&caller.tenant_id, &story_id], &query.page).await.map(Json)
+    caller.list(&LIST_ARTIFACTS, &[&caller.tenant_id, &story_id], &query.page).await.map(Json)
 }

@@ -1,14 +1,13 @@
 //! Everything that happened to a story, as the audit log tells it.
 
 use axum::Json;
-use axum::extract::State;
 use loopctl_core::json::JsonText;
 use loopctl_core::request::Request;
 use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::app::{Any, App, Caller, Endpoint};
+use crate::app::{Any, Caller, Endpoint};
 use crate::db::{Row, Timestamp, statements};
 use crate::http::{ApiResult, Cursor, Feed, Id, Meta, Place, Query, endpoints, pages};
 
@@ -76,7 +75,6 @@ struct History {
 }
 
 async fn story_history(
-    State(app): State<App>,
     caller: Caller<Any>,
     Id(story_id): Id,
     Query(query): Query<ReadHistory>,
@@ -84,7 +82,7 @@ async fn story_history(
     let tenant_id = caller.tenant_id;
     let (filters, time) = ([&tenant_id as _, &story_id as _], |entry: &HistoryEntry| entry.inserted_at);
     let Feed { data, meta, next_cursor } =
-        query.place.read(&app.db, tenant_id, &STORY_HISTORY, &filters, time).await?;
+        query.place.read(&caller.app.db, tenant_id, &STORY_HISTORY, &filters, time).await?;
     let pagination = Pagination { total: meta.total_count, page: meta.page, page_size: meta.page_size };
     Ok(Json(History { data, pagination, meta, next_cursor }))
 }

@@ -1,7 +1,6 @@
 //! Requests, answers and handlers of `/orchestrator/state/{project_id}`.
 
 use axum::Json;
-use axum::extract::State;
 use loopctl_core::json::JsonText;
 use loopctl_core::request::{Request, integer, object, text};
 use schemars::JsonSchema;
@@ -12,7 +11,7 @@ use uuid::Uuid;
 use super::store::{
     FIND_STATE, FIRST_SAVE, LIST_SAVES, NEXT_SAVE, OrchestratorState, SHOW_STATE, SavedState,
 };
-use crate::app::{App, Caller, Exact, Orchestrator, Superadmin};
+use crate::app::{Caller, Exact, Orchestrator, Superadmin};
 use crate::db::Jsonb;
 use crate::events::Event;
 use crate::http::{ApiError, ApiResult, Body, Feed, Id, Place, Query, pages};
@@ -46,7 +45,6 @@ struct Told<'a> {
 }
 
 pub(super) async fn save(
-    State(app): State<App>,
     caller: Caller<Exact<(Orchestrator, Superadmin)>>,
     Id(project_id): Id,
     body: Body<SaveOrchestratorState>,
@@ -55,8 +53,8 @@ pub(super) async fn save(
     // and the data last.
     let sound = |field: &str| body.checked(|_, errors| errors.0.retain(|failed, _| failed == field));
     let new = sound("state_key")?;
-    let state = app
-        .change(&caller, async |mut change| {
+    let state = caller
+        .change(async |mut change| {
             let tenant_id = change.tenant_id;
             let place = [&tenant_id as _, &project_id as _, &new.state_key as _];
             let found = change.optional(FIND_STATE, &place).await?.ok_or_else(ApiError::not_found)?;
@@ -121,12 +119,11 @@ pub(super) struct UnderKey {
 }
 
 pub(super) async fn load(
-    State(app): State<App>,
     caller: Caller<Exact<(Orchestrator, Superadmin)>>,
     Id(project_id): Id,
     Query(query): Query<UnderKey>,
 ) -> ApiResult<Json<OneState>> {
-    let state = app.find(&caller, SHOW_STATE, &[&caller.tenant_id, &project_id, &query.state_key]).await?;
+    let state = caller.find(SHOW_STATE, &[&caller.tenant_id, &project_id, &query.state_key]).await?;
     Ok(Json(OneState { state }))
 }
 
@@ -139,7 +136,6 @@ pub(super) struct ListSaves {
 }
 
 pub(super) async fn history(
-    State(app): State<App>,
     caller: Caller<Exact<(Orchestrator, Superadmin)>>,
     Id(project_id): Id,
     Query(query): Query<ListSaves>,
@@ -147,5 +143,5 @@ pub(super) async fn history(
     let tenant_id = caller.tenant_id;
     let filters = [&tenant_id as _, &project_id as _, &query.under.state_key as _];
     let saved_at = |save: &SavedState| save.saved_at;
-    query.place.read(&app.db, tenant_id, &LIST_SAVES, &filters, saved_at).await.map(Json)
+    query.place.read(&caller.app.db, tenant_id, &LIST_SAVES, &filters, saved_at).await.map(Json)
 }

@@ -2,7 +2,7 @@
 //! row: no finding is lost, and a run ends once.
 
 use axum::Json;
-use axum::extract::{FromRequestParts, State};
+use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use loopctl_core::json::JsonText;
 use loopctl_core::request::{Request, word};
@@ -17,7 +17,7 @@ use super::store::{
     COMPLETE_RUN, COUNT_FINDING, INSERT_FINDING, INSERT_RUN, KEEP_RUN_PROJECT, LIST_RUNS, LOCK_RUN,
     LockedRun, SHOW_RUN, UiTestRun,
 };
-use crate::app::{Agent, App, AtLeast, Caller};
+use crate::app::{Agent, AtLeast, Caller};
 use crate::db::{Jsonb, Tx};
 use crate::events::Event;
 use crate::http::{
@@ -51,13 +51,12 @@ impl Input for RunPath {
 }
 
 pub(super) async fn start<D: Dialect>(
-    State(app): State<App>,
     caller: Caller<AtLeast<Agent>>,
     Id(project_id): Id,
     body: Body<D::Start>,
 ) -> ApiResult<Created<D::Answer>> {
-    let run = app
-        .change(&caller, async |mut change| {
+    let run = caller
+        .change(async |mut change| {
             let tenant_id = change.tenant_id;
             let known = change.optional(KEEP_RUN_PROJECT, &[&tenant_id, &project_id]).await?;
             known.ok_or_else(ApiError::not_found)?;
@@ -102,22 +101,20 @@ pub(super) struct UiTestRunList {
 }
 
 pub(super) async fn list<D: Dialect>(
-    State(app): State<App>,
     caller: Caller<AtLeast<Agent>>,
     Id(project_id): Id,
     Query(query): Query<ListRuns>,
 ) -> ApiResult<Json<UiTestRunList>> {
     let filters = [&caller.tenant_id as _, &project_id as _, &query.status as _];
-    let List { data, meta } = app.list(&caller, &LIST_RUNS, &filters, &query.page).await?.map(D::tell);
+    let List { data, meta } = caller.list(&LIST_RUNS, &filters, &query.page).await?.map(D::tell);
     Ok(Json(UiTestRunList { data, meta: RunMeta { total: meta.total_count, meta } }))
 }
 
 pub(super) async fn show<D: Dialect>(
-    State(app): State<App>,
     caller: Caller<AtLeast<Agent>>,
     path: RunPath,
 ) -> ApiResult<Json<D::Answer>> {
-    let run = app.find(&caller, SHOW_RUN, &[&caller.tenant_id, &path.id, &path.project_id]).await?;
+    let run = caller.find(SHOW_RUN, &[&caller.tenant_id, &path.id, &path.project_id]).await?;
     Ok(Json(D::answer(run)))
 }
 
@@ -131,13 +128,12 @@ struct FindingAdded<'a> {
 }
 
 pub(super) async fn add_finding<D: Dialect>(
-    State(app): State<App>,
     caller: Caller<AtLeast<Agent>>,
     path: RunPath,
     body: Body<D::Finding>,
 ) -> ApiResult<D::Found> {
-    let run = app
-        .change(&caller, async |mut change| {
+    let run = caller
+        .change(async |mut change| {
             let tenant_id = change.tenant_id;
             let ended = ("run_not_in_progress", "Run is not in progress");
             let locked = lock_open(&mut change, tenant_id, path, ended).await?;
@@ -170,13 +166,12 @@ pub(super) async fn add_finding<D: Dialect>(
 }
 
 pub(super) async fn complete<D: Dialect>(
-    State(app): State<App>,
     caller: Caller<AtLeast<Agent>>,
     path: RunPath,
     body: Body<D::Completion>,
 ) -> ApiResult<Json<D::Answer>> {
-    let run = app
-        .change(&caller, async |mut change| {
+    let run = caller
+        .change(async |mut change| {
             let tenant_id = change.tenant_id;
             let ended = ("run_already_completed", "Run is already completed");
             let locked = lock_open(&mut change, tenant_id, path, ended).await?;

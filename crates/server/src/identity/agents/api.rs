@@ -1,7 +1,6 @@
 //! Requests, answers and handlers of agents.
 
 use axum::Json;
-use axum::extract::State;
 use loopctl_core::fields::{BLANK, FieldErrors};
 use loopctl_core::json::JsonText;
 use loopctl_core::request::{Request, object, text, word};
@@ -11,7 +10,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::store::{Agent, BIND_KEY, INSERT_AGENT, KEY_IS_BOUND, LIST_AGENTS, SHOW_AGENT};
-use crate::app::{self, App, AtLeast, Caller, Exact, Orchestrator};
+use crate::app::{self, AtLeast, Caller, Exact, Orchestrator};
 use crate::db::{DbError, Jsonb};
 use crate::events::Event;
 use crate::http::{ApiError, ApiResult, Body, Created, Id, List, Meta, Page, Query, pages};
@@ -48,14 +47,13 @@ pub(super) struct OneAgent {
 }
 
 pub(super) async fn register(
-    State(app): State<App>,
     caller: Caller<Exact<(app::Agent,)>>,
     body: Body<RegisterAgent>,
 ) -> ApiResult<Created<OneAgent>> {
     // A superadmin's key is not the tenant's and stays unbound.
     let binds = caller.impersonation.is_none();
-    let agent = app
-        .change(&caller, async |mut change| {
+    let agent = caller
+        .change(async |mut change| {
             let tenant_id = change.tenant_id;
             if binds {
                 let bound = change.optional(KEY_IS_BOUND, &[&tenant_id, &caller.key_id]).await?;
@@ -125,7 +123,6 @@ pub(super) struct Agents {
 }
 
 pub(super) async fn list(
-    State(app): State<App>,
     caller: Caller<AtLeast<Orchestrator>>,
     Query(query): Query<ListAgents>,
 ) -> ApiResult<Json<Agents>> {
@@ -133,7 +130,7 @@ pub(super) async fn list(
     let (agent_type, status) = (word(TYPES, &query.agent_type), word(STATUSES, &query.status));
     let sort_by = word(SORTS, &query.sort_by).unwrap_or("name");
     let filters = [&caller.tenant_id as _, &agent_type as _, &status as _, &sort_by as _];
-    let List { data, meta } = app.list(&caller, &LIST_AGENTS, &filters, &query.page).await?;
+    let List { data, meta } = caller.list(&LIST_AGENTS, &filters, &query.page).await?;
     Ok(Json(Agents {
         agents: data.clone(),
         data,
@@ -144,11 +141,7 @@ pub(super) async fn list(
     }))
 }
 
-pub(super) async fn show(
-    State(app): State<App>,
-    caller: Caller<AtLeast<Orchestrator>>,
-    Id(id): Id,
-) -> ApiResult<Json<OneAgent>> {
-    let agent = app.find(&caller, SHOW_AGENT, &[&caller.tenant_id, &id]).await?;
+pub(super) async fn show(caller: Caller<AtLeast<Orchestrator>>, Id(id): Id) -> ApiResult<Json<OneAgent>> {
+    let agent = caller.find(SHOW_AGENT, &[&caller.tenant_id, &id]).await?;
     Ok(Json(OneAgent { agent }))
 }

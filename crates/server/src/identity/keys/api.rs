@@ -1,7 +1,6 @@
 //! Requests, answers and handlers of API keys.
 
 use axum::Json;
-use axum::extract::State;
 use chrono::{DateTime, Utc};
 use loopctl_core::fields::{BLANK, FieldErrors, INVALID};
 use loopctl_core::request::{Request, flag, text, timestamp, uuid, word};
@@ -12,7 +11,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::store::{AGENT_EXISTS, ApiKey, COUNT_LIVE_KEYS, INSERT_KEY, LIST_KEYS, REVOKE_KEY};
-use crate::app::{App, AtLeast, Caller, User, hash_key, key_prefix, new_raw_key};
+use crate::app::{AtLeast, Caller, User, hash_key, key_prefix, new_raw_key};
 use crate::db::{DbError, Timestamp};
 use crate::events::Event;
 use crate::http::{ApiError, ApiResult, Body, CreatedSecret, Id, List, Meta, Page, Query, pages};
@@ -53,7 +52,6 @@ struct NewApiKey {
 }
 
 pub(super) async fn create(
-    State(app): State<App>,
     caller: Caller<AtLeast<User>>,
     body: Body<CreateKey>,
 ) -> ApiResult<CreatedSecret<NewKey>> {
@@ -61,8 +59,8 @@ pub(super) async fn create(
         return Err(ApiError::forbidden("Forbidden"));
     }
     let raw_key = new_raw_key();
-    let key = app
-        .change(&caller, async |mut change| {
+    let key = caller
+        .change(async |mut change| {
             let tenant_id = change.tenant_id;
             let limit = locked_limit(&mut change, tenant_id, MAX_API_KEYS).await?;
             let live = change.one(COUNT_LIVE_KEYS, &[&tenant_id]).await?;
@@ -159,12 +157,11 @@ pub(super) struct Keys {
 }
 
 pub(super) async fn list(
-    State(app): State<App>,
     caller: Caller<AtLeast<User>>,
     Query(query): Query<ListKeys>,
 ) -> ApiResult<Json<Keys>> {
     let filters = [&caller.tenant_id as _, &query.include_revoked as _];
-    let List { data, meta } = app.list(&caller, &LIST_KEYS, &filters, &query.page).await?;
+    let List { data, meta } = caller.list(&LIST_KEYS, &filters, &query.page).await?;
     Ok(Json(Keys { api_keys: data.clone(), data, meta }))
 }
 
@@ -182,13 +179,9 @@ struct RevokedApiKey {
     revoked_at: Option<Timestamp>,
 }
 
-pub(super) async fn revoke(
-    State(app): State<App>,
-    caller: Caller<AtLeast<User>>,
-    Id(id): Id,
-) -> ApiResult<Json<RevokedKey>> {
-    let key = app
-        .change(&caller, async |mut change| {
+pub(super) async fn revoke(caller: Caller<AtLeast<User>>, Id(id): Id) -> ApiResult<Json<RevokedKey>> {
+    let key = caller
+        .change(async |mut change| {
             let revoked = change.optional(REVOKE_KEY, &[&caller.tenant_id, &id]).await?;
             let revoked = revoked.ok_or_else(ApiError::not_found)?;
             if revoked.revoked_now {

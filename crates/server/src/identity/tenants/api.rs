@@ -1,7 +1,6 @@
 //! `GET` and `PATCH /tenants/me`.
 
 use axum::Json;
-use axum::extract::State;
 use loopctl_core::fields::INVALID;
 use loopctl_core::json::JsonText;
 use loopctl_core::request::{Custom, Request, Rule as _, custom, integer, nullable, object, text, word};
@@ -13,7 +12,7 @@ use uuid::Uuid;
 
 use super::settings;
 use super::store::{LOCK_TENANT, SHOW_TENANT, Tenant, UPDATE_TENANT};
-use crate::app::{Any, App, AtLeast, Caller, User};
+use crate::app::{Any, AtLeast, Caller, User};
 use crate::db::{DbError, Jsonb};
 use crate::events::Event;
 use crate::http::{ApiError, ApiResult, Body};
@@ -35,8 +34,8 @@ struct OwnKey {
     agent_id: Option<Uuid>,
 }
 
-pub(super) async fn show(State(app): State<App>, caller: Caller<Any>) -> ApiResult<Json<OwnTenant>> {
-    let tenant = app.find(&caller, SHOW_TENANT, &[&caller.tenant_id]).await?;
+pub(super) async fn show(caller: Caller<Any>) -> ApiResult<Json<OwnTenant>> {
+    let tenant = caller.find(SHOW_TENANT, &[&caller.tenant_id]).await?;
     Ok(Json(OwnTenant {
         tenant,
         api_key: OwnKey {
@@ -150,7 +149,6 @@ pub(super) struct OneTenant {
 }
 
 pub(super) async fn update(
-    State(app): State<App>,
     caller: Caller<AtLeast<User>>,
     body: Body<UpdateTenant>,
 ) -> ApiResult<Json<OneTenant>> {
@@ -166,8 +164,8 @@ pub(super) async fn update(
     let (email, merged) =
         (new.email.as_deref().map(str::to_lowercase), new.settings.clone().unwrap_or_default());
     let (budget, retention) = (new.default_story_budget_millicents, new.token_data_retention_days);
-    let tenant = app
-        .change(&caller, async |mut change| {
+    let tenant = caller
+        .change(async |mut change| {
             let tenant_id = change.tenant_id;
             let old = change.one(LOCK_TENANT, &[&tenant_id]).await?;
             let tenant = change

@@ -1,7 +1,6 @@
 //! Requests, answers and handlers of dependencies.
 
 use axum::Json;
-use axum::extract::State;
 use loopctl_core::request::Request;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -11,7 +10,7 @@ use uuid::Uuid;
 use super::graph::DependencyGraph;
 use super::level::{EPICS, Level, STORIES};
 use super::store::{EpicDependency, EpicEnds, LIST_EPIC_EDGES, LIST_STORY_EDGES, StoryDependency, StoryEnds};
-use crate::app::{Agent, App, AtLeast, Caller, Identity, Orchestrator, User};
+use crate::app::{Agent, AtLeast, Caller, Identity, Orchestrator, User};
 use crate::db::{Params, Row};
 use crate::http::{ApiError, ApiResult, Body, Created, Id, List, NoContent, Page, Query, pages};
 use crate::plan::projects::{lock_project, lock_project_of};
@@ -22,12 +21,11 @@ pub(super) struct OneEpicDependency {
 }
 
 pub(super) async fn create_between_epics(
-    State(app): State<App>,
     caller: Caller<AtLeast<Orchestrator>>,
     body: Body<EpicEnds>,
 ) -> ApiResult<Created<OneEpicDependency>> {
     let EpicEnds { epic_id, depends_on_epic_id } = *body.valid()?;
-    let epic_dependency = create(&app, &caller, &EPICS, [epic_id, depends_on_epic_id]).await?;
+    let epic_dependency = create(&caller, &EPICS, [epic_id, depends_on_epic_id]).await?;
     Ok(Created(OneEpicDependency { epic_dependency }))
 }
 
@@ -37,70 +35,66 @@ pub(super) struct OneStoryDependency {
 }
 
 pub(super) async fn create_between_stories(
-    State(app): State<App>,
     caller: Caller<AtLeast<Orchestrator>>,
     body: Body<StoryEnds>,
 ) -> ApiResult<Created<OneStoryDependency>> {
     let StoryEnds { story_id, depends_on_story_id } = *body.valid()?;
-    let story_dependency = create(&app, &caller, &STORIES, [story_id, depends_on_story_id]).await?;
+    let story_dependency = create(&caller, &STORIES, [story_id, depends_on_story_id]).await?;
     Ok(Created(OneStoryDependency { story_dependency }))
 }
 
 /// Lets the first of the two ends wait for the second.
-async fn create<D: Row>(app: &App, caller: &Identity, level: &Level<D>, ends: [Uuid; 2]) -> ApiResult<D> {
+async fn create<D: Row>(caller: &Identity, level: &Level<D>, ends: [Uuid; 2]) -> ApiResult<D> {
     let [dependent, prerequisite] = ends;
     if dependent == prerequisite {
         return Err(ApiError::unprocessable("depends_on_itself", level.depends_on_itself));
     }
-    app.change(caller, async |mut change| {
-        let tenant_id = change.tenant_id;
-        let project_id = level.project_of(&mut change, tenant_id, ends).await?;
-        // One at a time in a project: every edge is checked against all that were there before it. The ends may be
-        // gone by now; then they are not in the graph.
-        lock_project(&mut change, tenant_id, project_id).await?;
-        let graph = DependencyGraph::of_locked(&mut change, tenant_id, project_id).await?;
-        graph.admits(level.edge, dependent, prerequisite)?;
-        let params: Params<'_> = &[&tenant_id, &project_id, &Uuid::now_v7(), &dependent, &prerequisite];
-        let edge = change.one(level.insert, params).await.map_err(|error| {
-            if !error.violates(level.unique) {
-                return error.into();
-            }
-            let description = "There is such a dependency already: nothing has to be done.";
-            ApiError::conflict("dependency_exists", "Conflict")
-                .with("remediation", json!({"description": description}))
-        })?;
-        change.tell([level.created(&edge)]);
-        change.commit(edge).await
-    })
-    .await
+    caller
+        .change(async |mut change| {
+            let tenant_id = change.tenant_id;
+            let project_id = level.project_of(&mut change, tenant_id, ends).await?;
+            // One at a time in a project: every edge is checked against all that were there before it. The ends may be
+            // gone by now; then they are not in the graph.
+            lock_project(&mut change, tenant_id, project_id).await?;
+            let graph = DependencyGraph::of_locked(&mut change, tenant_id, project_id).await?;
+            graph.admits(level.edge, dependent, prerequisite)?;
+            let params: Params<'_> = &[&tenant_id, &project_id, &Uuid::now_v7(), &dependent, &prerequisite];
+            let edge = change.one(level.insert, params).await.map_err(|error| {
+                if !error.violates(level.unique) {
+                    return error.into();
+                }
+                let description = "There is such a dependency already: nothing has to be done.";
+                ApiError::conflict("dependency_exists", "Conflict")
+                    .with("remediation", json!({"description": description}))
+            })?;
+            change.tell([level.created(&edge)]);
+            change.commit(edge).await
+        })
+        .await
 }
 
-pub(super) async fn delete_between_epics(
-    State(app): State<App>,
-    caller: Caller<AtLeast<User>>,
-    Id(id): Id,
-) -> ApiResult<NoContent> {
-    delete(&app, &caller, &EPICS, id).await
+pub(super) async fn delete_between_epics(caller: Caller<AtLeast<User>>, Id(id): Id) -> ApiResult<NoContent> {
+    delete(&caller, &EPICS, id).await
 }
 
 pub(super) async fn delete_between_stories(
-    State(app): State<App>,
     caller: Caller<AtLeast<User>>,
     Id(id): Id,
 ) -> ApiResult<NoContent> {
-    delete(&app, &caller, &STORIES, id).await
+    delete(&caller, &STORIES, id).await
 }
 
-async fn delete<D: Row>(app: &App, caller: &Identity, level: &Level<D>, id: Uuid) -> ApiResult<NoContent> {
-    app.change(caller, async |mut change| {
-        let tenant_id = change.tenant_id;
-        lock_project_of(&mut change, level.project, tenant_id, id).await?;
-        let edge =
-            change.optional(level.delete, &[&tenant_id, &id]).await?.ok_or_else(ApiError::not_found)?;
-        change.tell([level.deleted(&edge)]);
-        change.commit(NoContent).await
-    })
-    .await
+async fn delete<D: Row>(caller: &Identity, level: &Level<D>, id: Uuid) -> ApiResult<NoContent> {
+    caller
+        .change(async |mut change| {
+            let tenant_id = change.tenant_id;
+            lock_project_of(&mut change, level.project, tenant_id, id).await?;
+            let edge =
+                change.optional(level.delete, &[&tenant_id, &id]).await?.ok_or_else(ApiError::not_found)?;
+            change.tell([level.deleted(&edge)]);
+            change.commit(NoContent).await
+        })
+        .await
 }
 
 #[derive(Request)]
@@ -110,21 +104,19 @@ pub(super) struct ListDependencies {
 }
 
 pub(super) async fn list_of_project(
-    State(app): State<App>,
     caller: Caller<AtLeast<Agent>>,
     Id(project_id): Id,
     Query(query): Query<ListDependencies>,
 ) -> ApiResult<Json<List<EpicDependency>>> {
     let filters = [&caller.tenant_id as _, &project_id as _];
-    Ok(Json(app.list(&caller, &LIST_EPIC_EDGES, &filters, &query.page).await?))
+    Ok(Json(caller.list(&LIST_EPIC_EDGES, &filters, &query.page).await?))
 }
 
 pub(super) async fn list_of_epic(
-    State(app): State<App>,
     caller: Caller<AtLeast<Agent>>,
     Id(epic_id): Id,
     Query(query): Query<ListDependencies>,
 ) -> ApiResult<Json<List<StoryDependency>>> {
     let filters = [&caller.tenant_id as _, &epic_id as _];
-    Ok(Json(app.list(&caller, &LIST_STORY_EDGES, &filters, &query.page).await?))
+    Ok(Json(caller.list(&LIST_STORY_EDGES, &filters, &query.page).await?))
 }

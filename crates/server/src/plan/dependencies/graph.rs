@@ -3,7 +3,6 @@
 use std::collections::{HashMap, HashSet};
 
 use axum::Json;
-use axum::extract::State;
 use loopctl_core::graph::{Edge, Fault, Graph};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -13,7 +12,7 @@ use uuid::Uuid;
 use super::store::{
     EpicNode, GRAPH_EPIC_EDGES, GRAPH_EPICS, GRAPH_STORIES, GRAPH_STORY_EDGES, GraphEdge, StoryNode,
 };
-use crate::app::{Agent, App, AtLeast, Caller};
+use crate::app::{Agent, AtLeast, Caller};
 use crate::db::{DbError, Params, Tx};
 use crate::http::{ApiError, ApiResult, Id};
 use crate::plan::projects::PROJECT_KNOWN;
@@ -43,11 +42,7 @@ struct GraphEpic {
     stories: Vec<StoryNode>,
 }
 
-pub(super) async fn show(
-    State(app): State<App>,
-    caller: Caller<AtLeast<Agent>>,
-    Id(project_id): Id,
-) -> ApiResult<Json<OneGraph>> {
+pub(super) async fn show(caller: Caller<AtLeast<Agent>>, Id(project_id): Id) -> ApiResult<Json<OneGraph>> {
     let params: Params<'_> = &[&caller.tenant_id, &project_id];
     let batch = (
         PROJECT_KNOWN.with(params),
@@ -56,7 +51,7 @@ pub(super) async fn show(
         GRAPH_EPIC_EDGES.with(params),
         GRAPH_STORY_EDGES.with(params),
     );
-    let (known, epics, stories, epic_edges, story_edges) = app.read(&caller, batch).await?;
+    let (known, epics, stories, epic_edges, story_edges) = caller.read(batch).await?;
     known.first().ok_or_else(ApiError::not_found)?;
     Ok(Json(OneGraph { graph: DependencyGraph::of(epics, stories, epic_edges, story_edges) }))
 }

@@ -1,7 +1,6 @@
 //! Requests, answers and handlers of epics.
 
 use axum::Json;
-use axum::extract::State;
 use loopctl_core::breakdown::EpicChange;
 use loopctl_core::request::{Request, integer, text};
 use schemars::JsonSchema;
@@ -14,7 +13,7 @@ use super::store::{
     DELETE_EPIC, DELETE_EPIC_STORIES, EPIC_PROGRESS, EPIC_PROJECT, EPIC_STORIES, Epic, EpicItem,
     EpicProgress, INSERT_EPIC, LIST_EPICS, LOCK_EPIC, LOCK_EPIC_STORIES, SHOW_EPIC, StoryMini, UPDATE_EPIC,
 };
-use crate::app::{Agent, App, AtLeast, Caller, Orchestrator, User};
+use crate::app::{Agent, AtLeast, Caller, Orchestrator, User};
 use crate::db::{Jsonb, Params, Tx};
 use crate::events::Event;
 use crate::http::{ApiError, ApiResult, Body, Created, Id, List, NoContent, Page, Query, pages};
@@ -38,13 +37,12 @@ pub(super) struct NewEpic {
 }
 
 pub(super) async fn create(
-    State(app): State<App>,
     caller: Caller<AtLeast<Orchestrator>>,
     Id(project_id): Id,
     body: Body<NewEpic>,
 ) -> ApiResult<Created<OneEpic>> {
-    let epic = app
-        .change(&caller, async |mut change| {
+    let epic = caller
+        .change(async |mut change| {
             let tenant_id = change.tenant_id;
             lock_project(&mut change, tenant_id, project_id).await?;
             let NewEpic { number, text } =
@@ -89,13 +87,12 @@ pub(super) struct ListEpics {
 }
 
 pub(super) async fn list(
-    State(app): State<App>,
     caller: Caller<AtLeast<Agent>>,
     Id(project_id): Id,
     Query(query): Query<ListEpics>,
 ) -> ApiResult<Json<List<EpicItem>>> {
     let filters = [&caller.tenant_id as _, &project_id as _, &query.phase as _];
-    Ok(Json(app.list(&caller, &LIST_EPICS, &filters, &query.page).await?))
+    Ok(Json(caller.list(&LIST_EPICS, &filters, &query.page).await?))
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -110,13 +107,9 @@ struct EpicDetail {
     stories: Vec<StoryMini>,
 }
 
-pub(super) async fn show(
-    State(app): State<App>,
-    caller: Caller<AtLeast<Agent>>,
-    Id(id): Id,
-) -> ApiResult<Json<OneEpicDetail>> {
+pub(super) async fn show(caller: Caller<AtLeast<Agent>>, Id(id): Id) -> ApiResult<Json<OneEpicDetail>> {
     let params: Params<'_> = &[&caller.tenant_id, &id];
-    let (epics, stories) = app.read(&caller, (SHOW_EPIC.with(params), EPIC_STORIES.with(params))).await?;
+    let (epics, stories) = caller.read((SHOW_EPIC.with(params), EPIC_STORIES.with(params))).await?;
     let epic = epics.into_iter().next().ok_or_else(ApiError::not_found)?;
     Ok(Json(OneEpicDetail { epic: EpicDetail { epic, stories } }))
 }
@@ -126,24 +119,19 @@ pub(super) struct OneEpicProgress {
     progress: EpicProgress,
 }
 
-pub(super) async fn progress(
-    State(app): State<App>,
-    caller: Caller<AtLeast<Agent>>,
-    Id(id): Id,
-) -> ApiResult<Json<OneEpicProgress>> {
-    let progress = app.find(&caller, EPIC_PROGRESS, &[&caller.tenant_id, &id]).await?;
+pub(super) async fn progress(caller: Caller<AtLeast<Agent>>, Id(id): Id) -> ApiResult<Json<OneEpicProgress>> {
+    let progress = caller.find(EPIC_PROGRESS, &[&caller.tenant_id, &id]).await?;
     Ok(Json(OneEpicProgress { progress }))
 }
 
 pub(super) async fn update(
-    State(app): State<App>,
     caller: Caller<AtLeast<Orchestrator>>,
     Id(id): Id,
     body: Body<EpicChange>,
 ) -> ApiResult<Json<OneEpic>> {
     let moves = body.valid().is_ok_and(|new| new.position.is_some());
-    let epic = app
-        .change(&caller, async |mut change| {
+    let epic = caller
+        .change(async |mut change| {
             let tenant_id = change.tenant_id;
             let epic = if moves {
                 // A changed position reaches the stories.
@@ -164,27 +152,24 @@ pub(super) async fn update(
     Ok(Json(OneEpic { epic }))
 }
 
-pub(super) async fn delete(
-    State(app): State<App>,
-    caller: Caller<AtLeast<User>>,
-    Id(id): Id,
-) -> ApiResult<NoContent> {
-    app.change(&caller, async |mut change| {
-        let tenant_id = change.tenant_id;
-        let (epic, stories) = lock_with_stories(&mut change, tenant_id, id).await?;
-        let epic_edges = EPICS.deleted_with(&mut change, tenant_id, &[id]).await?;
-        let story_edges = STORIES.deleted_with(&mut change, tenant_id, &stories).await?;
-        let stories = change.all(DELETE_EPIC_STORIES, &[&tenant_id, &id]).await?;
-        change.execute(DELETE_EPIC, &[&tenant_id, &id]).await?;
-        change.tell([Event::deleted("epic", id, told(&epic)).project(epic.project_id)]);
-        change.tell(stories.into_iter().map(|story| {
-            let told = json!({"number": story.number, "title": story.title, "epic_id": id});
-            Event::deleted("story", story.id, told).project(epic.project_id)
-        }));
-        change.tell(epic_edges.into_iter().chain(story_edges));
-        change.commit(NoContent).await
-    })
-    .await
+pub(super) async fn delete(caller: Caller<AtLeast<User>>, Id(id): Id) -> ApiResult<NoContent> {
+    caller
+        .change(async |mut change| {
+            let tenant_id = change.tenant_id;
+            let (epic, stories) = lock_with_stories(&mut change, tenant_id, id).await?;
+            let epic_edges = EPICS.deleted_with(&mut change, tenant_id, &[id]).await?;
+            let story_edges = STORIES.deleted_with(&mut change, tenant_id, &stories).await?;
+            let stories = change.all(DELETE_EPIC_STORIES, &[&tenant_id, &id]).await?;
+            change.execute(DELETE_EPIC, &[&tenant_id, &id]).await?;
+            change.tell([Event::deleted("epic", id, told(&epic)).project(epic.project_id)]);
+            change.tell(stories.into_iter().map(|story| {
+                let told = json!({"number": story.number, "title": story.title, "epic_id": id});
+                Event::deleted("story", story.id, told).project(epic.project_id)
+            }));
+            change.tell(epic_edges.into_iter().chain(story_edges));
+            change.commit(NoContent).await
+        })
+        .await
 }
 
 async fn lock(tx: &mut Tx, tenant_id: Uuid, id: Uuid) -> ApiResult<Epic> {

@@ -1,6 +1,5 @@
 //! The request, the answer and the handler of exports.
 
-use axum::extract::State;
 use loopctl_core::import::InitialStatus;
 use loopctl_core::json::JsonText;
 use loopctl_core::request::{Request, flag};
@@ -15,7 +14,7 @@ use super::store::{
 };
 use super::stream::{self, Streamed};
 use crate::VERSION;
-use crate::app::{Agent, App, AtLeast, Caller};
+use crate::app::{Agent, AtLeast, Caller};
 use crate::db::Timestamp;
 use crate::http::{ApiError, ApiResult, Id, Query};
 
@@ -96,13 +95,12 @@ impl<'a> ExportedStory<'a> {
 }
 
 pub(super) async fn export(
-    State(app): State<App>,
     caller: Caller<AtLeast<Agent>>,
     Id(project_id): Id,
     Query(query): Query<ExportProject>,
 ) -> ApiResult<Streamed<Export>> {
     let tenant_id = caller.tenant_id;
-    let mut source = Source::new(app.db.snapshot(tenant_id).await?, tenant_id, project_id);
+    let mut source = Source::new(caller.app.db.snapshot(tenant_id).await?, tenant_id, project_id);
     let ProjectRow { exported_at, project } = source.project().await?.ok_or_else(ApiError::not_found)?;
     let export_metadata = ExportMetadata { exported_at, loopctl_version: VERSION, project_id, tenant_id };
     let head = Head { export_metadata, project };

@@ -1,7 +1,6 @@
 //! Requests, answers and the handler of imports.
 
 use axum::Json;
-use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use loopctl_core::fields::Fields;
@@ -135,15 +134,14 @@ impl Output for Imported<Summary> {
 }
 
 pub(super) async fn import(
-    State(app): State<App>,
     caller: Caller<Exact<(Orchestrator, User, Superadmin)>>,
     Id(project_id): Id,
     body: LargeBody<ImportBody>,
 ) -> ApiResult<Imported<Summary>> {
     // Was read without the lock: nobody waits for a large payload to be read.
     let ImportBody { mode, payload } = body.valid()?;
-    let (summary, very_large) = app
-        .change(&caller, async |mut change| {
+    let (summary, very_large) = caller
+        .change(async |mut change| {
             let tenant_id = change.tenant_id;
             // An unknown project is 404 whatever the payload says.
             let project = lock_project(&mut change, tenant_id, project_id).await?;
@@ -161,7 +159,7 @@ pub(super) async fn import(
         })
         .await?;
     if very_large {
-        refresh_statistics(&app).await;
+        refresh_statistics(&caller.app).await;
     }
     Ok(Imported { import: summary })
 }

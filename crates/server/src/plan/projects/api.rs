@@ -1,7 +1,6 @@
 //! Requests, answers and handlers of projects.
 
 use axum::Json;
-use axum::extract::State;
 use loopctl_core::json::JsonText;
 use loopctl_core::request::{Request, flag, object, text, word};
 use schemars::JsonSchema;
@@ -13,7 +12,7 @@ use super::store::{
     COUNT_ACTIVE_PROJECTS, INSERT_PROJECT, LIST_PROJECTS, LOCK_PROJECT_ROW, PROJECT_PROGRESS, Progress,
     Project, ProjectDetail, SHOW_PROJECT, UPDATE_PROJECT,
 };
-use crate::app::{Access as _, Agent, App, AtLeast, Caller, Change, Committed, Orchestrator, User};
+use crate::app::{Access as _, Agent, AtLeast, Caller, Change, Committed, Orchestrator, User};
 use crate::db::{DbError, Jsonb, Tx};
 use crate::events::{Event, field};
 use crate::http::{ApiError, ApiResult, Body, Created, Id, List, Page, Query, pages};
@@ -56,13 +55,12 @@ pub(super) struct CreateProject {
 }
 
 pub(super) async fn create(
-    State(app): State<App>,
     caller: Caller<AtLeast<Orchestrator>>,
     body: Body<CreateProject>,
 ) -> ApiResult<Created<OneProject>> {
     let new = body.valid()?;
-    let project = app
-        .change(&caller, async |mut change| {
+    let project = caller
+        .change(async |mut change| {
             let tenant_id = change.tenant_id;
             let limit = locked_limit(&mut change, tenant_id, MAX_PROJECTS).await?;
             admit_one_more(&mut change, tenant_id, limit).await?;
@@ -122,13 +120,12 @@ pub(super) struct ListProjects {
 }
 
 pub(super) async fn list(
-    State(app): State<App>,
     caller: Caller<AtLeast<Agent>>,
     Query(query): Query<ListProjects>,
 ) -> ApiResult<Json<List<Project>>> {
     let status = query.status.or((!query.include_archived).then_some(ACTIVE));
     let filters = [&caller.tenant_id as _, &status as _, &query.slug as _];
-    Ok(Json(app.list(&caller, &LIST_PROJECTS, &filters, &query.page).await?))
+    Ok(Json(caller.list(&LIST_PROJECTS, &filters, &query.page).await?))
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -136,12 +133,8 @@ pub(super) struct OneProjectDetail {
     project: ProjectDetail,
 }
 
-pub(super) async fn show(
-    State(app): State<App>,
-    caller: Caller<AtLeast<Agent>>,
-    Id(id): Id,
-) -> ApiResult<Json<OneProjectDetail>> {
-    let project = app.find(&caller, SHOW_PROJECT, &[&caller.tenant_id, &id]).await?;
+pub(super) async fn show(caller: Caller<AtLeast<Agent>>, Id(id): Id) -> ApiResult<Json<OneProjectDetail>> {
+    let project = caller.find(SHOW_PROJECT, &[&caller.tenant_id, &id]).await?;
     Ok(Json(OneProjectDetail { project }))
 }
 
@@ -177,12 +170,11 @@ struct Cost {
 }
 
 pub(super) async fn progress(
-    State(app): State<App>,
     caller: Caller<AtLeast<Agent>>,
     Id(id): Id,
     Query(query): Query<ShowProgress>,
 ) -> ApiResult<Json<OneProgress>> {
-    let progress = app.find(&caller, PROJECT_PROGRESS, &[&caller.tenant_id, &id]).await?;
+    let progress = caller.find(PROJECT_PROGRESS, &[&caller.tenant_id, &id]).await?;
     let cost = query.include_cost.then(Cost::default);
     Ok(Json(OneProgress { progress: ProgressAndCost { progress, cost } }))
 }
@@ -225,14 +217,13 @@ impl UpdateProject {
 }
 
 pub(super) async fn update(
-    State(app): State<App>,
     caller: Caller<AtLeast<Orchestrator>>,
     Id(id): Id,
     body: Body<UpdateProject>,
 ) -> ApiResult<Json<OneProject>> {
     let activates = body.valid().is_ok_and(|new| new.status == Some(ACTIVE));
-    let project = app
-        .change(&caller, async |mut change| {
+    let project = caller
+        .change(async |mut change| {
             let tenant_id = change.tenant_id;
             // The tenant's lock comes before the project's.
             let limit = if activates {
@@ -255,13 +246,9 @@ pub(super) async fn update(
     Ok(Json(OneProject { project }))
 }
 
-pub(super) async fn archive(
-    State(app): State<App>,
-    caller: Caller<AtLeast<User>>,
-    Id(id): Id,
-) -> ApiResult<Json<OneProject>> {
-    let project = app
-        .change(&caller, async |mut change| {
+pub(super) async fn archive(caller: Caller<AtLeast<User>>, Id(id): Id) -> ApiResult<Json<OneProject>> {
+    let project = caller
+        .change(async |mut change| {
             let old = lock(&mut change, caller.tenant_id, id).await?;
             let event = (old.status != ARCHIVED).then(|| {
                 let told = json!({"status": ARCHIVED});

@@ -1,7 +1,6 @@
 //! Lists, changes, deletion and acceptance criteria of stories.
 
 use axum::Json;
-use axum::extract::State;
 use loopctl_core::breakdown::StoryChange;
 use loopctl_core::lifecycle::{AgentStatus, VerifiedStatus};
 use loopctl_core::request::{Request, flag, id, text, word};
@@ -14,7 +13,7 @@ use super::store::{
     STORY_PROJECT, Story, UPDATE_STORY,
 };
 use super::{CriteriaList, write_criteria};
-use crate::app::{Agent, App, AtLeast, Caller, Orchestrator, User};
+use crate::app::{Agent, AtLeast, Caller, Orchestrator, User};
 use crate::db::Jsonb;
 use crate::events::Event;
 use crate::http::{ApiError, ApiResult, Body, Id, List, NoContent, Page, Query, limits, pages};
@@ -77,7 +76,6 @@ pub(super) struct ListStories {
 }
 
 pub(super) async fn list(
-    State(app): State<App>,
     caller: Caller<AtLeast<Agent>>,
     Query(query): Query<ListStories>,
 ) -> ApiResult<Json<List<StoryItem>>> {
@@ -87,7 +85,7 @@ pub(super) async fn list(
     let (agent, verified) = status.words();
     let filters =
         [&caller.tenant_id as _, &project_id as _, &epic_id as _, &agent as _, &verified as _, &number as _];
-    let stories = app.list(&caller, &LIST_STORIES, &filters, &page).await?;
+    let stories = caller.list(&LIST_STORIES, &filters, &page).await?;
     Ok(Json(stories.map(|story| status.item(story))))
 }
 
@@ -100,14 +98,13 @@ pub(super) struct ListEpicStories {
 }
 
 pub(super) async fn list_of_epic(
-    State(app): State<App>,
     caller: Caller<AtLeast<Agent>>,
     Id(epic_id): Id,
     Query(query): Query<ListEpicStories>,
 ) -> ApiResult<Json<List<StoryItem>>> {
     let (agent, verified) = query.status.words();
     let filters = [&caller.tenant_id as _, &epic_id as _, &agent as _, &verified as _];
-    let stories = app.list(&caller, &LIST_EPIC_STORIES, &filters, &query.page).await?;
+    let stories = caller.list(&LIST_EPIC_STORIES, &filters, &query.page).await?;
     Ok(Json(stories.map(|story| query.status.item(story))))
 }
 
@@ -117,13 +114,12 @@ pub(super) struct OneStory {
 }
 
 pub(super) async fn update(
-    State(app): State<App>,
     caller: Caller<AtLeast<Orchestrator>>,
     Id(id): Id,
     body: Body<StoryChange>,
 ) -> ApiResult<Json<OneStory>> {
-    let story = app
-        .change(&caller, async |mut change| {
+    let story = caller
+        .change(async |mut change| {
             let tenant_id = change.tenant_id;
             let story = change.optional(LOCK_STORY, &[&tenant_id, &id]).await?;
             let (story, sent) = (story.ok_or_else(ApiError::not_found)?, body.valid()?);
@@ -157,22 +153,19 @@ pub(super) async fn update(
     Ok(Json(OneStory { story }))
 }
 
-pub(super) async fn delete(
-    State(app): State<App>,
-    caller: Caller<AtLeast<User>>,
-    Id(id): Id,
-) -> ApiResult<NoContent> {
-    app.change(&caller, async |mut change| {
-        let tenant_id = change.tenant_id;
-        let (project_id, _) = lock_project_of(&mut change, STORY_PROJECT, tenant_id, id).await?;
-        let edges = STORIES.deleted_with(&mut change, tenant_id, &[id]).await?;
-        let story = change.optional(DELETE_STORY, &[&tenant_id, &id]).await?;
-        let old = serde_json::json!(story.ok_or_else(ApiError::not_found)?);
-        change.tell([Event::deleted("story", id, old).project(project_id)]);
-        change.tell(edges);
-        change.commit(NoContent).await
-    })
-    .await
+pub(super) async fn delete(caller: Caller<AtLeast<User>>, Id(id): Id) -> ApiResult<NoContent> {
+    caller
+        .change(async |mut change| {
+            let tenant_id = change.tenant_id;
+            let (project_id, _) = lock_project_of(&mut change, STORY_PROJECT, tenant_id, id).await?;
+            let edges = STORIES.deleted_with(&mut change, tenant_id, &[id]).await?;
+            let story = change.optional(DELETE_STORY, &[&tenant_id, &id]).await?;
+            let old = serde_json::json!(story.ok_or_else(ApiError::not_found)?);
+            change.tell([Event::deleted("story", id, old).project(project_id)]);
+            change.tell(edges);
+            change.commit(NoContent).await
+        })
+        .await
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -181,12 +174,11 @@ pub(super) struct CriteriaOfStory {
 }
 
 pub(super) async fn acceptance_criteria(
-    State(app): State<App>,
     caller: Caller<AtLeast<Agent>>,
     Id(id): Id,
 ) -> ApiResult<Json<CriteriaOfStory>> {
     let params = [&caller.tenant_id as _, &id as _];
-    let (known, data) = app.read(&caller, (STORY_KNOWN.with(&params), CRITERIA.with(&params))).await?;
+    let (known, data) = caller.read((STORY_KNOWN.with(&params), CRITERIA.with(&params))).await?;
     known.first().ok_or_else(ApiError::not_found)?;
     Ok(Json(CriteriaOfStory { data }))
 }

@@ -1,6 +1,5 @@
 //! Creating stories one by one.
 
-use axum::extract::State;
 use loopctl_core::breakdown::StoryChange;
 use loopctl_core::number::StoryNumber;
 use loopctl_core::request::{Request, integer, text};
@@ -12,7 +11,7 @@ use super::store::{
     COUNT_PROJECT_STORIES, EpicOfStory, INSERT_STORY, LOCK_EPIC_BY_NUMBER, LOCK_EPIC_OF_STORY, Story,
 };
 use super::{CriteriaList, write_criteria};
-use crate::app::{App, AtLeast, Caller, Change, Orchestrator};
+use crate::app::{AtLeast, Caller, Change, Orchestrator};
 use crate::db::Jsonb;
 use crate::events::Event;
 use crate::http::{ApiError, ApiResult, Body, Created, Id, Sent};
@@ -31,13 +30,12 @@ pub(super) struct CreateStory {
 }
 
 pub(super) async fn create(
-    State(app): State<App>,
     caller: Caller<AtLeast<Orchestrator>>,
     Id(epic_id): Id,
     body: Body<CreateStory>,
 ) -> ApiResult<Created<OneStory>> {
-    let story = app
-        .change(&caller, async |mut change| {
+    let story = caller
+        .change(async |mut change| {
             let tenant_id = change.tenant_id;
             let (project_id, project) =
                 lock_project_of(&mut change, EPIC_PROJECT, tenant_id, epic_id).await?;
@@ -62,13 +60,12 @@ pub(super) struct CreateStoryByNumber {
 }
 
 pub(super) async fn create_by_number(
-    State(app): State<App>,
     caller: Caller<AtLeast<Orchestrator>>,
     Id(project_id): Id,
     body: Body<CreateStoryByNumber>,
 ) -> ApiResult<Created<OneStory>> {
-    let story = app
-        .change(&caller, async |mut change| {
+    let story = caller
+        .change(async |mut change| {
             let tenant_id = change.tenant_id;
             let project = lock_project(&mut change, tenant_id, project_id).await?;
             if body.has_failed("epic_number") {

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 
 use axum::Json;
-use axum::extract::State;
 use loopctl_core::request::{Request, id};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -14,7 +13,7 @@ use super::store::{
     BLOCKED_IN_EPIC, BLOCKED_IN_PROJECT, BLOCKED_IN_TENANT, BLOCKERS, Blocker, COUNT_BLOCKERS, Queued,
     READY_IN_EPIC, READY_IN_PROJECT, READY_IN_TENANT, StoryBrief,
 };
-use crate::app::{Agent, App, AtLeast, Caller, Identity};
+use crate::app::{Agent, AtLeast, Caller, Identity};
 use crate::db::Sql;
 use crate::http::{ApiError, ApiResult, Id, List, Page, Query, pages};
 use crate::plan::projects::PROJECT_KNOWN;
@@ -52,7 +51,6 @@ impl Queue {
     /// One page of the queue. `in_path` is the project of a path, which must be there.
     async fn page(
         &self,
-        app: &App,
         caller: &Identity,
         in_path: Option<Uuid>,
         project_id: Option<Uuid>,
@@ -68,7 +66,7 @@ impl Queue {
             params.push(&project_id);
         }
         let known = [&caller.tenant_id as _, &in_path as _];
-        let (known, queued) = app.read(caller, (PROJECT_KNOWN.with(&known), sql.with(&params))).await?;
+        let (known, queued) = caller.read((PROJECT_KNOWN.with(&known), sql.with(&params))).await?;
         if in_path.is_some() && known.is_empty() {
             return Err(ApiError::not_found());
         }
@@ -79,20 +77,18 @@ impl Queue {
 }
 
 pub(super) async fn ready(
-    State(app): State<App>,
     caller: Caller<AtLeast<Agent>>,
     Query(InTenant { project_id, scope }): Query<InTenant>,
 ) -> ApiResult<Json<List<StoryBrief>>> {
-    READY.page(&app, &caller, None, project_id, &scope).await.map(Json)
+    READY.page(&caller, None, project_id, &scope).await.map(Json)
 }
 
 pub(super) async fn ready_in_project(
-    State(app): State<App>,
     caller: Caller<AtLeast<Agent>>,
     Id(project_id): Id,
     Query(scope): Query<InProject>,
 ) -> ApiResult<Json<List<StoryBrief>>> {
-    READY.page(&app, &caller, Some(project_id), Some(project_id), &scope).await.map(Json)
+    READY.page(&caller, Some(project_id), Some(project_id), &scope).await.map(Json)
 }
 
 /// A blocked story and why.
@@ -106,22 +102,20 @@ pub(super) struct Blocked {
 }
 
 pub(super) async fn blocked(
-    State(app): State<App>,
     caller: Caller<AtLeast<Agent>>,
     Query(InTenant { project_id, scope }): Query<InTenant>,
 ) -> ApiResult<Json<List<Blocked>>> {
-    let stories = BLOCKED.page(&app, &caller, None, project_id, &scope).await?;
-    with_blockers(&app, &caller, stories).await
+    let stories = BLOCKED.page(&caller, None, project_id, &scope).await?;
+    with_blockers(&caller, stories).await
 }
 
 pub(super) async fn blocked_in_project(
-    State(app): State<App>,
     caller: Caller<AtLeast<Agent>>,
     Id(project_id): Id,
     Query(scope): Query<InProject>,
 ) -> ApiResult<Json<List<Blocked>>> {
-    let stories = BLOCKED.page(&app, &caller, Some(project_id), Some(project_id), &scope).await?;
-    with_blockers(&app, &caller, stories).await
+    let stories = BLOCKED.page(&caller, Some(project_id), Some(project_id), &scope).await?;
+    with_blockers(&caller, stories).await
 }
 
 /// How many stories of one prerequisite epic are named as blockers. Ours: an answer that names thousands for each of
@@ -130,15 +124,13 @@ const NAMED_PER_EPIC: i64 = 100;
 
 /// Adds what blocks each story.
 async fn with_blockers(
-    app: &App,
     caller: &Identity,
     List { data, meta }: List<StoryBrief>,
 ) -> ApiResult<Json<List<Blocked>>> {
     let ids: Vec<Uuid> = data.iter().map(|story| story.id).collect();
     let (tenant_id, named) = (caller.tenant_id, NAMED_PER_EPIC);
     let params = [&tenant_id as _, &ids as _, &named as _];
-    let (rows, counts) =
-        app.read(caller, (BLOCKERS.with(&params), COUNT_BLOCKERS.with(&params[..2]))).await?;
+    let (rows, counts) = caller.read((BLOCKERS.with(&params), COUNT_BLOCKERS.with(&params[..2]))).await?;
     let totals: HashMap<Uuid, i64> = counts.into_iter().map(|count| (count.story_id, count.total)).collect();
     let mut blockers: HashMap<Uuid, Vec<Blocker>> = HashMap::new();
     for row in rows {
