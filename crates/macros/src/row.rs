@@ -19,6 +19,9 @@ pub(crate) fn derive(input: &DeriveInput) -> syn::Result<TokenStream> {
     let (mut columns, mut widths, mut readers, mut checks) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for field in fields {
         let (ident, of) = (&field.ident, &field.ty);
+        if !columns.is_empty() {
+            columns.push(quote!(", "));
+        }
         match source(field)? {
             Source::Column(text) => {
                 let told = plain_name(field);
@@ -37,11 +40,7 @@ pub(crate) fn derive(input: &DeriveInput) -> syn::Result<TokenStream> {
     }
     Ok(quote! {
         impl crate::db::Row for #name {
-            const COLUMNS: &'static str = {
-                const PARTS: &[&str] = &[#(#columns),*];
-                const TEXT: [u8; crate::db::text::length(PARTS, ", ")] = crate::db::text::join(PARTS, ", ");
-                crate::db::text::of(&TEXT)
-            };
+            const COLUMNS: &'static str = ::constcat::concat!(#(#columns),*);
 
             const WIDTH: usize = 0 #(+ #widths)*;
 

@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
-use crate::db::{DbError, Jsonb, Tx, statements};
+use crate::db::{DbError, Jsonb, Tx, column, statements};
 
 statements! {
     /// Takes the tenant's head row as the last lock of the transaction: positions are gap-free and timestamps
@@ -161,57 +161,20 @@ impl Attribution {
     }
 }
 
-/// Events as the columns of one insert.
-#[derive(Default)]
-struct Columns {
-    ids: Vec<Uuid>,
-    project_ids: Vec<Option<Uuid>>,
-    entity_types: Vec<&'static str>,
-    entity_ids: Vec<Uuid>,
-    actions: Vec<&'static str>,
-    actor_types: Vec<&'static str>,
-    actor_ids: Vec<Option<Uuid>>,
-    actor_labels: Vec<String>,
-    old_states: Vec<Option<Jsonb<JsonText>>>,
-    new_states: Vec<Option<Jsonb<JsonText>>>,
-    metadata: Vec<Value>,
-    leaf_hashes: Vec<Vec<u8>>,
-    count: i64,
+/// An event as it is written.
+struct Entry<'a> {
+    id: Uuid,
+    event: &'a Event,
+    by: &'a Attribution,
+    metadata: Map<String, Value>,
+    leaf_hash: [u8; 32],
 }
 
-impl Columns {
-    fn of(events: Vec<Event>, caller: &Attribution) -> Result<Self, DbError> {
-        let mut columns = Self::default();
-        for event in events {
-            columns.push(event, caller)?;
-        }
-        Ok(columns)
-    }
-
-    /// The parameters of `RECORD`.
-    fn params<'a>(&'a self, tenant_id: &'a Uuid) -> [&'a (dyn ToSql + Sync); 14] {
-        [
-            tenant_id,
-            &self.count,
-            &self.ids,
-            &self.project_ids,
-            &self.entity_types,
-            &self.entity_ids,
-            &self.actions,
-            &self.actor_types,
-            &self.actor_ids,
-            &self.actor_labels,
-            &self.old_states,
-            &self.new_states,
-            &self.metadata,
-            &self.leaf_hashes,
-        ]
-    }
-
-    fn push(&mut self, event: Event, caller: &Attribution) -> Result<(), DbError> {
+impl<'a> Entry<'a> {
+    fn of(event: &'a Event, caller: &'a Attribution) -> Result<Self, DbError> {
         let by = event.by.as_ref().unwrap_or(caller);
         let mut metadata = by.metadata.clone();
-        metadata.extend(event.metadata);
+        metadata.extend(event.metadata.clone());
         let content = Content {
             action: event.action,
             actor_id: by.actor_id,
@@ -224,23 +187,33 @@ impl Columns {
             old_state: event.old_state.as_ref().map(Transcoded),
             project_id: event.project_id,
         };
-        let hash = leaf_hash(&content)
+        let leaf_hash = leaf_hash(&content)
             .map_err(|error| DbError::Unexpected(format!("an event has no canonical form: {error}")))?;
-        self.ids.push(Uuid::now_v7());
-        self.project_ids.push(event.project_id);
-        self.entity_types.push(event.entity_type);
-        self.entity_ids.push(event.entity_id);
-        self.actions.push(event.action);
-        self.actor_types.push(by.actor_type);
-        self.actor_ids.push(by.actor_id);
-        self.actor_labels.push(by.actor_label.clone());
-        self.old_states.push(event.old_state.map(Jsonb));
-        self.new_states.push(event.new_state.map(Jsonb));
-        self.metadata.push(Value::Object(metadata));
-        self.leaf_hashes.push(hash.to_vec());
-        self.count += 1;
-        Ok(())
+        Ok(Self { id: Uuid::now_v7(), event, by, metadata, leaf_hash })
     }
+}
+
+fn entries<'a>(events: &'a [Event], caller: &'a Attribution) -> Result<Vec<Entry<'a>>, DbError> {
+    events.iter().map(|event| Entry::of(event, caller)).collect()
+}
+
+/// The parameters of `RECORD` after the tenant.
+fn columns<'a>(entries: &'a [Entry<'a>]) -> [Box<dyn ToSql + Sync + Send + 'a>; 13] {
+    [
+        Box::new(entries.len() as i64),
+        Box::new(column(entries, |entry| entry.id)),
+        Box::new(column(entries, |entry| entry.event.project_id)),
+        Box::new(column(entries, |entry| entry.event.entity_type)),
+        Box::new(column(entries, |entry| entry.event.entity_id)),
+        Box::new(column(entries, |entry| entry.event.action)),
+        Box::new(column(entries, |entry| entry.by.actor_type)),
+        Box::new(column(entries, |entry| entry.by.actor_id)),
+        Box::new(column(entries, |entry| entry.by.actor_label.as_str())),
+        Box::new(column(entries, |entry| entry.event.old_state.as_ref().map(Jsonb))),
+        Box::new(column(entries, |entry| entry.event.new_state.as_ref().map(Jsonb))),
+        Box::new(column(entries, |entry| Jsonb(&entry.metadata))),
+        Box::new(column(entries, |entry| entry.leaf_hash.as_slice())),
+    ]
 }
 
 /// What the leaf hash of an event covers.
@@ -258,22 +231,18 @@ struct Content<'a> {
     project_id: Option<Uuid>,
 }
 
-/// Records events, in the order in which they happened, and commits. `tenant_id` is the transaction's tenant.
-/// Without events it only commits.
+/// Records events, in the order in which they happened, and commits. Without events it only commits.
 ///
 /// # Errors
 /// When an event cannot be written; then nothing of the transaction is kept.
-pub(crate) async fn record(
-    tx: Tx,
-    tenant_id: Uuid,
-    caller: &Attribution,
-    events: Vec<Event>,
-) -> Result<(), DbError> {
+pub(crate) async fn record(tx: Tx, caller: &Attribution, events: Vec<Event>) -> Result<(), DbError> {
     if events.is_empty() {
         return tx.commit(&()).await;
     }
-    let columns = Columns::of(events, caller)?;
-    tx.commit(&RECORD.with(&columns.params(&tenant_id))).await.map(drop)
+    let entries = entries(&events, caller)?;
+    let columns = columns(&entries);
+    let params: Vec<&(dyn ToSql + Sync)> = columns.iter().map(|column| column.as_ref() as _).collect();
+    tx.commit(&RECORD.with(&params)).await.map(drop)
 }
 
 /// As [`record`], for operator commands, which work with the owner's connection. The nil tenant stands for
@@ -287,8 +256,11 @@ pub(crate) async fn record_as_owner(
     by: &Attribution,
     events: Vec<Event>,
 ) -> Result<(), DbError> {
-    let columns = Columns::of(events, by)?;
-    tx.query(RECORD.text(), &columns.params(&tenant_id)).await?;
+    let entries = entries(&events, by)?;
+    let columns = columns(&entries);
+    let mut params: Vec<&(dyn ToSql + Sync)> = vec![&tenant_id];
+    params.extend(columns.iter().map(|column| column.as_ref() as &(dyn ToSql + Sync)));
+    tx.query(RECORD.text(), &params).await?;
     tx.commit().await?;
     Ok(())
 }

@@ -23,15 +23,14 @@ const BUDGET: Duration = Duration::from_millis(4500);
 
 /// The routes of this module.
 pub(crate) fn routes() -> Vec<Endpoint> {
-    let mut routes = endpoints! { "Health";
+    endpoints! { "Health";
         /// Whether the server can do its work.
         GET "/health" => health;
-    };
-    routes.extend(endpoints! { "Discovery";
+
+        "Discovery";
         /// Where to go from here.
         GET "/api/v1" => discovery;
-    });
-    routes
+    }
 }
 
 #[derive(Serialize, JsonSchema)]

@@ -125,7 +125,7 @@ fn normal_form(raw: &RawValue) -> String {
 fn write_normal(raw: &RawValue, out: &mut String) {
     if let Some(object) = Object::parse(raw) {
         let mut members: Vec<_> = object.members().collect();
-        members.sort_by(|(one, _), (other, _)| one.cmp(other));
+        members.sort_by_key(|(name, _)| *name);
         out.push('{');
         for (name, value) in members {
             out.push_str(&Value::from(name).to_string());

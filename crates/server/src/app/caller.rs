@@ -9,7 +9,7 @@ use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use chrono::{DateTime, SecondsFormat, Utc};
 use loopctl_core::fields::parse_uuid;
-use loopctl_core::lifecycle::Actor;
+use loopctl_core::lifecycle::{self, Action, Actor, Refusal};
 use loopctl_core::role::Role;
 use serde_json::json;
 use uuid::Uuid;
@@ -73,6 +73,19 @@ impl Identity {
         Actor { role: self.role, agent_id: self.agent_id, impersonating: self.impersonation.is_some() }
     }
 
+    /// Whether the lifecycle lets the caller attempt this at all.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub(crate) fn admit(&self, action: Action) -> ApiResult<()> {
+        lifecycle::admit(action, &self.actor()).map_err(|refusal| self.refused(refusal))
+    }
+
+    /// A rule's refusal as the answer to this caller.
+    pub(crate) fn refused(&self, refusal: Refusal) -> ApiError {
+        ApiError::refused(refusal, &self.app.public_url)
+    }
+
     /// How this caller's changes are attributed.
     pub(crate) fn attribution(&self) -> events::Attribution {
         match &self.impersonation {
@@ -112,30 +125,27 @@ pub(crate) trait RoleName {
     const ROLE: Role;
 }
 
-/// Role `agent`.
-#[derive(Debug, Clone)]
-pub(crate) struct Agent;
-/// Role `orchestrator`.
-#[derive(Debug, Clone)]
-pub(crate) struct Orchestrator;
-/// Role `user`.
-#[derive(Debug, Clone)]
-pub(crate) struct User;
-/// Role `superadmin`.
-#[derive(Debug, Clone)]
-pub(crate) struct Superadmin;
+macro_rules! roles {
+    ($($(#[$about:meta])+ $role:ident)+) => {$(
+        $(#[$about])+
+        #[derive(Debug, Clone)]
+        pub(crate) struct $role;
 
-impl RoleName for Agent {
-    const ROLE: Role = Role::Agent;
+        impl RoleName for $role {
+            const ROLE: Role = Role::$role;
+        }
+    )+};
 }
-impl RoleName for Orchestrator {
-    const ROLE: Role = Role::Orchestrator;
-}
-impl RoleName for User {
-    const ROLE: Role = Role::User;
-}
-impl RoleName for Superadmin {
-    const ROLE: Role = Role::Superadmin;
+
+roles! {
+    /// Role `agent`.
+    Agent
+    /// Role `orchestrator`.
+    Orchestrator
+    /// Role `user`.
+    User
+    /// Role `superadmin`.
+    Superadmin
 }
 
 /// Every valid key.
@@ -163,21 +173,17 @@ impl<R: RoleName> Access for AtLeast<R> {
     }
 }
 
-impl<A: RoleName> Access for Exact<(A,)> {
-    fn check(role: Role) -> ApiResult<()> {
-        exactly(&[A::ROLE], role)
-    }
+macro_rules! exact {
+    ($(($($role:ident),+))+) => {$(
+        impl<$($role: RoleName),+> Access for Exact<($($role,)+)> {
+            fn check(role: Role) -> ApiResult<()> {
+                exactly(&[$($role::ROLE),+], role)
+            }
+        }
+    )+};
 }
-impl<A: RoleName, B: RoleName> Access for Exact<(A, B)> {
-    fn check(role: Role) -> ApiResult<()> {
-        exactly(&[A::ROLE, B::ROLE], role)
-    }
-}
-impl<A: RoleName, B: RoleName, C: RoleName> Access for Exact<(A, B, C)> {
-    fn check(role: Role) -> ApiResult<()> {
-        exactly(&[A::ROLE, B::ROLE, C::ROLE], role)
-    }
-}
+
+exact! { (A) (A, B) (A, B, C) }
 
 fn exactly(roles: &[Role], role: Role) -> ApiResult<()> {
     if roles.contains(&role) {

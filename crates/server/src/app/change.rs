@@ -2,12 +2,10 @@
 
 use std::ops::{Deref, DerefMut};
 
-use uuid::Uuid;
-
 use super::Identity;
-use crate::db::Tx;
+use crate::db::{Params, Row, Sql, Tx};
 use crate::events::{self, Event};
-use crate::http::ApiResult;
+use crate::http::{ApiError, ApiResult};
 
 /// A transaction of the caller's tenant, with what it has to tell. Statements run on it as on a [`Tx`].
 pub(crate) struct Change<'a> {
@@ -15,8 +13,6 @@ pub(crate) struct Change<'a> {
     events: Vec<Event>,
     /// Who changes something.
     pub(crate) caller: &'a Identity,
-    /// The caller's tenant.
-    pub(crate) tenant_id: Uuid,
 }
 
 /// What came of work that was committed, or that turned out to change nothing.
@@ -30,7 +26,15 @@ impl<T> Committed<T> {
 
 impl<'a> Change<'a> {
     pub(super) fn new(tx: Tx, caller: &'a Identity) -> Self {
-        Self { tx, events: Vec::new(), caller, tenant_id: caller.tenant_id }
+        Self { tx, events: Vec::new(), caller }
+    }
+
+    /// The row of a statement.
+    ///
+    /// # Errors
+    /// 404 when there is none; or when the database fails.
+    pub(crate) async fn found<R: Row>(&mut self, sql: Sql<R>, params: Params<'_>) -> ApiResult<R> {
+        self.tx.optional(sql, params).await?.ok_or_else(ApiError::not_found)
     }
 
     /// Notes what happened, in the order in which it did.
@@ -43,7 +47,7 @@ impl<'a> Change<'a> {
     /// # Errors
     /// When the database fails; then nothing is kept.
     pub(crate) async fn commit<T>(self, value: T) -> ApiResult<Committed<T>> {
-        events::record(self.tx, self.tenant_id, &self.caller.attribution(), self.events).await?;
+        events::record(self.tx, &self.caller.attribution(), self.events).await?;
         Ok(Committed(value))
     }
 

@@ -1,11 +1,11 @@
 //! What a handler asks of the database for its caller: always the caller's tenant, and nothing else.
 
 use super::{Change, Committed, Identity};
-use crate::db::{Batch, ListSql, Params, Row, Sql};
-use crate::http::{ApiError, ApiResult, List, Page};
+use crate::db::{Batch, ListSql, Params, Row, Sql, Timestamp};
+use crate::http::{ApiError, ApiResult, Cursor, Feed, List, Meta, Page, Place};
 
 impl Identity {
-    /// Runs statements for the caller's tenant, in one round trip.
+    /// Runs statements for the caller's tenant (`$1`), in one round trip.
     ///
     /// # Errors
     /// When the database fails.
@@ -21,7 +21,7 @@ impl Identity {
         self.read(sql.with(params)).await?.into_iter().next().ok_or_else(ApiError::not_found)
     }
 
-    /// A page of a list. `filters` are the parameters of its count, the tenant among them.
+    /// A page of a list. `filters` are the parameters of its count.
     ///
     /// # Errors
     /// 404 when there is not what the list is part of; or when the database fails.
@@ -31,12 +31,47 @@ impl Identity {
         filters: Params<'_>,
         page: &Page,
     ) -> ApiResult<List<R>> {
-        let mut params = filters.to_vec();
-        params.push(&page.size);
-        params.push(&page.skip);
-        let (count, data) = self.read((list.count.with(filters), list.rows.with(&params))).await?;
+        let (total, data) = self.rows(list, filters, &[&page.size, &page.skip]).await?;
+        Ok(List { data, meta: page.meta(total) })
+    }
+
+    /// A part of a list that grows without bound. After its filters, how many rows and how many before, the list takes the
+    /// time of the row after which to read, which is null for a page. `time` tells a row's own.
+    ///
+    /// # Errors
+    /// 400 for a malformed cursor, 404 when there is not what the list is part of; or when the database fails.
+    pub(crate) async fn feed<R: Row>(
+        &self,
+        list: &ListSql<R>,
+        filters: Params<'_>,
+        place: &Place,
+        time: impl Fn(&R) -> Timestamp,
+    ) -> ApiResult<Feed<R>> {
+        let (page, after) = (&place.page, place.after()?);
+        // One row more than is shown tells whether there are more.
+        let (size, skip) = (page.size.saturating_add(1), if after.is_some() { 0 } else { page.skip });
+        let (total, mut data) = self.rows(list, filters, &[&size, &skip, &after]).await?;
+        let shown = usize::try_from(page.size).unwrap_or(usize::MAX);
+        let more = data.len() > shown;
+        data.truncate(shown);
+        let next_cursor = data.last().filter(|_| more).map(|row| Cursor::at(time(row)));
+        let meta = page.meta(total);
+        // Which page a cursor leads to is not known.
+        let meta = if after.is_some() { Meta { page: 1, offset: 0, ..meta } } else { meta };
+        Ok(Feed { data, meta, next_cursor })
+    }
+
+    /// How many rows a list has, and those from some place on.
+    async fn rows<R: Row>(
+        &self,
+        list: &ListSql<R>,
+        filters: Params<'_>,
+        place: Params<'_>,
+    ) -> ApiResult<(i64, Vec<R>)> {
+        let params = [filters, place].concat();
+        let (count, rows) = self.read((list.count.with(filters), list.rows.with(&params))).await?;
         let count = count.first().filter(|count| count.known).ok_or_else(ApiError::not_found)?;
-        Ok(List { data, meta: page.meta(count.total) })
+        Ok((count.total, rows))
     }
 
     /// Runs `work` as one unit: a tenant transaction in which everything happens or nothing. It ends with

@@ -4,7 +4,6 @@ mod error;
 pub mod migrate;
 mod row;
 mod sql;
-pub(crate) mod text;
 mod time;
 mod tx;
 
@@ -20,7 +19,7 @@ use uuid::Uuid;
 pub use error::DbError;
 pub(crate) use loopctl_macros::Row;
 pub use row::{Column, Row, RowReader, RowTypes};
-pub(crate) use sql::{ListSql, statements};
+pub(crate) use sql::{ListSql, around_columns, column, statements};
 pub use sql::{Named, Params, Sql, Statement};
 pub use time::Timestamp;
 pub(crate) use tokio_postgres::types::Json as Jsonb;
@@ -82,13 +81,7 @@ impl Db {
     /// # Errors
     /// When no connection is to be had, or a statement fails.
     pub async fn read<B: Batch>(&self, tenant_id: Uuid, batch: B) -> Result<B::Answer, DbError> {
-        for _ in 1..ATTEMPTS {
-            match self.tenant(tenant_id).await?.commit(&batch).await {
-                Err(error) if error.is_transient() => {}
-                outcome => return outcome,
-            }
-        }
-        self.tenant(tenant_id).await?.commit(&batch).await
+        self.transaction(tenant_id, |tx| tx.commit(&batch)).await
     }
 
     /// Runs `work` in a transaction, which it ends itself, and again where that may help: when the transaction lost a

@@ -227,7 +227,7 @@ macro_rules! columns {
     )+};
 }
 
-columns!(Uuid, String, bool, i32, i64, f64, Decimal, Timestamp, DateTime<Utc>, Vec<Uuid>, Vec<Timestamp>);
+columns!(Uuid, String, bool, i32, i64, f64, Decimal, Timestamp, DateTime<Utc>);
 
 /// Documents are kept as their text.
 impl Column for JsonText {
@@ -240,14 +240,14 @@ impl Column for JsonText {
     }
 }
 
-impl Column for Vec<JsonText> {
+impl<T: Column> Column for Vec<T> {
     fn decode(ty: &Type, raw: &[u8]) -> Result<Self, Box<dyn Error + Sync + Send>> {
-        let texts = Vec::<Json<JsonText>>::from_sql(ty, raw)?;
-        Ok(texts.into_iter().map(|Json(text)| text).collect())
+        let cells = Vec::<Cell<T>>::from_sql(ty, raw)?;
+        Ok(cells.into_iter().map(|Cell(value)| value).collect())
     }
 
     fn accepts(ty: &Type) -> bool {
-        <Vec<Json<JsonText>> as FromSql>::accepts(ty)
+        <Vec<Cell<T>> as FromSql>::accepts(ty)
     }
 }
 

@@ -11,8 +11,13 @@ use tokio_postgres::types::ToSql;
 
 use super::row::{Row, RowTypes};
 
-/// The values of `$1`, `$2`, …
+/// The values of `$2`, `$3`, …; `$1` is the tenant of the transaction. Outside of one they begin with `$1`.
 pub type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
+
+/// One column of many records: what `unnest` takes.
+pub(crate) fn column<'a, T, C>(records: &'a [T], of: impl Fn(&'a T) -> C) -> Vec<C> {
+    records.iter().map(of).collect()
+}
 
 /// A statement that yields rows of type `R`; `()` where nobody looks at them.
 pub struct Sql<R> {
@@ -54,7 +59,7 @@ pub struct Statement<'a, R> {
 pub(crate) struct ListSql<R> {
     /// Takes the filters.
     pub(crate) count: Sql<Counted>,
-    /// Takes the filters, and then how many rows at most, and how many come before.
+    /// Takes the filters, then how many rows at most, and how many come before.
     pub(crate) rows: Sql<R>,
 }
 
@@ -83,6 +88,20 @@ impl Named {
     }
 }
 
+/// A statement as what is before its `{*}`, that, and the rest; without one it is all before.
+pub(crate) const fn around_columns(sql: &'static str) -> (&'static str, &'static str, &'static str) {
+    let mut at = 0;
+    while at + 3 <= sql.len() {
+        if let [b'{', b'*', b'}'] = [sql.as_bytes()[at], sql.as_bytes()[at + 1], sql.as_bytes()[at + 2]] {
+            let (before, rest) = sql.split_at(at);
+            let (placeholder, after) = rest.split_at(3);
+            return (before, placeholder, after);
+        }
+        at += 1;
+    }
+    (sql, "", "")
+}
+
 /// Declares a resource's SQL: a constant per statement, and `STATEMENTS` with all of them, which one test prepares
 /// against the migrated schema as the application role.
 ///
@@ -100,15 +119,15 @@ macro_rules! statements {
     }; $($rest:tt)*) => {
         $(#[$meta])*
         pub(crate) const $name: $crate::db::ListSql<$row> = $crate::db::ListSql {
-            count: $crate::db::Sql::new($crate::db::text::constant_text!([
+            count: $crate::db::Sql::new(::constcat::concat!(
                 "select (select count(*) from ", $from, ") as total, ",
                 if $within.is_empty() { "true as known" } else { "exists (select from " },
                 $within,
                 if $within.is_empty() { "" } else { ") as known" },
-            ])),
-            rows: $crate::db::Sql::new($crate::db::text::constant_text!([
+            )),
+            rows: $crate::db::Sql::new(::constcat::concat!(
                 "select ", <$row as $crate::db::Row>::COLUMNS, " from ", $from, " ", $page,
-            ])),
+            )),
         };
         $crate::db::statements! { @ [
             $($named,)*
@@ -118,9 +137,10 @@ macro_rules! statements {
     };
     (@ [$($named:expr,)*] $(#[$meta:meta])* $name:ident -> $row:ty = $sql:expr; $($rest:tt)*) => {
         $(#[$meta])*
-        pub(crate) const $name: $crate::db::Sql<$row> = $crate::db::Sql::new($crate::db::text::constant_text!(
-            $crate::db::text::with_columns($sql, <$row as $crate::db::Row>::COLUMNS)
-        ));
+        pub(crate) const $name: $crate::db::Sql<$row> = $crate::db::Sql::new({
+            const AROUND: (&str, &str, &str) = $crate::db::around_columns($sql);
+            ::constcat::concat!(AROUND.0, if AROUND.1.is_empty() { "" } else { <$row as $crate::db::Row>::COLUMNS }, AROUND.2)
+        });
         $crate::db::statements! { @ [$($named,)* $crate::db::Named::new(stringify!($name), &$name),] $($rest)* }
     };
     (@ [$($named:expr,)*] $(#[$meta:meta])* $name:ident = $sql:expr; $($rest:tt)*) => {

@@ -13,6 +13,7 @@ use futures_util::future::{join_all, maybe_done};
 use futures_util::poll;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_postgres::Statement as Prepared;
+use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::DbError;
@@ -86,10 +87,12 @@ impl Lost {
     }
 }
 
-/// An open transaction. Dropping it rolls it back.
+/// An open transaction of a tenant, who is `$1` in every statement: parameters begin with `$2`. Dropping it rolls it back.
 pub struct Tx {
     /// None once the transaction is finished.
     client: Option<Client>,
+    /// `$1` of every statement.
+    tenant_id: Uuid,
     /// What opens the transaction, until it has been sent with the first statement.
     begin: Option<String>,
     /// A snapshot's turn, which ends with it.
@@ -112,7 +115,7 @@ impl Tx {
         // transaction always runs as the application role. Both settings end with the transaction.
         let begin =
             format!("{begin}; SET LOCAL ROLE loopctl_app; SET LOCAL loopctl.tenant_id = '{tenant_id}'");
-        Self { client: Some(client), begin: Some(begin), turn, lost: Lost::default() }
+        Self { client: Some(client), tenant_id, begin: Some(begin), turn, lost: Lost::default() }
     }
 
     /// Tells, also when the transaction is gone, whether it is worth another try.
@@ -185,14 +188,16 @@ impl Tx {
         statements: &[(&'static str, Params<'_>)],
         commit: Option<&str>,
     ) -> Result<Vec<Vec<tokio_postgres::Row>>, DbError> {
-        let client = self
-            .client
-            .as_ref()
-            .ok_or_else(|| DbError::Unexpected("transaction used after its end".to_owned()))?;
-        let prepared = prepare(client, statements).await?;
+        let ended = || DbError::Unexpected("transaction used after its end".to_owned());
+        let client = self.client.as_ref().ok_or_else(ended)?;
+        let mut queries: Vec<Query<'_>> = Vec::with_capacity(statements.len());
+        for (text, params) in statements {
+            let tenant_id: &(dyn ToSql + Sync) = &self.tenant_id;
+            queries.push((client.prepare_cached(text).await?, [&[tenant_id], *params].concat()));
+        }
         // From here on the transaction is open, or lost: nothing may run on it as if it had not begun.
         let begin = self.begin.take();
-        send(client, begin.as_deref(), statements, &prepared, commit).await
+        send(client, begin.as_deref(), &queries, commit).await
     }
 
     /// Makes PostgreSQL plan anew what this connection runs from here on, foreign-key checks included.
@@ -207,24 +212,15 @@ impl Tx {
     }
 }
 
-async fn prepare(
-    client: &Client,
-    statements: &[(&'static str, Params<'_>)],
-) -> Result<Vec<Prepared>, DbError> {
-    let mut prepared = Vec::with_capacity(statements.len());
-    for (text, _) in statements {
-        prepared.push(client.prepare_cached(text).await?);
-    }
-    Ok(prepared)
-}
+/// A statement that the connection knows, with all of its parameters.
+type Query<'a> = (Prepared, Vec<&'a (dyn ToSql + Sync)>);
 
 /// Sends everything before it waits for anything: requests on one connection are answered in order. `COMMIT` goes
 /// out only when every statement has: one that could not even be encoded must not be committed around.
 async fn send(
     client: &Client,
     begin: Option<&str>,
-    statements: &[(&'static str, Params<'_>)],
-    prepared: &[Prepared],
+    queries: &[Query<'_>],
     commit: Option<&str>,
 ) -> Result<Vec<Vec<tokio_postgres::Row>>, DbError> {
     let control = async |sql: Option<&str>| match sql {
@@ -234,10 +230,9 @@ async fn send(
     let mut begun = pin!(maybe_done(control(begin)));
     // The first poll sends.
     let _ = poll!(&mut begun);
-    let mut answers: Vec<_> = statements
+    let mut answers: Vec<_> = queries
         .iter()
-        .zip(prepared)
-        .map(|((_, params), prepared)| Box::pin(maybe_done(client.query(prepared, params))))
+        .map(|(prepared, params)| Box::pin(maybe_done(client.query(prepared, params))))
         .collect();
     for answer in &mut answers {
         let _ = poll!(answer.as_mut());

@@ -8,12 +8,10 @@ use loopctl_core::fields::Fields;
 use loopctl_core::request::{Member, Rule};
 use schemars::{JsonSchema, Schema, json_schema};
 use serde::{Serialize, Serializer};
-use tokio_postgres::types::ToSql;
-use uuid::Uuid;
 
 use super::error::{ApiError, ApiResult};
 use super::page::{Meta, Page, Paging};
-use crate::db::{Db, ListSql, Params, Row, Timestamp};
+use crate::db::Timestamp;
 
 /// The row after which a list is read on: the time of that row, which no other row of the list has. Clients know it as a
 /// text that means nothing to them.
@@ -22,6 +20,11 @@ use crate::db::{Db, ListSql, Params, Row, Timestamp};
 pub(crate) struct Cursor(DateTime<Utc>);
 
 impl Cursor {
+    /// The row with this time.
+    pub(crate) fn at(Timestamp(time): Timestamp) -> Self {
+        Self(time)
+    }
+
     /// What an answer gave; None for anything else.
     fn parse(text: &str) -> Option<Self> {
         let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).ok()?;
@@ -51,7 +54,8 @@ pub(crate) struct PagingOrCursor(Paging);
 /// Where in a list to read.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Place {
-    page: Page,
+    /// The page, if there is no cursor.
+    pub(crate) page: Page,
     /// The cursor that was sent; Some(None) when it is none.
     cursor: Option<Option<Cursor>>,
 }
@@ -84,43 +88,13 @@ impl Rule for PagingOrCursor {
 
 impl Place {
     /// The time after which to read, if a cursor says so.
-    fn after(&self) -> ApiResult<Option<DateTime<Utc>>> {
+    ///
+    /// # Errors
+    /// 400 for a malformed cursor.
+    pub(crate) fn after(&self) -> ApiResult<Option<DateTime<Utc>>> {
         let malformed =
             || ApiError::bad_request("Bad Request: no answer gave this cursor; leave it out to begin anew");
         Ok(self.cursor.map(|sent| sent.ok_or_else(malformed)).transpose()?.map(|Cursor(after)| after))
-    }
-
-    /// The rows from here on. After its filters, how many rows and how many before, the list takes the time of the row
-    /// after which to read, which is null for a page. `time` tells a row's own.
-    ///
-    /// # Errors
-    /// 400 for a malformed cursor, 404 when there is not what the list is part of; or when the database fails.
-    pub(crate) async fn read<R: Row>(
-        &self,
-        db: &Db,
-        tenant_id: Uuid,
-        list: &ListSql<R>,
-        filters: Params<'_>,
-        time: impl Fn(&R) -> Timestamp,
-    ) -> ApiResult<Feed<R>> {
-        let after = self.after()?;
-        // One row more than is shown tells whether there are more.
-        let (size, skip) =
-            (self.page.size.saturating_add(1), if after.is_some() { 0 } else { self.page.skip });
-        let mut params = filters.to_vec();
-        let mine: [&(dyn ToSql + Sync); 3] = [&size, &skip, &after];
-        params.extend(mine);
-        let batch = (list.count.with(filters), list.rows.with(&params));
-        let (count, mut data) = db.read(tenant_id, batch).await?;
-        let count = count.first().filter(|count| count.known).ok_or_else(ApiError::not_found)?;
-        let shown = usize::try_from(self.page.size).unwrap_or(usize::MAX);
-        let more = data.len() > shown;
-        data.truncate(shown);
-        let next_cursor = data.last().filter(|_| more).map(|row| Cursor(time(row).0));
-        let meta = self.page.meta(count.total);
-        // Which page a cursor leads to is not known.
-        let meta = if after.is_some() { Meta { page: 1, offset: 0, ..meta } } else { meta };
-        Ok(Feed { data, meta, next_cursor })
     }
 }
 

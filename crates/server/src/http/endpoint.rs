@@ -104,21 +104,21 @@ impl<S: Clone + Send + Sync + 'static> Endpoint<S> {
     }
 }
 
-/// Declares a resource's routes:
+/// Declares a resource's routes, under the groups that they belong to:
 /// `endpoints! { "Tag"; /// What it does. GET "/path" | "/alias" => handler, 409 "why"; }`.
 macro_rules! endpoints {
-    ($tag:literal; $(
+    ($($tag:literal; $(
         $(#[doc = $about:literal])+
         $method:ident $(+ $put:ident)? $path:literal $(| $alias:literal)* => $handler:path $(, $status:literal $why:literal)*;
-    )+) => {
-        vec![$(
+    )+)+) => {
+        vec![$($(
             $crate::http::Endpoint::new(
                 ::axum::http::Method::$method, $path, $tag, concat!($($about, "\n"),+), $handler,
             )
             $(.refusing($status, $why))*
             $(.alias($alias))*
             $(.$put($handler))?
-        ),+]
+        ),+),+]
     };
 }
 
@@ -228,6 +228,18 @@ impl<T: JsonSchema> Output for Json<T> {
         operation.answer::<T>(200, "Done");
     }
 }
+
+/// Declares answers with one member: `one! { pub(super) OneAgent { agent: Agent } }`.
+macro_rules! one {
+    ($($visible:vis $name:ident { $member:ident: $of:ty })+) => {$(
+        #[derive(::serde::Serialize, ::schemars::JsonSchema)]
+        $visible struct $name {
+            $visible $member: $of,
+        }
+    )+};
+}
+
+pub(crate) use one;
 
 /// 201 with what was created.
 pub(crate) struct Created<T>(pub(crate) T);

@@ -17,9 +17,11 @@ use uuid::Uuid;
 
 pub(crate) use body::{Body, LargeBody, Nothing, Sent};
 pub(crate) use cursor::{Cursor, Feed, Place};
-pub(crate) use endpoint::{Created, CreatedSecret, Endpoint, Input, NoContent, Operation, Output, endpoints};
+pub(crate) use endpoint::{
+    Created, CreatedSecret, Endpoint, Input, NoContent, Operation, Output, endpoints, one,
+};
 pub(crate) use error::{ApiError, ApiResult};
-pub(crate) use page::{List, Meta, Page, limits, pages};
+pub(crate) use page::{List, Meta, Page, Paged, PagedOrWhole, limits, pages};
 pub(crate) use query::Query;
 
 /// The UUID in a path. Anything else there names nothing: 404.

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 
 use loopctl_core::fields::Fields;
-use loopctl_core::request::{Member, Rule};
+use loopctl_core::request::{Member, Request, Rule};
 use schemars::{JsonSchema, Schema, json_schema};
 use serde::Serialize;
 
@@ -31,6 +31,20 @@ impl Paging {
     pub(crate) const fn or_whole(self) -> Self {
         Self { whole: true, ..self }
     }
+}
+
+/// A request for a page of a list, and for nothing else.
+#[derive(Request)]
+pub(crate) struct Paged {
+    #[rule(pages(20, 100))]
+    pub(crate) page: Page,
+}
+
+/// As [`Paged`], of a list that is whole unless a paging parameter is sent.
+#[derive(Request)]
+pub(crate) struct PagedOrWhole {
+    #[rule(pages(20, 100).or_whole())]
+    pub(crate) page: Page,
 }
 
 /// One page of a list, in rows.
@@ -153,27 +167,14 @@ pub(crate) struct Meta {
 
 #[cfg(test)]
 mod tests {
-    use loopctl_core::request::Request;
     use proptest::prelude::*;
 
     use super::*;
     use crate::http::query::read;
 
     #[derive(Request)]
-    struct ByPage {
-        #[rule(pages(20, 100))]
-        page: Page,
-    }
-
-    #[derive(Request)]
     struct ByLimit {
         #[rule(limits(100, 500))]
-        page: Page,
-    }
-
-    #[derive(Request)]
-    struct Whole {
-        #[rule(pages(20, 100).or_whole())]
         page: Page,
     }
 
@@ -183,7 +184,7 @@ mod tests {
 
     #[test]
     fn aliases_and_precedence() {
-        let pages = |text: &str| seen(read::<ByPage>(text).unwrap().page);
+        let pages = |text: &str| seen(read::<Paged>(text).unwrap().page);
         let limits = |text: &str| seen(read::<ByLimit>(text).unwrap().page);
         assert_eq!(pages(""), (20, 0, 1));
         assert_eq!(pages("limit=2&page=3"), (2, 4, 3));
@@ -199,7 +200,7 @@ mod tests {
 
     #[test]
     fn a_list_is_whole_until_paging_is_asked_for() {
-        let page = |text: &str| read::<Whole>(text).unwrap().page;
+        let page = |text: &str| read::<PagedOrWhole>(text).unwrap().page;
         let meta = page("").meta(7);
         assert_eq!((page("").size, meta.page_size, meta.total_pages), (i64::MAX, 7, 1));
         assert_eq!(page("").meta(0).page_size, 1);
@@ -219,7 +220,7 @@ mod tests {
         fn pages_tile_the_list(size in 1..100_i64, total in 0..1000_i64) {
             let mut seen = 0;
             for number in 1.. {
-                let page = read::<ByPage>(&format!("page={number}&page_size={size}")).unwrap().page;
+                let page = read::<Paged>(&format!("page={number}&page_size={size}")).unwrap().page;
                 prop_assert_eq!(page.skip, seen);
                 seen = (seen + size).min(total);
                 if seen == total {
@@ -232,7 +233,7 @@ mod tests {
         #[test]
         fn nothing_overflows(page in any::<i64>(), size in any::<i64>(), offset in any::<Option<i64>>()) {
             let offset = offset.map(|offset| format!("&offset={offset}")).unwrap_or_default();
-            let page = read::<ByPage>(&format!("page={page}&page_size={size}{offset}")).unwrap().page;
+            let page = read::<Paged>(&format!("page={page}&page_size={size}{offset}")).unwrap().page;
             prop_assert!(page.skip >= 0 && (1..=100).contains(&page.size));
         }
     }

@@ -1,8 +1,7 @@
 //! What is done with one story: by agents, by reviewers and by orchestrators.
 
 use axum::Json;
-use loopctl_core::lifecycle::{self, Action, Attempt, Backfill};
-use loopctl_core::request::Request;
+use loopctl_core::lifecycle::{Action, Attempt, Backfill};
 use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
@@ -14,7 +13,7 @@ use super::next_steps::{NextStep, next_steps};
 use super::store::{LIST_VERIFICATIONS, ReviewRecord, VerificationResult};
 use super::transition::{Outcome, perform};
 use crate::app::{Agent, AtLeast, Caller, Exact, Identity, Orchestrator, User};
-use crate::http::{ApiError, ApiResult, Body, Created, Id, List, Nothing, Page, Query, pages};
+use crate::http::{ApiError, ApiResult, Body, Created, Id, List, Nothing, Paged, Query};
 use crate::plan::stories::Story;
 
 /// Who may call what; a test holds these to `lifecycle::Action::roles`.
@@ -30,15 +29,13 @@ pub(super) struct MovedStory {
     next_actions: Vec<NextStep>,
 }
 
+/// The answer to a transition.
+type Moved = ApiResult<Json<MovedStory>>;
+
 /// Attempts a transition and answers with the story.
-async fn transition(
-    caller: &Identity,
-    id: Uuid,
-    attempt: Attempt,
-    evidence: Evidence,
-) -> ApiResult<Json<MovedStory>> {
+async fn transition(caller: &Identity, id: Uuid, attempt: Attempt, evidence: Evidence) -> Moved {
     let Outcome { story, facts, .. } = perform(caller, id, &attempt, &evidence).await?;
-    let next_actions = next_steps(&facts, &caller.actor(), id, &caller.app.public_url);
+    let next_actions = next_steps(caller, &facts, id);
     Ok(Json(MovedStory { story, next_actions }))
 }
 
@@ -46,31 +43,19 @@ pub(super) async fn contract(
     caller: Caller<ByAgentOrOrchestrator>,
     Id(id): Id,
     body: Body<ContractStory>,
-) -> ApiResult<Json<MovedStory>> {
+) -> Moved {
     transition(&caller, id, Attempt::Contract(body.valid()?.echo()), Evidence::None).await
 }
 
-pub(super) async fn claim(
-    caller: Caller<ByAgent>,
-    Id(id): Id,
-    _body: Body<Nothing>,
-) -> ApiResult<Json<MovedStory>> {
+pub(super) async fn claim(caller: Caller<ByAgent>, Id(id): Id, _body: Body<Nothing>) -> Moved {
     transition(&caller, id, Attempt::Claim, Evidence::None).await
 }
 
-pub(super) async fn start(
-    caller: Caller<ByAgent>,
-    Id(id): Id,
-    _body: Body<Nothing>,
-) -> ApiResult<Json<MovedStory>> {
+pub(super) async fn start(caller: Caller<ByAgent>, Id(id): Id, _body: Body<Nothing>) -> Moved {
     transition(&caller, id, Attempt::Start, Evidence::None).await
 }
 
-pub(super) async fn request_review(
-    caller: Caller<ByAgent>,
-    Id(id): Id,
-    _body: Body<Nothing>,
-) -> ApiResult<Json<MovedStory>> {
+pub(super) async fn request_review(caller: Caller<ByAgent>, Id(id): Id, _body: Body<Nothing>) -> Moved {
     transition(&caller, id, Attempt::RequestReview, Evidence::None).await
 }
 
@@ -78,15 +63,11 @@ pub(super) async fn report(
     caller: Caller<ByAgentOrOrchestrator>,
     Id(id): Id,
     Body(sent): Body<ReportStory>,
-) -> ApiResult<Json<MovedStory>> {
+) -> Moved {
     transition(&caller, id, Attempt::Report, Evidence::Report(sent)).await
 }
 
-pub(super) async fn unclaim(
-    caller: Caller<ByAgent>,
-    Id(id): Id,
-    _body: Body<Nothing>,
-) -> ApiResult<Json<MovedStory>> {
+pub(super) async fn unclaim(caller: Caller<ByAgent>, Id(id): Id, _body: Body<Nothing>) -> Moved {
     transition(&caller, id, Attempt::Unclaim, Evidence::None).await
 }
 
@@ -102,7 +83,7 @@ pub(super) async fn review_complete(
     Body(sent): Body<NewReview>,
 ) -> ApiResult<Created<ReviewedStory>> {
     let outcome = perform(&caller, id, &Attempt::ReviewComplete, &Evidence::Review(sent)).await?;
-    let next_actions = next_steps(&outcome.facts, &caller.actor(), id, &caller.app.public_url);
+    let next_actions = next_steps(&caller, &outcome.facts, id);
     Ok(Created(ReviewedStory { review_record: outcome.review, next_actions }))
 }
 
@@ -124,7 +105,7 @@ pub(super) async fn verify(
     let attempt = Attempt::Verify { evidence: has_evidence(&sent) };
     let Outcome { story, facts, verification, .. } =
         perform(&caller, id, &attempt, &Evidence::Verification(sent)).await?;
-    let next_actions = next_steps(&facts, &caller.actor(), id, &caller.app.public_url);
+    let next_actions = next_steps(&caller, &facts, id);
     Ok(Json(VerifiedStory { status: "verified", run_id: None, story, verification, next_actions }))
 }
 
@@ -132,18 +113,13 @@ pub(super) async fn reject(
     caller: Caller<ByOrchestrator>,
     Id(id): Id,
     Body(sent): Body<RejectStory>,
-) -> ApiResult<Json<MovedStory>> {
-    lifecycle::admit(Action::Reject, &caller.actor())
-        .map_err(|refusal| ApiError::refused(refusal, &caller.app.public_url))?;
+) -> Moved {
+    caller.admit(Action::Reject)?;
     let attempt = Attempt::Reject { reason: sent.anyway().required_reason()? };
     transition(&caller, id, attempt, Evidence::Rejection(sent)).await
 }
 
-pub(super) async fn force_unclaim(
-    caller: Caller<ByOrchestrator>,
-    Id(id): Id,
-    _body: Body<Nothing>,
-) -> ApiResult<Json<MovedStory>> {
+pub(super) async fn force_unclaim(caller: Caller<ByOrchestrator>, Id(id): Id, _body: Body<Nothing>) -> Moved {
     transition(&caller, id, Attempt::ForceUnclaim, Evidence::None).await
 }
 
@@ -151,24 +127,17 @@ pub(super) async fn backfill(
     caller: Caller<AtLeast<Orchestrator>>,
     Id(id): Id,
     body: Body<Backfill>,
-) -> ApiResult<Json<MovedStory>> {
+) -> Moved {
     let backfill = body.valid().map_err(ApiError::naming_fields)?.clone();
     transition(&caller, id, Attempt::Backfill(backfill), Evidence::None).await
-}
-
-#[derive(Request)]
-pub(super) struct ListVerifications {
-    #[rule(pages(20, 100))]
-    page: Page,
 }
 
 pub(super) async fn verifications(
     caller: Caller<AtLeast<Orchestrator>>,
     Id(id): Id,
-    Query(query): Query<ListVerifications>,
+    Query(query): Query<Paged>,
 ) -> ApiResult<Json<List<VerificationResult>>> {
-    let filters = [&caller.tenant_id as _, &id as _];
-    caller.list(&LIST_VERIFICATIONS, &filters, &query.page).await.map(Json)
+    caller.list(&LIST_VERIFICATIONS, &[&id], &query.page).await.map(Json)
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use loopctl_core::fields::parse_uuid;
 use loopctl_core::json::{JsonText, Object, scalar};
-use loopctl_core::lifecycle::{self, Action, Attempt};
+use loopctl_core::lifecycle::{Action, Attempt};
 use loopctl_core::request::{Custom, Request, custom, object_or_array, schema_of, text, uuid, word};
 use schemars::{JsonSchema, json_schema};
 use serde::Serialize;
@@ -211,8 +211,7 @@ fn read_items(
     let refused = |message: String| ApiError::unprocessable("invalid_batch", message);
     let length = list.and_then(JsonText::count);
     let length = length.ok_or_else(|| refused(format!("{name} is required and must be an array")))?;
-    lifecycle::admit(action, &caller.actor())
-        .map_err(|refusal| ApiError::refused(refusal, &caller.app.public_url))?;
+    caller.admit(action)?;
     if length == 0 {
         return Err(refused(format!("{name} must not be empty")));
     }
@@ -255,7 +254,7 @@ async fn perform(caller: &Identity, items: Vec<Item>) -> ApiResult<Results> {
     let results = caller
         .change(async |mut change| {
             let ids: Vec<Uuid> = items.iter().filter_map(|item| Some(item.work.as_ref().ok()?.0)).collect();
-            change.execute(LOCK_BATCH, &[&caller.tenant_id, &ids]).await?;
+            change.execute(LOCK_BATCH, &[&ids]).await?;
             let mut results = Vec::with_capacity(items.len());
             // By id: the order in which epics are locked.
             let mut epics: BTreeMap<Uuid, (Story, Timestamp)> = BTreeMap::new();

@@ -45,7 +45,7 @@ struct DependencyEdge {
 }
 
 pub(super) async fn show(caller: Caller<AtLeast<Agent>>, Id(id): Id) -> ApiResult<Json<ShownStory>> {
-    let params = [&caller.tenant_id as _, &id as _];
+    let params = [&id as _];
     let (stories, prerequisites, artifacts, verifications) = caller
         .read((
             SHOW_STORY.with(&params),
@@ -59,7 +59,7 @@ pub(super) async fn show(caller: Caller<AtLeast<Agent>>, Id(id): Id) -> ApiResul
     let facts = Facts { reviewed, ..story.facts() };
     let edge = |depends_on_story_id| DependencyEdge { story_id: id, depends_on_story_id };
     Ok(Json(ShownStory {
-        next_actions: next_steps(&facts, &caller.actor(), id, &caller.app.public_url),
+        next_actions: next_steps(&caller, &facts, id),
         story: StoryDetail {
             story,
             dependencies: prerequisites.into_iter().map(edge).collect(),

@@ -218,6 +218,18 @@ impl RejectStory {
         }
         Ok(reason)
     }
+
+    /// The verification result that a rejection is.
+    pub(super) fn failed(&self, reason: &str) -> NewVerification {
+        NewVerification {
+            result: "fail",
+            summary: Some(reason.to_owned()),
+            review_type: self.review_type.clone(),
+            findings: self.findings.clone(),
+            commit_sha: None,
+            only_text: true,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -21,11 +21,11 @@ pub(crate) use store::STATEMENTS;
 
 /// The routes of this module.
 pub(crate) fn routes() -> Vec<Endpoint> {
-    let mut routes = endpoints! { "Stories";
+    endpoints! { "Stories";
         /// One story with its prerequisites, artifacts and latest verification, and what the caller can do next.
         GET "/api/v1/stories/{id}" => detail::show;
-    };
-    routes.extend(endpoints! { "Progress";
+
+        "Progress";
         /// Acknowledges a story by echoing its title and number of acceptance criteria.
         POST "/api/v1/stories/{id}/contract" => api::contract, 409 "not to be contracted now";
         /// Takes a contracted story.
@@ -87,6 +87,5 @@ pub(crate) fn routes() -> Vec<Endpoint> {
         /// Each by the rules of a single verification and in a transaction of its own.
         POST "/api/v1/epics/{id}/verify-all" => verify_all::verify_all,
             400 "the key has no agent", 422 "review evidence missing";
-    });
-    routes
+    }
 }

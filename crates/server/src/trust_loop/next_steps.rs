@@ -1,11 +1,12 @@
 //! What a caller can do next on a story, as calls.
 
-use loopctl_core::lifecycle::{Actor, Facts, next_actions};
+use loopctl_core::lifecycle::{Facts, next_actions};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use crate::app::Identity;
 use crate::http::error::learn_more;
 
 /// A call that would pass next.
@@ -19,9 +20,9 @@ pub(super) struct NextStep {
     learn_more: String,
 }
 
-/// What `actor` can do next on a story.
-pub(super) fn next_steps(facts: &Facts, actor: &Actor, story_id: Uuid, public_url: &str) -> Vec<NextStep> {
-    next_actions(facts, actor)
+/// What the caller can do next on a story.
+pub(super) fn next_steps(caller: &Identity, facts: &Facts, story_id: Uuid) -> Vec<NextStep> {
+    next_actions(facts, &caller.actor())
         .into_iter()
         .map(|next| NextStep {
             action: next.action.as_str().replace('-', "_"),
@@ -29,7 +30,7 @@ pub(super) fn next_steps(facts: &Facts, actor: &Actor, story_id: Uuid, public_ur
             path: format!("/api/v1/stories/{story_id}/{}", next.action),
             required_body: next.required_body,
             preconditions: next.preconditions,
-            learn_more: learn_more(public_url, next.action.as_str()),
+            learn_more: learn_more(&caller.app.public_url, next.action.as_str()),
         })
         .collect()
 }

@@ -211,13 +211,11 @@ statements! {
 
 /// The parameters of `SAVE_STATE`.
 pub(super) fn save_params<'a>(
-    tenant_id: &'a Uuid,
     story_id: &'a Uuid,
     state: &'a LoopState,
     words: &'a [&'a str; 2],
-) -> [&'a (dyn ToSql + Sync); 14] {
+) -> [&'a (dyn ToSql + Sync); 13] {
     [
-        tenant_id,
         story_id,
         &words[0],
         &words[1],

@@ -5,14 +5,14 @@ use loopctl_core::lifecycle::{self, Action, Attempt, Facts, LoopState, VerifiedS
 use serde_json::json;
 use uuid::Uuid;
 
-use super::evidence::{Evidence, NewReview};
+use super::evidence::{Evidence, NewReview, NewVerification};
 use super::log::Log;
 use super::store::{
     COMPLETE_EPIC, INSERT_REVIEW, INSERT_VERIFICATION, LOCK_EPIC_TO_COMPLETE, RECORD_BACKFILL, ReviewRecord,
     SAVE_STATE, SURROUNDINGS, Surroundings, UNMET_PREREQUISITES, VerificationResult, save_params,
 };
 use crate::app::{Change, Identity};
-use crate::db::{DbError, Jsonb, Timestamp};
+use crate::db::{DbError, Jsonb, Params, Timestamp};
 use crate::events::Event;
 use crate::evidence::artifacts;
 use crate::http::{ApiError, ApiResult};
@@ -37,8 +37,7 @@ pub(super) async fn perform(
     attempt: &Attempt,
     evidence: &Evidence,
 ) -> ApiResult<Outcome> {
-    lifecycle::admit(attempt.action(), &caller.actor())
-        .map_err(|refusal| ApiError::refused(refusal, &caller.app.public_url))?;
+    caller.admit(attempt.action())?;
     caller
         .change(async |mut change| {
             let Step { outcome, verified_at } = step(&mut change, story_id, attempt, evidence).await?;
@@ -69,7 +68,7 @@ pub(super) async fn step(
     let Locked { story, facts, now, auto_reset } = lock(change, story_id, attempt.action()).await?;
     let caller = change.caller;
     let decided = lifecycle::decide(&facts, attempt, &caller.actor(), now)
-        .map_err(|refusal| ApiError::refused(refusal, &caller.app.public_url))?;
+        .map_err(|refusal| caller.refused(refusal))?;
     let before = &facts.state;
     let mut next = decided.clone();
     let mut log = Log::new(&story, caller);
@@ -80,7 +79,7 @@ pub(super) async fn step(
         (Attempt::Report, Evidence::Report(sent)) => {
             log.status_changed(before, &next);
             if let Some(new) = &sent.valid()?.artifact {
-                let (_, event) = artifacts::insert(change, caller, story_id, story.project_id, new).await?;
+                let (_, event) = artifacts::insert(change, story_id, story.project_id, new).await?;
                 log.events.push(event);
             }
         }
@@ -91,15 +90,7 @@ pub(super) async fn step(
             review = Some(record);
         }
         (Attempt::Verify { .. } | Attempt::MarkComplete, Evidence::Verification(sent)) => {
-            let new = sent.valid()?;
-            let result = NewResult {
-                result: new.result,
-                summary: new.summary.as_deref(),
-                findings: new.findings.clone().unwrap_or_default(),
-                review_type: new.review_type.as_deref(),
-                commit_sha: new.commit_sha.as_deref(),
-            };
-            let result = insert_verification(change, story_id, &result, Timestamp(now)).await?;
+            let result = insert_verification(change, story_id, sent.valid()?, Timestamp(now)).await?;
             log.verification_result(&result);
             match attempt {
                 Attempt::MarkComplete => log.mark_complete(before, &next),
@@ -108,15 +99,8 @@ pub(super) async fn step(
             verification = Some(result);
         }
         (Attempt::Reject { reason }, Evidence::Rejection(sent)) => {
-            let new = sent.valid()?;
-            let result = NewResult {
-                result: "fail",
-                summary: Some(reason),
-                findings: new.findings.clone().unwrap_or_default(),
-                review_type: new.review_type.as_deref(),
-                commit_sha: None,
-            };
-            let result = insert_verification(change, story_id, &result, Timestamp(now)).await?;
+            let failed = sent.valid()?.failed(reason);
+            let result = insert_verification(change, story_id, &failed, Timestamp(now)).await?;
             log.verification_result(&result);
             log.rejected(before, reason);
             if auto_reset {
@@ -130,7 +114,7 @@ pub(super) async fn step(
         (Attempt::Backfill(backfill), _) => {
             log.backfilled(before, &next, backfill);
             let recorded = backfill.metadata(now);
-            change.execute(RECORD_BACKFILL, &[&caller.tenant_id, &story_id, &recorded]).await?;
+            change.execute(RECORD_BACKFILL, &[&story_id, &recorded]).await?;
         }
         (Attempt::Contract(_) | Attempt::Claim | Attempt::Start | Attempt::Unclaim, _) => {
             log.status_changed(before, &next);
@@ -168,8 +152,7 @@ struct Locked {
 /// Locks the story and looks up what its guards need, in one round trip: statements run in order, so the later
 /// ones see what the lock has waited for.
 async fn lock(change: &mut Change<'_>, story_id: Uuid, action: Action) -> ApiResult<Locked> {
-    let tenant_id = change.tenant_id;
-    let params = [&tenant_id as _, &story_id as _];
+    let params = [&story_id as _];
     let (story, surroundings, unmet) = if action == Action::Claim {
         let unmet = UNMET_PREREQUISITES.with(&params);
         change.batch((LOCK_STORY.with(&params), SURROUNDINGS.with(&params), unmet)).await?
@@ -186,9 +169,8 @@ async fn lock(change: &mut Change<'_>, story_id: Uuid, action: Action) -> ApiRes
 }
 
 async fn save(change: &mut Change<'_>, story_id: Uuid, state: &LoopState) -> Result<Story, DbError> {
-    let (tenant_id, words) =
-        (change.tenant_id, [state.agent_status.as_str(), state.verified_status.as_str()]);
-    change.one(SAVE_STATE, &save_params(&tenant_id, &story_id, state, &words)).await
+    let words = [state.agent_status.as_str(), state.verified_status.as_str()];
+    change.one(SAVE_STATE, &save_params(&story_id, state, &words)).await
 }
 
 async fn insert_review(
@@ -197,12 +179,11 @@ async fn insert_review(
     new: &NewReview,
     now: Timestamp,
 ) -> Result<ReviewRecord, DbError> {
-    let caller = change.caller;
-    let params: [&(dyn tokio_postgres::types::ToSql + Sync); 11] = [
-        &caller.tenant_id,
-        &Uuid::now_v7(),
+    let (id, by) = (Uuid::now_v7(), change.caller.agent_id);
+    let params: Params<'_> = &[
+        &id,
         &story_id,
-        &caller.agent_id,
+        &by,
         &new.review_type,
         &new.findings_count,
         &new.fixes_count,
@@ -211,38 +192,29 @@ async fn insert_review(
         &new.completed_at,
         &now,
     ];
-    change.one(INSERT_REVIEW, &params).await
-}
-
-/// A verification result to be written.
-struct NewResult<'a> {
-    result: &'static str,
-    summary: Option<&'a str>,
-    findings: loopctl_core::json::JsonText,
-    review_type: Option<&'a str>,
-    commit_sha: Option<&'a str>,
+    change.one(INSERT_REVIEW, params).await
 }
 
 async fn insert_verification(
     change: &mut Change<'_>,
     story_id: Uuid,
-    new: &NewResult<'_>,
+    new: &NewVerification,
     now: Timestamp,
 ) -> Result<VerificationResult, DbError> {
-    let caller = change.caller;
-    let params: [&(dyn tokio_postgres::types::ToSql + Sync); 10] = [
-        &caller.tenant_id,
-        &Uuid::now_v7(),
+    let (id, by) = (Uuid::now_v7(), change.caller.agent_id);
+    let findings = new.findings.clone().unwrap_or_default();
+    let params: Params<'_> = &[
+        &id,
         &story_id,
-        &caller.agent_id,
+        &by,
         &new.result,
         &new.summary,
-        &Jsonb(&new.findings),
+        &Jsonb(&findings),
         &new.review_type,
         &new.commit_sha,
         &now,
     ];
-    change.one(INSERT_VERIFICATION, &params).await
+    change.one(INSERT_VERIFICATION, params).await
 }
 
 /// Tells that the story's epic is complete, if this verification made it so for the first time.
@@ -251,12 +223,9 @@ pub(super) async fn complete_epic(
     story: &Story,
     now: Timestamp,
 ) -> Result<(), DbError> {
-    let (lock, complete) = (
-        [&story.tenant_id as _, &story.epic_id as _],
-        [&story.tenant_id as _, &story.epic_id as _, &now as _],
-    );
+    let id = story.epic_id;
     let (_, completed) =
-        change.batch((LOCK_EPIC_TO_COMPLETE.with(&lock), COMPLETE_EPIC.with(&complete))).await?;
+        change.batch((LOCK_EPIC_TO_COMPLETE.with(&[&id]), COMPLETE_EPIC.with(&[&id, &now]))).await?;
     let events = completed.into_iter().map(|epic| {
         let new_state = json!({
             "epic_id": story.epic_id,

@@ -8,8 +8,8 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::api::NewArtifact;
-use crate::app::Identity;
-use crate::db::{DbError, Jsonb, Row, Timestamp, Tx, statements};
+use crate::app::Change;
+use crate::db::{DbError, Jsonb, Params, Row, Timestamp, statements};
 use crate::events::Event;
 
 /// An artifact report.
@@ -48,28 +48,23 @@ statements! {
 
 /// Adds a report to a story that the caller has found in this transaction, and yields its event.
 pub(crate) async fn insert(
-    tx: &mut Tx,
-    caller: &Identity,
+    change: &mut Change<'_>,
     story_id: Uuid,
     project_id: Uuid,
     new: &NewArtifact,
 ) -> Result<(ArtifactReport, Event), DbError> {
-    let report = tx
-        .one(
-            INSERT_ARTIFACT,
-            &[
-                &caller.tenant_id,
-                &Uuid::now_v7(),
-                &story_id,
-                &caller.role.as_str(),
-                &caller.agent_id,
-                &new.artifact_type,
-                &new.path,
-                &new.exists,
-                &Jsonb(&new.details),
-            ],
-        )
-        .await?;
+    let caller = change.caller;
+    let params: Params<'_> = &[
+        &Uuid::now_v7(),
+        &story_id,
+        &caller.role.as_str(),
+        &caller.agent_id,
+        &new.artifact_type,
+        &new.path,
+        &new.exists,
+        &Jsonb(&new.details),
+    ];
+    let report = change.one(INSERT_ARTIFACT, params).await?;
     let told = json!({
         "story_id": story_id, "artifact_type": report.artifact_type, "path": report.path, "exists": report.exists,
         "reported_by": report.reported_by, "reporter_agent_id": report.reporter_agent_id,

@@ -79,10 +79,8 @@ async fn story_history(
     Id(story_id): Id,
     Query(query): Query<ReadHistory>,
 ) -> ApiResult<Json<History>> {
-    let tenant_id = caller.tenant_id;
-    let (filters, time) = ([&tenant_id as _, &story_id as _], |entry: &HistoryEntry| entry.inserted_at);
     let Feed { data, meta, next_cursor } =
-        query.place.read(&caller.app.db, tenant_id, &STORY_HISTORY, &filters, time).await?;
+        caller.feed(&STORY_HISTORY, &[&story_id], &query.place, |entry| entry.inserted_at).await?;
     let pagination = Pagination { total: meta.total_count, page: meta.page, page_size: meta.page_size };
     Ok(Json(History { data, pagination, meta, next_cursor }))
 }

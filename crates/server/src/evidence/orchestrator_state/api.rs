@@ -3,7 +3,6 @@
 use axum::Json;
 use loopctl_core::json::JsonText;
 use loopctl_core::request::{Request, integer, object, text};
-use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::json;
 use uuid::Uuid;
@@ -14,7 +13,7 @@ use super::store::{
 use crate::app::{Caller, Exact, Orchestrator, Superadmin};
 use crate::db::Jsonb;
 use crate::events::Event;
-use crate::http::{ApiError, ApiResult, Body, Feed, Id, Place, Query, pages};
+use crate::http::{ApiError, ApiResult, Body, Feed, Id, Place, Query, one, pages};
 
 /// The body of a save.
 #[derive(Debug, Request)]
@@ -30,10 +29,7 @@ pub(super) struct SaveOrchestratorState {
     version: i32,
 }
 
-#[derive(Serialize, JsonSchema)]
-pub(super) struct OneState {
-    state: OrchestratorState,
-}
+one! { pub(super) OneState { state: OrchestratorState } }
 
 /// A state as the audit log tells of it.
 #[derive(Serialize)]
@@ -53,10 +49,9 @@ pub(super) async fn save(
     // and the data last.
     let sound = |field: &str| body.checked(|_, errors| errors.0.retain(|failed, _| failed == field));
     let new = sound("state_key")?;
-    let state = caller
+    caller
         .change(async |mut change| {
-            let tenant_id = change.tenant_id;
-            let place = [&tenant_id as _, &project_id as _, &new.state_key as _];
+            let place = [&project_id as _, &new.state_key as _];
             let found = change.optional(FIND_STATE, &place).await?.ok_or_else(ApiError::not_found)?;
             sound("version")?;
             if new.version != found.version {
@@ -65,11 +60,10 @@ pub(super) async fn save(
             let (data, new_id) = (Jsonb(&body.valid()?.state_data), Uuid::now_v7());
             let saved = match &found.id {
                 None => {
-                    let first =
-                        [&tenant_id as _, &new_id as _, &project_id as _, &new.state_key as _, &data as _];
+                    let first = [&new_id as _, &project_id as _, &new.state_key as _, &data as _];
                     change.optional(FIRST_SAVE, &first).await?
                 }
-                Some(id) => change.optional(NEXT_SAVE, &[&tenant_id, id, &new.version, &data]).await?,
+                Some(id) => change.optional(NEXT_SAVE, &[id, &new.version, &data]).await?,
             };
             let Some(state) = saved else {
                 let current = change.one(FIND_STATE, &place).await?.version;
@@ -83,10 +77,9 @@ pub(super) async fn save(
             let mut event = Event::new("orchestrator_state", state.id, "saved", now).project(project_id);
             event.old_state = found.state_data.map(|before| told(found.version, &before)).transpose()?;
             change.tell([event]);
-            change.commit(state).await
+            change.commit(Json(OneState { state })).await
         })
-        .await?;
-    Ok(Json(OneState { state }))
+        .await
 }
 
 /// The answer to a save that somebody else overtook, or that came before.
@@ -123,7 +116,7 @@ pub(super) async fn load(
     Id(project_id): Id,
     Query(query): Query<UnderKey>,
 ) -> ApiResult<Json<OneState>> {
-    let state = caller.find(SHOW_STATE, &[&caller.tenant_id, &project_id, &query.state_key]).await?;
+    let state = caller.find(SHOW_STATE, &[&project_id, &query.state_key]).await?;
     Ok(Json(OneState { state }))
 }
 
@@ -140,8 +133,6 @@ pub(super) async fn history(
     Id(project_id): Id,
     Query(query): Query<ListSaves>,
 ) -> ApiResult<Json<Feed<SavedState>>> {
-    let tenant_id = caller.tenant_id;
-    let filters = [&tenant_id as _, &project_id as _, &query.under.state_key as _];
-    let saved_at = |save: &SavedState| save.saved_at;
-    query.place.read(&caller.app.db, tenant_id, &LIST_SAVES, &filters, saved_at).await.map(Json)
+    let filters = [&project_id as _, &query.under.state_key as _];
+    caller.feed(&LIST_SAVES, &filters, &query.place, |save| save.saved_at).await.map(Json)
 }

@@ -17,8 +17,8 @@ use super::store::{
     COMPLETE_RUN, COUNT_FINDING, INSERT_FINDING, INSERT_RUN, KEEP_RUN_PROJECT, LIST_RUNS, LOCK_RUN,
     LockedRun, SHOW_RUN, UiTestRun,
 };
-use crate::app::{Agent, AtLeast, Caller};
-use crate::db::{Jsonb, Tx};
+use crate::app::{Agent, AtLeast, Caller, Change};
+use crate::db::Jsonb;
 use crate::events::Event;
 use crate::http::{
     ApiError, ApiResult, Body, Created, Id, Input, List, Meta, Operation, Page, Query, pages, path_ids,
@@ -57,13 +57,11 @@ pub(super) async fn start<D: Dialect>(
 ) -> ApiResult<Created<D::Answer>> {
     let run = caller
         .change(async |mut change| {
-            let tenant_id = change.tenant_id;
-            let known = change.optional(KEEP_RUN_PROJECT, &[&tenant_id, &project_id]).await?;
-            known.ok_or_else(ApiError::not_found)?;
+            change.found(KEEP_RUN_PROJECT, &[&project_id]).await?;
             let new = D::start(body.valid()?);
             let (id, agent_id) = (Uuid::now_v7(), &caller.agent_id);
             let run = change
-                .one(INSERT_RUN, &[&tenant_id, &id, &project_id, agent_id, &new.guide_reference, &new.notes])
+                .one(INSERT_RUN, &[&id, &project_id, agent_id, &new.guide_reference, &new.notes])
                 .await?;
             let told = json!({
                 "project_id": project_id, "guide_reference": run.guide_reference,
@@ -105,8 +103,8 @@ pub(super) async fn list<D: Dialect>(
     Id(project_id): Id,
     Query(query): Query<ListRuns>,
 ) -> ApiResult<Json<UiTestRunList>> {
-    let filters = [&caller.tenant_id as _, &project_id as _, &query.status as _];
-    let List { data, meta } = caller.list(&LIST_RUNS, &filters, &query.page).await?.map(D::tell);
+    let List { data, meta } =
+        caller.list(&LIST_RUNS, &[&project_id, &query.status], &query.page).await?.map(D::tell);
     Ok(Json(UiTestRunList { data, meta: RunMeta { total: meta.total_count, meta } }))
 }
 
@@ -114,7 +112,7 @@ pub(super) async fn show<D: Dialect>(
     caller: Caller<AtLeast<Agent>>,
     path: RunPath,
 ) -> ApiResult<Json<D::Answer>> {
-    let run = caller.find(SHOW_RUN, &[&caller.tenant_id, &path.id, &path.project_id]).await?;
+    let run = caller.find(SHOW_RUN, &[&path.id, &path.project_id]).await?;
     Ok(Json(D::answer(run)))
 }
 
@@ -134,9 +132,8 @@ pub(super) async fn add_finding<D: Dialect>(
 ) -> ApiResult<D::Found> {
     let run = caller
         .change(async |mut change| {
-            let tenant_id = change.tenant_id;
             let ended = ("run_not_in_progress", "Run is not in progress");
-            let locked = lock_open(&mut change, tenant_id, path, ended).await?;
+            let locked = lock_open(&mut change, path, ended).await?;
             let finding = D::finding(body.valid()?);
             let (content, counts) = (Jsonb(finding.content()?), finding.counts());
             if locked.findings_count >= MAX_FINDINGS {
@@ -145,14 +142,8 @@ pub(super) async fn add_finding<D: Dialect>(
                 return Err(ApiError::unprocessable("too_many_findings", message));
             }
             let (finding_id, position) = (Uuid::now_v7(), locked.findings_count + 1);
-            change.execute(INSERT_FINDING, &[&tenant_id, &finding_id, &path.id, &position, &content]).await?;
-            let counted = [
-                &tenant_id as _,
-                &path.id as _,
-                &counts.screenshots as _,
-                &counts.critical as _,
-                &counts.high as _,
-            ];
+            change.execute(INSERT_FINDING, &[&finding_id, &path.id, &position, &content]).await?;
+            let counted = [&path.id as _, &counts.screenshots as _, &counts.critical as _, &counts.high as _];
             let run = change.one(COUNT_FINDING, &counted).await?;
             let finding = finding.audited();
             let told = JsonText::of(&FindingAdded { finding, findings_count: position, finding_id })
@@ -172,12 +163,11 @@ pub(super) async fn complete<D: Dialect>(
 ) -> ApiResult<Json<D::Answer>> {
     let run = caller
         .change(async |mut change| {
-            let tenant_id = change.tenant_id;
             let ended = ("run_already_completed", "Run is already completed");
-            let locked = lock_open(&mut change, tenant_id, path, ended).await?;
+            let locked = lock_open(&mut change, path, ended).await?;
             let completion = D::completion(body.valid()?);
             let status = completion.status(locked.critical_count, locked.high_count);
-            let run = change.one(COMPLETE_RUN, &[&tenant_id, &path.id, &status, &completion.summary]).await?;
+            let run = change.one(COMPLETE_RUN, &[&path.id, &status, &completion.summary]).await?;
             let told = json!({
                 "status": run.status, "findings_count": run.findings_count,
                 "critical_count": run.critical_count, "high_count": run.high_count,
@@ -194,13 +184,11 @@ pub(super) async fn complete<D: Dialect>(
 /// Locks a run, which must be open: `ended` is the code and the message when it is not. A run that does not exist comes
 /// before a run that is not open, and that before what is wrong with the body.
 async fn lock_open(
-    tx: &mut Tx,
-    tenant_id: Uuid,
+    change: &mut Change<'_>,
     path: RunPath,
     (code, message): (&str, &str),
 ) -> ApiResult<LockedRun> {
-    let run = tx.optional(LOCK_RUN, &[&tenant_id, &path.id, &path.project_id]).await?;
-    let run = run.ok_or_else(ApiError::not_found)?;
+    let run = change.found(LOCK_RUN, &[&path.id, &path.project_id]).await?;
     if run.status == OPEN {
         return Ok(run);
     }

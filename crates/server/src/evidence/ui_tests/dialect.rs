@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::rules::{Completion, Details, Finding, Start};
 use super::store::{UiTestFinding, UiTestRun};
-use crate::http::{Created, Output};
+use crate::http::{Created, Output, one};
 
 /// The stored status of a run that takes findings.
 pub(super) const OPEN: &str = "in_progress";
@@ -124,10 +124,7 @@ const fn required_end() -> Custom<Option<&'static str>> {
     .mandatory()
 }
 
-#[derive(Serialize, JsonSchema)]
-pub(super) struct OneUiTest {
-    ui_test_run: UiTestRun,
-}
+one! { pub(super) OneUiTest { ui_test_run: UiTestRun } }
 
 impl Dialect for UiTests {
     const OPEN: &'static str = OPEN;
@@ -195,10 +192,7 @@ pub(super) struct CompleteUiTestRun {
     status: Option<&'static str>,
 }
 
-#[derive(Serialize, JsonSchema)]
-pub(super) struct OneUiTestRun {
-    data: UiTestRun,
-}
+one! { pub(super) OneUiTestRun { data: UiTestRun } }
 
 #[derive(Serialize, JsonSchema)]
 pub(super) struct FoundInRun {

@@ -13,7 +13,7 @@ use super::store::{Agent, BIND_KEY, INSERT_AGENT, KEY_IS_BOUND, LIST_AGENTS, SHO
 use crate::app::{self, AtLeast, Caller, Exact, Orchestrator};
 use crate::db::{DbError, Jsonb};
 use crate::events::Event;
-use crate::http::{ApiError, ApiResult, Body, Created, Id, List, Meta, Page, Query, pages};
+use crate::http::{ApiError, ApiResult, Body, Created, Id, List, Meta, Page, Query, one, pages};
 
 const TYPES: &[&str] = &["orchestrator", "implementer"];
 const STATUSES: &[&str] = &["active", "idle", "deactivated"];
@@ -41,10 +41,7 @@ fn known_type(word: &str) -> Option<&'static str> {
     known(TYPES, word)
 }
 
-#[derive(Serialize, JsonSchema)]
-pub(super) struct OneAgent {
-    agent: Agent,
-}
+one! { pub(super) OneAgent { agent: Agent } }
 
 pub(super) async fn register(
     caller: Caller<Exact<(app::Agent,)>>,
@@ -52,11 +49,10 @@ pub(super) async fn register(
 ) -> ApiResult<Created<OneAgent>> {
     // A superadmin's key is not the tenant's and stays unbound.
     let binds = caller.impersonation.is_none();
-    let agent = caller
+    caller
         .change(async |mut change| {
-            let tenant_id = change.tenant_id;
             if binds {
-                let bound = change.optional(KEY_IS_BOUND, &[&tenant_id, &caller.key_id]).await?;
+                let bound = change.optional(KEY_IS_BOUND, &[&caller.key_id]).await?;
                 if bound.ok_or_else(ApiError::invalid_api_key)? {
                     return Err(already_bound());
                 }
@@ -64,18 +60,17 @@ pub(super) async fn register(
             let (new, agent_id) = (body.valid()?, Uuid::now_v7());
             let metadata = new.metadata.clone().unwrap_or_default();
             let agent = change
-                .one(INSERT_AGENT, &[&tenant_id, &agent_id, &new.name, &new.agent_type, &Jsonb(&metadata)])
+                .one(INSERT_AGENT, &[&agent_id, &new.name, &new.agent_type, &Jsonb(&metadata)])
                 .await
                 .map_err(name_taken)?;
-            if binds && change.optional(BIND_KEY, &[&tenant_id, &caller.key_id, &agent_id]).await?.is_none() {
+            if binds && change.optional(BIND_KEY, &[&caller.key_id, &agent_id]).await?.is_none() {
                 return Err(already_bound());
             }
             let told = json!({"name": agent.name, "agent_type": agent.agent_type, "status": agent.status});
             change.tell([Event::new("agent", agent.id, "registered", told)]);
-            change.commit(agent).await
+            change.commit(Created(OneAgent { agent })).await
         })
-        .await?;
-    Ok(Created(OneAgent { agent }))
+        .await
 }
 
 fn already_bound() -> ApiError {
@@ -129,8 +124,8 @@ pub(super) async fn list(
     let word = |words, sent: &Option<String>| known(words, sent.as_deref().unwrap_or_default());
     let (agent_type, status) = (word(TYPES, &query.agent_type), word(STATUSES, &query.status));
     let sort_by = word(SORTS, &query.sort_by).unwrap_or("name");
-    let filters = [&caller.tenant_id as _, &agent_type as _, &status as _, &sort_by as _];
-    let List { data, meta } = caller.list(&LIST_AGENTS, &filters, &query.page).await?;
+    let List { data, meta } =
+        caller.list(&LIST_AGENTS, &[&agent_type, &status, &sort_by], &query.page).await?;
     Ok(Json(Agents {
         agents: data.clone(),
         data,
@@ -142,6 +137,6 @@ pub(super) async fn list(
 }
 
 pub(super) async fn show(caller: Caller<AtLeast<Orchestrator>>, Id(id): Id) -> ApiResult<Json<OneAgent>> {
-    let agent = caller.find(SHOW_AGENT, &[&caller.tenant_id, &id]).await?;
+    let agent = caller.find(SHOW_AGENT, &[&id]).await?;
     Ok(Json(OneAgent { agent }))
 }

@@ -10,11 +10,13 @@ use serde::Serialize;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::store::{AGENT_EXISTS, ApiKey, COUNT_LIVE_KEYS, INSERT_KEY, LIST_KEYS, REVOKE_KEY};
+use super::store::{
+    AGENT_EXISTS, ApiKey, COUNT_LIVE_KEYS, INSERT_KEY, LIST_KEYS, REVOKE_KEY, Revoked, RevokedApiKey,
+};
 use crate::app::{AtLeast, Caller, User, hash_key, key_prefix, new_raw_key};
-use crate::db::{DbError, Timestamp};
+use crate::db::{DbError, Params, Timestamp};
 use crate::events::Event;
-use crate::http::{ApiError, ApiResult, Body, CreatedSecret, Id, List, Meta, Page, Query, pages};
+use crate::http::{ApiError, ApiResult, Body, CreatedSecret, Id, List, Meta, Page, Query, one, pages};
 use crate::identity::tenants::{MAX_API_KEYS, locked_limit};
 
 /// `POST /api_keys`.
@@ -61,9 +63,8 @@ pub(super) async fn create(
     let raw_key = new_raw_key();
     let key = caller
         .change(async |mut change| {
-            let tenant_id = change.tenant_id;
-            let limit = locked_limit(&mut change, tenant_id, MAX_API_KEYS).await?;
-            let live = change.one(COUNT_LIVE_KEYS, &[&tenant_id]).await?;
+            let limit = locked_limit(&mut change, MAX_API_KEYS).await?;
+            let live = change.one(COUNT_LIVE_KEYS, &[]).await?;
             if live.total >= limit {
                 let message = format!("API key limit reached (max: {limit})");
                 return Err(ApiError::unprocessable("api_key_limit_reached", message));
@@ -73,27 +74,14 @@ pub(super) async fn create(
                 return Err(ApiError::invalid_field("expires_at", "must be in the future"));
             }
             if let Some(agent_id) = new.agent_id
-                && change.optional(AGENT_EXISTS, &[&tenant_id, &agent_id]).await?.is_none()
+                && change.optional(AGENT_EXISTS, &[&agent_id]).await?.is_none()
             {
                 return Err(ApiError::invalid_field("agent_id", "does not exist"));
             }
             let (hash, prefix) = (hash_key(&raw_key), key_prefix(&raw_key));
-            let key = change
-                .one(
-                    INSERT_KEY,
-                    &[
-                        &Uuid::now_v7(),
-                        &tenant_id,
-                        &new.name,
-                        &hash,
-                        &prefix,
-                        &role.as_str(),
-                        &new.agent_id,
-                        &new.expires_at,
-                    ],
-                )
-                .await
-                .map_err(one_live_key_per_agent)?;
+            let params: Params<'_> =
+                &[&Uuid::now_v7(), &new.name, &hash, &prefix, &role.as_str(), &new.agent_id, &new.expires_at];
+            let key = change.one(INSERT_KEY, params).await.map_err(one_live_key_per_agent)?;
             let told = json!({
                 "name": key.name, "role": key.role, "key_prefix": key.key_prefix, "agent_id": key.agent_id,
                 "expires_at": key.expires_at,
@@ -160,44 +148,21 @@ pub(super) async fn list(
     caller: Caller<AtLeast<User>>,
     Query(query): Query<ListKeys>,
 ) -> ApiResult<Json<Keys>> {
-    let filters = [&caller.tenant_id as _, &query.include_revoked as _];
-    let List { data, meta } = caller.list(&LIST_KEYS, &filters, &query.page).await?;
+    let List { data, meta } = caller.list(&LIST_KEYS, &[&query.include_revoked], &query.page).await?;
     Ok(Json(Keys { api_keys: data.clone(), data, meta }))
 }
 
-#[derive(Serialize, JsonSchema)]
-pub(super) struct RevokedKey {
-    api_key: RevokedApiKey,
-}
-
-#[derive(Serialize, JsonSchema)]
-struct RevokedApiKey {
-    id: Uuid,
-    name: String,
-    key_prefix: String,
-    role: Role,
-    revoked_at: Option<Timestamp>,
-}
+one! { pub(super) RevokedKey { api_key: RevokedApiKey } }
 
 pub(super) async fn revoke(caller: Caller<AtLeast<User>>, Id(id): Id) -> ApiResult<Json<RevokedKey>> {
-    let key = caller
+    caller
         .change(async |mut change| {
-            let revoked = change.optional(REVOKE_KEY, &[&caller.tenant_id, &id]).await?;
-            let revoked = revoked.ok_or_else(ApiError::not_found)?;
-            if revoked.revoked_now {
-                let told = json!({"revoked_at": revoked.key.revoked_at});
+            let Revoked { key, revoked_now } = change.found(REVOKE_KEY, &[&id]).await?;
+            if revoked_now {
+                let told = json!({"revoked_at": key.revoked_at});
                 change.tell([Event::new("api_key", id, "revoked", told).old(json!({"revoked_at": null}))]);
             }
-            change.commit(revoked.key).await
+            change.commit(Json(RevokedKey { api_key: key })).await
         })
-        .await?;
-    Ok(Json(RevokedKey {
-        api_key: RevokedApiKey {
-            id: key.id,
-            name: key.name,
-            key_prefix: key.key_prefix,
-            role: key.role,
-            revoked_at: key.revoked_at,
-        },
-    }))
+        .await
 }

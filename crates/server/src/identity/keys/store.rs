@@ -18,7 +18,7 @@ pub(super) struct ApiKey {
     pub(super) agent_id: Option<Uuid>,
     last_used_at: Option<Timestamp>,
     pub(super) expires_at: Option<Timestamp>,
-    pub(super) revoked_at: Option<Timestamp>,
+    revoked_at: Option<Timestamp>,
     pub(super) inserted_at: Timestamp,
 }
 
@@ -31,11 +31,21 @@ pub(super) struct LiveKeys {
     pub(super) now: Timestamp,
 }
 
+/// What is left to say of a revoked key.
+#[derive(Serialize, JsonSchema, Row)]
+pub(super) struct RevokedApiKey {
+    id: Uuid,
+    name: String,
+    key_prefix: String,
+    role: Role,
+    pub(super) revoked_at: Option<Timestamp>,
+}
+
 /// A key that was told to be revoked.
 #[derive(Row)]
 pub(super) struct Revoked {
     #[row(flatten)]
-    pub(super) key: ApiKey,
+    pub(super) key: RevokedApiKey,
     /// Whether it was live until now.
     #[row(sql = "revoked_before is null")]
     pub(super) revoked_now: bool,
@@ -49,7 +59,7 @@ statements! {
           and (expires_at is null or expires_at > now())";
     AGENT_EXISTS -> Uuid = "select id from agents where tenant_id = $1 and id = $2";
     INSERT_KEY -> ApiKey = "
-        insert into api_keys (id, tenant_id, name, key_hash, key_prefix, role, agent_id, expires_at)
+        insert into api_keys (tenant_id, id, name, key_hash, key_prefix, role, agent_id, expires_at)
         values ($1, $2, $3, $4, $5, $6, $7, $8)
         returning {*}";
     LIST_KEYS -> list of ApiKey = {

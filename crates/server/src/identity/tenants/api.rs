@@ -13,9 +13,9 @@ use uuid::Uuid;
 use super::settings;
 use super::store::{LOCK_TENANT, SHOW_TENANT, Tenant, UPDATE_TENANT};
 use crate::app::{Any, AtLeast, Caller, User};
-use crate::db::{DbError, Jsonb};
+use crate::db::{DbError, Jsonb, Params};
 use crate::events::Event;
-use crate::http::{ApiError, ApiResult, Body};
+use crate::http::{ApiError, ApiResult, Body, one};
 
 #[derive(Serialize, JsonSchema)]
 pub(super) struct OwnTenant {
@@ -35,7 +35,7 @@ struct OwnKey {
 }
 
 pub(super) async fn show(caller: Caller<Any>) -> ApiResult<Json<OwnTenant>> {
-    let tenant = caller.find(SHOW_TENANT, &[&caller.tenant_id]).await?;
+    let tenant = caller.find(SHOW_TENANT, &[]).await?;
     Ok(Json(OwnTenant {
         tenant,
         api_key: OwnKey {
@@ -143,10 +143,7 @@ pub(crate) fn check_email(text: &str) -> Result<(), String> {
     if sound { Ok(()) } else { Err("must be a valid email address".to_owned()) }
 }
 
-#[derive(Serialize, JsonSchema)]
-pub(super) struct OneTenant {
-    tenant: Tenant,
-}
+one! { pub(super) OneTenant { tenant: Tenant } }
 
 pub(super) async fn update(
     caller: Caller<AtLeast<User>>,
@@ -164,32 +161,24 @@ pub(super) async fn update(
     let (email, merged) =
         (new.email.as_deref().map(str::to_lowercase), new.settings.clone().unwrap_or_default());
     let (budget, retention) = (new.default_story_budget_millicents, new.token_data_retention_days);
-    let tenant = caller
+    caller
         .change(async |mut change| {
-            let tenant_id = change.tenant_id;
-            let old = change.one(LOCK_TENANT, &[&tenant_id]).await?;
-            let tenant = change
-                .one(
-                    UPDATE_TENANT,
-                    &[
-                        &tenant_id,
-                        &new.name,
-                        &new.slug,
-                        &email,
-                        &Jsonb(&merged),
-                        &budget.is_some(),
-                        &budget.flatten(),
-                        &retention.is_some(),
-                        &retention.flatten(),
-                    ],
-                )
-                .await
-                .map_err(taken)?;
+            let old = change.one(LOCK_TENANT, &[]).await?;
+            let params: Params<'_> = &[
+                &new.name,
+                &new.slug,
+                &email,
+                &Jsonb(&merged),
+                &budget.is_some(),
+                &budget.flatten(),
+                &retention.is_some(),
+                &retention.flatten(),
+            ];
+            let tenant = change.one(UPDATE_TENANT, params).await.map_err(taken)?;
             change.tell(changed(&old, &tenant)?);
-            change.commit(tenant).await
+            change.commit(Json(OneTenant { tenant })).await
         })
-        .await?;
-    Ok(Json(OneTenant { tenant }))
+        .await
 }
 
 /// The audit entry with the fields that changed; none when nothing did.

@@ -4,8 +4,6 @@ mod api;
 mod settings;
 mod store;
 
-use uuid::Uuid;
-
 use crate::app::Endpoint;
 use crate::db::{DbError, Tx};
 use crate::http::endpoints;
@@ -28,7 +26,7 @@ pub(crate) fn routes() -> Vec<Endpoint> {
 
 /// A counting limit of the tenant, whose row is locked until the transaction ends: what is counted after this
 /// cannot be overtaken.
-pub(crate) async fn locked_limit(tx: &mut Tx, tenant_id: Uuid, limit: Limit) -> Result<i64, DbError> {
-    let tenant = tx.one(store::LOCK_TENANT, &[&tenant_id]).await?;
+pub(crate) async fn locked_limit(tx: &mut Tx, limit: Limit) -> Result<i64, DbError> {
+    let tenant = tx.one(store::LOCK_TENANT, &[]).await?;
     Ok(limit.of(&tenant.settings))
 }

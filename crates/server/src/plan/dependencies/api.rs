@@ -1,9 +1,6 @@
 //! Requests, answers and handlers of dependencies.
 
 use axum::Json;
-use loopctl_core::request::Request;
-use schemars::JsonSchema;
-use serde::Serialize;
 use serde_json::json;
 use uuid::Uuid;
 
@@ -12,13 +9,10 @@ use super::level::{EPICS, Level, STORIES};
 use super::store::{EpicDependency, EpicEnds, LIST_EPIC_EDGES, LIST_STORY_EDGES, StoryDependency, StoryEnds};
 use crate::app::{Agent, AtLeast, Caller, Identity, Orchestrator, User};
 use crate::db::{Params, Row};
-use crate::http::{ApiError, ApiResult, Body, Created, Id, List, NoContent, Page, Query, pages};
+use crate::http::{ApiError, ApiResult, Body, Created, Id, List, NoContent, PagedOrWhole, Query, one};
 use crate::plan::projects::{lock_project, lock_project_of};
 
-#[derive(Serialize, JsonSchema)]
-pub(super) struct OneEpicDependency {
-    epic_dependency: EpicDependency,
-}
+one! { pub(super) OneEpicDependency { epic_dependency: EpicDependency } }
 
 pub(super) async fn create_between_epics(
     caller: Caller<AtLeast<Orchestrator>>,
@@ -29,10 +23,7 @@ pub(super) async fn create_between_epics(
     Ok(Created(OneEpicDependency { epic_dependency }))
 }
 
-#[derive(Serialize, JsonSchema)]
-pub(super) struct OneStoryDependency {
-    story_dependency: StoryDependency,
-}
+one! { pub(super) OneStoryDependency { story_dependency: StoryDependency } }
 
 pub(super) async fn create_between_stories(
     caller: Caller<AtLeast<Orchestrator>>,
@@ -51,14 +42,13 @@ async fn create<D: Row>(caller: &Identity, level: &Level<D>, ends: [Uuid; 2]) ->
     }
     caller
         .change(async |mut change| {
-            let tenant_id = change.tenant_id;
-            let project_id = level.project_of(&mut change, tenant_id, ends).await?;
+            let project_id = level.project_of(&mut change, ends).await?;
             // One at a time in a project: every edge is checked against all that were there before it. The ends may be
             // gone by now; then they are not in the graph.
-            lock_project(&mut change, tenant_id, project_id).await?;
-            let graph = DependencyGraph::of_locked(&mut change, tenant_id, project_id).await?;
+            lock_project(&mut change, project_id).await?;
+            let graph = DependencyGraph::of_locked(&mut change, project_id).await?;
             graph.admits(level.edge, dependent, prerequisite)?;
-            let params: Params<'_> = &[&tenant_id, &project_id, &Uuid::now_v7(), &dependent, &prerequisite];
+            let params: Params<'_> = &[&project_id, &Uuid::now_v7(), &dependent, &prerequisite];
             let edge = change.one(level.insert, params).await.map_err(|error| {
                 if !error.violates(level.unique) {
                     return error.into();
@@ -87,36 +77,26 @@ pub(super) async fn delete_between_stories(
 async fn delete<D: Row>(caller: &Identity, level: &Level<D>, id: Uuid) -> ApiResult<NoContent> {
     caller
         .change(async |mut change| {
-            let tenant_id = change.tenant_id;
-            lock_project_of(&mut change, level.project, tenant_id, id).await?;
-            let edge =
-                change.optional(level.delete, &[&tenant_id, &id]).await?.ok_or_else(ApiError::not_found)?;
+            lock_project_of(&mut change, level.project, id).await?;
+            let edge = change.found(level.delete, &[&id]).await?;
             change.tell([level.deleted(&edge)]);
             change.commit(NoContent).await
         })
         .await
 }
 
-#[derive(Request)]
-pub(super) struct ListDependencies {
-    #[rule(pages(20, 100).or_whole())]
-    page: Page,
-}
-
 pub(super) async fn list_of_project(
     caller: Caller<AtLeast<Agent>>,
     Id(project_id): Id,
-    Query(query): Query<ListDependencies>,
+    Query(query): Query<PagedOrWhole>,
 ) -> ApiResult<Json<List<EpicDependency>>> {
-    let filters = [&caller.tenant_id as _, &project_id as _];
-    Ok(Json(caller.list(&LIST_EPIC_EDGES, &filters, &query.page).await?))
+    caller.list(&LIST_EPIC_EDGES, &[&project_id], &query.page).await.map(Json)
 }
 
 pub(super) async fn list_of_epic(
     caller: Caller<AtLeast<Agent>>,
     Id(epic_id): Id,
-    Query(query): Query<ListDependencies>,
+    Query(query): Query<PagedOrWhole>,
 ) -> ApiResult<Json<List<StoryDependency>>> {
-    let filters = [&caller.tenant_id as _, &epic_id as _];
-    Ok(Json(caller.list(&LIST_STORY_EDGES, &filters, &query.page).await?))
+    caller.list(&LIST_STORY_EDGES, &[&epic_id], &query.page).await.map(Json)
 }

@@ -14,16 +14,13 @@ use super::store::{
 };
 use crate::app::{Agent, AtLeast, Caller};
 use crate::db::{DbError, Params, Tx};
-use crate::http::{ApiError, ApiResult, Id};
+use crate::http::{ApiError, ApiResult, Id, one};
 use crate::plan::projects::PROJECT_KNOWN;
 
 /// `Edge::Epic` or `Edge::Story`.
 pub(super) type MakeEdge = fn(usize, usize) -> Edge;
 
-#[derive(Serialize, JsonSchema)]
-pub(super) struct OneGraph {
-    graph: DependencyGraph,
-}
+one! { pub(super) OneGraph { graph: DependencyGraph } }
 
 /// The epics, stories and dependencies of a project.
 #[derive(Serialize, JsonSchema)]
@@ -43,7 +40,7 @@ struct GraphEpic {
 }
 
 pub(super) async fn show(caller: Caller<AtLeast<Agent>>, Id(project_id): Id) -> ApiResult<Json<OneGraph>> {
-    let params: Params<'_> = &[&caller.tenant_id, &project_id];
+    let params: Params<'_> = &[&project_id];
     let batch = (
         PROJECT_KNOWN.with(params),
         GRAPH_EPICS.with(params),
@@ -82,8 +79,8 @@ impl DependencyGraph {
     }
 
     /// The graph of a project that the transaction has locked.
-    pub(super) async fn of_locked(tx: &mut Tx, tenant_id: Uuid, project_id: Uuid) -> Result<Self, DbError> {
-        let params: Params<'_> = &[&tenant_id, &project_id];
+    pub(super) async fn of_locked(tx: &mut Tx, project_id: Uuid) -> Result<Self, DbError> {
+        let params: Params<'_> = &[&project_id];
         let batch = (
             GRAPH_EPICS.with(params),
             GRAPH_STORIES.with(params),

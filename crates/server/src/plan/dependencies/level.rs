@@ -67,8 +67,8 @@ impl<D: Row> Level<D> {
     ///
     /// # Errors
     /// 404 when one of them is unknown, 422 when they are in different projects.
-    pub(super) async fn project_of(&self, tx: &mut Tx, tenant_id: Uuid, ends: [Uuid; 2]) -> ApiResult<Uuid> {
-        let projects = tx.all(self.projects, &[&tenant_id, &ends.as_slice()]).await?;
+    pub(super) async fn project_of(&self, tx: &mut Tx, ends: [Uuid; 2]) -> ApiResult<Uuid> {
+        let projects = tx.all(self.projects, &[&ends.as_slice()]).await?;
         match projects[..] {
             [first, second] if first == second => Ok(first),
             [_, _] => Err(ApiError::unprocessable("different_projects", self.different_projects)),
@@ -90,13 +90,8 @@ impl<D: Row> Level<D> {
 
     /// The audit entries of the dependencies that go with these records, which are about to be deleted under their
     /// project's lock.
-    pub(crate) async fn deleted_with(
-        &self,
-        tx: &mut Tx,
-        tenant_id: Uuid,
-        ids: &[Uuid],
-    ) -> Result<Vec<Event>, DbError> {
-        let edges = tx.all(self.edges_of, &[&tenant_id, &ids]).await?;
+    pub(crate) async fn deleted_with(&self, tx: &mut Tx, ids: &[Uuid]) -> Result<Vec<Event>, DbError> {
+        let edges = tx.all(self.edges_of, &[&ids]).await?;
         Ok(edges.iter().map(|edge| self.deleted(edge)).collect())
     }
 }

@@ -13,18 +13,15 @@ use super::store::{
     DELETE_EPIC, DELETE_EPIC_STORIES, EPIC_PROGRESS, EPIC_PROJECT, EPIC_STORIES, Epic, EpicItem,
     EpicProgress, INSERT_EPIC, LIST_EPICS, LOCK_EPIC, LOCK_EPIC_STORIES, SHOW_EPIC, StoryMini, UPDATE_EPIC,
 };
-use crate::app::{Agent, AtLeast, Caller, Orchestrator, User};
-use crate::db::{Jsonb, Params, Tx};
+use crate::app::{Agent, AtLeast, Caller, Change, Orchestrator, User};
+use crate::db::{Jsonb, Params};
 use crate::events::Event;
-use crate::http::{ApiError, ApiResult, Body, Created, Id, List, NoContent, Page, Query, pages};
+use crate::http::{ApiError, ApiResult, Body, Created, Id, List, NoContent, Page, Query, one, pages};
 use crate::plan::dependencies::{EPICS, STORIES};
 use crate::plan::projects::{lock_project, lock_project_of};
 use crate::plan::{number_taken, require_title};
 
-#[derive(Serialize, JsonSchema)]
-pub(super) struct OneEpic {
-    epic: Epic,
-}
+one! { pub(super) OneEpic { epic: Epic } }
 
 /// `POST /projects/:project_id/epics`: a number, and a change of nothing, which must bring a title.
 #[derive(Request)]
@@ -41,35 +38,30 @@ pub(super) async fn create(
     Id(project_id): Id,
     body: Body<NewEpic>,
 ) -> ApiResult<Created<OneEpic>> {
-    let epic = caller
+    caller
         .change(async |mut change| {
-            let tenant_id = change.tenant_id;
-            lock_project(&mut change, tenant_id, project_id).await?;
+            lock_project(&mut change, project_id).await?;
             let NewEpic { number, text } =
                 body.checked(|new, errors| require_title(new.text.title.as_ref(), errors))?;
             let new = EpicText::default().changed(text);
+            let params: Params<'_> = &[
+                &Uuid::now_v7(),
+                &project_id,
+                number,
+                &new.title,
+                &new.description,
+                &new.phase,
+                &new.position,
+                &Jsonb(&new.metadata),
+            ];
             let epic = change
-                .one(
-                    INSERT_EPIC,
-                    &[
-                        &tenant_id,
-                        &Uuid::now_v7(),
-                        &project_id,
-                        number,
-                        &new.title,
-                        &new.description,
-                        &new.phase,
-                        &new.position,
-                        &Jsonb(&new.metadata),
-                    ],
-                )
+                .one(INSERT_EPIC, params)
                 .await
                 .map_err(|error| number_taken(error, "epics_number", &format!("Epic {number}")))?;
             change.tell([Event::new("epic", epic.id, "created", told(&epic)).project(project_id)]);
-            change.commit(epic).await
+            change.commit(Created(OneEpic { epic })).await
         })
-        .await?;
-    Ok(Created(OneEpic { epic }))
+        .await
 }
 
 /// What creation and deletion tell of an epic.
@@ -91,36 +83,29 @@ pub(super) async fn list(
     Id(project_id): Id,
     Query(query): Query<ListEpics>,
 ) -> ApiResult<Json<List<EpicItem>>> {
-    let filters = [&caller.tenant_id as _, &project_id as _, &query.phase as _];
-    Ok(Json(caller.list(&LIST_EPICS, &filters, &query.page).await?))
+    caller.list(&LIST_EPICS, &[&project_id, &query.phase], &query.page).await.map(Json)
 }
 
-#[derive(Serialize, JsonSchema)]
-pub(super) struct OneEpicDetail {
-    epic: EpicDetail,
-}
+one! { pub(super) OneEpicDetail { epic: EpicDetail } }
 
 #[derive(Serialize, JsonSchema)]
-struct EpicDetail {
+pub(super) struct EpicDetail {
     #[serde(flatten)]
     epic: Epic,
     stories: Vec<StoryMini>,
 }
 
 pub(super) async fn show(caller: Caller<AtLeast<Agent>>, Id(id): Id) -> ApiResult<Json<OneEpicDetail>> {
-    let params: Params<'_> = &[&caller.tenant_id, &id];
+    let params: Params<'_> = &[&id];
     let (epics, stories) = caller.read((SHOW_EPIC.with(params), EPIC_STORIES.with(params))).await?;
     let epic = epics.into_iter().next().ok_or_else(ApiError::not_found)?;
     Ok(Json(OneEpicDetail { epic: EpicDetail { epic, stories } }))
 }
 
-#[derive(Serialize, JsonSchema)]
-pub(super) struct OneEpicProgress {
-    progress: EpicProgress,
-}
+one! { pub(super) OneEpicProgress { progress: EpicProgress } }
 
 pub(super) async fn progress(caller: Caller<AtLeast<Agent>>, Id(id): Id) -> ApiResult<Json<OneEpicProgress>> {
-    let progress = caller.find(EPIC_PROGRESS, &[&caller.tenant_id, &id]).await?;
+    let progress = caller.find(EPIC_PROGRESS, &[&id]).await?;
     Ok(Json(OneEpicProgress { progress }))
 }
 
@@ -132,18 +117,17 @@ pub(super) async fn update(
     let moves = body.valid().is_ok_and(|new| new.position.is_some());
     let epic = caller
         .change(async |mut change| {
-            let tenant_id = change.tenant_id;
             let epic = if moves {
                 // A changed position reaches the stories.
-                lock_with_stories(&mut change, tenant_id, id).await?.0
+                lock_with_stories(&mut change, id).await?.0
             } else {
-                lock(&mut change, tenant_id, id).await?
+                change.found(LOCK_EPIC, &[&id]).await?
             };
             let new = epic.text.changed(body.valid()?);
             let Some(event) = epic.text.updated(id, &new) else { return change.unchanged(epic) };
             let metadata = Jsonb(&new.metadata);
             let params: Params<'_> =
-                &[&tenant_id, &id, &new.title, &new.description, &new.phase, &new.position, &metadata];
+                &[&id, &new.title, &new.description, &new.phase, &new.position, &metadata];
             let updated = change.one(UPDATE_EPIC, params).await?;
             change.tell([event.project(epic.project_id)]);
             change.commit(updated).await
@@ -155,12 +139,11 @@ pub(super) async fn update(
 pub(super) async fn delete(caller: Caller<AtLeast<User>>, Id(id): Id) -> ApiResult<NoContent> {
     caller
         .change(async |mut change| {
-            let tenant_id = change.tenant_id;
-            let (epic, stories) = lock_with_stories(&mut change, tenant_id, id).await?;
-            let epic_edges = EPICS.deleted_with(&mut change, tenant_id, &[id]).await?;
-            let story_edges = STORIES.deleted_with(&mut change, tenant_id, &stories).await?;
-            let stories = change.all(DELETE_EPIC_STORIES, &[&tenant_id, &id]).await?;
-            change.execute(DELETE_EPIC, &[&tenant_id, &id]).await?;
+            let (epic, stories) = lock_with_stories(&mut change, id).await?;
+            let epic_edges = EPICS.deleted_with(&mut change, &[id]).await?;
+            let story_edges = STORIES.deleted_with(&mut change, &stories).await?;
+            let stories = change.all(DELETE_EPIC_STORIES, &[&id]).await?;
+            change.execute(DELETE_EPIC, &[&id]).await?;
             change.tell([Event::deleted("epic", id, told(&epic)).project(epic.project_id)]);
             change.tell(stories.into_iter().map(|story| {
                 let told = json!({"number": story.number, "title": story.title, "epic_id": id});
@@ -172,14 +155,10 @@ pub(super) async fn delete(caller: Caller<AtLeast<User>>, Id(id): Id) -> ApiResu
         .await
 }
 
-async fn lock(tx: &mut Tx, tenant_id: Uuid, id: Uuid) -> ApiResult<Epic> {
-    tx.optional(LOCK_EPIC, &[&tenant_id, &id]).await?.ok_or_else(ApiError::not_found)
-}
-
 /// Locks an epic and all of its stories, in the order of locks; the epic, and the stories' ids. With the project's lock
 /// no story joins them.
-async fn lock_with_stories(tx: &mut Tx, tenant_id: Uuid, id: Uuid) -> ApiResult<(Epic, Vec<Uuid>)> {
-    lock_project_of(tx, EPIC_PROJECT, tenant_id, id).await?;
-    let stories = tx.all(LOCK_EPIC_STORIES, &[&tenant_id, &id]).await?;
-    Ok((lock(tx, tenant_id, id).await?, stories))
+async fn lock_with_stories(change: &mut Change<'_>, id: Uuid) -> ApiResult<(Epic, Vec<Uuid>)> {
+    lock_project_of(change, EPIC_PROJECT, id).await?;
+    let stories = change.all(LOCK_EPIC_STORIES, &[&id]).await?;
+    Ok((change.found(LOCK_EPIC, &[&id]).await?, stories))
 }

@@ -12,7 +12,7 @@ pub(crate) use text::EpicText;
 
 /// The routes of this resource.
 pub(crate) fn routes() -> Vec<Endpoint> {
-    let mut routes = endpoints! { "Epics";
+    endpoints! { "Epics";
         /// Adds an epic to a project.
         POST "/api/v1/projects/{project_id}/epics" => api::create;
         /// A project's epics by position and number.
@@ -27,10 +27,9 @@ pub(crate) fn routes() -> Vec<Endpoint> {
         ///
         /// What is deleted is told one by one.
         DELETE "/api/v1/epics/{id}" => api::delete;
-    };
-    routes.extend(endpoints! { "Progress";
+
+        "Progress";
         /// How far an epic is.
         GET "/api/v1/epics/{id}/progress" => api::progress;
-    });
-    routes
+    }
 }

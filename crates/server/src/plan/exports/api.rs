@@ -100,7 +100,7 @@ pub(super) async fn export(
     Query(query): Query<ExportProject>,
 ) -> ApiResult<Streamed<Export>> {
     let tenant_id = caller.tenant_id;
-    let mut source = Source::new(caller.app.db.snapshot(tenant_id).await?, tenant_id, project_id);
+    let mut source = Source::new(caller.app.db.snapshot(tenant_id).await?, project_id);
     let ProjectRow { exported_at, project } = source.project().await?.ok_or_else(ApiError::not_found)?;
     let export_metadata = ExportMetadata { exported_at, loopctl_version: VERSION, project_id, tenant_id };
     let head = Head { export_metadata, project };

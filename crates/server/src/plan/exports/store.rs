@@ -218,18 +218,17 @@ impl Listed for ExportedEpicDependency {
 /// A project in one snapshot of the database.
 pub(super) struct Source {
     tx: Tx,
-    tenant_id: Uuid,
     pub(super) project_id: Uuid,
 }
 
 impl Source {
-    pub(super) fn new(tx: Tx, tenant_id: Uuid, project_id: Uuid) -> Self {
-        Self { tx, tenant_id, project_id }
+    pub(super) fn new(tx: Tx, project_id: Uuid) -> Self {
+        Self { tx, project_id }
     }
 
     /// The project; None for an unknown one.
     pub(super) async fn project(&mut self) -> Result<Option<ProjectRow>, DbError> {
-        self.tx.optional(EXPORT_PROJECT, &[&self.tenant_id, &self.project_id]).await
+        self.tx.optional(EXPORT_PROJECT, &[&self.project_id]).await
     }
 
     /// The next rows within a record, and whether there may be more. `last` is the one that they come after.
@@ -238,7 +237,7 @@ impl Source {
         within: Uuid,
         last: Option<&R>,
     ) -> Result<(Vec<R>, bool), DbError> {
-        let mut params: Place<'_> = vec![&self.tenant_id, &within];
+        let mut params: Place<'_> = vec![&within];
         params.extend(match last {
             Some(row) => row.place(),
             None => R::start(),

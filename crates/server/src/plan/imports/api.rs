@@ -142,17 +142,16 @@ pub(super) async fn import(
     let ImportBody { mode, payload } = body.valid()?;
     let (summary, very_large) = caller
         .change(async |mut change| {
-            let tenant_id = change.tenant_id;
             // An unknown project is 404 whatever the payload says.
-            let project = lock_project(&mut change, tenant_id, project_id).await?;
+            let project = lock_project(&mut change, project_id).await?;
             let payload = payload.clone().map_err(refused)?;
-            let found = snapshot(&mut change, tenant_id, project_id, *mode == Mode::Merge).await?;
+            let found = snapshot(&mut change, project_id, *mode == Mode::Merge).await?;
             let plan = payload.plan(&found.existing).map_err(refused)?;
             let new_stories = plan.new_stories.len();
             if new_stories > 0 {
                 project.admits((found.stories.len() + new_stories) as u64)?;
             }
-            let written = write(&mut change, tenant_id, project_id, &plan, &found).await?;
+            let written = write(&mut change, project_id, &plan, &found).await?;
             let summary = Summary::of(*mode, &plan, &found);
             change.tell(audit::events(project_id, &plan, written, &summary)?);
             change.commit((summary, new_stories >= VERY_LARGE)).await

@@ -68,7 +68,7 @@ statements! {
         join epics p on p.tenant_id = d.tenant_id and p.id = d.depends_on_epic_id
         where d.tenant_id = (select $1::uuid) and d.project_id = (select $2::uuid)";
     /// Epics and stories: what foreign keys point at.
-    REFRESH_RECORDS = "select refresh_record_statistics()";
+    REFRESH_RECORDS = "select refresh_record_statistics() from tenants where id = $1";
     /// Criteria and dependencies: what goes with a deleted story.
     REFRESH_DETAILS = "select refresh_detail_statistics()";
     INSERT_EPICS = "
@@ -115,13 +115,8 @@ pub(super) struct Snapshot {
 }
 
 /// Reads what the project has. With `lock_stories` its stories are locked first.
-pub(super) async fn snapshot(
-    tx: &mut Tx,
-    tenant_id: Uuid,
-    project_id: Uuid,
-    lock_stories: bool,
-) -> Result<Snapshot, DbError> {
-    let params: Params<'_> = &[&tenant_id, &project_id];
+pub(super) async fn snapshot(tx: &mut Tx, project_id: Uuid, lock_stories: bool) -> Result<Snapshot, DbError> {
+    let params: Params<'_> = &[&project_id];
     if lock_stories {
         tx.execute(LOCK_PROJECT_STORIES, params).await?;
     }

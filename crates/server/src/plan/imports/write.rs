@@ -12,7 +12,7 @@ use super::store::{
     INSERT_EPIC_EDGES, INSERT_EPICS, INSERT_STORIES, INSERT_STORY_EDGES, REFRESH_RECORDS, Snapshot,
     UPDATE_EPICS, UPDATE_STORIES,
 };
-use crate::db::{DbError, Jsonb, Tx};
+use crate::db::{DbError, Jsonb, Tx, column};
 use crate::events::Event;
 use crate::plan::epics::EpicText;
 use crate::plan::stories::{CriteriaList, StoryText, write_criteria};
@@ -48,7 +48,6 @@ pub(super) struct Written {
 /// Writes the plan into the project.
 pub(super) async fn write(
     tx: &mut Tx,
-    tenant_id: Uuid,
     project_id: Uuid,
     plan: &Plan,
     found: &Snapshot,
@@ -59,23 +58,23 @@ pub(super) async fn write(
     let changed_stories =
         changes(&plan.updated_stories, &found.stories, StoryText::changed, StoryText::updated);
 
-    write_epics(tx, tenant_id, project_id, plan, &epics, &changed_epics).await?;
-    insert_stories(tx, tenant_id, project_id, plan, &stories).await?;
+    write_epics(tx, project_id, plan, &epics, &changed_epics).await?;
+    insert_stories(tx, project_id, plan, &stories).await?;
     if plan.new_stories.len() >= VERY_LARGE {
         tx.execute(REFRESH_RECORDS, &[]).await?;
     }
     if plan.new_stories.len() > LARGE {
         tx.forget_plans().await?;
     }
-    update_stories(tx, tenant_id, &changed_stories).await?;
-    write_criteria(tx, tenant_id, &criteria_lists(plan, &stories)?).await?;
+    update_stories(tx, &changed_stories).await?;
+    write_criteria(tx, &criteria_lists(plan, &stories)?).await?;
 
     let epic_edges = edges(&plan.new_epic_edges, &epics)?;
     let story_edges = edges(&plan.new_story_edges, &stories)?;
     let [edge, dependent, prerequisite] = edge_columns(&epic_edges);
-    tx.execute(INSERT_EPIC_EDGES, &[&tenant_id, &project_id, &edge, &dependent, &prerequisite]).await?;
+    tx.execute(INSERT_EPIC_EDGES, &[&project_id, &edge, &dependent, &prerequisite]).await?;
     let [edge, dependent, prerequisite] = edge_columns(&story_edges);
-    tx.execute(INSERT_STORY_EDGES, &[&tenant_id, &project_id, &edge, &dependent, &prerequisite]).await?;
+    tx.execute(INSERT_STORY_EDGES, &[&project_id, &edge, &dependent, &prerequisite]).await?;
     Ok(Written { epics, stories, changed_epics, changed_stories, epic_edges, story_edges })
 }
 
@@ -120,18 +119,12 @@ fn edges<N: Eq + Hash + Display>(
     edges.collect()
 }
 
-/// Column by column: what `unnest` takes.
-fn column<'a, T, C>(records: &'a [T], of: impl Fn(&'a T) -> C) -> Vec<C> {
-    records.iter().map(of).collect()
-}
-
 fn edge_columns(edges: &[NewEdge]) -> [Vec<Uuid>; 3] {
     [column(edges, |edge| edge.0), column(edges, |edge| edge.1), column(edges, |edge| edge.2)]
 }
 
 async fn write_epics(
     tx: &mut Tx,
-    tenant_id: Uuid,
     project_id: Uuid,
     plan: &Plan,
     ids: &HashMap<i32, Uuid>,
@@ -141,7 +134,6 @@ async fn write_epics(
     let id = new.iter().map(|epic| id(ids, &epic.number)).collect::<Result<Vec<_>, _>>()?;
     tx.batch((
         INSERT_EPICS.with(&[
-            &tenant_id,
             &project_id,
             &id,
             &column(new, |epic| epic.number),
@@ -152,7 +144,6 @@ async fn write_epics(
             &column(new, |epic| Jsonb(&epic.metadata)),
         ]),
         UPDATE_EPICS.with(&[
-            &tenant_id,
             &column(changed, |change| change.id),
             &column(changed, |change| change.new.title.as_str()),
             &column(changed, |change| change.new.description.as_deref()),
@@ -167,7 +158,6 @@ async fn write_epics(
 
 async fn insert_stories(
     tx: &mut Tx,
-    tenant_id: Uuid,
     project_id: Uuid,
     plan: &Plan,
     ids: &HashMap<StoryNumber, Uuid>,
@@ -180,7 +170,6 @@ async fn insert_stories(
     tx.execute(
         INSERT_STORIES,
         &[
-            &tenant_id,
             &project_id,
             &id,
             &column(new, |story| story.epic),
@@ -199,14 +188,13 @@ async fn insert_stories(
     .await
 }
 
-async fn update_stories(tx: &mut Tx, tenant_id: Uuid, changed: &[Changed<StoryText>]) -> Result<(), DbError> {
+async fn update_stories(tx: &mut Tx, changed: &[Changed<StoryText>]) -> Result<(), DbError> {
     if changed.is_empty() {
         return Ok(());
     }
     tx.execute(
         UPDATE_STORIES,
         &[
-            &tenant_id,
             &column(changed, |change| change.id),
             &column(changed, |change| change.new.title.as_str()),
             &column(changed, |change| change.new.description.as_deref()),

@@ -13,9 +13,9 @@ use super::store::{
     Project, ProjectDetail, SHOW_PROJECT, UPDATE_PROJECT,
 };
 use crate::app::{Access as _, Agent, AtLeast, Caller, Change, Committed, Orchestrator, User};
-use crate::db::{DbError, Jsonb, Tx};
+use crate::db::{DbError, Jsonb, Params, Tx};
 use crate::events::{Event, field};
-use crate::http::{ApiError, ApiResult, Body, Created, Id, List, Page, Query, pages};
+use crate::http::{ApiError, ApiResult, Body, Created, Id, List, Page, Query, one, pages};
 use crate::identity::tenants::{MAX_PROJECTS, check_slug, locked_limit};
 
 /// `status` of a project at work.
@@ -28,10 +28,7 @@ fn known_status(word: &str) -> Option<&'static str> {
     STATUSES.iter().copied().find(|known| *known == word)
 }
 
-#[derive(Serialize, JsonSchema)]
-pub(super) struct OneProject {
-    project: Project,
-}
+one! { pub(super) OneProject { project: Project } }
 
 /// `POST /projects`.
 #[derive(Request)]
@@ -59,39 +56,31 @@ pub(super) async fn create(
     body: Body<CreateProject>,
 ) -> ApiResult<Created<OneProject>> {
     let new = body.valid()?;
-    let project = caller
+    caller
         .change(async |mut change| {
-            let tenant_id = change.tenant_id;
-            let limit = locked_limit(&mut change, tenant_id, MAX_PROJECTS).await?;
-            admit_one_more(&mut change, tenant_id, limit).await?;
-            let project = change
-                .one(
-                    INSERT_PROJECT,
-                    &[
-                        &tenant_id,
-                        &Uuid::now_v7(),
-                        &new.name,
-                        &new.slug,
-                        &new.repo_url,
-                        &new.description,
-                        &new.tech_stack,
-                        &new.mission,
-                        &Jsonb(&new.metadata),
-                    ],
-                )
-                .await
-                .map_err(slug_taken)?;
+            let limit = locked_limit(&mut change, MAX_PROJECTS).await?;
+            admit_one_more(&mut change, limit).await?;
+            let params: Params<'_> = &[
+                &Uuid::now_v7(),
+                &new.name,
+                &new.slug,
+                &new.repo_url,
+                &new.description,
+                &new.tech_stack,
+                &new.mission,
+                &Jsonb(&new.metadata),
+            ];
+            let project = change.one(INSERT_PROJECT, params).await.map_err(slug_taken)?;
             let told = json!({"name": project.name, "slug": project.slug, "status": project.status});
             change.tell([Event::new("project", project.id, "created", told).project(project.id)]);
-            change.commit(project).await
+            change.commit(Created(OneProject { project })).await
         })
-        .await?;
-    Ok(Created(OneProject { project }))
+        .await
 }
 
 /// Refuses an active project beyond the limit. The tenant is locked: nobody else creates or reactivates one meanwhile.
-async fn admit_one_more(tx: &mut Tx, tenant_id: Uuid, limit: i64) -> ApiResult<()> {
-    if tx.one(COUNT_ACTIVE_PROJECTS, &[&tenant_id]).await? < limit {
+async fn admit_one_more(tx: &mut Tx, limit: i64) -> ApiResult<()> {
+    if tx.one(COUNT_ACTIVE_PROJECTS, &[]).await? < limit {
         return Ok(());
     }
     Err(ApiError::unprocessable("project_limit_reached", "Project limit reached for this tenant"))
@@ -124,17 +113,13 @@ pub(super) async fn list(
     Query(query): Query<ListProjects>,
 ) -> ApiResult<Json<List<Project>>> {
     let status = query.status.or((!query.include_archived).then_some(ACTIVE));
-    let filters = [&caller.tenant_id as _, &status as _, &query.slug as _];
-    Ok(Json(caller.list(&LIST_PROJECTS, &filters, &query.page).await?))
+    caller.list(&LIST_PROJECTS, &[&status, &query.slug], &query.page).await.map(Json)
 }
 
-#[derive(Serialize, JsonSchema)]
-pub(super) struct OneProjectDetail {
-    project: ProjectDetail,
-}
+one! { pub(super) OneProjectDetail { project: ProjectDetail } }
 
 pub(super) async fn show(caller: Caller<AtLeast<Agent>>, Id(id): Id) -> ApiResult<Json<OneProjectDetail>> {
-    let project = caller.find(SHOW_PROJECT, &[&caller.tenant_id, &id]).await?;
+    let project = caller.find(SHOW_PROJECT, &[&id]).await?;
     Ok(Json(OneProjectDetail { project }))
 }
 
@@ -145,13 +130,10 @@ pub(super) struct ShowProgress {
     include_cost: bool,
 }
 
-#[derive(Serialize, JsonSchema)]
-pub(super) struct OneProgress {
-    progress: ProgressAndCost,
-}
+one! { pub(super) OneProgress { progress: ProgressAndCost } }
 
 #[derive(Serialize, JsonSchema)]
-struct ProgressAndCost {
+pub(super) struct ProgressAndCost {
     #[serde(flatten)]
     progress: Progress,
     #[serde(flatten)]
@@ -174,7 +156,7 @@ pub(super) async fn progress(
     Id(id): Id,
     Query(query): Query<ShowProgress>,
 ) -> ApiResult<Json<OneProgress>> {
-    let progress = caller.find(PROJECT_PROGRESS, &[&caller.tenant_id, &id]).await?;
+    let progress = caller.find(PROJECT_PROGRESS, &[&id]).await?;
     let cost = query.include_cost.then(Cost::default);
     Ok(Json(OneProgress { progress: ProgressAndCost { progress, cost } }))
 }
@@ -224,20 +206,15 @@ pub(super) async fn update(
     let activates = body.valid().is_ok_and(|new| new.status == Some(ACTIVE));
     let project = caller
         .change(async |mut change| {
-            let tenant_id = change.tenant_id;
             // The tenant's lock comes before the project's.
-            let limit = if activates {
-                Some(locked_limit(&mut change, tenant_id, MAX_PROJECTS).await?)
-            } else {
-                None
-            };
-            let old = lock(&mut change, tenant_id, id).await?;
+            let limit = if activates { Some(locked_limit(&mut change, MAX_PROJECTS).await?) } else { None };
+            let old = change.found(LOCK_PROJECT_ROW, &[&id]).await?;
             let new = body.valid()?.applied_to(&old);
             if new.status == ARCHIVED && old.status != ARCHIVED {
                 AtLeast::<User>::check(caller.role)?;
             }
             if let (Some(limit), ARCHIVED) = (limit, old.status.as_str()) {
-                admit_one_more(&mut change, tenant_id, limit).await?;
+                admit_one_more(&mut change, limit).await?;
             }
             let event = Event::updated("project", id, &["name", "status"], state(&old), state(&new));
             save(change, new, event).await
@@ -249,7 +226,7 @@ pub(super) async fn update(
 pub(super) async fn archive(caller: Caller<AtLeast<User>>, Id(id): Id) -> ApiResult<Json<OneProject>> {
     let project = caller
         .change(async |mut change| {
-            let old = lock(&mut change, caller.tenant_id, id).await?;
+            let old = change.found(LOCK_PROJECT_ROW, &[&id]).await?;
             let event = (old.status != ARCHIVED).then(|| {
                 let told = json!({"status": ARCHIVED});
                 Event::new("project", id, "archived", told).old(json!({"status": old.status}))
@@ -258,10 +235,6 @@ pub(super) async fn archive(caller: Caller<AtLeast<User>>, Id(id): Id) -> ApiRes
         })
         .await?;
     Ok(Json(OneProject { project }))
-}
-
-async fn lock(tx: &mut Tx, tenant_id: Uuid, id: Uuid) -> ApiResult<Project> {
-    tx.optional(LOCK_PROJECT_ROW, &[&tenant_id, &id]).await?.ok_or_else(ApiError::not_found)
 }
 
 /// What a change is told by.
@@ -280,22 +253,17 @@ fn state(project: &Project) -> [(&'static str, JsonText); 7] {
 /// Writes a locked project with its event; without an event nothing has changed.
 async fn save(mut change: Change<'_>, new: Project, event: Option<Event>) -> ApiResult<Committed<Project>> {
     let Some(event) = event else { return change.unchanged(new) };
-    let saved = change
-        .one(
-            UPDATE_PROJECT,
-            &[
-                &new.tenant_id,
-                &new.id,
-                &new.name,
-                &new.repo_url,
-                &new.description,
-                &new.tech_stack,
-                &new.status,
-                &new.mission,
-                &Jsonb(&new.metadata),
-            ],
-        )
-        .await?;
+    let params: Params<'_> = &[
+        &new.id,
+        &new.name,
+        &new.repo_url,
+        &new.description,
+        &new.tech_stack,
+        &new.status,
+        &new.mission,
+        &Jsonb(&new.metadata),
+    ];
+    let saved = change.one(UPDATE_PROJECT, params).await?;
     change.tell([event.project(new.id)]);
     change.commit(saved).await
 }

@@ -4,7 +4,8 @@
 use loopctl_core::json::{JsonText, scalar};
 use uuid::Uuid;
 
-use crate::db::{Row, Sql, Tx, statements};
+use crate::app::Change;
+use crate::db::{Row, Sql, statements};
 use crate::http::{ApiError, ApiResult};
 
 statements! {
@@ -24,23 +25,22 @@ pub(crate) struct LockedProject {
 ///
 /// # Errors
 /// 404 for an unknown one.
-pub(crate) async fn lock_project(tx: &mut Tx, tenant_id: Uuid, project_id: Uuid) -> ApiResult<LockedProject> {
-    tx.optional(LOCK_PROJECT, &[&tenant_id, &project_id]).await?.ok_or_else(ApiError::not_found)
+pub(crate) async fn lock_project(change: &mut Change<'_>, project_id: Uuid) -> ApiResult<LockedProject> {
+    change.found(LOCK_PROJECT, &[&project_id]).await
 }
 
-/// Locks the project of a record, which `lookup` finds by tenant and id. The record itself may be gone when the lock is
+/// Locks the project of a record, which `lookup` finds by its id. The record itself may be gone when the lock is
 /// there: what is done with it has to look again.
 ///
 /// # Errors
 /// 404 for an unknown record.
 pub(crate) async fn lock_project_of(
-    tx: &mut Tx,
+    change: &mut Change<'_>,
     lookup: Sql<Uuid>,
-    tenant_id: Uuid,
     id: Uuid,
 ) -> ApiResult<(Uuid, LockedProject)> {
-    let project_id = tx.optional(lookup, &[&tenant_id, &id]).await?.ok_or_else(ApiError::not_found)?;
-    Ok((project_id, lock_project(tx, tenant_id, project_id).await?))
+    let project_id = change.found(lookup, &[&id]).await?;
+    Ok((project_id, lock_project(change, project_id).await?))
 }
 
 impl LockedProject {

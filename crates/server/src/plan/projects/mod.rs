@@ -12,7 +12,7 @@ pub(crate) use store::{PROJECT_KNOWN, STATEMENTS, StatusCounts};
 
 /// The routes of this resource.
 pub(crate) fn routes() -> Vec<Endpoint> {
-    let mut routes = endpoints! { "Projects";
+    endpoints! { "Projects";
         /// Creates an active project.
         POST "/api/v1/projects" => api::create;
         /// The tenant's projects by name.
@@ -29,10 +29,9 @@ pub(crate) fn routes() -> Vec<Endpoint> {
         ///
         /// It keeps all that it has. Repeating it changes nothing.
         DELETE "/api/v1/projects/{id}" => api::archive;
-    };
-    routes.extend(endpoints! { "Progress";
+
+        "Progress";
         /// How far a project is.
         GET "/api/v1/projects/{id}/progress" => api::progress;
-    });
-    routes
+    }
 }

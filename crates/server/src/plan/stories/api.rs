@@ -14,9 +14,9 @@ use super::store::{
 };
 use super::{CriteriaList, write_criteria};
 use crate::app::{Agent, AtLeast, Caller, Orchestrator, User};
-use crate::db::Jsonb;
+use crate::db::{Jsonb, Params};
 use crate::events::Event;
-use crate::http::{ApiError, ApiResult, Body, Id, List, NoContent, Page, Query, limits, pages};
+use crate::http::{ApiError, ApiResult, Body, Id, List, NoContent, Page, Query, limits, one, pages};
 use crate::plan::dependencies::STORIES;
 use crate::plan::projects::lock_project_of;
 
@@ -83,9 +83,8 @@ pub(super) async fn list(
     let project_id =
         project_id.ok_or_else(|| ApiError::bad_request("project_id query parameter is required"))?;
     let (agent, verified) = status.words();
-    let filters =
-        [&caller.tenant_id as _, &project_id as _, &epic_id as _, &agent as _, &verified as _, &number as _];
-    let stories = caller.list(&LIST_STORIES, &filters, &page).await?;
+    let stories =
+        caller.list(&LIST_STORIES, &[&project_id, &epic_id, &agent, &verified, &number], &page).await?;
     Ok(Json(stories.map(|story| status.item(story))))
 }
 
@@ -103,15 +102,11 @@ pub(super) async fn list_of_epic(
     Query(query): Query<ListEpicStories>,
 ) -> ApiResult<Json<List<StoryItem>>> {
     let (agent, verified) = query.status.words();
-    let filters = [&caller.tenant_id as _, &epic_id as _, &agent as _, &verified as _];
-    let stories = caller.list(&LIST_EPIC_STORIES, &filters, &query.page).await?;
+    let stories = caller.list(&LIST_EPIC_STORIES, &[&epic_id, &agent, &verified], &query.page).await?;
     Ok(Json(stories.map(|story| query.status.item(story))))
 }
 
-#[derive(Serialize, JsonSchema)]
-pub(super) struct OneStory {
-    pub(super) story: Story,
-}
+one! { pub(super) OneStory { story: Story } }
 
 pub(super) async fn update(
     caller: Caller<AtLeast<Orchestrator>>,
@@ -120,31 +115,24 @@ pub(super) async fn update(
 ) -> ApiResult<Json<OneStory>> {
     let story = caller
         .change(async |mut change| {
-            let tenant_id = change.tenant_id;
-            let story = change.optional(LOCK_STORY, &[&tenant_id, &id]).await?;
-            let (story, sent) = (story.ok_or_else(ApiError::not_found)?, body.valid()?);
-            let old = story.text();
+            let story = change.found(LOCK_STORY, &[&id]).await?;
+            let (old, sent) = (story.text(), body.valid()?);
             let new = old.changed(sent);
             let Some(event) = old.updated(id, &new) else {
                 return change.unchanged(story);
             };
-            let story = change
-                .one(
-                    UPDATE_STORY,
-                    &[
-                        &tenant_id,
-                        &id,
-                        &new.title,
-                        &new.description,
-                        &Jsonb(&new.acceptance_criteria),
-                        &new.estimated_hours,
-                        &Jsonb(&new.metadata),
-                    ],
-                )
-                .await?;
+            let params: Params<'_> = &[
+                &id,
+                &new.title,
+                &new.description,
+                &Jsonb(&new.acceptance_criteria),
+                &new.estimated_hours,
+                &Jsonb(&new.metadata),
+            ];
+            let story = change.one(UPDATE_STORY, params).await?;
             if let Some(criteria) = &sent.acceptance_criteria {
                 let list = CriteriaList { story_id: id, criteria, replaces: true };
-                write_criteria(&mut change, tenant_id, &[list]).await?;
+                write_criteria(&mut change, &[list]).await?;
             }
             change.tell([event.project(story.project_id)]);
             change.commit(story).await
@@ -156,11 +144,9 @@ pub(super) async fn update(
 pub(super) async fn delete(caller: Caller<AtLeast<User>>, Id(id): Id) -> ApiResult<NoContent> {
     caller
         .change(async |mut change| {
-            let tenant_id = change.tenant_id;
-            let (project_id, _) = lock_project_of(&mut change, STORY_PROJECT, tenant_id, id).await?;
-            let edges = STORIES.deleted_with(&mut change, tenant_id, &[id]).await?;
-            let story = change.optional(DELETE_STORY, &[&tenant_id, &id]).await?;
-            let old = serde_json::json!(story.ok_or_else(ApiError::not_found)?);
+            let (project_id, _) = lock_project_of(&mut change, STORY_PROJECT, id).await?;
+            let edges = STORIES.deleted_with(&mut change, &[id]).await?;
+            let old = serde_json::json!(change.found(DELETE_STORY, &[&id]).await?);
             change.tell([Event::deleted("story", id, old).project(project_id)]);
             change.tell(edges);
             change.commit(NoContent).await
@@ -177,7 +163,7 @@ pub(super) async fn acceptance_criteria(
     caller: Caller<AtLeast<Agent>>,
     Id(id): Id,
 ) -> ApiResult<Json<CriteriaOfStory>> {
-    let params = [&caller.tenant_id as _, &id as _];
+    let params = [&id as _];
     let (known, data) = caller.read((STORY_KNOWN.with(&params), CRITERIA.with(&params))).await?;
     known.first().ok_or_else(ApiError::not_found)?;
     Ok(Json(CriteriaOfStory { data }))

@@ -12,7 +12,7 @@ use super::store::{
 };
 use super::{CriteriaList, write_criteria};
 use crate::app::{AtLeast, Caller, Change, Orchestrator};
-use crate::db::Jsonb;
+use crate::db::{Jsonb, Params};
 use crate::events::Event;
 use crate::http::{ApiError, ApiResult, Body, Created, Id, Sent};
 use crate::plan::epics::EPIC_PROJECT;
@@ -34,19 +34,15 @@ pub(super) async fn create(
     Id(epic_id): Id,
     body: Body<CreateStory>,
 ) -> ApiResult<Created<OneStory>> {
-    let story = caller
+    caller
         .change(async |mut change| {
-            let tenant_id = change.tenant_id;
-            let (project_id, project) =
-                lock_project_of(&mut change, EPIC_PROJECT, tenant_id, epic_id).await?;
-            let epic = change.optional(LOCK_EPIC_OF_STORY, &[&tenant_id, &project_id, &epic_id]).await?;
-            let epic = epic.ok_or_else(ApiError::not_found)?;
+            let (project_id, project) = lock_project_of(&mut change, EPIC_PROJECT, epic_id).await?;
+            let epic = change.found(LOCK_EPIC_OF_STORY, &[&project_id, &epic_id]).await?;
             let new = checked(&body, |new| new)?;
             let story = insert(&mut change, project_id, &project, &epic, new).await?;
-            change.commit(story).await
+            change.commit(Created(OneStory { story })).await
         })
-        .await?;
-    Ok(Created(OneStory { story }))
+        .await
 }
 
 /// A story to be created in the epic with a number.
@@ -64,22 +60,20 @@ pub(super) async fn create_by_number(
     Id(project_id): Id,
     body: Body<CreateStoryByNumber>,
 ) -> ApiResult<Created<OneStory>> {
-    let story = caller
+    caller
         .change(async |mut change| {
-            let tenant_id = change.tenant_id;
-            let project = lock_project(&mut change, tenant_id, project_id).await?;
+            let project = lock_project(&mut change, project_id).await?;
             if body.has_failed("epic_number") {
                 body.valid()?;
             }
             let number = body.anyway().epic_number.ok_or_else(epic_number_required)?;
-            let epic = change.optional(LOCK_EPIC_BY_NUMBER, &[&tenant_id, &project_id, &number]).await?;
+            let epic = change.optional(LOCK_EPIC_BY_NUMBER, &[&project_id, &number]).await?;
             let epic = epic.ok_or_else(|| epic_not_found(number))?;
             let new = checked(&body, |new| &new.story)?;
             let story = insert(&mut change, project_id, &project, &epic, new).await?;
-            change.commit(story).await
+            change.commit(Created(OneStory { story })).await
         })
-        .await?;
-    Ok(Created(OneStory { story }))
+        .await
 }
 
 /// The story of a body, which must have a title.
@@ -113,38 +107,34 @@ async fn insert(
     epic: &EpicOfStory,
     new: &CreateStory,
 ) -> ApiResult<Story> {
-    let tenant_id = change.tenant_id;
     if project.has_story_limit() {
-        let stories = change.one(COUNT_PROJECT_STORIES, &[&tenant_id, &project_id]).await?;
+        let stories = change.one(COUNT_PROJECT_STORIES, &[&project_id]).await?;
         project.admits(stories.unsigned_abs() + 1)?;
     }
     let CreateStory { number, details } = new;
     let number = StoryNumber::parse(number).map_err(|reason| ApiError::invalid_field("number", reason))?;
     let criteria = details.acceptance_criteria.clone().unwrap_or_default();
     let metadata = details.metadata.clone().unwrap_or_default();
+    let params: Params<'_> = &[
+        &project_id,
+        &epic.id,
+        &epic.position,
+        &Uuid::now_v7(),
+        &number.as_str(),
+        &number.major(),
+        &number.minor(),
+        &details.title,
+        &details.description.clone().flatten(),
+        &Jsonb(criteria.as_json()),
+        &details.estimated_hours,
+        &Jsonb(&metadata),
+    ];
     let story = change
-        .one(
-            INSERT_STORY,
-            &[
-                &tenant_id,
-                &project_id,
-                &epic.id,
-                &epic.position,
-                &Uuid::now_v7(),
-                &number.as_str(),
-                &number.major(),
-                &number.minor(),
-                &details.title,
-                &details.description.clone().flatten(),
-                &Jsonb(criteria.as_json()),
-                &details.estimated_hours,
-                &Jsonb(&metadata),
-            ],
-        )
+        .one(INSERT_STORY, params)
         .await
         .map_err(|error| number_taken(error, "stories_number", &format!("Story {number}")))?;
     let list = CriteriaList { story_id: story.id, criteria: &criteria, replaces: false };
-    write_criteria(change, tenant_id, &[list]).await?;
+    write_criteria(change, &[list]).await?;
     let facts = story.facts();
     let told = json!({
         "number": story.number, "title": facts.title, "epic_id": story.epic_id, "project_id": project_id,

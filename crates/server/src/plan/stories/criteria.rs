@@ -3,7 +3,7 @@
 use loopctl_core::criteria::{self, Criteria};
 use uuid::Uuid;
 
-use crate::db::{DbError, Jsonb, Tx, statements};
+use crate::db::{DbError, Jsonb, Tx, column, statements};
 
 statements! {
     /// Criteria that vanished from the lists of the stories `$2`.
@@ -40,31 +40,23 @@ pub(crate) struct CriteriaList<'a> {
 }
 
 /// Brings the rows of these stories in step with their lists. The stories are new, or locked.
-pub(crate) async fn write_criteria(
-    tx: &mut Tx,
-    tenant_id: Uuid,
-    lists: &[CriteriaList<'_>],
-) -> Result<(), DbError> {
+pub(crate) async fn write_criteria(tx: &mut Tx, lists: &[CriteriaList<'_>]) -> Result<(), DbError> {
     let replaced: Vec<Uuid> = lists.iter().filter(|list| list.replaces).map(|list| list.story_id).collect();
     let rows: Vec<_> = lists
         .iter()
         .flat_map(|list| criteria::rows(list.criteria).into_iter().map(|row| (list.story_id, row)))
         .collect();
-    let story_ids: Vec<Uuid> = rows.iter().map(|(story_id, _)| *story_id).collect();
-    let ac_ids: Vec<&str> = rows.iter().map(|(_, row)| row.ac_id.as_str()).collect();
+    let story_ids = column(&rows, |(story_id, _)| *story_id);
+    let ac_ids = column(&rows, |(_, row)| row.ac_id.as_str());
     if !replaced.is_empty() {
-        tx.execute(DELETE_CRITERIA, &[&tenant_id, &replaced, &story_ids, &ac_ids]).await?;
+        tx.execute(DELETE_CRITERIA, &[&replaced, &story_ids, &ac_ids]).await?;
     }
     if rows.is_empty() {
         return Ok(());
     }
-    let ids: Vec<Uuid> = rows.iter().map(|_| Uuid::now_v7()).collect();
-    let positions: Vec<i32> = rows.iter().map(|(_, row)| row.position).collect();
-    let descriptions: Vec<&str> = rows.iter().map(|(_, row)| row.description.as_str()).collect();
-    let verifications: Vec<_> = rows.iter().map(|(_, row)| Jsonb(&row.verification_criterion)).collect();
-    tx.execute(
-        UPSERT_CRITERIA,
-        &[&tenant_id, &ids, &story_ids, &positions, &ac_ids, &descriptions, &verifications],
-    )
-    .await
+    let ids = column(&rows, |_| Uuid::now_v7());
+    let positions = column(&rows, |(_, row)| row.position);
+    let descriptions = column(&rows, |(_, row)| row.description.as_str());
+    let verifications = column(&rows, |(_, row)| Jsonb(&row.verification_criterion));
+    tx.execute(UPSERT_CRITERIA, &[&ids, &story_ids, &positions, &ac_ids, &descriptions, &verifications]).await
 }

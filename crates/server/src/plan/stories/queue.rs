@@ -61,12 +61,11 @@ impl Queue {
             (Some(_), None) => (self.project, project_id),
             (None, None) => (self.tenant, None),
         };
-        let mut params: Vec<&(dyn ToSql + Sync)> = vec![&caller.tenant_id, &scope, &page.size, &page.skip];
+        let mut params: Vec<&(dyn ToSql + Sync)> = vec![&scope, &page.size, &page.skip];
         if epic_id.is_some() {
             params.push(&project_id);
         }
-        let known = [&caller.tenant_id as _, &in_path as _];
-        let (known, queued) = caller.read((PROJECT_KNOWN.with(&known), sql.with(&params))).await?;
+        let (known, queued) = caller.read((PROJECT_KNOWN.with(&[&in_path]), sql.with(&params))).await?;
         if in_path.is_some() && known.is_empty() {
             return Err(ApiError::not_found());
         }
@@ -128,9 +127,8 @@ async fn with_blockers(
     List { data, meta }: List<StoryBrief>,
 ) -> ApiResult<Json<List<Blocked>>> {
     let ids: Vec<Uuid> = data.iter().map(|story| story.id).collect();
-    let (tenant_id, named) = (caller.tenant_id, NAMED_PER_EPIC);
-    let params = [&tenant_id as _, &ids as _, &named as _];
-    let (rows, counts) = caller.read((BLOCKERS.with(&params), COUNT_BLOCKERS.with(&params[..2]))).await?;
+    let (rows, counts) =
+        caller.read((BLOCKERS.with(&[&ids, &NAMED_PER_EPIC]), COUNT_BLOCKERS.with(&[&ids]))).await?;
     let totals: HashMap<Uuid, i64> = counts.into_iter().map(|count| (count.story_id, count.total)).collect();
     let mut blockers: HashMap<Uuid, Vec<Blocker>> = HashMap::new();
     for row in rows {
