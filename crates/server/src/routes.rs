@@ -60,3 +60,32 @@ pub fn openapi() -> Value {
 async fn not_found() -> ApiError {
     ApiError::not_found()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use schemars::SchemaGenerator;
+
+    use super::*;
+
+    /// A body is known by its name alone: two types of one name would be one in the document.
+    #[test]
+    fn every_schema_has_a_name_of_its_own() {
+        let mut answers = SchemaGenerator::default();
+        let mut bodies = BTreeMap::new();
+        for endpoint in endpoints() {
+            if let Some((name, schema)) = endpoint.operation(&mut answers).body {
+                let known = bodies.entry(name).or_insert_with(|| schema.clone());
+                assert_eq!(*known, schema, "{} {}", endpoint.method, endpoint.path);
+            }
+        }
+        let document = openapi();
+        let answers = answers.take_definitions(true);
+        assert!(bodies.len() > 20 && answers.len() > 50);
+        for (name, schema) in bodies {
+            assert!(!answers.contains_key(&name), "{name}");
+            assert_eq!(document["components"]["schemas"][&name], schema.to_value());
+        }
+    }
+}

@@ -229,14 +229,13 @@ where
 impl<A: Access> Input for Caller<A> {
     fn describe(operation: &mut Operation<'_>) {
         operation.secured = true;
-        for (status, why) in [
-            (400, "a superadmin key that names no tenant"),
-            (401, "no valid key"),
-            (403, "the key may not do this"),
-            (404, "no such tenant to impersonate"),
-        ] {
-            operation.refuse(status, why);
+        // Asked of those who may call.
+        if A::check(Role::Superadmin).is_ok() {
+            operation.refuse(400, "a superadmin key that names no tenant");
         }
+        operation.refuse(401, "no valid key");
+        operation.refuse(403, "the key may not do this");
+        operation.refuse(404, "no such tenant to impersonate");
     }
 }
 

@@ -132,7 +132,7 @@ impl<T: Request, const LARGE: bool> Input for Body<T, LARGE> {
             (400, "a malformed body"),
             (413, "a body beyond the limit"),
             (415, "another content type than JSON or a form"),
-            (422, "a field is not acceptable"),
+            (422, "not an object, or a field is not acceptable"),
         ] {
             operation.refuse(status, why);
         }

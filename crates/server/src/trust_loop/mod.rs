@@ -27,11 +27,13 @@ pub(crate) fn routes() -> Vec<Endpoint> {
 
         "Progress";
         /// Acknowledges a story by echoing its title and number of acceptance criteria.
-        POST "/api/v1/stories/{id}/contract" => api::contract, 409 "not to be contracted now";
+        POST "/api/v1/stories/{id}/contract" => api::contract,
+            409 "not to be contracted now", 422 "not echoed as it is";
         /// Takes a contracted story.
         ///
         /// Of any number of agents at once, exactly one gets it.
-        POST "/api/v1/stories/{id}/claim" => api::claim, 409 "not to be claimed now";
+        POST "/api/v1/stories/{id}/claim" => api::claim,
+            409 "not to be claimed now", 422 "the key has no agent";
         /// Begins work on a claimed story.
         POST "/api/v1/stories/{id}/start" | "/api/v1/stories/{id}/start-work" => api::start,
             403 "not the assignee", 409 "not to be started now";
@@ -42,14 +44,14 @@ pub(crate) fn routes() -> Vec<Endpoint> {
             403 "not the assignee", 409 "not in work";
         /// Confirms another agent's implementation.
         POST "/api/v1/stories/{id}/report" | "/api/v1/stories/{id}/report-done" => api::report,
-            409 "`self_report_blocked` for the implementer, or not in work";
+            409 "`self_report_blocked` for the implementer, or not in work", 422 "the key has no agent";
         /// Gives a claimed story back.
         POST "/api/v1/stories/{id}/unclaim" => api::unclaim, 403 "not the assignee", 409 "not claimed";
         /// Records a finished review of a reported story.
         ///
         /// Not for the implementer.
         POST "/api/v1/stories/{id}/review-complete" => api::review_complete,
-            409 "`self_review_blocked` for the implementer";
+            409 "`self_review_blocked` for the implementer", 422 "the key has no agent, or not reported";
         /// Signs a story off.
         ///
         /// Not for its implementer, and not without a review record newer than the report.

@@ -1,6 +1,7 @@
 //! The OpenAPI document beside real answers: whatever a test of this binary receives must be what the document says. The
 //! status is listed, and the body has the members that the schema names, all of them and no others, of the right types.
 
+use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use jsonschema::Validator;
@@ -13,6 +14,17 @@ pub(crate) struct Operation {
     pub(crate) path: String,
     /// By status.
     answers: Vec<(String, Option<Validator>)>,
+}
+
+impl Operation {
+    pub(crate) fn method(&self) -> Method {
+        self.method.parse().unwrap()
+    }
+
+    /// The statuses that it lists one by one: all but those of a server that cannot do its work.
+    pub(crate) fn statuses(&self) -> BTreeSet<u16> {
+        self.answers.iter().filter_map(|(status, _)| status.parse().ok()).collect()
+    }
 }
 
 /// Every operation.

@@ -23,4 +23,5 @@ mod orchestrator_state;
 mod races;
 mod trust_loop;
 mod ui_tests;
+mod walk;
 mod work_breakdown;

@@ -15,7 +15,7 @@ use crate::support::{Tenant, server};
 
 /// The line between a server and its database.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Line {
+pub(crate) enum Line {
     Open,
     /// Connections stay, and nothing comes through.
     Silent,
@@ -23,7 +23,7 @@ enum Line {
 }
 
 /// A port that leads to the test database as long as the line is open.
-async fn database_line(line: watch::Receiver<Line>) -> u16 {
+pub(crate) async fn database_line(line: watch::Receiver<Line>) -> u16 {
     let socket = match server().app.get_hosts() {
         [Host::Unix(directory)] => directory.join(format!(".s.PGSQL.{}", server().app.get_ports()[0])),
         hosts => panic!("the test cluster has a socket, not {hosts:?}"),

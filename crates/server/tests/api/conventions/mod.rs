@@ -1,7 +1,7 @@
 //! What holds for every request, whatever the route.
 
 mod bodies;
-mod health;
+pub(crate) mod health;
 mod paging;
 
 use reqwest::Method;

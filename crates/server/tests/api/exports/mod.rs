@@ -2,7 +2,7 @@
 
 mod round_trip;
 mod statuses;
-mod streaming;
+pub(crate) mod streaming;
 
 use serde_json::{Value, json};
 

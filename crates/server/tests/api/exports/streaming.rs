@@ -41,7 +41,7 @@ async fn large(tenant: &Tenant, epics: i32, stories: i32, description: i32) -> S
 }
 
 /// 40 MB: far more than what the network between server and client holds.
-async fn huge(tenant: &Tenant) -> String {
+pub(crate) async fn huge(tenant: &Tenant) -> String {
     large(tenant, 4, 500, 20_000).await
 }
 

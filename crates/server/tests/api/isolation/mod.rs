@@ -1,7 +1,7 @@
 //! No tenant ever sees or touches another's rows. Once through
 //! every route, once beneath them as the application's database role.
 
-mod routes;
+pub(crate) mod routes;
 mod rows;
 
 use futures_util::future::join_all;
@@ -12,28 +12,28 @@ use tokio_postgres::Client;
 use crate::support::{Caller, Tenant, connect, server, text, unique};
 
 /// A tenant with at least one row in every tenant table, all of whose names hold one word.
-struct Populated {
-    tenant: Tenant,
-    agent: Caller,
-    orchestrator: Caller,
+pub(crate) struct Populated {
+    pub(crate) tenant: Tenant,
+    pub(crate) agent: Caller,
+    pub(crate) orchestrator: Caller,
     /// A word in every name and title, and in no other tenant's.
-    word: String,
-    key: String,
-    project: String,
-    epic: String,
+    pub(crate) word: String,
+    pub(crate) key: String,
+    pub(crate) project: String,
+    pub(crate) epic: String,
     /// A second epic, without stories, which depends on the first.
-    empty_epic: String,
+    pub(crate) empty_epic: String,
     /// One verified, one ready, one blocked.
-    stories: [String; 3],
+    pub(crate) stories: [String; 3],
     /// The dependency of the second epic on the first.
-    epic_edge: String,
+    pub(crate) epic_edge: String,
     /// One of the dependencies of the stories.
-    story_edge: String,
+    pub(crate) story_edge: String,
     /// A UI test run that is open.
-    ui_test_run: String,
+    pub(crate) ui_test_run: String,
 }
 
-async fn populated() -> Populated {
+pub(crate) async fn populated() -> Populated {
     let tenant = Tenant::new().await;
     let word = unique("classified");
     let body = json!({"name": word, "settings": {"note": word}});

@@ -33,7 +33,7 @@ struct Call {
 }
 
 /// A template's parameters, filled with the tenant's ids; several, where there are several kinds of one.
-fn filled(template: &str, a: &Populated) -> Vec<String> {
+pub(crate) fn filled(template: &str, a: &Populated) -> Vec<String> {
     let mut paths = vec![String::new()];
     let mut before = "";
     for segment in template.split('/').skip(1) {

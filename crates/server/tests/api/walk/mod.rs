@@ -1,0 +1,186 @@
+//! Every route that is mounted, and every status that the OpenAPI document lists for it: each is really answered here.
+//! That there are no others is looked at by all tests, in [`conformance`](crate::conformance).
+
+mod steps;
+
+use std::collections::BTreeSet;
+
+use futures_util::future::join;
+use loopctl_server::config::DatabaseOptions;
+use loopctl_server::operator::create_superadmin_key;
+use loopctl_server::serve::{ServeOptions, Server};
+use reqwest::RequestBuilder;
+use serde_json::Value;
+use tokio::sync::watch;
+
+use crate::conformance::{OPERATIONS, Operation};
+use crate::conventions::health::{Line, database_line};
+use crate::exports::streaming::huge;
+use crate::isolation::{Populated, populated};
+use crate::support::{Caller, Reach, Tenant, bring, connect, server, unique};
+use steps::{Step, steps};
+
+/// An id that nothing has.
+const NOBODY: &str = "0190f5ad-0000-7000-8000-000000000000";
+
+/// The most that a body may be, and an import's.
+const LIMITS: [usize; 2] = [2_097_152, 10_485_760];
+
+/// Who calls, and what there is to be called upon.
+struct World {
+    a: Populated,
+    /// Another agent, which implements nothing.
+    reviewer: Caller,
+    /// An orchestrator of the agent that implements everything.
+    accomplice: Caller,
+    /// An orchestrator without an agent.
+    unbound: Caller,
+    /// The key of a tenant that is suspended.
+    suspended: Caller,
+    superadmin: Caller,
+}
+
+impl World {
+    async fn new() -> Self {
+        let a = populated().await;
+        let (suspended, root) = (Tenant::new().await, unique("root"));
+        let sql = "update tenants set status = 'suspended' where id = $1::text::uuid";
+        connect(&server().owner).await.execute(sql, &[&suspended.id]).await.unwrap();
+        let key = create_superadmin_key(&server().owner, &root).await.unwrap();
+        Self {
+            reviewer: a.tenant.agent().await,
+            accomplice: a.tenant.orchestrator_of(a.agent.agent()).await,
+            unbound: a.tenant.key("orchestrator").await,
+            suspended: suspended.user,
+            superadmin: Caller::with_key(&key.raw_key),
+            a,
+        }
+    }
+
+    /// A new story, brought this far.
+    async fn at(&self, reach: Reach) -> String {
+        let story = self.a.tenant.story().await;
+        bring(&story, reach, &self.a.agent, &self.reviewer, &self.a.orchestrator).await;
+        story
+    }
+
+    /// Requests that can be made of any route and that are refused by most. None of them changes anything. `allowed` is
+    /// somebody who may call the route.
+    fn provocations(&self, operation: &Operation, allowed: &Caller) -> Vec<(Caller, RequestBuilder)> {
+        let mut astray = self.superadmin.clone();
+        astray.headers.push(("x-impersonate-tenant", NOBODY.to_owned()));
+        let (method, path) = (operation.method(), nowhere(operation));
+        let plain = [Caller::nobody(), self.suspended.clone(), self.superadmin.clone(), astray];
+        let plain = plain.map(|caller| (caller.clone(), caller.request(method.clone(), &path)));
+        let broken_query = (allowed.clone(), allowed.request(method.clone(), &format!("{path}?a=%zz")));
+        let limit = LIMITS[usize::from(path.ends_with("/import"))];
+        let bodies = [
+            ("application/json", b"{".to_vec()),
+            ("application/json", b"[]".to_vec()),
+            ("application/json", vec![b' '; limit + 1]),
+            ("text/plain", b"x".to_vec()),
+        ];
+        let bodies = bodies.map(|(content_type, body)| {
+            let request = allowed.request(method.clone(), &path);
+            (allowed.clone(), request.header("content-type", content_type).body(body))
+        });
+        plain.into_iter().chain([broken_query]).chain(bodies).collect()
+    }
+
+    /// The statuses that a route answers, whatever is done to it.
+    async fn provoked(&self, operation: &Operation) -> BTreeSet<u16> {
+        let mut seen = BTreeSet::new();
+        let steps = steps(self, operation).await;
+        let done = steps.iter().find(|step| step.status < 300).expect("a step that succeeds");
+        for Step { who, status, path, body } in &steps {
+            who.send(request(who, operation, path, body)).await.expect(*status);
+            seen.insert(*status);
+        }
+        for (caller, request) in self.provocations(operation, &done.who) {
+            seen.insert(caller.send(request).await.status);
+        }
+        // What succeeded, of a record that is not there.
+        if operation.path.contains('{') {
+            let request = request(&done.who, operation, &nowhere(operation), &done.body);
+            done.who.send(request).await.expect_error(404, "not_found");
+            seen.insert(404);
+        }
+        seen
+    }
+}
+
+fn request(who: &Caller, operation: &Operation, path: &str, body: &Value) -> RequestBuilder {
+    let request = who.request(operation.method(), path);
+    if body.is_null() { request } else { request.json(body) }
+}
+
+/// The operation's path, as [`Caller::request`] takes it.
+fn short(operation: &Operation) -> String {
+    let below = operation.path.strip_prefix("/api/v1").map(str::to_owned);
+    below.unwrap_or_else(|| format!("/{}", operation.path))
+}
+
+/// The operation's path with ids that nothing has.
+fn nowhere(operation: &Operation) -> String {
+    let path = short(operation);
+    let parts = path.split('/').map(|part| if part.starts_with('{') { NOBODY } else { part });
+    parts.collect::<Vec<_>>().join("/")
+}
+
+/// The status of an export while as many are being read as may be, and of `/health` once the database is gone. Not to be
+/// had of the server that all tests share.
+async fn unavailable() -> [(&'static str, u16); 2] {
+    let tenant = Tenant::new().await;
+    let project = huge(&tenant).await;
+    let (line, state) = watch::channel(Line::Open);
+    let options = ServeOptions {
+        database: DatabaseOptions::External {
+            url: format!("postgres://loopctl_app@127.0.0.1:{}/loopctl", database_line(state).await),
+            admin_url: None,
+        },
+        listen: "127.0.0.1:0".parse().unwrap(),
+        public_url: None,
+        // One of them for exports.
+        pool_size: 2,
+    };
+    let server = Server::start(&options).await.unwrap();
+    let http = reqwest::Client::builder().tls_certs_only([]).build().unwrap();
+    let get = |path: &str| {
+        let key = tenant.user.key.as_deref().unwrap();
+        http.get(format!("http://{}{path}", server.address)).bearer_auth(key)
+    };
+    let export = format!("/api/v1/projects/{project}/export");
+    let being_read = get(&export).send().await.unwrap();
+    assert_eq!(being_read.status(), 200);
+    let one_too_many = tenant.user.send(get(&export)).await.status;
+    drop(being_read);
+    line.send(Line::Cut).unwrap();
+    let without_database = tenant.user.send(get("/health")).await.status;
+    server.stop().await.unwrap();
+    [("/api/v1/projects/{id}/export", one_too_many), ("/health", without_database)]
+}
+
+#[tokio::test]
+async fn every_documented_status_is_answered() {
+    let walk = async {
+        let world = World::new().await;
+        let mut provoked = Vec::new();
+        for operation in OPERATIONS.iter() {
+            provoked.push((operation, world.provoked(operation).await));
+        }
+        provoked
+    };
+    let (mut provoked, unavailable) = join(walk, unavailable()).await;
+    for (path, status) in unavailable {
+        let (_, seen) = provoked.iter_mut().find(|(operation, _)| operation.path == path).unwrap();
+        seen.insert(status);
+    }
+    let mut faults = Vec::new();
+    for (operation, seen) in provoked {
+        let documented = operation.statuses();
+        if seen != documented {
+            faults.push(format!("{} {}: {documented:?}, not {seen:?}", operation.method, operation.path));
+        }
+    }
+    assert!(faults.is_empty(), "documented otherwise than answered: {faults:#?}");
+}
