@@ -8,11 +8,14 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::fields::INVALID;
-use crate::json::{JsonText, Object, elements, scalar};
+use crate::json::{JsonText, Object, count, elements, scalar};
 use crate::request::{Custom, custom};
 
 /// The most characters that an item's `id` may have: an index has to hold it.
 const ID: usize = 255;
+
+/// The most items of one list: every item is a row.
+pub const MAX_ITEMS: usize = 500;
 
 const DESCRIPTION: &str = "description";
 const CRITERION: &str = "criterion";
@@ -35,6 +38,11 @@ impl Criteria {
     pub fn parse(raw: &RawValue) -> Option<Self> {
         let all_objects = elements(raw)?.iter().all(|item| item.get().starts_with('{'));
         all_objects.then(|| Self(raw.into()))
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.0.count().unwrap_or_default()
     }
 
     /// The array.
@@ -65,6 +73,10 @@ pub const fn list() -> Custom<Option<Criteria>> {
     custom(
         |fields, name| {
             let raw = fields.raw(name)?;
+            if count(raw).is_some_and(|items| items > MAX_ITEMS) {
+                fields.fail(name, too_many());
+                return None;
+            }
             let Some(criteria) = Criteria::parse(raw) else {
                 fields.fail(name, INVALID);
                 return None;
@@ -74,8 +86,13 @@ pub const fn list() -> Custom<Option<Criteria>> {
             }
             Some(criteria)
         },
-        || json_schema!({"type": "array", "items": {"type": "object"}}),
+        || json_schema!({"type": "array", "items": {"type": "object"}, "maxItems": MAX_ITEMS}),
     )
+}
+
+/// What is told of a list with more than [`MAX_ITEMS`].
+pub(crate) fn too_many() -> String {
+    format!("should have at most {MAX_ITEMS} item(s)")
 }
 
 /// What is wrong with an item of a list.
@@ -222,6 +239,19 @@ mod tests {
             let criteria =
                 list(json!([{}, {"verification_criterion": null}, {"verification_criterion": bad}]));
             assert_eq!(bad_verification(&criteria), Some(2), "{bad}");
+        }
+    }
+
+    #[test]
+    fn lists_have_an_end() {
+        use crate::request::Rule as _;
+        for (count, expected) in [(MAX_ITEMS, None), (MAX_ITEMS + 1, Some(too_many()))] {
+            let text = JsonText::from(json!({"c": vec![json!({}); count]}));
+            let object = text.object().unwrap();
+            let mut fields = crate::fields::Fields::new(&object);
+            super::list().read(&mut fields, "c");
+            let told = fields.into_errors().0.remove("c").and_then(|messages| messages.into_iter().next());
+            assert_eq!(told, expected, "{count}");
         }
     }
 

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use loopctl_core::json::{JsonText, Transcoded};
 use loopctl_core::ledger::leaf_hash;
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
@@ -91,21 +91,19 @@ impl Event {
     }
 
     /// An `updated` event with the fields that differ, and those that it always tells; none when nothing differs.
-    pub(crate) fn updated<const N: usize>(
+    pub(crate) fn updated(
         entity_type: &'static str,
         entity_id: Uuid,
         always: &[&str],
-        old: [(&'static str, JsonText); N],
-        new: [(&'static str, JsonText); N],
+        fields: &[Field],
     ) -> Option<Self> {
-        let fields = || old.iter().zip(&new);
-        if fields().all(|(old, new)| old == new) {
+        if !fields.iter().any(|field| field.differs) {
             return None;
         }
-        let told = || fields().filter(|(old, new)| always.contains(&old.0) || old != new);
+        let told = || fields.iter().filter(|field| field.differs || always.contains(&field.name));
         let state = |members: BTreeMap<_, _>| JsonText::of(&members).unwrap_or_default();
-        let before = state(told().map(|((name, old), _)| (*name, old)).collect());
-        let after = state(told().map(|(_, (name, new))| (*name, new)).collect());
+        let before = state(told().map(|field| (field.name, &field.old)).collect());
+        let after = state(told().map(|field| (field.name, &field.new)).collect());
         Some(Self::new(entity_type, entity_id, "updated", after).old(before))
     }
 
@@ -131,9 +129,25 @@ impl Event {
     }
 }
 
-/// A field of a state before or after an `updated` event.
-pub(crate) fn field(name: &'static str, value: impl Into<Value>) -> (&'static str, JsonText) {
-    (name, value.into().into())
+/// A field before and after a change. Whether it differs is found out once: documents may be large.
+pub(crate) struct Field {
+    name: &'static str,
+    old: JsonText,
+    new: JsonText,
+    differs: bool,
+}
+
+impl Field {
+    /// A field with a value.
+    pub(crate) fn value<T: PartialEq + Serialize>(name: &'static str, old: &T, new: &T) -> Self {
+        let text = |value| JsonText::from(json!(value));
+        Self { name, old: text(old), new: text(new), differs: old != new }
+    }
+
+    /// A field with a document, whose text is shared.
+    pub(crate) fn document(name: &'static str, old: &JsonText, new: &JsonText) -> Self {
+        Self { name, old: old.clone(), new: new.clone(), differs: old != new }
+    }
 }
 
 /// Whose doing an event is.

@@ -12,4 +12,5 @@ mod crash;
 mod demo;
 mod external;
 mod lifecycle;
+mod memory;
 mod support;

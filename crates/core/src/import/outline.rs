@@ -6,8 +6,8 @@ use std::collections::HashSet;
 use serde_json::value::RawValue;
 
 use super::edges::{self, NamedEdge};
-use super::{MAX_EPICS, MAX_STORIES, Mode};
-use crate::criteria::Criteria;
+use super::{MAX_CRITERIA, MAX_EPICS, MAX_STORIES, Mode};
+use crate::criteria::{self, Criteria};
 use crate::fields::{self, is_blank};
 use crate::json::{Object, count, elements, scalar};
 
@@ -48,6 +48,10 @@ pub(super) fn read<'a>(body: &Object<'a>, mode: Mode) -> Result<Outline<'a>, Str
         .enumerate()
         .map(|(index, item)| epic_shape(item, format!("epics[{index}]"), mode))
         .collect::<Result<Vec<_>, _>>()?;
+    let criteria = shapes.iter().flat_map(|epic| &epic.stories).filter_map(|story| story.criteria.as_ref());
+    if criteria.map(Criteria::count).sum::<usize>() > MAX_CRITERIA {
+        return Err(format!("payload exceeds maximum of {MAX_CRITERIA} acceptance criteria"));
+    }
     let story_edges = edges::list(body, &edges::STORY)?;
     let epic_edges = edges::list(body, &edges::EPIC)?;
     let epics = shapes.into_iter().map(numbered).collect::<Result<Vec<_>, _>>()?;
@@ -128,6 +132,9 @@ fn story_outline(item: &RawValue, path: String, mode: Mode) -> Result<StoryOutli
     check_title(&object, &path, mode)?;
     let criteria = match object.get("acceptance_criteria").filter(|raw| raw.get() != "null") {
         None => None,
+        Some(raw) if count(raw).is_some_and(|items| items > criteria::MAX_ITEMS) => {
+            return Err(format!("{path}.acceptance_criteria: {}", criteria::too_many()));
+        }
         Some(raw) => Some(Criteria::parse(raw).ok_or_else(|| {
             format!(
                 "{path}.acceptance_criteria must be an array of objects with 'id' and 'description' keys, \

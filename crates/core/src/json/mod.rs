@@ -12,22 +12,24 @@ mod transcode;
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
+use sha2::{Digest, Sha256};
 
 pub use escape::compact_length;
 pub use inspect::{Fault, MAX_MEMBERS, inspect};
+use object::each_element;
 pub use object::{Object, count, elements, scalar};
 pub use transcode::Transcoded;
 
 /// A JSON document as its text. Two are equal when they say the same, whatever the white space, the order of members and
-/// the way in which strings are escaped.
-#[derive(Clone, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct JsonText(Box<RawValue>);
+/// the way in which strings are escaped. A clone shares the text.
+#[derive(Clone)]
+pub struct JsonText(Arc<RawValue>);
 
 impl JsonText {
     /// The empty object.
@@ -40,7 +42,7 @@ impl JsonText {
     /// # Errors
     /// When the value has none: a map whose keys are no strings.
     pub fn of(value: &(impl Serialize + ?Sized)) -> Result<Self, serde_json::Error> {
-        to_raw_value(value).map(Self)
+        to_raw_value(value).map(Self::from)
     }
 
     /// The text.
@@ -69,16 +71,22 @@ impl JsonText {
     }
 }
 
+impl From<Box<RawValue>> for JsonText {
+    fn from(raw: Box<RawValue>) -> Self {
+        Self(raw.into())
+    }
+}
+
 impl From<&RawValue> for JsonText {
     fn from(raw: &RawValue) -> Self {
-        Self(raw.to_owned())
+        raw.to_owned().into()
     }
 }
 
 impl From<Value> for JsonText {
     fn from(value: Value) -> Self {
         // A value always has a text.
-        Self(to_raw_value(&value).unwrap_or_else(|_| RawValue::NULL.to_owned()))
+        to_raw_value(&value).unwrap_or_else(|_| RawValue::NULL.to_owned()).into()
     }
 }
 
@@ -96,7 +104,19 @@ impl fmt::Debug for JsonText {
 
 impl PartialEq for JsonText {
     fn eq(&self, other: &Self) -> bool {
-        self.as_str() == other.as_str() || normal_form(&self.0) == normal_form(&other.0)
+        self.as_str() == other.as_str() || meaning(&self.0) == meaning(&other.0)
+    }
+}
+
+impl Serialize for JsonText {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.as_ref().serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for JsonText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Box::<RawValue>::deserialize(deserializer).map(Self::from)
     }
 }
 
@@ -114,39 +134,48 @@ impl JsonSchema for JsonText {
     }
 }
 
-/// One text for all documents that say the same: members in the order of their names, strings escaped in one way,
-/// numbers written in one way. Numbers that differ stay different, however large they are.
-fn normal_form(raw: &RawValue) -> String {
-    let mut out = String::new();
-    write_normal(raw, &mut out);
-    out
+/// The hash of one text for all documents that say the same: members in the order of their names, strings escaped in one
+/// way, numbers written in one way. Numbers that differ stay different, however large they are.
+fn meaning(raw: &RawValue) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    hash_normal(raw, &mut hash);
+    hash.finalize().into()
 }
 
-fn write_normal(raw: &RawValue, out: &mut String) {
+fn hash_normal(raw: &RawValue, hash: &mut Sha256) {
     if let Some(object) = Object::parse(raw) {
         let mut members: Vec<_> = object.members().collect();
         members.sort_by_key(|(name, _)| *name);
-        out.push('{');
+        hash.update("{");
         for (name, value) in members {
-            out.push_str(&Value::from(name).to_string());
-            out.push(':');
-            write_normal(value, out);
-            out.push(',');
+            hash_string(name, hash);
+            hash_normal(value, hash);
         }
-        out.push('}');
-    } else if let Some(elements) = elements(raw) {
-        out.push('[');
-        for element in elements {
-            write_normal(element, out);
-            out.push(',');
-        }
-        out.push(']');
-    } else {
-        match scalar(raw) {
-            Value::Number(_) => out.push_str(&number::normal_form(raw.get())),
-            other => out.push_str(&other.to_string()),
-        }
+        hash.update("}");
+        return;
     }
+    let mut begun = false;
+    let is_array = each_element(raw, |element| {
+        hash.update(if begun { "," } else { "[" });
+        begun = true;
+        hash_normal(element, hash);
+    });
+    if is_array {
+        hash.update(if begun { "]" } else { "[]" });
+        return;
+    }
+    match scalar(raw) {
+        Value::Number(_) => hash.update(number::normal_form(raw.get())),
+        Value::String(string) => hash_string(&string, hash),
+        other => hash.update(other.to_string()),
+    }
+}
+
+/// A string with its length before it, so that nothing in it is taken for what comes after it.
+fn hash_string(string: &str, hash: &mut Sha256) {
+    hash.update("\"");
+    hash.update(string.len().to_be_bytes());
+    hash.update(string);
 }
 
 #[cfg(test)]
@@ -177,6 +206,8 @@ mod tests {
             (r#""1""#, "1"),
             ("[]", "{}"),
             ("[[],[]]", "[[]]"),
+            (r#"["a","b"]"#, r#"["a,b"]"#),
+            (r#"{"a":{},"b":1}"#, r#"{"a":{"b":1}}"#),
         ] {
             assert_ne!(text(one), text(other), "{one} {other}");
         }

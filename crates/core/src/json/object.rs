@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -100,10 +100,32 @@ impl<'de> Deserialize<'de> for Name<'de> {
 
 /// The elements of a document; None when it is no array.
 pub fn elements(raw: &RawValue) -> Option<Vec<&RawValue>> {
-    if !raw.get().starts_with('[') {
-        return None;
+    let mut elements = Vec::with_capacity(count(raw)?);
+    each_element(raw, |element| elements.push(element));
+    Some(elements)
+}
+
+/// Looks at the elements of a document one by one; false when it is no array.
+pub(super) fn each_element<'a>(raw: &'a RawValue, look: impl FnMut(&'a RawValue)) -> bool {
+    struct Each<F>(F);
+
+    impl<'de, F: FnMut(&'de RawValue)> Visitor<'de> for Each<F> {
+        type Value = ();
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an array")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(mut self, mut elements: A) -> Result<(), A::Error> {
+            while let Some(element) = elements.next_element()? {
+                (self.0)(element);
+            }
+            Ok(())
+        }
     }
-    serde_json::from_str(raw.get()).ok()
+
+    raw.get().starts_with('[')
+        && serde_json::Deserializer::from_str(raw.get()).deserialize_seq(Each(look)).is_ok()
 }
 
 /// How many elements a document has; None when it is no array.

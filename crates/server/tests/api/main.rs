@@ -12,6 +12,7 @@ mod conformance;
 mod support;
 
 mod conventions;
+mod cursors;
 mod database;
 mod exports;
 mod fuzz;

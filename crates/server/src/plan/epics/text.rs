@@ -7,10 +7,10 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::db::Row;
-use crate::events::{Event, field};
+use crate::events::{Event, Field};
 
 /// What a `PATCH` or an import may change of an epic.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, JsonSchema, Row)]
+#[derive(Debug, Clone, Default, Serialize, JsonSchema, Row)]
 pub(crate) struct EpicText {
     pub(crate) title: String,
     pub(crate) description: Option<String>,
@@ -34,16 +34,13 @@ impl EpicText {
 
     /// The audit entry of a change to `new`; none when nothing changed.
     pub(crate) fn updated(&self, id: Uuid, new: &Self) -> Option<Event> {
-        Event::updated("epic", id, &["title", "phase", "position"], self.state(), new.state())
-    }
-
-    fn state(&self) -> [(&'static str, JsonText); 5] {
-        [
-            field("title", self.title.as_str()),
-            field("description", self.description.as_deref()),
-            field("phase", self.phase.as_deref()),
-            field("position", self.position),
-            ("metadata", self.metadata.clone()),
-        ]
+        let fields = [
+            Field::value("title", &self.title, &new.title),
+            Field::value("description", &self.description, &new.description),
+            Field::value("phase", &self.phase, &new.phase),
+            Field::value("position", &self.position, &new.position),
+            Field::document("metadata", &self.metadata, &new.metadata),
+        ];
+        Event::updated("epic", id, &["title", "phase", "position"], &fields)
     }
 }

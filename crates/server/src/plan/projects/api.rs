@@ -14,7 +14,7 @@ use super::store::{
 };
 use crate::app::{Access as _, Agent, AtLeast, Caller, Change, Committed, Orchestrator, User};
 use crate::db::{DbError, Jsonb, Params, Tx};
-use crate::events::{Event, field};
+use crate::events::{Event, Field};
 use crate::http::{ApiError, ApiResult, Body, Created, Id, List, Page, Query, one, pages};
 use crate::identity::tenants::{MAX_PROJECTS, check_slug, locked_limit};
 
@@ -216,7 +216,7 @@ pub(super) async fn update(
             if let (Some(limit), ARCHIVED) = (limit, old.status.as_str()) {
                 admit_one_more(&mut change, limit).await?;
             }
-            let event = Event::updated("project", id, &["name", "status"], state(&old), state(&new));
+            let event = updated(&old, &new);
             save(change, new, event).await
         })
         .await?;
@@ -237,17 +237,18 @@ pub(super) async fn archive(caller: Caller<AtLeast<User>>, Id(id): Id) -> ApiRes
     Ok(Json(OneProject { project }))
 }
 
-/// What a change is told by.
-fn state(project: &Project) -> [(&'static str, JsonText); 7] {
-    [
-        field("name", project.name.as_str()),
-        field("repo_url", project.repo_url.as_deref()),
-        field("description", project.description.as_deref()),
-        field("tech_stack", project.tech_stack.as_deref()),
-        field("status", project.status.as_str()),
-        field("mission", project.mission.as_deref()),
-        ("metadata", project.metadata.clone()),
-    ]
+/// The audit entry of a change; none when nothing changed.
+fn updated(old: &Project, new: &Project) -> Option<Event> {
+    let fields = [
+        Field::value("name", &old.name, &new.name),
+        Field::value("repo_url", &old.repo_url, &new.repo_url),
+        Field::value("description", &old.description, &new.description),
+        Field::value("tech_stack", &old.tech_stack, &new.tech_stack),
+        Field::value("status", &old.status, &new.status),
+        Field::value("mission", &old.mission, &new.mission),
+        Field::document("metadata", &old.metadata, &new.metadata),
+    ];
+    Event::updated("project", new.id, &["name", "status"], &fields)
 }
 
 /// Writes a locked project with its event; without an event nothing has changed.

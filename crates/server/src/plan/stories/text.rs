@@ -1,17 +1,19 @@
 //! The part of a story that planners write.
 
+use std::collections::BTreeMap;
+
 use loopctl_core::breakdown::StoryChange;
 use loopctl_core::json::JsonText;
 use loopctl_core::lifecycle::BACKFILL;
 use rust_decimal::Decimal;
-use serde_json::{Value, json};
+use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use crate::db::Row;
-use crate::events::{Event, field};
+use crate::events::{Event, Field};
 
 /// What a `PATCH` or an import may change of a story.
-#[derive(Debug, Clone, PartialEq, Row)]
+#[derive(Debug, Clone, Row)]
 pub(crate) struct StoryText {
     pub(crate) title: String,
     pub(crate) description: Option<String>,
@@ -39,31 +41,25 @@ impl StoryText {
 
     /// Replaces the metadata, but for what a backfill has written: where a verified story comes from stays known.
     fn keeping_backfill(&self, metadata: &JsonText) -> JsonText {
-        let recorded = self.metadata.object().and_then(|old| old.get(BACKFILL).map(JsonText::from));
-        match (recorded, metadata.to_value()) {
-            (Some(recorded), Value::Object(mut members)) => {
-                members.insert(BACKFILL.to_owned(), recorded.to_value());
-                Value::Object(members).into()
-            }
-            _ => metadata.clone(),
-        }
+        let recorded = self.metadata.object().and_then(|old| old.get(BACKFILL));
+        let (Some(recorded), Some(new)) = (recorded, metadata.object()) else {
+            return metadata.clone();
+        };
+        let mut members: BTreeMap<&str, &RawValue> = new.members().collect();
+        members.insert(BACKFILL, recorded);
+        JsonText::of(&members).unwrap_or_else(|_| metadata.clone())
     }
 
     /// The audit entry of a change to `new`; none when nothing changed. Hours are numbers: 4.5 is 4.50.
     pub(crate) fn updated(&self, id: Uuid, new: &Self) -> Option<Event> {
-        if self == new {
-            return None;
-        }
-        Event::updated("story", id, &["title", "description"], self.fields(), new.fields())
-    }
-
-    fn fields(&self) -> [(&'static str, JsonText); 5] {
-        [
-            field("title", self.title.as_str()),
-            field("description", self.description.as_deref()),
-            ("acceptance_criteria", self.acceptance_criteria.clone()),
-            field("estimated_hours", json!(self.estimated_hours)),
-            ("metadata", self.metadata.clone()),
-        ]
+        let criteria = (&self.acceptance_criteria, &new.acceptance_criteria);
+        let fields = [
+            Field::value("title", &self.title, &new.title),
+            Field::value("description", &self.description, &new.description),
+            Field::document("acceptance_criteria", criteria.0, criteria.1),
+            Field::value("estimated_hours", &self.estimated_hours, &new.estimated_hours),
+            Field::document("metadata", &self.metadata, &new.metadata),
+        ];
+        Event::updated("story", id, &["title", "description"], &fields)
     }
 }

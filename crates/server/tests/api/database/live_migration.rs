@@ -59,7 +59,7 @@ impl Client {
 async fn a_migration_passes_by_unnoticed() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let options = ServeOptions {
-        database: DatabaseOptions::Embedded(EmbeddedOptions::new(&APPLICATION, &scratch_dir())),
+        database: DatabaseOptions::Embedded(EmbeddedOptions::new(&APPLICATION, scratch_dir())),
         listen: "127.0.0.1:0".parse().unwrap(),
         public_url: None,
         pool_size: 12,
