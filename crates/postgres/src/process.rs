@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use nix::sys::signal::{Signal, kill};
+#[cfg(target_os = "linux")]
+use nix::errno::Errno;
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, kill, sigaction};
 use nix::unistd::Pid;
 use tokio::sync::{oneshot, watch};
 
@@ -44,30 +46,38 @@ pub(crate) fn command(program: &Path, account: &Account) -> Command {
 
 /// Starts `command` so that it receives `signal` when the *calling thread* ends, which has to live as long as
 /// the child is wanted. Where the kernel has no such service (macOS), the next start finds the orphan.
+///
+/// The signal ends the child from its first moment: what a shell starts in the background ignores SIGINT, and so would
+/// PostgreSQL, until it has set up its own handlers. A start that is abandoned before that would run for ever.
 pub(crate) fn spawn_tied(command: &mut Command, signal: Signal) -> io::Result<Child> {
     #[cfg(target_os = "linux")]
-    {
-        let parent = Pid::this();
-        let tie = move || {
-            nix::sys::prctl::set_pdeathsig(signal)?;
-            // The parent may have died before the line above, and then nobody would send the signal.
-            if nix::unistd::getppid() == parent { Ok(()) } else { Err(io::Error::from_raw_os_error(ESRCH)) }
-        };
-        // SAFETY: between fork and exec only async-signal-safe calls are allowed: `tie` makes two plain
-        // system calls, and neither allocates nor takes a lock. It has to be here, because the kernel clears
-        // the setting when the account changes, which std does before it calls this closure.
+    let parent = Pid::this();
+    let tie = move || {
+        let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
+        // SAFETY: the default is no handler that could do anything wrong.
         #[allow(unsafe_code)]
         unsafe {
-            command.pre_exec(tie);
+            sigaction(signal, &default)?;
         }
+        #[cfg(target_os = "linux")]
+        {
+            nix::sys::prctl::set_pdeathsig(signal)?;
+            // The parent may have died before the line above, and then nobody would send the signal.
+            if nix::unistd::getppid() != parent {
+                return Err(Errno::ESRCH.into());
+            }
+        }
+        Ok(())
+    };
+    // SAFETY: between fork and exec only async-signal-safe calls are allowed: `tie` makes plain system calls, which neither
+    // allocate nor take a lock. It has to be here, because the kernel clears the tie when the account changes, which std
+    // does before it calls this closure.
+    #[allow(unsafe_code)]
+    unsafe {
+        command.pre_exec(tie);
     }
-    #[cfg(not(target_os = "linux"))]
-    let _ = signal;
     command.spawn()
 }
-
-#[cfg(target_os = "linux")]
-const ESRCH: i32 = nix::errno::Errno::ESRCH as i32;
 
 /// How a process ended.
 #[derive(Debug, Clone)]

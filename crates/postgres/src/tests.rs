@@ -2,13 +2,16 @@
 
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 use tempfile::TempDir;
 
 use crate::account::Account;
 use crate::binaries::{Installation, Places, locate};
 use crate::layout::{DirLock, Layout};
+use crate::process::spawn_tied;
 use crate::{Application, EmbeddedError, EmbeddedOptions, Problem, default_data_dir};
 
 static APPLICATION: Application = Application {
@@ -207,6 +210,24 @@ fn the_lock_excludes_a_second_holder_and_ends_with_the_first() {
     );
     drop(lock);
     DirLock::acquire(&fixture.layout).unwrap();
+}
+
+/// A shell that ignores a signal from its beginning cannot take it back; one that does not is ended by it.
+#[test]
+fn a_child_is_ended_by_its_signal_though_we_ignore_it() {
+    let of = |handler| SigAction::new(handler, SaFlags::empty(), SigSet::empty());
+    let mut shell = std::process::Command::new("sh");
+    shell.args(["-c", "kill -USR2 $$; exit 0"]);
+    // SAFETY: nothing else in this process cares for this signal.
+    #[allow(unsafe_code)]
+    let before = unsafe { sigaction(Signal::SIGUSR2, &of(SigHandler::SigIgn)) }.unwrap();
+    let ignoring = shell.status().unwrap();
+    let mut tied = spawn_tied(&mut shell, Signal::SIGUSR2).unwrap();
+    // SAFETY: as it was.
+    #[allow(unsafe_code)]
+    unsafe { sigaction(Signal::SIGUSR2, &before) }.unwrap();
+    assert!(ignoring.success());
+    assert_eq!(tied.wait().unwrap().signal(), Some(Signal::SIGUSR2 as i32));
 }
 
 #[test]
