@@ -145,16 +145,23 @@ pub fn integer(value: &Value) -> Option<i32> {
 
 /// A finite decimal of at most 28 digits from a number or a numeric string.
 pub fn decimal(value: &Value) -> Option<Decimal> {
-    let text = match value {
-        Value::Number(number) => number.to_string(),
-        Value::String(text) => text.trim().to_owned(),
-        _ => return None,
-    };
+    match value {
+        Value::Number(number) => decimal_text(&number.to_string()),
+        Value::String(text) => decimal_text(text.trim()),
+        _ => None,
+    }
+}
+
+/// As [`decimal`], from its digits. More than it can hold are none, rather than others.
+pub fn decimal_text(text: &str) -> Option<Decimal> {
     // rust_decimal would read `1_000`.
     if text.contains('_') {
         return None;
     }
-    text.parse::<Decimal>().or_else(|_| Decimal::from_scientific(&text)).ok()
+    if text.contains(['e', 'E']) {
+        return Decimal::from_scientific(text).ok();
+    }
+    Decimal::from_str_exact(text).ok()
 }
 
 #[cfg(test)]
@@ -212,6 +219,28 @@ mod tests {
         assert_eq!(integer(&json!(2_147_483_648_u64)), None);
         assert_eq!(integer(&json!("12")), Some(12));
         assert_eq!(integer(&json!(1.5)), None);
+    }
+
+    #[test]
+    fn decimals_keep_every_digit_or_are_none() {
+        let read = |sent: &str| {
+            let body: JsonText = serde_json::from_str(&format!("{{\"d\": {sent}}}")).unwrap();
+            let object = body.object().unwrap();
+            let mut fields = Fields::new(&object);
+            crate::request::decimal().read(&mut fields, "d").map(|decimal| decimal.to_string())
+        };
+        let digits = "0.1234567890123456789012345678";
+        for (sent, expected) in [
+            (digits, Some(digits)),
+            ("12345678901234567890.12345678", Some("12345678901234567890.12345678")),
+            ("\" 0.10 \"", Some("0.10")),
+            ("1e5", Some("100000")),
+            ("0.12345678901234567890123456789012345", None),
+            ("\"0.12345678901234567890123456789012345\"", None),
+            ("1e-40", None),
+        ] {
+            assert_eq!(read(sent).as_deref(), expected, "{sent}");
+        }
     }
 
     #[test]

@@ -22,8 +22,13 @@ pub enum Fault {
     /// The string that ends here stands for no text: it holds half of a surrogate pair.
     LoneSurrogate(usize),
     /// A string at this path, or a name in the object there, contains U+0000, which PostgreSQL cannot store.
-    Nul(String),
-    /// No float holds the number that ends here.
+    Nul {
+        /// Where it is.
+        path: String,
+        /// The outermost name on the way there.
+        field: String,
+    },
+    /// No float holds the number that ends here, or it has too many digits.
     OutOfRange(usize),
 }
 
@@ -63,7 +68,7 @@ pub fn inspect(text: &str, depth: usize) -> Result<(), Fault> {
                 let end = end_of_string(bytes, at);
                 let is_name = bytes[end..].iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b':');
                 let content = &text[at + 1..end - 1];
-                check_string(content, end, || path_of_string(is_name, &open))?;
+                check_string(content, end, || nul(around_string(is_name, &open)))?;
                 if is_name {
                     begin_member(content, &mut open)?;
                 }
@@ -101,19 +106,27 @@ fn end_of_string(bytes: &[u8], start: usize) -> usize {
 }
 
 /// A name belongs to the object around it.
-fn path_of_string(is_name: bool, open: &[Level<'_>]) -> String {
-    if is_name { path(open.split_last().map_or(open, |(_, around)| around)) } else { path(open) }
+fn around_string<'o, 'a>(is_name: bool, open: &'o [Level<'a>]) -> &'o [Level<'a>] {
+    if is_name { open.split_last().map_or(open, |(_, around)| around) } else { open }
+}
+
+fn nul(open: &[Level<'_>]) -> Fault {
+    let field = match open.first() {
+        Some(Level::Object { current, .. }) => current.to_string(),
+        Some(Level::Array { .. }) | None => String::new(),
+    };
+    Fault::Nul { path: path(open), field }
 }
 
 /// Looks at what the escapes of a string stand for.
-fn check_string(content: &str, end: usize, path: impl Fn() -> String) -> Result<(), Fault> {
+fn check_string(content: &str, end: usize, nul: impl Fn() -> Fault) -> Result<(), Fault> {
     let bytes = content.as_bytes();
     let (mut at, mut high) = (0, false);
     while let Some(offset) = bytes[at..].iter().position(|byte| *byte == b'\\') {
         let (unit, length) = read_escape(&bytes[at + offset..]);
         let is_low = (0xDC00..0xE000).contains(&unit);
         if unit == 0 {
-            return Err(Fault::Nul(path()));
+            return Err(nul());
         }
         // The second half follows the first at once, and nothing else does.
         if is_low != high || high && offset > 0 {
@@ -139,6 +152,7 @@ fn begin_member<'a>(content: &'a str, open: &mut [Level<'a>]) -> Result<(), Faul
     if names.insert(name) { Ok(()) } else { Err(Fault::Duplicate(path(open))) }
 }
 
+/// Names that would not stand out in a path, or be taken for a part of it, are quoted.
 fn path(open: &[Level<'_>]) -> String {
     let mut path = String::new();
     for level in open {
@@ -148,7 +162,11 @@ fn path(open: &[Level<'_>]) -> String {
                 if !path.is_empty() {
                     path.push('.');
                 }
-                path.push_str(current);
+                if current.is_empty() || current.contains(['.', '[', ']', '"']) {
+                    path.push_str(&format!("{current:?}"));
+                } else {
+                    path.push_str(current);
+                }
             }
         }
     }
@@ -169,9 +187,13 @@ mod tests {
     #[test]
     fn faults_are_found_where_they_are() {
         let at = |path: &str| path.to_owned();
+        let nul = |path, field| Fault::Nul { path: at(path), field: at(field) };
         for (text, expected) in [
-            (r#"{"a": ["x", {"b": "y\u0000"}]}"#, Fault::Nul(at("a[1].b"))),
-            (r#"{"a": {"k\u0000": 1}}"#, Fault::Nul(at("a"))),
+            (r#"{"a": ["x", {"b": "y\u0000"}]}"#, nul("a[1].b", "a")),
+            (r#"{"a": {"k\u0000": 1}}"#, nul("a", "a")),
+            (r#"{"a.b": {"": "\u0000"}}"#, nul("\"a.b\".\"\"", "a.b")),
+            (r#"{"\u0000": 1}"#, nul("", "")),
+            (r#"{"a": [{"": 1, "": 2}]}"#, Fault::Duplicate(at("a[0].\"\""))),
             (r#"{"a": 1, "b": {"c": 2, "\u0063": 3}}"#, Fault::Duplicate(at("b.c"))),
             (r#"{"a": [0, -1e400]}"#, Fault::OutOfRange(16)),
             (r#"{"a": "\ud83d"}"#, Fault::LoneSurrogate(14)),
@@ -229,7 +251,7 @@ mod tests {
         #[test]
         fn a_nul_is_found_wherever_it_is(value in document()) {
             let text = json!({"before": value, "it": ["\0"], "after": value}).to_string();
-            prop_assert_eq!(inspect(&text, 9), Err(Fault::Nul("it[0]".to_owned())));
+            prop_assert_eq!(inspect(&text, 9), Err(Fault::Nul { path: "it[0]".to_owned(), field: "it".to_owned() }));
         }
 
         #[test]

@@ -1,8 +1,22 @@
 //! Numbers as they are written.
 
-/// Whether a floating-point number holds it, be it roughly: JSON is read into those nearly everywhere.
+/// The most digits that a number may have on either side of its point when it is written without an exponent, as
+/// PostgreSQL does. Seven bytes could otherwise become sixteen thousand, and a few more are none that it can store.
+const MAX_DIGITS: i64 = 400;
+
+/// Whether a floating-point number holds it, be it roughly, as JSON is read into those nearly everywhere; and whether it
+/// can be written down.
 pub(super) fn is_in_range(text: &str) -> bool {
-    text.parse::<f64>().is_ok_and(f64::is_finite)
+    text.parse::<f64>().is_ok_and(f64::is_finite) && has_few_digits(text)
+}
+
+fn has_few_digits(text: &str) -> bool {
+    let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    exponent.parse::<i32>().is_ok_and(|exponent| {
+        let exponent = i64::from(exponent);
+        whole.len() as i64 + exponent <= MAX_DIGITS && fraction.len() as i64 - exponent <= MAX_DIGITS
+    })
 }
 
 /// One text for all that are the same number.
@@ -55,7 +69,8 @@ mod tests {
         for held in ["0", "-0", "1e308", "5e-324", "1e-400", "123456789012345678901234567890"] {
             assert!(is_in_range(held), "{held}");
         }
-        for lost in ["1e309", "-1e400", "1e99999999999"] {
+        let long = format!("0.{}1", "0".repeat(400));
+        for lost in ["1e309", "-1e400", "1e99999999999", "1e-20000", "0e401", "0e-99999999999999", &long] {
             assert!(!is_in_range(lost), "{lost}");
         }
     }

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use schemars::{Schema, json_schema};
 use serde_json::Value;
+use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::Rule;
@@ -87,7 +88,12 @@ impl Rule for Decimal {
     type Value = Option<rust_decimal::Decimal>;
 
     fn read(&self, fields: &mut Fields<'_>, name: &'static str) -> Self::Value {
-        let number = read_with(fields, name, fields::decimal)?;
+        // The text has every digit that was sent; a float would not.
+        let text = fields.raw(name).map_or("", RawValue::get);
+        let number = read_with(fields, name, |value| match value {
+            Value::Number(_) => fields::decimal_text(text),
+            other => fields::decimal(other),
+        })?;
         if number.is_sign_negative() && !number.is_zero() {
             fields.fail(name, "must be greater than or equal to 0");
             return None;

@@ -179,21 +179,21 @@ fn json_text<'a>(bytes: &'a [u8], content_type: Option<&str>) -> ApiResult<Cow<'
     let json_type = content_type.is_some_and(|name| {
         name == "application/json" || (name.starts_with("application/") && name.ends_with("+json"))
     });
-    // curl without a content type sends JSON as a form.
+    let is_form = content_type == Some("application/x-www-form-urlencoded");
+    // curl without a content type sends JSON as a form, and what is not quite JSON must not become a form with one
+    // unknown field.
     let looks_like_json = matches!(trimmed.first(), Some(b'{' | b'['));
     let is_json = json_type
         || looks_like_json
-            && (content_type.is_none() || serde_json::from_slice::<serde::de::IgnoredAny>(trimmed).is_ok());
+            && (content_type.is_none()
+                || is_form
+                || serde_json::from_slice::<serde::de::IgnoredAny>(trimmed).is_ok());
     match std::str::from_utf8(trimmed) {
         _ if trimmed.is_empty() => Ok("{}".into()),
         Ok(text) if is_json => Ok(text.into()),
         Err(_) if is_json => Err(ApiError::bad_request("Bad Request: malformed JSON: it is not valid UTF-8")),
-        Ok(text) if content_type == Some("application/x-www-form-urlencoded") => {
-            Ok(Value::Object(query::parse_form(text)?).to_string().into())
-        }
-        Err(_) if content_type == Some("application/x-www-form-urlencoded") => {
-            Err(ApiError::bad_request("Bad Request: the form is not valid UTF-8"))
-        }
+        Ok(text) if is_form => Ok(Value::Object(query::parse_form(text)?).to_string().into()),
+        Err(_) if is_form => Err(ApiError::bad_request("Bad Request: the form is not valid UTF-8")),
         _ => Err(ApiError::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "unsupported_media_type",
@@ -226,10 +226,10 @@ fn unacceptable(text: &str, fault: &Fault, depth: usize) -> ApiError {
         Fault::Duplicate(path) => format!("{path} is there twice"),
         Fault::LoneSurrogate(place) => format!("malformed JSON {}: half of a surrogate pair", at(*place)),
         Fault::OutOfRange(place) => format!("number out of range {}", at(*place)),
-        Fault::Nul(path) => {
-            let field = path.split(['.', '[']).next().unwrap_or_default();
+        Fault::Nul { path, field } => {
+            let place = if path.is_empty() { "a member's name" } else { path };
             return ApiError::from(FieldErrors::one(field, INVALID))
-                .with("message", format!("Validation failed: {path} contains U+0000").into());
+                .with("message", format!("Validation failed: {place} contains U+0000").into());
         }
     };
     ApiError::bad_request(format!("Bad Request: {reason}"))
@@ -262,7 +262,9 @@ mod tests {
         assert_eq!(read(b"", Some("application/json"), 9).unwrap(), serde_json::json!({}));
         assert!(read(b"a=1", Some("text/plain"), 9).is_err());
         assert!(read(b"[1]", Some("application/json"), 9).is_err());
-        assert!(read(b"{\"a\":", Some("application/json"), 9).is_err());
+        for content_type in [None, Some("application/json"), Some("application/x-www-form-urlencoded")] {
+            assert!(read(b"{\"a\":", content_type, 9).is_err());
+        }
         assert!(read(b"{\"a\": \"\xff\"}", Some("application/json"), 9).is_err());
     }
 

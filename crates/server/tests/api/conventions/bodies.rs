@@ -115,6 +115,39 @@ async fn other_media_types_are_415() {
     assert_eq!(error["details"]["name"], json!(["can't be blank"]));
 }
 
+/// What is not quite JSON is no form with one unknown field: curl sends it as one.
+#[tokio::test]
+async fn malformed_json_is_no_form() {
+    let tenant = Tenant::new().await;
+    let project = tenant.user.post("/projects", json!({"name": "p", "slug": "forms"})).await.expect(201);
+    let path = format!("/projects/{}", text(&project["project"]["id"]));
+    let form = Some("application/x-www-form-urlencoded");
+    let request = tenant.user.request(Method::PATCH, &path).header("content-type", form.unwrap());
+    let error = tenant.user.send(request.body("{\"name\": \"new\",}")).await.expect_error(400, "bad_request");
+    assert_eq!(error["message"], "Bad Request: malformed JSON at line 1 column 16");
+    post(&tenant.user, "/projects", form, "{\"name\": \"new\",}").await.expect_error(400, "bad_request");
+    assert_eq!(tenant.user.get(&path).await.expect(200)["project"]["name"], "p");
+}
+
+/// A few bytes may stand for more digits than a database stores, or than anybody wants back.
+#[tokio::test]
+async fn numbers_have_an_end() {
+    let tenant = Tenant::new().await;
+    let long = format!("0.{}1", "0".repeat(17_000));
+    for number in ["1e-20000", "0e99999999999999999999999", "1e-99999999999999999999", "1e-16000", &long] {
+        let body = format!("{{\"name\": \"p\", \"slug\": \"ends\", \"metadata\": {{\"n\": {number}}}}}");
+        let error = post(&tenant.user, "/projects", Some("application/json"), body)
+            .await
+            .expect_error(400, "bad_request");
+        assert!(text(&error["message"]).starts_with("Bad Request: number out of range at line 1"), "{error}");
+    }
+    for (number, slug) in [("5e-324", "tiny"), ("1.7e308", "huge"), ("0.10", "tenth")] {
+        let body = format!("{{\"name\": \"p\", \"slug\": \"{slug}\", \"metadata\": {{\"n\": {number}}}}}");
+        let project = post(&tenant.user, "/projects", Some("application/json"), body).await.expect(201);
+        assert_eq!(project["project"]["metadata"]["n"].as_f64(), number.parse().ok(), "{number}");
+    }
+}
+
 /// PostgreSQL stores no U+0000, so it is refused wherever it is in a body, by name.
 #[tokio::test]
 async fn nul_in_a_body_is_422() {
