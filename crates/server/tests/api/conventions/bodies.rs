@@ -115,20 +115,6 @@ async fn other_media_types_are_415() {
     assert_eq!(error["details"]["name"], json!(["can't be blank"]));
 }
 
-/// What is not quite JSON is no form with one unknown field: curl sends it as one.
-#[tokio::test]
-async fn malformed_json_is_no_form() {
-    let tenant = Tenant::new().await;
-    let project = tenant.user.post("/projects", json!({"name": "p", "slug": "forms"})).await.expect(201);
-    let path = format!("/projects/{}", text(&project["project"]["id"]));
-    let form = Some("application/x-www-form-urlencoded");
-    let request = tenant.user.request(Method::PATCH, &path).header("content-type", form.unwrap());
-    let error = tenant.user.send(request.body("{\"name\": \"new\",}")).await.expect_error(400, "bad_request");
-    assert_eq!(error["message"], "Bad Request: malformed JSON at line 1 column 16");
-    post(&tenant.user, "/projects", form, "{\"name\": \"new\",}").await.expect_error(400, "bad_request");
-    assert_eq!(tenant.user.get(&path).await.expect(200)["project"]["name"], "p");
-}
-
 /// A few bytes may stand for more digits than a database stores, or than anybody wants back.
 #[tokio::test]
 async fn numbers_have_an_end() {
