@@ -143,7 +143,7 @@ pub fn integer(value: &Value) -> Option<i32> {
     }
 }
 
-/// A finite decimal of at most 28 digits from a number or a numeric string.
+/// A finite decimal, whose digits (28 for certain) must fit 96 bits, from a number or a numeric string.
 pub fn decimal(value: &Value) -> Option<Decimal> {
     match value {
         Value::Number(number) => decimal_text(&number.to_string()),

@@ -9,7 +9,7 @@ use crate::app::{hash_key, key_prefix, new_raw_key};
 use crate::db::migrate::connect;
 use crate::db::{DbError, Timestamp};
 use crate::events::{Attribution, Event, record_as_owner};
-use crate::identity::tenants::{check_email, check_slug};
+use crate::identity::tenants::{TAKEN, check_email, check_slug, taken_field};
 
 /// Why an operator command did nothing.
 #[derive(Debug, thiserror::Error)]
@@ -154,10 +154,8 @@ fn key_created(key: &CreatedKey) -> Event {
 }
 
 fn taken(error: DbError) -> OperatorError {
-    for (constraint, field) in [("tenants_slug_key", "slug"), ("tenants_email_key", "email")] {
-        if error.violates(constraint) {
-            return OperatorError::Invalid(format!("{field} has already been taken"));
-        }
+    match taken_field(&error) {
+        Some(field) => OperatorError::Invalid(format!("{field} {TAKEN}")),
+        None => error.into(),
     }
-    error.into()
 }

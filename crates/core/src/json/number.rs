@@ -11,12 +11,16 @@ pub(super) fn is_in_range(text: &str) -> bool {
 }
 
 fn has_few_digits(text: &str) -> bool {
-    let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
-    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    exponent.parse::<i32>().is_ok_and(|exponent| {
-        let exponent = i64::from(exponent);
+    parts(text).is_some_and(|(whole, fraction, exponent)| {
         whole.len() as i64 + exponent <= MAX_DIGITS && fraction.len() as i64 - exponent <= MAX_DIGITS
     })
+}
+
+/// What is before the point, with a sign, and after it, and the exponent; None for an exponent beyond all reason.
+fn parts(text: &str) -> Option<(&str, &str, i64)> {
+    let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    Some((whole, fraction, exponent.parse::<i32>().ok()?.into()))
 }
 
 /// One text for all that are the same number.
@@ -40,21 +44,16 @@ struct Decimal {
 impl Decimal {
     /// None for an exponent beyond all reason.
     fn of(text: &str) -> Option<Self> {
-        let (mantissa, exponent) = match text.split_once(['e', 'E']) {
-            Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().ok()?),
-            None => (text, 0),
-        };
-        let unsigned = mantissa.trim_start_matches('-');
-        let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, ""));
-        let digits = format!("{whole}{fraction}");
+        let (whole, fraction, exponent) = parts(text)?;
+        let digits = format!("{}{fraction}", whole.trim_start_matches('-'));
         let trimmed = digits.trim_end_matches('0');
         let zeros = digits.len() - trimmed.len();
         let digits = trimmed.trim_start_matches('0').to_owned();
         if digits.is_empty() {
             return Some(Self { negative: false, digits, exponent: 0 });
         }
-        let exponent = i64::from(exponent) - fraction.len() as i64 + zeros as i64;
-        Some(Self { negative: mantissa.starts_with('-'), digits, exponent })
+        let exponent = exponent - fraction.len() as i64 + zeros as i64;
+        Some(Self { negative: whole.starts_with('-'), digits, exponent })
     }
 }
 

@@ -75,7 +75,7 @@ impl Rule for Integer {
     }
 }
 
-/// A finite decimal of at most 28 digits, not negative; a number or a numeric string.
+/// A finite decimal, whose digits (28 for certain) must fit 96 bits, not negative; a number or a numeric string.
 pub const fn decimal() -> Decimal {
     Decimal
 }

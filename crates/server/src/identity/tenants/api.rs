@@ -7,14 +7,14 @@ use loopctl_core::request::{Custom, Request, Rule as _, custom, integer, nullabl
 use loopctl_core::role::Role;
 use schemars::{JsonSchema, json_schema};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::settings;
 use super::store::{LOCK_TENANT, SHOW_TENANT, Tenant, UPDATE_TENANT};
 use crate::app::{Any, AtLeast, Caller, User};
 use crate::db::{DbError, Jsonb, Params};
-use crate::events::Event;
+use crate::events::{Event, Field};
 use crate::http::{ApiError, ApiResult, Body, one};
 
 #[derive(Serialize, JsonSchema)]
@@ -175,31 +175,44 @@ pub(super) async fn update(
                 &retention.flatten(),
             ];
             let tenant = change.one(UPDATE_TENANT, params).await.map_err(taken)?;
-            change.tell(changed(&old, &tenant)?);
+            change.tell(updated(&old, &tenant));
             change.commit(Json(OneTenant { tenant })).await
         })
         .await
 }
 
-/// The audit entry with the fields that changed; none when nothing did.
-fn changed(old: &Tenant, new: &Tenant) -> ApiResult<Option<Event>> {
-    let [Value::Object(mut before), Value::Object(mut after)] = [json!(old), json!(new)] else {
-        return Err(ApiError::internal());
-    };
-    before.remove("updated_at");
-    after.retain(|key, value| before.get(key).is_some_and(|old| old != value));
-    before.retain(|key, _| after.contains_key(key));
-    Ok((!after.is_empty())
-        .then(|| Event::new("tenant", new.id, "updated", Value::Object(after)).old(Value::Object(before))))
+/// The audit entry of a change; none when nothing changed.
+fn updated(old: &Tenant, new: &Tenant) -> Option<Event> {
+    let budgets = (&old.default_story_budget_millicents, &new.default_story_budget_millicents);
+    let fields = [
+        Field::value("name", &old.name, &new.name),
+        Field::value("slug", &old.slug, &new.slug),
+        Field::value("email", &old.email, &new.email),
+        Field::document("settings", &old.settings, &new.settings),
+        Field::value("default_story_budget_millicents", budgets.0, budgets.1),
+        Field::value(
+            "token_data_retention_days",
+            &old.token_data_retention_days,
+            &new.token_data_retention_days,
+        ),
+    ];
+    Event::updated("tenant", new.id, &[], &fields)
 }
 
 fn taken(error: DbError) -> ApiError {
-    for (constraint, field) in [("tenants_slug_key", "slug"), ("tenants_email_key", "email")] {
-        if error.violates(constraint) {
-            return ApiError::invalid_field(field, "has already been taken");
-        }
+    match taken_field(&error) {
+        Some(field) => ApiError::invalid_field(field, TAKEN),
+        None => error.into(),
     }
-    error.into()
+}
+
+/// What is said of a field that another tenant has.
+pub(crate) const TAKEN: &str = "has already been taken";
+
+/// The field that another tenant has, if that is why a tenant could not be written.
+pub(crate) fn taken_field(error: &DbError) -> Option<&'static str> {
+    let unique = [("tenants_slug_key", "slug"), ("tenants_email_key", "email")];
+    unique.into_iter().find(|(constraint, _)| error.violates(constraint)).map(|(_, field)| field)
 }
 
 #[cfg(test)]

@@ -11,17 +11,17 @@ use crate::db::{Row, Timestamp, statements};
 #[derive(Debug, Serialize, JsonSchema, Row)]
 pub(super) struct Tenant {
     pub(super) id: Uuid,
-    name: String,
-    slug: String,
-    email: Option<String>,
+    pub(super) name: String,
+    pub(super) slug: String,
+    pub(super) email: Option<String>,
     pub(super) settings: JsonText,
     /// Always `active` for a tenant that can see itself, except under impersonation.
     status: String,
     /// `standard` or `strict`.
     custody_mode: String,
     custody_halted_at: Option<Timestamp>,
-    default_story_budget_millicents: Option<i64>,
-    token_data_retention_days: Option<i32>,
+    pub(super) default_story_budget_millicents: Option<i64>,
+    pub(super) token_data_retention_days: Option<i32>,
     inserted_at: Timestamp,
     updated_at: Timestamp,
 }
