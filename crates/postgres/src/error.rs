@@ -42,6 +42,13 @@ pub enum Problem {
     },
     /// Running as root, and there is no account to run PostgreSQL as.
     NoAccount,
+    /// The account has no name, which `initdb` needs, and none could be lent to it.
+    Nameless {
+        /// The account.
+        uid: u32,
+        /// Why not.
+        source: io::Error,
+    },
     /// The account that runs PostgreSQL cannot get to a path.
     Unreachable {
         /// The account's name.
@@ -190,6 +197,10 @@ impl fmt::Display for EmbeddedError {
                 f,
                 "PostgreSQL refuses to run as root and this system has neither a user `postgres` nor `nobody`; create one (`useradd --system postgres`), start {name} as an ordinary user, or set {database_url}"
             ),
+            Problem::Nameless { uid, source } => write!(
+                f,
+                "user id {uid} has no name on this system, PostgreSQL's `initdb` needs one, and it cannot be lent one here (a user namespace: {source}); give the id a name (as root, or in the image's build: `echo '{name}:x:{uid}:0::/tmp:/sbin/nologin' >> /etc/passwd`), start {name} as a user that has one, or set {database_url}"
+            ),
             Problem::Unreachable { user, blocked, path } => write!(
                 f,
                 "PostgreSQL runs as user `{user}`, who cannot enter {blocked} and so cannot reach {}; set {data_dir} to a directory outside it (the default is /var/lib/{name}), or run `chmod o+x {blocked}`",
@@ -275,7 +286,9 @@ impl fmt::Display for EmbeddedError {
 impl Error for EmbeddedError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match &self.problem {
-            Problem::Io { source, .. } | Problem::Spawn { source, .. } => Some(source),
+            Problem::Io { source, .. } | Problem::Spawn { source, .. } | Problem::Nameless { source, .. } => {
+                Some(source)
+            }
             _ => None,
         }
     }

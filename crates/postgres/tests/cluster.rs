@@ -49,7 +49,7 @@ impl Place {
     }
 
     async fn start(&self) -> Result<EmbeddedCluster, EmbeddedError> {
-        EmbeddedCluster::start(&EmbeddedOptions::new(&APPLICATION, &self.dir)).await
+        EmbeddedCluster::start(&options(&self.dir)).await
     }
 
     fn pgdata(&self) -> PathBuf {
@@ -66,13 +66,19 @@ impl Place {
 
     /// Starts a process of this test binary that holds the cluster.
     fn hold(&self) -> Helper {
-        let child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "holder", "--ignored", "--nocapture"])
-            .env(HOLD, &self.dir)
-            .stdout(Stdio::piped())
-            .spawn();
-        Helper(child.unwrap())
+        self.hold_with(Command::new(std::env::current_exe().unwrap()))
     }
+
+    fn hold_with(&self, mut command: Command) -> Helper {
+        command.args(["--exact", "holder", "--ignored", "--nocapture"]);
+        Helper(command.env(HOLD, &self.dir).stdout(Stdio::piped()).spawn().unwrap())
+    }
+}
+
+/// With the PostgreSQL that a run of the tests names, else with this system's.
+fn options(dir: &Path) -> EmbeddedOptions {
+    let pg_bin = std::env::var_os("LOOPCTL_PG_BIN").filter(|dir| !dir.is_empty()).map(PathBuf::from);
+    EmbeddedOptions { pg_bin, ..EmbeddedOptions::new(&APPLICATION, dir) }
 }
 
 /// A child that is killed and waited for when it is dropped, also when its test fails.
@@ -124,7 +130,7 @@ async fn text(client: &Client, sql: &str) -> String {
 #[ignore = "a helper process of the other tests"]
 async fn holder() {
     let Ok(dir) = std::env::var(HOLD) else { return };
-    let cluster = EmbeddedCluster::start(&EmbeddedOptions::new(&APPLICATION, dir)).await.unwrap();
+    let cluster = EmbeddedCluster::start(&options(Path::new(&dir))).await.unwrap();
     let client = connect(&cluster).await;
     client
         .batch_execute("CREATE TABLE IF NOT EXISTS kept (n int); INSERT INTO kept VALUES (1)")
@@ -184,6 +190,31 @@ async fn a_cold_start_makes_a_private_and_durable_cluster() {
     cluster.stop().await.unwrap();
     assert!(!alive(pid));
     assert!(!place.pid_file().exists());
+}
+
+/// As in a container that was given some number to run as.
+#[tokio::test]
+async fn an_account_without_a_name_gets_a_cluster_too() {
+    if !nix::unistd::Uid::effective().is_root() {
+        println!("only root can run something as another user id");
+        return;
+    }
+    const NAMELESS: u32 = 1_234_567;
+    let place = Place::new();
+    let home = place.dir.parent().unwrap();
+    std::os::unix::fs::chown(home, Some(NAMELESS), Some(NAMELESS)).unwrap();
+    // Where the tests are built may be closed to the account.
+    let program = home.join("holder");
+    fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    for _created_then_found in 0..2 {
+        let mut command = Command::new(&program);
+        command.uid(NAMELESS).gid(NAMELESS).current_dir("/");
+        let mut holder = place.hold_with(command);
+        wait_for_line(&mut holder, "ready");
+        let meta = fs::metadata(format!("/proc/{}", place.postmaster())).unwrap();
+        assert_eq!((meta.uid(), meta.gid()), (NAMELESS, NAMELESS));
+        assert_eq!(fs::metadata(place.pgdata()).unwrap().uid(), NAMELESS);
+    }
 }
 
 #[tokio::test]
