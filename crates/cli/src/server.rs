@@ -3,13 +3,15 @@
 use std::io::IsTerminal as _;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use loopctl_postgres::{EmbeddedError, EmbeddedOptions, default_data_dir};
 use loopctl_server::config::{APPLICATION, Database, DatabaseOptions, OpenError};
 use loopctl_server::operator::{OperatorError, create_superadmin_key, create_tenant};
-use loopctl_server::serve::{ServeError, ServeOptions, serve};
+use loopctl_server::serve::{Connections, ServeError, ServeOptions, serve};
 use serde_json::{Value, json};
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 
 use crate::output;
 
@@ -67,9 +69,22 @@ pub(crate) struct ServeArguments {
     #[arg(long, env = "LOOPCTL_POOL_SIZE", value_name = "N", default_value_t = 10,
           value_parser = clap::value_parser!(u16).range(1..=1000))]
     pool_size: u16,
+    /// Connections of clients, in all
+    #[arg(long, env = "LOOPCTL_MAX_CONNECTIONS", value_name = "N", default_value_t = Connections::MOST,
+          value_parser = count)]
+    max_connections: usize,
+    /// Connections from one address; this machine's own are not counted
+    #[arg(long, env = "LOOPCTL_MAX_CONNECTIONS_PER_PEER", value_name = "N", default_value_t = Connections::MOST_OF_PEER,
+          value_parser = count)]
+    max_connections_per_peer: usize,
     /// What to log: error, warn, info, debug, or a filter such as `loopctl_server=debug`
     #[arg(long, env = "LOOPCTL_LOG", value_name = "FILTER", default_value = "info")]
     log: String,
+}
+
+/// How many there may be of something without which nothing works.
+fn count(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|count| *count > 0).ok_or_else(|| "a whole number of at least 1".to_owned())
 }
 
 /// `loopctl operator …`.
@@ -141,27 +156,61 @@ impl Failure {
 
 /// Serves until a signal.
 pub(crate) async fn run_serve(arguments: &ServeArguments) -> Result<(), Failure> {
-    start_log(&arguments.log)?;
+    let _log = Log::start(&arguments.log)?;
     let options = ServeOptions {
         database: arguments.database.options().map_err(|error| Failure::Open(error.into()))?,
         listen: SocketAddr::new(arguments.listen, arguments.port),
         public_url: arguments.public_url.clone().filter(|url| !url.is_empty()),
         pool_size: usize::from(arguments.pool_size),
+        connections: Connections {
+            most: arguments.max_connections,
+            most_of_peer: arguments.max_connections_per_peer,
+        },
     };
     serve(&options).await.map_err(Failure::Serve)
 }
 
-/// One line per event: for people on a terminal, JSON for everything else.
-fn start_log(filter: &str) -> Result<(), Failure> {
-    let filter = tracing_subscriber::EnvFilter::try_new(filter)
-        .map_err(|error| Failure::Log(format!("--log {filter:?} is not a filter: {error}")))?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter);
-    if std::io::stdout().is_terminal() {
-        builder.with_target(false).init();
-    } else {
-        builder.json().flatten_event(true).with_current_span(true).with_span_list(false).init();
+/// Lines of the log that wait to be written; what comes beyond is dropped.
+const LOG_LINES: usize = 16_384;
+
+/// How long the end of the process waits for the last lines.
+const LAST_LINES: Duration = Duration::from_millis(1500);
+
+/// The log on stdout. A thread of its own writes it, so that no request waits for whoever reads it, or fails because nobody
+/// does: a line that cannot be written is dropped. Dropping this writes what is left.
+struct Log(Option<WorkerGuard>);
+
+impl Log {
+    /// One line per event: for people on a terminal, JSON for everything else.
+    fn start(filter: &str) -> Result<Self, Failure> {
+        let filter = tracing_subscriber::EnvFilter::try_new(filter)
+            .map_err(|error| Failure::Log(format!("--log {filter:?} is not a filter: {error}")))?;
+        let (writer, guard) = NonBlockingBuilder::default()
+            .lossy(true)
+            .buffered_lines_limit(LOG_LINES)
+            .thread_name("log")
+            .finish(std::io::stdout());
+        let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
+        if std::io::stdout().is_terminal() {
+            builder.with_target(false).init();
+        } else {
+            builder.json().flatten_event(true).with_current_span(true).with_span_list(false).init();
+        }
+        Ok(Self(Some(guard)))
     }
-    Ok(())
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        let guard = self.0.take();
+        let (done, wait) = std::sync::mpsc::channel();
+        // Beside us, because a reader that does not read would hold it up for ever.
+        std::thread::spawn(move || {
+            drop(guard);
+            let _ = done.send(());
+        });
+        let _ = wait.recv_timeout(LAST_LINES);
+    }
 }
 
 /// Brings the schema up to date. Says what it did as JSON.

@@ -9,6 +9,7 @@ use tokio_postgres::Config;
 
 use crate::db::migrate::{MigrateError, connect, migrate, newest_version};
 use crate::db::{Db, DbError};
+use crate::life::Life;
 
 /// What the private cluster has to know of loopctl. Its owner owns the schema and runs migrations; requests use
 /// lesser roles. The oldest version is the one whose features the schema may use.
@@ -169,8 +170,8 @@ impl Database {
     ///
     /// # Errors
     /// When the pool cannot be built.
-    pub fn pool(&self, size: usize) -> Result<Db, DbError> {
-        Db::new(self.app.clone(), size)
+    pub(crate) fn pool(&self, size: usize, life: Life) -> Result<Db, DbError> {
+        Db::new(self.app.clone(), size, life)
     }
 
     /// Stops the private cluster, if this process runs it.

@@ -12,6 +12,7 @@ mod evidence;
 mod health;
 mod http;
 mod identity;
+mod life;
 pub mod operator;
 mod plan;
 mod routes;
@@ -30,6 +31,7 @@ pub fn statements() -> impl Iterator<Item = (&'static str, &'static db::Named)> 
         ("agents", identity::agents::STATEMENTS),
         ("artifacts", evidence::artifacts::STATEMENTS),
         ("caller", app::STATEMENTS),
+        ("key_uses", app::USES_STATEMENTS),
         ("criteria", plan::stories::CRITERIA_STATEMENTS),
         ("dependencies", plan::dependencies::STATEMENTS),
         ("epics", plan::epics::STATEMENTS),

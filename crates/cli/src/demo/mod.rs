@@ -156,12 +156,7 @@ fn options(arguments: &Arguments, scratch: &Scratch) -> ServeOptions {
         bundle: arguments.pg_bundle.clone().filter(|text| !text.trim().is_empty()),
         ..EmbeddedOptions::new(&APPLICATION, scratch.path())
     };
-    ServeOptions {
-        database: DatabaseOptions::Embedded(embedded),
-        listen: ([127, 0, 0, 1], 0).into(),
-        public_url: None,
-        pool_size: 10,
-    }
+    ServeOptions::local(DatabaseOptions::Embedded(embedded))
 }
 
 fn failed(error: ServeError) -> Stopped {

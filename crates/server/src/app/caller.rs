@@ -254,6 +254,7 @@ async fn authenticate(parts: &Parts, app: &App) -> ApiResult<Key> {
     let target = impersonate.map(|text| parse_uuid(text).unwrap_or_default());
     let found = app.db.without_tenant(AUTHENTICATE, &[&hash_key(token), &target]).await?;
     let found = found.ok_or_else(ApiError::invalid_api_key)?;
+    app.key_uses.note(found.key_id);
     let role = found.role;
     if role != Role::Superadmin && found.tenant_status.as_deref() != Some("active") {
         return Err(ApiError::new(StatusCode::FORBIDDEN, "tenant_not_active", "Access denied"));

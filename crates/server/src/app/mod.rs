@@ -5,25 +5,32 @@ mod caller;
 mod change;
 mod requests;
 mod secret;
+mod uses;
 
 use std::sync::Arc;
 
 use crate::db::Db;
+use crate::life::Life;
 
 pub(crate) use caller::{
     Access, Agent, Any, AtLeast, Caller, Exact, Identity, Orchestrator, STATEMENTS, Superadmin, User,
 };
 pub(crate) use change::{Change, Committed};
 pub(crate) use secret::{hash_key, key_prefix, new_raw_key};
+pub(crate) use uses::{KeyUses, STATEMENTS as USES_STATEMENTS};
 
 /// A route of this server.
 pub(crate) type Endpoint = crate::http::Endpoint<App>;
 
-/// What every handler can reach. Holds no state of its own: run as many servers as you like.
+/// What every handler can reach. Holds no state of its own that a second server would miss: run as many as you like.
 #[derive(Debug, Clone)]
 pub(crate) struct App {
     /// The application's connections.
     pub(crate) db: Db,
     /// How clients reach this server, without a trailing slash; links in answers start with it.
     pub(crate) public_url: Arc<str>,
+    /// For work that outlives its request.
+    pub(crate) life: Life,
+    /// When keys were last used.
+    pub(crate) key_uses: KeyUses,
 }

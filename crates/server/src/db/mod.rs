@@ -16,6 +16,8 @@ use tokio::time::timeout;
 use tokio_postgres::NoTls;
 use uuid::Uuid;
 
+use crate::life::Life;
+
 pub use error::DbError;
 pub(crate) use loopctl_macros::Row;
 pub use row::{Column, Row, RowReader, RowTypes};
@@ -43,6 +45,8 @@ pub struct Db {
     pool: Pool,
     /// A turn for every snapshot that may be open.
     snapshots: Arc<Semaphore>,
+    /// What takes a transaction back outlives the request that gave it up.
+    life: Life,
 }
 
 impl Db {
@@ -50,7 +54,7 @@ impl Db {
     ///
     /// # Errors
     /// When the pool cannot be built from this configuration.
-    pub fn new(mut config: tokio_postgres::Config, size: usize) -> Result<Self, DbError> {
+    pub(crate) fn new(mut config: tokio_postgres::Config, size: usize, life: Life) -> Result<Self, DbError> {
         let options = [config.get_options().unwrap_or_default(), SESSION_OPTIONS].join(" ");
         config.options(options.trim());
         // `Fast` only asks whether the connection is open. That is enough: a transaction that was not finished
@@ -65,7 +69,12 @@ impl Db {
             .build()
             .map_err(|error| DbError::Pool(error.to_string()))?;
         let snapshots = Arc::new(Semaphore::new((size / 2).max(1)));
-        Ok(Self { pool, snapshots })
+        Ok(Self { pool, snapshots, life })
+    }
+
+    /// Closes the connections that nobody uses, and the others when they come back. Whoever asks for one is refused.
+    pub(crate) fn close(&self) {
+        self.pool.close();
     }
 
     /// A transaction bound to one tenant: the only way to tenant tables.
@@ -73,7 +82,7 @@ impl Db {
     /// # Errors
     /// When no connection is to be had.
     async fn tenant(&self, tenant_id: Uuid) -> Result<Tx, DbError> {
-        Ok(Tx::new(self.pool.get().await?, tenant_id))
+        Ok(Tx::new(self.pool.get().await?, tenant_id, self.life.clone()))
     }
 
     /// Runs statements in a transaction of their own, in one round trip, and again where that may help.
@@ -116,7 +125,7 @@ impl Db {
         let turn = timeout(POOL_WAIT, Arc::clone(&self.snapshots).acquire_owned()).await;
         let turn = turn.ok().and_then(Result::ok);
         let turn = turn.ok_or_else(|| DbError::Pool("every turn for a snapshot is taken".to_owned()))?;
-        Ok(Tx::snapshot(self.pool.get().await?, tenant_id, turn))
+        Ok(Tx::snapshot(self.pool.get().await?, tenant_id, self.life.clone(), turn))
     }
 
     /// Runs one statement outside any transaction and tenant, as the pool's login: for authentication, which comes

@@ -19,6 +19,7 @@ use uuid::Uuid;
 use super::DbError;
 use super::row::{Row, RowReader};
 use super::sql::{Params, Sql, Statement};
+use crate::life::Life;
 
 /// Statements that are sent together and answered together.
 pub trait Batch {
@@ -98,24 +99,31 @@ pub struct Tx {
     /// A snapshot's turn, which ends with it.
     turn: Option<OwnedSemaphorePermit>,
     lost: Lost,
+    life: Life,
 }
 
 impl Tx {
-    pub(super) fn new(client: Client, tenant_id: Uuid) -> Self {
-        Self::open("BEGIN", client, tenant_id, None)
+    pub(super) fn new(client: Client, tenant_id: Uuid, life: Life) -> Self {
+        Self::open("BEGIN", client, tenant_id, life, None)
     }
 
     /// Only reads, and every statement sees the database as the first one did.
-    pub(super) fn snapshot(client: Client, tenant_id: Uuid, turn: OwnedSemaphorePermit) -> Self {
-        Self::open("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY", client, tenant_id, Some(turn))
+    pub(super) fn snapshot(client: Client, tenant_id: Uuid, life: Life, turn: OwnedSemaphorePermit) -> Self {
+        Self::open("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY", client, tenant_id, life, Some(turn))
     }
 
-    fn open(begin: &str, client: Client, tenant_id: Uuid, turn: Option<OwnedSemaphorePermit>) -> Self {
+    fn open(
+        begin: &str,
+        client: Client,
+        tenant_id: Uuid,
+        life: Life,
+        turn: Option<OwnedSemaphorePermit>,
+    ) -> Self {
         // Connections may log in as anybody (one superuser login in development); what runs inside a
         // transaction always runs as the application role. Both settings end with the transaction.
         let begin =
             format!("{begin}; SET LOCAL ROLE loopctl_app; SET LOCAL loopctl.tenant_id = '{tenant_id}'");
-        Self { client: Some(client), tenant_id, begin: Some(begin), turn, lost: Lost::default() }
+        Self { client: Some(client), tenant_id, begin: Some(begin), turn, lost: Lost::default(), life }
     }
 
     /// Tells, also when the transaction is gone, whether it is worth another try.
@@ -260,18 +268,17 @@ impl Drop for Tx {
         if self.begin.is_some() {
             return; // Nothing was sent: the connection is as clean as it came.
         }
-        match tokio::runtime::Handle::try_current() {
-            Ok(runtime) => {
-                let turn = self.turn.take();
-                runtime.spawn(async move {
-                    let _until_rolled_back = turn;
-                    if client.batch_execute("ROLLBACK").await.is_err() {
-                        // Not to be trusted any more: closing it makes PostgreSQL roll back.
-                        drop(Object::take(client));
-                    }
-                });
-            }
-            Err(_) => drop(Object::take(client)),
+        if tokio::runtime::Handle::try_current().is_err() {
+            drop(Object::take(client));
+            return;
         }
+        let turn = self.turn.take();
+        self.life.complete(async move {
+            let _until_rolled_back = turn;
+            if client.batch_execute("ROLLBACK").await.is_err() {
+                // Not to be trusted any more: closing it makes PostgreSQL roll back.
+                drop(Object::take(client));
+            }
+        });
     }
 }

@@ -1,6 +1,7 @@
 //! Request bodies.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use axum::extract::{FromRequest, Request as HttpRequest};
 use axum::http::{StatusCode, header};
@@ -10,6 +11,7 @@ use loopctl_core::json::{Fault, MAX_MEMBERS, Object, inspect};
 use loopctl_core::request::{Request, schema_of};
 use serde_json::Value;
 use serde_json::value::RawValue;
+use tokio::time::timeout;
 
 use super::endpoint::{Input, Operation};
 use super::error::{ApiError, ApiResult};
@@ -19,6 +21,11 @@ use super::query;
 pub(crate) const BODY_LIMIT: usize = 2_097_152;
 /// The most that an import or a knowledge ingestion may be, in bytes.
 pub(crate) const LARGE_BODY_LIMIT: usize = 10_485_760;
+
+/// How long a client may pause within a body.
+const PAUSE: Duration = Duration::from_secs(30);
+/// How long a body may take from its first byte to its last.
+const SENDING: Duration = Duration::from_secs(180);
 
 /// How deep a body may nest. Less than what can be read (128), so that what is stored can be read again deeper inside
 /// another document: an export holds a story's metadata four levels further down.
@@ -155,9 +162,13 @@ async fn read(request: HttpRequest, limit: usize) -> ApiResult<Vec<u8>> {
     if announced.is_some_and(|length: u64| length > limit as u64) {
         return Err(too_large(limit));
     }
+    timeout(SENDING, collect(request, limit, announced)).await.map_err(|_| too_slow())?
+}
+
+async fn collect(request: HttpRequest, limit: usize, announced: Option<u64>) -> ApiResult<Vec<u8>> {
     let mut body = request.into_body();
     let mut bytes = Vec::with_capacity(announced.unwrap_or_default().min(65_536) as usize);
-    while let Some(frame) = body.frame().await {
+    while let Some(frame) = timeout(PAUSE, body.frame()).await.map_err(|_| too_slow())? {
         let frame = frame.map_err(|_| ApiError::bad_request("Bad Request: the body was cut off"))?;
         let Ok(data) = frame.into_data() else { continue };
         if bytes.len() + data.len() > limit {
@@ -166,6 +177,15 @@ async fn read(request: HttpRequest, limit: usize) -> ApiResult<Vec<u8>> {
         bytes.extend_from_slice(&data);
     }
     Ok(bytes)
+}
+
+fn too_slow() -> ApiError {
+    let message = format!(
+        "Request Timeout: a body may pause for {} s and take {} s in all; nothing was changed",
+        PAUSE.as_secs(),
+        SENDING.as_secs()
+    );
+    ApiError::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", message)
 }
 
 fn too_large(limit: usize) -> ApiError {
@@ -242,6 +262,8 @@ fn malformed(error: &serde_json::Error) -> ApiError {
 
 #[cfg(test)]
 mod tests {
+    use axum::response::IntoResponse as _;
+
     use super::*;
 
     fn read(bytes: &[u8], content_type: Option<&str>, depth: usize) -> ApiResult<Value> {
@@ -261,6 +283,31 @@ mod tests {
         assert!(read(b"[1]", Some("application/json"), 9).is_err());
         assert!(read(b"{\"a\":", Some("application/json"), 9).is_err());
         assert!(read(b"{\"a\": \"\xff\"}", Some("application/json"), 9).is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_has_its_time() {
+        use std::convert::Infallible;
+
+        use axum::body::{Body, Bytes};
+        use futures_util::stream::{self, StreamExt as _};
+
+        let second = Duration::from_secs(1);
+        // A byte every so often, so many of them, and then no end.
+        let send = async |pause: Duration, bytes: usize| {
+            let drops = stream::iter(0..bytes).then(move |_| async move {
+                tokio::time::sleep(pause).await;
+                Ok::<_, Infallible>(Bytes::from_static(b" "))
+            });
+            let began = tokio::time::Instant::now();
+            let request = HttpRequest::new(Body::from_stream(drops.chain(stream::pending())));
+            let error = super::read(request, BODY_LIMIT).await.unwrap_err();
+            assert_eq!(error.into_response().status(), 408);
+            began.elapsed()
+        };
+        assert!(send(second, 0).await - PAUSE < second);
+        assert!(send(second, 10).await - (PAUSE + 10 * second) < second);
+        assert!(send(second * 29, 1000).await - SENDING < second);
     }
 
     #[test]

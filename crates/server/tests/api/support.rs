@@ -1,14 +1,15 @@
 //! A running server for all tests of this binary, and a small vocabulary to talk to it.
 //!
-//! The server is the real one: embedded PostgreSQL, real HTTP on a port of its own. It is started once, on a
-//! runtime of its own, and lives as long as the process. Each test gets a tenant to itself.
+//! The server is the real one: embedded PostgreSQL, real HTTP on a port of its own. All test binaries of a run share the one
+//! that `LOOPCTL_TEST_SERVER` names; without it a server is started here, on a runtime of its own, and lives as long as the
+//! process. Each test gets a tenant to itself.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::conformance;
-use loopctl_postgres::EmbeddedOptions;
+use loopctl_postgres::{EmbeddedOptions, running};
 use loopctl_server::config::{APPLICATION, DatabaseOptions};
 use loopctl_server::operator;
 use loopctl_server::serve::{ServeOptions, Server};
@@ -26,38 +27,54 @@ pub(crate) struct TestServer {
     pub(crate) app: Config,
 }
 
-/// The server of this process.
+/// The server of all tests.
 pub(crate) fn server() -> &'static TestServer {
     static SERVER: OnceLock<TestServer> = OnceLock::new();
-    SERVER.get_or_init(|| {
-        let (told, tell) = std::sync::mpsc::channel();
-        std::thread::spawn(move || {
-            let runtime = tokio::runtime::Runtime::new().unwrap();
-            runtime.block_on(async {
-                let data_dir = scratch_dir();
-                let options = ServeOptions {
-                    database: DatabaseOptions::Embedded(EmbeddedOptions::new(&APPLICATION, &data_dir)),
-                    listen: "127.0.0.1:0".parse().unwrap(),
-                    public_url: Some("http://loopctl.test".to_owned()),
-                    pool_size: 16,
-                };
-                let server = Server::start(&options).await.expect("the test server starts");
-                told.send(TestServer {
-                    base: format!("http://{}", server.address),
-                    owner: server.database.owner.clone(),
-                    app: server.database.app.clone(),
-                })
-                .unwrap();
-                // Until the process ends; PostgreSQL ends with it.
-                std::future::pending::<()>().await;
-            });
-        });
-        tell.recv().expect("the test server starts")
+    SERVER.get_or_init(|| match std::env::var("LOOPCTL_TEST_SERVER") {
+        Ok(named) if !named.is_empty() => shared(&named),
+        _ => own(),
     })
 }
 
+/// The server that is named by its address and its data directory.
+fn shared(named: &str) -> TestServer {
+    let (base, data_dir) = named.split_once(' ').expect("an address and a data directory");
+    let config = |user| running(Path::new(data_dir), user, "loopctl").expect("the shared server runs");
+    TestServer { base: base.to_owned(), owner: config("loopctl_owner"), app: config("loopctl_app") }
+}
+
+/// A database of its own for a server of its own, with the PostgreSQL that the run names.
+pub(crate) fn own_database() -> DatabaseOptions {
+    let pg_bin = std::env::var_os("LOOPCTL_PG_BIN").filter(|dir| !dir.is_empty()).map(PathBuf::from);
+    DatabaseOptions::Embedded(EmbeddedOptions { pg_bin, ..EmbeddedOptions::new(&APPLICATION, scratch_dir()) })
+}
+
+fn own() -> TestServer {
+    let (told, tell) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        runtime.block_on(async {
+            let options = ServeOptions {
+                public_url: Some("http://loopctl.test".to_owned()),
+                pool_size: 16,
+                ..ServeOptions::local(own_database())
+            };
+            let server = Server::start(&options).await.expect("the test server starts");
+            told.send(TestServer {
+                base: format!("http://{}", server.address),
+                owner: server.database.owner.clone(),
+                app: server.database.app.clone(),
+            })
+            .unwrap();
+            // Until the process ends; PostgreSQL ends with it.
+            std::future::pending::<()>().await;
+        });
+    });
+    tell.recv().expect("the test server starts")
+}
+
 /// A directory that the cluster's user can reach. Those of test processes that are gone are removed.
-pub(crate) fn scratch_dir() -> PathBuf {
+fn scratch_dir() -> PathBuf {
     static COUNTER: AtomicU64 = AtomicU64::new(0);
     let base = std::env::temp_dir();
     for entry in std::fs::read_dir(&base).unwrap().flatten() {
@@ -65,7 +82,7 @@ pub(crate) fn scratch_dir() -> PathBuf {
         let pid = name
             .strip_prefix("loopctl-api-test-")
             .and_then(|rest| rest.split('-').next()?.parse::<u32>().ok());
-        if pid.is_some_and(|pid| !std::path::Path::new(&format!("/proc/{pid}")).exists()) {
+        if pid.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists()) {
             let _ = std::fs::remove_dir_all(entry.path());
         }
     }
@@ -80,10 +97,10 @@ pub(crate) async fn connect(config: &Config) -> Client {
     client
 }
 
-/// A word that no other test uses.
+/// A word that no other test uses, of this binary or of another one that shares the server.
 pub(crate) fn unique(prefix: &str) -> String {
     static COUNTER: AtomicU64 = AtomicU64::new(0);
-    format!("{prefix}-{}", COUNTER.fetch_add(1, Ordering::Relaxed))
+    format!("{prefix}-{}-{}", std::process::id(), COUNTER.fetch_add(1, Ordering::Relaxed))
 }
 
 /// An answer.

@@ -104,5 +104,6 @@ pub(super) async fn export(
     let ProjectRow { exported_at, project } = source.project().await?.ok_or_else(ApiError::not_found)?;
     let export_metadata = ExportMetadata { exported_at, loopctl_version: VERSION, project_id, tenant_id };
     let head = Head { export_metadata, project };
-    Ok(Streamed::new(stream::body(|sink| write(head, source, query.include_status, sink))))
+    let body = stream::body(&caller.app.life, |sink| write(head, source, query.include_status, sink));
+    Ok(Streamed::new(body))
 }

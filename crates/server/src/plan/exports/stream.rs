@@ -14,6 +14,7 @@ use tracing::Instrument as _;
 
 use crate::db::DbError;
 use crate::http::{Operation, Output};
+use crate::life::Life;
 
 /// From this size on, what is written is sent.
 const CHUNK: usize = 64 * 1024;
@@ -103,7 +104,7 @@ impl Sink {
 ///
 /// Writing is a task of its own. A body is only asked for more while its client reads, so by itself it could not
 /// give up on one that does not.
-pub(super) fn body<F>(write: impl FnOnce(Sink) -> F) -> Body
+pub(super) fn body<F>(life: &Life, write: impl FnOnce(Sink) -> F) -> Body
 where
     F: Future<Output = Result<(), CutOff>> + Send + 'static,
 {
@@ -117,7 +118,7 @@ where
             Err(reason) => tracing::error!(%reason, "a streamed answer was cut off"),
         }
     };
-    tokio::spawn(writing.in_current_span());
+    life.spawn(writing.in_current_span());
     Body::from_stream(try_unfold(receiver, next))
 }
 
@@ -149,7 +150,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_finished_arrives_whole() {
-        let body = body(async |mut sink: Sink| {
+        let body = body(&Life::default(), async |mut sink: Sink| {
             for letter in [b'a', b'b', b'c'] {
                 sink.buffer.resize(sink.buffer.len() + CHUNK / 2, letter);
                 sink.flush().await?;
@@ -158,24 +159,24 @@ mod tests {
         });
         let expected = [b'a', b'b', b'c'].map(|letter| vec![letter; CHUNK / 2]).concat();
         assert_eq!(read(body).await.unwrap(), expected);
-        assert_eq!(read(super::body(Sink::finish)).await.unwrap(), b"");
+        assert_eq!(read(super::body(&Life::default(), Sink::finish)).await.unwrap(), b"");
     }
 
     #[tokio::test]
     async fn what_is_not_finished_ends_in_an_error() {
         // A failure, a panic, and a writer that forgets to finish.
-        let failed = body(async |mut sink: Sink| {
+        let failed = body(&Life::default(), async |mut sink: Sink| {
             sink.buffer.resize(CHUNK, b' ');
             sink.flush().await?;
             Err(CutOff::Db(DbError::Unexpected("test".to_owned())))
         });
         assert!(read(failed).await.is_err());
-        let panicked = body(async |sink: Sink| {
+        let panicked = body(&Life::default(), async |sink: Sink| {
             assert!(sink.buffer.len() > 1, "a panic for the test");
             Ok(())
         });
         assert!(read(panicked).await.is_err());
-        assert!(read(body(async |_: Sink| Ok(()))).await.is_err());
+        assert!(read(body(&Life::default(), async |_: Sink| Ok(()))).await.is_err());
     }
 
     #[tokio::test]

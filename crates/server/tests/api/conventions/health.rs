@@ -65,14 +65,10 @@ async fn health_tells_when_the_database_does_not_answer() {
     let http = reqwest::Client::builder().tls_certs_only([]).build().unwrap();
     let (line, state) = watch::channel(Line::Open);
     let port = database_line(state).await;
+    let url = format!("postgres://loopctl_app@127.0.0.1:{port}/loopctl");
     let options = ServeOptions {
-        database: DatabaseOptions::External {
-            url: format!("postgres://loopctl_app@127.0.0.1:{port}/loopctl"),
-            admin_url: None,
-        },
-        listen: "127.0.0.1:0".parse().unwrap(),
-        public_url: None,
         pool_size: 4,
+        ..ServeOptions::local(DatabaseOptions::External { url, admin_url: None })
     };
     let server = Server::start(&options).await.unwrap();
     let health = format!("http://{}/health", server.address);

@@ -18,7 +18,12 @@ impl List {
     async fn get(&self, caller: &Caller, query: &str) -> (Vec<Value>, Value) {
         let join = if self.path.contains('?') { '&' } else { '?' };
         let body = caller.get(&format!("{}{join}{query}", self.path)).await.expect(200);
-        let data = body["data"].as_array().expect("data").clone();
+        let mut data = body["data"].as_array().expect("data").clone();
+        for row in data.iter_mut().filter_map(Value::as_object_mut) {
+            // Reading a list is a use of the key that reads it.
+            row.remove("last_used_at");
+            row.remove("last_seen_at");
+        }
         (data, body["meta"].clone())
     }
 }

@@ -3,14 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use loopctl_postgres::EmbeddedOptions;
-use loopctl_server::config::{APPLICATION, DatabaseOptions};
 use loopctl_server::operator;
 use loopctl_server::serve::{ServeOptions, Server};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{connect, scratch_dir};
+use crate::support::{connect, own_database};
 
 /// Adds a column to `stories`, and one to what `authenticate()` yields.
 const MIGRATION: &str = r"
@@ -58,12 +56,7 @@ impl Client {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_migration_passes_by_unnoticed() {
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let options = ServeOptions {
-        database: DatabaseOptions::Embedded(EmbeddedOptions::new(&APPLICATION, scratch_dir())),
-        listen: "127.0.0.1:0".parse().unwrap(),
-        public_url: None,
-        pool_size: 12,
-    };
+    let options = ServeOptions { pool_size: 12, ..ServeOptions::local(own_database()) };
     let server = Server::start(&options).await.expect("a server of this test's own");
     let (_, key) =
         operator::create_tenant(&server.database.owner, "t", "live", "t@loopctl.test").await.unwrap();

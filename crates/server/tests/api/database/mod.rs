@@ -261,6 +261,7 @@ async fn the_application_role_is_nobody() {
         [
             "authenticate | search_path=public, pg_temp",
             "create_audit_head | search_path=public, pg_temp",
+            "note_key_uses | search_path=public, pg_temp",
             "refresh_detail_statistics | search_path=public, pg_temp;lock_timeout=2s",
             "refresh_record_statistics | search_path=public, pg_temp;lock_timeout=2s",
         ]
@@ -270,7 +271,13 @@ async fn the_application_role_is_nobody() {
                     and has_function_privilege('loopctl_app', oid, 'EXECUTE') order by 1";
     assert_eq!(
         lines(&owner, callable).await,
-        ["authenticate", "current_tenant_id", "refresh_detail_statistics", "refresh_record_statistics"]
+        [
+            "authenticate",
+            "current_tenant_id",
+            "note_key_uses",
+            "refresh_detail_statistics",
+            "refresh_record_statistics"
+        ]
     );
     let default_privileges = "select defaclrole from pg_default_acl";
     assert_eq!(lines(&owner, default_privileges).await, [""; 0]);

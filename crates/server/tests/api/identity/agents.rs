@@ -150,6 +150,8 @@ async fn agents_are_listed() {
         let body = json!({"name": name, "agent_type": agent_type});
         tenant.key("agent").await.post("/agents/register", body).await.expect(201);
     }
+    // What was seen so far is noted by then.
+    orchestrator.get("/agents").await.expect(200);
     let id = "$1::text::uuid";
     sql(
         &format!("update agents set last_seen_at = null where tenant_id = {id} and name = 'alpha'"),

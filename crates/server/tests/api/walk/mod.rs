@@ -133,15 +133,11 @@ async fn unavailable() -> [(&'static str, u16); 2] {
     let tenant = Tenant::new().await;
     let project = huge(&tenant).await;
     let (line, state) = watch::channel(Line::Open);
+    let url = format!("postgres://loopctl_app@127.0.0.1:{}/loopctl", database_line(state).await);
+    // One of the two connections is for exports.
     let options = ServeOptions {
-        database: DatabaseOptions::External {
-            url: format!("postgres://loopctl_app@127.0.0.1:{}/loopctl", database_line(state).await),
-            admin_url: None,
-        },
-        listen: "127.0.0.1:0".parse().unwrap(),
-        public_url: None,
-        // One of them for exports.
         pool_size: 2,
+        ..ServeOptions::local(DatabaseOptions::External { url, admin_url: None })
     };
     let server = Server::start(&options).await.unwrap();
     let http = reqwest::Client::builder().tls_certs_only([]).build().unwrap();

@@ -1,20 +1,23 @@
 //! `loopctl serve`: opens the database, listens, and stops in order.
 
+mod descriptors;
+mod listener;
+mod progress;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::ServiceExt;
-use axum::extract::Request;
 use loopctl_postgres::EmbeddedError;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
 
-use crate::app::App;
+pub use self::listener::Connections;
+use crate::app::{App, KeyUses};
 use crate::config::{Database, DatabaseOptions, OpenError};
 use crate::db::migrate::newest_version;
 use crate::db::{DbError, Row, statements};
+use crate::life::Life;
 use crate::{VERSION, routes};
 
 statements! {
@@ -28,8 +31,12 @@ pub(crate) struct Version {
     version: Option<i32>,
 }
 
-/// How long requests in flight may take after the signal to stop.
-const DRAIN: Duration = Duration::from_secs(20);
+/// How long requests in flight may take after the signal to stop. With the end of PostgreSQL it is well below the ten
+/// seconds after which impatient supervisors kill.
+const DRAIN: Duration = Duration::from_secs(8);
+
+/// How long the last batch of notes about keys may take.
+const LAST_NOTE: Duration = Duration::from_millis(500);
 
 /// What `serve` needs to know.
 #[derive(Debug, Clone)]
@@ -42,6 +49,22 @@ pub struct ServeOptions {
     pub public_url: Option<String>,
     /// Connections to the database.
     pub pool_size: usize,
+    /// Connections of clients.
+    pub connections: Connections,
+}
+
+impl ServeOptions {
+    /// What `serve` does by itself, for this machine alone and on any free port.
+    #[must_use]
+    pub fn local(database: DatabaseOptions) -> Self {
+        Self {
+            database,
+            listen: ([127, 0, 0, 1], 0).into(),
+            public_url: None,
+            pool_size: 10,
+            connections: Connections::default(),
+        }
+    }
 }
 
 /// Why the server did not start, or ended otherwise than by a signal.
@@ -86,8 +109,7 @@ pub struct Server {
     pub address: SocketAddr,
     /// Its database.
     pub database: Database,
-    stop: watch::Sender<bool>,
-    serving: tokio::task::JoinHandle<std::io::Result<()>>,
+    app: App,
 }
 
 impl Server {
@@ -98,7 +120,7 @@ impl Server {
     pub async fn start(options: &ServeOptions) -> Result<Self, ServeError> {
         let database = Database::open(&options.database).await?;
         match Self::listen(options, &database).await {
-            Ok((address, stop, serving)) => Ok(Self { address, database, stop, serving }),
+            Ok((address, app)) => Ok(Self { address, database, app }),
             Err(error) => {
                 // The first failure is the one to tell.
                 let _ = database.close().await;
@@ -107,12 +129,9 @@ impl Server {
         }
     }
 
-    async fn listen(
-        options: &ServeOptions,
-        database: &Database,
-    ) -> Result<(SocketAddr, watch::Sender<bool>, tokio::task::JoinHandle<std::io::Result<()>>), ServeError>
-    {
-        let db = database.pool(options.pool_size)?;
+    async fn listen(options: &ServeOptions, database: &Database) -> Result<(SocketAddr, App), ServeError> {
+        let life = Life::default();
+        let db = database.pool(options.pool_size, life.clone())?;
         let found = match db.without_tenant(SCHEMA_VERSION, &[]).await {
             Ok(row) => row.and_then(|row| row.version),
             // Without the schema there is no table to ask. Whatever else is wrong is told as such.
@@ -127,38 +146,27 @@ impl Server {
         let address = listener.local_addr()?;
         let default_url = || format!("http://localhost:{}", address.port());
         let public_url = options.public_url.clone().unwrap_or_else(default_url);
-        let app = App { db, public_url: Arc::from(public_url.trim_end_matches('/')) };
-        let service = routes::service(app);
-        let (stop, mut stopped) = watch::channel(false);
-        let serving = tokio::spawn(async move {
-            axum::serve(listener, ServiceExt::<Request>::into_make_service(service))
-                .with_graceful_shutdown(async move {
-                    // An error means that the sender is gone, which is a reason to stop as well.
-                    let _ = stopped.wait_for(|stop| *stop).await;
-                })
-                .await
-        });
-        Ok((address, stop, serving))
+        let public_url = Arc::from(public_url.trim_end_matches('/'));
+        let key_uses = KeyUses::default();
+        let app = App { db: db.clone(), public_url, life: life.clone(), key_uses: key_uses.clone() };
+        let service = routes::service(app.clone());
+        let limits = descriptors::within(options.connections, options.pool_size);
+        life.spawn(key_uses.keep_writing(db, life.clone()));
+        life.spawn(listener::accept(listener, service, life.clone(), limits));
+        Ok((address, app))
     }
 
     /// Lets requests in flight finish, then stops the private cluster.
     ///
     /// # Errors
-    /// When serving failed, or PostgreSQL does not stop in order.
+    /// When PostgreSQL does not stop in order.
     pub async fn stop(self) -> Result<(), ServeError> {
-        let _ = self.stop.send(true);
-        let abort = self.serving.abort_handle();
-        match tokio::time::timeout(DRAIN, self.serving).await {
-            Ok(Ok(served)) => served?,
-            Ok(Err(_cancelled)) => {}
-            Err(_elapsed) => {
-                tracing::warn!(
-                    "requests were still running after {} s; stopping all the same",
-                    DRAIN.as_secs()
-                );
-                abort.abort();
-            }
+        if !self.app.life.end(DRAIN).await {
+            tracing::warn!("requests were still running after {} s; they were ended", DRAIN.as_secs());
         }
+        // Best effort, as ever: the database may be what everybody was waiting for.
+        let _ = tokio::time::timeout(LAST_NOTE, self.app.key_uses.write(&self.app.db)).await;
+        self.app.db.close();
         Ok(self.database.close().await?)
     }
 }

@@ -1,0 +1,92 @@
+//! The life of the process: what runs beside requests, and how all of it ends.
+
+use std::future::Future;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// How long what must not be dropped may take when everything else is over.
+const LAST: Duration = Duration::from_secs(1);
+
+/// The one place for work that outlives a request, and for the connections themselves. It ends in two steps: first
+/// everything is asked to come to its end, and after a while what has not is dropped.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Life {
+    ending: CancellationToken,
+    over: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Life {
+    /// Runs work that nobody waits for. It is dropped where it stands when the process has no more time for it.
+    pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let over = self.over.clone();
+        self.tasks.spawn(async move { over.run_until_cancelled(work).await });
+    }
+
+    /// Runs work that must not stop half-way, and takes moments.
+    pub(crate) fn complete(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(work);
+    }
+
+    /// When nothing new is to be begun any more.
+    pub(crate) async fn ending(&self) {
+        self.ending.cancelled().await;
+    }
+
+    /// Asks everything to come to its end and waits for it, but not for longer than `patience`. Whether all came to
+    /// their end by themselves.
+    pub(crate) async fn end(&self, patience: Duration) -> bool {
+        self.ending.cancel();
+        self.tasks.close();
+        let in_time = tokio::time::timeout(patience, self.tasks.wait()).await.is_ok();
+        self.over.cancel();
+        // What is dropped may leave something to be completed.
+        let _ = tokio::time::timeout(LAST, self.tasks.wait()).await;
+        in_time
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn work_that_listens_comes_to_its_end() {
+        let (life, done) = (Life::default(), Arc::new(AtomicBool::new(false)));
+        let (ending, told) = (life.clone(), Arc::clone(&done));
+        life.spawn(async move {
+            ending.ending().await;
+            told.store(true, Ordering::Relaxed);
+        });
+        assert!(life.end(Duration::from_secs(30)).await);
+        assert!(done.load(Ordering::Relaxed));
+    }
+
+    /// And what it leaves behind is completed.
+    #[tokio::test]
+    async fn work_that_does_not_is_dropped() {
+        struct Leaves(Life, Arc<AtomicBool>);
+        impl Drop for Leaves {
+            fn drop(&mut self) {
+                let done = Arc::clone(&self.1);
+                self.0.complete(async move {
+                    tokio::task::yield_now().await;
+                    done.store(true, Ordering::Relaxed);
+                });
+            }
+        }
+        let (life, done) = (Life::default(), Arc::new(AtomicBool::new(false)));
+        let left = Leaves(life.clone(), Arc::clone(&done));
+        life.spawn(async move {
+            let _left = left;
+            std::future::pending().await
+        });
+        assert!(!life.end(Duration::from_millis(1)).await);
+        assert!(done.load(Ordering::Relaxed));
+    }
+}

@@ -1,0 +1,320 @@
+//! Connections: who gets one, and how long they may take their time. A client that does not finish its sentence, or does
+//! not listen to the answer, costs a connection for a while, and nobody anything else.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::response::Response;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use serde_json::json;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
+use tokio::time::sleep;
+use tower::Service as _;
+
+use super::progress::{Answer, Phase, Progress, Watched};
+use crate::life::Life;
+use crate::routes::Service;
+
+/// How long a client that has not finished its request may go on with it when the process ends.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
+/// How many connections there may be.
+#[derive(Debug, Clone, Copy)]
+pub struct Connections {
+    /// In all.
+    pub most: usize,
+    /// From one address. This machine's own are not counted: behind them are its users, or a proxy with everybody else.
+    pub most_of_peer: usize,
+}
+
+impl Connections {
+    /// In all, unless an operator says otherwise.
+    pub const MOST: usize = 4096;
+    /// From one address, unless an operator says otherwise.
+    pub const MOST_OF_PEER: usize = 256;
+}
+
+impl Default for Connections {
+    fn default() -> Self {
+        Self { most: Self::MOST, most_of_peer: Self::MOST_OF_PEER }
+    }
+}
+
+/// What somebody is told for whom there is no connection.
+fn full() -> Vec<u8> {
+    let message = "Service Unavailable: too many connections are open; close some, or try again";
+    let body =
+        json!({"error": {"status": 503, "code": "too_many_connections", "message": message}}).to_string();
+    let length = body.len();
+    format!(
+        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json; charset=utf-8\r\nretry-after: 5\r\n\
+         connection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+    )
+    .into_bytes()
+}
+
+/// Accepts connections until the process ends.
+pub(crate) async fn accept(listener: TcpListener, service: Service, life: Life, limits: Connections) {
+    let open = Open { limits, peers: Arc::default() };
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = life.ending() => return,
+        };
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Out of file descriptors, most likely: trying again at once would only make the log grow.
+                tracing::error!(%error, "a connection could not be accepted");
+                sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let Some(place) = open.admit(peer_of(peer.ip())) else {
+            // Best effort: a client that does not take it sees the connection close.
+            let _ = stream.try_write(&full());
+            continue;
+        };
+        // An answer goes out when it is written: nothing is gained by waiting for more.
+        let _ = stream.set_nodelay(true);
+        let (service, ending) = (service.clone(), life.clone());
+        life.spawn(async move {
+            let _until_closed = place;
+            serve(stream, service, &ending).await;
+        });
+    }
+}
+
+/// Whom an address stands for: of IPv6, a customer has a whole network.
+fn peer_of(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) if !address.is_loopback() => {
+            let [a, b, c, d, ..] = address.segments();
+            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
+        }
+        address => address,
+    }
+}
+
+/// The connections that are open, by peer.
+struct Open {
+    limits: Connections,
+    peers: Arc<Mutex<HashMap<IpAddr, usize>>>,
+}
+
+/// A connection's place among those that are open; given back when dropped.
+struct Place {
+    peer: IpAddr,
+    peers: Arc<Mutex<HashMap<IpAddr, usize>>>,
+}
+
+impl Open {
+    fn admit(&self, peer: IpAddr) -> Option<Place> {
+        let mut peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
+        if peers.values().sum::<usize>() >= self.limits.most {
+            return None;
+        }
+        let of_peer = peers.entry(peer).or_default();
+        if *of_peer >= self.limits.most_of_peer && !peer.is_loopback() {
+            return None;
+        }
+        *of_peer += 1;
+        Some(Place { peer, peers: Arc::clone(&self.peers) })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = peers.get_mut(&self.peer) {
+            *count -= 1;
+            if *count == 0 {
+                peers.remove(&self.peer);
+            }
+        }
+    }
+}
+
+/// Serves one connection until its client closes it or takes too long, or the process ends.
+async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, service: Service, life: &Life) {
+    let progress = Arc::new(Progress::new());
+    let io = TokioIo::new(Watched { stream, progress: Arc::clone(&progress) });
+    let answer = {
+        let progress = Arc::clone(&progress);
+        service_fn(move |request: Request<Incoming>| {
+            progress.enter(Phase::Answering);
+            let (answering, progress) = (service.clone().call(request.map(Body::new)), Arc::clone(&progress));
+            async move {
+                let answer: Response = answering.await?;
+                Ok::<_, std::convert::Infallible>(answer.map(|body| Answer { body, progress }))
+            }
+        })
+    };
+    let mut connection = pin!(http1::Builder::new().serve_connection(io, answer));
+    tokio::select! {
+        // A client that goes away is no event.
+        _ = connection.as_mut() => return,
+        () = progress.overdue() => return,
+        () = life.ending() => connection.as_mut().graceful_shutdown(),
+    }
+    loop {
+        tokio::select! {
+            _ = connection.as_mut() => return,
+            () = progress.overdue() => return,
+            () = sleep(LAST_WORDS) => if progress.phase() != Phase::Answering { return },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
+    use tokio::task::JoinHandle;
+    use tokio::time::Instant;
+    use tower::util::MapRequest;
+
+    use super::*;
+    use crate::serve::progress::{HEAD, IDLE, UNREAD};
+
+    const HALF: &[u8] = b"GET / HTTP/1.1\r\nhost: x\r\n";
+    const WHOLE: &[u8] = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n";
+
+    /// A client's end of a connection, and the server's part of it.
+    fn connect(life: &Life) -> (DuplexStream, JoinHandle<()>) {
+        let slowly = async || {
+            sleep(Duration::from_secs(3)).await;
+            "done"
+        };
+        let router = Router::new().route("/", get(async || "a".repeat(10_000))).route("/slow", get(slowly));
+        let service: Service = MapRequest::new(router, |request| request);
+        let (client, server) = duplex(1000);
+        let life = life.clone();
+        (client, tokio::spawn(async move { serve(server, service, &life).await }))
+    }
+
+    /// How long the server keeps the connection when nothing more is sent, and nothing read.
+    async fn kept(server: JoinHandle<()>) -> Duration {
+        let before = Instant::now();
+        server.await.unwrap();
+        before.elapsed()
+    }
+
+    async fn read_answer(client: &mut DuplexStream) {
+        let mut bytes = vec![0; 10_000];
+        let mut text = Vec::new();
+        while !text.ends_with(b"aaaa") || text.len() < 10_000 {
+            let count = client.read(&mut bytes).await.unwrap();
+            assert_ne!(count, 0, "closed after {} bytes", text.len());
+            text.extend_from_slice(&bytes[..count]);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_has_its_time_and_no_more() {
+        let second = Duration::from_secs(1);
+        let about = |kept: Duration, expected: Duration| kept >= expected && kept <= expected + second;
+        let life = Life::default();
+
+        let (_silent, server) = connect(&life);
+        assert!(about(kept(server).await, IDLE));
+
+        let (mut halting, server) = connect(&life);
+        halting.write_all(HALF).await.unwrap();
+        assert!(about(kept(server).await, HEAD));
+        // Nor does it help to say a little more from time to time.
+        let (mut dripping, server) = connect(&life);
+        let before = Instant::now();
+        while dripping.write_all(b"G").await.is_ok() {
+            sleep(second).await;
+        }
+        assert!(about(before.elapsed(), HEAD), "{:?}", before.elapsed());
+        server.await.unwrap();
+
+        // Between requests it is idle, however many there were.
+        let (mut keeping, server) = connect(&life);
+        for _ in 0..3 {
+            keeping.write_all(WHOLE).await.unwrap();
+            read_answer(&mut keeping).await;
+            sleep(IDLE / 2).await;
+        }
+        assert!(about(kept(server).await, IDLE / 2));
+
+        // The answer does not fit into what lies between.
+        let (mut deaf, server) = connect(&life);
+        deaf.write_all(WHOLE).await.unwrap();
+        assert!(about(kept(server).await, UNREAD));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn at_the_end_an_answer_is_finished_and_nothing_else_is_waited_for() {
+        let life = Life::default();
+        let (_silent, silent) = connect(&life);
+        let (mut halting, half) = connect(&life);
+        halting.write_all(HALF).await.unwrap();
+        let (mut asking, asked) = connect(&life);
+        asking.write_all(b"GET /slow HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        sleep(Duration::from_secs(1)).await;
+        let before = Instant::now();
+        assert!(life.end(Duration::ZERO).await, "connections are spawned by whoever accepts them");
+        silent.await.unwrap();
+        half.await.unwrap();
+        assert!(before.elapsed() <= LAST_WORDS * 2, "{:?}", before.elapsed());
+        let mut answer = String::new();
+        asking.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("done"), "{answer}");
+        asked.await.unwrap();
+    }
+
+    #[test]
+    fn places_are_counted_and_given_back() {
+        let open = Open { limits: Connections { most: 3, most_of_peer: 2 }, peers: Arc::default() };
+        let [one, other] = [[192, 0, 2, 1], [192, 0, 2, 2]].map(IpAddr::from);
+        let first = open.admit(one);
+        let second = open.admit(one);
+        assert!(first.is_some() && second.is_some());
+        assert!(open.admit(one).is_none(), "of one address");
+        let third = open.admit(other);
+        assert!(third.is_some());
+        assert!(open.admit(other).is_none(), "in all");
+        drop(first);
+        assert!(open.admit(other).is_some() && open.admit(one).is_some());
+        drop((second, third));
+        let local: Vec<_> = (0..3).map(|_| open.admit([127, 0, 0, 1].into())).collect();
+        assert!(local.iter().all(Option::is_some), "this machine");
+        assert!(open.admit([127, 0, 0, 1].into()).is_none(), "in all");
+        drop(local);
+        assert!(open.peers.lock().unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_peer_is_an_address_or_a_network() {
+        for (address, peer) in [
+            ("192.0.2.7", "192.0.2.7"),
+            ("::ffff:192.0.2.7", "192.0.2.7"),
+            ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
+            ("::1", "::1"),
+        ] {
+            assert_eq!(peer_of(address.parse().unwrap()), peer.parse::<IpAddr>().unwrap(), "{address}");
+        }
+    }
+
+    #[test]
+    fn what_the_last_one_is_told_is_whole() {
+        let text = String::from_utf8(full()).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        assert!(head.contains(&format!("content-length: {}", body.len())), "{}", body.len());
+        let told: serde_json::Value = serde_json::from_str(body).unwrap();
+        assert_eq!(told["error"]["status"], 503);
+    }
+}

@@ -1,0 +1,227 @@
+//! How far a connection is, and when its client has taken too long.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::{Body, Bytes, HttpBody};
+use hyper::body::{Frame, SizeHint};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until};
+
+/// How long a client may take from the first byte of a request to the end of its head.
+pub(super) const HEAD: Duration = Duration::from_secs(30);
+/// How long a connection may wait for its next request.
+pub(super) const IDLE: Duration = Duration::from_secs(75);
+/// How long a client may leave an answer unread.
+pub(super) const UNREAD: Duration = Duration::from_secs(30);
+
+/// What a connection is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// It waits for a request.
+    Idle = 0,
+    /// A request has begun to arrive.
+    Head = 1,
+    /// A request is being answered.
+    Answering = 2,
+}
+
+/// How far a connection is, and since when.
+pub(super) struct Progress {
+    began: Instant,
+    phase: AtomicU8,
+    /// When the phase began, in milliseconds.
+    since: AtomicU64,
+    /// Since when the client has been leaving what was written unread, in milliseconds; 0: it does not.
+    unread: AtomicU64,
+    /// Told when the deadline has come nearer.
+    sooner: Notify,
+}
+
+impl Progress {
+    pub(super) fn new() -> Self {
+        Self {
+            began: Instant::now(),
+            phase: AtomicU8::new(Phase::Idle as u8),
+            since: AtomicU64::new(0),
+            unread: AtomicU64::new(0),
+            sooner: Notify::new(),
+        }
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        match self.phase.load(Ordering::Acquire) {
+            0 => Phase::Idle,
+            1 => Phase::Head,
+            _ => Phase::Answering,
+        }
+    }
+
+    pub(super) fn enter(&self, phase: Phase) {
+        self.since.store(self.now(), Ordering::Release);
+        self.phase.store(phase as u8, Ordering::Release);
+        if phase == Phase::Head {
+            self.sooner.notify_one();
+        }
+    }
+
+    /// When its client will have taken too long, if nothing happens until then.
+    fn deadline(&self) -> Instant {
+        let at = |milliseconds: u64, patience| self.began + Duration::from_millis(milliseconds) + patience;
+        let since = self.since.load(Ordering::Acquire);
+        let of_phase = match self.phase() {
+            Phase::Idle => at(since, IDLE),
+            Phase::Head => at(since, HEAD),
+            // Whoever answers has deadlines of their own.
+            Phase::Answering => Instant::now() + UNREAD,
+        };
+        match self.unread.load(Ordering::Acquire) {
+            0 => of_phase,
+            unread => of_phase.min(at(unread, UNREAD)),
+        }
+    }
+
+    /// Waits until its client has taken too long.
+    pub(super) async fn overdue(&self) {
+        while self.deadline() > Instant::now() {
+            tokio::select! {
+                () = sleep_until(self.deadline()) => {}
+                () = self.sooner.notified() => {}
+            }
+        }
+    }
+}
+
+/// The bytes of a connection, which tell how far it is.
+pub(super) struct Watched<S> {
+    pub(super) stream: S,
+    pub(super) progress: Arc<Progress>,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+        if buffer.filled().len() > before && self.progress.phase() == Phase::Idle {
+            self.progress.enter(Phase::Head);
+        }
+        read
+    }
+}
+
+impl<S> Watched<S> {
+    fn written<T>(&self, written: Poll<T>) -> Poll<T> {
+        match written {
+            Poll::Ready(_) => self.progress.unread.store(0, Ordering::Release),
+            Poll::Pending => {
+                let now = self.progress.now().max(1);
+                let unread = &self.progress.unread;
+                if unread.compare_exchange(0, now, Ordering::AcqRel, Ordering::Acquire).is_ok() {
+                    self.progress.sooner.notify_one();
+                }
+            }
+        }
+        written
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.written(written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, bytes);
+        self.written(written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+/// The body of an answer. When it is gone, the connection waits for the next request.
+pub(super) struct Answer {
+    pub(super) body: Body,
+    pub(super) progress: Arc<Progress>,
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        self.progress.enter(Phase::Idle);
+    }
+}
+
+impl HttpBody for Answer {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn every_phase_has_its_time() {
+        for (phase, patience) in [(Phase::Idle, IDLE), (Phase::Head, HEAD)] {
+            let progress = Progress::new();
+            progress.enter(phase);
+            let before = Instant::now();
+            progress.overdue().await;
+            assert!(before.elapsed() >= patience && before.elapsed() < patience * 2, "{phase:?}");
+        }
+        let progress = Progress::new();
+        progress.enter(Phase::Answering);
+        let long = tokio::time::timeout(IDLE * 10, progress.overdue()).await;
+        assert!(long.is_err(), "an answer takes as long as it takes");
+        progress.unread.store(progress.now(), Ordering::Release);
+        let before = Instant::now();
+        progress.overdue().await;
+        assert!(before.elapsed() >= UNREAD && before.elapsed() < UNREAD * 2);
+    }
+}
