@@ -8,9 +8,11 @@
     reason = "helpers of tests: clippy knows only test functions"
 )]
 
+mod connections;
 mod crash;
 mod demo;
 mod external;
 mod lifecycle;
+mod log;
 mod memory;
 mod support;

@@ -16,6 +16,11 @@ use serde_json::Value;
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(10);
 
+/// Whether the tests that take minutes are to run, too.
+pub(crate) fn long_tests() -> bool {
+    std::env::var_os("LOOPCTL_TEST_LONG").is_some_and(|value| !value.is_empty())
+}
+
 /// Waits until `ready` gives something.
 #[track_caller]
 pub(crate) fn wait_for<T>(what: &str, mut ready: impl FnMut() -> Option<T>) -> T {
@@ -92,7 +97,7 @@ impl Run {
 }
 
 /// The binary with blank-separated arguments, without anything that the environment of the tests may say.
-fn command(words: &str, environment: &[(&str, &str)]) -> Command {
+pub(crate) fn command(words: &str, environment: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_loopctl"));
     let inherited = ["PATH", "TMPDIR", "LOOPCTL_PG_BIN", "LOOPCTL_PG_BUNDLE"];
     command

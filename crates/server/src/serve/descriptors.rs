@@ -4,8 +4,9 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use super::Connections;
 
-/// What the process needs besides connections of clients and to the database: its log, the runtime, files of a moment.
-const OTHERS: u64 = 64;
+/// What the process needs besides connections of clients and to the database: its log, the runtime, files of a moment,
+/// and those who are told that there is no connection for them.
+const OTHERS: u64 = 128;
 
 /// Raises the process's own limit as far as it may, and lowers the number of connections to what then fits.
 pub(super) fn within(wanted: Connections, pool_size: usize) -> Connections {
@@ -37,7 +38,7 @@ mod tests {
 
     #[test]
     fn connections_fit_into_the_descriptors() {
-        assert_eq!(fitting(1024, 10), 950);
+        assert_eq!(fitting(1024, 10), 886);
         assert_eq!(fitting(20, 10), 1);
     }
 }

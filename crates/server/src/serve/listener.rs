@@ -15,9 +15,10 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use serde_json::json;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
-use tokio::time::sleep;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::{sleep, timeout};
 use tower::Service as _;
 
 use super::progress::{Answer, Phase, Progress, Watched};
@@ -26,6 +27,10 @@ use crate::routes::Service;
 
 /// How long a client that has not finished its request may go on with it when the process ends.
 const LAST_WORDS: Duration = Duration::from_millis(500);
+
+/// How many clients are told at once that there is no connection for them, and how long that may take.
+const REFUSALS: usize = 32;
+const REFUSAL: Duration = Duration::from_secs(2);
 
 /// How many connections there may be.
 #[derive(Debug, Clone, Copy)]
@@ -62,9 +67,21 @@ fn full() -> Vec<u8> {
     .into_bytes()
 }
 
+/// Tells a client that there is no connection for it, once it has asked: before that, an answer is none of its business.
+async fn refuse(mut stream: TcpStream) -> std::io::Result<()> {
+    let mut bytes = [0; 4096];
+    stream.read(&mut bytes).await?;
+    stream.write_all(&full()).await?;
+    stream.shutdown().await?;
+    // Closed with something unread, the connection would break before the client has read.
+    while stream.read(&mut bytes).await? > 0 {}
+    Ok(())
+}
+
 /// Accepts connections until the process ends.
 pub(crate) async fn accept(listener: TcpListener, service: Service, life: Life, limits: Connections) {
     let open = Open { limits, peers: Arc::default() };
+    let refusals = Arc::new(Semaphore::new(REFUSALS));
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -80,8 +97,13 @@ pub(crate) async fn accept(listener: TcpListener, service: Service, life: Life, 
             }
         };
         let Some(place) = open.admit(peer_of(peer.ip())) else {
-            // Best effort: a client that does not take it sees the connection close.
-            let _ = stream.try_write(&full());
+            // Best effort: beyond a few at once, a client sees its connection close.
+            if let Ok(turn) = Arc::clone(&refusals).try_acquire_owned() {
+                life.spawn(async move {
+                    let _turn = turn;
+                    let _ = timeout(REFUSAL, refuse(stream)).await;
+                });
+            }
             continue;
         };
         // An answer goes out when it is written: nothing is gained by waiting for more.
@@ -179,7 +201,7 @@ async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, service: Service, li
 mod tests {
     use axum::Router;
     use axum::routing::get;
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
+    use tokio::io::{DuplexStream, duplex};
     use tokio::task::JoinHandle;
     use tokio::time::Instant;
     use tower::util::MapRequest;

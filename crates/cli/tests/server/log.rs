@@ -1,0 +1,99 @@
+//! Whoever reads the log, or does not: requests are answered, and the server ends when it is told to.
+
+use std::fs::File;
+use std::io::{BufRead as _, BufReader};
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, ChildStdout, Stdio};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::support::{Scratch, call_with, client, command, wait_for};
+
+/// More lines than a pipe holds.
+const REQUESTS: usize = 1500;
+
+/// Who reads the log.
+#[derive(Debug, Clone, Copy)]
+enum Reader {
+    /// `| head -1`
+    LeavesAfterOneLine,
+    /// A pager that nobody looks at.
+    DoesNotRead,
+    /// Nobody, as on a full disk.
+    FullDisk,
+}
+
+/// A server that logs there. Dropping it kills it.
+struct Logging {
+    child: Child,
+    /// Held, not read.
+    _unread: Option<BufReader<ChildStdout>>,
+    base: String,
+}
+
+impl Logging {
+    fn start(dir: &Path, reader: Reader) -> Self {
+        // The address cannot be read from the log. Should somebody else take this port in between, the server says so and
+        // ends, and the test with it.
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let data_dir = ("LOOPCTL_DATA_DIR", dir.to_str().unwrap());
+        let mut command = command(&format!("serve --port {port}"), &[data_dir]);
+        if matches!(reader, Reader::FullDisk) {
+            let full = || File::options().write(true).open("/dev/full").unwrap();
+            command.stdout(full()).stderr(full());
+        } else {
+            command.stdout(Stdio::piped()).stderr(Stdio::inherit());
+        }
+        let mut child = command.spawn().unwrap();
+        let mut unread = child.stdout.take().map(BufReader::new);
+        if matches!(reader, Reader::LeavesAfterOneLine) {
+            let mut line = String::new();
+            unread.take().unwrap().read_line(&mut line).unwrap();
+            assert!(line.contains("\"level\""), "{line}");
+        }
+        Self { child, _unread: unread, base: format!("http://127.0.0.1:{port}") }
+    }
+}
+
+impl Drop for Logging {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+async fn requests_are_answered(reader: Reader) {
+    let dir = Scratch::new();
+    let mut server = Logging::start(dir.path(), reader);
+    let health = format!("{}/health", server.base);
+    let http = client();
+    let answer = async || call_with(&http, "GET", &health, None, None).await;
+    while answer().await.is_err() {
+        assert_eq!(server.child.try_wait().unwrap(), None, "{reader:?}: the server has ended");
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    for _ in 0..REQUESTS {
+        let (status, body) = answer().await.unwrap();
+        assert_eq!((status, &body["status"]), (200, &"ok".into()), "{reader:?}");
+    }
+    kill(Pid::from_raw(server.child.id().cast_signed()), Signal::SIGTERM).unwrap();
+    let status = wait_for("end of the server", || server.child.try_wait().unwrap());
+    assert_eq!(status.code(), Some(0), "{reader:?}");
+}
+
+#[tokio::test]
+async fn a_reader_that_leaves_takes_nobody_along() {
+    requests_are_answered(Reader::LeavesAfterOneLine).await;
+}
+
+#[tokio::test]
+async fn a_reader_that_does_not_read_keeps_nobody_waiting() {
+    requests_are_answered(Reader::DoesNotRead).await;
+}
+
+#[tokio::test]
+async fn a_full_disk_for_the_log_stops_nobody() {
+    requests_are_answered(Reader::FullDisk).await;
+}
