@@ -30,7 +30,7 @@ static APPLICATION: Application = Application {
 };
 
 const HOLD: &str = "CLUSTER_TEST_HOLD";
-const DEADLINE: Duration = Duration::from_secs(30);
+const DEADLINE: Duration = Duration::from_secs(120);
 
 struct Place {
     _temp: TempDir,

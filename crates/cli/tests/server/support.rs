@@ -13,7 +13,7 @@ use nix::unistd::Pid;
 use serde_json::Value;
 
 /// How long anything may take that ought to take a moment.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 const POLL: Duration = Duration::from_millis(10);
 
 /// Whether the tests that take minutes are to run, too.
@@ -273,5 +273,5 @@ pub(crate) async fn call_with(
 pub(crate) fn client() -> reqwest::Client {
     // Fails only when another test was faster.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    reqwest::Client::builder().tls_certs_only([]).timeout(Duration::from_secs(10)).build().unwrap()
+    reqwest::Client::builder().tls_certs_only([]).timeout(PATIENCE).build().unwrap()
 }

@@ -70,7 +70,9 @@ fn full() -> Vec<u8> {
 /// Tells a client that there is no connection for it, once it has asked: before that, an answer is none of its business.
 async fn refuse(mut stream: TcpStream) -> std::io::Result<()> {
     let mut bytes = [0; 4096];
-    stream.read(&mut bytes).await?;
+    if stream.read(&mut bytes).await? == 0 {
+        return Ok(());
+    }
     stream.write_all(&full()).await?;
     stream.shutdown().await?;
     // Closed with something unread, the connection would break before the client has read.

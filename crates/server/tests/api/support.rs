@@ -7,6 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use crate::conformance;
 use loopctl_postgres::{EmbeddedOptions, running};
@@ -96,6 +97,21 @@ pub(crate) async fn connect(config: &Config) -> Client {
     tokio::spawn(connection);
     client
 }
+
+/// What random tests begin with. The same in every run, unless `LOOPCTL_TEST_SEED` says otherwise.
+pub(crate) fn seed() -> u64 {
+    let named = std::env::var("LOOPCTL_TEST_SEED").ok().filter(|seed| !seed.is_empty());
+    named.map_or(0x1005_7E57, |seed| seed.parse().expect("LOOPCTL_TEST_SEED is a number"))
+}
+
+/// How often a test of luck tries: `few` times, and with `LOOPCTL_TEST_LONG` many times as often.
+pub(crate) fn rounds(few: usize) -> usize {
+    let long = std::env::var_os("LOOPCTL_TEST_LONG").is_some_and(|value| !value.is_empty());
+    if long { 10 * few } else { few }
+}
+
+/// How long anything may take that ought to take a moment. Only what hangs takes longer, on any machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A word that no other test uses, of this binary or of another one that shares the server.
 pub(crate) fn unique(prefix: &str) -> String {

@@ -1,12 +1,10 @@
 //! How bodies are read.
 
-use std::time::Duration;
-
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::support::{Caller, Reply, Tenant, echo, server, text, unique};
+use crate::support::{Caller, PATIENCE, Reply, Tenant, echo, server, text, unique};
 
 /// The limit of ordinary bodies.
 const LIMIT: usize = 2_097_152;
@@ -201,7 +199,7 @@ async fn a_refusal_does_not_wait_for_the_body() {
         );
         socket.write_all(head.as_bytes()).await.unwrap();
         let mut line = [0; 12];
-        let answer = tokio::time::timeout(Duration::from_secs(20), socket.read_exact(&mut line)).await;
+        let answer = tokio::time::timeout(PATIENCE, socket.read_exact(&mut line)).await;
         answer.expect("an answer").unwrap();
         assert_eq!(&line, b"HTTP/1.1 401", "{expect:?}");
     }

@@ -1,7 +1,6 @@
 //! `/health` when the database is gone, or worse, when it does not answer.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use loopctl_server::config::DatabaseOptions;
 use loopctl_server::serve::{ServeOptions, Server};
@@ -11,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::sync::watch;
 use tokio_postgres::config::Host;
 
-use crate::support::{Tenant, server};
+use crate::support::{PATIENCE, Tenant, server};
 
 /// The line between a server and its database.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -50,11 +49,10 @@ async fn connection(mut client: TcpStream, socket: PathBuf, mut line: watch::Rec
     let _ = line.wait_for(|line| *line != Line::Silent).await;
 }
 
-/// Status and body of an answer that comes within 5 seconds.
+/// Status and body of an answer that comes.
 async fn get(http: &reqwest::Client, url: &str, key: &str) -> (u16, Value) {
     let request = http.get(url).bearer_auth(key).send();
-    let response = tokio::time::timeout(Duration::from_secs(5), request);
-    let response = response.await.expect("an answer within 5 seconds").unwrap();
+    let response = tokio::time::timeout(PATIENCE, request).await.expect("an answer").unwrap();
     let status = response.status().as_u16();
     (status, response.json().await.unwrap())
 }

@@ -1,7 +1,5 @@
 //! The document is sent while it is read, from one snapshot, and a client that is slow or gone holds nothing for long.
 
-use std::time::Duration;
-
 use futures_util::StreamExt as _;
 use futures_util::future::{join, join_all};
 use futures_util::stream::FuturesUnordered;
@@ -13,7 +11,7 @@ use tokio::time::timeout;
 
 use super::{export, import, stories};
 use crate::hangups::{everybody_is_served, no_transaction_stays_open};
-use crate::support::{Tenant, connect, server, story, text};
+use crate::support::{PATIENCE, Tenant, connect, server, story, text};
 
 /// A project of so many epics and stories in each, with descriptions of so many characters; each story but an
 /// epic's first depends on the one before it. Larger than an import may be.
@@ -164,7 +162,7 @@ async fn who_does_not_read_keeps_nobody_waiting() {
     let mut stalled: FuturesUnordered<_> = (0..24).map(|_| begin(&tenant, &project)).collect();
     let mut held = Vec::new();
     while held.len() < 8 {
-        held.extend(timeout(Duration::from_secs(30), stalled.next()).await.unwrap());
+        held.extend(timeout(PATIENCE, stalled.next()).await.unwrap());
     }
     // Eight exports are under way, sixteen wait, and everybody else is served.
     join(everybody_is_served(), everybody_is_served()).await;

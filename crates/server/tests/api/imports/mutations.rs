@@ -6,7 +6,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use serde_json::{Map, Value, json};
 
 use super::{Rows, epic_with, rows, rows_of};
-use crate::support::{Tenant, connect, server, text};
+use crate::support::{Tenant, connect, rounds, seed, server, text};
 
 const MUTATIONS: usize = 300;
 
@@ -154,10 +154,7 @@ fn names_path_or_rule(message: &str) -> bool {
 
 #[tokio::test]
 async fn damaged_payloads_are_imported_or_refused_by_name() {
-    let seed = std::env::var("LOOPCTL_FUZZ_SEED")
-        .ok()
-        .and_then(|seed| seed.parse().ok())
-        .unwrap_or_else(rand::random);
+    let seed = seed();
     let mut rng = StdRng::seed_from_u64(seed);
     let tenant = Tenant::new().await;
     let raise = json!({"settings": {"max_projects": 10_000}});
@@ -165,7 +162,7 @@ async fn damaged_payloads_are_imported_or_refused_by_name() {
     let client = connect(&server().owner).await;
     let mut project = tenant.project().await;
     let (mut imported, mut refused) = (0, 0);
-    for number in 0..MUTATIONS {
+    for number in 0..rounds(MUTATIONS) {
         let mut payload = valid();
         for _ in 0..rng.random_range(1..3) {
             mutate(&mut payload, &mut rng);

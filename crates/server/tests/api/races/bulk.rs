@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, RwLock};
-use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use loopctl_core::lifecycle::Action;
@@ -11,18 +10,16 @@ use serde_json::json;
 use tokio_postgres::Client;
 
 use super::bulk;
-use crate::support::{Caller, Tenant, connect, server, story, text};
+use crate::support::{Caller, Tenant, connect, rounds, seed, server, story, text};
 use crate::trust_loop::replay::assert_legal;
 use crate::trust_loop::results;
 use crate::trust_loop::walk::{Dice, assert_well_formed, body};
 
-/// How long the crowd is at it.
-const CROWDED: Duration = Duration::from_secs(60);
+/// What each worker does before the crowd goes home.
+const TURNS: usize = 40;
 const WORKERS: usize = 16;
 const EPICS: usize = 6;
 const STORIES_PER_EPIC: usize = 10;
-/// Between two calls of a worker, so that the other tests of this binary get their share of the machine.
-const PAUSE: Duration = Duration::from_millis(20);
 
 /// What has succeeded, by name; what the clients believe.
 type Tally = BTreeMap<&'static str, usize>;
@@ -224,21 +221,18 @@ async fn entries(owner: &Client, tenant: &str) -> HashMap<String, usize> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 16)]
-async fn a_minute_of_overlapping_bulk_calls() {
+async fn a_crowd_of_overlapping_bulk_calls() {
     let tenant = Tenant::new().await;
     let owner = connect(&server().owner).await;
     let field = Arc::new(Field::new(&tenant).await);
     let deadlocks_before = deadlocks(&owner).await;
-    let until = Instant::now() + CROWDED;
     let workers = (0..WORKERS).map(|number| {
         let field = Arc::clone(&field);
-        let dice = Dice(number as u64);
+        let dice = Dice(seed() + number as u64);
         let mut worker = Worker { field, dice, number, round: 0, tally: Tally::new() };
         tokio::spawn(async move {
-            while Instant::now() < until {
+            for _ in 0..rounds(TURNS) {
                 worker.turn().await;
-                // Pacing, not hoping: see PAUSE.
-                tokio::time::sleep(PAUSE).await;
             }
             worker.tally
         })

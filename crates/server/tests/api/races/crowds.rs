@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::{ROUNDS, call, together};
-use crate::support::{Caller, Reach, Tenant, bring, connect, server, story, text, unique};
+use crate::support::{Caller, Reach, Tenant, bring, connect, rounds, server, story, text, unique};
 use crate::trust_loop::replay::assert_legal;
 use crate::trust_loop::walk::{Dice, assert_well_formed, body, request};
 use crate::trust_loop::{refused, stories};
@@ -44,10 +44,11 @@ async fn crowd(tenant: &Tenant, size: usize) -> Vec<Caller> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_64_agents_exactly_one_claims() {
     const AGENTS: usize = 64;
+    const STORIES: usize = 15;
     let tenant = Tenant::new().await;
     let agents = crowd(&tenant, AGENTS).await;
     let o = tenant.orchestrator().await;
-    let ids = stories(&tenant, 50).await;
+    let ids = stories(&tenant, rounds(STORIES)).await;
     let mut winners = HashSet::new();
     for id in &ids {
         call(&o, id, "contract", json!({})).await.expect(200);
@@ -135,7 +136,7 @@ async fn a_free_for_all_leaves_legal_histories() {
             tokio::spawn(async move {
                 let mut dice = Dice(seed as u64);
                 let mut passed = 0;
-                for _ in 0..50 {
+                for _ in 0..rounds(50) {
                     let action = *dice.pick(Action::ALL);
                     if matches!(action, Action::Unclaim | Action::ForceUnclaim) && dice.below(4) > 0 {
                         continue;

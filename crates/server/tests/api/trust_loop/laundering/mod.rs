@@ -1,6 +1,6 @@
 //! The heart of the product, over HTTP and against the database: whatever anybody does in whatever order, a story that
 //! was ever claimed stays known as claimed, and becomes verified only after a review and a passing result by others
-//! than its implementer. `LOOPCTL_LAUNDERING_SEED` repeats a walk.
+//! than its implementer. `LOOPCTL_TEST_SEED` repeats a walk.
 
 #![allow(clippy::print_stdout, reason = "a walk that fails shows its seed and its steps")]
 
@@ -16,7 +16,7 @@ use tokio_postgres::Client;
 use super::impersonation::{inside, superadmin};
 use super::walk::{Dice, assert_well_formed, body, request};
 use super::{Scene, replay};
-use crate::support::{Caller, Reply, connect, server, story, text};
+use crate::support::{Caller, Reply, connect, rounds, seed, server, story, text};
 use rows::{Reviewers, Row, fault, rows};
 
 /// Calls of one walk.
@@ -59,9 +59,8 @@ fn plan() -> Value {
 
 impl Walk {
     async fn new(reviewers: Reviewers) -> Self {
-        let seed = std::env::var("LOOPCTL_LAUNDERING_SEED").ok().and_then(|seed| seed.parse().ok());
-        let seed = seed.unwrap_or_else(rand::random::<u64>);
-        println!("LOOPCTL_LAUNDERING_SEED={seed}");
+        let seed = seed();
+        println!("LOOPCTL_TEST_SEED={seed}");
         let scene = Scene::new().await;
         let root = superadmin().await;
         let people = vec![
@@ -375,7 +374,7 @@ impl Walk {
 
     async fn walk(reviewers: Reviewers) -> Self {
         let mut walk = Self::new(reviewers).await;
-        for _ in 0..CALLS {
+        for _ in 0..rounds(CALLS) {
             walk.call().await;
         }
         for id in &walk.stories {
