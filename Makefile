@@ -29,4 +29,4 @@ check: ## As CI does it
 	.ci/run
 
 bench: ## loopctl over HTTP against the same statements through pgbench (docs/performance.md)
-	cargo bench --bench performance
+	@bin/prepare cargo bench --bench performance

@@ -41,9 +41,10 @@ impl DatabaseArguments {
         if let Some(url) = filled(&self.database_url) {
             return Ok(DatabaseOptions::External { url, admin_url: filled(&self.admin_database_url) });
         }
-        let data_dir = self.data_dir.clone().map_or_else(|| default_data_dir(&APPLICATION), Ok)?;
+        let named = |path: &Option<PathBuf>| path.clone().filter(|path| !path.as_os_str().is_empty());
+        let data_dir = named(&self.data_dir).map_or_else(|| default_data_dir(&APPLICATION), Ok)?;
         let options = EmbeddedOptions {
-            pg_bin: self.pg_bin.clone(),
+            pg_bin: named(&self.pg_bin),
             bundle: filled(&self.pg_bundle),
             ..EmbeddedOptions::new(&APPLICATION, data_dir)
         };

@@ -19,8 +19,8 @@ pub(crate) struct Account {
     name: String,
     /// We are root and must change to this account.
     pub(crate) step_down: bool,
-    /// A name that `initdb` can be lent, where the account has none.
-    pub(crate) borrowed: Option<u32>,
+    /// The system has no name for it.
+    pub(crate) nameless: bool,
 }
 
 impl Account {
@@ -30,13 +30,12 @@ impl Account {
     /// have been made when this machine had no user `postgres` yet.
     pub(crate) fn choose(pgdata: Option<&PathBuf>) -> Result<Self, Problem> {
         let uid = Uid::effective();
-        let nameless = matches!(User::from_uid(uid), Ok(None));
         let me = Self {
             uid: uid.as_raw(),
             gid: Gid::effective().as_raw(),
             name: name_of(uid.as_raw()),
             step_down: false,
-            borrowed: if nameless { Self::known().map(|user| user.uid.as_raw()) } else { None },
+            nameless: matches!(User::from_uid(uid), Ok(None)),
         };
         let root = Uid::effective().is_root();
         let Some(pgdata) = pgdata else {
@@ -51,7 +50,7 @@ impl Account {
         match (root, meta.uid()) {
             (true, 0) => Err(foreign(Self::candidate()?.name)),
             (true, uid) => {
-                Ok(Self { uid, gid: meta.gid(), name: name_of(uid), step_down: true, borrowed: None })
+                Ok(Self { uid, gid: meta.gid(), name: name_of(uid), step_down: true, nameless: false })
             }
             (false, uid) if uid == me.uid => Ok(me),
             (false, _) => Err(foreign(me.name)),
@@ -59,19 +58,17 @@ impl Account {
     }
 
     fn candidate() -> Result<Self, Problem> {
-        let user = Self::known().ok_or(Problem::NoAccount)?;
-        Ok(Self {
-            uid: user.uid.as_raw(),
-            gid: user.gid.as_raw(),
-            name: user.name,
-            step_down: true,
-            borrowed: None,
-        })
-    }
-
-    /// The first of the candidates that this system has.
-    fn known() -> Option<User> {
-        CANDIDATES.iter().find_map(|name| User::from_name(name).ok().flatten())
+        CANDIDATES
+            .iter()
+            .find_map(|name| User::from_name(name).ok().flatten())
+            .map(|user| Self {
+                uid: user.uid.as_raw(),
+                gid: user.gid.as_raw(),
+                name: user.name,
+                step_down: true,
+                nameless: false,
+            })
+            .ok_or(Problem::NoAccount)
     }
 
     /// Gives a path that we made to this account.

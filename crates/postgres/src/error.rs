@@ -46,8 +46,8 @@ pub enum Problem {
     Nameless {
         /// The account.
         uid: u32,
-        /// Why not.
-        source: io::Error,
+        /// What `initdb` said.
+        output: String,
     },
     /// The account that runs PostgreSQL cannot get to a path.
     Unreachable {
@@ -197,9 +197,9 @@ impl fmt::Display for EmbeddedError {
                 f,
                 "PostgreSQL refuses to run as root and this system has neither a user `postgres` nor `nobody`; create one (`useradd --system postgres`), start {name} as an ordinary user, or set {database_url}"
             ),
-            Problem::Nameless { uid, source } => write!(
+            Problem::Nameless { uid, output } => write!(
                 f,
-                "user id {uid} has no name on this system, PostgreSQL's `initdb` needs one, and it cannot be lent one here (a user namespace: {source}); give the id a name (as root, or in the image's build: `echo '{name}:x:{uid}:0::/tmp:/sbin/nologin' >> /etc/passwd`), start {name} as a user that has one, or set {database_url}"
+                "user id {uid} has no name on this system, and PostgreSQL's `initdb` needs one; give the id a name (as root, or in the image's build: `echo '{name}:x:{uid}:0::/tmp:/sbin/nologin' >> /etc/passwd`), start {name} as a user that has one, or set {database_url}:\n{output}"
             ),
             Problem::Unreachable { user, blocked, path } => write!(
                 f,
@@ -228,7 +228,7 @@ impl fmt::Display for EmbeddedError {
             ),
             Problem::WrongVersion { pgdata, wanted, found } => write!(
                 f,
-                "the data in {} was made by PostgreSQL {wanted}, and only {found} was found; install PostgreSQL {wanted} (Debian and Ubuntu: `apt-get install postgresql-{wanted}`; Fedora: `dnf install postgresql{wanted}-server`; macOS: `brew install postgresql@{wanted}`), or set {pg_bin} to its bin directory",
+                "the data in {} was made by PostgreSQL {wanted}, and {found} was found; install PostgreSQL {wanted} (Debian and Ubuntu: `apt-get install postgresql-{wanted}`; Fedora: `dnf install postgresql{wanted}-server`; macOS: `brew install postgresql@{wanted}`), set {pg_bin} to its bin directory, or set {data_dir} to another directory to begin anew",
                 pgdata.display()
             ),
             Problem::BadBinaries { setting, path, problem } => write!(
@@ -286,9 +286,7 @@ impl fmt::Display for EmbeddedError {
 impl Error for EmbeddedError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match &self.problem {
-            Problem::Io { source, .. } | Problem::Spawn { source, .. } | Problem::Nameless { source, .. } => {
-                Some(source)
-            }
+            Problem::Io { source, .. } | Problem::Spawn { source, .. } => Some(source),
             _ => None,
         }
     }

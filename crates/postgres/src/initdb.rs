@@ -4,7 +4,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use nix::sys::signal::Signal;
@@ -15,6 +15,9 @@ use crate::binaries::Installation;
 use crate::error::{IoContext, Problem};
 use crate::layout::Layout;
 use crate::process;
+
+/// A library that gives every account a name; empty where it could not be built.
+const NAME: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/name.so"));
 
 /// The prefix of clusters in the making, beside the finished one so that a rename completes them.
 const UNFINISHED: &str = "postgres.init-";
@@ -93,6 +96,18 @@ pub(crate) fn create(layout: &Layout, account: &Account, installation: &Installa
     result
 }
 
+/// Lets `initdb` find a name for its account. Gives the library that does, to be kept for as long as it runs.
+fn lend_name(command: &mut Command, layout: &Layout) -> Result<tempfile::TempPath, Problem> {
+    let mut library = tempfile::Builder::new()
+        .prefix("name-")
+        .suffix(".so")
+        .tempfile_in(layout.root())
+        .context("create a file in", layout.root())?;
+    library.write_all(NAME).context("write", library.path())?;
+    command.env("LD_PRELOAD", library.path());
+    Ok(library.into_temp_path())
+}
+
 fn fill(
     unfinished: &Path,
     layout: &Layout,
@@ -118,21 +133,20 @@ fn fill(
         "--no-instructions",
     ]);
     command.args(LOCALE).stdout(Stdio::piped()).stderr(Stdio::piped());
-    #[cfg(target_os = "linux")]
-    if let Some(inside) = account.borrowed {
-        process::lend_name(&mut command, account, inside);
-    }
+    let _name = if account.nameless { Some(lend_name(&mut command, layout)?) } else { None };
     let output = process::spawn_tied(&mut command, Signal::SIGTERM)
         .and_then(std::process::Child::wait_with_output)
-        .map_err(|source| match account.borrowed {
-            Some(_) => Problem::Nameless { uid: account.uid, source },
-            None => Problem::Spawn { program, source },
-        })?;
+        .map_err(|source| Problem::Spawn { program, source })?;
     if !output.status.success() {
-        return Err(Problem::Initdb {
-            dir: layout.root().to_path_buf(),
-            status: output.status.to_string(),
-            output: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+        let text = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        return Err(if account.nameless && text.contains("user does not exist") {
+            Problem::Nameless { uid: account.uid, output: text }
+        } else {
+            Problem::Initdb {
+                dir: layout.root().to_path_buf(),
+                status: output.status.to_string(),
+                output: text,
+            }
         });
     }
 

@@ -79,36 +79,6 @@ pub(crate) fn spawn_tied(command: &mut Command, signal: Signal) -> io::Result<Ch
     command.spawn()
 }
 
-/// Lets `command` believe that it runs as the user id `inside`, which has a name: `initdb` asks for the name of its account
-/// and refuses to go on without one, which containers with a user id of their own do not have. In a user namespace of its
-/// own our id looks like the other one; its files are ours all the same. Nothing else is gained by it, and nobody's
-/// rights change. Where the kernel does not allow it, the command does not start.
-#[cfg(target_os = "linux")]
-pub(crate) fn lend_name(command: &mut Command, account: &Account, inside: u32) {
-    use std::fs::OpenOptions;
-    use std::io::Write as _;
-
-    let users = format!("{inside} {} 1", account.uid);
-    let groups = format!("{gid} {gid} 1", gid = account.gid);
-    let enter = move || {
-        nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWUSER)?;
-        for (file, line) in [
-            // The kernel demands it of whoever maps groups without any rights.
-            ("/proc/self/setgroups", "deny"),
-            ("/proc/self/gid_map", &groups),
-            ("/proc/self/uid_map", &users),
-        ] {
-            OpenOptions::new().write(true).open(file)?.write_all(line.as_bytes())?;
-        }
-        Ok(())
-    };
-    // SAFETY: as in `spawn_tied`, plain system calls: paths as short as these are passed on from the stack.
-    #[allow(unsafe_code)]
-    unsafe {
-        command.pre_exec(enter);
-    }
-}
-
 /// How a process ended.
 #[derive(Debug, Clone)]
 pub(crate) struct Exit {
