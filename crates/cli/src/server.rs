@@ -74,7 +74,7 @@ pub(crate) struct ServeArguments {
     #[arg(long, env = "LOOPCTL_MAX_CONNECTIONS", value_name = "N", default_value_t = Connections::MOST,
           value_parser = count)]
     max_connections: usize,
-    /// Connections from one address; this machine's own are not counted
+    /// Connections from one address; this machine's own may be more
     #[arg(long, env = "LOOPCTL_MAX_CONNECTIONS_PER_PEER", value_name = "N", default_value_t = Connections::MOST_OF_PEER,
           value_parser = count)]
     max_connections_per_peer: usize,

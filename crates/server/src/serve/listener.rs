@@ -37,7 +37,7 @@ const REFUSAL: Duration = Duration::from_secs(2);
 pub struct Connections {
     /// In all.
     pub most: usize,
-    /// From one address. This machine's own are not counted: behind them are its users, or a proxy with everybody else.
+    /// From one address. This machine's own may be more: behind it are its users, or a proxy with everybody else.
     pub most_of_peer: usize,
 }
 
