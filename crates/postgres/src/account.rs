@@ -35,7 +35,8 @@ impl Account {
             gid: Gid::effective().as_raw(),
             name: name_of(uid.as_raw()),
             step_down: false,
-            nameless: matches!(User::from_uid(uid), Ok(None)),
+            // Where there is no file of names at all, that is an error.
+            nameless: !matches!(User::from_uid(uid), Ok(Some(_))),
         };
         let root = Uid::effective().is_root();
         let Some(pgdata) = pgdata else {

@@ -2,7 +2,10 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+
+use nix::unistd::Uid;
 
 use crate::account::Account;
 use crate::bundle;
@@ -55,7 +58,8 @@ impl Places {
         let roots = self.beside.iter().filter_map(|data_dir| {
             let mut name = data_dir.file_name()?.to_owned();
             name.push("-postgresql");
-            fs::read_dir(data_dir.with_file_name(name)).ok()
+            let root = data_dir.with_file_name(name);
+            is_ours(&root).then(|| fs::read_dir(root).ok())?
         });
         let versions = roots.flatten().flatten().map(|entry| entry.path().join(IN_WHEEL));
         versions.filter(|dir| is_bin_dir(dir)).collect()
@@ -77,6 +81,15 @@ impl Places {
         }
         found
     }
+}
+
+/// Whether nobody but root and ourselves can have put something there: in a shared directory anybody may have made one of
+/// this name, and what is in it would run as us.
+fn is_ours(dir: &Path) -> bool {
+    fs::symlink_metadata(dir).is_ok_and(|meta| {
+        let owner = meta.uid() == 0 || meta.uid() == Uid::effective().as_raw();
+        meta.is_dir() && owner && meta.mode() & 0o022 == 0
+    })
 }
 
 fn numbered(parent: &str, prefix: &str, suffix: &str) -> Vec<PathBuf> {
@@ -134,12 +147,14 @@ pub(crate) fn locate(
         found.sort_by_key(|installation| std::cmp::Reverse(installation.major));
         found
     };
-    let mut found = inspected(places.candidates().into_iter().chain(bundle::installed(layout)).collect());
-    found.extend(inspected(places.unpacked()));
     let fits = |candidate: &&Installation| match wanted {
         Some(major) => candidate.major == major,
         None => candidate.major >= application.minimum_major,
     };
+    let mut found = inspected(places.candidates().into_iter().chain(bundle::installed(layout)).collect());
+    if !found.iter().any(|candidate| fits(&candidate)) {
+        found.extend(inspected(places.unpacked()));
+    }
     if let Some(installation) = found.iter().find(fits) {
         return Ok(installation.clone());
     }

@@ -1,5 +1,6 @@
 //! Creating the cluster, so that it is there completely or not at all.
 
+use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::DirBuilderExt;
@@ -104,7 +105,10 @@ fn lend_name(command: &mut Command, layout: &Layout) -> Result<tempfile::TempPat
         .tempfile_in(layout.root())
         .context("create a file in", layout.root())?;
     library.write_all(NAME).context("write", library.path())?;
-    command.env("LD_PRELOAD", library.path());
+    // Relative, because a path with blanks or colons would be taken for several.
+    let mut name = OsString::from("./");
+    name.push(library.path().file_name().unwrap_or_default());
+    command.env("LD_PRELOAD", name).current_dir(layout.root());
     Ok(library.into_temp_path())
 }
 

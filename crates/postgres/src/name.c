@@ -1,5 +1,6 @@
 /* Gives every account a name. initdb asks for that of its own, and refuses to go on without one, which containers with a
-   user id of their own do not have. Loaded before the C library into initdb alone; nobody's rights change. */
+   user id of their own do not have. Loaded before the C library into initdb and what that
+   starts; nobody's rights change. */
 
 #include <pwd.h>
 #include <sys/types.h>

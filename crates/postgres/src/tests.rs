@@ -129,6 +129,10 @@ fn what_was_unpacked_beside_the_data_directory_is_taken_where_no_package_fits() 
     }
     let message = fixture.locate(&fixture.options(), Some(15), &alone).unwrap_err().to_string();
     assert!(message.contains("made by PostgreSQL 15") && message.contains("18 in"), "{message}");
+
+    // Not what somebody else can have put there.
+    fs::set_permissions(fixture.temp.path().join("data-postgresql"), Permissions::from_mode(0o777)).unwrap();
+    assert!(fixture.locate(&fixture.options(), None, &alone).is_err());
 }
 
 #[test]

@@ -25,11 +25,13 @@ end
 $$;
 
 -- Notes that keys, and the agents that they are bound to, were in use so many seconds ago. Runs with the owner's rights:
--- a batch is of many tenants. It waits for nobody's lock and not for the disk, and gives back the keys whose row was locked.
+-- a batch is of many tenants. It waits for nobody's lock and not for the disk, and gives back the keys whose
+-- row, or whose agent's, was locked.
 create function note_key_uses(p_keys uuid[], p_ages float8[]) returns uuid[]
     language plpgsql security definer set search_path = public, pg_temp as $$
 declare
     free uuid[];
+    busy uuid[];
 begin
     perform set_config('synchronous_commit', 'off', true);
     free := array(select a.id from api_keys a where a.id = any (p_keys) for no key update skip locked);
@@ -45,11 +47,17 @@ begin
     ), unlocked as (
         select g.tenant_id, g.id, s.age from agents g join seen s on (g.tenant_id, g.id) = (s.tenant_id, s.agent_id)
         for no key update of g skip locked
+    ), noted as (
+        update agents g
+            set last_seen_at = greatest(g.last_seen_at, clock_timestamp() - make_interval(secs => u.age))
+            from unlocked u where (g.tenant_id, g.id) = (u.tenant_id, u.id)
+            returning g.tenant_id, g.id
     )
-    update agents g
-        set last_seen_at = greatest(g.last_seen_at, clock_timestamp() - make_interval(secs => u.age))
-        from unlocked u where (g.tenant_id, g.id) = (u.tenant_id, u.id);
-    return array(select a.id from api_keys a where a.id = any (p_keys) and a.id <> all (free));
+    select array_agg(a.id) into busy from api_keys a
+        where a.id = any (p_keys)
+          and (a.id <> all (free)
+               or a.agent_id is not null and (a.tenant_id, a.agent_id) not in (select n.tenant_id, n.id from noted n));
+    return coalesce(busy, '{}');
 end
 $$;
 revoke all on function note_key_uses(uuid[], float8[]) from public;

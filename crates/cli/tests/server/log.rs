@@ -11,8 +11,8 @@ use nix::unistd::Pid;
 
 use crate::support::{Scratch, call_with, client, command, wait_for};
 
-/// More lines than a pipe holds.
-const REQUESTS: usize = 1500;
+/// More lines than a pipe holds and the server keeps for later.
+const REQUESTS: usize = 5000;
 
 /// Who reads the log.
 #[derive(Debug, Clone, Copy)]

@@ -44,12 +44,14 @@ impl Scratch {
     pub(crate) fn new() -> Self {
         static COUNTER: AtomicU64 = AtomicU64::new(0);
         let base = std::env::temp_dir();
+        // Where processes are not to be seen, none can be told to be gone.
+        let visible = Path::new("/proc/self").exists();
         for entry in std::fs::read_dir(&base).unwrap().flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
             let pid = name
                 .strip_prefix("loopctl-cli-test-")
                 .and_then(|rest| rest.split('-').next()?.parse::<u32>().ok());
-            if pid.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists()) {
+            if visible && pid.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists()) {
                 let _ = std::fs::remove_dir_all(entry.path());
             }
         }

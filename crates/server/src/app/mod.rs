@@ -22,7 +22,7 @@ pub(crate) use uses::{KeyUses, STATEMENTS as USES_STATEMENTS};
 /// A route of this server.
 pub(crate) type Endpoint = crate::http::Endpoint<App>;
 
-/// What every handler can reach. Holds no state of its own that a second server would miss: run as many as you like.
+/// What every handler can reach. Its only state are notes that soon are in the database: run as many servers as you like.
 #[derive(Debug, Clone)]
 pub(crate) struct App {
     /// The application's connections.

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
 use crate::db::{Db, DbError, Row, statements};
@@ -16,13 +17,16 @@ statements! {
 
 #[derive(Row)]
 pub(crate) struct Noted {
-    /// Keys whose row somebody holds at the moment; they are tried again.
+    /// Keys whose row, or whose agent's row, somebody holds at the moment; they are tried again.
     #[row(sql = "note_key_uses($1, $2)")]
     busy: Vec<Uuid>,
 }
 
 /// How often what has been noted is written.
 const PERIOD: Duration = Duration::from_secs(1);
+
+/// How long somebody who reads waits for what is not written yet.
+const MOMENT: Duration = Duration::from_millis(500);
 
 /// The uses of keys that the database does not know of yet. One entry per key, however often it is used.
 #[derive(Debug, Clone, Default)]
@@ -43,16 +47,26 @@ impl KeyUses {
 
     /// Writes batches for as long as the process lives.
     pub(crate) async fn keep_writing(self, db: Db, life: Life) {
-        loop {
-            tokio::select! {
-                () = tokio::time::sleep(PERIOD) => self.write(&db).await,
-                () = life.ending() => return,
+        let write = async {
+            loop {
+                sleep(PERIOD).await;
+                self.write(&db).await;
             }
+        };
+        tokio::select! {
+            () = write => {}
+            () = life.ending() => {}
         }
     }
 
+    /// Writes what has been noted so far, if that takes moments. For those who want to read it; nobody waits for long.
+    pub(crate) async fn write_now(&self, db: &Db) {
+        // What was begun and is dropped stays noted.
+        let _ = timeout(MOMENT, self.write(db)).await;
+    }
+
     /// Writes what has been noted so far. What cannot be written stays noted, and the log is told.
-    pub(crate) async fn write(&self, db: &Db) {
+    async fn write(&self, db: &Db) {
         let _turn = self.0.writing.lock().await;
         let noted: Vec<(Uuid, Instant)> = self.pending().iter().map(|(key, at)| (*key, *at)).collect();
         if noted.is_empty() {

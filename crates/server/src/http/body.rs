@@ -11,11 +11,12 @@ use loopctl_core::json::{Fault, MAX_MEMBERS, Object, inspect};
 use loopctl_core::request::{Request, schema_of};
 use serde_json::Value;
 use serde_json::value::RawValue;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::endpoint::{Input, Operation};
 use super::error::{ApiError, ApiResult};
 use super::query;
+use crate::life::Life;
 
 /// The most that a request body may be, in bytes.
 pub(crate) const BODY_LIMIT: usize = 2_097_152;
@@ -24,6 +25,8 @@ pub(crate) const LARGE_BODY_LIMIT: usize = 10_485_760;
 
 /// How long a client may pause within a body.
 const PAUSE: Duration = Duration::from_secs(30);
+/// How long it may pause when the server stops.
+const LAST_PAUSE: Duration = Duration::from_millis(500);
 /// How long a body may take from its first byte to its last.
 const SENDING: Duration = Duration::from_secs(180);
 
@@ -166,9 +169,17 @@ async fn read(request: HttpRequest, limit: usize) -> ApiResult<Vec<u8>> {
 }
 
 async fn collect(request: HttpRequest, limit: usize, announced: Option<u64>) -> ApiResult<Vec<u8>> {
+    let life = request.extensions().get::<Life>().cloned().unwrap_or_default();
     let mut body = request.into_body();
     let mut bytes = Vec::with_capacity(announced.unwrap_or_default().min(65_536) as usize);
-    while let Some(frame) = timeout(PAUSE, body.frame()).await.map_err(|_| too_slow())? {
+    loop {
+        let frame = tokio::select! {
+            biased;
+            frame = body.frame() => frame,
+            () = sleep(PAUSE) => return Err(too_slow()),
+            () = async { life.ending().await; sleep(LAST_PAUSE).await } => return Err(stopping()),
+        };
+        let Some(frame) = frame else { break };
         let frame = frame.map_err(|_| ApiError::bad_request("Bad Request: the body was cut off"))?;
         let Ok(data) = frame.into_data() else { continue };
         if bytes.len() + data.len() > limit {
@@ -186,6 +197,11 @@ fn too_slow() -> ApiError {
         SENDING.as_secs()
     );
     ApiError::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", message)
+}
+
+fn stopping() -> ApiError {
+    let message = "Service Unavailable: the server is stopping and did not wait for the body; nothing was changed; try again";
+    ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", message)
 }
 
 fn too_large(limit: usize) -> ApiError {
@@ -296,7 +312,7 @@ mod tests {
         // A byte every so often, so many of them, and then no end.
         let send = async |pause: Duration, bytes: usize| {
             let drops = stream::iter(0..bytes).then(move |_| async move {
-                tokio::time::sleep(pause).await;
+                sleep(pause).await;
                 Ok::<_, Infallible>(Bytes::from_static(b" "))
             });
             let began = tokio::time::Instant::now();
@@ -308,6 +324,18 @@ mod tests {
         assert!(send(second, 0).await - PAUSE < second);
         assert!(send(second, 10).await - (PAUSE + 10 * second) < second);
         assert!(send(second * 29, 1000).await - SENDING < second);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_is_not_waited_for_when_the_server_stops() {
+        let life = Life::default();
+        let mut request = HttpRequest::new(axum::body::Body::from_stream(futures_util::stream::pending::<
+            Result<&str, std::convert::Infallible>,
+        >()));
+        request.extensions_mut().insert(life.clone());
+        let reading = tokio::spawn(async move { super::read(request, BODY_LIMIT).await.unwrap_err() });
+        life.end(Duration::ZERO).await;
+        assert_eq!(reading.await.unwrap().into_response().status(), 503);
     }
 
     #[test]

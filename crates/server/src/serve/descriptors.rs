@@ -10,7 +10,7 @@ const OTHERS: u64 = 128;
 
 /// Raises the process's own limit as far as it may, and lowers the number of connections to what then fits.
 pub(super) fn within(wanted: Connections, pool_size: usize) -> Connections {
-    let needed = wanted.most as u64 + pool_size as u64 + OTHERS;
+    let needed = (wanted.most as u64).saturating_add(pool_size as u64).saturating_add(OTHERS);
     let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return wanted };
     // What may be had is a matter of what the system says to the attempt, not of what its limits promise.
     let raised = needed.clamp(soft, hard.max(soft));

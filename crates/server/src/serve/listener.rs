@@ -2,6 +2,7 @@
 //! not listen to the answer, costs a connection for a while, and nobody anything else.
 
 use std::collections::HashMap;
+use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv6Addr};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -91,6 +92,12 @@ pub(crate) async fn accept(listener: TcpListener, service: Service, life: Life, 
         };
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
+            // Of one client, who is gone.
+            Err(error)
+                if matches!(error.kind(), ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset) =>
+            {
+                continue;
+            }
             Err(error) => {
                 // Out of file descriptors, most likely: trying again at once would only make the log grow.
                 tracing::error!(%error, "a connection could not be accepted");
@@ -173,9 +180,11 @@ async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, service: Service, li
     let progress = Arc::new(Progress::new());
     let io = TokioIo::new(Watched { stream, progress: Arc::clone(&progress) });
     let answer = {
-        let progress = Arc::clone(&progress);
-        service_fn(move |request: Request<Incoming>| {
+        let (progress, life) = (Arc::clone(&progress), life.clone());
+        service_fn(move |mut request: Request<Incoming>| {
             progress.enter(Phase::Answering);
+            // For whoever waits for its body.
+            request.extensions_mut().insert(life.clone());
             let (answering, progress) = (service.clone().call(request.map(Body::new)), Arc::clone(&progress));
             async move {
                 let answer: Response = answering.await?;
@@ -194,7 +203,7 @@ async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, service: Service, li
         tokio::select! {
             _ = connection.as_mut() => return,
             () = progress.overdue() => return,
-            () = sleep(LAST_WORDS) => if progress.phase() != Phase::Answering { return },
+            () = sleep(LAST_WORDS) => if progress.waits_for_client() { return },
         }
     }
 }
@@ -298,6 +307,29 @@ mod tests {
         asking.read_to_string(&mut answer).await.unwrap();
         assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("done"), "{answer}");
         asked.await.unwrap();
+    }
+
+    /// Written is not sent: a client that reads on is given the rest, at the end as well as always.
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_is_read_slowly_is_sent_to_its_end() {
+        for ends in [false, true] {
+            let life = Life::default();
+            let (mut slow, server) = connect(&life);
+            slow.write_all(WHOLE).await.unwrap();
+            sleep(Duration::from_secs(1)).await;
+            if ends {
+                life.end(Duration::ZERO).await;
+            }
+            let (mut bytes, mut text) = (vec![0; 500], Vec::new());
+            while !text.ends_with(b"aaaa") || text.len() < 10_000 {
+                sleep(Duration::from_secs(10)).await;
+                let count = slow.read(&mut bytes).await.unwrap();
+                assert_ne!(count, 0, "closed after {} bytes", text.len());
+                text.extend_from_slice(&bytes[..count]);
+            }
+            let patience = kept(server).await;
+            assert!(if ends { patience <= LAST_WORDS } else { patience >= IDLE / 2 }, "{patience:?}");
+        }
     }
 
     #[test]

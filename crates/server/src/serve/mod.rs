@@ -31,12 +31,9 @@ pub(crate) struct Version {
     version: Option<i32>,
 }
 
-/// How long requests in flight may take after the signal to stop. With the end of PostgreSQL it is well below the ten
-/// seconds after which impatient supervisors kill.
-const DRAIN: Duration = Duration::from_secs(8);
-
-/// How long the last batch of notes about keys may take.
-const LAST_NOTE: Duration = Duration::from_millis(500);
+/// How long requests in flight may take after the signal to stop. With all that comes after, it is below the ten seconds
+/// after which impatient supervisors kill; only a PostgreSQL that does not stop is given longer.
+const DRAIN: Duration = Duration::from_secs(6);
 
 /// What `serve` needs to know.
 #[derive(Debug, Clone)]
@@ -164,8 +161,7 @@ impl Server {
         if !self.app.life.end(DRAIN).await {
             tracing::warn!("requests were still running after {} s; they were ended", DRAIN.as_secs());
         }
-        // Best effort, as ever: the database may be what everybody was waiting for.
-        let _ = tokio::time::timeout(LAST_NOTE, self.app.key_uses.write(&self.app.db)).await;
+        self.app.key_uses.write_now(&self.app.db).await;
         self.app.db.close();
         Ok(self.database.close().await?)
     }

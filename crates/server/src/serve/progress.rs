@@ -29,6 +29,8 @@ pub(super) enum Phase {
     Head = 1,
     /// A request is being answered.
     Answering = 2,
+    /// The whole answer is written, and not all of it sent.
+    Sending = 3,
 }
 
 /// How far a connection is, and since when.
@@ -62,8 +64,14 @@ impl Progress {
         match self.phase.load(Ordering::Acquire) {
             0 => Phase::Idle,
             1 => Phase::Head,
-            _ => Phase::Answering,
+            2 => Phase::Answering,
+            _ => Phase::Sending,
         }
+    }
+
+    /// Whether the client has the word.
+    pub(super) fn waits_for_client(&self) -> bool {
+        matches!(self.phase(), Phase::Idle | Phase::Head)
     }
 
     pub(super) fn enter(&self, phase: Phase) {
@@ -81,8 +89,8 @@ impl Progress {
         let of_phase = match self.phase() {
             Phase::Idle => at(since, IDLE),
             Phase::Head => at(since, HEAD),
-            // Whoever answers has deadlines of their own.
-            Phase::Answering => Instant::now() + UNREAD,
+            // Whoever answers has deadlines of their own, and who reads on may take the time that it takes.
+            Phase::Answering | Phase::Sending => Instant::now() + UNREAD,
         };
         match self.unread.load(Ordering::Acquire) {
             0 => of_phase,
@@ -162,7 +170,12 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
+        let flushed = Pin::new(&mut self.stream).poll_flush(context);
+        // Asked for when everything has been handed over.
+        if flushed.is_ready() && self.progress.phase() == Phase::Sending {
+            self.progress.enter(Phase::Idle);
+        }
+        flushed
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -170,7 +183,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     }
 }
 
-/// The body of an answer. When it is gone, the connection waits for the next request.
+/// The body of an answer. When it is gone, all of it is written, if not sent.
 pub(super) struct Answer {
     pub(super) body: Body,
     pub(super) progress: Arc<Progress>,
@@ -178,7 +191,7 @@ pub(super) struct Answer {
 
 impl Drop for Answer {
     fn drop(&mut self) {
-        self.progress.enter(Phase::Idle);
+        self.progress.enter(Phase::Sending);
     }
 }
 

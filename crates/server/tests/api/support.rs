@@ -1,7 +1,7 @@
 //! A running server for all tests of this binary, and a small vocabulary to talk to it.
 //!
-//! The server is the real one: embedded PostgreSQL, real HTTP on a port of its own. All test binaries of a run share the one
-//! that `LOOPCTL_TEST_SERVER` names; without it a server is started here, on a runtime of its own, and lives as long as the
+//! The server is the real one: embedded PostgreSQL, real HTTP on a port of its own. Test binaries that only ask over HTTP
+//! share the one that `LOOPCTL_TEST_SERVER` names; without it a server is started here, on a runtime of its own, and lives as long as the
 //! process. Each test gets a tenant to itself.
 
 use std::path::{Path, PathBuf};
@@ -78,12 +78,14 @@ fn own() -> TestServer {
 fn scratch_dir() -> PathBuf {
     static COUNTER: AtomicU64 = AtomicU64::new(0);
     let base = std::env::temp_dir();
+    // Where processes are not to be seen, none can be told to be gone.
+    let visible = Path::new("/proc/self").exists();
     for entry in std::fs::read_dir(&base).unwrap().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
         let pid = name
             .strip_prefix("loopctl-api-test-")
             .and_then(|rest| rest.split('-').next()?.parse::<u32>().ok());
-        if pid.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists()) {
+        if visible && pid.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists()) {
             let _ = std::fs::remove_dir_all(entry.path());
         }
     }
@@ -98,10 +100,9 @@ pub(crate) async fn connect(config: &Config) -> Client {
     client
 }
 
-/// What random tests begin with. The same in every run, unless `LOOPCTL_TEST_SEED` says otherwise.
+/// What random tests begin with: `LOOPCTL_TEST_SEED`, which cargo sets to the same number in every run.
 pub(crate) fn seed() -> u64 {
-    let named = std::env::var("LOOPCTL_TEST_SEED").ok().filter(|seed| !seed.is_empty());
-    named.map_or(0x1005_7E57, |seed| seed.parse().expect("LOOPCTL_TEST_SEED is a number"))
+    std::env::var("LOOPCTL_TEST_SEED").unwrap_or_default().parse().expect("LOOPCTL_TEST_SEED is a number")
 }
 
 /// How often a test of luck tries: `few` times, and with `LOOPCTL_TEST_LONG` many times as often.

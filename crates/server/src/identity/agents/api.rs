@@ -124,7 +124,7 @@ pub(super) async fn list(
     let word = |words, sent: &Option<String>| known(words, sent.as_deref().unwrap_or_default());
     let (agent_type, status) = (word(TYPES, &query.agent_type), word(STATUSES, &query.status));
     let sort_by = word(SORTS, &query.sort_by).unwrap_or("name");
-    caller.app.key_uses.write(&caller.app.db).await;
+    caller.app.key_uses.write_now(&caller.app.db).await;
     let List { data, meta } =
         caller.list(&LIST_AGENTS, &[&agent_type, &status, &sort_by], &query.page).await?;
     Ok(Json(Agents {
@@ -138,7 +138,7 @@ pub(super) async fn list(
 }
 
 pub(super) async fn show(caller: Caller<AtLeast<Orchestrator>>, Id(id): Id) -> ApiResult<Json<OneAgent>> {
-    caller.app.key_uses.write(&caller.app.db).await;
+    caller.app.key_uses.write_now(&caller.app.db).await;
     let agent = caller.find(SHOW_AGENT, &[&id]).await?;
     Ok(Json(OneAgent { agent }))
 }

@@ -148,7 +148,7 @@ pub(super) async fn list(
     caller: Caller<AtLeast<User>>,
     Query(query): Query<ListKeys>,
 ) -> ApiResult<Json<Keys>> {
-    caller.app.key_uses.write(&caller.app.db).await;
+    caller.app.key_uses.write_now(&caller.app.db).await;
     let List { data, meta } = caller.list(&LIST_KEYS, &[&query.include_revoked], &query.page).await?;
     Ok(Json(Keys { api_keys: data.clone(), data, meta }))
 }

@@ -167,7 +167,7 @@ async fn damaged_payloads_are_imported_or_refused_by_name() {
         for _ in 0..rng.random_range(1..3) {
             mutate(&mut payload, &mut rng);
         }
-        let what = || format!("LOOPCTL_FUZZ_SEED={seed}, mutation {number}: {payload}");
+        let what = || format!("LOOPCTL_TEST_SEED={seed}, mutation {number}: {payload}");
         let merging = if rng.random_bool(0.3) { "?merge=true" } else { "" };
         let before = rows_of(&client, &project).await;
         let reply = tenant.user.post(&format!("/projects/{project}/import{merging}"), payload.clone()).await;

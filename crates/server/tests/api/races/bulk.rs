@@ -228,7 +228,7 @@ async fn a_crowd_of_overlapping_bulk_calls() {
     let deadlocks_before = deadlocks(&owner).await;
     let workers = (0..WORKERS).map(|number| {
         let field = Arc::clone(&field);
-        let dice = Dice(seed() + number as u64);
+        let dice = Dice(seed().wrapping_add(number as u64));
         let mut worker = Worker { field, dice, number, round: 0, tally: Tally::new() };
         tokio::spawn(async move {
             for _ in 0..rounds(TURNS) {

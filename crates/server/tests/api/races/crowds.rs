@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::{ROUNDS, call, together};
-use crate::support::{Caller, Reach, Tenant, bring, connect, rounds, server, story, text, unique};
+use crate::support::{Caller, Reach, Tenant, bring, connect, rounds, seed, server, story, text, unique};
 use crate::trust_loop::replay::assert_legal;
 use crate::trust_loop::walk::{Dice, assert_well_formed, body, request};
 use crate::trust_loop::{refused, stories};
@@ -83,7 +83,7 @@ async fn the_last_two_stories_complete_their_epic_once() {
         tenant.orchestrator().await,
         tenant.orchestrator().await,
     );
-    let epics: Vec<_> = (1..=ROUNDS)
+    let epics: Vec<_> = (1..=rounds(ROUNDS))
         .map(|number| {
             let stories = [story(&format!("{number}.1")), story(&format!("{number}.2"))];
             json!({"number": number, "title": "Epic", "stories": stories})
@@ -131,10 +131,10 @@ async fn a_free_for_all_leaves_legal_histories() {
     let people = [&a1, &a2, &o, &p, &own, &tenant.user];
     let targets = stories(&tenant, 2).await;
     let tasks: Vec<_> = (0..12)
-        .map(|seed| {
-            let (caller, targets) = (people[seed % people.len()].clone(), targets.clone());
+        .map(|worker| {
+            let (caller, targets) = (people[worker % people.len()].clone(), targets.clone());
             tokio::spawn(async move {
-                let mut dice = Dice(seed as u64);
+                let mut dice = Dice(seed().wrapping_add(worker as u64));
                 let mut passed = 0;
                 for _ in 0..rounds(50) {
                     let action = *dice.pick(Action::ALL);

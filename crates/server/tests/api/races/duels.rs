@@ -5,7 +5,7 @@ use loopctl_core::lifecycle::Action;
 use serde_json::Value;
 
 use super::{ROUNDS, call, together};
-use crate::support::{Caller, Reach, Reply, Tenant, bring};
+use crate::support::{Caller, Reach, Reply, Tenant, bring, rounds};
 use crate::trust_loop::replay::assert_legal;
 use crate::trust_loop::walk::body;
 use crate::trust_loop::{refused, stories};
@@ -24,7 +24,7 @@ impl Field {
         let tenant = Tenant::new().await;
         let (a1, a2) = (tenant.agent().await, tenant.agent().await);
         let (o, p) = (tenant.orchestrator().await, tenant.orchestrator().await);
-        let stories = stories(&tenant, ROUNDS).await;
+        let stories = stories(&tenant, rounds(ROUNDS)).await;
         if let Some(reach) = reach {
             join_all(stories.iter().map(|story| bring(story, reach, &a1, &a2, &o))).await;
         }

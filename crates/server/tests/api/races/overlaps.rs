@@ -8,7 +8,7 @@ use loopctl_core::lifecycle::Action;
 use serde_json::json;
 
 use super::{ROUNDS, bulk, call, together};
-use crate::support::{Reach, Reply, Tenant, bring, connect, echo, server, text};
+use crate::support::{Reach, Reply, Tenant, bring, connect, echo, rounds, server, text};
 use crate::trust_loop::epics::completions;
 use crate::trust_loop::replay::assert_legal;
 use crate::trust_loop::walk::body;
@@ -20,7 +20,7 @@ async fn bulk_calls_in_opposite_order_share_the_work() {
     let tenant = Tenant::new().await;
     let (a1, a2) = (tenant.agent().await, tenant.agent().await);
     let (o, p) = (tenant.orchestrator().await, tenant.orchestrator().await);
-    for round in 0..ROUNDS {
+    for round in 0..rounds(ROUNDS) {
         let mut ids = stories(&tenant, 6).await;
         let (action, people, reach) = match round % 4 {
             0 => (Action::Claim, [&a1, &a2], Some(Reach::Contracted)),
@@ -63,7 +63,7 @@ async fn the_parts_of_an_epic_complete_it_once() {
     let tenant = Tenant::new().await;
     let (a1, a2) = (tenant.agent().await, tenant.agent().await);
     let (o, p) = (tenant.orchestrator().await, tenant.orchestrator().await);
-    for round in 0..ROUNDS {
+    for round in 0..rounds(ROUNDS) {
         let ids = stories(&tenant, 4).await;
         let first = if round % 2 == 0 { Action::Verify } else { Action::MarkComplete };
         if first == Action::Verify {
@@ -94,7 +94,7 @@ async fn the_parts_of_an_epic_complete_it_once() {
 async fn a_claim_and_a_sign_off_without_the_loop_exclude_each_other() {
     let tenant = Tenant::new().await;
     let (a1, o) = (tenant.agent().await, tenant.orchestrator().await);
-    for (round, id) in stories(&tenant, 2 * ROUNDS).await.into_iter().enumerate() {
+    for (round, id) in stories(&tenant, 2 * rounds(ROUNDS)).await.into_iter().enumerate() {
         call(&a1, &id, "contract", echo()).await.expect(200);
         let calls = [(&a1, Action::Claim), (&o, Action::MarkComplete)].map(|(who, action)| {
             let (who, ids) = (who.clone(), vec![id.clone()]);
@@ -129,7 +129,7 @@ async fn the_same_backfill_many_times_at_once() {
     let tenant = Tenant::new().await;
     let o = tenant.orchestrator().await;
     let said = |number: usize| if number == 3 { "otherwise" } else { "done before" };
-    for id in stories(&tenant, ROUNDS).await {
+    for id in stories(&tenant, rounds(ROUNDS)).await {
         let calls = (0..6).map(|number| call(&o, &id, "backfill", json!({"reason": said(number)})));
         let replies = together(calls.collect()).await;
         let shown = o.get(&format!("/stories/{id}")).await.expect(200);

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::impersonation::{inside, superadmin};
 use super::{Scene, evidence, refused, replay, review, stories};
-use crate::support::{Caller, Reach, Reply, echo, story, text};
+use crate::support::{Caller, Reach, Reply, echo, seed, story, text};
 
 /// A reproducible source of choices (splitmix64).
 pub(crate) struct Dice(pub(crate) u64);
@@ -399,10 +399,10 @@ async fn no_sequence_by_the_implementers_keys_verifies() {
     ];
     let mut conflicts = 0;
     let ids = stories(&scene.tenant, reaches.len()).await;
-    for (seed, (id, reach)) in ids.into_iter().zip(reaches).enumerate() {
+    for (walk, (id, reach)) in ids.into_iter().zip(reaches).enumerate() {
         scene.story = id;
         scene.bring(&scene.story, reach).await;
-        let mut dice = Dice(seed as u64);
+        let mut dice = Dice(seed().wrapping_add(walk as u64));
         let mut reported = reach >= Reach::Reported;
         for _ in 0..50 {
             let who = *dice.pick(&[&scene.a1, &own]);

@@ -321,10 +321,10 @@ async fn a_free_for_all_leaves_a_sound_plan() {
     let plan = Plan::new(&[&["1.1", "1.2", "1.3"], &["2.1", "2.2"], &["3.1"], &[]]).await;
     let agent = plan.tenant.agent().await;
     let tasks: Vec<_> = (0..10)
-        .map(|seed: u64| {
+        .map(|worker: u64| {
             let (user, agent, project) = (plan.tenant.user.clone(), agent.clone(), plan.project.clone());
             tokio::spawn(async move {
-                let mut dice = Dice(seed + 1);
+                let mut dice = Dice(crate::support::seed().wrapping_add(worker + 1));
                 let mut seen = BTreeMap::new();
                 for step in 0..25 {
                     let graph = user.get(&format!("/projects/{project}/dependency_graph")).await.expect(200);
@@ -337,8 +337,8 @@ async fn a_free_for_all_leaves_a_sound_plan() {
                     }
                     let (epic, other) = (dice.pick(&epic_ids), dice.pick(&epic_ids));
                     let (story, second) = (dice.pick(&story_ids), dice.pick(&story_ids));
-                    let number = format!("{}.{step}", seed + 10);
-                    let what = if seed == 0 && step == 12 { 12 } else { dice.below(19) };
+                    let number = format!("{}.{step}", worker + 10);
+                    let what = if worker == 0 && step == 12 { 12 } else { dice.below(19) };
                     let reply = match what {
                         0..5 => {
                             let (path, body) = edge(true, story, second);
@@ -353,7 +353,7 @@ async fn a_free_for_all_leaves_a_sound_plan() {
                             user.post(&format!("/epics/{epic}/stories"), body).await
                         }
                         11 => user.delete(&format!("/stories/{story}")).await,
-                        12 if step == 12 && seed == 0 => user.delete(&format!("/epics/{epic}")).await,
+                        12 if step == 12 && worker == 0 => user.delete(&format!("/epics/{epic}")).await,
                         12..15 => {
                             let body = json!({"description": number, "acceptance_criteria": [{"id": number}]});
                             user.patch(&format!("/stories/{story}"), body).await
