@@ -16,7 +16,7 @@ use loopctl_server::operator;
 use loopctl_server::serve::{ServeOptions, Server};
 use reqwest::Method;
 use serde_json::{Value, json};
-use tokio_postgres::{Client, Config, NoTls};
+use tokio_postgres::{Client, Config, GenericClient, NoTls};
 
 /// What tests need to know of the server.
 pub(crate) struct TestServer {
@@ -98,6 +98,19 @@ pub(crate) async fn connect(config: &Config) -> Client {
     let (client, connection) = config.connect(NoTls).await.unwrap();
     tokio::spawn(connection);
     client
+}
+
+/// Waits until somebody waits for what this connection has locked.
+pub(crate) async fn somebody_waits_for(locker: &impl GenericClient) {
+    let pid: i32 = locker.query_one("select pg_backend_pid()", &[]).await.unwrap().get(0);
+    let watcher = connect(&server().owner).await;
+    let sql = "select exists (select from pg_stat_activity where $1 = any (pg_blocking_pids(pid)))";
+    let waiting = async {
+        while !watcher.query_one(sql, &[&pid]).await.unwrap().get::<_, bool>(0) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, waiting).await.expect("somebody waits");
 }
 
 /// What random tests begin with: `LOOPCTL_TEST_SEED`, which cargo sets to the same number in every run.

@@ -52,11 +52,12 @@ pub(super) struct Revoked {
 }
 
 statements! {
-    /// Expired, superseded and dispatch keys do not count: a rotated key in its grace period is one key, not two.
+    /// Expired, superseded and dispatch keys do not count: a rotated key in its grace period is one key, not two. The time is
+    /// that of now, not of the transaction, which has waited for the tenant's lock.
     COUNT_LIVE_KEYS -> LiveKeys = "
         select {*} from api_keys
         where tenant_id = $1 and revoked_at is null and superseded_at is null and dispatch_id is null
-          and (expires_at is null or expires_at > now())";
+          and (expires_at is null or expires_at > clock_timestamp())";
     AGENT_EXISTS -> Uuid = "select id from agents where tenant_id = $1 and id = $2";
     INSERT_KEY -> ApiKey = "
         insert into api_keys (tenant_id, id, name, key_hash, key_prefix, role, agent_id, expires_at)
@@ -73,7 +74,7 @@ statements! {
             select id as old_id, revoked_at as revoked_before from api_keys
             where tenant_id = $1 and id = $2 for no key update
         )
-        update api_keys set revoked_at = coalesce(revoked_before, clock_timestamp()), updated_at = now()
+        update api_keys set revoked_at = coalesce(revoked_before, clock_timestamp()), updated_at = clock_timestamp()
         from old where id = old_id
         returning {*}";
 }

@@ -86,8 +86,8 @@ statements! {
                              reported_done_at, verified_at)
         select $1, $2, n.id, e.id, e.position, n.number, n.major, n.minor, n.title, n.description, n.criteria, n.hours,
                n.metadata, n.agent_status, n.verified_status,
-               case when n.agent_status = 'reported_done' then now() end,
-               case when n.verified_status = 'verified' then now() end
+               case when n.agent_status = 'reported_done' then statement_timestamp() end,
+               case when n.verified_status = 'verified' then statement_timestamp() end
         from unnest($3::uuid[], $4::int[], $5::text[], $6::int[], $7::int[], $8::text[], $9::text[], $10::jsonb[],
                     $11::numeric[], $12::jsonb[], $13::text[], $14::text[])
              as n (id, epic, number, major, minor, title, description, criteria, hours, metadata, agent_status,

@@ -9,9 +9,9 @@ use crate::db::{Row, Sql, statements};
 use crate::http::{ApiError, ApiResult};
 
 statements! {
-    LOCK_PROJECT -> LockedProject = "
-        select {*} from projects p join tenants t on t.id = p.tenant_id
-        where p.tenant_id = $1 and p.id = $2 for no key update of p";
+    LOCK_PROJECT -> Uuid = "select id from projects where tenant_id = $1 and id = $2 for no key update";
+    /// A statement of its own after the lock: that one sees other tables as they were before it waited.
+    SETTINGS_UNDER_LOCK -> LockedProject = "select {*} from tenants where id = $1";
 }
 
 /// A project that this transaction has locked.
@@ -26,7 +26,9 @@ pub(crate) struct LockedProject {
 /// # Errors
 /// 404 for an unknown one.
 pub(crate) async fn lock_project(change: &mut Change<'_>, project_id: Uuid) -> ApiResult<LockedProject> {
-    change.found(LOCK_PROJECT, &[&project_id]).await
+    let (locked, settings) =
+        change.batch((LOCK_PROJECT.with(&[&project_id]), SETTINGS_UNDER_LOCK.with(&[]))).await?;
+    locked.first().and(settings.into_iter().next()).ok_or_else(ApiError::not_found)
 }
 
 /// Locks the project of a record, which `lookup` finds by its id. The record itself may be gone when the lock is

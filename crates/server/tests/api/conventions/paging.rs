@@ -28,7 +28,7 @@ impl List {
     }
 }
 
-/// Every list with three rows or more.
+/// Every list that is in pages, or can be.
 async fn lists(tenant: &Tenant) -> (Caller, Vec<List>) {
     let (a1, a2, o) = (tenant.agent().await, tenant.agent().await, tenant.orchestrator().await);
     for _ in 0..2 {
@@ -46,7 +46,9 @@ async fn lists(tenant: &Tenant) -> (Caller, Vec<List>) {
         .collect();
     let blocked: Vec<_> =
         (1..=3).map(|minor| json!({"story": format!("3.{minor}"), "depends_on": "2.1"})).collect();
-    let project = tenant.imported(json!({"epics": epics, "story_dependencies": blocked})).await;
+    let waiting: Vec<_> = (1..=2).map(|epic| json!({"epic": 3, "depends_on": epic})).collect();
+    let plan = json!({"epics": epics, "story_dependencies": blocked, "epic_dependencies": waiting});
+    let project = tenant.imported(plan).await;
     let id = tenant.story_id(&project, "1.1").await;
     bring(&id, Reach::Verified, &a1, &a2, &o).await;
     for number in 1..=3 {
@@ -54,6 +56,8 @@ async fn lists(tenant: &Tenant) -> (Caller, Vec<List>) {
         a1.post(&format!("/stories/{id}/artifacts"), artifact).await.expect(201);
     }
     let epic = text(&o.get(&format!("/stories/{id}")).await.expect(200)["story"]["epic_id"]);
+    let epics = o.get(&format!("/projects/{project}/epics")).await.expect(200);
+    let last = text(&epics["data"][2]["id"]);
     let list = |path: &str, default, max, rows| List {
         path: path.to_owned(),
         default,
@@ -73,6 +77,9 @@ async fn lists(tenant: &Tenant) -> (Caller, Vec<List>) {
         list("/stories/ready", 100, 500, 5),
         list(&format!("/stories/{id}/artifacts"), 20, 100, 3),
         list(&format!("/stories/{id}/history"), 100, 100, 12),
+        list(&format!("/stories/{id}/verifications"), 20, 100, 1),
+        list(&format!("/projects/{project}/epic_dependencies"), 20, 100, 2),
+        list(&format!("/epics/{last}/story_dependencies"), 20, 100, 3),
     ];
     (tenant.user.clone(), lists)
 }
@@ -113,6 +120,12 @@ async fn every_list_pages_alike() {
             ("page_size=2&limit=1", 1, both, 0),
             ("page=1&page=2&page_size=2", 2, 2, 2),
             ("page_size=2abc&page=2x", 2, 2, 2),
+            // Each of them alone asks for a page, also of a list that is whole without.
+            ("page=1", 1, list.default, 0),
+            ("page=2", 2, list.default, list.default),
+            ("offset=0", 1, list.default, 0),
+            ("offset=1", 1, list.default, 1),
+            ("offset=abc", 1, list.default, 0),
             // An offset wins over a page.
             ("offset=1&limit=2", 1, 2, 1),
             ("offset=2&page_size=2&page=9", 2, 2, 2),

@@ -4,7 +4,7 @@ use futures_util::future::{join, join_all};
 use serde_json::{Value, json};
 
 use super::{archive, told};
-use crate::support::{Tenant, text, unique};
+use crate::support::{Tenant, connect, server, somebody_waits_for, text, unique};
 
 /// Creation and reactivation draw on one limit.
 #[tokio::test]
@@ -115,4 +115,34 @@ async fn archiving_and_reactivation_take_turns() {
     }
     let shown = tenant.user.get(&at).await.expect(200);
     assert_eq!(shown["project"]["status"], status);
+}
+
+/// A limit that is set while somebody waits for the project counts for whoever waited.
+#[tokio::test]
+async fn a_limit_is_read_after_the_wait() {
+    let one = json!({"number": "1.2", "title": "s"});
+    let by_number = json!({"number": "1.2", "title": "s", "epic_number": 1});
+    let plan = json!({"epics": [{"number": 1, "title": "E", "stories": [one.clone()]}]});
+    for (path, body) in [
+        ("/epics/{epic}/stories", one),
+        ("/projects/{project}/stories", by_number),
+        ("/projects/{project}/import?merge=true", plan),
+    ] {
+        let tenant = Tenant::new().await;
+        let project = tenant.project_of(&["1.1"]).await;
+        let epics = tenant.user.get(&format!("/projects/{project}/epics")).await.expect(200);
+        let path = path.replace("{project}", &project).replace("{epic}", &text(&epics["data"][0]["id"]));
+        let mut owner = connect(&server().owner).await;
+        let lock = owner.transaction().await.unwrap();
+        lock.execute("select from projects where id = $1::text::uuid for update", &[&project]).await.unwrap();
+        let (user, at) = (tenant.user.clone(), path.clone());
+        let call = tokio::spawn(async move { user.post(&at, body).await });
+        somebody_waits_for(&lock).await;
+        let limit = json!({"settings": {"max_stories_per_project": 1}});
+        tenant.user.patch("/tenants/me", limit).await.expect(200);
+        lock.rollback().await.unwrap();
+        call.await.unwrap().expect_error(422, "story_limit_reached");
+        let list = tenant.user.get(&format!("/stories?project_id={project}")).await.expect(200);
+        assert_eq!(list["meta"]["total_count"], 1, "{path}");
+    }
 }
