@@ -24,16 +24,18 @@ pub struct Refusal {
     pub status: Status,
     /// Stable code for machines.
     pub code: &'static str,
-    /// One sentence for people.
+    /// The contract's sentence. Clients compare it, so advice is no part of it.
     pub message: String,
-    /// The story's state and what to do, where the refusal is about the story.
+    /// What to do instead.
+    pub hints: Vec<String>,
+    /// Where the story stands, where the refusal is about that; then there are hints.
     pub conflict: Option<Conflict>,
     /// Further facts, merged into the answer's `context`. Boxed: refusals are returned by value everywhere.
     pub context: Box<Map<String, Value>>,
 }
 
-/// The three members that every refusal about a story's state carries.
-#[derive(Debug, Clone, PartialEq)]
+/// Where the story stood when something was refused.
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Conflict {
     /// `current_state`.
     pub agent_status: AgentStatus,
@@ -41,34 +43,21 @@ pub struct Conflict {
     pub verified_status: VerifiedStatus,
     /// `attempted_action`.
     pub action: Action,
-    /// What to do instead; never empty.
-    pub hints: Vec<String>,
 }
 
 impl Refusal {
     fn about(state: &LoopState, action: Action, status: Status, code: &'static str, message: String) -> Self {
-        Self {
-            status,
-            code,
-            message,
-            conflict: Some(Conflict {
-                agent_status: state.agent_status,
-                verified_status: state.verified_status,
-                action,
-                hints: Vec::new(),
-            }),
-            context: Box::default(),
-        }
+        let (agent_status, verified_status) = (state.agent_status, state.verified_status);
+        let conflict = Some(Conflict { agent_status, verified_status, action });
+        Self { conflict, ..Self::plain(status, code, message) }
     }
 
     fn plain(status: Status, code: &'static str, message: String) -> Self {
-        Self { status, code, message, conflict: None, context: Box::default() }
+        Self { status, code, message, hints: Vec::new(), conflict: None, context: Box::default() }
     }
 
     fn hint(mut self, hint: impl Into<String>) -> Self {
-        if let Some(conflict) = &mut self.conflict {
-            conflict.hints.push(hint.into());
-        }
+        self.hints.push(hint.into());
         self
     }
 
@@ -78,35 +67,36 @@ impl Refusal {
     }
 
     pub(super) fn agent_required(status: Status) -> Self {
-        let message = if status == Status::BadRequest {
-            "Orchestrator key must be linked to a registered agent. Register an agent with an agent key \
-             (POST /api/v1/agents/register), then create an orchestrator key with that agent_id \
-             (POST /api/v1/api_keys)."
+        let (message, hint) = if status == Status::BadRequest {
+            // Here the contract wants the way to such a key in the sentence itself.
+            (
+                "Orchestrator key must be linked to a registered agent. Register an agent with an agent key \
+                 (POST /api/v1/agents/register), then create an orchestrator key with that agent_id \
+                 (POST /api/v1/api_keys).",
+                "Call again with an orchestrator key that was created with an agent_id.",
+            )
         } else {
-            "Agent ID required for chain-of-custody: register an agent with this key first \
-             (POST /api/v1/agents/register)."
+            (
+                "Agent ID required for chain-of-custody",
+                "Register an agent with this key first (POST /api/v1/agents/register).",
+            )
         };
-        Self::plain(status, "agent_required", message.to_owned())
+        Self::plain(status, "agent_required", message.to_owned()).hint(hint)
     }
 
     pub(super) fn title_mismatch() -> Self {
-        Self::plain(
-            Status::Unprocessable,
-            "contract_mismatch",
-            "story_title does not match. Read the story (GET /api/v1/stories/:id) and send its exact title."
-                .to_owned(),
-        )
+        let message = "story_title does not match".to_owned();
+        Self::plain(Status::Unprocessable, "contract_mismatch", message)
+            .hint("Read the story (GET /api/v1/stories/:id) and send its exact title.")
     }
 
     pub(super) fn count_mismatch(expected: usize, given: Option<&Value>) -> Self {
         let given = given.cloned().unwrap_or(Value::Null);
-        Self::plain(
-            Status::Unprocessable,
-            "contract_mismatch",
-            format!("Contract mismatch: expected ac_count {expected} but got {given}. Read every criterion."),
-        )
-        .with("expected_ac_count", json!(expected))
-        .with("provided_ac_count", given)
+        let message = format!("Contract mismatch: expected ac_count {expected} but got {given}");
+        Self::plain(Status::Unprocessable, "contract_mismatch", message)
+            .hint("Read the story (GET /api/v1/stories/:id) and count its acceptance_criteria.")
+            .with("expected_ac_count", json!(expected))
+            .with("provided_ac_count", given)
     }
 
     pub(super) fn not_assigned(state: &LoopState, action: Action) -> Self {
@@ -169,17 +159,17 @@ impl Refusal {
     }
 
     pub(super) fn evidence_required(state: &LoopState) -> Self {
-        let message = "Review evidence required: send review_type and summary.".to_owned();
+        let message = "Review evidence required: review_type and summary".to_owned();
         Self::about(state, Action::Verify, Status::Unprocessable, "review_evidence_required", message)
             .hint("Repeat the call with a non-blank review_type and summary of what was checked.")
     }
 
     pub(super) fn no_review_record(state: &LoopState) -> Self {
-        let message = "No review record found that is newer than the report. A different agent must call \
-                       POST /api/v1/stories/:id/review-complete first."
-            .to_owned();
-        Self::about(state, Action::Verify, Status::Unprocessable, "review_not_conducted", message)
-            .hint("Call review-complete with an agent other than the implementer, then verify.")
+        let message =
+            "No review record found that is newer than the report: review-complete comes first".to_owned();
+        Self::about(state, Action::Verify, Status::Unprocessable, "review_not_conducted", message).hint(
+            "Another agent than the implementer calls POST /api/v1/stories/:id/review-complete; then verify.",
+        )
     }
 
     pub(super) fn not_reported(state: &LoopState, action: Action) -> Self {
@@ -224,13 +214,10 @@ impl Refusal {
         let verified = state.verified_status == VerifiedStatus::Verified;
         let mine = actor.holds(state);
         let (code, wants) = match (action, state.agent_status) {
-            (Action::Claim | Action::Start, Pending) if !verified => (
-                "must_contract_first",
-                " (story must be contracted first: POST /api/v1/stories/:id/contract)",
-            ),
-            (Action::Start, Contracted) => {
-                ("must_claim_first", " (story must be claimed first: POST /api/v1/stories/:id/claim)")
+            (Action::Claim | Action::Start, Pending) if !verified => {
+                ("must_contract_first", " (story must be contracted first)")
             }
+            (Action::Start, Contracted) => ("must_claim_first", " (story must be claimed first)"),
             _ => ("invalid_transition", ""),
         };
         let hint = match (action, state.agent_status) {

@@ -4,12 +4,26 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use loopctl_core::fields::FieldErrors;
 use loopctl_core::lifecycle::{Refusal, Status};
+use schemars::JsonSchema;
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::db::DbError;
 
 /// What a handler returns.
 pub(crate) type ApiResult<T> = Result<T, ApiError>;
+
+/// What every refusal says of why. Depending on `code` there are further members.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "RefusalDetails", extend("additionalProperties" = true))]
+pub(crate) struct Envelope {
+    /// The HTTP status.
+    pub(crate) status: u16,
+    /// A stable word for programs.
+    code: String,
+    /// A sentence for people.
+    message: String,
+}
 
 /// An answer other than success: `{"error": {"status", "code", "message", …}}`.
 #[derive(Debug)]
@@ -90,11 +104,10 @@ impl ApiError {
             context.insert("current_agent_status".to_owned(), json!(conflict.agent_status));
             context.insert("current_verified_status".to_owned(), json!(conflict.verified_status));
             context.insert("attempted_action".to_owned(), json!(conflict.action));
-            let next_action = conflict.hints.join(" ");
+            let next_action = refusal.hints.join(" ");
             error = error
                 .with("current_state", json!(conflict.agent_status))
                 .with("attempted_action", json!(conflict.action))
-                .with("hints", json!(conflict.hints))
                 .with(
                     "remediation",
                     json!({
@@ -103,6 +116,9 @@ impl ApiError {
                         "learn_more": learn_more(public_url, refusal.code),
                     }),
                 );
+        }
+        if !refusal.hints.is_empty() {
+            error = error.with("hints", json!(refusal.hints));
         }
         if context.is_empty() { error } else { error.with("context", Value::Object(context)) }
     }
@@ -127,6 +143,12 @@ impl ApiError {
     /// Whether the server failed, as opposed to having refused something.
     pub(crate) fn is_failure(&self) -> bool {
         self.status.is_server_error()
+    }
+
+    /// What it says, for an answer that tells other things besides.
+    pub(crate) fn envelope(&self) -> Envelope {
+        let text = |name| self.members.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        Envelope { status: self.status.as_u16(), code: text("code"), message: text("message") }
     }
 
     /// The members of an error, for an answer that tells several: `code`, `reason` (the message) and whatever else it
@@ -166,7 +188,7 @@ impl From<DbError> for ApiError {
         if error.is_unavailable() {
             tracing::error!(%error, "database unavailable");
             let advice = if error.outcome_unknown() {
-                "the connection was lost; read the current state before you try again"
+                "the connection was lost and the outcome is unknown; read the current state before you try again"
             } else {
                 "nothing was changed; try again"
             };

@@ -8,23 +8,12 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::endpoint::{Endpoint, Operation};
+use super::error::Envelope;
 
 /// The error envelope.
 #[derive(Serialize, JsonSchema)]
 struct Refusal {
-    error: RefusalDetails,
-}
-
-/// Why something was refused. Depending on `code` there are further members.
-#[derive(Serialize, JsonSchema)]
-#[schemars(extend("additionalProperties" = true))]
-struct RefusalDetails {
-    /// The HTTP status.
-    status: u16,
-    /// A stable word for programs.
-    code: String,
-    /// A sentence for people.
-    message: String,
+    error: Envelope,
 }
 
 /// The document of these routes.

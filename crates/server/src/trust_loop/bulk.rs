@@ -24,7 +24,7 @@ use super::store::LOCK_BATCH;
 use super::transition::{complete_epic, step};
 use crate::app::{Caller, Identity};
 use crate::db::Timestamp;
-use crate::http::{ApiError, ApiResult, Body, Operation, Output, Sent};
+use crate::http::{ApiError, ApiResult, Body, Envelope, Operation, Output, Sent};
 use crate::plan::stories::Story;
 
 /// The most items that one call may hold.
@@ -103,14 +103,7 @@ pub(super) struct Results {
     results: Vec<ItemResult>,
     /// The common envelope besides, when nothing succeeded, for clients that look no further than the status.
     #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<NothingProcessed>,
-}
-
-#[derive(Serialize, JsonSchema)]
-struct NothingProcessed {
-    status: u16,
-    code: &'static str,
-    message: &'static str,
+    error: Option<Envelope>,
 }
 
 impl IntoResponse for Results {
@@ -285,10 +278,8 @@ async fn perform(caller: &Identity, items: Vec<Item>) -> ApiResult<Results> {
         })
         .await?;
     let failed = results.iter().all(|result| result.status == "error");
-    let error = failed.then_some(NothingProcessed {
-        status: StatusCode::UNPROCESSABLE_ENTITY.as_u16(),
-        code: "nothing_processed",
-        message: "No story was processed; results says why for each",
-    });
+    let nothing =
+        ApiError::unprocessable("nothing_processed", "No story was processed; results says why for each");
+    let error = failed.then(|| nothing.envelope());
     Ok(Results { results, error })
 }

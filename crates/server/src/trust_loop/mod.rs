@@ -86,7 +86,8 @@ pub(crate) fn routes() -> Vec<Endpoint> {
         POST "/api/v1/stories/bulk/mark-complete" => bulk::mark_complete, 400 "the key has no agent";
         /// Verifies every story of an epic that is reported and not yet verified.
         ///
-        /// Each by the rules of a single verification and in a transaction of its own.
+        /// Each by the rules of a single verification and in a transaction of its own. A failure of the server ends it:
+        /// what was verified stays, and the rest is told as `not_attempted`.
         POST "/api/v1/epics/{id}/verify-all" => verify_all::verify_all,
             400 "the key has no agent", 422 "review evidence missing";
     }

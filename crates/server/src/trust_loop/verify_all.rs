@@ -1,6 +1,8 @@
 //! `POST /epics/:id/verify-all`.
 
 use axum::Json;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use loopctl_core::lifecycle::{Action, Attempt};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -9,18 +11,29 @@ use uuid::Uuid;
 
 use super::api::ByOrchestrator;
 use super::evidence::{Evidence, NewVerification, has_evidence};
-use super::store::REPORTED_IN_EPIC;
+use super::store::{REPORTED_IN_EPIC, StoryName};
 use super::transition::perform;
 use crate::app::Caller;
-use crate::http::{ApiError, ApiResult, Body, Id};
+use crate::http::{ApiError, ApiResult, Body, Envelope, Id, Operation, Output};
 
 /// What verify-all did.
-#[derive(Serialize, JsonSchema)]
+#[derive(Default, Serialize, JsonSchema)]
 pub(super) struct VerifyAll {
     verified_count: usize,
     skipped_count: usize,
     total_eligible: usize,
+    verified: Vec<Verified>,
     errors: Vec<Skipped>,
+    /// The common envelope besides, when the server failed before anything was verified.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<Envelope>,
+}
+
+/// A story that was verified.
+#[derive(Serialize, JsonSchema)]
+struct Verified {
+    story_id: Uuid,
+    number: String,
 }
 
 /// A story that was skipped, and why: `code`, `reason` and more.
@@ -32,11 +45,38 @@ struct Skipped {
     error: Map<String, Value>,
 }
 
+impl VerifyAll {
+    fn verified(&mut self, story: StoryName) {
+        self.verified_count += 1;
+        self.verified.push(Verified { story_id: story.id, number: story.number });
+    }
+
+    fn skipped(&mut self, story: StoryName, error: ApiError) {
+        self.skipped_count += 1;
+        self.errors.push(Skipped { story_id: story.id, number: story.number, error: error.into_members() });
+    }
+}
+
+impl IntoResponse for VerifyAll {
+    fn into_response(self) -> Response {
+        let failed = self.error.as_ref().and_then(|error| StatusCode::from_u16(error.status).ok());
+        let status = failed.unwrap_or(StatusCode::OK);
+        (status, Json(self)).into_response()
+    }
+}
+
+impl Output for VerifyAll {
+    fn describe(operation: &mut Operation<'_>) {
+        operation.answer::<Self>(200, "What was verified, and what was not");
+        operation.answer_or_refuse::<Self>(503, "The server failed before anything was verified");
+    }
+}
+
 pub(super) async fn verify_all(
     caller: Caller<ByOrchestrator>,
     Id(epic_id): Id,
     Body(sent): Body<NewVerification>,
-) -> ApiResult<Json<VerifyAll>> {
+) -> ApiResult<VerifyAll> {
     caller.admit(Action::Verify)?;
     let stories = caller.read(REPORTED_IN_EPIC.with(&[&epic_id])).await?;
     if stories.is_empty() {
@@ -45,28 +85,38 @@ pub(super) async fn verify_all(
     if !has_evidence(&sent) {
         return Err(ApiError::unprocessable(
             "review_evidence_required",
-            "Review evidence required: send review_type and summary.",
+            "Review evidence required: review_type and summary",
+        )
+        .with(
+            "hints",
+            ["Repeat the call with a non-blank review_type and summary of what was checked."].into(),
         ));
     }
     // The same for every story; refused once rather than per story.
     sent.valid()?;
     let (attempt, evidence) = (Attempt::Verify { evidence: true }, Evidence::Verification(sent));
-    let mut done = VerifyAll { verified_count: 0, skipped_count: 0, total_eligible: 0, errors: Vec::new() };
+    let mut done = VerifyAll::default();
+    let mut failure: Option<Envelope> = None;
     for story in stories.into_iter().filter_map(|row| row.story) {
         done.total_eligible += 1;
+        if failure.is_some() {
+            done.skipped(story, not_attempted());
+            continue;
+        }
         match perform(&caller, story.id, &attempt, &evidence).await {
-            Ok(_) => done.verified_count += 1,
-            // A failure of the server must not hide what was done before it.
-            Err(error) if error.is_failure() && done.verified_count == 0 => return Err(error),
+            Ok(_) => done.verified(story),
             Err(error) => {
-                done.skipped_count += 1;
-                done.errors.push(Skipped {
-                    story_id: story.id,
-                    number: story.number,
-                    error: error.into_members(),
-                });
+                // What the server cannot do for one story it will not do for the next, and each would take its time.
+                failure = error.is_failure().then(|| error.envelope());
+                done.skipped(story, error);
             }
         }
     }
-    Ok(Json(done))
+    done.error = failure.filter(|_| done.verified_count == 0);
+    Ok(done)
+}
+
+fn not_attempted() -> ApiError {
+    let message = "Not attempted, because the server failed at a story before; call verify-all again";
+    ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "not_attempted", message)
 }

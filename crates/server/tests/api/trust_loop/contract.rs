@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Scene, refused};
-use crate::support::{Reach, Tenant, echo};
+use crate::support::{Reach, Tenant, echo, text};
 
 #[tokio::test]
 async fn an_agent_must_echo_title_and_count_exactly() {
@@ -21,8 +21,9 @@ async fn an_agent_must_echo_title_and_count_exactly() {
     ] {
         let body = json!({"story_title": title, "ac_count": 2});
         let error = scene.act(&scene.a1, "contract", body).await.expect_error(422, "contract_mismatch");
-        let message = error["message"].as_str().unwrap();
-        assert!(message.contains("story_title does not match"), "{message}");
+        // Clients compare the sentence; advice is beside it.
+        assert_eq!(error["message"], "story_title does not match");
+        assert!(text(&error["hints"][0]).contains("GET /api/v1/stories/:id"), "{error:#}");
         assert!(error["context"]["expected_ac_count"].is_null());
     }
     for (count, shown) in [
@@ -41,7 +42,8 @@ async fn an_agent_must_echo_title_and_count_exactly() {
         let error = scene.act(&scene.a1, "contract", body).await.expect_error(422, "contract_mismatch");
         let message = error["message"].as_str().unwrap();
         assert!(message.contains("expected ac_count 2"), "{message}");
-        assert!(message.contains("got ") && message.contains(shown), "{message}");
+        assert!(message.contains("got ") && message.trim_end_matches('"').ends_with(shown), "{message}");
+        assert!(text(&error["hints"][0]).contains("acceptance_criteria"), "{error:#}");
         let context = json!({"expected_ac_count": 2, "provided_ac_count": count});
         assert_eq!(error["context"], context);
     }

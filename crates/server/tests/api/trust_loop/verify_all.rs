@@ -52,7 +52,7 @@ impl Epic {
 }
 
 fn zeros() -> Value {
-    json!({"verified_count": 0, "skipped_count": 0, "total_eligible": 0, "errors": []})
+    json!({"verified_count": 0, "skipped_count": 0, "total_eligible": 0, "verified": [], "errors": []})
 }
 
 #[tokio::test]
@@ -200,19 +200,49 @@ async fn nothing_eligible_is_no_error() {
     scene.o.post(&path, json!({})).await.expect_error(422, "review_evidence_required");
 }
 
-/// Failures are skipped, not fatal, and hide nothing of what was done; also those of the server.
+/// What the server could not do ends the call: what was done before stays and is told, and nothing more is attempted. The
+/// first story that cannot be had, and how the call ends.
 #[tokio::test]
-async fn a_failure_in_the_middle_is_told_beside_the_rest() {
-    let epic = Epic::at(&[Some(Reach::Reviewed); 3]).await;
-    let mut owner = connect(&server().owner).await;
-    let lock = owner.transaction().await.unwrap();
-    let sql = "select from stories where id = $1::text::uuid for update";
-    lock.execute(sql, &[&epic.stories[1]]).await.unwrap();
-    let done = epic.verify_all(&epic.scene.o, evidence()).await.expect(200);
-    assert_eq!((&done["verified_count"], &done["skipped_count"]), (&json!(2), &json!(1)), "{done:#}");
-    assert_eq!(done["errors"][0]["story_id"], epic.stories[1]);
-    assert_eq!(done["errors"][0]["code"], "database_unavailable");
-    lock.rollback().await.unwrap();
-    let again = epic.verify_all(&epic.scene.o, evidence()).await.expect(200);
-    assert_eq!((&again["verified_count"], &again["total_eligible"]), (&json!(1), &json!(1)));
+async fn a_failure_of_the_server_ends_the_call_and_hides_nothing() {
+    for (locked, status, codes) in [
+        (1, 200, [("1.9", "database_unavailable"), ("1.10", "not_attempted")].as_slice()),
+        (
+            0,
+            503,
+            [("1.8", "database_unavailable"), ("1.9", "not_attempted"), ("1.10", "not_attempted")].as_slice(),
+        ),
+    ] {
+        let epic = Epic::at(&[Some(Reach::Reviewed); 3]).await;
+        let mut owner = connect(&server().owner).await;
+        let lock = owner.transaction().await.unwrap();
+        let sql = "select from stories where id = $1::text::uuid for update";
+        lock.execute(sql, &[&epic.stories[locked]]).await.unwrap();
+        let done = epic.verify_all(&epic.scene.o, evidence()).await.expect(status);
+        lock.rollback().await.unwrap();
+        assert_eq!(
+            (&done["verified_count"], &done["total_eligible"]),
+            (&json!(locked), &json!(3)),
+            "{done:#}"
+        );
+        assert_eq!(done["skipped_count"], codes.len(), "{done:#}");
+        let told: Vec<_> = done["errors"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|error| {
+                assert!(!text(&error["reason"]).is_empty());
+                (error["number"].as_str().unwrap(), error["code"].as_str().unwrap())
+            })
+            .collect();
+        assert_eq!(told, codes);
+        let done: Vec<_> =
+            done["verified"].as_array().unwrap().iter().map(|story| text(&story["story_id"])).collect();
+        assert_eq!(done, epic.stories[..locked]);
+        for (place, id) in epic.stories[..3].iter().enumerate() {
+            let verified = epic.scene.snapshot_of(id).await[0]["story"]["verified_status"] == "verified";
+            assert_eq!(verified, place < locked, "story {place}");
+        }
+        let again = epic.verify_all(&epic.scene.o, evidence()).await.expect(200);
+        assert_eq!((&again["verified_count"], &again["errors"]), (&json!(3 - locked), &json!([])));
+    }
 }

@@ -198,11 +198,11 @@ fn assert_refused_alike(reply: &Reply, refusal: Option<&Refusal>, action: Action
     assert_eq!(reply.status, status, "{error:#}");
     assert_eq!(error["code"], refusal.code);
     assert_eq!(error["message"], refusal.message);
+    assert_eq!(error["hints"], json!(refusal.hints));
     let mut context = (*refusal.context).clone();
     if let Some(conflict) = &refusal.conflict {
         let state = [conflict.agent_status.as_str(), conflict.verified_status.as_str()];
         refused(reply.clone(), status, refusal.code, action.as_str(), state);
-        assert_eq!(error["hints"], json!(conflict.hints));
         context.insert("current_agent_status".to_owned(), json!(state[0]));
         context.insert("current_verified_status".to_owned(), json!(state[1]));
         context.insert("attempted_action".to_owned(), json!(action));
@@ -219,7 +219,7 @@ fn assert_item_refused_alike(reply: &Reply, refusal: &Refusal) {
     assert_eq!(item["status"], "error");
     assert_eq!(item["code"], refusal.code);
     assert_eq!(item["reason"], refusal.message);
-    assert_eq!(item["hints"], json!(conflict.hints));
+    assert_eq!(item["hints"], json!(refusal.hints));
     assert_eq!(item["current_state"], json!(conflict.agent_status));
     assert_eq!(item["context"]["current_verified_status"], json!(conflict.verified_status));
     assert_eq!(item["attempted_action"], json!(conflict.action));

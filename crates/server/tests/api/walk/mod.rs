@@ -70,7 +70,10 @@ impl World {
         let mut astray = self.superadmin.clone();
         astray.headers.push(("x-impersonate-tenant", NOBODY.to_owned()));
         let (method, path) = (operation.method(), nowhere(operation));
-        let plain = [Caller::nobody(), self.suspended.clone(), self.superadmin.clone(), astray];
+        let mut king = self.superadmin.clone();
+        king.headers.push(("x-impersonate-tenant", self.a.tenant.id.clone()));
+        king.headers.push(("x-effective-role", "king".to_owned()));
+        let plain = [Caller::nobody(), self.suspended.clone(), self.superadmin.clone(), astray, king];
         let plain = plain.map(|caller| (caller.clone(), caller.request(method.clone(), &path)));
         let broken_query = (allowed.clone(), allowed.request(method.clone(), &format!("{path}?a=%zz")));
         let limit = LIMITS[usize::from(path.ends_with("/import"))];
@@ -127,9 +130,9 @@ fn nowhere(operation: &Operation) -> String {
     parts.collect::<Vec<_>>().join("/")
 }
 
-/// The status of an export while as many are being read as may be, and of `/health` once the database is gone. Not to be
-/// had of the server that all tests share.
-async fn unavailable() -> [(&'static str, u16); 2] {
+/// The status of an export while as many are being read as may be, and of what says what it does without a database once
+/// that is gone. Not to be had of the server that all tests share.
+async fn unavailable() -> [(&'static str, u16); 3] {
     let tenant = Tenant::new().await;
     let project = huge(&tenant).await;
     let (line, state) = watch::channel(Line::Open);
@@ -152,8 +155,15 @@ async fn unavailable() -> [(&'static str, u16); 2] {
     drop(being_read);
     line.send(Line::Cut).unwrap();
     let without_database = tenant.user.send(get("/health")).await.status;
+    let verify_all =
+        http.post(format!("http://{}/api/v1/epics/{NOBODY}/verify-all", server.address)).bearer_auth("lc_x");
+    let nothing_verified = tenant.user.send(verify_all).await.status;
     server.stop().await.unwrap();
-    [("/api/v1/projects/{id}/export", one_too_many), ("/health", without_database)]
+    [
+        ("/api/v1/projects/{id}/export", one_too_many),
+        ("/health", without_database),
+        ("/api/v1/epics/{id}/verify-all", nothing_verified),
+    ]
 }
 
 #[tokio::test]
