@@ -6,6 +6,7 @@ use super::{InitialStatus, NewEpic, NewStory};
 use crate::breakdown::{EpicChange, StoryChange};
 use crate::criteria;
 use crate::fields::{FieldErrors, Fields};
+use crate::lifecycle;
 use crate::number::StoryNumber;
 use crate::request::{Request, Rule as _, word};
 
@@ -92,7 +93,7 @@ pub(super) fn new_story(record: StoryRecord, epic: i32) -> NewStory {
         description: change.description.flatten(),
         acceptance_criteria: change.acceptance_criteria.unwrap_or_default(),
         estimated_hours: change.estimated_hours,
-        metadata: change.metadata.unwrap_or_default(),
+        metadata: lifecycle::imported(&change.metadata.unwrap_or_default()),
         initial,
     }
 }

@@ -8,6 +8,7 @@
 mod backfill;
 mod decide;
 mod next_actions;
+mod provenance;
 mod refusal;
 mod table;
 #[cfg(test)]
@@ -20,6 +21,7 @@ use uuid::Uuid;
 pub use backfill::{BACKFILL, Backfill};
 pub use decide::{admit, auto_reset, decide};
 pub use next_actions::{NextAction, next_actions};
+pub use provenance::{check_planned, imported, imported_over, planned};
 pub use refusal::{Conflict, Refusal, Status};
 
 use crate::role::Role;

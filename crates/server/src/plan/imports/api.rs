@@ -5,6 +5,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use loopctl_core::fields::Fields;
 use loopctl_core::import::{self, ImportError, Mode, Payload, Plan};
+use loopctl_core::lifecycle;
 use loopctl_core::request::{Member, Request, Rule as _, flag};
 use schemars::{JsonSchema, json_schema};
 use serde::Serialize;
@@ -146,7 +147,8 @@ pub(super) async fn import(
             let project = lock_project(&mut change, project_id).await?;
             let payload = payload.clone().map_err(refused)?;
             let found = snapshot(&mut change, project_id, *mode == Mode::Merge).await?;
-            let plan = payload.plan(&found.existing).map_err(refused)?;
+            let mut plan = payload.plan(&found.existing).map_err(refused)?;
+            settle_metadata(&mut plan, &found)?;
             let new_stories = plan.new_stories.len();
             if new_stories > 0 {
                 project.admits((found.stories.len() + new_stories) as u64)?;
@@ -161,6 +163,19 @@ pub(super) async fn import(
         refresh_statistics(&caller.app).await;
     }
     Ok(Imported { import: summary })
+}
+
+/// Of a backfill, metadata of matched stories says what planners may say.
+fn settle_metadata(plan: &mut Plan, found: &Snapshot) -> ApiResult<()> {
+    for (number, change) in &mut plan.updated_stories {
+        let Some((sent, (_, old))) = change.metadata.as_mut().zip(found.stories.get(number)) else {
+            continue;
+        };
+        *sent = lifecycle::imported_over(&old.metadata, sent)
+            .map_err(|message| ImportError::Invalid(format!("story '{number}': metadata: {message}")))
+            .map_err(refused)?;
+    }
+    Ok(())
 }
 
 /// Lets the planner know of what has arrived with the stories. The import is done, whatever becomes of this.

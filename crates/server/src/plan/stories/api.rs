@@ -12,6 +12,7 @@ use super::store::{
     CRITERIA, Criterion, DELETE_STORY, LIST_EPIC_STORIES, LIST_STORIES, LOCK_STORY, STORY_KNOWN,
     STORY_PROJECT, Story, UPDATE_STORY,
 };
+use super::text::check_metadata;
 use super::{CriteriaList, write_criteria};
 use crate::app::{Agent, AtLeast, Caller, Orchestrator, User};
 use crate::db::{Jsonb, Params};
@@ -116,7 +117,8 @@ pub(super) async fn update(
     let story = caller
         .change(async |mut change| {
             let story = change.found(LOCK_STORY, &[&id]).await?;
-            let (old, sent) = (story.text(), body.valid()?);
+            let old = story.text();
+            let sent = body.checked(|sent, errors| check_metadata(&old.metadata, sent, errors))?;
             let new = old.changed(sent);
             let Some(event) = old.updated(id, &new) else {
                 return change.unchanged(story);

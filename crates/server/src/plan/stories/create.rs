@@ -1,6 +1,7 @@
 //! Creating stories one by one.
 
 use loopctl_core::breakdown::StoryChange;
+use loopctl_core::json::JsonText;
 use loopctl_core::number::StoryNumber;
 use loopctl_core::request::{Request, integer, text};
 use serde_json::json;
@@ -10,6 +11,7 @@ use super::api::OneStory;
 use super::store::{
     COUNT_PROJECT_STORIES, EpicOfStory, INSERT_STORY, LOCK_EPIC_BY_NUMBER, LOCK_EPIC_OF_STORY, Story,
 };
+use super::text::check_metadata;
 use super::{CriteriaList, write_criteria};
 use crate::app::{AtLeast, Caller, Change, Orchestrator};
 use crate::db::{Jsonb, Params};
@@ -78,7 +80,11 @@ pub(super) async fn create_by_number(
 
 /// The story of a body, which must have a title.
 fn checked<T>(body: &Sent<T>, story: impl Fn(&T) -> &CreateStory) -> ApiResult<&CreateStory> {
-    let sent = body.checked(|sent, errors| require_title(story(sent).details.title.as_ref(), errors))?;
+    let sent = body.checked(|sent, errors| {
+        let details = &story(sent).details;
+        require_title(details.title.as_ref(), errors);
+        check_metadata(&JsonText::empty_object(), details, errors);
+    })?;
     Ok(story(sent))
 }
 

@@ -1,16 +1,22 @@
 //! The part of a story that planners write.
 
-use std::collections::BTreeMap;
-
 use loopctl_core::breakdown::StoryChange;
+use loopctl_core::fields::FieldErrors;
 use loopctl_core::json::JsonText;
-use loopctl_core::lifecycle::BACKFILL;
+use loopctl_core::lifecycle;
 use rust_decimal::Decimal;
-use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use crate::db::Row;
 use crate::events::{Event, Field};
+
+/// Tells what is wrong with metadata that planners send for a story that has `old`.
+pub(super) fn check_metadata(old: &JsonText, sent: &StoryChange, errors: &mut FieldErrors) {
+    let checked = sent.metadata.as_ref().map_or(Ok(()), |sent| lifecycle::check_planned(old, sent));
+    if let Err(message) = checked {
+        errors.add("metadata", message);
+    }
+}
 
 /// What a `PATCH` or an import may change of a story.
 #[derive(Debug, Clone, Row)]
@@ -32,22 +38,11 @@ impl StoryText {
             description: change.description.clone().unwrap_or_else(|| self.description.clone()),
             acceptance_criteria: criteria.unwrap_or_else(|| self.acceptance_criteria.clone()),
             estimated_hours: change.estimated_hours.or(self.estimated_hours),
-            metadata: change
-                .metadata
-                .as_ref()
-                .map_or_else(|| self.metadata.clone(), |metadata| self.keeping_backfill(metadata)),
+            metadata: change.metadata.as_ref().map_or_else(
+                || self.metadata.clone(),
+                |metadata| lifecycle::planned(&self.metadata, metadata),
+            ),
         }
-    }
-
-    /// Replaces the metadata, but for what a backfill has written: where a verified story comes from stays known.
-    fn keeping_backfill(&self, metadata: &JsonText) -> JsonText {
-        let recorded = self.metadata.object().and_then(|old| old.get(BACKFILL));
-        let (Some(recorded), Some(new)) = (recorded, metadata.object()) else {
-            return metadata.clone();
-        };
-        let mut members: BTreeMap<&str, &RawValue> = new.members().collect();
-        members.insert(BACKFILL, recorded);
-        JsonText::of(&members).unwrap_or_else(|_| metadata.clone())
     }
 
     /// The audit entry of a change to `new`; none when nothing changed. Hours are numbers: 4.5 is 4.50.

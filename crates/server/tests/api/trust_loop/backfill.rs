@@ -1,6 +1,7 @@
 //! Work that was finished outside the loop.
 
 use chrono::DateTime;
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::impersonation::{inside, superadmin};
@@ -256,7 +257,7 @@ async fn the_same_again_changes_nothing() {
     // Planners do not make it forgotten.
     let at = format!("/stories/{}", scene.story);
     let said = scene.show().await["metadata"]["backfill"].clone();
-    for metadata in [json!({}), json!({"backfill": {"reason": "x"}, "a": 1})] {
+    for metadata in [json!({}), json!({"backfill": said, "a": 1})] {
         scene.o.patch(&at, json!({"metadata": metadata})).await.expect(200);
         assert_eq!(scene.show().await["metadata"]["backfill"], said);
     }
@@ -314,4 +315,101 @@ async fn a_backfilled_story_is_verified_like_any_other() {
     let history = scene.tenant.user.get(&format!("/stories/{first}/history")).await.expect(200);
     let actions = pluck(history["data"].as_array().unwrap(), "action");
     assert_eq!(actions.iter().filter(|action| *action == "backfilled").count(), 1);
+}
+
+/// What looks like a backfill, in more ways than one.
+fn forgeries() -> [Value; 6] {
+    let mut full = done();
+    full["backfilled_at"] = json!("2026-01-01T00:00:00.000000Z");
+    [full, json!({"reason": "x"}), json!({}), json!("done"), json!([1]), Value::Null]
+}
+
+/// Where a verified story comes from is told by a backfill alone: planners can neither say it nor unsay it.
+#[tokio::test]
+async fn planners_do_not_tell_of_backfills() {
+    let scene = Scene::new().await;
+    let (user, project) = (&scene.tenant.user, text(&scene.show().await["project_id"]));
+    let epic = text(&scene.show().await["epic_id"]);
+    let backfilled = scene.tenant.story_id(&scene.tenant.project_of(&["1.1"]).await, "1.1").await;
+    backfill(&scene.o, &backfilled, done()).await.expect(200);
+    let before = [scene.show().await, scene.snapshot_of(&backfilled).await];
+    for forged in forgeries() {
+        let metadata = json!({"backfill": forged, "team": "a"});
+        let story = json!({"number": "1.2", "title": "s", "metadata": metadata, "epic_number": 1});
+        for (method, path, body) in [
+            (Method::POST, format!("/epics/{epic}/stories"), &story),
+            (Method::POST, format!("/projects/{project}/stories"), &story),
+            (Method::PATCH, format!("/stories/{}", scene.story), &json!({"metadata": metadata})),
+            (Method::PUT, format!("/stories/{}", scene.story), &json!({"metadata": metadata})),
+            (Method::PATCH, format!("/stories/{backfilled}"), &json!({"metadata": metadata})),
+        ] {
+            let error = user.send(user.request(method, &path).json(body)).await;
+            let error = error.expect_error(422, "validation_failed");
+            let message = text(&error["details"]["metadata"][0]);
+            assert!(message.contains("`backfill`"), "{path}: {message}");
+            assert_eq!(error["details"].as_object().unwrap().len(), 1, "{error:#}");
+        }
+        let stories = json!([{"number": "1.1", "metadata": metadata}]);
+        let plan = json!({"epics": [{"number": 1, "stories": stories}]});
+        let error = user.post(&format!("/projects/{project}/import?merge=true"), plan).await;
+        let message = text(&error.expect_error(422, "invalid_import")["message"]);
+        assert!(
+            message.starts_with("story '1.1': metadata: ") && message.contains("`backfill`"),
+            "{message}"
+        );
+    }
+    assert_eq!([scene.show().await, scene.snapshot_of(&backfilled).await], before);
+    let list = user.get(&format!("/stories?project_id={project}")).await.expect(200);
+    assert_eq!(list["meta"]["total_count"], 1);
+}
+
+/// A plan that was exported can be imported again, into its project and into another one, where its stories are new: what
+/// the export told of a backfill is kept there as what it is, and proves nothing.
+#[tokio::test]
+async fn an_import_brings_no_backfill_along() {
+    let scene = Scene::new().await;
+    let (user, project) = (&scene.tenant.user, text(&scene.show().await["project_id"]));
+    scene.o.patch(&format!("/stories/{}", scene.story), json!({"metadata": {"team": "a"}})).await.expect(200);
+    backfill(&scene.o, &scene.story, done()).await.expect(200);
+    let said = scene.show().await["metadata"]["backfill"].clone();
+    for query in ["", "?include_status=true"] {
+        let document = user.get(&format!("/projects/{project}/export{query}")).await.expect(200);
+        let before = scene.snapshot().await;
+        user.post(&format!("/projects/{project}/import?merge=true"), document.clone()).await.expect(200);
+        assert_eq!(scene.snapshot().await, before);
+
+        let other = scene.tenant.imported(document.clone()).await;
+        let id = scene.tenant.story_id(&other, "1.1").await;
+        let metadata =
+            async || user.get(&format!("/stories/{id}")).await.expect(200)["story"]["metadata"].clone();
+        let expected = json!({"team": "a", "imported_backfill": said});
+        assert_eq!(metadata().await, expected);
+        // The same document again, and what comes out again, change nothing more.
+        let again = user.get(&format!("/projects/{other}/export")).await.expect(200);
+        for document in [document, again] {
+            user.post(&format!("/projects/{other}/import?merge=true"), document).await.expect(200);
+            assert_eq!(metadata().await, expected);
+        }
+        // It can be taken away again, as everything that planners write.
+        user.patch(&format!("/stories/{id}"), json!({"metadata": {}})).await.expect(200);
+        assert_eq!(metadata().await, json!({}));
+    }
+    // Forged or not, it is no proof: the story is backfilled as if nothing had been said.
+    for forged in forgeries() {
+        let mut old = story("1.1");
+        old["metadata"] = json!({"backfill": forged});
+        let plan = json!({"epics": [{"number": 1, "title": "Old", "stories": [old]}]});
+        let project = scene.tenant.imported(plan.clone()).await;
+        let id = scene.tenant.story_id(&project, "1.1").await;
+        let shown = user.get(&format!("/stories/{id}")).await.expect(200);
+        assert_eq!(shown["story"]["metadata"], json!({"imported_backfill": forged}));
+        backfill(&scene.o, &id, json!({"reason": "really"})).await.expect(200);
+        // Verified by the import itself: the forgery does not make it a backfill either.
+        let mut verified = plan;
+        verified["epics"][0]["stories"][0]["initial_verified_status"] = json!("pass");
+        let project = scene.tenant.imported(verified).await;
+        let id = scene.tenant.story_id(&project, "1.1").await;
+        let reply = backfill(&scene.o, &id, done()).await;
+        refused(reply, "already_verified", ["reported_done", "verified"], &["already verified"]);
+    }
 }

@@ -262,12 +262,13 @@ impl Walk {
         };
         let method = if self.dice.below(3) == 0 { Method::PUT } else { Method::PATCH };
         let agent = self.scene.a2.agent();
+        let told = if self.dice.below(2) == 0 { "backfill" } else { "team" };
         let edit = json!({
             "agent_status": "reported_done", "verified_status": "verified", "first_claimed_at": null,
             "assigned_agent_id": agent, "reported_by_agent_id": agent, "reported_done_at": "2026-01-01T00:00:00Z",
             "verified_at": "2026-01-01T00:00:00Z", "initial_verified_status": "pass", "result": "pass",
             "completed_at": "2026-01-01T00:00:00Z", "description": format!("edit {}", self.dice.below(1000)),
-            "metadata": {"backfill": {"reason": "done before", "evidence_url": null, "pr_number": 7}},
+            "metadata": {told: {"reason": "done before", "evidence_url": null, "pr_number": 7}},
         });
         let reply = caller.send(caller.request(method, &path).json(&edit)).await;
         self.count("edit", reply.status < 400, &Value::Null);
