@@ -1,5 +1,6 @@
 //! What an operator does with access to the database, and nobody over the network: the first tenant, superadmin keys.
 
+use loopctl_core::request::Text;
 use serde::Serialize;
 use serde_json::json;
 use tokio_postgres::{Client, Config};
@@ -10,6 +11,7 @@ use crate::db::migrate::connect;
 use crate::db::{DbError, Timestamp};
 use crate::events::{Attribution, Event, record_as_owner};
 use crate::identity::tenants::{TAKEN, check_email, check_slug, taken_field};
+use crate::identity::{keys, tenants};
 
 /// Why an operator command did nothing.
 #[derive(Debug, thiserror::Error)]
@@ -67,9 +69,7 @@ pub async fn create_tenant(
     email: &str,
 ) -> Result<(CreatedTenant, CreatedKey), OperatorError> {
     let (name, slug, email) = (name.trim(), slug.trim().to_lowercase(), email.trim().to_lowercase());
-    if name.is_empty() || name.chars().count() > 120 {
-        return Err(OperatorError::Invalid("name must have 1 to 120 characters".to_owned()));
-    }
+    check_name(&tenants::NAME, name)?;
     if let Err(reason) = check_slug(&slug) {
         return Err(OperatorError::Invalid(format!("slug {reason}, 2 to 64 characters")));
     }
@@ -116,15 +116,17 @@ pub async fn create_tenant(
 /// When the name is invalid, or the database refuses.
 pub async fn create_superadmin_key(owner: &Config, name: &str) -> Result<CreatedKey, OperatorError> {
     let name = name.trim();
-    if name.is_empty() || name.chars().count() > 255 {
-        return Err(OperatorError::Invalid("name must have 1 to 255 characters".to_owned()));
-    }
+    check_name(&keys::NAME, name)?;
     let mut client = connect(owner).await?;
     let tx = client.transaction().await.map_err(DbError::from)?;
     let key = insert_key(tx.client(), None, "superadmin", name).await?;
     let by = Attribution::system("operator superadmin create-key");
     record_as_owner(tx, Uuid::nil(), &by, vec![key_created(&key)]).await?;
     Ok(key)
+}
+
+fn check_name(rule: &Text, name: &str) -> Result<(), OperatorError> {
+    rule.check(name).map_err(|reason| OperatorError::Invalid(format!("name {reason}")))
 }
 
 async fn insert_key(

@@ -229,10 +229,7 @@ where
 impl<A: Access> Input for Caller<A> {
     fn describe(operation: &mut Operation<'_>) {
         operation.secured = true;
-        // Asked of those who may call.
-        if A::check(Role::Superadmin).is_ok() {
-            operation.refuse(400, "a superadmin key that names no tenant");
-        }
+        operation.refuse(400, "a superadmin key that names no tenant, or an unknown role");
         operation.refuse(401, "no valid key");
         operation.refuse(403, "the key may not do this");
         operation.refuse(404, "no such tenant to impersonate");
@@ -265,13 +262,29 @@ async fn authenticate(parts: &Parts, app: &App) -> ApiResult<Key> {
     let Some(tenant_slug) = found.tenant_slug.clone() else {
         return Err(ApiError::new(StatusCode::NOT_FOUND, "tenant_not_found", "Tenant not found"));
     };
-    let effective_role =
-        header(parts, "x-effective-role").and_then(Role::parse).filter(|role| *role != Role::Superadmin);
+    let effective_role = effective_role(parts)?;
     Ok(Key {
         found,
         role: effective_role.unwrap_or(Role::Superadmin),
         impersonation: Some(Impersonation { tenant_slug, effective_role, at: Utc::now() }),
     })
+}
+
+/// The role that a superadmin takes. One that is not known would leave it all its rights where it meant to have fewer.
+fn effective_role(parts: &Parts) -> ApiResult<Option<Role>> {
+    let mut sent = parts.headers.get_all("x-effective-role").iter();
+    let (first, further) = (sent.next(), sent.next());
+    let text = first.map_or(Some(""), |value| value.to_str().ok()).map(str::trim);
+    let known = match (text, further) {
+        (Some(""), None) => return Ok(None),
+        (Some(text), None) => Role::parse(text),
+        _ => None,
+    };
+    let role = known.ok_or_else(|| {
+        let message = "Bad Request: X-Effective-Role must be user, orchestrator or agent; without it the key stays superadmin";
+        ApiError::bad_request(message)
+    })?;
+    Ok(Some(role).filter(|role| *role != Role::Superadmin))
 }
 
 /// What `authenticate()` answers.

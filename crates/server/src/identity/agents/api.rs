@@ -23,7 +23,7 @@ const SORTS: &[&str] = &["name", "agent_type", "status", "last_seen_at", "insert
 #[derive(Debug, Request)]
 pub(super) struct RegisterAgent {
     /// Unique in the tenant.
-    #[rule(text(255).required())]
+    #[rule(text(255).shown().required())]
     name: String,
     /// The contract answers an unknown type like a missing one.
     #[rule(word(TYPES, known_type).or_else(BLANK).required())]

@@ -3,7 +3,7 @@
 use axum::Json;
 use chrono::{DateTime, Utc};
 use loopctl_core::fields::{BLANK, FieldErrors, INVALID};
-use loopctl_core::request::{Request, flag, text, timestamp, uuid, word};
+use loopctl_core::request::{Request, Text, flag, text, timestamp, uuid, word};
 use loopctl_core::role::Role;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -19,10 +19,13 @@ use crate::events::Event;
 use crate::http::{ApiError, ApiResult, Body, CreatedSecret, Id, List, Meta, Page, Query, one, pages};
 use crate::identity::tenants::{MAX_API_KEYS, locked_limit};
 
+/// What a key may be called.
+pub(crate) const NAME: Text = text(255).shown();
+
 /// `POST /api_keys`.
 #[derive(Debug, Request)]
 pub(super) struct CreateKey {
-    #[rule(text(255).required())]
+    #[rule(NAME.required())]
     name: String,
     /// The contract answers an unknown role like a missing one; `superadmin` is refused.
     #[rule(word(&["user", "orchestrator", "agent"], Role::parse).or_else(BLANK))]

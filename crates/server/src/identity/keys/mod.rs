@@ -6,6 +6,7 @@ mod store;
 use crate::app::Endpoint;
 use crate::http::endpoints;
 
+pub(crate) use api::NAME;
 pub(crate) use store::STATEMENTS;
 
 /// The routes of this resource.

@@ -3,7 +3,9 @@
 use axum::Json;
 use loopctl_core::fields::INVALID;
 use loopctl_core::json::JsonText;
-use loopctl_core::request::{Custom, Request, Rule as _, custom, integer, nullable, object, text, word};
+use loopctl_core::request::{
+    Custom, Request, Rule as _, Text, custom, integer, nullable, object, text, word,
+};
 use loopctl_core::role::Role;
 use schemars::{JsonSchema, json_schema};
 use serde::Serialize;
@@ -48,10 +50,13 @@ pub(super) async fn show(caller: Caller<Any>) -> ApiResult<Json<OwnTenant>> {
     }))
 }
 
+/// What a tenant may be called.
+pub(crate) const NAME: Text = text(120).trimmed().shown();
+
 /// `PATCH /tenants/me`: every field is optional.
 #[derive(Debug, Request)]
 pub(super) struct UpdateTenant {
-    #[rule(text(120).trimmed().filled())]
+    #[rule(NAME.filled())]
     name: Option<String>,
     /// Lower-case letters, digits and hyphens.
     #[rule(text(64).min(2).filled().that(|slug| check_slug(slug)))]

@@ -8,7 +8,7 @@ use crate::app::Endpoint;
 use crate::db::{DbError, Tx};
 use crate::http::endpoints;
 
-pub(crate) use api::{TAKEN, check_email, check_slug, taken_field};
+pub(crate) use api::{NAME, TAKEN, check_email, check_slug, taken_field};
 pub(crate) use settings::{Limit, MAX_API_KEYS, MAX_PROJECTS};
 pub(crate) use store::STATEMENTS;
 

@@ -33,7 +33,7 @@ one! { pub(super) OneProject { project: Project } }
 /// `POST /projects`.
 #[derive(Request)]
 pub(super) struct CreateProject {
-    #[rule(text(255).required())]
+    #[rule(text(255).shown().required())]
     name: String,
     /// `[a-z0-9][a-z0-9-]*[a-z0-9]`; unique in the tenant, archived projects included; never changes.
     #[rule(text(63).min(2).that(|slug| check_slug(slug)).required())]
@@ -164,7 +164,7 @@ pub(super) async fn progress(
 /// `PATCH /projects/:id`: every field is optional; an empty string clears what may be empty. The slug never changes.
 #[derive(Request)]
 pub(super) struct UpdateProject {
-    #[rule(text(255).filled())]
+    #[rule(text(255).shown().filled())]
     name: Option<String>,
     #[rule(text(2048).clearable())]
     repo_url: Option<Option<String>>,

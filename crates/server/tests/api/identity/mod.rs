@@ -3,6 +3,7 @@
 mod agents;
 mod impersonation;
 mod keys;
+mod names;
 mod tenants;
 
 use reqwest::Method;
