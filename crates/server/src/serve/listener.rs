@@ -15,7 +15,6 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use serde_json::json;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -23,6 +22,7 @@ use tokio::time::{sleep, timeout};
 use tower::Service as _;
 
 use super::progress::{Answer, Phase, Progress, Watched};
+use super::refusal;
 use crate::life::Life;
 use crate::routes::Service;
 
@@ -55,26 +55,13 @@ impl Default for Connections {
     }
 }
 
-/// What somebody is told for whom there is no connection.
-fn full() -> Vec<u8> {
-    let message = "Service Unavailable: too many connections are open; close some, or try again";
-    let body =
-        json!({"error": {"status": 503, "code": "too_many_connections", "message": message}}).to_string();
-    let length = body.len();
-    format!(
-        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json; charset=utf-8\r\nretry-after: 5\r\n\
-         connection: close\r\ncontent-length: {length}\r\n\r\n{body}"
-    )
-    .into_bytes()
-}
-
 /// Tells a client that there is no connection for it, once it has asked: before that, an answer is none of its business.
 async fn refuse(mut stream: TcpStream) -> std::io::Result<()> {
     let mut bytes = [0; 4096];
     if stream.read(&mut bytes).await? == 0 {
         return Ok(());
     }
-    stream.write_all(&full()).await?;
+    stream.write_all(&refusal::full()).await?;
     stream.shutdown().await?;
     // Closed with something unread, the connection would break before the client has read.
     while stream.read(&mut bytes).await? > 0 {}
@@ -178,7 +165,7 @@ impl Drop for Place {
 /// Serves one connection until its client closes it or takes too long, or the process ends.
 async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, service: Service, life: &Life) {
     let progress = Arc::new(Progress::new());
-    let io = TokioIo::new(Watched { stream, progress: Arc::clone(&progress) });
+    let io = TokioIo::new(Watched::new(stream, Arc::clone(&progress)));
     let answer = {
         let (progress, life) = (Arc::clone(&progress), life.clone());
         service_fn(move |mut request: Request<Incoming>| {
@@ -363,14 +350,5 @@ mod tests {
         ] {
             assert_eq!(peer_of(address.parse().unwrap()), peer.parse::<IpAddr>().unwrap(), "{address}");
         }
-    }
-
-    #[test]
-    fn what_the_last_one_is_told_is_whole() {
-        let text = String::from_utf8(full()).unwrap();
-        let (head, body) = text.split_once("\r\n\r\n").unwrap();
-        assert!(head.contains(&format!("content-length: {}", body.len())), "{}", body.len());
-        let told: serde_json::Value = serde_json::from_str(body).unwrap();
-        assert_eq!(told["error"]["status"], 503);
     }
 }

@@ -3,6 +3,7 @@
 mod descriptors;
 mod listener;
 mod progress;
+mod refusal;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -4,7 +4,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
@@ -12,6 +12,8 @@ use hyper::body::{Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
+
+use super::refusal;
 
 /// How long a client may take from the first byte of a request to the end of its head.
 pub(super) const HEAD: Duration = Duration::from_secs(30);
@@ -111,8 +113,18 @@ impl Progress {
 
 /// The bytes of a connection, which tell how far it is.
 pub(super) struct Watched<S> {
-    pub(super) stream: S,
-    pub(super) progress: Arc<Progress>,
+    stream: S,
+    progress: Arc<Progress>,
+    /// What goes out instead of a refusal of hyper's; the last of the connection.
+    refusal: Option<Refusal>,
+}
+
+/// An answer to a head that could not be read.
+struct Refusal {
+    bytes: Vec<u8>,
+    written: usize,
+    /// Whether the client knows that there is no more.
+    ended: bool,
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
@@ -131,6 +143,22 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
 }
 
 impl<S> Watched<S> {
+    pub(super) fn new(stream: S, progress: Arc<Progress>) -> Self {
+        Self { stream, progress, refusal: None }
+    }
+
+    /// Notices when hyper refuses a head by itself.
+    fn notice_refusal(&mut self, bytes: &[u8]) {
+        if self.refusal.is_none()
+            && self.progress.waits_for_client()
+            && let Some(bytes) = refusal::instead_of(bytes)
+        {
+            self.refusal = Some(Refusal { bytes, written: 0, ended: false });
+            // What the client still sends has the time of a head.
+            self.progress.enter(Phase::Head);
+        }
+    }
+
     fn written<T>(&self, written: Poll<T>) -> Poll<T> {
         match written {
             Poll::Ready(_) => self.progress.unread.store(0, Ordering::Release),
@@ -146,13 +174,48 @@ impl<S> Watched<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> Watched<S> {
+    /// Writes what goes out instead of `length` bytes.
+    fn poll_refuse(
+        stream: &mut S,
+        refusal: &mut Refusal,
+        context: &mut Context<'_>,
+        length: usize,
+    ) -> Poll<io::Result<usize>> {
+        while let Some(rest) = refusal.bytes.get(refusal.written..).filter(|rest| !rest.is_empty()) {
+            match ready!(Pin::new(&mut *stream).poll_write(context, rest))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                count => refusal.written += count,
+            }
+        }
+        Poll::Ready(Ok(length))
+    }
+
+    /// Reads what is still coming: closed with something unread, the connection would break before the client has read.
+    fn poll_drain(stream: &mut S, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut bytes = [0; 4096];
+        loop {
+            let mut buffer = ReadBuf::new(&mut bytes);
+            ready!(Pin::new(&mut *stream).poll_read(context, &mut buffer))?;
+            if buffer.filled().is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        let this = &mut *self;
+        this.notice_refusal(bytes);
+        let written = match &mut this.refusal {
+            Some(refusal) => Self::poll_refuse(&mut this.stream, refusal, context, bytes.len()),
+            None => Pin::new(&mut this.stream).poll_write(context, bytes),
+        };
         self.written(written)
     }
 
@@ -161,6 +224,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         context: &mut Context<'_>,
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        // A refusal of hyper's is one piece.
+        if let [only] = bytes {
+            return self.poll_write(context, only);
+        }
         let written = Pin::new(&mut self.stream).poll_write_vectored(context, bytes);
         self.written(written)
     }
@@ -179,7 +246,15 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
+        let this = &mut *self;
+        let Some(refusal) = &mut this.refusal else {
+            return Pin::new(&mut this.stream).poll_shutdown(context);
+        };
+        if !refusal.ended {
+            ready!(Pin::new(&mut this.stream).poll_shutdown(context))?;
+            refusal.ended = true;
+        }
+        Self::poll_drain(&mut this.stream, context)
     }
 }
 

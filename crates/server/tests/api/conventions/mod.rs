@@ -2,6 +2,7 @@
 
 mod bodies;
 pub(crate) mod health;
+mod malformed;
 mod paging;
 
 use reqwest::Method;
