@@ -163,6 +163,7 @@ pub(crate) async fn run_serve(arguments: &ServeArguments) -> Result<(), Failure>
         listen: SocketAddr::new(arguments.listen, arguments.port),
         public_url: arguments.public_url.clone().filter(|url| !url.is_empty()),
         pool_size: usize::from(arguments.pool_size),
+        query_deadline: ServeOptions::QUERY_DEADLINE,
         connections: Connections {
             most: arguments.max_connections,
             most_of_peer: arguments.max_connections_per_peer,

@@ -170,8 +170,8 @@ impl Database {
     ///
     /// # Errors
     /// When the pool cannot be built.
-    pub(crate) fn pool(&self, size: usize, life: Life) -> Result<Db, DbError> {
-        Db::new(self.app.clone(), size, life)
+    pub(crate) fn pool(&self, size: usize, deadline: Duration, life: Life) -> Result<Db, DbError> {
+        Db::new(self.app.clone(), size, deadline, life)
     }
 
     /// Stops the private cluster, if this process runs it.

@@ -14,6 +14,12 @@ pub enum DbError {
     /// PostgreSQL refused a statement, or the connection broke.
     #[error("database: {}", describe(.0))]
     Postgres(#[from] tokio_postgres::Error),
+    /// The database did not answer in time, and its connection was closed. Whether what was not answered had been sent.
+    #[error("the database did not answer in time, and its connection was closed")]
+    Silent {
+        /// If not, nothing can have come of it.
+        sent: bool,
+    },
     /// The database answered something that the code did not expect.
     #[error("unexpected database answer: {0}")]
     Unexpected(String),
@@ -44,7 +50,7 @@ impl DbError {
     fn db(&self) -> Option<&tokio_postgres::error::DbError> {
         match self {
             Self::Postgres(error) => error.as_db_error(),
-            Self::Pool(_) | Self::Unexpected(_) => None,
+            Self::Pool(_) | Self::Silent { .. } | Self::Unexpected(_) => None,
         }
     }
 
@@ -77,7 +83,7 @@ impl DbError {
     /// Whether the database is away or overloaded, as opposed to having refused something.
     pub fn is_unavailable(&self) -> bool {
         match self {
-            Self::Pool(_) => true,
+            Self::Pool(_) | Self::Silent { .. } => true,
             Self::Unexpected(_) => false,
             Self::Postgres(error) => match error.as_db_error() {
                 // Class 57P: shutting down or starting up.
@@ -96,13 +102,14 @@ impl DbError {
         }
     }
 
-    /// Whether the request may have been carried out all the same: the connection was lost, or the server
+    /// Whether the request may have been carried out all the same: the connection was lost or closed, or the server
     /// crashed, after it was sent.
     pub fn outcome_unknown(&self) -> bool {
         match self {
             Self::Postgres(error) => {
                 error.as_db_error().is_none_or(|db| *db.code() == SqlState::CRASH_SHUTDOWN)
             }
+            Self::Silent { sent } => *sent,
             Self::Pool(_) | Self::Unexpected(_) => false,
         }
     }

@@ -1,8 +1,10 @@
 //! Schema migrations, forward only.
 
+use std::time::Duration;
+
 use tokio_postgres::{Client, NoTls};
 
-use super::DbError;
+use super::{DbError, line};
 
 #[allow(missing_docs, unreachable_pub)]
 mod embedded {
@@ -11,6 +13,9 @@ mod embedded {
 
 /// Any number will do as long as every loopctl uses the same.
 const MIGRATION_LOCK: i64 = 0x006c_6f6f_7063_746c;
+
+/// How long PostgreSQL may take to let somebody in.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The oldest PostgreSQL that has what the schema uses.
 const OLDEST_POSTGRES: i32 = 150_000;
@@ -74,14 +79,27 @@ pub async fn migrate(
         .batch_execute("grant select on refinery_schema_history to loopctl_app")
         .await
         .map_err(DbError::from)?;
-    // Partitions are not a migration: time creates the need for them.
-    client.batch_execute("select ensure_audit_partitions(3)").await.map_err(DbError::from)?;
+    add_partitions(&client).await?;
     if let Some(user) = app_user.filter(|user| *user != "loopctl_app") {
         let quoted = user.replace('"', "\"\"");
         client.batch_execute(&format!("grant loopctl_app to \"{quoted}\"")).await.map_err(DbError::from)?;
     }
     // The lock goes with the connection.
     Ok(report.applied_migrations().iter().map(ToString::to_string).collect())
+}
+
+/// Partitions are not a migration: time creates the need for them. What cannot be had, because somebody has been reading the
+/// log for long, is no reason not to start: there are others for months, and the next run tries again.
+async fn add_partitions(client: &Client) -> Result<(), DbError> {
+    let row = client.query_one("select ensure_audit_partitions(3) as missing", &[]).await?;
+    let missing: Vec<String> = column(&row, "missing")?;
+    if !missing.is_empty() {
+        let names = missing.join(", ");
+        tracing::warn!(
+            "the log is being read, so it did not get {names}; the next start or `loopctl migrate` tries again"
+        );
+    }
+    Ok(())
 }
 
 async fn check(client: &Client) -> Result<(), MigrateError> {
@@ -116,7 +134,9 @@ fn column<'a, T: tokio_postgres::types::FromSql<'a>>(
 /// # Errors
 /// When the database is not to be reached or refuses the login.
 pub async fn connect(config: &tokio_postgres::Config) -> Result<Client, DbError> {
-    let (client, connection) = config.connect(NoTls).await?;
+    let mut config = config.clone();
+    line::watch(&mut config);
+    let (client, connection) = line::in_time(PATIENCE, false, config.connect(NoTls)).await??;
     tokio::spawn(async move {
         if let Err(error) = connection.await {
             tracing::warn!(%error, "database connection lost");

@@ -1,6 +1,7 @@
 //! PostgreSQL: connections, tenant transactions, migrations.
 
 mod error;
+mod line;
 pub mod migrate;
 mod row;
 mod sql;
@@ -10,7 +11,7 @@ mod tx;
 use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
+use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_postgres::NoTls;
@@ -30,6 +31,10 @@ pub use tx::{Batch, Tx};
 /// How long a request waits for a free connection before it is answered with 503.
 const POOL_WAIT: Duration = Duration::from_secs(10);
 
+/// How long a statement may go unanswered: a little longer than PostgreSQL lets it run. A database that has said nothing by
+/// then says nothing any more.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(65);
+
 /// How often work is begun that another transaction or a migration may get in the way of.
 const ATTEMPTS: usize = 3;
 
@@ -45,6 +50,8 @@ pub struct Db {
     pool: Pool,
     /// A turn for every snapshot that may be open.
     snapshots: Arc<Semaphore>,
+    /// How long a statement may go unanswered.
+    deadline: Duration,
     /// What takes a transaction back outlives the request that gave it up.
     life: Life,
 }
@@ -54,7 +61,13 @@ impl Db {
     ///
     /// # Errors
     /// When the pool cannot be built from this configuration.
-    pub(crate) fn new(mut config: tokio_postgres::Config, size: usize, life: Life) -> Result<Self, DbError> {
+    pub(crate) fn new(
+        mut config: tokio_postgres::Config,
+        size: usize,
+        deadline: Duration,
+        life: Life,
+    ) -> Result<Self, DbError> {
+        line::watch(&mut config);
         let options = [config.get_options().unwrap_or_default(), SESSION_OPTIONS].join(" ");
         config.options(options.trim());
         // `Fast` only asks whether the connection is open. That is enough: a transaction that was not finished
@@ -69,7 +82,7 @@ impl Db {
             .build()
             .map_err(|error| DbError::Pool(error.to_string()))?;
         let snapshots = Arc::new(Semaphore::new((size / 2).max(1)));
-        Ok(Self { pool, snapshots, life })
+        Ok(Self { pool, snapshots, deadline, life })
     }
 
     /// Closes the connections that nobody uses, and the others when they come back. Whoever asks for one is refused.
@@ -82,7 +95,7 @@ impl Db {
     /// # Errors
     /// When no connection is to be had.
     async fn tenant(&self, tenant_id: Uuid) -> Result<Tx, DbError> {
-        Ok(Tx::new(self.pool.get().await?, tenant_id, self.life.clone()))
+        Ok(Tx::new(self.pool.get().await?, tenant_id, self.deadline, self.life.clone()))
     }
 
     /// Runs statements in a transaction of their own, in one round trip, and again where that may help.
@@ -125,7 +138,7 @@ impl Db {
         let turn = timeout(POOL_WAIT, Arc::clone(&self.snapshots).acquire_owned()).await;
         let turn = turn.ok().and_then(Result::ok);
         let turn = turn.ok_or_else(|| DbError::Pool("every turn for a snapshot is taken".to_owned()))?;
-        Ok(Tx::snapshot(self.pool.get().await?, tenant_id, self.life.clone(), turn))
+        Ok(Tx::snapshot(self.pool.get().await?, tenant_id, self.deadline, self.life.clone(), turn))
     }
 
     /// Runs one statement outside any transaction and tenant, as the pool's login: for authentication, which comes
@@ -149,12 +162,10 @@ impl Db {
 
     async fn run_alone<R: Row>(&self, sql: Sql<R>, params: Params<'_>) -> Result<Option<R>, DbError> {
         let client = self.pool.get().await?;
-        let statement = client.prepare_cached(sql.text).await?;
-        let row = client.query_opt(&statement, params).await.map_err(DbError::from).inspect_err(|error| {
-            if error.is_stale_plan() {
-                client.statement_cache.clear();
-            }
-        })?;
-        row.as_ref().map(|row| R::read(&mut RowReader::new(row))).transpose()
+        let row = line::ask(&client, self.deadline, sql.text, params).await;
+        if matches!(row, Err(DbError::Silent { .. })) {
+            drop(Object::take(client));
+        }
+        row?.as_ref().map(|row| R::read(&mut RowReader::new(row))).transpose()
     }
 }

@@ -7,9 +7,10 @@
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use deadpool_postgres::{Client, Object};
-use futures_util::future::{join_all, maybe_done};
+use futures_util::future::maybe_done;
 use futures_util::poll;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_postgres::Statement as Prepared;
@@ -17,6 +18,7 @@ use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::DbError;
+use super::line::{in_time, prepare};
 use super::row::{Row, RowReader};
 use super::sql::{Params, Sql, Statement};
 use crate::life::Life;
@@ -99,23 +101,33 @@ pub struct Tx {
     /// A snapshot's turn, which ends with it.
     turn: Option<OwnedSemaphorePermit>,
     lost: Lost,
+    /// How long a statement may go unanswered.
+    deadline: Duration,
     life: Life,
 }
 
 impl Tx {
-    pub(super) fn new(client: Client, tenant_id: Uuid, life: Life) -> Self {
-        Self::open("BEGIN", client, tenant_id, life, None)
+    pub(super) fn new(client: Client, tenant_id: Uuid, deadline: Duration, life: Life) -> Self {
+        Self::open("BEGIN", client, tenant_id, deadline, life, None)
     }
 
     /// Only reads, and every statement sees the database as the first one did.
-    pub(super) fn snapshot(client: Client, tenant_id: Uuid, life: Life, turn: OwnedSemaphorePermit) -> Self {
-        Self::open("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY", client, tenant_id, life, Some(turn))
+    pub(super) fn snapshot(
+        client: Client,
+        tenant_id: Uuid,
+        deadline: Duration,
+        life: Life,
+        turn: OwnedSemaphorePermit,
+    ) -> Self {
+        let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY";
+        Self::open(begin, client, tenant_id, deadline, life, Some(turn))
     }
 
     fn open(
         begin: &str,
         client: Client,
         tenant_id: Uuid,
+        deadline: Duration,
         life: Life,
         turn: Option<OwnedSemaphorePermit>,
     ) -> Self {
@@ -123,7 +135,8 @@ impl Tx {
         // transaction always runs as the application role. Both settings end with the transaction.
         let begin =
             format!("{begin}; SET LOCAL ROLE loopctl_app; SET LOCAL loopctl.tenant_id = '{tenant_id}'");
-        Self { client: Some(client), tenant_id, begin: Some(begin), turn, lost: Lost::default(), life }
+        let (client, begin, lost) = (Some(client), Some(begin), Lost::default());
+        Self { client, tenant_id, begin, turn, lost, deadline, life }
     }
 
     /// Tells, also when the transaction is gone, whether it is worth another try.
@@ -183,12 +196,20 @@ impl Tx {
     }
 
     async fn send<B: Batch>(&mut self, batch: &B, commit: Option<&str>) -> Result<B::Answer, DbError> {
-        let answers = self.exchange(&batch.statements(), commit).await.inspect_err(|error| {
-            if error.is_transient() {
-                self.lost.0.store(true, Ordering::Relaxed);
-            }
-        })?;
+        let answers = self.exchange(&batch.statements(), commit).await;
+        let answers = answers.inspect_err(|error| self.failed(error))?;
         batch.read(Answers(answers.into_iter()))
+    }
+
+    /// Notes what a failure means for the transaction.
+    fn failed(&mut self, error: &DbError) {
+        if error.is_transient() {
+            self.lost.0.store(true, Ordering::Relaxed);
+        }
+        if let DbError::Silent { .. } = error {
+            // Nothing will come of the connection any more, and a ROLLBACK would wait as long again.
+            self.client.take().map(Object::take);
+        }
     }
 
     async fn exchange(
@@ -201,11 +222,12 @@ impl Tx {
         let mut queries: Vec<Query<'_>> = Vec::with_capacity(statements.len());
         for (text, params) in statements {
             let tenant_id: &(dyn ToSql + Sync) = &self.tenant_id;
-            queries.push((client.prepare_cached(text).await?, [&[tenant_id], *params].concat()));
+            let prepared = prepare(client, self.deadline, text).await?;
+            queries.push((prepared, [&[tenant_id], *params].concat()));
         }
         // From here on the transaction is open, or lost: nothing may run on it as if it had not begun.
         let begin = self.begin.take();
-        send(client, begin.as_deref(), &queries, commit).await
+        send(client, self.deadline, begin.as_deref(), &queries, commit).await
     }
 
     /// Makes PostgreSQL plan anew what this connection runs from here on, foreign-key checks included.
@@ -213,10 +235,9 @@ impl Tx {
     /// # Errors
     /// When the connection is lost.
     pub async fn forget_plans(&mut self) -> Result<(), DbError> {
-        match &self.client {
-            Some(client) => Ok(client.batch_execute("DISCARD PLANS").await?),
-            None => Ok(()),
-        }
+        let Some(client) = &self.client else { return Ok(()) };
+        let done = in_time(self.deadline, false, client.batch_execute("DISCARD PLANS")).await;
+        Ok(done.inspect_err(|error| self.failed(error))??)
     }
 }
 
@@ -227,6 +248,7 @@ type Query<'a> = (Prepared, Vec<&'a (dyn ToSql + Sync)>);
 /// out only when every statement has: one that could not even be encoded must not be committed around.
 async fn send(
     client: &Client,
+    deadline: Duration,
     begin: Option<&str>,
     queries: &[Query<'_>],
     commit: Option<&str>,
@@ -249,8 +271,14 @@ async fn send(
         }
     }
     let unsent = answers.iter_mut().any(|answer| matches!(answer.as_mut().output_mut(), Some(Err(_))));
-    let committed = control(commit.filter(|_| !unsent));
-    let (_, _, committed) = futures_util::join!(&mut begun, join_all(answers.iter_mut()), committed);
+    let mut committed = pin!(maybe_done(control(commit.filter(|_| !unsent))));
+    let _ = poll!(&mut committed);
+    // One after the other, as PostgreSQL answers them: each has the time that it may take by itself.
+    in_time(deadline, true, &mut begun).await?;
+    for answer in &mut answers {
+        in_time(deadline, true, answer).await?;
+    }
+    in_time(deadline, true, &mut committed).await?;
     begun.take_output().unwrap_or(Ok(()))?;
     let rows = answers.iter_mut().filter_map(|answer| answer.as_mut().take_output());
     let rows = rows.collect::<Result<Vec<_>, _>>().map_err(DbError::from).inspect_err(|error| {
@@ -258,7 +286,7 @@ async fn send(
             client.statement_cache.clear();
         }
     })?;
-    committed?;
+    committed.take_output().unwrap_or(Ok(()))?;
     Ok(rows)
 }
 
@@ -272,10 +300,11 @@ impl Drop for Tx {
             drop(Object::take(client));
             return;
         }
-        let turn = self.turn.take();
+        let (turn, deadline) = (self.turn.take(), self.deadline);
         self.life.complete(async move {
             let _until_rolled_back = turn;
-            if client.batch_execute("ROLLBACK").await.is_err() {
+            let rolled_back = in_time(deadline, true, client.batch_execute("ROLLBACK")).await;
+            if !matches!(rolled_back, Ok(Ok(()))) {
                 // Not to be trusted any more: closing it makes PostgreSQL roll back.
                 drop(Object::take(client));
             }

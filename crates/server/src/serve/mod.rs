@@ -17,7 +17,7 @@ pub use self::listener::Connections;
 use crate::app::{App, KeyUses};
 use crate::config::{Database, DatabaseOptions, OpenError};
 use crate::db::migrate::newest_version;
-use crate::db::{DbError, Row, statements};
+use crate::db::{DEADLINE, DbError, Row, statements};
 use crate::life::Life;
 use crate::{VERSION, routes};
 
@@ -47,11 +47,16 @@ pub struct ServeOptions {
     pub public_url: Option<String>,
     /// Connections to the database.
     pub pool_size: usize,
+    /// How long the database may leave a statement unanswered.
+    pub query_deadline: Duration,
     /// Connections of clients.
     pub connections: Connections,
 }
 
 impl ServeOptions {
+    /// A little longer than PostgreSQL lets a statement run.
+    pub const QUERY_DEADLINE: Duration = DEADLINE;
+
     /// What `serve` does by itself, for this machine alone and on any free port.
     #[must_use]
     pub fn local(database: DatabaseOptions) -> Self {
@@ -60,6 +65,7 @@ impl ServeOptions {
             listen: ([127, 0, 0, 1], 0).into(),
             public_url: None,
             pool_size: 10,
+            query_deadline: Self::QUERY_DEADLINE,
             connections: Connections::default(),
         }
     }
@@ -129,7 +135,7 @@ impl Server {
 
     async fn listen(options: &ServeOptions, database: &Database) -> Result<(SocketAddr, App), ServeError> {
         let life = Life::default();
-        let db = database.pool(options.pool_size, life.clone())?;
+        let db = database.pool(options.pool_size, options.query_deadline, life.clone())?;
         let found = match db.without_tenant(SCHEMA_VERSION, &[]).await {
             Ok(row) => row.and_then(|row| row.version),
             // Without the schema there is no table to ask. Whatever else is wrong is told as such.

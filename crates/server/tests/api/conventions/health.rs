@@ -1,6 +1,7 @@
 //! `/health` when the database is gone, or worse, when it does not answer.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use loopctl_server::config::DatabaseOptions;
 use loopctl_server::serve::{ServeOptions, Server};
@@ -10,7 +11,7 @@ use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::sync::watch;
 use tokio_postgres::config::Host;
 
-use crate::support::{PATIENCE, Tenant, server};
+use crate::support::{self, PATIENCE, Tenant, connect, server, somebody_waits_for};
 
 /// The line between a server and its database.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -100,5 +101,49 @@ async fn health_tells_when_the_database_does_not_answer() {
     }
     assert_eq!(statuses.last(), Some(&200), "{statuses:?}");
     assert_eq!(get(&http, &health, "").await.0, 200);
+    server.stop().await.unwrap();
+}
+
+/// A database that is gone without a word: who asked is answered, and the connection is not used again.
+#[tokio::test]
+async fn a_silent_line_is_given_up() {
+    let tenant = Tenant::new().await;
+    let (key, project) = (tenant.user.key.clone().unwrap(), tenant.project().await);
+    let http = reqwest::Client::builder().tls_certs_only([]).build().unwrap();
+    let (line, state) = watch::channel(Line::Open);
+    let url = format!("postgres://loopctl_app@127.0.0.1:{}/loopctl", database_line(state).await);
+    let options = ServeOptions {
+        pool_size: 2,
+        // Long enough for every answer that comes, on any machine.
+        query_deadline: Duration::from_secs(5),
+        ..ServeOptions::local(DatabaseOptions::External { url, admin_url: None })
+    };
+    let server = Server::start(&options).await.unwrap();
+    let projects = format!("http://{}/api/v1/projects", server.address);
+    assert_eq!(get(&http, &projects, &key).await.0, 200);
+    for round in 0..2 {
+        line.send(Line::Silent).unwrap();
+        let (status, body) = get(&http, &projects, &key).await;
+        assert_eq!((status, &body["error"]["code"]), (503, &json!("database_unavailable")), "{body:#}");
+        line.send(Line::Open).unwrap();
+        assert_eq!(get(&http, &projects, &key).await.0, 200, "round {round}");
+    }
+
+    // In the middle of a change: a lock is waited for when the line falls silent.
+    let mut owner = connect(&support::server().owner).await;
+    let lock = owner.transaction().await.unwrap();
+    lock.execute("select from projects where id = $1::text::uuid for update", &[&project]).await.unwrap();
+    let change =
+        http.patch(format!("{projects}/{project}")).bearer_auth(&key).json(&json!({"name": "renamed"}));
+    let change = tokio::spawn(change.send());
+    somebody_waits_for(&lock).await;
+    line.send(Line::Silent).unwrap();
+    let answer = tokio::time::timeout(PATIENCE, change).await.expect("an answer").unwrap().unwrap();
+    assert_eq!(answer.status(), 503);
+    let message = answer.json::<Value>().await.unwrap()["error"]["message"].as_str().unwrap().to_owned();
+    assert!(message.contains("the outcome is unknown"), "{message}");
+    lock.rollback().await.unwrap();
+    line.send(Line::Open).unwrap();
+    assert_eq!(get(&http, &projects, &key).await.0, 200);
     server.stop().await.unwrap();
 }

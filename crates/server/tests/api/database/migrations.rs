@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 use loopctl_server::db::migrate::migrate;
 use tokio_postgres::Config;
@@ -50,6 +51,15 @@ async fn fresh_database() -> Config {
     config
 }
 
+async fn drop_database(config: &Config) {
+    let name = config.get_dbname().unwrap();
+    connect(&server().owner)
+        .await
+        .batch_execute(&format!("drop database {name} with (force)"))
+        .await
+        .unwrap();
+}
+
 #[tokio::test]
 async fn migrating_again_changes_nothing() {
     let (before, told) = (schema(&server().owner).await, history(&server().owner).await);
@@ -86,10 +96,8 @@ async fn two_migrations_at_once_take_turns() {
         );
         assert_eq!(schema(config).await, schema(&server().owner).await);
     }
-    let owner = connect(&server().owner).await;
     for config in &configs {
-        let name = config.get_dbname().unwrap();
-        owner.batch_execute(&format!("drop database {name} with (force)")).await.unwrap();
+        drop_database(config).await;
     }
 }
 
@@ -120,18 +128,60 @@ async fn audit_partitions_are_there() {
 /// neither they nor the next start fail for it.
 #[tokio::test]
 async fn a_late_start_copes_with_rows_that_had_no_partition() {
-    let mut owner = connect(&server().owner).await;
-    // In a transaction that is rolled back: other tests share this database.
-    let tx = owner.transaction().await.unwrap();
+    let config = fresh_database().await;
+    migrate(&config, None).await.unwrap();
+    let owner = connect(&config).await;
     let row = "insert into audit_log (id, position, entity_type, entity_id, action, actor_type, leaf_hash, inserted_at)
                values (gen_random_uuid(), 1, 'test', gen_random_uuid(), 'x', 'system', sha256('x'),
                        date_trunc('month', now()) + interval '5 months 3 days')";
-    tx.batch_execute(row).await.unwrap();
-    tx.batch_execute("select ensure_audit_partitions(6)").await.unwrap();
+    owner.batch_execute(row).await.unwrap();
+    owner.batch_execute("select ensure_audit_partitions(6)").await.unwrap();
     let created = "select count(*) from pg_inherits where inhparent = 'audit_log'::regclass";
-    let partitions: i64 = tx.query_one(created, &[]).await.unwrap().get(0);
+    let partitions: i64 = owner.query_one(created, &[]).await.unwrap().get(0);
     assert_eq!(partitions, 7, "this month and six more without the fifth, and the default");
-    let strays: i64 = tx.query_one("select count(*) from only audit_log_default", &[]).await.unwrap().get(0);
+    let strays: i64 =
+        owner.query_one("select count(*) from only audit_log_default", &[]).await.unwrap().get(0);
     assert_eq!(strays, 1);
-    tx.rollback().await.unwrap();
+    drop_database(&config).await;
+}
+
+/// Partitions are made beside readers and writers: a reader that takes its time does not stop the writers, nor the start,
+/// and what could not be had on its account is there after the next one.
+#[tokio::test]
+async fn partitions_come_while_the_log_is_in_use() {
+    let config = fresh_database().await;
+    migrate(&config, None).await.unwrap();
+    let (owner, mut reader) = (connect(&config).await, connect(&config).await);
+    let partitions =
+        "select relname from pg_class where relkind = 'r' and relname like 'audit_log_y%' order by 1";
+    let all = lines(&owner, partitions).await;
+    assert_eq!(all.len(), 4);
+    let facts = schema(&config).await;
+    owner.batch_execute(&format!("drop table {}; drop table {}", all[2], all[3])).await.unwrap();
+
+    let reading = reader.transaction().await.unwrap();
+    reading.execute("select count(*) from audit_log", &[]).await.unwrap();
+    let start = migrate(&config, None);
+    let mut start = std::pin::pin!(start);
+    let mut written = 0_i64;
+    let row = "insert into audit_log (id, position, entity_type, entity_id, action, actor_type, leaf_hash, inserted_at)
+               values (gen_random_uuid(), $1, 'test', gen_random_uuid(), 'x', 'system', sha256('x'), clock_timestamp())";
+    // A writer that has to wait fails instead.
+    owner.batch_execute("set lock_timeout = '5s'").await.unwrap();
+    let outcome = loop {
+        if let Some(outcome) = start.as_mut().now_or_never() {
+            break outcome;
+        }
+        written += 1;
+        owner.execute(row, &[&written]).await.expect("nobody waits for the reader");
+    };
+    assert_eq!(outcome.unwrap(), [""; 0]);
+    assert!(written > 0);
+    assert_eq!(lines(&owner, partitions).await, all[..2], "while it is read");
+
+    reading.rollback().await.unwrap();
+    migrate(&config, None).await.unwrap();
+    assert_eq!(lines(&owner, partitions).await, all);
+    assert_eq!(schema(&config).await, facts, "as if they had been there all the time");
+    drop_database(&config).await;
 }
