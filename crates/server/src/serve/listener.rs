@@ -261,6 +261,14 @@ mod tests {
         assert!(about(before.elapsed(), HEAD), "{:?}", before.elapsed());
         server.await.unwrap();
 
+        // Refused, it has the time of a head for what it still has to say.
+        let (mut garbled, server) = connect(&life);
+        garbled.write_all(b"nonsense\r\n\r\n").await.unwrap();
+        let mut answer = String::new();
+        garbled.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 400 ") && answer.ends_with("}}"), "{answer}");
+        assert!(about(kept(server).await, HEAD));
+
         // Between requests it is idle, however many there were.
         let (mut keeping, server) = connect(&life);
         for _ in 0..3 {
