@@ -12,15 +12,46 @@ pub(crate) fn plain(value: &Value) -> String {
     }
 }
 
-/// Text that is safe and one line on a terminal: control characters (also escape sequences), invisible blanks, and
-/// what turns the direction of writing or begins a new line become blanks.
+/// Text that does nothing but stand there: control characters (also those that begin escape sequences) and what turns the
+/// direction of writing are spelt out. Lines and tabs stay.
+pub(crate) fn harmless(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text.chars().peekable();
+    while let Some(c) = rest.next() {
+        let stays = match c {
+            '\n' | '\t' => true,
+            // Alone, it lets a line be written over.
+            '\r' => rest.peek() == Some(&'\n'),
+            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => false,
+            c => !c.is_control(),
+        };
+        match stays {
+            true => shown.push(c),
+            false => spell(c, &mut shown),
+        }
+    }
+    shown
+}
+
+/// The same on one line: what begins a new one, and tabs, become blanks. What is only invisible is spelt out too.
 pub(crate) fn one_line(text: &str) -> String {
-    let misleads = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}')
-            || matches!(c, '\u{2066}'..='\u{2069}')
-    };
-    text.chars().map(|c| if misleads(c) { ' ' } else { c }).collect()
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\t' | '\n' | '\r' | '\u{85}' | '\u{2028}' | '\u{2029}' => shown.push(' '),
+            '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' => spell(c, &mut shown),
+            c => shown.push(c),
+        }
+    }
+    harmless(&shown)
+}
+
+/// `\x1b`, `\u{202e}`
+fn spell(c: char, shown: &mut String) {
+    match u32::from(c) {
+        code @ ..0x100 => shown.push_str(&format!("\\x{code:02x}")),
+        code => shown.push_str(&format!("\\u{{{code:x}}}")),
+    }
 }
 
 /// The member a column names; dots lead into nested objects.
@@ -109,12 +140,28 @@ number  title           assigned.name
     #[test]
     fn server_text_cannot_break_lines_or_send_escape_sequences() {
         let rows = [vec!["a\nb\u{1b}[2J\tc".to_owned()]];
-        assert_eq!(human(&["title"], &rows), "title\n---------\na b [2J c");
+        assert_eq!(human(&["title"], &rows), "title\n------------\na b\\x1b[2J c");
         assert_eq!(human(&["a\nb"], &[]), "a b\n---");
-        for hidden in ['\u{202e}', '\u{2066}', '\u{2069}', '\u{200f}', '\u{2028}', '\u{2029}', '\u{200b}'] {
-            assert_eq!(one_line(&format!("a{hidden}b")), "a b", "{hidden:?}");
+        for line in ['\n', '\r', '\t', '\u{85}', '\u{2028}', '\u{2029}'] {
+            assert_eq!(one_line(&format!("a{line}b")), "a b", "{line:?}");
+        }
+        for hidden in ['\u{202e}', '\u{2066}', '\u{2069}', '\u{200f}', '\u{200b}', '\u{61c}'] {
+            assert_eq!(one_line(&format!("a{hidden}b")), format!("a\\u{{{:x}}}b", u32::from(hidden)));
         }
         assert_eq!(one_line("Zoë 日本 👩\u{200d}🚀"), "Zoë 日本 👩\u{200d}🚀");
+    }
+
+    #[test]
+    fn whatever_moves_the_cursor_is_spelt_out() {
+        let controls = ('\u{0}'..'\u{20}').chain('\u{7f}'..'\u{a0}').filter(|c| !"\n\t".contains(*c));
+        for c in controls {
+            assert_eq!(harmless(&format!("a{c}b")), format!("a\\x{:02x}b", u32::from(c)));
+        }
+        for c in ('\u{202a}'..='\u{202e}').chain('\u{2066}'..='\u{2069}') {
+            assert_eq!(harmless(&format!("a{c}b")), format!("a\\u{{{:x}}}b", u32::from(c)));
+        }
+        let text = "Zoë\t日本\r\n\"👩\u{200d}🚀\"\n";
+        assert_eq!(harmless(text), text);
     }
 
     #[test]

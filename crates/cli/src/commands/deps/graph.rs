@@ -177,7 +177,7 @@ mod tests {
 Epic 1  Base  (1 of 2 verified)
   1.1   Story 1.1   verified
   1.2   Story 1.2   implementing  <- waits for 1.1 (verified)
-Epic 2  More [2J  (0 of 2 verified)  <- waits for epic 1, epic 3 (verified)
+Epic 2  More\\x1b[2J  (0 of 2 verified)  <- waits for epic 1, epic 3 (verified)
   2.10  Story 2.10  pending       <- waits for 1.1 (verified), 1.2
   2.11  Story 2.11  rejected
 Epic 3  Nothing yet  (0 of 0 verified)";
