@@ -81,7 +81,7 @@ pub(crate) struct GlobalOptions {
 /// Which part of a long list.
 #[derive(Debug, Default, Args)]
 pub(crate) struct Paging {
-    /// Rows per page
+    /// Rows per page; without this and --page, all rows
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) limit: Option<u32>,
     /// Page, from 1

@@ -54,9 +54,9 @@ impl Output {
         self.format == Format::Json
     }
 
-    /// One line of text on stdout.
+    /// Text for people or tables on stdout, whatever it holds.
     pub(crate) fn line(&self, text: &str) -> Result<(), Error> {
-        write(&mut std::io::stdout().lock(), text)
+        write(&mut std::io::stdout().lock(), &table::harmless(text))
     }
 
     /// Part of a body that is printed as it arrives. False when nobody reads any more.
@@ -76,8 +76,12 @@ impl Output {
 
     /// A body as JSON, whatever the format.
     pub(crate) fn json(&self, body: &Value) -> Result<(), Error> {
-        let shown = if self.data_only { body.get("data").unwrap_or(body) } else { body };
-        self.line(&format!("{shown:#}"))
+        let data = body.get("data").filter(|_| self.data_only);
+        if let Some(rows) = data.and_then(Value::as_array) {
+            note_part(body, rows.len());
+        }
+        let shown = data.unwrap_or(body);
+        write(&mut std::io::stdout().lock(), &format!("{shown:#}"))
     }
 
     /// An answer about one thing. For people and CSV the thing is taken out of its envelope (`{"story": {...}}`).
@@ -109,7 +113,10 @@ impl Output {
     ) -> Result<(), Error> {
         match self.format {
             Format::Json => self.json(body),
-            Format::Csv => self.line(&table::csv(columns, &table::cells(columns, rows))),
+            Format::Csv => {
+                note_part(body, rows.len());
+                self.line(&table::csv(columns, &table::cells(columns, rows)))
+            }
             Format::Human if rows.is_empty() && body["meta"]["total_count"].as_u64().unwrap_or(0) == 0 => {
                 self.line(none)
             }
@@ -183,6 +190,18 @@ pub(crate) fn rows_of(body: &Value) -> &[Value] {
         .or_else(|| body["data"].as_array())
         .or_else(|| body.as_object().and_then(|members| members.values().find_map(Value::as_array)));
     list.map_or(&[], Vec::as_slice)
+}
+
+/// Says so when a list is not the whole one, where neither a footer nor the rest of the body does.
+fn note_part(body: &Value, shown: usize) {
+    if let Some(part) = part(body, shown) {
+        note(&part);
+    }
+}
+
+fn part(body: &Value, shown: usize) -> Option<String> {
+    let total = body["meta"]["total_count"].as_u64().filter(|total| *total > shown as u64)?;
+    Some(format!("note: {shown} of {total} rows: {}", footer(body, shown)))
 }
 
 /// `page x of y, n total`, from whichever kind of paging the list has.
@@ -274,6 +293,15 @@ mod tests {
             footer(&json!({"meta": {"page": 1, "total_count": 0, "total_pages": 0}}), 0),
             "page 1 of 1, 0 total"
         );
+    }
+
+    #[test]
+    fn a_part_says_that_it_is_one() {
+        let body =
+            json!({"data": [], "meta": {"page": 2, "page_size": 20, "total_count": 42, "total_pages": 3}});
+        assert_eq!(part(&body, 20).unwrap(), "note: 20 of 42 rows: page 2 of 3, 42 total");
+        assert_eq!(part(&body, 42), None);
+        assert_eq!(part(&json!({"agents": []}), 3), None);
     }
 
     #[test]

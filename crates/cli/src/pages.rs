@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use crate::client::Client;
+use crate::args::Paging;
+use crate::client::{Client, borrowed};
 use crate::error::Error;
 use crate::output::rows_of;
 
@@ -11,34 +12,56 @@ const PAGE: &str = "100";
 /// Rows per request of the story lists, which count rows instead of pages.
 pub(crate) const STORY_PAGE: u32 = 500;
 
-/// A page-style list as if it were one page.
-pub(crate) async fn by_page(client: &Client, path: &str, filters: &[(&str, &str)]) -> Result<Value, Error> {
-    let mut list = List::default();
-    for page in 1_u64.. {
-        let number = page.to_string();
-        let paging = [("page_size", PAGE), ("page", number.as_str())];
-        let body = client.get(path, &with(filters, &paging)).await?;
-        let pages = body["meta"]["total_pages"].as_u64().unwrap_or(1);
-        if list.add(body) == 0 || page >= pages {
-            break;
-        }
+/// A page-style list: the part that is asked for, else all of it.
+pub(crate) async fn list(
+    client: &Client,
+    path: &str,
+    filters: &[(&str, &str)],
+    paging: &Paging,
+) -> Result<Value, Error> {
+    if paging.is_given() {
+        return client.get(path, &with(filters, &borrowed(&paging.query()))).await;
     }
-    Ok(list.body())
+    by_page(client, path, filters).await
 }
 
-/// A list with `limit` and `offset` as if it were one page.
-pub(crate) async fn by_offset(client: &Client, path: &str, filters: &[(&str, &str)]) -> Result<Value, Error> {
+/// The stories that pass the filters: the part that is asked for, else all of them.
+pub(crate) async fn stories(
+    client: &Client,
+    filters: &[(&str, &str)],
+    paging: &Paging,
+) -> Result<Value, Error> {
+    if paging.is_given() {
+        return client.get("/stories", &with(filters, &borrowed(&paging.offset_query()))).await;
+    }
     let (mut list, limit) = (List::default(), STORY_PAGE.to_string());
     loop {
         let offset = list.rows.len().to_string();
-        let body = client
-            .get(path, &with(filters, &[("limit", limit.as_str()), ("offset", offset.as_str())]))
-            .await?;
+        let part = [("limit", limit.as_str()), ("offset", offset.as_str())];
+        let body = client.get("/stories", &with(filters, &part)).await?;
         let total = body["meta"]["total_count"].as_u64();
         if list.add(body) == 0 || total.is_none_or(|total| list.rows.len() as u64 >= total) {
             return Ok(list.body());
         }
     }
+}
+
+/// A page-style list as if it were one page.
+pub(crate) async fn by_page(client: &Client, path: &str, filters: &[(&str, &str)]) -> Result<Value, Error> {
+    let (mut list, mut cursor) = (List::default(), None::<String>);
+    for page in 1_u64.. {
+        let number = page.to_string();
+        let mut paging = vec![("page_size", PAGE), ("page", number.as_str())];
+        // Lists that grow without end are quicker, and miss nothing, when they are read on from the last row.
+        paging.extend(cursor.as_deref().map(|cursor| ("cursor", cursor)));
+        let body = client.get(path, &with(filters, &paging)).await?;
+        let pages = body["meta"]["total_pages"].as_u64().unwrap_or(1);
+        cursor = body["next_cursor"].as_str().map(ToOwned::to_owned);
+        if list.add(body) == 0 || page >= pages {
+            break;
+        }
+    }
+    Ok(list.body())
 }
 
 fn with<'a>(filters: &[(&'a str, &'a str)], paging: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
@@ -64,21 +87,24 @@ impl List {
         count
     }
 
-    /// A single answer is returned unchanged. Of several, `meta` says what the whole list is.
+    /// A single answer is returned unchanged. Of several, `meta` (and its older forms) says what the whole list is.
     fn body(self) -> Value {
         let mut body = self.first.unwrap_or_default();
         if self.answers < 2 {
             return body;
         }
         let count = self.rows.len();
-        if let Some(meta) = body["meta"].as_object_mut() {
-            for (key, value) in meta {
+        for meta in ["meta", "pagination"] {
+            for (key, value) in body.get_mut(meta).and_then(Value::as_object_mut).into_iter().flatten() {
                 match key.as_str() {
-                    "page_size" | "limit" | "total_count" => *value = count.into(),
+                    "page_size" | "limit" | "total_count" | "total" => *value = count.into(),
                     "page" | "total_pages" => *value = 1.into(),
                     _ => {}
                 }
             }
+        }
+        if let Some(cursor) = body.get_mut("next_cursor") {
+            *cursor = Value::Null;
         }
         body["data"] = self.rows.into();
         body
@@ -100,6 +126,20 @@ mod tests {
         assert_eq!(
             list.body(),
             json!({"data": [1, 2, 3], "meta": {"page": 1, "page_size": 3, "total_count": 3, "total_pages": 1}})
+        );
+    }
+
+    #[test]
+    fn nothing_of_the_first_page_is_left_in_the_whole() {
+        let mut list = List::default();
+        for (page, next) in [(1, json!("after-2")), (2, Value::Null)] {
+            list.add(json!({"data": [page], "pagination": {"total": 2, "page": page, "page_size": 1},
+                            "meta": {"page": page, "total_count": 2, "total": 2}, "next_cursor": next}));
+        }
+        assert_eq!(
+            list.body(),
+            json!({"data": [1, 2], "pagination": {"total": 2, "page": 1, "page_size": 2},
+                   "meta": {"page": 1, "total_count": 2, "total": 2}, "next_cursor": null})
         );
     }
 

@@ -5,7 +5,7 @@ use reqwest::Method;
 use serde_json::Value;
 
 use crate::args::Paging;
-use crate::client::{Client, borrowed};
+use crate::client::Client;
 use crate::commands::{changes, deleted, given, stories};
 use crate::context::Context;
 use crate::error::Error;
@@ -64,7 +64,7 @@ pub(crate) struct Details {
     #[arg(long, value_name = "TEXT")]
     description: Option<String>,
     /// Phase the epic belongs to
-    #[arg(long)]
+    #[arg(long, value_name = "TEXT")]
     phase: Option<String>,
     /// Place among the epics of the project, from 0
     #[arg(long, value_name = "N")]
@@ -138,11 +138,6 @@ async fn list(context: &Context, phase: Option<&str>, paging: &Paging) -> Result
     let project = resolve::project_for(context, &client, "epic list").await?;
     let path = format!("/projects/{}/epics", project.id);
     let filters: Vec<_> = phase.map(|phase| ("phase", phase)).into_iter().collect();
-    let body = if paging.is_given() {
-        let query = paging.query();
-        client.get(&path, &filters.into_iter().chain(borrowed(&query)).collect::<Vec<_>>()).await?
-    } else {
-        pages::by_page(&client, &path, &filters).await?
-    };
+    let body = pages::list(&client, &path, &filters, paging).await?;
     context.output.list(&body, COLUMNS, "No epics.")
 }

@@ -4,12 +4,11 @@ use clap::Args;
 use serde_json::Value;
 
 use crate::args::Paging;
-use crate::client::borrowed;
 use crate::commands::progress::{StoryArgument, transition};
 use crate::commands::{given, not_blank};
 use crate::context::Context;
 use crate::error::Error;
-use crate::{json_argument, resolve};
+use crate::{json_argument, pages, resolve};
 
 #[derive(Debug, Args)]
 pub(crate) struct BackfillArguments {
@@ -70,8 +69,10 @@ pub(crate) async fn artifacts(context: &Context, arguments: ArtifactsArguments) 
 }
 
 pub(crate) async fn criteria(context: &Context, story: StoryArgument) -> Result<(), Error> {
-    let arguments = ListArguments { story, paging: Paging::default() };
-    let body = list(context, &arguments, "acceptance_criteria").await?;
+    let client = context.client()?;
+    let story = resolve::story(context, &client, &story.story).await?;
+    // All there are: this list has no pages.
+    let body = client.get(&format!("/stories/{}/acceptance_criteria", story.id), &[]).await?;
     let columns = ["ac_id", "status", "description", "verification_criterion.type", "evidence_path"];
     context.output.list(&body, &columns, "No acceptance criteria.")
 }
@@ -80,5 +81,5 @@ pub(crate) async fn criteria(context: &Context, story: StoryArgument) -> Result<
 async fn list(context: &Context, arguments: &ListArguments, what: &str) -> Result<Value, Error> {
     let client = context.client()?;
     let story = resolve::story(context, &client, &arguments.story.story).await?;
-    client.get(&format!("/stories/{}/{what}", story.id), &borrowed(&arguments.paging.query())).await
+    pages::list(&client, &format!("/stories/{}/{what}", story.id), &[], &arguments.paging).await
 }

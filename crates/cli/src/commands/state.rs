@@ -5,12 +5,12 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::args::Paging;
-use crate::client::{Client, borrowed};
+use crate::client::Client;
 use crate::context::Context;
 use crate::error::Error;
 use crate::output::rows_of;
 use crate::resolve::{self, Found};
-use crate::{json_argument, table};
+use crate::{json_argument, pages, table};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -66,9 +66,8 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Error
             let client = context.client()?;
             let (path, project) = path(context, &client, "state history").await?;
             let none = format!("No state '{}' is saved in project {}.", key.name, project.label);
-            let mut query = vec![("state_key", key.name)];
-            query.extend(paging.query());
-            let body = client.get(&format!("{path}/history"), &borrowed(&query)).await?;
+            let filters = [("state_key", key.name.as_str())];
+            let body = pages::list(&client, &format!("{path}/history"), &filters, &paging).await?;
             let rows: Vec<Value> = rows_of(&body).iter().map(history_row).collect();
             let rows = if context.output.human() { rows } else { rows_of(&body).to_vec() };
             context.output.rows(&body, &rows, &["version", "saved_at", "saved_by", "state_data"], &none)

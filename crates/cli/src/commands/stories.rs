@@ -4,11 +4,11 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::args::Paging;
-use crate::client::{Client, borrowed};
+use crate::client::Client;
 use crate::context::Context;
 use crate::error::Error;
 use crate::output::rows_of;
-use crate::resolve;
+use crate::{pages, resolve};
 
 #[derive(Debug, Args)]
 pub(crate) struct HistoryArguments {
@@ -47,9 +47,8 @@ async fn dependency_list(
     paging: &Paging,
 ) -> Result<Value, Error> {
     let project = resolve::configured_project(context, client).await?;
-    let project_id = project.map(|project| ("project_id", project.id));
-    let query: Vec<_> = project_id.into_iter().chain(paging.query()).collect();
-    client.get(path, &borrowed(&query)).await
+    let project_id = project.as_ref().map(|project| ("project_id", project.id.as_str()));
+    pages::list(client, path, &Vec::from_iter(project_id), paging).await
 }
 
 /// The story of a `blocked` item with the numbers of its blockers beside it.
@@ -67,22 +66,20 @@ fn blocked_row(item: &Value) -> Value {
 pub(crate) async fn pending(context: &Context, paging: Paging) -> Result<(), Error> {
     let client = context.client()?;
     let project = resolve::project_for(context, &client, "pending").await?;
-    let paging = paging.offset_query();
     let filters = [
         ("project_id", project.id.as_str()),
         ("agent_status", "reported_done"),
         ("verified_status", "unverified"),
     ];
-    let query: Vec<_> = filters.into_iter().chain(borrowed(&paging)).collect();
-    let body = client.get("/stories", &query).await?;
+    let body = pages::stories(&client, &filters, &paging).await?;
     context.output.list(&body, COLUMNS, "No stories wait for verification.")
 }
 
 pub(crate) async fn history(context: &Context, arguments: HistoryArguments) -> Result<(), Error> {
     let client = context.client()?;
     let story = resolve::story(context, &client, &arguments.story).await?;
-    let body =
-        client.get(&format!("/stories/{}/history", story.id), &borrowed(&arguments.paging.query())).await?;
+    let path = format!("/stories/{}/history", story.id);
+    let body = pages::list(&client, &path, &[], &arguments.paging).await?;
     let rows: Vec<Value> = rows_of(&body).iter().map(|entry| history_row(entry, &story.id)).collect();
     context.output.rows(
         &body,

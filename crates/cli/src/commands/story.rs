@@ -186,11 +186,6 @@ async fn list(
     if let Some(epic) = epic {
         query.push(("epic_id", resolve::epic_in(&client, &project, epic).await?.id));
     }
-    let body = if paging.is_given() {
-        query.extend(paging.offset_query());
-        client.get("/stories", &borrowed(&query)).await?
-    } else {
-        pages::by_offset(&client, "/stories", &borrowed(&query)).await?
-    };
+    let body = pages::stories(&client, &borrowed(&query), paging).await?;
     context.output.list(&body, stories::COLUMNS, "No stories.")
 }

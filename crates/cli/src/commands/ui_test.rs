@@ -4,11 +4,10 @@ use clap::{Args, Subcommand};
 use serde_json::Value;
 
 use crate::args::Paging;
-use crate::client::borrowed;
 use crate::commands::{given, not_blank};
 use crate::context::Context;
 use crate::error::Error;
-use crate::resolve;
+use crate::{pages, resolve};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -107,10 +106,9 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Error
         Command::List { status, paging } => {
             let client = context.client()?;
             let project = resolve::project_for(context, &client, "ui-test list").await?;
-            let mut query = paging.query();
-            query.extend(status.map(|status| ("status", status)));
+            let filters = status.as_ref().map(|status| ("status", status.as_str()));
             let path = format!("/projects/{}/ui_test_runs", project.id);
-            let body = client.get(&path, &borrowed(&query)).await?;
+            let body = pages::list(&client, &path, &Vec::from_iter(filters), &paging).await?;
             context.output.list(&body, COLUMNS, "No runs.")
         }
         Command::Show { run } => {

@@ -9,6 +9,7 @@ mod deps;
 mod evidence;
 mod export;
 mod import;
+mod lists;
 mod setup;
 mod state;
 mod stories;

@@ -206,7 +206,7 @@ fn long_lists_can_be_paged() {
         world.lines().pop().unwrap()
     };
     assert_eq!(last("next --limit 5 --page 2"), "GET /api/v1/stories/ready?limit=5&page=2");
-    assert_eq!(last("project list --page 2"), "GET /api/v1/projects?page=2&page_size=100");
+    assert_eq!(last("project list --page 2"), "GET /api/v1/projects?page_size=100&page=2");
     assert!(last("pending --project my-app --limit 10 --page 3").ends_with("&limit=10&offset=20"));
     assert_eq!(world.run("next --page 0").code, 2);
     // The server sends no more rows than that: the next page begins behind those it did send.

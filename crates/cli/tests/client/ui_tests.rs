@@ -89,7 +89,7 @@ fn runs_and_findings_are_tables_for_people() {
     let row = format!("{RUN}  running  docs/guide.md    0               0               0           2026");
     assert!(listed.contains(&row), "{listed}");
     let last = world.lines().pop().unwrap();
-    assert_eq!(last, format!("GET /api/v1/projects/{P1}/ui_test_runs?limit=5&status=running"));
+    assert_eq!(last, format!("GET /api/v1/projects/{P1}/ui_test_runs?status=running&limit=5"));
 
     let completed = world.run(&format!("ui-test complete {RUN} --summary s --format human")).stdout;
     let table = "
