@@ -1,13 +1,15 @@
 //! Settings: command line, environment, file, default, in that order; and the file itself.
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::io::ErrorKind;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
 use crate::error::Error;
+use crate::json_argument;
 use crate::replace::Replacement;
 
 /// A setting: its key in the file and its environment variable.
@@ -86,6 +88,8 @@ pub(crate) struct Config {
     options: HashMap<Setting, String>,
     environment: HashMap<Setting, String>,
     file: Map<String, Value>,
+    /// What the file says and no longer counts.
+    forgotten: Vec<Setting>,
 }
 
 impl Config {
@@ -97,7 +101,7 @@ impl Config {
             .collect();
         let path = file_path()?;
         let file = read_file(&path)?;
-        Ok(Self { path, options, environment, file })
+        Ok(Self { path, options, environment, file, forgotten: Vec::new() })
     }
 
     /// The value of a setting and its source. Empty values count as unset.
@@ -134,12 +138,13 @@ impl Config {
     /// These settings without what the file says about `keys`.
     pub(crate) fn forgetting(&self, keys: &[Setting]) -> Self {
         let mut file = self.file.clone();
-        file.retain(|name, _| !keys.iter().any(|key| key.name() == name));
+        forget(&mut file, keys);
         Self {
             path: self.path.clone(),
             options: self.options.clone(),
             environment: self.environment.clone(),
             file,
+            forgotten: self.forgotten.iter().chain(keys).copied().collect(),
         }
     }
 
@@ -153,14 +158,24 @@ impl Config {
         self.file.get(key.name()).and_then(Value::as_str)
     }
 
-    /// Writes the file: what it held, with `changes`.
+    /// Writes the file: what it holds, without what was forgotten, with `changes`. Whoever else writes it waits, and then
+    /// finds these changes in it.
     pub(crate) fn save(&self, changes: &[(Setting, Value)]) -> Result<(), Error> {
-        let mut file = self.file.clone();
+        let _lock = lock(&self.path)?;
+        // Others may have written since it was read.
+        let mut file = read_file(&self.path)?;
+        forget(&mut file, &self.forgotten);
         for (key, value) in changes {
             file.insert(key.name().to_owned(), value.clone());
         }
-        write_file(&self.path, &Value::Object(file))
+        let mut replacement = Replacement::private(&self.path)?;
+        replacement.write(format!("{:#}\n", Value::Object(file)).as_bytes())?;
+        replacement.finish()
     }
+}
+
+fn forget(file: &mut Map<String, Value>, keys: &[Setting]) {
+    file.retain(|name, _| !keys.iter().any(|key| key.name() == name));
 }
 
 /// Checks a value before it is stored.
@@ -207,22 +222,27 @@ fn read_file(path: &Path) -> Result<Map<String, Value>, Error> {
             return Err(Error::NotConfigured(format!("Cannot read {}: {error}", path.display())));
         }
     };
-    match serde_json::from_str(&text) {
+    match json_argument::parse(&text) {
         Ok(Value::Object(file)) => Ok(file),
         Ok(_) => Err(Error::NotConfigured(format!("{} is not a JSON object", path.display()))),
         Err(_) => Err(Error::NotConfigured(format!("{} is not valid JSON", path.display()))),
     }
 }
 
-/// The file holds a key: only its owner may read it, and the directory that is made for it.
-fn write_file(path: &Path, content: &Value) -> Result<(), Error> {
+/// Makes the others wait who would write the file, until the lock is dropped or its process ends, however it ends. The file
+/// itself is replaced and cannot be what is locked: an empty one beside it is.
+fn lock(path: &Path) -> Result<File, Error> {
+    // The file holds a key: only its owner may read it, and the directory that is made for it.
     if let Some(directory) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
         let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory);
         made.map_err(|error| Error::Usage(format!("Cannot create {}: {error}", directory.display())))?;
     }
-    let mut file = Replacement::private(path)?;
-    file.write(format!("{content:#}\n").as_bytes())?;
-    file.finish()
+    let mut beside = path.canonicalize().unwrap_or_else(|_| path.to_owned()).into_os_string();
+    beside.push(".lock");
+    let beside = PathBuf::from(beside);
+    let locked = File::options().create(true).append(true).mode(0o600).open(&beside);
+    let locked = locked.and_then(|file| file.lock().map(|()| file));
+    locked.map_err(|error| Error::Usage(format!("Cannot lock {}: {error}", beside.display())))
 }
 
 #[cfg(test)]
@@ -235,7 +255,13 @@ mod tests {
         let own =
             |pairs: &[(Setting, &str)]| pairs.iter().map(|(key, text)| (*key, (*text).to_owned())).collect();
         let Value::Object(file) = file else { panic!("the file is an object") };
-        Config { path: PathBuf::from("/none"), options: own(options), environment: own(environment), file }
+        Config {
+            path: PathBuf::from("/none"),
+            options: own(options),
+            environment: own(environment),
+            file,
+            forgotten: Vec::new(),
+        }
     }
 
     #[test]
@@ -285,8 +311,11 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join("new").join("config.json");
-        let mut config = config(&[], &[], json!({"other": 1, "server": "https://a"}));
+        let mut config = config(&[], &[], json!({}));
         config.path.clone_from(&path);
+        config.save(&[(Setting::Server, json!("https://a")), (Setting::Format, json!("csv"))]).unwrap();
+        std::fs::write(&path, "\u{feff}{\"other\":1,\"server\":\"https://a\",\"format\":\"csv\"}").unwrap();
+        let config = config.forgetting(&[Setting::Format]);
         config.save(&[(Setting::Server, json!("https://b"))]).unwrap();
         assert_eq!(Value::Object(read_file(&path).unwrap()), json!({"other": 1, "server": "https://b"}));
         let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;

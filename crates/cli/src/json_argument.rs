@@ -16,7 +16,7 @@ pub(crate) fn read(name: &str, argument: &str) -> Result<Value, Error> {
             .map_err(|error| Error::Usage(format!("Cannot read standard input for {name}: {error}")))?,
         None => argument.to_owned(),
     };
-    serde_json::from_str(&text).map_err(|error| Error::Usage(format!("Invalid JSON in {name}: {error}")))
+    parse(&text).map_err(|error| Error::Usage(format!("Invalid JSON in {name}: {error}")))
 }
 
 /// Reads JSON that must be an object.
@@ -26,6 +26,11 @@ pub(crate) fn object(name: &str, argument: &str) -> Result<Value, Error> {
         return Ok(value);
     }
     Err(Error::Usage(format!("Invalid JSON in {name}: it must be an object")))
+}
+
+/// JSON as editors write it, also with a byte order mark.
+pub(crate) fn parse(text: &str) -> serde_json::Result<Value> {
+    serde_json::from_str(text.strip_prefix('\u{feff}').unwrap_or(text))
 }
 
 /// All of standard input as text. Nothing is left for a second time.
@@ -50,6 +55,8 @@ mod tests {
         assert_eq!(read("--data", r#"{"a":1}"#).unwrap(), json!({"a": 1}));
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "[1,2]").unwrap();
+        assert_eq!(read("--data", &format!("@{}", file.path().display())).unwrap(), json!([1, 2]));
+        std::fs::write(file.path(), "\u{feff}[1,2]").unwrap();
         assert_eq!(read("--data", &format!("@{}", file.path().display())).unwrap(), json!([1, 2]));
     }
 

@@ -37,15 +37,13 @@ pub(crate) struct DatabaseArguments {
 
 impl DatabaseArguments {
     fn options(&self) -> Result<DatabaseOptions, EmbeddedError> {
-        let filled = |text: &Option<String>| text.clone().filter(|text| !text.trim().is_empty());
-        if let Some(url) = filled(&self.database_url) {
-            return Ok(DatabaseOptions::External { url, admin_url: filled(&self.admin_database_url) });
+        if let Some(url) = self.database_url.clone() {
+            return Ok(DatabaseOptions::External { url, admin_url: self.admin_database_url.clone() });
         }
-        let named = |path: &Option<PathBuf>| path.clone().filter(|path| !path.as_os_str().is_empty());
-        let data_dir = named(&self.data_dir).map_or_else(|| default_data_dir(&APPLICATION), Ok)?;
+        let data_dir = self.data_dir.clone().map_or_else(|| default_data_dir(&APPLICATION), Ok)?;
         let options = EmbeddedOptions {
-            pg_bin: named(&self.pg_bin),
-            bundle: filled(&self.pg_bundle),
+            pg_bin: self.pg_bin.clone(),
+            bundle: self.pg_bundle.clone(),
             ..EmbeddedOptions::new(&APPLICATION, data_dir)
         };
         Ok(DatabaseOptions::Embedded(options))
@@ -161,7 +159,7 @@ pub(crate) async fn run_serve(arguments: &ServeArguments) -> Result<(), Failure>
     let options = ServeOptions {
         database: arguments.database.options().map_err(|error| Failure::Open(error.into()))?,
         listen: SocketAddr::new(arguments.listen, arguments.port),
-        public_url: arguments.public_url.clone().filter(|url| !url.is_empty()),
+        public_url: arguments.public_url.clone(),
         pool_size: usize::from(arguments.pool_size),
         query_deadline: ServeOptions::QUERY_DEADLINE,
         connections: Connections {

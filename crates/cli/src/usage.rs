@@ -1,11 +1,13 @@
 //! Parsing, the usage text, and what is said when the command line is wrong.
 
 use std::any::TypeId;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
+use clap::builder::Resettable;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{CommandFactory, FromArgMatches};
+use clap::parser::ValueSource;
+use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
 use crate::args::Cli;
 use crate::output;
@@ -31,15 +33,48 @@ impl Stop {
 
 /// Parses the arguments of the process.
 pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, Stop> {
-    command()
-        .override_help(format!("{}\n", text()))
-        .try_get_matches_from(arguments)
-        .and_then(|matches| Cli::from_arg_matches(&matches))
-        .map_err(|error| stop(&error))
+    let mut command = command().override_help(format!("{}\n", text()));
+    let matches = command.try_get_matches_from_mut(arguments).map_err(|error| stop(&error))?;
+    if let Some(option) = empty_option(&command, &matches) {
+        let text = format!("Error: --{option} is empty. Give it a value, or leave it out");
+        return Err(Stop { text, exit: 2 });
+    }
+    Cli::from_arg_matches(&matches).map_err(|error| stop(&error))
 }
 
 fn command() -> clap::Command {
-    taking_hyphens(Cli::command())
+    without_empty_variables(taking_hyphens(Cli::command()))
+}
+
+/// An environment variable that is empty counts as unset.
+fn without_empty_variables(command: clap::Command) -> clap::Command {
+    let command = command.mut_args(|argument| {
+        let value = argument.get_env().and_then(std::env::var_os);
+        if value.is_some_and(|value| is_blank(&value)) { argument.env(Resettable::Reset) } else { argument }
+    });
+    command.mut_subcommands(without_empty_variables)
+}
+
+/// An option that was given and says nothing: mostly a shell variable that is not set. To act as if it had not been given
+/// would be to act as somebody else, or on something else. Free texts, whose values are called `TEXT`, may be empty.
+fn empty_option<'a>(command: &'a clap::Command, matches: &ArgMatches) -> Option<&'a str> {
+    let is_empty = |argument: &&clap::Arg| {
+        let id = argument.get_id().as_str();
+        !argument.is_positional()
+            && argument.get_action().takes_values()
+            && !argument.get_value_names().is_some_and(|names| names.iter().any(|name| name == "TEXT"))
+            && matches.value_source(id) == Some(ValueSource::CommandLine)
+            && matches.get_raw(id).is_some_and(|mut values| values.any(is_blank))
+    };
+    let here = command.get_arguments().find(is_empty).and_then(clap::Arg::get_long);
+    here.or_else(|| {
+        let (name, matches) = matches.subcommand()?;
+        empty_option(command.find_subcommand(name)?, matches)
+    })
+}
+
+fn is_blank(text: &OsStr) -> bool {
+    text.to_str().is_some_and(|text| text.trim().is_empty())
 }
 
 /// Options of the command, and of those below it, take values that begin with `-`. Only paths do not:
@@ -198,6 +233,55 @@ mod tests {
         assert_eq!(parse_words("loopctl export --dir --force").unwrap_err().exit, 2);
         let stop = parse_words("loopctl claim 2.1 --sumary x").unwrap_err();
         assert_eq!(stop.text.lines().next().unwrap(), "Error: unexpected argument '--sumary' found");
+    }
+
+    /// Every option of every command, but free texts.
+    #[test]
+    fn an_empty_option_is_a_mistake() {
+        fn every(command: &clap::Command, path: &[String], check: &mut impl FnMut(&[String], &clap::Arg)) {
+            for argument in command.get_arguments().filter(|argument| !argument.is_positional()) {
+                if argument.get_action().takes_values() {
+                    check(path, argument);
+                }
+            }
+            for below in command.get_subcommands().filter(|below| below.get_name() != "help") {
+                every(below, &[path, &[below.get_name().to_owned()]].concat(), check);
+            }
+        }
+        // It is the options alone that are looked at.
+        fn nothing_required(command: clap::Command) -> clap::Command {
+            let command = command.mut_args(|argument| argument.required(false));
+            command.mut_subcommands(nothing_required)
+        }
+        let relaxed = nothing_required(command());
+        let mut root = command();
+        root.build();
+        let mut checked = 0;
+        every(&root, &["loopctl".to_owned()], &mut |path, option| {
+            let long = option.get_long().unwrap();
+            let free = option.get_value_names().unwrap().iter().any(|name| name == "TEXT");
+            for blank in ["", " "] {
+                let mut relaxed = relaxed.clone();
+                let line = [path, &[format!("--{long}={blank}")]].concat();
+                let matches = relaxed.try_get_matches_from_mut(&line);
+                let refused = matches.map_or(true, |matches| empty_option(&relaxed, &matches) == Some(long));
+                assert_eq!(refused, !free, "{line:?}");
+            }
+            checked += 1;
+        });
+        assert!(checked > 100, "{checked}");
+
+        for line in
+            ["loopctl next --project=", "loopctl --api-key= next", "loopctl story update 2.1 --title="]
+        {
+            let stop = parse_words(line).unwrap_err();
+            assert!(stop.exit == 2 && stop.text.contains(" is empty. Give it a value"), "{}", stop.text);
+        }
+        for line in
+            ["loopctl project update x --description=", "loopctl epic update 2 --phase= --description="]
+        {
+            assert!(parse_words(line).is_ok(), "an empty text clears: {line}");
+        }
     }
 
     #[test]

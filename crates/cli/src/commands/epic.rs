@@ -30,7 +30,7 @@ pub(crate) enum Command {
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
         number: u32,
         /// Title
-        #[arg(long, value_name = "TEXT")]
+        #[arg(long, value_name = "TITLE")]
         title: String,
         #[command(flatten)]
         details: Details,
@@ -45,7 +45,7 @@ pub(crate) enum Command {
         /// Epic: id or number (2, E2, epic-2)
         epic: String,
         /// New title
-        #[arg(long, value_name = "TEXT")]
+        #[arg(long, value_name = "TITLE")]
         title: Option<String>,
         #[command(flatten)]
         details: Details,

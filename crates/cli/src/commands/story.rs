@@ -41,7 +41,7 @@ pub(crate) enum Command {
         #[arg(long, value_name = "N", value_parser = number)]
         number: String,
         /// Title
-        #[arg(long, value_name = "TEXT")]
+        #[arg(long, value_name = "TITLE")]
         title: String,
         #[command(flatten)]
         details: Details,
@@ -56,7 +56,7 @@ pub(crate) enum Command {
         /// Story: id or number
         story: String,
         /// New title
-        #[arg(long, value_name = "TEXT")]
+        #[arg(long, value_name = "TITLE")]
         title: Option<String>,
         #[command(flatten)]
         details: Details,

@@ -153,7 +153,7 @@ async fn work(
 fn options(arguments: &Arguments, scratch: &Scratch) -> ServeOptions {
     let embedded = EmbeddedOptions {
         pg_bin: arguments.pg_bin.clone(),
-        bundle: arguments.pg_bundle.clone().filter(|text| !text.trim().is_empty()),
+        bundle: arguments.pg_bundle.clone(),
         ..EmbeddedOptions::new(&APPLICATION, scratch.path())
     };
     ServeOptions::local(DatabaseOptions::Embedded(embedded))
