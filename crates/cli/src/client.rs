@@ -35,6 +35,10 @@ pub(crate) struct Client {
 
 /// Repetitions after the first attempt.
 const RETRIES: u32 = 3;
+/// What is known of a write without an answer, and what to do.
+const UNKNOWN: &str = "Sent, outcome unknown: look before repeating";
+/// Who cannot even connect is told so: that is given up a little before the whole attempt.
+const BEFORE: Duration = Duration::from_millis(50);
 /// Longest obedience to `Retry-After`.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
@@ -55,7 +59,8 @@ impl Client {
             .user_agent(concat!("loopctl-cli/", env!("CARGO_PKG_VERSION")))
             .default_headers(headers)
             // A redirected POST would become a GET without a word, and the key would go to another address.
-            .redirect(reqwest::redirect::Policy::none());
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(connection.timeout.saturating_sub(BEFORE));
         if is_loopback(&server) {
             // A proxy would hardly reach this machine's own port, and the key is none of its business.
             builder = builder.no_proxy();
@@ -100,12 +105,24 @@ impl Client {
         path: &str,
         body: Option<&Value>,
     ) -> Result<Value, Error> {
-        success(self.send(method, &self.api(path, &[]), body, true).await?)
+        self.send_any(method, &self.api(path, &[]), body).await
     }
 
     /// A request to any path of the server, with its query.
     pub(crate) async fn raw(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, Error> {
-        success(self.send(method, &self.at(path), body, true).await?)
+        self.send_any(method, &self.at(path), body).await
+    }
+
+    async fn send_any(&self, method: Method, url: &str, body: Option<&Value>) -> Result<Value, Error> {
+        let reading = method == Method::GET;
+        success(self.send(method, url, body, true).await?).map_err(|error| match error {
+            // What stands before the server gave up on it, and does not know either.
+            Error::Server(mut error) if !reading && matches!(error.status, 502 | 504) => {
+                error.advice = Some(format!("{UNKNOWN}."));
+                Error::Server(error)
+            }
+            other => other,
+        })
     }
 
     /// GET of any path, once, with whatever status it has.
@@ -164,19 +181,26 @@ impl Client {
             // Not reqwest's own limits: they count the time that the reader of a download takes.
             let attempt = tokio::time::timeout(self.timeout, self.attempt(method.clone(), url, body, how));
             let Ok(attempt) = attempt.await else {
-                let seconds = self.timeout.as_secs();
-                let text = format!("Cannot reach {}: no answer within {seconds} s", self.server());
-                return Err(Error::Network(text));
+                return Err(if reading {
+                    self.unreached(&self.silence())
+                } else {
+                    self.unknown(&self.silence())
+                });
             };
             match attempt {
                 Err(error) => {
-                    let passing = reading && !error.is_builder() && !is_certificate(&error);
+                    let lasting = error.is_builder() || error.is_timeout() || is_certificate(&error);
+                    let passing = reading && !lasting;
                     // Only while the caller's patience lasts.
                     if again && passing && started.elapsed() + pause < self.timeout {
                         tokio::time::sleep(pause).await;
                         continue;
                     }
-                    return Err(self.network_error(&error));
+                    let sent = !error.is_connect() && !error.is_builder();
+                    return Err(match sent && !reading {
+                        true => self.unknown(&deepest(&error)),
+                        false => self.network_error(&error),
+                    });
                 }
                 Ok(Answer { status: 429, retry_after, .. }) if again => {
                     let wait = retry_after.unwrap_or(pause).min(LONGEST_WAIT);
@@ -228,6 +252,9 @@ impl Client {
     }
 
     fn network_error(&self, error: &reqwest::Error) -> Error {
+        if error.is_timeout() {
+            return self.unreached(&self.silence());
+        }
         let reason = deepest(error);
         if error.is_body() || error.is_decode() {
             return self.cut_off(&reason);
@@ -237,7 +264,20 @@ impl Client {
         } else {
             ""
         };
-        Error::Network(format!("Cannot reach {}: {reason}{advice}", self.server()))
+        self.unreached(&format!("{reason}{advice}"))
+    }
+
+    fn silence(&self) -> String {
+        format!("no answer within {} s", self.timeout.as_secs())
+    }
+
+    fn unreached(&self, reason: &str) -> Error {
+        Error::Network(format!("Cannot reach {}: {reason}", self.server()))
+    }
+
+    /// Of a write that the server may have received.
+    fn unknown(&self, reason: &str) -> Error {
+        Error::Network(format!("No whole answer of {}: {reason}. {UNKNOWN}", self.server()))
     }
 
     fn cut_off(&self, reason: &str) -> Error {
@@ -299,6 +339,12 @@ pub(crate) fn server_url(text: &str) -> Result<Url, Error> {
         url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host()).ok_or_else(|| {
             Error::Usage("Invalid server address: it must start with http:// or https://".to_owned())
         })?;
+    if url.path().ends_with("/api/v1") {
+        return Err(Error::Usage(
+            "Invalid server address: leave out /api/v1 at its end, which is added to every request"
+                .to_owned(),
+        ));
+    }
     // They would take the place of the API key, and end up in messages and in the configuration file.
     if !url.username().is_empty()
         || url.password().is_some()
@@ -370,6 +416,10 @@ mod tests {
         assert!(server_url("https://a:8443").is_ok());
         for bad in ["", "loopctl.example", "ftp://x", "http://"] {
             assert!(server_url(bad).is_err(), "{bad}");
+            for text in ["http://h/api/v1", "https://h/loop/api/v1/"] {
+                let Error::Usage(message) = server_url(text).unwrap_err() else { panic!("{text}") };
+                assert!(message.contains("leave out /api/v1"), "{message}");
+            }
             for text in
                 ["http://user:secret@host", "http://key@host", "https://host/?a=b", "https://host/#part"]
             {

@@ -147,6 +147,7 @@ fn what_may_have_happened_is_named() {
     assert_eq!(run.code, 10, "{run:?}");
     let expected = "\
 Error: Server returned 502: gone
+Sent, outcome unknown: look before repeating.
 2 of 52 stories: outcome unknown or not sent: 1.51, 1.52
 ";
     assert_eq!(run.stderr, expected);

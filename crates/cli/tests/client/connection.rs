@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
 
-use crate::support::{Answer, World, error};
+use crate::support::{Answer, DRIP, NO_ANSWER, World, error};
 
 #[test]
 fn every_status_has_its_exit_code() {
@@ -38,6 +38,40 @@ fn no_answer_is_a_network_failure() {
     let run = slow.run("tenant info --timeout 1");
     assert_eq!(run.code, 9);
     assert!(run.stderr.contains("no answer within 1 s"), "{run:?}");
+}
+
+/// Whatever way the answer was lost, the write may have been carried out: it is sent once, and the message says so.
+#[test]
+fn a_write_without_an_answer_is_not_called_unsent() {
+    let lost = [
+        Answer(NO_ANSWER, Vec::new(), json!({})),
+        Answer(200, vec![("Content-Length", "500".into())], json!({"tenant": {}})),
+        Answer(200, vec![(DRIP, "500".into())], json!({"tenant": {}})),
+    ];
+    for Answer(status, headers, body) in lost {
+        let world = World::new(move |_| Answer(status, headers.clone(), body.clone()));
+        for words in
+            ["tenant update --setting a=1", "agent register --name a --type implementer", "api delete /x"]
+        {
+            let before = world.lines().len();
+            let run = world.run(&format!("{words} --timeout 1"));
+            assert_eq!((run.code, world.lines().len()), (9, before + 1), "{words}: {run:?}");
+            assert!(run.stderr.contains("Sent, outcome unknown: look before repeating"), "{words}: {run:?}");
+            assert!(!run.stderr.contains("Cannot reach"), "{run:?}");
+        }
+    }
+    // What was never sent is no riddle, and reading leaves none.
+    let refused = "--server http://127.0.0.1:1 --api-key k tenant update --setting a=1";
+    let silent = World::new(|_| Answer(NO_ANSWER, Vec::new(), json!({})));
+    for run in [World::unconfigured().run(refused), silent.run("tenant info")] {
+        assert!(run.code == 9 && run.stderr.starts_with("Error: Cannot reach http://127.0.0.1:"), "{run:?}");
+    }
+    assert_eq!(silent.lines().len(), 4, "reading is repeated");
+    for (status, advised) in [(502, true), (503, false), (504, true)] {
+        let proxy = World::new(move |_| error(status, "no"));
+        let run = proxy.run("tenant update --setting a=1");
+        assert_eq!((run.code, run.stderr.contains("outcome unknown")), (10, advised), "{run:?}");
+    }
 }
 
 #[test]
@@ -96,6 +130,8 @@ fn a_reader_that_stops_reading_is_no_failure() {
 fn an_answer_that_ends_too_early_was_cut_off() {
     let world = World::new(|_| Answer(200, vec![("Content-Length", "500".into())], json!({"tenant": {}})));
     let run = world.run("tenant update --setting a=1");
+    assert!(run.code == 9 && run.stderr.starts_with("Error: No whole answer of http://"), "{run:?}");
+    let run = world.run("tenant info");
     let cut = format!("Error: The answer of {} was cut off: ", world.address());
     assert!(run.code == 9 && run.stderr.starts_with(&cut), "{run:?}");
 }
@@ -104,12 +140,12 @@ fn an_answer_that_ends_too_early_was_cut_off() {
 fn an_error_is_one_line_whatever_it_holds() {
     let world = World::new(|_| error(422, "a\nb\u{1b}[2J\u{202e}c"));
     let run = world.run("tenant info --format human");
-    assert_eq!(run.stderr, "Error: Server returned 422: a b [2J c\n");
+    assert_eq!(run.stderr, "Error: Server returned 422: a b\\x1b[2J\\u{202e}c\n");
     // Scripts get the body as it came.
     let body = world.run("tenant info").stderr.lines().nth(1).map(ToOwned::to_owned).unwrap();
     assert!(body.contains(r"a\nb\u001b[2J"), "{body}");
     let run = world.run_words(&["config", "get", "a\nb\u{1b}"], &[], "");
     assert_eq!((run.code, run.stderr.lines().count()), (2, 1), "{run:?}");
     let run = world.run_words(&["a\nb\u{1b}"], &[], "");
-    assert_eq!((run.code, run.stderr.lines().next().unwrap()), (2, "Unknown command: a b "));
+    assert_eq!((run.code, run.stderr.lines().next().unwrap()), (2, "Unknown command: a b\\x1b"));
 }

@@ -35,6 +35,9 @@ impl Request {
 /// Pause in milliseconds between the parts of an answer's body; no header that is sent.
 pub(crate) const DRIP: &str = "Drip";
 
+/// A status that is none: the server hangs up without a word.
+pub(crate) const NO_ANSWER: u16 = 0;
+
 /// An answer: status, further headers, body.
 pub(crate) struct Answer(pub(crate) u16, pub(crate) Vec<(&'static str, String)>, pub(crate) Value);
 
@@ -196,6 +199,9 @@ fn read(stream: &TcpStream) -> Option<Request> {
 }
 
 fn write(mut stream: &TcpStream, Answer(status, headers, body): &Answer) {
+    if *status == NO_ANSWER {
+        return;
+    }
     let body = body.to_string();
     let length = ("Content-Length", body.len().to_string());
     // An answer may promise more than it holds.
