@@ -3,7 +3,9 @@
 //! Filters such as `number=` are sent as hints only: every match is checked here, and lists are paged to the end, so the
 //! tool also works with servers that ignore the hints.
 
+use loopctl_core::number::StoryNumber;
 use serde_json::Value;
+use unicode_normalization::UnicodeNormalization;
 use uuid::Uuid;
 
 use crate::client::Client;
@@ -39,11 +41,7 @@ pub(crate) fn story_number(reference: &str) -> Option<String> {
         }
         _ => text,
     };
-    let parts: Vec<&str> = bare.split('.').collect();
-    let number = |part: &&str| {
-        part.bytes().all(|byte| byte.is_ascii_digit()) && part.parse::<u32>().is_ok_and(|part| part < 10_000)
-    };
-    ((1..=2).contains(&parts.len()) && parts.iter().all(number)).then(|| bare.to_owned())
+    StoryNumber::parse(bare).ok().map(|number| number.as_str().to_owned())
 }
 
 /// The number in an epic reference: `2`, `E2`, `epic-2`, `epic_2`.
@@ -88,10 +86,10 @@ pub(crate) async fn project(client: &Client, reference: &str) -> Result<Found, E
         return Ok(found(row, "slug"));
     }
     let every = all_pages(client, "/projects", &[("include_archived", "true")]).await?;
-    let exact: Vec<&Value> = every.iter().filter(|row| row["name"] == reference).collect();
+    let exact: Vec<&Value> = every.iter().filter(|row| is_named(row, reference)).collect();
     let same_letters = |row: &&Value| {
-        let matches =
-            |key: &str| row[key].as_str().is_some_and(|text| text.to_lowercase() == reference.to_lowercase());
+        let lower = |text: &str| composed(text).to_lowercase();
+        let matches = |key: &str| row[key].as_str().is_some_and(|text| lower(text) == lower(reference));
         matches("name") || matches("slug")
     };
     let candidates = if exact.is_empty() { every.iter().filter(same_letters).collect() } else { exact };
@@ -267,9 +265,18 @@ pub(crate) async fn agent(client: &Client, reference: &str) -> Result<Found, Err
     }
     let rows = all_pages(client, "/agents", &[]).await?;
     rows.iter()
-        .find(|row| row["name"] == reference)
+        .find(|row| is_named(row, reference))
         .map(|row| found(row, "name"))
         .ok_or_else(|| Error::NotFound(format!("Agent {reference} not found")))
+}
+
+fn is_named(row: &Value, reference: &str) -> bool {
+    row["name"].as_str().is_some_and(|name| composed(name) == composed(reference))
+}
+
+/// A text with its accents in the one form (NFC): what looks the same is the same, however it was typed.
+fn composed(text: &str) -> String {
+    text.nfc().collect()
 }
 
 /// Every row of a page-style list.
@@ -299,9 +306,7 @@ mod tests {
 
     #[test]
     fn other_texts_are_no_story_numbers() {
-        for reference in
-            ["", "US-", "US2.1", "1.2.3", "1.", ".1", "+1.1", "10000.1", "claim", "é2.1", "us-US-1"]
-        {
+        for reference in ["", "US-", "US2.1", "1.", ".1", "+1.1", "10000.1", "claim", "é2.1", "us-US-1"] {
             assert_eq!(story_number(reference), None, "{reference}");
         }
     }

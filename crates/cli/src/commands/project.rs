@@ -5,11 +5,10 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::args::Paging;
-use crate::client::borrowed;
 use crate::commands::{changes, given};
 use crate::context::Context;
 use crate::error::Error;
-use crate::resolve;
+use crate::{pages, resolve};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -21,7 +20,7 @@ pub(crate) enum Command {
         #[arg(long)]
         slug: Option<String>,
         /// Address of the repository
-        #[arg(long, value_name = "URL")]
+        #[arg(long, value_name = "TEXT")]
         repo: Option<String>,
         /// Languages and frameworks
         #[arg(long, value_name = "TEXT")]
@@ -56,7 +55,7 @@ pub(crate) enum Command {
         #[arg(long)]
         name: Option<String>,
         /// Address of the repository
-        #[arg(long, value_name = "URL")]
+        #[arg(long, value_name = "TEXT")]
         repo: Option<String>,
         /// Languages and frameworks
         #[arg(long, value_name = "TEXT")]
@@ -79,15 +78,22 @@ pub(crate) enum Command {
     },
 }
 
-/// Longest short name made from a name.
-const LONGEST_SLUG: usize = 63;
+/// A short name made from a name, as servers take them: two characters and more, up to 63.
+fn slug_of(name: &str) -> Result<String, Error> {
+    let slug = crate::slug::slug(name, '-', 63);
+    if slug.len() < 2 {
+        let message = format!("No short name can be made from '{name}'. Give one: --slug my-project");
+        return Err(Error::Usage(message));
+    }
+    Ok(slug)
+}
 
 const COLUMNS: &[&str] = &["id", "name", "slug", "status", "repo_url"];
 
 pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Error> {
     match command {
         Command::Create { name, slug, repo, tech_stack, description } => {
-            let slug = slug.unwrap_or_else(|| crate::slug::slug(&name, '-', LONGEST_SLUG));
+            let slug = slug.map_or_else(|| slug_of(&name), Ok)?;
             let body = given([
                 ("name", Some(name.into())),
                 ("slug", Some(slug.into())),
@@ -99,13 +105,13 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Error
             context.output.object(&answer, "project")
         }
         Command::List { status, include_archived, paging } => {
-            let mut query = paging.query();
-            query.extend(status.map(|status| ("status", status)));
-            query.extend(include_archived.then(|| ("include_archived", "true".to_owned())));
-            if paging.limit.is_none() {
-                query.push(("page_size", "100".to_owned()));
+            let status = status.as_ref().map(|status| ("status", status.as_str()));
+            let mut filters = Vec::from_iter(status);
+            filters.extend(include_archived.then_some(("include_archived", "true")));
+            if paging.limit.is_none() && paging.page.is_some() {
+                filters.push(("page_size", "100"));
             }
-            let body = context.client()?.get("/projects", &borrowed(&query)).await?;
+            let body = pages::list(&context.client()?, "/projects", &filters, &paging).await?;
             context.output.list(&body, COLUMNS, "No projects.")
         }
         Command::Info { reference } => {

@@ -10,6 +10,7 @@ mod evidence;
 mod export;
 mod import;
 mod lists;
+mod names;
 mod settings;
 mod setup;
 mod state;
