@@ -4,23 +4,33 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use loopctl_core::import::written_number;
 use reqwest::Method;
 use serde_json::Value;
 
+use crate::args::Paging;
+use crate::client::Client;
 use crate::context::Context;
+use crate::directory::Known;
 use crate::error::Error;
-use crate::{directory, json_argument, output, resolve};
+use crate::resolve::Found;
+use crate::{directory, json_argument, output, pages, resolve, table};
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// JSON file, directory with us_*.json files (its project.json is not read), or - for standard input
-    path: PathBuf,
+    /// Directories with us_*.json files (project.json is not read), together one plan; or one JSON file, or - for
+    /// standard input
+    #[arg(value_name = "PATH", required = true)]
+    paths: Vec<PathBuf>,
     /// Update what exists, add what is missing
     #[arg(long)]
     merge: bool,
     /// Give new stories the status that `export --dir` noted: done stays done, everything else starts as pending
     #[arg(long)]
     with_status: bool,
+    /// Leave out dependencies on what is neither in the directories nor, with --merge, in the project; and name them
+    #[arg(long)]
+    drop_unknown_dependencies: bool,
     /// Print what would be sent and send nothing
     #[arg(long)]
     dry_run: bool,
@@ -30,7 +40,11 @@ pub(crate) struct Arguments {
 const LIMIT: usize = 10 * 1024 * 1024;
 
 pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<(), Error> {
-    let (payload, files) = read(&arguments)?;
+    let known = match (arguments.drop_unknown_dependencies, arguments.merge) {
+        (true, true) => Some(known_to_server(context).await?),
+        (drop, _) => drop.then(Known::default),
+    };
+    let (payload, files) = read(&arguments, known)?;
     if arguments.dry_run {
         return context.output.json(&payload);
     }
@@ -41,11 +55,7 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<(), E
         )));
     }
     let client = context.client()?;
-    let Some(project) = resolve::configured_project(context, &client).await? else {
-        return Err(Error::Usage(
-            "Missing --project. Usage: loopctl import <path> --project <project>".to_owned(),
-        ));
-    };
+    let project = target(context, &client).await?;
     if std::io::stderr().is_terminal() {
         output::note(&announcement(&payload, files, size));
     }
@@ -61,34 +71,72 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<(), E
     }
 }
 
-/// The request, and the number of files it was made from.
-fn read(arguments: &Arguments) -> Result<(Value, usize), Error> {
-    let path = arguments.path.as_path();
-    if path.as_os_str() != "-" && !path.exists() {
-        return Err(Error::Usage(format!("Path not found: {}", path.display())));
-    }
-    if path.is_dir() {
-        let options = directory::Options { merge: arguments.merge, with_status: arguments.with_status };
-        let import = directory::import(path, options)?;
-        if import.without_status > 0 {
-            output::note(&format!(
-                "Warning: work in progress and rejections cannot be imported; stories that start as pending: {}",
-                import.without_status
-            ));
+async fn target(context: &Context, client: &Client) -> Result<Found, Error> {
+    resolve::configured_project(context, client).await?.ok_or_else(|| {
+        Error::Usage("Missing --project. Usage: loopctl import <path> --project <project>".to_owned())
+    })
+}
+
+/// What the project has.
+async fn known_to_server(context: &Context) -> Result<Known, Error> {
+    let client = context.client()?;
+    let id = target(context, &client).await?.id;
+    let stories = pages::stories(&client, &[("project_id", &id)], &Paging::default()).await?;
+    let epics = pages::by_page(&client, &format!("/projects/{id}/epics"), &[]).await?;
+    let number = |row: &Value| written_number(&row["number"]);
+    Ok(Known {
+        stories: output::rows_of(&stories).iter().filter_map(number).collect(),
+        epics: output::rows_of(&epics).iter().filter_map(|row| row["number"].as_u64()).collect(),
+    })
+}
+
+/// The request, and the number of files it was made from. `known`: drop dependencies on what is not there either.
+fn read(arguments: &Arguments, known: Option<Known>) -> Result<(Value, usize), Error> {
+    let paths = arguments.paths.as_slice();
+    for path in paths {
+        if path.as_os_str() != "-" && !path.exists() {
+            return Err(Error::Usage(format!("Path not found: {}", path.display())));
         }
-        return Ok((import.body, import.files));
     }
+    let document = match (paths, paths.iter().find(|path| !path.is_dir())) {
+        ([only], Some(_)) => only,
+        (_, Some(file)) => {
+            let message = "is no directory: import it by itself. Only directories can be imported together";
+            return Err(Error::Usage(format!("{} {message}", file.display())));
+        }
+        (_, None) => {
+            let options = directory::Options {
+                merge: arguments.merge,
+                with_status: arguments.with_status,
+                drop_unknown: known,
+            };
+            let import = directory::import(paths, options)?;
+            for line in &import.notes {
+                output::note(line);
+            }
+            if import.without_status > 0 {
+                output::note(&format!(
+                    "Warning: work in progress and rejections cannot be imported; stories that start as pending: {}",
+                    import.without_status
+                ));
+            }
+            return Ok((import.body, import.files));
+        }
+    };
     if arguments.with_status {
         return Err(Error::Usage("--with-status needs a directory that `export --dir` wrote".to_owned()));
     }
-    Ok((read_document(path)?, 1))
+    if arguments.drop_unknown_dependencies {
+        return Err(Error::Usage("--drop-unknown-dependencies needs a directory of story files".to_owned()));
+    }
+    Ok((read_document(document)?, 1))
 }
 
 /// A document is sent as it is.
 fn read_document(path: &Path) -> Result<Value, Error> {
     let text = if path.as_os_str() == "-" { json_argument::stdin() } else { std::fs::read_to_string(path) };
     let text = text.map_err(|error| Error::Usage(format!("Cannot read {}: {error}", path.display())))?;
-    directory::parse(&text)
+    json_argument::parse(&text)
         .map_err(|error| Error::Usage(format!("{}: invalid JSON: {error}", path.display())))
 }
 
@@ -105,6 +153,9 @@ fn announcement(payload: &Value, files: usize, size: usize) -> String {
 }
 
 fn show(context: &Context, answer: &Value) -> Result<(), Error> {
+    for line in ignored(&answer["import"]) {
+        output::note(&line);
+    }
     if !context.output.human() {
         return context.output.object(answer, "import");
     }
@@ -124,7 +175,7 @@ fn show(context: &Context, answer: &Value) -> Result<(), Error> {
         ))?;
     }
     for orphan in summary["stories_orphaned"].as_array().into_iter().flatten() {
-        let text = |key: &str| crate::table::one_line(&crate::table::plain(&orphan[key]));
+        let text = |key: &str| table::one_line(&table::plain(&orphan[key]));
         context.output.line(&format!(
             "Not in the import, left alone: {} {}",
             text("number"),
@@ -132,6 +183,13 @@ fn show(context: &Context, answer: &Value) -> Result<(), Error> {
         ))?;
     }
     Ok(())
+}
+
+/// What the server says that it did not read. It names the first ones, and counts all.
+fn ignored(summary: &Value) -> Vec<String> {
+    let named = summary["ignored"].as_array().map_or(&[][..], Vec::as_slice);
+    let count = summary["ignored_count"].as_u64().and_then(|count| usize::try_from(count).ok());
+    directory::not_read(named.iter().map(table::plain), count.unwrap_or(named.len()))
 }
 
 #[cfg(test)]

@@ -83,10 +83,7 @@ mod tests {
     use crate::directory::{File, assemble};
 
     fn messages(merge: bool, files: &[(&str, Value)]) -> Vec<String> {
-        let files: Vec<File> = files
-            .iter()
-            .map(|(path, content)| File { path: (*path).to_owned(), content: content.clone() })
-            .collect();
+        let files: Vec<File> = files.iter().map(|(path, content)| File::new(path, content.clone())).collect();
         let mut problems = Vec::new();
         let assembled = assemble::payload(&files, &mut problems);
         payload(&assembled, merge, &mut problems);

@@ -6,24 +6,53 @@ use serde_json::Value;
 
 use super::{File, Problem, assemble};
 use crate::error::Error;
+use crate::json_argument;
 use crate::replace::Replacement;
 
+/// What lies below the directories of an import.
+#[derive(Debug, Default)]
+pub(super) struct Listing {
+    pub(super) files: Vec<File>,
+    /// What looks as if it were meant, and is not read.
+    pub(super) others: Vec<String>,
+}
+
 /// The files of an import. Whatever cannot be read is a problem, never silently left out.
-pub(super) fn read(root: &Path, problems: &mut Vec<Problem>) -> Vec<File> {
-    // A single epic can be imported too: then the directory itself has the telling name, also when it is called `.`.
+pub(super) fn read(roots: &[impl AsRef<Path>], problems: &mut Vec<Problem>) -> Listing {
+    let mut listing = Listing::default();
+    for root in roots {
+        let root = root.as_ref();
+        let prefix = own_name(root);
+        let mut walk = Walk::default();
+        walk.below(root, &prefix);
+        // With several directories, the same path may be in each of them.
+        let place = |path: &str| match roots {
+            [_] => path.to_owned(),
+            _ => root.join(path.strip_prefix(&prefix).unwrap_or(path)).display().to_string(),
+        };
+        for (path, message) in walk.unreadable {
+            problems.push(Problem::new(&place(&path), message));
+        }
+        for (on_disk, path) in walk.found {
+            let place = place(&path);
+            match content(&on_disk) {
+                Ok(content) => listing.files.push(File { path, place, content }),
+                Err(message) => problems.push(Problem::new(&place, message)),
+            }
+        }
+        listing.others.extend(walk.others.iter().map(|path| place(path)));
+    }
+    listing.files.sort_by(|a, b| (&a.path, &a.place).cmp(&(&b.path, &b.place)));
+    listing.others.sort();
+    listing
+}
+
+/// `epic_1_base/`, when the directory itself has such a telling name, also when it is called `.`: then a single epic is
+/// imported. Else nothing.
+fn own_name(root: &Path) -> String {
     let full = root.file_name().is_none().then(|| root.canonicalize().ok()).flatten();
     let name = full.as_deref().unwrap_or(root).file_name().unwrap_or_default().to_string_lossy();
-    let prefix = if name.starts_with("epic_") { format!("{name}/") } else { String::new() };
-    let mut found = Vec::new();
-    walk(root, &prefix, &mut found, problems);
-    let mut files = Vec::new();
-    for (place, path) in found {
-        match content(&place) {
-            Ok(content) => files.push(File { path, content }),
-            Err(message) => problems.push(Problem::new(&path, message)),
-        }
-    }
-    files
+    assemble::epic_of(&name).map_or_else(String::new, |_| format!("{name}/"))
 }
 
 /// The JSON in a file, or what is wrong with it.
@@ -34,48 +63,63 @@ fn content(place: &Path) -> Result<Value, String> {
         return Err("is not a file".to_owned());
     }
     let text = std::fs::read_to_string(place).map_err(unreadable)?;
-    super::parse(&text).map_err(|error| format!("invalid JSON: {error}"))
+    json_argument::parse(&text).map_err(|error| format!("invalid JSON: {error}"))
 }
 
 /// A file below `root`; None when there is nothing that could be read.
 pub(super) fn file(root: &Path, path: &str) -> Option<File> {
-    Some(File { path: path.to_owned(), content: content(&root.join(path)).ok()? })
+    Some(File::new(path, content(&root.join(path)).ok()?))
 }
 
 /// The paths of the files that an import would read, relative to `root`.
 pub(super) fn import_files(root: &Path) -> Vec<String> {
-    let mut found = Vec::new();
-    walk(root, "", &mut found, &mut Vec::new());
-    let mut paths: Vec<String> = found.into_iter().map(|(_, path)| path).collect();
+    let mut walk = Walk::default();
+    walk.below(root, "");
+    let mut paths: Vec<String> = walk.found.into_iter().map(|(_, path)| path).collect();
     paths.sort();
     paths
 }
 
-/// Collects the files below `directory` that belong to an import.
-fn walk(directory: &Path, prefix: &str, found: &mut Vec<(PathBuf, String)>, problems: &mut Vec<Problem>) {
-    let entries = match std::fs::read_dir(directory) {
-        Ok(entries) => entries,
-        Err(error) => {
-            let name = if prefix.is_empty() { "." } else { prefix.trim_end_matches('/') };
-            problems.push(Problem::new(name, format!("cannot be read: {error}")));
-            return;
-        }
-    };
-    for entry in entries {
-        let entry = match entry {
-            Ok(entry) => entry,
-            Err(error) => {
-                problems.push(Problem::new(prefix, format!("cannot be read: {error}")));
-                continue;
-            }
+/// What was found so far, by path relative to where the walk began.
+#[derive(Default)]
+struct Walk {
+    /// What belongs to an import, with its place on the disk.
+    found: Vec<(PathBuf, String)>,
+    others: Vec<String>,
+    unreadable: Vec<(String, String)>,
+}
+
+impl Walk {
+    fn below(&mut self, directory: &Path, prefix: &str) {
+        let entries = match std::fs::read_dir(directory) {
+            Ok(entries) => entries,
+            Err(error) => return self.cannot_read(prefix, &error),
         };
-        let path = format!("{prefix}{}", entry.file_name().to_string_lossy());
-        // Links to directories are not followed: they may lead in a circle.
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            walk(&entry.path(), &format!("{path}/"), found, problems);
-        } else if assemble::is_known(&path) {
-            found.push((entry.path(), path));
+        for entry in entries {
+            let entry = match entry {
+                Ok(entry) => entry,
+                Err(error) => {
+                    self.cannot_read(prefix, &error);
+                    continue;
+                }
+            };
+            let path = format!("{prefix}{}", entry.file_name().to_string_lossy());
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                self.below(&entry.path(), &format!("{path}/"));
+            } else if entry.path().is_dir() {
+                // They may lead in a circle.
+                self.others.push(format!("{path} (links to directories are not followed)"));
+            } else if assemble::kind(&path).is_some() {
+                self.found.push((entry.path(), path));
+            } else if path.to_ascii_lowercase().ends_with(".json") {
+                self.others.push(path);
+            }
         }
+    }
+
+    fn cannot_read(&mut self, prefix: &str, error: &std::io::Error) {
+        let name = if prefix.is_empty() { "." } else { prefix.trim_end_matches('/') };
+        self.unreadable.push((name.to_owned(), format!("cannot be read: {error}")));
     }
 }
 

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use loopctl_core::import::written_number;
 use serde_json::{Map, Value, json};
 
-use super::assemble::{EDGES_FILE, EPIC_FILE};
+use super::assemble::{EDGES_FILE, EPIC_FILE, EPIC_MEMBERS};
 use super::{File, note};
 use crate::resolve::story_number;
 use crate::slug::slug;
@@ -15,8 +16,6 @@ const SLUG: usize = 48;
 /// Members of an exported story that have a place in its file. All others are noted.
 const OWN: [&str; 6] =
     ["number", "title", "description", "acceptance_criteria", "estimated_hours", "metadata"];
-/// Members of an exported epic.
-const EPIC: [&str; 6] = ["number", "title", "description", "phase", "position", "metadata"];
 /// Metadata that the story format has members for.
 const LIFTED: [&str; 4] = ["priority", "phase", "technical_notes", "test_cases"];
 
@@ -25,8 +24,8 @@ pub(super) fn files(export: &Value) -> Result<Vec<File>, String> {
     let epics = array(export, "epics")?;
     let mut needs = story_needs(export)?;
     let mut files = vec![
-        file("project.json", export["project"].clone()),
-        file(EDGES_FILE, array(export, "epic_dependencies")?.into()),
+        File::new("project.json", export["project"].clone()),
+        File::new(EDGES_FILE, array(export, "epic_dependencies")?.into()),
     ];
     let mut numbers = BTreeSet::new();
     for epic in epics {
@@ -36,24 +35,23 @@ pub(super) fn files(export: &Value) -> Result<Vec<File>, String> {
             return Err(format!("epic {number} is there twice"));
         }
         let directory = directory(number, &plain(&epic["title"]));
-        files.push(file(&format!("{directory}/{EPIC_FILE}"), epic_content(epic)));
+        files.push(File::new(&format!("{directory}/{EPIC_FILE}"), epic_content(epic)));
         for story in array(epic, "stories")? {
-            let text = plain(&story["number"]);
+            let text = written_number(&story["number"]);
             // The number becomes part of a path.
-            let number = story_number(&text).filter(|number| *number == text);
+            let number = text.filter(|text| story_number(text).as_ref() == Some(text));
             let number = number.ok_or_else(|| format!("invalid story number {}", story["number"]))?;
             let needs = needs.remove(&number).unwrap_or_default();
-            files.push(file(&format!("{directory}/us_{number}.json"), story_content(epic, story, &needs)));
+            files.push(File::new(
+                &format!("{directory}/us_{number}.json"),
+                story_content(epic, story, &needs),
+            ));
         }
     }
     match needs.keys().next() {
         Some(number) => Err(format!("a dependency names story {number}, which is not there")),
         None => Ok(files),
     }
-}
-
-fn file(path: &str, content: Value) -> File {
-    File { path: path.to_owned(), content }
 }
 
 fn array<'a>(value: &'a Value, key: &str) -> Result<&'a [Value], String> {
@@ -64,7 +62,10 @@ fn array<'a>(value: &'a Value, key: &str) -> Result<&'a [Value], String> {
 fn story_needs(export: &Value) -> Result<BTreeMap<String, Vec<String>>, String> {
     let mut needs: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for edge in array(export, "story_dependencies")? {
-        needs.entry(plain(&edge["story"])).or_default().push(plain(&edge["depends_on"]));
+        let end = |key: &str| {
+            written_number(&edge[key]).ok_or_else(|| format!("invalid story number {}", edge[key]))
+        };
+        needs.entry(end("story")?).or_default().push(end("depends_on")?);
     }
     Ok(needs)
 }
@@ -84,7 +85,7 @@ pub(super) fn is_ours(file: &File) -> bool {
     if name == EPIC_FILE {
         let members: BTreeSet<&str> =
             content.as_object().into_iter().flatten().map(|(key, _)| key.as_str()).collect();
-        return members == BTreeSet::from(EPIC) && number == Some(&plain(&content["number"]));
+        return members == BTreeSet::from(EPIC_MEMBERS) && number == Some(&plain(&content["number"]));
     }
     let id = content["id"].as_str().and_then(|id| id.strip_prefix("US-")).unwrap_or_default();
     number.is_some()

@@ -7,6 +7,7 @@ mod disk;
 mod export;
 mod note;
 mod story;
+mod unread;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -22,8 +23,16 @@ use crate::error::Error;
 struct File {
     /// Path relative to the imported directory, with `/`.
     path: String,
+    /// The path that messages name: of several directories, which one is a part of it.
+    place: String,
     /// Parsed content.
     content: Value,
+}
+
+impl File {
+    fn new(path: &str, content: Value) -> Self {
+        Self { path: path.to_owned(), place: path.to_owned(), content }
+    }
 }
 
 /// Something wrong in a file.
@@ -39,13 +48,22 @@ impl Problem {
     }
 }
 
+/// Stories and epics on which others may depend, though they are not in the directory.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Known {
+    pub(crate) stories: BTreeSet<String>,
+    pub(crate) epics: BTreeSet<u64>,
+}
+
 /// How to read a directory.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Options {
     /// Dependencies may point at stories that exist only on the server.
     pub(crate) merge: bool,
     /// New stories get the status that an export noted.
     pub(crate) with_status: bool,
+    /// Dependencies on what is neither there nor among these are left out.
+    pub(crate) drop_unknown: Option<Known>,
 }
 
 /// A directory as an import request.
@@ -57,35 +75,55 @@ pub(crate) struct Import {
     pub(crate) files: usize,
     /// Stories whose status the import cannot give to a new story.
     pub(crate) without_status: usize,
+    /// What whoever wrote the files should know, a line each.
+    pub(crate) notes: Vec<String>,
 }
 
-/// The import request for a directory.
-pub(crate) fn import(root: &Path, options: Options) -> Result<Import, Error> {
+/// The import request for directories, all of them one plan.
+pub(crate) fn import(roots: &[impl AsRef<Path>], options: Options) -> Result<Import, Error> {
     let mut problems = Vec::new();
-    let mut files = disk::read(root, &mut problems);
+    let disk::Listing { files, others } = disk::read(roots, &mut problems);
+    let mut notes: Vec<String> = others.iter().map(|path| format!("{NOT_READ}{path}")).collect();
+    notes.extend(unread::notes(&files));
+    let names = roots.iter().map(|root| root.as_ref().display().to_string()).collect::<Vec<_>>().join(", ");
     if files.is_empty() && problems.is_empty() {
-        return Err(Error::Usage(format!("No us_*.json files found in {}", root.display())));
+        let heading = format!("No story files in {names}: they are called us_<number>.json");
+        return Err(Error::Problems(heading, notes));
     }
-    files.sort_by(|a, b| a.path.cmp(&b.path));
     let mut payload = assemble::payload(&files, &mut problems);
+    notes.extend(payload.directories_of_one_epic());
+    if let Some(known) = options.drop_unknown {
+        notes.extend(payload.drop_unknown(known));
+    }
     check::payload(&payload, options.merge, &mut problems);
     if problems.is_empty() {
         let without_status = if options.with_status { payload.apply_statuses() } else { 0 };
-        return Ok(Import { body: payload.into_json(), files: files.len(), without_status });
+        return Ok(Import { body: payload.into_json(), files: files.len(), without_status, notes });
     }
     problems.sort_by(|a, b| a.file.cmp(&b.file));
     let count = problems.len();
     let heading = format!(
-        "Nothing was imported: {count} {} in {}",
+        "Nothing was imported: {count} {} in {names}",
         if count == 1 { "problem" } else { "problems" },
-        root.display()
     );
-    Err(Error::Problems(heading, problems.iter().map(|p| format!("{}: {}", p.file, p.message)).collect()))
+    let lines = problems.iter().map(|p| format!("{}: {}", p.file, p.message));
+    Err(Error::Problems(heading, lines.chain(notes).collect()))
 }
 
-/// JSON as editors write it, also with a byte order mark.
-pub(crate) fn parse(text: &str) -> serde_json::Result<Value> {
-    serde_json::from_str(text.strip_prefix('\u{feff}').unwrap_or(text))
+/// How a line begins that says what an import left aside.
+pub(crate) const NOT_READ: &str = "note: not read: ";
+
+/// Most paths that are named of what was not read in documents.
+const NAMED: usize = 20;
+
+/// Names what was not read, of all `count` the first ones.
+pub(crate) fn not_read(paths: impl IntoIterator<Item = String>, count: usize) -> Vec<String> {
+    let mut lines: Vec<String> =
+        paths.into_iter().take(NAMED).map(|path| format!("{NOT_READ}{path}")).collect();
+    if count > lines.len() {
+        lines.push(format!("{NOT_READ}… and {} more", count - lines.len()));
+    }
+    lines
 }
 
 /// Hands on the fields of a record that the server would refuse.

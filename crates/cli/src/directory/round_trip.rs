@@ -9,15 +9,16 @@ use serde_json::{Map, json};
 
 use super::*;
 
-const PLAIN: Options = Options { merge: false, with_status: false };
+const PLAIN: Options = Options { merge: false, with_status: false, drop_unknown: None };
 
 fn import_of(document: &Value, options: Options) -> (tempfile::TempDir, Import) {
     let root = tempfile::tempdir().unwrap();
     let written = export(root.path(), document).unwrap();
     assert_eq!(written.others, [""; 0]);
-    let import = import(root.path(), options).unwrap();
+    let import = import(&[root.path()], options).unwrap();
     // All but the description of the project is read again.
     assert_eq!(import.files + 1, written.files);
+    assert_eq!(import.notes, ["note: not read: project.json"]);
     (root, import)
 }
 
@@ -247,7 +248,7 @@ fn stories_are_written_in_their_own_format() {
 fn statuses_come_back_only_when_asked_for() {
     let (root, import_plain) = import_of(&small(), PLAIN);
     assert!(!import_plain.body.to_string().contains("initial_"));
-    let again = import(root.path(), Options { merge: false, with_status: true }).unwrap();
+    let again = import(&[root.path()], Options { with_status: true, ..PLAIN }).unwrap();
     let stories = &again.body["epics"][0]["stories"];
     assert_eq!(stories[0]["initial_verified_status"], "verified");
     assert_eq!(stories[2]["initial_agent_status"], "reported_done");
@@ -326,6 +327,6 @@ fn an_export_after_a_rename_and_a_deletion_imports() {
     changed["epics"][0]["title"] = json!("Accounts");
     changed["epics"][0]["stories"].as_array_mut().unwrap().remove(1);
     assert_eq!(export(root.path(), &changed).unwrap().others, [""; 0]);
-    assert_eq!(project(&import(root.path(), PLAIN).unwrap().body), project(&changed));
+    assert_eq!(project(&import(&[root.path()], PLAIN).unwrap().body), project(&changed));
     assert!(!root.path().join("epic_2_user_accounts_more").exists());
 }

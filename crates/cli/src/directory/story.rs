@@ -2,11 +2,11 @@
 
 use loopctl_core::breakdown::StoryChange;
 use loopctl_core::fields::BLANK;
+use loopctl_core::import::written_number;
 use serde_json::{Map, Value, json};
 
 use super::{File, Problem, note};
 use crate::resolve::{epic_number, story_number};
-use crate::table::plain;
 
 /// A story and what its file says about its surroundings.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ pub(super) struct Story {
 }
 
 /// Members of a story file with a meaning of their own; all others go into the metadata.
-const KNOWN: [&str; 12] = [
+pub(super) const KNOWN: [&str; 12] = [
     "id",
     "number",
     "title",
@@ -40,6 +40,22 @@ const KNOWN: [&str; 12] = [
     "estimated_hours",
     "metadata",
 ];
+/// Members of a file in the form of the import that become a part of the story.
+const SENT: [&str; 8] = [
+    "number",
+    "title",
+    "description",
+    "acceptance_criteria",
+    "estimated_hours",
+    "metadata",
+    "initial_agent_status",
+    "initial_verified_status",
+];
+/// Those that say where the story belongs.
+const AROUND: [&str; 4] = ["epic", "phase", DEPENDENCIES, DEPENDS_ON];
+/// The parts of a sentence under `story`, each with the words that lead to it.
+pub(super) const SENTENCE: [(&str, &str); 3] =
+    [("as_a", "As a"), ("i_want_to", "I want to"), ("so_that", "so that")];
 /// The stories that this one needs, in a story file.
 const DEPENDENCIES: &str = "dependencies";
 /// The same in the form of the import.
@@ -48,18 +64,17 @@ const DEPENDS_ON: &str = "depends_on_stories";
 /// Converts a story file. Every problem of the file is reported, not only the first; with its number known, the
 /// story is there all the same, so that nobody who depends on it looks wrong.
 pub(super) fn convert(file: &File, problems: &mut Vec<Problem>) -> Option<Story> {
-    let mut problem = |message: String| problems.push(Problem::new(&file.path, message));
+    let mut problem = |message: String| problems.push(Problem::new(&file.place, message));
     let Value::Object(source) = &file.content else {
         problem("must be a JSON object".to_owned());
         return None;
     };
-    let given = source.get("number").filter(|number| !number.is_null());
-    let number = number(given.or(source.get("id")), &mut problem);
+    let number = number(source, &mut problem);
     let dependencies = dependencies(source, &mut problem);
     let criteria = criteria(source.get("acceptance_criteria"), &mut problem);
     let mut metadata = metadata(source.get("metadata"), &mut problem);
     let note = metadata.as_mut().and_then(note::take);
-    let mut content = if given.is_some() && !source.contains_key("id") && !source.contains_key("story") {
+    let mut content = if is_in_import_form(source) {
         in_import_form(source, criteria, metadata)
     } else {
         let mut metadata = metadata.unwrap_or_default();
@@ -74,9 +89,9 @@ pub(super) fn convert(file: &File, problems: &mut Vec<Problem>) -> Option<Story>
     let epic = source.get("epic").unwrap_or(&Value::Null);
     let epic_name = epic_name(&epic["name"], &mut problem);
     Some(Story {
-        file: file.path.clone(),
+        file: file.place.clone(),
         number: number?,
-        epic_id: epic_number(&plain(if epic.is_object() { &epic["id"] } else { epic })),
+        epic_id: epic_id(epic),
         epic_name,
         phase: source.get("phase").and_then(text),
         dependencies,
@@ -93,14 +108,34 @@ fn check(content: &Map<String, Value>, problem: &mut impl FnMut(String)) {
     }
 }
 
-/// A file that has the form of the import: only what is said elsewhere in the request is taken out.
+/// Whether a file has the form of the import, not that of the story files.
+pub(super) fn is_in_import_form(source: &Map<String, Value>) -> bool {
+    given(source, "number").is_some() && !source.contains_key("id") && !source.contains_key("story")
+}
+
+/// Whether an import reads this member of a file that has its form.
+pub(super) fn is_read(key: &str) -> bool {
+    SENT.contains(&key) || AROUND.contains(&key)
+}
+
+/// The number of the epic that a story names.
+pub(super) fn epic_id(epic: &Value) -> Option<u64> {
+    epic_number(&written_number(if epic.is_object() { &epic["id"] } else { epic })?)
+}
+
+/// A member that says something.
+fn given<'a>(source: &'a Map<String, Value>, key: &str) -> Option<&'a Value> {
+    source.get(key).filter(|value| !value.is_null())
+}
+
+/// A file that has the form of the import: what is said elsewhere in the request is taken out, and what nobody reads.
 fn in_import_form(
     source: &Map<String, Value>,
     criteria: Option<Value>,
     metadata: Option<Map<String, Value>>,
 ) -> Map<String, Value> {
     let mut content = source.clone();
-    content.retain(|key, _| !matches!(key.as_str(), "epic" | DEPENDENCIES | DEPENDS_ON));
+    content.retain(|key, _| SENT.contains(&key.as_str()));
     for (key, value) in [("acceptance_criteria", criteria), ("metadata", metadata.map(Value::Object))] {
         content.shift_remove(key);
         content.extend(value.map(|value| (key.to_owned(), value)));
@@ -119,8 +154,7 @@ fn build(
     if let Some(title) = source.get("title") {
         put("title", title.clone());
     }
-    let explicit = source.get("description").filter(|description| !description.is_null());
-    match explicit {
+    match given(source, "description") {
         Some(description) => {
             put("description", description.clone());
             // Nothing of the file is lost when the description replaces these.
@@ -137,24 +171,35 @@ fn build(
     if let Some(criteria) = criteria {
         put("acceptance_criteria", criteria);
     }
-    if let Some(hours) = source.get("estimated_hours").filter(|hours| !hours.is_null()) {
+    if let Some(hours) = given(source, "estimated_hours") {
         put("estimated_hours", hours.clone());
     }
     put("metadata", Value::Object(metadata));
     content
 }
 
-fn number(value: Option<&Value>, problem: &mut impl FnMut(String)) -> Option<String> {
-    let text = value.map(plain).unwrap_or_default();
+fn number(source: &Map<String, Value>, problem: &mut impl FnMut(String)) -> Option<String> {
+    let value = ["number", "id"].into_iter().find_map(|key| Some((key, given(source, key)?)));
+    let (key, value) = value.unwrap_or(("number", &Value::Null));
+    if value.is_null() || value.as_str().is_some_and(|text| text.trim().is_empty()) {
+        problem("number is missing (id or number)".to_owned());
+        return None;
+    }
+    let text = number_text(key, value, problem)?;
     let number = story_number(&text);
     if number.is_none() {
-        problem(if text.trim().is_empty() {
-            "number is missing (id or number)".to_owned()
-        } else {
-            format!("invalid story number '{text}': expected a form such as US-2.1 or 2.1")
-        });
+        problem(format!("invalid story number '{text}': expected a form such as US-2.1 or 2.1"));
     }
     number
+}
+
+/// A number as text, read as an import reads it.
+fn number_text(name: &str, value: &Value, problem: &mut impl FnMut(String)) -> Option<String> {
+    let text = written_number(value);
+    if text.is_none() {
+        problem(format!("{name} must be a string such as \"1.10\""));
+    }
+    text
 }
 
 fn dependencies(source: &Map<String, Value>, problem: &mut impl FnMut(String)) -> Vec<String> {
@@ -168,8 +213,11 @@ fn dependencies(source: &Map<String, Value>, problem: &mut impl FnMut(String)) -
                 continue;
             }
         };
-        for item in items {
-            match story_number(&plain(item)) {
+        for (position, item) in items.iter().enumerate() {
+            let Some(text) = number_text(&format!("{key}[{position}]"), item, problem) else {
+                continue;
+            };
+            match story_number(&text) {
                 Some(number) if numbers.contains(&number) => {}
                 Some(number) => numbers.push(number),
                 None => problem(format!("invalid dependency {item}: expected a form such as \"US-2.1\"")),
@@ -225,23 +273,23 @@ fn criteria(value: Option<&Value>, problem: &mut impl FnMut(String)) -> Option<V
 
 /// "As a X, I want to Y, so that Z." and the rationale below it; whatever of it there is.
 fn description(source: &Map<String, Value>) -> Option<String> {
-    let story = source.get("story").unwrap_or(&Value::Null);
-    if let Some(text) = story.as_str() {
-        return Some(text.to_owned());
-    }
-    let part = |key: &str, lead: &str| {
-        let text = story[key].as_str()?.trim().trim_end_matches('.');
-        (!text.is_empty()).then(|| format!("{lead} {text}"))
+    let sentence = match source.get("story") {
+        Some(Value::String(text)) => Some(text.clone()),
+        Some(story) => sentence(story),
+        None => None,
     };
-    let first_word = story["as_a"].as_str().and_then(|text| text.split_whitespace().next());
-    let has_article =
-        first_word.is_some_and(|word| ["a", "an", "the"].contains(&word.to_lowercase().as_str()));
-    let lead = if has_article { "As" } else { "As a" };
-    let parts = [part("as_a", lead), part("i_want_to", "I want to"), part("so_that", "so that")];
-    let sentence = parts.into_iter().flatten().collect::<Vec<_>>().join(", ");
-    let sentence = (!sentence.is_empty()).then(|| format!("{sentence}."));
-    let rationale = source.get("rationale").and_then(Value::as_str).map(|text| text.trim().to_owned());
     let paragraphs: Vec<String> =
-        sentence.into_iter().chain(rationale.filter(|text| !text.is_empty())).collect();
+        sentence.into_iter().chain(source.get("rationale").and_then(text)).collect();
     (!paragraphs.is_empty()).then(|| paragraphs.join("\n\n"))
+}
+
+fn sentence(story: &Value) -> Option<String> {
+    let part = |(key, lead): (&str, &str)| {
+        let text = story[key].as_str()?.trim().trim_end_matches('.');
+        let first = text.split_whitespace().next()?.to_lowercase();
+        let has_article = key == "as_a" && ["a", "an", "the"].contains(&first.as_str());
+        Some(format!("{} {text}", if has_article { "As" } else { lead }))
+    };
+    let sentence = SENTENCE.into_iter().filter_map(part).collect::<Vec<_>>().join(", ");
+    (!sentence.is_empty()).then(|| format!("{sentence}."))
 }

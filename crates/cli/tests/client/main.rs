@@ -11,6 +11,7 @@ mod export;
 mod import;
 mod lists;
 mod names;
+mod plans;
 mod settings;
 mod setup;
 mod state;

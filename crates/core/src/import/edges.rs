@@ -46,10 +46,16 @@ pub(super) const EPIC: Kind = Kind {
     normalise: |number| number.trim().parse::<i32>().map_or(number, |number| number.to_string()),
 };
 
-/// A number that is a string or an integer, as text.
+/// A number of an epic or a story, as text.
 pub(super) fn number_text(raw: &RawValue) -> Option<String> {
-    match scalar(raw) {
-        Value::String(text) => Some(text),
+    written_number(&scalar(raw))
+}
+
+/// What a plan says where it names an epic or a story: a string or an integer. A JSON number with a point names nothing:
+/// whoever reads JSON takes `1.10` for `1.1`.
+pub fn written_number(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
         Value::Number(number) if number.is_i64() || number.is_u64() => Some(number.to_string()),
         _ => None,
     }

@@ -23,6 +23,7 @@ use crate::json::{JsonText, Object};
 use crate::lifecycle::{AgentStatus, VerifiedStatus};
 use crate::number::StoryNumber;
 use edges::References;
+pub use edges::written_number;
 use records::{EpicRecord, Untitled};
 
 /// Epics that one import may hold.

@@ -3,7 +3,7 @@ use serde_json::json;
 use super::*;
 
 fn file(path: &str, content: Value) -> File {
-    File { path: path.to_owned(), content }
+    File::new(path, content)
 }
 
 fn assemble(files: &[File]) -> Value {
@@ -176,13 +176,105 @@ fn a_problem_hides_no_other() {
 fn dependencies_in_import_form_are_dependencies() {
     let body = assemble(&[
         file("us_1.1.json", json!({"number": "1.1", "title": "x"})),
-        file("us_1.2.json", json!({"number": 1.2, "title": "x", "depends_on_stories": ["1.1"]})),
+        file("us_1.2.json", json!({"number": "1.2", "title": "x", "depends_on_stories": ["1.1"]})),
         file("epic_1/epic.json", json!({"title": "One"})),
         file("epic_2/epic.json", json!({"title": "Two", "depends_on_epics": [1]})),
     ]);
     assert_eq!(body["story_dependencies"], json!([{"story": "1.2", "depends_on": "1.1"}]));
     assert_eq!(body["epic_dependencies"], json!([{"epic": 2, "depends_on": 1}]));
     assert_eq!(body["epics"][0]["stories"][1], json!({"number": "1.2", "title": "x"}), "said once");
+}
+
+/// What is one number to JSON may be two to whoever wrote it.
+#[test]
+fn numbers_are_read_as_an_import_reads_them() {
+    for (written, read) in [
+        (json!("1.10"), Ok("1.10")),
+        (json!("US-1.10"), Ok("1.10")),
+        (json!(3), Ok("3")),
+        (json!(1.10), Err(())),
+        (json!(3.0), Err(())),
+        (json!(1e2), Err(())),
+        (json!(true), Err(())),
+        (json!(["1.1"]), Err(())),
+    ] {
+        for key in ["number", "id"] {
+            let story = file("epic_1/us_1.json", json!({key: written, "title": "x"}));
+            match read {
+                Ok(number) => assert_eq!(assemble(&[story])["epics"][0]["stories"][0]["number"], number),
+                Err(()) => assert_eq!(
+                    problems(&[story]),
+                    [format!("epic_1/us_1.json: {key} must be a string such as \"1.10\"")],
+                    "{written}"
+                ),
+            }
+        }
+        for key in ["dependencies", "depends_on_stories"] {
+            let needed = read.unwrap_or("9");
+            let files = [
+                file("us_0.json", json!({"id": needed, "title": "x", "epic": 1})),
+                file("us_1.json", json!({"id": "1.1", "title": "x", key: [written]})),
+            ];
+            match read {
+                Ok(number) => assert_eq!(assemble(&files)["story_dependencies"][0]["depends_on"], number),
+                Err(()) => assert_eq!(
+                    problems(&files),
+                    [format!("us_1.json: {key}[0] must be a string such as \"1.10\"")],
+                    "{written}"
+                ),
+            }
+        }
+    }
+}
+
+/// Whatever the case of letters, and with `-` or `_`.
+#[test]
+fn names_are_read_as_they_are_meant() {
+    for name in ["us_1.1.json", "US_1.1.json", "us-1.1.json", "Us-1.1.JSON", "deep/us_x.json"] {
+        assert_eq!(kind(name), Some(Kind::Story), "{name}");
+    }
+    for name in ["epic.json", "EPIC.json", "a/Epic.Json"] {
+        assert_eq!(kind(name), Some(Kind::Epic), "{name}");
+    }
+    for name in ["epic_dependencies.json", "Epic-Dependencies.JSON"] {
+        assert_eq!(kind(name), Some(Kind::Edges), "{name}");
+    }
+    for name in [
+        "us_1.1.json.bak",
+        "us1.1.json",
+        "bus_1.json",
+        "epics.json",
+        "project.json",
+        "us_1.1.jsonl",
+        "us_1/x.json",
+    ] {
+        assert_eq!(kind(name), None, "{name}");
+    }
+    for name in ["epic_12_user_accounts", "EPIC-12-User-accounts", "Epic_12-user_accounts"] {
+        let (number, title) = epic_of(name).unwrap();
+        assert_eq!((number, title.unwrap().to_lowercase().as_str()), (12, "user accounts"), "{name}");
+    }
+    assert_eq!(epic_of("epic_3"), Some((3, None)));
+    for name in ["epic", "epic_", "epic_x_1", "epics_1", "épic_1", "1"] {
+        assert_eq!(epic_of(name), None, "{name}");
+    }
+}
+
+#[test]
+fn ends_of_epic_dependencies_have_the_names_of_the_import() {
+    let body = assemble(&[
+        file("epic_1/epic.json", json!({"title": "One"})),
+        file("epic_2/epic.json", json!({"title": "Two"})),
+        file("epic_dependencies.json", json!([{"epic_number": 2, "depends_on_epic": "1"}])),
+    ]);
+    assert_eq!(body["epic_dependencies"], json!([{"epic": 2, "depends_on": 1}]));
+}
+
+#[test]
+fn a_rationale_stands_below_any_story() {
+    let text = json!({"id": "1.1", "title": "x", "story": "Log in.", "rationale": "Everybody needs it."});
+    let body = assemble(&[file("us_1.1.json", text)]);
+    assert_eq!(body["epics"][0]["stories"][0]["description"], "Log in.\n\nEverybody needs it.");
 }
 
 #[test]
