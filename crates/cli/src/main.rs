@@ -19,8 +19,12 @@ mod table;
 mod usage;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use args::{Cli, Command};
+
+/// How long the end of the process waits for what still blocks.
+const LAST: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     let cli = match usage::parse(std::env::args_os()) {
@@ -28,7 +32,12 @@ fn main() -> ExitCode {
         Err(stop) => return ExitCode::from(stop.print()),
     };
     match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => ExitCode::from(runtime.block_on(run(cli))),
+        Ok(runtime) => {
+            let code = runtime.block_on(run(cli));
+            // Not for ever: somebody may be waiting for a PostgreSQL that does not stop.
+            runtime.shutdown_timeout(LAST);
+            ExitCode::from(code)
+        }
         Err(error) => {
             output::note(&format!("Error: Cannot start the runtime: {error}"));
             ExitCode::FAILURE
@@ -41,7 +50,7 @@ async fn run(cli: Cli) -> u8 {
     match cli.command {
         None => output::print_text(&usage::text()),
         Some(Command::Serve(arguments)) => {
-            server::run_serve(&arguments).await.map_or_else(|failure| failure.report(), |()| 0)
+            server::run_serve(&arguments).await.map_or_else(|failure| failure.report_briefly(), |()| 0)
         }
         Some(Command::Migrate(arguments)) => finish(server::run_migrate(&arguments).await),
         Some(Command::Operator(command)) => finish(server::run_operator(&command).await),

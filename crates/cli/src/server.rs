@@ -141,16 +141,37 @@ pub(crate) enum Failure {
 impl Failure {
     /// Tells what went wrong and gives the exit code.
     pub(crate) fn report(&self) -> u8 {
-        let (message, code) = match self {
+        let (message, code) = self.told();
+        output::note(&format!("Error: {message}"));
+        code
+    }
+
+    /// As [`Self::report`], for a server that ends: also when nobody reads what it says.
+    pub(crate) fn report_briefly(&self) -> u8 {
+        let (message, code) = self.told();
+        briefly(move || output::note(&format!("Error: {message}")));
+        code
+    }
+
+    fn told(&self) -> (String, u8) {
+        match self {
             Self::Serve(error) => (error.to_string(), 1),
             Self::Open(error) => (error.to_string(), 1),
             Self::Operator(error @ OperatorError::Invalid(_)) => (error.to_string(), 2),
             Self::Operator(error) => (error.to_string(), 1),
             Self::Log(message) => (message.clone(), 2),
-        };
-        output::note(&format!("Error: {message}"));
-        code
+        }
     }
+}
+
+/// Says something beside us, and does not wait for long: a reader that does not read would hold us up for ever.
+fn briefly(say: impl FnOnce() + Send + 'static) {
+    let (done, wait) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        say();
+        let _ = done.send(());
+    });
+    let _ = wait.recv_timeout(LAST_LINES);
 }
 
 /// Serves until a signal.
@@ -207,16 +228,12 @@ impl Log {
 impl Drop for Log {
     fn drop(&mut self) {
         let (writing, dropped) = (self.writing.take(), self.dropped.dropped_lines());
-        let (done, wait) = std::sync::mpsc::channel();
-        // Beside us, because a reader that does not read would hold it up for ever.
-        std::thread::spawn(move || {
+        briefly(move || {
             drop(writing);
             if dropped > 0 {
                 output::note(&format!("Warning: {dropped} lines of the log were not read, and dropped"));
             }
-            let _ = done.send(());
         });
-        let _ = wait.recv_timeout(LAST_LINES);
     }
 }
 

@@ -61,8 +61,11 @@ impl Places {
             let root = data_dir.with_file_name(name);
             is_ours(&root).then(|| fs::read_dir(root).ok())?
         });
-        let versions = roots.flatten().flatten().map(|entry| entry.path().join(IN_WHEEL));
-        versions.filter(|dir| is_bin_dir(dir)).collect()
+        let versions = roots.flatten().flatten().map(|entry| entry.path());
+        let mut versions: Vec<PathBuf> =
+            versions.filter(|version| is_bin_dir(&version.join(IN_WHEEL)) && all_is_ours(version)).collect();
+        versions.sort();
+        versions.into_iter().map(|version| version.join(IN_WHEEL)).collect()
     }
 
     /// All directories of packages and on the PATH that hold both programs.
@@ -85,11 +88,24 @@ impl Places {
 
 /// Whether nobody but root and ourselves can have put something there: in a shared directory anybody may have made one of
 /// this name, and what is in it would run as us.
-fn is_ours(dir: &Path) -> bool {
-    fs::symlink_metadata(dir).is_ok_and(|meta| {
+fn is_ours(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|meta| {
         let owner = meta.uid() == 0 || meta.uid() == Uid::effective().as_raw();
-        meta.is_dir() && owner && meta.mode() & 0o022 == 0
+        (meta.is_dir() || meta.is_file()) && owner && meta.mode() & 0o022 == 0
     })
+}
+
+/// The same of everything in a directory.
+fn all_is_ours(dir: &Path) -> bool {
+    is_ours(dir)
+        && fs::read_dir(dir).is_ok_and(|mut entries| {
+            entries.all(|entry| {
+                entry.is_ok_and(|entry| {
+                    let path = entry.path();
+                    if path.is_dir() { all_is_ours(&path) } else { is_ours(&path) }
+                })
+            })
+        })
 }
 
 fn numbered(parent: &str, prefix: &str, suffix: &str) -> Vec<PathBuf> {

@@ -76,10 +76,13 @@ pub(crate) fn clear_unfinished(layout: &Layout) {
         return;
     };
     for entry in entries.flatten() {
+        let path = entry.path();
+        let remove =
+            |path: &Path| if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
         if entry.file_name().as_encoded_bytes().starts_with(UNFINISHED.as_bytes())
-            && let Err(error) = fs::remove_dir_all(entry.path())
+            && let Err(error) = remove(&path)
         {
-            tracing::warn!(dir = %entry.path().display(), %error, "cannot remove an unfinished cluster");
+            tracing::warn!(path = %path.display(), %error, "cannot remove an unfinished cluster");
         }
     }
 }
@@ -100,7 +103,8 @@ pub(crate) fn create(layout: &Layout, account: &Account, installation: &Installa
 /// Lets `initdb` find a name for its account. Gives the library that does, to be kept for as long as it runs.
 fn lend_name(command: &mut Command, layout: &Layout) -> Result<tempfile::TempPath, Problem> {
     let mut library = tempfile::Builder::new()
-        .prefix("name-")
+        // Removed with the rest, should we be killed.
+        .prefix(&format!("{UNFINISHED}name-"))
         .suffix(".so")
         .tempfile_in(layout.root())
         .context("create a file in", layout.root())?;

@@ -151,20 +151,22 @@ impl EmbeddedCluster {
     pub fn exited(&self) -> impl Future<Output = EmbeddedError> + Send + use<> {
         let wait = self.postmaster.wait();
         let (log, application) = (self.log.clone(), self.application);
-        async move { log.exited(&wait.await).of(application) }
+        async move { log.lost(&wait.await).of(application) }
     }
 
     /// Stops PostgreSQL with a fast shutdown (open transactions are rolled back), waits until it is gone, and
     /// releases the data directory.
     ///
     /// # Errors
-    /// [`Problem::Exited`] if it had already ended on its own or ends badly, and
+    /// [`Problem::Exited`] if it has ended or ends badly, and
     /// [`Problem::StopTimeout`] if it does not end at all.
     pub async fn stop(self) -> Result<(), EmbeddedError> {
-        if let Some(exit) = self.postmaster.ended() {
-            return Err(self.log.exited(&exit).of(self.application));
-        }
-        match self.postmaster.stop(&STOP).await {
+        let ended = match self.postmaster.ended() {
+            // Whoever told us to stop may have told PostgreSQL as well.
+            Some(exit) => Some(exit),
+            None => self.postmaster.stop(&STOP).await,
+        };
+        match ended {
             Some(Exit { success: true, .. }) => {
                 // Only where the socket had to live outside: an empty directory in /tmp is litter.
                 if !self.socket_dir.starts_with(&self.data_dir) {

@@ -28,7 +28,7 @@ const LEFTOVER_POLL: Duration = Duration::from_millis(50);
 const LEFTOVER_MESSAGE: &str = "pre-existing shared memory block";
 
 /// How much of the log an error shows.
-const TAIL: u64 = 2000;
+const TAIL: u64 = 16_384;
 
 pub(crate) async fn start(options: &EmbeddedOptions) -> Result<EmbeddedCluster, Problem> {
     let options = options.clone();
@@ -203,5 +203,48 @@ impl Log {
 
     pub(crate) fn exited(&self, exit: &Exit) -> Problem {
         Problem::Exited { status: exit.description.clone(), log: self.path.clone(), tail: self.tail() }
+    }
+
+    /// As [`Self::exited`], of one that ran: its reason is among what its processes said of each other's end.
+    pub(crate) fn lost(&self, exit: &Exit) -> Problem {
+        let tail = self.tail();
+        let tail = reason(&tail).map_or(tail.clone(), str::to_owned);
+        Problem::Exited { status: exit.description.clone(), log: self.path.clone(), tail }
+    }
+}
+
+/// Why PostgreSQL ended, in its own words: the first line that says so. What its processes say of each other's end are
+/// consequences.
+fn reason(tail: &str) -> Option<&str> {
+    const CONSEQUENCES: [&str; 5] = [
+        "terminating connection",
+        "the database system is",
+        "the database system was",
+        "terminating background worker",
+        "terminating walreceiver",
+    ];
+    tail.lines().find_map(|line| {
+        let said = line.split_once(" PANIC:  ").or_else(|| line.split_once(" FATAL:  "))?.1;
+        (!CONSEQUENCES.iter().any(|consequence| said.starts_with(consequence))).then_some(said)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::reason;
+
+    #[test]
+    fn the_reason_is_told_and_not_what_follows_from_it() {
+        let log = "\
+2026-11-28 10:00:00.000 UTC [1] LOG:  database system is ready to accept connections
+2026-11-28 10:00:01.000 UTC [9] FATAL:  terminating connection due to administrator command
+2026-11-28 10:00:01.000 UTC [7] PANIC:  could not write to file \"pg_wal/xlogtemp.7\": No space left on device
+2026-11-28 10:00:01.000 UTC [1] LOG:  server process (PID 7) was terminated by signal 6: Aborted
+2026-11-28 10:00:01.000 UTC [8] FATAL:  the database system is in recovery mode";
+        assert_eq!(
+            reason(log),
+            Some("could not write to file \"pg_wal/xlogtemp.7\": No space left on device")
+        );
+        assert_eq!(reason("2026-11-28 10:00:00.000 UTC [1] LOG:  shutting down"), None);
     }
 }

@@ -130,9 +130,20 @@ fn what_was_unpacked_beside_the_data_directory_is_taken_where_no_package_fits() 
     let message = fixture.locate(&fixture.options(), Some(15), &alone).unwrap_err().to_string();
     assert!(message.contains("made by PostgreSQL 15") && message.contains("18 in"), "{message}");
 
-    // Not what somebody else can have put there.
-    fs::set_permissions(fixture.temp.path().join("data-postgresql"), Permissions::from_mode(0o777)).unwrap();
-    assert!(fixture.locate(&fixture.options(), None, &alone).is_err());
+    // Not what somebody else can have put there, wherever that is.
+    let version = fixture.temp.path().join("data-postgresql/18.6.3");
+    for path in [version.parent().unwrap(), &version, &wheel, &wheel.join("postgres"), &wheel.join("initdb")]
+    {
+        let mode = fs::metadata(path).unwrap().permissions();
+        fs::set_permissions(path, Permissions::from_mode(0o777)).unwrap();
+        assert!(fixture.locate(&fixture.options(), None, &alone).is_err(), "{}", path.display());
+        fs::set_permissions(path, mode).unwrap();
+    }
+    assert!(fixture.locate(&fixture.options(), None, &alone).is_ok());
+    let elsewhere = fixture.temp.path().join("elsewhere");
+    fs::rename(&version, &elsewhere).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, &version).unwrap();
+    assert!(fixture.locate(&fixture.options(), None, &alone).is_err(), "a link");
 }
 
 #[test]

@@ -1,15 +1,15 @@
 //! Whoever reads the log, or does not: requests are answered, and the server ends when it is told to.
 
 use std::fs::File;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, PipeReader};
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Child, ChildStdout, Stdio};
+use std::process::Child;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::support::{Scratch, call_with, client, command, wait_for};
+use crate::support::{Scratch, call_with, client, command, postgres_pid, wait_for};
 
 /// More lines than a pipe holds and the server keeps for later.
 const REQUESTS: usize = 5000;
@@ -29,7 +29,7 @@ enum Reader {
 struct Logging {
     child: Child,
     /// Held, not read.
-    _unread: Option<BufReader<ChildStdout>>,
+    _unread: Option<BufReader<PipeReader>>,
     base: String,
 }
 
@@ -40,14 +40,19 @@ impl Logging {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let data_dir = ("LOOPCTL_DATA_DIR", dir.to_str().unwrap());
         let mut command = command(&format!("serve --port {port}"), &[data_dir]);
+        let mut unread = None;
         if matches!(reader, Reader::FullDisk) {
             let full = || File::options().write(true).open("/dev/full").unwrap();
             command.stdout(full()).stderr(full());
         } else {
-            command.stdout(Stdio::piped()).stderr(Stdio::inherit());
+            // As in `2>&1 |`.
+            let (pipe, writer) = std::io::pipe().unwrap();
+            command.stdout(writer.try_clone().unwrap()).stderr(writer);
+            unread = Some(BufReader::new(pipe));
         }
-        let mut child = command.spawn().unwrap();
-        let mut unread = child.stdout.take().map(BufReader::new);
+        let child = command.spawn().unwrap();
+        // It holds the other end of the pipe.
+        drop(command);
         if matches!(reader, Reader::LeavesAfterOneLine) {
             let mut line = String::new();
             unread.take().unwrap().read_line(&mut line).unwrap();
@@ -64,9 +69,13 @@ impl Drop for Logging {
     }
 }
 
-async fn requests_are_answered(reader: Reader) {
-    let dir = Scratch::new();
-    let mut server = Logging::start(dir.path(), reader);
+fn end(server: &Child) {
+    kill(Pid::from_raw(server.id().cast_signed()), Signal::SIGTERM).unwrap();
+}
+
+/// Starts a server and asks it more than it finds room to tell of.
+async fn talkative(dir: &Path, reader: Reader) -> Logging {
+    let mut server = Logging::start(dir, reader);
     let health = format!("{}/health", server.base);
     let http = client();
     let answer = async || call_with(&http, "GET", &health, None, None).await;
@@ -78,7 +87,13 @@ async fn requests_are_answered(reader: Reader) {
         let (status, body) = answer().await.unwrap();
         assert_eq!((status, &body["status"]), (200, &"ok".into()), "{reader:?}");
     }
-    kill(Pid::from_raw(server.child.id().cast_signed()), Signal::SIGTERM).unwrap();
+    server
+}
+
+async fn requests_are_answered(reader: Reader) {
+    let dir = Scratch::new();
+    let mut server = talkative(dir.path(), reader).await;
+    end(&server.child);
     let status = wait_for("end of the server", || server.child.try_wait().unwrap());
     assert_eq!(status.code(), Some(0), "{reader:?}");
 }
@@ -96,4 +111,14 @@ async fn a_reader_that_does_not_read_keeps_nobody_waiting() {
 #[tokio::test]
 async fn a_full_disk_for_the_log_stops_nobody() {
     requests_are_answered(Reader::FullDisk).await;
+}
+
+/// What it would have to say of that is not waited for, either.
+#[tokio::test]
+async fn a_server_that_loses_its_postgres_ends_though_nobody_reads() {
+    let dir = Scratch::new();
+    let mut server = talkative(dir.path(), Reader::DoesNotRead).await;
+    kill(Pid::from_raw(postgres_pid(dir.path()).unwrap()), Signal::SIGKILL).unwrap();
+    let status = wait_for("end of the server", || server.child.try_wait().unwrap());
+    assert_eq!(status.code(), Some(1));
 }

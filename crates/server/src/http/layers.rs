@@ -79,9 +79,13 @@ const DRAIN: Duration = Duration::from_secs(2);
 /// Reads what was left unread of a body, up to a bound, before the answer goes out: a client that is cut off
 /// while it sends (a wrong key with a large import) does not get to read the answer.
 pub(crate) async fn drain(request: Request, next: Next) -> Response {
-    // A client that expects to be asked sends nothing before we do.
-    if request.body().is_end_stream() || request.headers().contains_key(header::EXPECT) {
+    if request.body().is_end_stream() {
         return next.run(request).await;
+    }
+    // A client that expects to be asked sends nothing before we do.
+    if request.headers().contains_key(header::EXPECT) {
+        let response = next.run(request).await;
+        return if response.status().is_success() { response } else { closing(response) };
     }
     let (parts, body) = request.into_parts();
     let body = Arc::new(Mutex::new(body.into_data_stream()));
@@ -93,14 +97,21 @@ pub(crate) async fn drain(request: Request, next: Next) -> Response {
     let mut rest = chunks();
     let rest = async {
         let mut bytes = 0_usize;
-        while let Some(Ok(chunk)) = rest.next().await {
-            bytes = bytes.saturating_add(chunk.len());
-            if bytes > 4 * LARGE_BODY_LIMIT {
-                break;
+        loop {
+            match rest.next().await {
+                None => return true,
+                Some(Ok(chunk)) if bytes <= 4 * LARGE_BODY_LIMIT => bytes = bytes.saturating_add(chunk.len()),
+                Some(_) => return false,
             }
         }
     };
-    let _ = tokio::time::timeout(DRAIN, rest).await;
+    let read = tokio::time::timeout(DRAIN, rest).await.unwrap_or(false);
+    if read { response } else { closing(response) }
+}
+
+/// An answer to a request that was not read to its end: the connection is good for no other, and the client is told.
+fn closing(mut response: Response) -> Response {
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     response
 }
 

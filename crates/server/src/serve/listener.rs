@@ -15,6 +15,8 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use nix::sys::socket::setsockopt;
+use nix::sys::socket::sockopt::SndBuf;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -26,6 +28,11 @@ use super::refusal;
 use crate::life::Life;
 use crate::routes::Service;
 
+/// The most that a head may hold, and that is kept of an answer for a connection: whoever has no key yet costs no more.
+const BUFFER: usize = 64 * 1024;
+/// What the system keeps of an answer for a connection. Not more, because it tells that there is room again only when a third of
+/// it is read: a client that reads slowly and steadily would look like one that does not.
+const SEND_BUFFER: usize = 256 * 1024;
 /// How long a client that has not finished its request may go on with it when the process ends.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
@@ -72,6 +79,8 @@ async fn refuse(mut stream: TcpStream) -> std::io::Result<()> {
 pub(crate) async fn accept(listener: TcpListener, service: Service, life: Life, limits: Connections) {
     let open = Open { limits, peers: Arc::default() };
     let refusals = Arc::new(Semaphore::new(REFUSALS));
+    // Told once, not for each that is refused.
+    let mut full = false;
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -92,7 +101,14 @@ pub(crate) async fn accept(listener: TcpListener, service: Service, life: Life, 
                 continue;
             }
         };
-        let Some(place) = open.admit(peer_of(peer.ip())) else {
+        let place = open.admit(peer_of(peer.ip()));
+        if place.is_some() == full {
+            full = place.is_none();
+            if full {
+                tracing::warn!(peer = %peer.ip(), "a limit of connections is reached");
+            }
+        }
+        let Some(place) = place else {
             // Best effort: beyond a few at once, a client sees its connection close.
             if let Ok(turn) = Arc::clone(&refusals).try_acquire_owned() {
                 life.spawn(async move {
@@ -104,6 +120,7 @@ pub(crate) async fn accept(listener: TcpListener, service: Service, life: Life, 
         };
         // An answer goes out when it is written: nothing is gained by waiting for more.
         let _ = stream.set_nodelay(true);
+        let _ = setsockopt(&stream, SndBuf, &SEND_BUFFER);
         let (service, ending) = (service.clone(), life.clone());
         life.spawn(async move {
             let _until_closed = place;
@@ -179,17 +196,17 @@ async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, service: Service, li
             }
         })
     };
-    let mut connection = pin!(http1::Builder::new().serve_connection(io, answer));
+    let mut connection = pin!(http1::Builder::new().max_buf_size(BUFFER).serve_connection(io, answer));
     tokio::select! {
         // A client that goes away is no event.
         _ = connection.as_mut() => return,
-        () = progress.overdue() => return,
+        () = progress.overdue() => return progress.tell_overdue(),
         () = life.ending() => connection.as_mut().graceful_shutdown(),
     }
     loop {
         tokio::select! {
             _ = connection.as_mut() => return,
-            () = progress.overdue() => return,
+            () = progress.overdue() => return progress.tell_overdue(),
             () = sleep(LAST_WORDS) => if progress.waits_for_client() { return },
         }
     }

@@ -34,7 +34,7 @@ pub(crate) struct Version {
 
 /// How long requests in flight may take after the signal to stop. With all that comes after, it is below the ten seconds
 /// after which impatient supervisors kill; only a PostgreSQL that does not stop is given longer.
-const DRAIN: Duration = Duration::from_secs(6);
+const DRAIN: Duration = Duration::from_secs(5);
 
 /// What `serve` needs to know.
 #[derive(Debug, Clone)]

@@ -100,6 +100,13 @@ impl Progress {
         }
     }
 
+    /// Leaves a note in the log of an answer that is cut off.
+    pub(super) fn tell_overdue(&self) {
+        if self.unread.load(Ordering::Acquire) > 0 {
+            tracing::info!("an answer was cut off: its client read nothing of it for {} s", UNREAD.as_secs());
+        }
+    }
+
     /// Waits until its client has taken too long.
     pub(super) async fn overdue(&self) {
         while self.deadline() > Instant::now() {
@@ -117,14 +124,14 @@ pub(super) struct Watched<S> {
     progress: Arc<Progress>,
     /// What goes out instead of a refusal of hyper's; the last of the connection.
     refusal: Option<Refusal>,
+    /// Whether the client knows that there is no more.
+    ended: bool,
 }
 
 /// An answer to a head that could not be read.
 struct Refusal {
     bytes: Vec<u8>,
     written: usize,
-    /// Whether the client knows that there is no more.
-    ended: bool,
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
@@ -144,7 +151,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
 
 impl<S> Watched<S> {
     pub(super) fn new(stream: S, progress: Arc<Progress>) -> Self {
-        Self { stream, progress, refusal: None }
+        Self { stream, progress, refusal: None, ended: false }
     }
 
     /// Notices when hyper refuses a head by itself.
@@ -153,7 +160,7 @@ impl<S> Watched<S> {
             && self.progress.waits_for_client()
             && let Some(bytes) = refusal::instead_of(bytes)
         {
-            self.refusal = Some(Refusal { bytes, written: 0, ended: false });
+            self.refusal = Some(Refusal { bytes, written: 0 });
             // What the client still sends has the time of a head.
             self.progress.enter(Phase::Head);
         }
@@ -247,14 +254,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<S> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        let Some(refusal) = &mut this.refusal else {
-            return Pin::new(&mut this.stream).poll_shutdown(context);
-        };
-        if !refusal.ended {
+        if !this.ended {
             ready!(Pin::new(&mut this.stream).poll_shutdown(context))?;
-            refusal.ended = true;
+            this.ended = true;
         }
-        Self::poll_drain(&mut this.stream, context)
+        let drained = Self::poll_drain(&mut this.stream, context);
+        // Who sent a head that was refused is still sending; of others, what has come is read.
+        if this.refusal.is_none() { Poll::Ready(Ok(())) } else { drained }
     }
 }
 
