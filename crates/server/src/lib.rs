@@ -37,7 +37,7 @@ pub fn statements() -> impl Iterator<Item = (&'static str, &'static db::Named)> 
         ("epics", plan::epics::STATEMENTS),
         ("events", events::STATEMENTS),
         ("exports", plan::exports::STATEMENTS),
-        ("health", health::STATEMENTS),
+        ("db", db::STATEMENTS),
         ("history", evidence::history::STATEMENTS),
         ("imports", plan::imports::STATEMENTS),
         ("keys", identity::keys::STATEMENTS),

@@ -11,6 +11,7 @@
 mod connections;
 mod crash;
 mod demo;
+mod disk;
 mod external;
 mod lifecycle;
 mod log;

@@ -80,6 +80,15 @@ impl DbError {
         })
     }
 
+    /// Whether the database's disk takes nothing more: full, read-only, or broken. Reading may well go on.
+    pub fn is_storage_failure(&self) -> bool {
+        let codes = [SqlState::DISK_FULL, SqlState::IO_ERROR, SqlState::READ_ONLY_SQL_TRANSACTION];
+        self.db().is_some_and(|db| {
+            // PostgreSQL takes a read-only disk for a lack of rights.
+            codes.contains(db.code()) || db.message().ends_with("Read-only file system")
+        })
+    }
+
     /// Whether the database is away or overloaded, as opposed to having refused something.
     pub fn is_unavailable(&self) -> bool {
         match self {

@@ -9,9 +9,10 @@ mod time;
 mod tx;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
+use deadpool_postgres::{Client, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_postgres::NoTls;
@@ -43,6 +44,12 @@ const ATTEMPTS: usize = 3;
 const SESSION_OPTIONS: &str =
     "-c lock_timeout=10s -c statement_timeout=60s -c idle_in_transaction_session_timeout=60s";
 
+statements! {
+    IS_WRITABLE -> bool = "select current_setting('transaction_read_only') = 'off'";
+    /// Needs room, for a moment.
+    TRY_WRITING = "select try_writing()";
+}
+
 /// The application's connections. Tenant tables are reached through a [`Tx`] alone, as `loopctl_app` and under
 /// row-level security, whatever login the pool has.
 #[derive(Debug, Clone)]
@@ -54,6 +61,8 @@ pub struct Db {
     deadline: Duration,
     /// What takes a transaction back outlives the request that gave it up.
     life: Life,
+    /// Whether the last thing that was known of the database's disk is that it takes no more.
+    storage_failed: Arc<AtomicBool>,
 }
 
 impl Db {
@@ -82,7 +91,7 @@ impl Db {
             .build()
             .map_err(|error| DbError::Pool(error.to_string()))?;
         let snapshots = Arc::new(Semaphore::new((size / 2).max(1)));
-        Ok(Self { pool, snapshots, deadline, life })
+        Ok(Self { pool, snapshots, deadline, life, storage_failed: Arc::default() })
     }
 
     /// Closes the connections that nobody uses, and the others when they come back. Whoever asks for one is refused.
@@ -95,7 +104,7 @@ impl Db {
     /// # Errors
     /// When no connection is to be had.
     async fn tenant(&self, tenant_id: Uuid) -> Result<Tx, DbError> {
-        Ok(Tx::new(self.pool.get().await?, tenant_id, self.deadline, self.life.clone()))
+        Ok(Tx::new(self.pool.get().await?, tenant_id, self.clone()))
     }
 
     /// Runs statements in a transaction of their own, in one round trip, and again where that may help.
@@ -138,7 +147,7 @@ impl Db {
         let turn = timeout(POOL_WAIT, Arc::clone(&self.snapshots).acquire_owned()).await;
         let turn = turn.ok().and_then(Result::ok);
         let turn = turn.ok_or_else(|| DbError::Pool("every turn for a snapshot is taken".to_owned()))?;
-        Ok(Tx::snapshot(self.pool.get().await?, tenant_id, self.deadline, self.life.clone(), turn))
+        Ok(Tx::snapshot(self.pool.get().await?, tenant_id, self.clone(), turn))
     }
 
     /// Runs one statement outside any transaction and tenant, as the pool's login: for authentication, which comes
@@ -160,12 +169,67 @@ impl Db {
         self.run_alone(sql, params).await
     }
 
+    /// Remembers a failure of the disk, for [`Self::takes_writes`].
+    fn note(&self, error: &DbError) {
+        if error.is_storage_failure() {
+            self.storage_failed.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether the database can be written to, as far as is known: after a failure of its disk that is tried again each time.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub(crate) async fn takes_writes(&self) -> Result<bool, DbError> {
+        if !self.storage_failed.load(Ordering::Relaxed) {
+            return Ok(self.run_alone(IS_WRITABLE, &[]).await?.unwrap_or(true));
+        }
+        match self.run_alone(TRY_WRITING, &[]).await {
+            Ok(_) => self.storage_failed.store(false, Ordering::Relaxed),
+            Err(error) if error.is_storage_failure() => return Ok(false),
+            Err(error) => return Err(error),
+        }
+        Ok(true)
+    }
+
     async fn run_alone<R: Row>(&self, sql: Sql<R>, params: Params<'_>) -> Result<Option<R>, DbError> {
-        let client = self.pool.get().await?;
-        let row = line::ask(&client, self.deadline, sql.text, params).await;
+        let mut busy = Busy { client: Some(self.pool.get().await?), life: &self.life };
+        let client = busy.client.as_ref().ok_or_else(|| DbError::Pool("no connection".to_owned()))?;
+        let row = line::ask(client, self.deadline, sql.text, params).await;
+        // It has answered, or will not any more.
+        let client = busy.client.take();
+        if let Err(error) = &row {
+            self.note(error);
+        }
         if matches!(row, Err(DbError::Silent { .. })) {
-            drop(Object::take(client));
+            client.map(Object::take);
         }
         row?.as_ref().map(|row| R::read(&mut RowReader::new(row))).transpose()
+    }
+}
+
+/// A connection with a statement under way. Whoever gives up on that must not hand it on: the next one would wait for the
+/// answer to this one's question.
+struct Busy<'a> {
+    client: Option<Client>,
+    life: &'a Life,
+}
+
+/// How long a statement that nobody waits for may keep its connection.
+const ABANDONED: Duration = Duration::from_secs(1);
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        let Some(client) = self.client.take() else { return };
+        if tokio::runtime::Handle::try_current().is_err() {
+            drop(Object::take(client));
+            return;
+        }
+        self.life.complete(async move {
+            // Answered after everything that was sent before.
+            if !matches!(timeout(ABANDONED, client.batch_execute("")).await, Ok(Ok(()))) {
+                drop(Object::take(client));
+            }
+        });
     }
 }

@@ -17,11 +17,10 @@ use tokio_postgres::Statement as Prepared;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
-use super::DbError;
 use super::line::{in_time, prepare};
 use super::row::{Row, RowReader};
 use super::sql::{Params, Sql, Statement};
-use crate::life::Life;
+use super::{Db, DbError};
 
 /// Statements that are sent together and answered together.
 pub trait Batch {
@@ -101,34 +100,25 @@ pub struct Tx {
     /// A snapshot's turn, which ends with it.
     turn: Option<OwnedSemaphorePermit>,
     lost: Lost,
-    /// How long a statement may go unanswered.
-    deadline: Duration,
-    life: Life,
+    /// Whose connection it is.
+    db: Db,
 }
 
 impl Tx {
-    pub(super) fn new(client: Client, tenant_id: Uuid, deadline: Duration, life: Life) -> Self {
-        Self::open("BEGIN", client, tenant_id, deadline, life, None)
+    pub(super) fn new(client: Client, tenant_id: Uuid, db: Db) -> Self {
+        Self::open("BEGIN", client, tenant_id, db, None)
     }
 
     /// Only reads, and every statement sees the database as the first one did.
-    pub(super) fn snapshot(
-        client: Client,
-        tenant_id: Uuid,
-        deadline: Duration,
-        life: Life,
-        turn: OwnedSemaphorePermit,
-    ) -> Self {
-        let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY";
-        Self::open(begin, client, tenant_id, deadline, life, Some(turn))
+    pub(super) fn snapshot(client: Client, tenant_id: Uuid, db: Db, turn: OwnedSemaphorePermit) -> Self {
+        Self::open("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY", client, tenant_id, db, Some(turn))
     }
 
     fn open(
         begin: &str,
         client: Client,
         tenant_id: Uuid,
-        deadline: Duration,
-        life: Life,
+        db: Db,
         turn: Option<OwnedSemaphorePermit>,
     ) -> Self {
         // Connections may log in as anybody (one superuser login in development); what runs inside a
@@ -136,7 +126,7 @@ impl Tx {
         let begin =
             format!("{begin}; SET LOCAL ROLE loopctl_app; SET LOCAL loopctl.tenant_id = '{tenant_id}'");
         let (client, begin, lost) = (Some(client), Some(begin), Lost::default());
-        Self { client, tenant_id, begin, turn, lost, deadline, life }
+        Self { client, tenant_id, begin, turn, lost, db }
     }
 
     /// Tells, also when the transaction is gone, whether it is worth another try.
@@ -206,6 +196,7 @@ impl Tx {
         if error.is_transient() {
             self.lost.0.store(true, Ordering::Relaxed);
         }
+        self.db.note(error);
         if let DbError::Silent { .. } = error {
             // Nothing will come of the connection any more, and a ROLLBACK would wait as long again.
             self.client.take().map(Object::take);
@@ -222,12 +213,12 @@ impl Tx {
         let mut queries: Vec<Query<'_>> = Vec::with_capacity(statements.len());
         for (text, params) in statements {
             let tenant_id: &(dyn ToSql + Sync) = &self.tenant_id;
-            let prepared = prepare(client, self.deadline, text).await?;
+            let prepared = prepare(client, self.db.deadline, text).await?;
             queries.push((prepared, [&[tenant_id], *params].concat()));
         }
         // From here on the transaction is open, or lost: nothing may run on it as if it had not begun.
         let begin = self.begin.take();
-        send(client, self.deadline, begin.as_deref(), &queries, commit).await
+        send(client, self.db.deadline, begin.as_deref(), &queries, commit).await
     }
 
     /// Makes PostgreSQL plan anew what this connection runs from here on, foreign-key checks included.
@@ -236,7 +227,7 @@ impl Tx {
     /// When the connection is lost.
     pub async fn forget_plans(&mut self) -> Result<(), DbError> {
         let Some(client) = &self.client else { return Ok(()) };
-        let done = in_time(self.deadline, false, client.batch_execute("DISCARD PLANS")).await;
+        let done = in_time(self.db.deadline, false, client.batch_execute("DISCARD PLANS")).await;
         Ok(done.inspect_err(|error| self.failed(error))??)
     }
 }
@@ -300,8 +291,8 @@ impl Drop for Tx {
             drop(Object::take(client));
             return;
         }
-        let (turn, deadline) = (self.turn.take(), self.deadline);
-        self.life.complete(async move {
+        let (turn, deadline) = (self.turn.take(), self.db.deadline);
+        self.db.life.complete(async move {
             let _until_rolled_back = turn;
             let rolled_back = in_time(deadline, true, client.batch_execute("ROLLBACK")).await;
             if !matches!(rolled_back, Ok(Ok(()))) {

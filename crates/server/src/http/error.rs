@@ -185,7 +185,12 @@ impl From<FieldErrors> for ApiError {
 
 impl From<DbError> for ApiError {
     fn from(error: DbError) -> Self {
-        if error.is_unavailable() {
+        if error.is_storage_failure() {
+            tracing::error!(%error, "the database cannot write");
+            let message = "Service Unavailable: the database's disk is full or read-only; nothing was changed; reading goes on, \
+                           try again when the operator has made room";
+            Self::new(StatusCode::SERVICE_UNAVAILABLE, "storage_unavailable", message)
+        } else if error.is_unavailable() {
             tracing::error!(%error, "database unavailable");
             let advice = if error.outcome_unknown() {
                 "the connection was lost and the outcome is unknown; read the current state before you try again"
