@@ -32,7 +32,7 @@ pub(crate) fn id(what: &str, reference: &str) -> Result<String, Error> {
     uuid(reference).ok_or_else(|| Error::Usage(format!("Invalid {what} id '{reference}': it must be a UUID")))
 }
 
-/// The number in a story reference: `2.1`, `2`, `US-2.1`, `us_2.1`, `US 2.1`.
+/// The number in a story reference: `2.1`, `26.R.1`, `US-2.1`, `us_2.1`, `US 2.1`.
 pub(crate) fn story_number(reference: &str) -> Option<String> {
     let text = reference.trim();
     let bare = match text.get(..3) {
@@ -306,7 +306,8 @@ mod tests {
 
     #[test]
     fn other_texts_are_no_story_numbers() {
-        for reference in ["", "US-", "US2.1", "1.", ".1", "+1.1", "10000.1", "claim", "é2.1", "us-US-1"] {
+        for reference in ["", "US-", "1.2.3.4.5.6.7", "1.", ".1", "+1.1", "é2.1", "us-US-1", "us us-1", "2 1"]
+        {
             assert_eq!(story_number(reference), None, "{reference}");
         }
     }

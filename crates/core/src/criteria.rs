@@ -72,7 +72,7 @@ pub struct CriterionRow {
 pub const fn list() -> Custom<Option<Criteria>> {
     custom(
         |fields, name| {
-            let raw = fields.raw(name)?;
+            let raw = fields.document(name)?;
             if count(raw).is_some_and(|items| items > MAX_ITEMS) {
                 fields.fail(name, too_many());
                 return None;

@@ -11,10 +11,12 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use crate::json::{Object, scalar};
+use crate::json::{Object, is_exact, scalar};
 
 /// `can't be blank`: a required field is absent, null or only whitespace.
 pub const BLANK: &str = "can't be blank";
+/// A number beyond 64 bits, or with more digits than a floating-point number keeps, in a field that is kept as it is.
+pub const INEXACT: &str = "cannot be stored exactly: send it as a string";
 /// `is invalid`: wrong type, not in the enumeration, malformed UUID, date or number.
 pub const INVALID: &str = "is invalid";
 
@@ -72,6 +74,16 @@ impl<'a> Fields<'a> {
     /// The text of a field; JSON null counts as absent.
     pub fn raw(&self, name: &str) -> Option<&'a RawValue> {
         self.object.get(name).filter(|raw| raw.get() != "null")
+    }
+
+    /// The text of a field that is kept as it is. A number in it that would come back as another one is a failure.
+    pub fn document(&mut self, name: &str) -> Option<&'a RawValue> {
+        let raw = self.raw(name)?;
+        if !is_exact(raw.get()) {
+            self.fail(name, INEXACT);
+            return None;
+        }
+        Some(raw)
     }
 
     /// Whether a field was sent, be it as null.

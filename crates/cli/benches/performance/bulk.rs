@@ -155,9 +155,9 @@ async fn plain_import(owner: &Client, tenant_id: &str, name: &str) -> Duration {
              from projects p join epics e on e.tenant_id = p.tenant_id and e.project_id = p.id, generate_series(1, 100) n
              where p.tenant_id = '{tenant_id}' and p.slug = '{name}';
          analyze plan;
-         insert into stories (tenant_id, id, project_id, epic_id, epic_position, number, major, minor, title,
+         insert into stories (tenant_id, id, project_id, epic_id, epic_position, number, title,
                               description, acceptance_criteria, estimated_hours)
-         select '{tenant_id}', id, project_id, epic_id, position, major || '.' || minor, major, minor, 'Story ' || minor,
+         select '{tenant_id}', id, project_id, epic_id, position, major || '.' || minor, 'Story ' || minor,
                 repeat('What it is about. ', 20), '[{{\"id\": \"AC-1\", \"criterion\": \"It works\"}},
                 {{\"id\": \"AC-2\", \"criterion\": \"It is tested\"}}]', 4.5 from plan;
          discard plans;

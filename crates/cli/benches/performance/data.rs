@@ -196,10 +196,10 @@ async fn project(client: &Client, tenant_id: &str, name: &str, size: i32, others
          )
          insert into epics (tenant_id, id, project_id, number, title, position)
          select '{tenant_id}', gen_random_uuid(), new.id, n, 'Epic ' || n, n from new, generate_series(1, {epics}) n;
-         insert into stories (tenant_id, id, project_id, epic_id, epic_position, number, major, minor, title,
+         insert into stories (tenant_id, id, project_id, epic_id, epic_position, number, title,
                               description, acceptance_criteria, agent_status, verified_status, reported_done_at,
                               verified_at)
-         select e.tenant_id, gen_random_uuid(), e.project_id, e.id, e.position, e.number || '.' || n, e.number, n,
+         select e.tenant_id, gen_random_uuid(), e.project_id, e.id, e.position, e.number || '.' || n,
                 'Story ' || n, repeat('What it is about. ', 20), '[{{\"id\": \"AC-1\", \"criterion\": \"It works\"}}]',
                 case when done then 'reported_done' else 'pending' end,
                 case when done then 'verified' else 'unverified' end,
@@ -210,7 +210,7 @@ async fn project(client: &Client, tenant_id: &str, name: &str, size: i32, others
            and e.project_id = (select id from projects where tenant_id = '{tenant_id}' and slug = '{name}');
          analyze epics, stories;
          create temporary table plan as
-             select id, project_id, major, minor from stories
+             select id, project_id, sort_key / 10000 as major, sort_key % 10000 / 10 as minor from stories
              where project_id = (select id from projects where tenant_id = '{tenant_id}' and slug = '{name}');
          analyze plan;
          insert into story_dependencies (tenant_id, id, project_id, story_id, depends_on_story_id)

@@ -184,7 +184,7 @@ fn stories_are_written() {
     assert_eq!(world.run("story show 2.1").json()["story"]["number"], "2.1");
     let world = World::new(breakdown);
     for words in [
-        "story create --epic 2 --number 1.2.3 --title x",
+        "story create --epic 2 --number 1..3 --title x",
         "story create --epic two --number 1.2 --title x",
         "story create --epic 2 --number 1.2 --title x --hours many",
         "story create --epic 2 --number 1.2 --title x --criteria {}",

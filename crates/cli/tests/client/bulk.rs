@@ -217,7 +217,7 @@ fn an_unknown_story_among_several_stops_everything() {
     let run = world.run("claim 1.1 9.9 9.8 --project my-app");
     assert_eq!((run.code, run.stderr.as_str()), (5, "Error: Stories 9.9, 9.8 not found in project my-app\n"));
     assert!(world.requests().iter().all(|request| request.method == "GET"));
-    assert_eq!(world.run("claim 1.1 nonsense").code, 2);
+    assert_eq!(world.run("claim 1.1 non+sense").code, 2);
     // Ids need no project and no search.
     let world = World::new(many(|_| false));
     world.run(&format!("claim {} {}", id(1), id(2)));

@@ -7,7 +7,9 @@ use serde_json::value::RawValue;
 
 use super::MAX_DEPENDENCIES;
 use super::outline::{Outline, array, object, present};
+use crate::fields::INVALID;
 use crate::json::{Object, scalar};
+use crate::number::without_prefix;
 
 /// Dependent and prerequisite, by number.
 pub(super) type NamedEdge = (String, String);
@@ -22,33 +24,50 @@ pub(super) struct References {
 /// The names under which one kind of edge is sent.
 pub(super) struct Kind {
     list: &'static str,
-    nested: &'static str,
+    /// Inside a record; all of them are read.
+    nested: &'static [&'static str],
     dependent: [&'static str; 2],
     prerequisite: [&'static str; 2],
     normalise: fn(String) -> String,
+    /// What is said of a JSON number with a point.
+    pointed: &'static str,
 }
 
 /// Edges between stories.
 pub(super) const STORY: Kind = Kind {
     list: "story_dependencies",
-    nested: "depends_on_stories",
+    nested: &["depends_on_stories", "dependencies", "depends_on"],
     dependent: ["story", "story_number"],
     prerequisite: ["depends_on", "depends_on_story"],
-    normalise: |number| number,
+    // As people name a story, and story files do.
+    normalise: |number| without_prefix(&number).map(str::to_owned).unwrap_or(number),
+    pointed: POINTED,
 };
 
 /// Edges between epics.
 pub(super) const EPIC: Kind = Kind {
     list: "epic_dependencies",
-    nested: "depends_on_epics",
+    nested: &["depends_on_epics"],
     dependent: ["epic", "epic_number"],
     prerequisite: ["depends_on", "depends_on_epic"],
     normalise: |number| number.trim().parse::<i32>().map_or(number, |number| number.to_string()),
+    pointed: INVALID,
 };
 
-/// A number of an epic or a story, as text.
-pub(super) fn number_text(raw: &RawValue) -> Option<String> {
-    written_number(&scalar(raw))
+/// Of a story's number.
+const POINTED: &str = "must be a string such as \"1.10\"";
+
+/// A story's number, as text.
+///
+/// # Errors
+/// What to write instead.
+pub(super) fn story_number(raw: &RawValue) -> Result<String, &'static str> {
+    number_text(raw, POINTED)
+}
+
+fn number_text(raw: &RawValue, pointed: &'static str) -> Result<String, &'static str> {
+    let value = scalar(raw);
+    written_number(&value).ok_or(if value.is_number() { pointed } else { INVALID })
 }
 
 /// What a plan says where it names an epic or a story: a string or an integer. A JSON number with a point names nothing:
@@ -81,14 +100,16 @@ pub(super) fn list(body: &Object<'_>, kind: &Kind) -> Result<Vec<NamedEdge>, Str
 
 /// The prerequisites listed inside a record.
 pub(super) fn nested(record: &Object<'_>, path: &str, kind: &Kind) -> Result<Vec<String>, String> {
-    let path = || format!("{path}.{}", kind.nested);
-    array(record, kind.nested, MAX_DEPENDENCIES, path)?
-        .into_iter()
-        .enumerate()
-        .map(|(index, item)| {
-            number_text(item).map(kind.normalise).ok_or_else(|| format!("{}[{index}]: is invalid", path()))
-        })
-        .collect()
+    let mut all = Vec::new();
+    for name in kind.nested {
+        let path = || format!("{path}.{name}");
+        for (index, item) in array(record, name, MAX_DEPENDENCIES, path)?.into_iter().enumerate() {
+            let number =
+                number_text(item, kind.pointed).map_err(|fault| format!("{}[{index}]: {fault}", path()))?;
+            all.push((kind.normalise)(number));
+        }
+    }
+    Ok(all)
 }
 
 /// All edges: those inside records in payload order, then those of the lists.
@@ -113,5 +134,5 @@ fn end(item: &Object<'_>, path: &str, names: [&str; 2], kind: &Kind) -> Result<S
         .iter()
         .find_map(|name| Some((name, present(item, name)?)))
         .ok_or_else(|| format!("{path}.{}: is required", names[0]))?;
-    number_text(value).map(kind.normalise).ok_or_else(|| format!("{path}.{name}: is invalid"))
+    number_text(value, kind.pointed).map(kind.normalise).map_err(|fault| format!("{path}.{name}: {fault}"))
 }

@@ -7,6 +7,7 @@
 //! looked for.
 
 mod edges;
+mod ignored;
 mod outline;
 mod plan;
 mod records;
@@ -24,6 +25,7 @@ use crate::lifecycle::{AgentStatus, VerifiedStatus};
 use crate::number::StoryNumber;
 use edges::References;
 pub use edges::written_number;
+pub use ignored::Ignored;
 use records::{EpicRecord, Untitled};
 
 /// Epics that one import may hold.
@@ -104,6 +106,8 @@ pub struct Payload {
     /// The records, or the first fault in a field.
     records: Result<Vec<EpicRecord>, String>,
     references: References,
+    /// What nothing reads.
+    pub ignored: Ignored,
 }
 
 /// What to write. Every number in it is valid and resolves against the plan plus what exists.
@@ -233,5 +237,6 @@ pub fn parse(body: &Object<'_>, mode: Mode) -> Result<Payload, ImportError> {
         untitled: records::untitled(&outline.epics),
         records: records::read(&outline.epics),
         references,
+        ignored: Ignored::of(body),
     })
 }

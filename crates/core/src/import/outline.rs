@@ -128,7 +128,7 @@ fn epic_shape(item: &RawValue, path: String, mode: Mode) -> Result<EpicShape<'_>
 fn story_outline(item: &RawValue, path: String, mode: Mode) -> Result<StoryOutline<'_>, String> {
     let object = object(item, &path)?;
     let number = present(&object, "number").ok_or_else(|| format!("{path}.number: is required"))?;
-    let number = edges::number_text(number).ok_or_else(|| format!("{path}.number: is invalid"))?;
+    let number = edges::story_number(number).map_err(|fault| format!("{path}.number: {fault}"))?;
     check_title(&object, &path, mode)?;
     let criteria = match object.get("acceptance_criteria").filter(|raw| raw.get() != "null") {
         None => None,

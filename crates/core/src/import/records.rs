@@ -5,7 +5,8 @@ use super::outline::{EpicOutline, StoryOutline, title_left_out};
 use super::{InitialStatus, NewEpic, NewStory};
 use crate::breakdown::{EpicChange, StoryChange};
 use crate::criteria;
-use crate::fields::{FieldErrors, Fields};
+use crate::fields::{FieldErrors, Fields, INEXACT};
+use crate::json::is_exact;
 use crate::lifecycle;
 use crate::number::StoryNumber;
 use crate::request::{Request, Rule as _, word};
@@ -105,8 +106,8 @@ fn epic_change(epic: &EpicOutline<'_>) -> Result<EpicChange, String> {
 fn story_record(story: &StoryOutline<'_>) -> Result<StoryRecord, String> {
     let mut fields = Fields::new(&story.object);
     let number = StoryNumber::parse(&story.number);
-    if let Err(fault) = number {
-        fields.fail("number", fault);
+    if let Err(fault) = &number {
+        fields.fail("number", fault.clone());
     }
     for fault in story.criteria.iter().flat_map(criteria::faults) {
         fields.fail(&format!("acceptance_criteria[{}].{}", fault.index, fault.member), fault.message);
@@ -126,9 +127,12 @@ fn story_record(story: &StoryOutline<'_>) -> Result<StoryRecord, String> {
     let mut errors = fields.into_errors();
     // Told above, with the item that it is about.
     errors.0.remove("acceptance_criteria");
+    if story.criteria.as_ref().is_some_and(|criteria| !is_exact(criteria.as_json().as_str())) {
+        errors.add("acceptance_criteria", INEXACT);
+    }
     let (change, initial) =
         errors.check((change, initial)).map_err(|errors| message(&story.path, &errors))?;
-    Ok(StoryRecord { number: number?, change, initial })
+    Ok(StoryRecord { number: number.map_err(String::from)?, change, initial })
 }
 
 /// `epics[0].title: <msg>, <msg>; epics[0].phase: <msg>`

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 
 use super::escape::read_escape;
-use super::number::is_in_range;
+use super::number;
 
 /// The most members that one object may have.
 pub const MAX_MEMBERS: usize = 50_000;
@@ -76,11 +76,9 @@ pub fn inspect(text: &str, depth: usize) -> Result<(), Fault> {
                 continue;
             }
             b'-' | b'0'..=b'9' => {
-                let rest = &text[at..];
-                let length = rest.find(|c: char| !matches!(c, '-' | '+' | '.' | 'e' | 'E' | '0'..='9'));
-                let number = &rest[..length.unwrap_or(rest.len())];
+                let number = number_at(text, at);
                 at += number.len();
-                if !is_in_range(number) {
+                if !number::is_in_range(number) {
                     return Err(Fault::OutOfRange(at));
                 }
                 continue;
@@ -90,6 +88,33 @@ pub fn inspect(text: &str, depth: usize) -> Result<(), Fault> {
         at += 1;
     }
     Ok(())
+}
+
+/// Whether every number in well-formed JSON comes back as it was sent.
+pub fn is_exact(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    while let Some(byte) = bytes.get(at) {
+        match byte {
+            b'"' => at = end_of_string(bytes, at),
+            b'-' | b'0'..=b'9' => {
+                let number = number_at(text, at);
+                if !number::is_exact(number) {
+                    return false;
+                }
+                at += number.len();
+            }
+            _ => at += 1,
+        }
+    }
+    true
+}
+
+/// The number that begins at `start`.
+fn number_at(text: &str, start: usize) -> &str {
+    let rest = &text[start..];
+    let length = rest.find(|c: char| !matches!(c, '-' | '+' | '.' | 'e' | 'E' | '0'..='9'));
+    &rest[..length.unwrap_or(rest.len())]
 }
 
 /// The place behind the string that begins at `start`.

@@ -23,6 +23,21 @@ fn parts(text: &str) -> Option<(&str, &str, i64)> {
     Some((whole, fraction, exponent.parse::<i32>().ok()?.into()))
 }
 
+/// Whether a number comes back as it was sent, to whoever reads JSON as most do: integers into 64 bits, with a sign or
+/// without, and everything else into floating-point numbers, which are written in their shortest form.
+pub(super) fn is_exact(text: &str) -> bool {
+    // Of so few digits, both hold all.
+    const SAFE: usize = 15;
+    let is_integer = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
+    if text.len() <= SAFE && (is_integer || !text.contains(['e', 'E'])) {
+        return true;
+    }
+    if is_integer {
+        return text.parse::<i64>().is_ok() || text.parse::<u64>().is_ok();
+    }
+    text.parse::<f64>().is_ok_and(|float| Decimal::of(text) == Decimal::of(&format!("{float:e}")))
+}
+
 /// One text for all that are the same number.
 pub(super) fn normal_form(text: &str) -> String {
     match Decimal::of(text) {
@@ -74,7 +89,55 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_comes_back_otherwise_is_not_exact() {
+        for exact in [
+            "0",
+            "-0",
+            "-0.0",
+            "1.10",
+            "0.1",
+            "1e22",
+            "1E2",
+            "100",
+            "9007199254740993",
+            "9223372036854775807",
+            "-9223372036854775808",
+            "18446744073709551615",
+            "1.7976931348623157e308",
+            "5e-324",
+            "0.30000000000000004",
+            "0e5",
+            "123456789012345",
+            "0.000000000000001",
+            "12345678.9012345",
+        ] {
+            assert!(is_exact(exact), "{exact}");
+        }
+        for lost in [
+            "18446744073709551616",
+            "-9223372036854775809",
+            "10000000000000000000000",
+            "0.1234567890123456789",
+            "1.00000000000000000001",
+            "9007199254740993.0",
+            "1e-400",
+            "4.9e-324",
+            "123456789.123456789012",
+        ] {
+            assert!(!is_exact(lost), "{lost}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn floats_and_integers_are_exact(float in any::<f64>().prop_filter("finite", |float| float.is_finite()), integer: i64) {
+            let (plain, scientific) = (float.to_string(), format!("{:e}", float));
+            prop_assert!(is_exact(&plain) || !plain.contains('.'), "{}", plain);
+            prop_assert!(is_exact(&scientific), "{}", scientific);
+            prop_assert!(is_exact(&integer.to_string()));
+        }
+
         #[test]
         fn normal_forms_are_equal_where_numbers_are(one in -999..999_i32, other in -999..999_i32, scale in 0..4_usize) {
             let write = |number: i32| {

@@ -51,7 +51,7 @@ impl Rule for Json {
             fields.fail(name, self.message);
             return None;
         }
-        Some(raw.into())
+        fields.document(name).map(JsonText::from)
     }
 
     fn schema(&self) -> Schema {

@@ -136,7 +136,7 @@ statements! {
         left join stories s on s.tenant_id = e.tenant_id and s.epic_id = e.id
             and s.agent_status = 'reported_done' and s.verified_status = 'unverified'
         where e.tenant_id = $1 and e.id = $2
-        order by s.major, s.minor, s.number, s.id";
+        order by s.order_key, s.number, s.id";
     /// Prerequisites that are not verified. Runs after the lock.
     UNMET_PREREQUISITES -> Unmet = "
         select {*} from (

@@ -118,7 +118,7 @@ fn every_problem_of_every_file_is_reported() {
         file("epic_1_a/us_1.1.json", json!({"title": " "})),
         file(
             "epic_1_a/us_1.2.json",
-            json!({"id": "US-1.x", "title": "x", "dependencies": "1.1", "acceptance_criteria": [1], "metadata": 1,
+            json!({"id": "US-1. x", "title": "x", "dependencies": "1.1", "acceptance_criteria": [1], "metadata": 1,
                    "estimated_hours": "abc", "epic": {"id": "epic_1", "name": 5}}),
         ),
         file("epic_1_a/us_1.3.json", json!([])),
@@ -131,7 +131,7 @@ fn every_problem_of_every_file_is_reported() {
         [
             "epic_1_a/us_1.1.json: number is missing (id or number)",
             "epic_1_a/us_1.1.json: title: can't be blank",
-            "epic_1_a/us_1.2.json: invalid story number 'US-1.x': expected a form such as US-2.1 or 2.1",
+            "epic_1_a/us_1.2.json: invalid story number 'US-1. x': expected a form such as US-2.1 or 2.1",
             "epic_1_a/us_1.2.json: dependencies must be an array",
             "epic_1_a/us_1.2.json: acceptance_criteria[0] must be an object or a text",
             "epic_1_a/us_1.2.json: metadata must be an object",
@@ -154,7 +154,7 @@ fn problems(files: &[File]) -> Vec<String> {
 #[test]
 fn a_problem_hides_no_other() {
     let files = [
-        file("us_1.1.json", json!({"id": "1.1", "title": "x", "dependencies": ["nine", "9.9"]})),
+        file("us_1.1.json", json!({"id": "1.1", "title": "x", "dependencies": ["ni ne", "9.9"]})),
         file("us_1.2.json", json!({"number": "1.2", "title": 5, "depends_on_stories": ["9.8"]})),
         // That it has no title does not make it unknown to the next one.
         file("us_1.3.json", json!({"id": "1.3"})),
@@ -163,7 +163,7 @@ fn a_problem_hides_no_other() {
     assert_eq!(
         problems(&files),
         [
-            "us_1.1.json: invalid dependency \"nine\": expected a form such as \"US-2.1\"",
+            "us_1.1.json: invalid dependency \"ni ne\": expected a form such as \"US-2.1\"",
             "us_1.2.json: title: is invalid",
             "us_1.3.json: title: can't be blank",
             "us_1.1.json: unknown story 9.9 in a dependency",

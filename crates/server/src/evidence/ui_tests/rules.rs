@@ -65,7 +65,7 @@ impl Rule for TextOr {
     type Value = Option<JsonText>;
 
     fn read(&self, fields: &mut Fields<'_>, name: &'static str) -> Option<JsonText> {
-        let sent = JsonText::from(fields.raw(name)?);
+        let sent = JsonText::from(fields.document(name)?);
         let sent_type = match sent.as_str().as_bytes().first() {
             Some(b'"') => return self.text.read(fields, name).map(|_| sent),
             Some(b'[') => "array",

@@ -78,7 +78,7 @@ statements! {
     };
     SHOW_EPIC -> Epic = "select {*} from epics where tenant_id = $1 and id = $2";
     EPIC_STORIES -> StoryMini = "
-        select {*} from stories where tenant_id = $1 and epic_id = $2 order by major, minor, number, id";
+        select {*} from stories where tenant_id = $1 and epic_id = $2 order by order_key, number, id";
     /// An unknown epic yields no row.
     EPIC_PROGRESS -> EpicProgress = "
         select {*} from stories where tenant_id = $1 and epic_id = $2
@@ -100,8 +100,8 @@ statements! {
     /// What hangs on the stories goes with them; they are told in the order of stories.
     DELETE_EPIC_STORIES -> DeletedStory = "
         with deleted as (
-            delete from stories where tenant_id = $1 and epic_id = $2 returning id, number, title, major, minor
+            delete from stories where tenant_id = $1 and epic_id = $2 returning id, number, title, order_key
         )
-        select {*} from deleted order by major, minor, number, id";
+        select {*} from deleted order by order_key, number, id";
     DELETE_EPIC = "delete from epics where tenant_id = $1 and id = $2";
 }

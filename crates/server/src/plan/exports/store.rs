@@ -60,9 +60,7 @@ pub(super) struct StoryRow {
 #[derive(Serialize, JsonSchema, Row)]
 pub(super) struct StoryState {
     #[serde(skip)]
-    major: i32,
-    #[serde(skip)]
-    minor: i32,
+    order_key: String,
     number: String,
     title: String,
     description: Option<String>,
@@ -91,20 +89,14 @@ impl StoryState {
 /// `{"story": "1.2", "depends_on": "1.1"}`
 #[derive(Serialize, JsonSchema, Row)]
 pub(super) struct ExportedStoryDependency {
-    #[row(sql = "s.major")]
+    #[row(sql = "s.order_key")]
     #[serde(skip)]
-    major: i32,
-    #[row(sql = "s.minor")]
-    #[serde(skip)]
-    minor: i32,
+    order_key: String,
     #[row(sql = "s.number")]
     story: String,
-    #[row(sql = "p.major")]
+    #[row(sql = "p.order_key")]
     #[serde(skip)]
-    p_major: i32,
-    #[row(sql = "p.minor")]
-    #[serde(skip)]
-    p_minor: i32,
+    p_order_key: String,
     #[row(sql = "p.number")]
     depends_on: String,
 }
@@ -124,15 +116,15 @@ statements! {
         select {*} from epics where tenant_id = $1 and project_id = $2 and number > $3 order by number limit $4";
     EXPORT_STORIES -> StoryRow = "
         select {*} from stories
-        where tenant_id = $1 and epic_id = $2 and (major, minor, number) > ($3, $4, $5)
-        order by major, minor, number limit $6";
+        where tenant_id = $1 and epic_id = $2 and (order_key, number) > ($3, $4)
+        order by order_key, number limit $5";
     EXPORT_STORY_EDGES -> ExportedStoryDependency = "
         select {*} from story_dependencies d
         join stories s on s.tenant_id = d.tenant_id and s.id = d.story_id
         join stories p on p.tenant_id = d.tenant_id and p.id = d.depends_on_story_id
         where d.tenant_id = (select $1::uuid) and d.project_id = (select $2::uuid)
-          and (s.major, s.minor, s.number, p.major, p.minor, p.number) > ($3, $4, $5, $6, $7, $8)
-        order by s.major, s.minor, s.number, p.major, p.minor, p.number limit $9";
+          and (s.order_key, s.number, p.order_key, p.number) > ($3, $4, $5, $6)
+        order by s.order_key, s.number, p.order_key, p.number limit $7";
     EXPORT_EPIC_EDGES -> ExportedEpicDependency = "
         select {*} from epic_dependencies d
         join epics e on e.tenant_id = d.tenant_id and e.id = d.epic_id
@@ -181,11 +173,11 @@ impl Listed for StoryRow {
     const PAGE: i64 = RECORDS;
 
     fn place(&self) -> Place<'_> {
-        vec![&self.state.major, &self.state.minor, &self.state.number]
+        vec![&self.state.order_key, &self.state.number]
     }
 
     fn start() -> Place<'static> {
-        vec![&-1_i32, &-1_i32, &""]
+        vec![&"", &""]
     }
 }
 
@@ -194,7 +186,7 @@ impl Listed for ExportedStoryDependency {
     const PAGE: i64 = EDGES;
 
     fn place(&self) -> Place<'_> {
-        vec![&self.major, &self.minor, &self.story, &self.p_major, &self.p_minor, &self.depends_on]
+        vec![&self.order_key, &self.story, &self.p_order_key, &self.depends_on]
     }
 
     fn start() -> Place<'static> {

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use loopctl_core::fields::Fields;
-use loopctl_core::import::{self, ImportError, Mode, Payload, Plan};
+use loopctl_core::import::{self, Ignored, ImportError, Mode, Payload, Plan};
 use loopctl_core::lifecycle;
 use loopctl_core::request::{Member, Request, Rule as _, flag};
 use schemars::{JsonSchema, json_schema};
@@ -70,6 +70,24 @@ pub(super) struct FreshSummary {
     stories_created: usize,
     /// Of both kinds.
     dependencies_created: usize,
+    #[serde(flatten)]
+    unread: Option<Unread>,
+}
+
+/// Keys of the payload that nothing reads; left out where there are none.
+#[derive(Serialize, JsonSchema)]
+struct Unread {
+    /// The first 20, such as `epics[0].stories[1].acceptanceCriteria`.
+    ignored: Vec<String>,
+    /// How many there are.
+    ignored_count: usize,
+}
+
+impl Unread {
+    fn of(payload: &Payload) -> Option<Self> {
+        let Ignored { paths, count } = payload.ignored.clone();
+        (count > 0).then_some(Self { ignored: paths, ignored_count: count })
+    }
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -86,6 +104,8 @@ pub(super) struct MergeSummary {
     dependencies_created: usize,
     /// Of both kinds.
     dependencies_existing: usize,
+    #[serde(flatten)]
+    unread: Option<Unread>,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -95,7 +115,7 @@ struct Orphan {
 }
 
 impl Summary {
-    fn of(mode: Mode, plan: &Plan, found: &Snapshot) -> Self {
+    fn of(mode: Mode, plan: &Plan, found: &Snapshot, unread: Option<Unread>) -> Self {
         let (epics_created, stories_created) = (plan.new_epics.len(), plan.new_stories.len());
         let dependencies_created = plan.new_story_edges.len() + plan.new_epic_edges.len();
         let orphans = plan.orphans.iter().map(|number| Orphan {
@@ -103,7 +123,9 @@ impl Summary {
             title: found.stories.get(number).map(|(_, story)| story.title.clone()),
         });
         match mode {
-            Mode::Fresh => Self::Fresh(FreshSummary { epics_created, stories_created, dependencies_created }),
+            Mode::Fresh => {
+                Self::Fresh(FreshSummary { epics_created, stories_created, dependencies_created, unread })
+            }
             Mode::Merge => Self::Merge(MergeSummary {
                 epics_created,
                 epics_updated: plan.updated_epics.len(),
@@ -112,6 +134,7 @@ impl Summary {
                 stories_orphaned: orphans.collect(),
                 dependencies_created,
                 dependencies_existing: plan.existing_edges,
+                unread,
             }),
         }
     }
@@ -146,6 +169,7 @@ pub(super) async fn import(
             // An unknown project is 404 whatever the payload says.
             let project = lock_project(&mut change, project_id).await?;
             let payload = payload.clone().map_err(refused)?;
+            let unread = Unread::of(&payload);
             let found = snapshot(&mut change, project_id, *mode == Mode::Merge).await?;
             let mut plan = payload.plan(&found.existing).map_err(refused)?;
             settle_metadata(&mut plan, &found)?;
@@ -154,7 +178,7 @@ pub(super) async fn import(
                 project.admits((found.stories.len() + new_stories) as u64)?;
             }
             let written = write(&mut change, project_id, &plan, &found).await?;
-            let summary = Summary::of(*mode, &plan, &found);
+            let summary = Summary::of(*mode, &plan, &found, unread);
             change.tell(audit::events(project_id, &plan, written, &summary)?);
             change.commit((summary, new_stories >= VERY_LARGE)).await
         })

@@ -81,16 +81,16 @@ statements! {
              as n (id, title, description, phase, position, metadata)
         where e.tenant_id = $1 and e.id = n.id";
     INSERT_STORIES = "
-        insert into stories (tenant_id, project_id, id, epic_id, epic_position, number, major, minor, title, description,
+        insert into stories (tenant_id, project_id, id, epic_id, epic_position, number, title, description,
                              acceptance_criteria, estimated_hours, metadata, agent_status, verified_status,
                              reported_done_at, verified_at)
-        select $1, $2, n.id, e.id, e.position, n.number, n.major, n.minor, n.title, n.description, n.criteria, n.hours,
+        select $1, $2, n.id, e.id, e.position, n.number, n.title, n.description, n.criteria, n.hours,
                n.metadata, n.agent_status, n.verified_status,
                case when n.agent_status = 'reported_done' then statement_timestamp() end,
                case when n.verified_status = 'verified' then statement_timestamp() end
-        from unnest($3::uuid[], $4::int[], $5::text[], $6::int[], $7::int[], $8::text[], $9::text[], $10::jsonb[],
-                    $11::numeric[], $12::jsonb[], $13::text[], $14::text[])
-             as n (id, epic, number, major, minor, title, description, criteria, hours, metadata, agent_status,
+        from unnest($3::uuid[], $4::int[], $5::text[], $6::text[], $7::text[], $8::jsonb[], $9::numeric[], $10::jsonb[],
+                    $11::text[], $12::text[])
+             as n (id, epic, number, title, description, criteria, hours, metadata, agent_status,
                    verified_status)
         join epics e on e.tenant_id = $1 and e.project_id = $2 and e.number = n.epic";
     UPDATE_STORIES = "

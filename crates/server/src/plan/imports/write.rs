@@ -174,8 +174,6 @@ async fn insert_stories(
             &id,
             &column(new, |story| story.epic),
             &column(new, |story| story.number.as_str()),
-            &column(new, |story| story.number.major()),
-            &column(new, |story| story.number.minor()),
             &column(new, |story| story.title.as_str()),
             &column(new, |story| story.description.as_deref()),
             &column(new, |story| Jsonb(story.acceptance_criteria.as_json())),

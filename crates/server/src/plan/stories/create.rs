@@ -24,8 +24,8 @@ use crate::plan::{number_taken, require_title};
 /// A story to be created; a title must be there.
 #[derive(Debug, Clone, Request)]
 pub(super) struct CreateStory {
-    /// `major` or `major.minor`, each below 10000; unique in the project, and final.
-    #[rule(text(usize::MAX).that(|number| StoryNumber::parse(number).map(drop).map_err(str::to_owned)).required())]
+    /// One to six parts of letters, digits, `_` or `-`, joined by points: `1.1`, `26.R.1`; unique in the project, and final.
+    #[rule(text(usize::MAX).that(|number| StoryNumber::parse(number).map(drop).map_err(Into::into)).required())]
     number: String,
     #[flatten]
     details: StoryChange,
@@ -127,8 +127,6 @@ async fn insert(
         &epic.position,
         &Uuid::now_v7(),
         &number.as_str(),
-        &number.major(),
-        &number.minor(),
         &details.title,
         &details.description.clone().flatten(),
         &Jsonb(criteria.as_json()),

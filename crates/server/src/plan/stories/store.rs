@@ -33,7 +33,7 @@ pub(crate) struct Story {
     verified_at: Option<Timestamp>,
     rejected_at: Option<Timestamp>,
     rejection_reason: Option<String>,
-    /// `major * 10000 + minor * 10`.
+    /// `a * 10000 + b * 10` of a number `a.b`, both below 10000, else 0. The order of stories is another.
     sort_key: i32,
     metadata: JsonText,
     implementer_dispatch_id: Option<Uuid>,
@@ -211,16 +211,20 @@ macro_rules! queue {
     ($scope:ident, $condition:expr) => {
         concat!(
             "with queue as materialized (
-                select s.id as queued, s.epic_position as place, s.major as first, s.minor as second, s.number as third
+                select s.id as queued, s.epic_position as place, s.order_key as first, s.number as second
                 from stories s
-                where ", scope!($scope), " and ", $condition, "
+                where ",
+            scope!($scope),
+            " and ",
+            $condition,
+            "
             ), page as (
-                select * from queue order by place, first, second, third, queued limit $3 offset $4
+                select * from queue order by place, first, second, queued limit $3 offset $4
             )
             select {*} from (select 1) one
             left join page on true
             left join stories on tenant_id = $1 and id = queued
-            order by place, first, second, third, queued"
+            order by place, first, second, queued"
         )
     };
 }
@@ -251,9 +255,9 @@ statements! {
         select {*} from epics where tenant_id = $1 and project_id = $2 and number = $3 for key share";
     COUNT_PROJECT_STORIES -> i64 = "select count(*) from stories where tenant_id = $1 and project_id = $2";
     INSERT_STORY -> Story = "
-        insert into stories (tenant_id, project_id, epic_id, epic_position, id, number, major, minor, title, description,
+        insert into stories (tenant_id, project_id, epic_id, epic_position, id, number, title, description,
                              acceptance_criteria, estimated_hours, metadata)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
         returning {*}";
     /// Serialises everything that moves or changes the story.
     LOCK_STORY -> Story = "select {*} from stories where tenant_id = $1 and id = $2 for no key update";
@@ -272,7 +276,7 @@ statements! {
             where tenant_id = $1 and project_id = $2 and ($3::uuid is null or epic_id = $3)
               and ($4::text is null or agent_status = $4) and ($5::text is null or verified_status = $5)
               and ($6::text is null or number = $6)",
-        page: "order by epic_position, major, minor, number, id limit $7 offset $8",
+        page: "order by epic_position, order_key, number, id limit $7 offset $8",
     };
     LIST_EPIC_STORIES -> list of Story = {
         within: "epics where tenant_id = $1 and id = $2",
@@ -280,7 +284,7 @@ statements! {
             stories
             where tenant_id = $1 and epic_id = $2
               and ($3::text is null or agent_status = $3) and ($4::text is null or verified_status = $4)",
-        page: "order by major, minor, number, id limit $5 offset $6",
+        page: "order by order_key, number, id limit $5 offset $6",
     };
     STORY_KNOWN -> Uuid = "select id from stories where tenant_id = $1 and id = $2";
     CRITERIA -> Criterion = "
@@ -305,7 +309,7 @@ statements! {
             cross join lateral (
                 select id from stories
                 where tenant_id = d.tenant_id and epic_id = d.depends_on_epic_id and verified_status <> 'verified'
-                order by major, minor, number, id limit $3) p
+                order by order_key, number, id limit $3) p
         ), pairs as (
             select d.story_id as blocked_id, d.depends_on_story_id as blocker_id, true as of_story
             from story_dependencies d where d.tenant_id = (select $1::uuid) and d.story_id = any($2)
@@ -316,7 +320,7 @@ statements! {
             select blocked_id, blocker_id, bool_or(of_story) as via_story from pairs group by blocked_id, blocker_id
         ) b join stories on tenant_id = (select $1::uuid) and id = blocker_id
         where verified_status <> 'verified'
-        order by blocked_id, major, minor, number, id";
+        order by blocked_id, order_key, number, id";
     /// How many blockers the stories of `$2` have in all: prerequisite stories that are not in a prerequisite epic, and
     /// all stories of those.
     COUNT_BLOCKERS -> BlockerCount = "

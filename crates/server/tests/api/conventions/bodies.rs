@@ -35,19 +35,31 @@ fn padded(object: &Value, bytes: usize) -> String {
 #[tokio::test]
 async fn malformed_json_is_400() {
     let tenant = Tenant::new().await;
-    for body in ["{\"name\":", "{", "[1,", "{name: 1}", "{\"a\":1}{", "nope", "\"open", "{\"a\":\"\\ud800\"}"]
-    {
-        for content_type in
-            ["application/json", "application/problem+json", "Application/JSON; charset=latin1"]
-        {
-            let error = post(&tenant.user, "/api_keys", Some(content_type), body)
-                .await
-                .expect_error(400, "bad_request");
+    let json = ["application/json", "application/problem+json", "Application/JSON; charset=latin1"].map(Some);
+    // What begins like JSON is JSON, whatever it is called, and nothing where it is none: curl calls it a form.
+    let others =
+        [Some("application/x-www-form-urlencoded"), Some("text/plain"), Some("application/xml"), None];
+    for body in [
+        "{\"name\":",
+        "{\"name\": \"new\",}",
+        "{'name': 'new'}",
+        "{\"a\": NaN}",
+        "{",
+        "[1,",
+        "{name: 1}",
+        "{\"a\":1}{",
+        "{\"a\":\"\\ud800\"}",
+        "\u{feff}{\"a\":",
+        " \n{\"a\"",
+        "nope",
+        "\"open",
+    ] {
+        let looks_like_json = body.contains(['{', '[']);
+        for content_type in json.into_iter().chain(others.into_iter().filter(|_| looks_like_json)) {
+            let error =
+                post(&tenant.user, "/api_keys", content_type, body).await.expect_error(400, "bad_request");
             let message = text(&error["message"]);
-            assert!(
-                message.starts_with("Bad Request: malformed JSON at line 1 column "),
-                "{body}: {message}"
-            );
+            assert!(message.starts_with("Bad Request: malformed JSON at line "), "{body}: {message}");
         }
     }
     let invalid_utf8 = b"{\"name\": \"\xff\", \"role\": \"agent\"}".to_vec();
@@ -95,7 +107,6 @@ async fn other_media_types_are_415() {
     let tenant = Tenant::new().await;
     for (content_type, body) in [
         (Some("text/plain"), "name=x&role=agent"),
-        (Some("text/plain"), "{\"name\": \"x\","),
         (Some("application/xml"), "<a/>"),
         (Some("multipart/form-data; boundary=x"), "--x--"),
         (Some("application/octet-stream"), "x"),
@@ -264,11 +275,130 @@ async fn json_and_forms_are_accepted() {
             .expect(201);
     assert_eq!(project["project"]["name"], "a é");
     assert_eq!(project["project"]["metadata"], json!({"a": {"b": "c"}, "list": ["1", "2"]}));
-    // JSON that is broken, sent as a form, is one garbage parameter.
-    let error = post(&tenant.user, "/projects", Some("application/x-www-form-urlencoded"), "{\"name\":")
+}
+
+/// Where every field is optional, a body that is not read would be taken for one that changes nothing.
+#[tokio::test]
+async fn broken_json_changes_nothing_and_says_so() {
+    let tenant = Tenant::new().await;
+    let (agent, story) = (tenant.agent().await, tenant.story().await);
+    let project = tenant.project().await;
+    agent.post(&format!("/stories/{story}/contract"), echo()).await.expect(200);
+    for (caller, method, path) in [
+        (&tenant.user, Method::PATCH, format!("/stories/{story}")),
+        (&tenant.user, Method::PATCH, format!("/projects/{project}")),
+        (&tenant.user, Method::PATCH, "/tenants/me".to_owned()),
+        (&tenant.user, Method::POST, format!("/projects/{project}/import?merge=true")),
+        // Also where nothing of the body is needed.
+        (&agent, Method::POST, format!("/stories/{story}/claim")),
+    ] {
+        for body in [
+            "{\"title\": \"new\",}",
+            "{\"title\": 'new'}",
+            "{\"title\": \"\\udc00\"}",
+            "{\"a\": 1e400}",
+            "[NaN]",
+        ] {
+            for content_type in [Some("application/x-www-form-urlencoded"), None, Some("application/json")] {
+                let mut request = caller.request(method.clone(), &path).body(body);
+                if let Some(content_type) = content_type {
+                    request = request.header("content-type", content_type);
+                }
+                caller.send(request).await.expect_error(400, "bad_request");
+            }
+        }
+    }
+    // A mark before it is none of it.
+    let marked = "\u{feff}{\"title\": \"Marked\"}";
+    for content_type in ["application/json", "application/x-www-form-urlencoded"] {
+        let patch = tenant.user.request(Method::PATCH, &format!("/stories/{story}"));
+        let patched =
+            tenant.user.send(patch.header("content-type", content_type).body(marked)).await.expect(200);
+        assert_eq!(patched["story"]["title"], "Marked");
+    }
+}
+
+/// A number that most who read JSON would take for another one is not kept as if it were the same.
+#[tokio::test]
+async fn numbers_come_back_as_they_were_sent_or_are_refused() {
+    let tenant = Tenant::new().await;
+    let (project, story) = (tenant.project().await, tenant.story().await);
+    let run = tenant
+        .user
+        .post(&format!("/projects/{project}/ui-tests"), json!({"guide_reference": "g"}))
         .await
-        .expect_error(422, "validation_failed");
-    assert_eq!(error["details"]["name"], json!(["can't be blank"]));
+        .expect(201);
+    let run = text(&run["ui_test_run"]["id"]);
+    let lead = tenant.orchestrator().await;
+    let send = async |caller: &Caller, method: Method, path: &str, body: String| {
+        let request = caller.request(method, path).header("content-type", "application/json").body(body);
+        caller.send(request).await
+    };
+    for number in ["18446744073709551616", "-9223372036854775809", "0.1234567890123456789", "1e-400"] {
+        for (caller, method, path, field, body) in [
+            (
+                &tenant.user,
+                Method::PATCH,
+                format!("/stories/{story}"),
+                "metadata",
+                format!("{{\"metadata\": {{\"a\": [{number}]}}}}"),
+            ),
+            (
+                &tenant.user,
+                Method::PATCH,
+                format!("/stories/{story}"),
+                "acceptance_criteria",
+                format!("{{\"acceptance_criteria\": [{{\"criterion\": \"c\", \"n\": {number}}}]}}"),
+            ),
+            (
+                &tenant.user,
+                Method::PATCH,
+                "/tenants/me".to_owned(),
+                "settings",
+                format!("{{\"settings\": {{\"x\": {number}}}}}"),
+            ),
+            (
+                &lead,
+                Method::POST,
+                format!("/stories/{story}/artifacts"),
+                "details",
+                format!("{{\"artifact_type\": \"t\", \"details\": {{\"n\": {number}}}}}"),
+            ),
+            (
+                &lead,
+                Method::PUT,
+                format!("/orchestrator/state/{project}"),
+                "state_data",
+                format!("{{\"state_key\": \"main\", \"version\": 0, \"state_data\": {{\"n\": {number}}}}}"),
+            ),
+            (
+                &lead,
+                Method::POST,
+                format!("/projects/{project}/ui-tests/{run}/findings"),
+                "steps",
+                format!("{{\"title\": \"t\", \"steps\": [{number}]}}"),
+            ),
+        ] {
+            let error = send(caller, method, &path, body).await.expect_error(422, "validation_failed");
+            assert_eq!(
+                error["details"][field],
+                json!(["cannot be stored exactly: send it as a string"]),
+                "{path} {number}"
+            );
+        }
+        let plan = format!(
+            "{{\"epics\": [{{\"number\": 1, \"title\": \"E\", \"metadata\": {{\"n\": {number}}}}}]}}"
+        );
+        let error = send(&tenant.user, Method::POST, &format!("/projects/{project}/import"), plan).await;
+        let message = "epics[0].metadata: cannot be stored exactly: send it as a string";
+        assert_eq!(error.expect_error(422, "invalid_import")["message"], message);
+    }
+    for number in ["18446744073709551615", "-9223372036854775808", "0.1", "1.7e308", "123456789.5"] {
+        let body = format!("{{\"metadata\": {{\"n\": {number}}}}}");
+        let kept = send(&tenant.user, Method::PATCH, &format!("/stories/{story}"), body).await.expect(200);
+        let sent: Value = serde_json::from_str(number).unwrap();
+        assert_eq!(kept["story"]["metadata"]["n"].as_f64(), sent.as_f64(), "{number}");
+    }
 }
 
 /// Path, body and query are one namespace, in this order. `_method` is nothing special.

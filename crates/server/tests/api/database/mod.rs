@@ -264,6 +264,7 @@ async fn the_application_role_is_nobody() {
             "note_key_uses | search_path=public, pg_temp",
             "refresh_detail_statistics | search_path=public, pg_temp;lock_timeout=2s",
             "refresh_record_statistics | search_path=public, pg_temp;lock_timeout=2s",
+            "try_writing | search_path=public, pg_temp",
         ]
     );
     let callable = "select proname from pg_proc where pronamespace = 'public'::regnamespace
@@ -276,7 +277,10 @@ async fn the_application_role_is_nobody() {
             "current_tenant_id",
             "note_key_uses",
             "refresh_detail_statistics",
-            "refresh_record_statistics"
+            "refresh_record_statistics",
+            "story_order_key",
+            "story_small_part",
+            "try_writing",
         ]
     );
     let default_privileges = "select defaclrole from pg_default_acl";

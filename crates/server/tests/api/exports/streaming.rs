@@ -24,14 +24,14 @@ async fn large(tenant: &Tenant, epics: i32, stories: i32, description: i32) -> S
         "insert into epics (tenant_id, id, project_id, number, title, position)
          select tenant_id, gen_random_uuid(), id, n, 'Epic', n from projects, generate_series(1, $2::int) n
          where id::text = $1 and $3::int > 0 and $4::int > 0",
-        "insert into stories (tenant_id, id, project_id, epic_id, epic_position, number, major, minor, title, description)
-         select tenant_id, gen_random_uuid(), project_id, id, position, number || '.' || n, number, n, 'Story',
+        "insert into stories (tenant_id, id, project_id, epic_id, epic_position, number, title, description)
+         select tenant_id, gen_random_uuid(), project_id, id, position, number || '.' || n, 'Story',
                 repeat('x', $4::int)
          from epics, generate_series(1, $3::int) n where project_id::text = $1 and number <= $2::int",
         "insert into story_dependencies (tenant_id, id, project_id, story_id, depends_on_story_id)
          select s.tenant_id, gen_random_uuid(), s.project_id, s.id, p.id
-         from stories s join stories p on p.project_id = s.project_id and p.epic_id = s.epic_id and p.minor = s.minor - 1
-         where s.project_id::text = $1 and s.major <= $2::int and s.minor <= $3::int and $4::int > 0",
+         from stories s join stories p on p.project_id = s.project_id and p.epic_id = s.epic_id and p.sort_key = s.sort_key - 10
+         where s.project_id::text = $1 and least($2::int, $3::int, $4::int) > 0",
     ] {
         owner.execute(sql, &[&project, &epics, &stories, &description]).await.unwrap();
     }

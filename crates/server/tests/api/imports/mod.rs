@@ -8,6 +8,7 @@ mod messages;
 mod mutations;
 mod races;
 mod refusals;
+mod unread;
 
 use serde_json::{Value, json};
 

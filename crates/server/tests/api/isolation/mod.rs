@@ -124,16 +124,17 @@ async fn tenant_tables(owner: &Client) -> Vec<(String, &'static str)> {
     tables
 }
 
-/// Everything that a tenant has, as the database holds it.
-async fn everything_of(tenant_id: &str) -> Vec<(String, Value)> {
+/// Everything that a tenant has, as the database holds it, but for when its keys were last used: that is noted in its own time.
+pub(crate) async fn everything_of(tenant_id: &str) -> Vec<(String, Value)> {
     let owner = connect(&server().owner).await;
     let mut all = Vec::new();
     for (table, column) in tenant_tables(&owner).await {
         let rows = owner
             .query_one(
                 &format!(
-                    "select coalesce(jsonb_agg(to_jsonb(t) order by to_jsonb(t)::text), '[]') from {table} t
-                     where {column} = $1::text::uuid"
+                    "select coalesce(jsonb_agg(content order by content::text), '[]')
+                     from (select to_jsonb(t) - array['last_used_at', 'last_seen_at'] as content
+                           from {table} t where {column} = $1::text::uuid) t"
                 ),
                 &[&tenant_id],
             )

@@ -2,6 +2,7 @@
 //! That there are no others is looked at by all tests, in [`conformance`](crate::conformance).
 
 mod steps;
+mod sweep;
 
 use std::collections::BTreeSet;
 

@@ -1,0 +1,140 @@
+//! Every route that writes, and every way to send it something that is not what it should be: it is refused as a whole, or done
+//! as a whole, and never half or without a word.
+
+use reqwest::Method;
+use serde_json::{Map, Value, json};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+
+use super::steps::{Step, steps};
+use super::{World, short};
+use crate::conformance::{OPERATIONS, Operation};
+use crate::isolation::everything_of;
+use crate::support::{Reply, server};
+
+const CONTENT_TYPES: [Option<&str>; 4] =
+    [Some("application/json"), Some("application/x-www-form-urlencoded"), Some("text/plain"), None];
+
+/// Not JSON, or JSON that nobody can have meant.
+const BROKEN: [&str; 12] = [
+    "{\"title\": \"new\",}",
+    "{'title': 'new'}",
+    "{\"title\": \"new\"",
+    "{title: \"new\"}",
+    "{\"title\": NaN}",
+    "{\"title\": \"\\ud800\"}",
+    "{\"title\": 1e400}",
+    "{\"metadata\": {\"n\": -1e999}}",
+    "{\"title\": \"a\", \"title\": \"b\"}",
+    "{\"metadata\": {\"a\": 1, \"\\u0061\": 2}}",
+    "\u{feff}{\"title\":",
+    "[{\"title\"",
+];
+
+/// What some route takes, and may be given far too much of.
+const LISTS: [&str; 10] = [
+    "acceptance_criteria",
+    "epics",
+    "story_dependencies",
+    "epic_dependencies",
+    "story_ids",
+    "stories",
+    "findings",
+    "steps",
+    "console_errors",
+    "metadata",
+];
+
+/// Just below the limit of a body.
+const MUCH: usize = 2_000_000;
+
+async fn send(
+    step: &Step,
+    method: Method,
+    content_type: Option<&str>,
+    body: impl Into<reqwest::Body>,
+) -> Reply {
+    let mut request = step.who.request(method, &step.path).body(body);
+    if let Some(content_type) = content_type {
+        request = request.header("content-type", content_type);
+    }
+    step.who.send(request).await
+}
+
+/// The beginning of a request, and then nothing.
+async fn break_off(step: &Step, method: &Method) {
+    let path = format!("/api/v1{}", step.path);
+    let key = step.who.key.as_deref().unwrap();
+    let body = step.body.to_string();
+    let begun = format!(
+        "{method} {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\ncontent-type: application/json\r\n\
+         content-length: {}\r\n\r\n{}",
+        body.len(),
+        &body[..body.len() - 1]
+    );
+    let mut socket = TcpStream::connect(server().base.strip_prefix("http://").unwrap()).await.unwrap();
+    socket.write_all(begun.as_bytes()).await.unwrap();
+}
+
+/// What the route makes of all that. `done` is a request that would succeed.
+async fn nothing_happens(world: &World, operation: &Operation, done: &Step) {
+    let tenant = &world.a.tenant.id;
+    let what = |body: &str| format!("{} {} with {:.60}", operation.method, operation.path, body);
+    let before = everything_of(tenant).await;
+    for body in BROKEN {
+        for content_type in CONTENT_TYPES {
+            let reply = send(done, operation.method(), content_type, body).await;
+            assert_eq!(reply.status, 400, "{} as {content_type:?}: {:#}", what(body), reply.body);
+            assert_eq!(reply.body["error"]["code"], "bad_request", "{}", what(body));
+        }
+    }
+    break_off(done, &operation.method()).await;
+    assert_eq!(everything_of(tenant).await, before, "{}", what("broken bodies"));
+    for list in LISTS.into_iter().filter(|list| knows(operation, list)) {
+        let body = format!("{{\"{list}\": [{}]}}", vec!["{}"; MUCH / 3].join(","));
+        let reply = send(done, operation.method(), Some("application/json"), body).await;
+        assert!(reply.status < 500, "{}: {:#}", what(list), reply.body);
+        if reply.status >= 400 {
+            assert_eq!(everything_of(tenant).await, before, "{}", what(list));
+        }
+    }
+}
+
+/// Whether the document lists a member of this name for the body.
+fn knows(operation: &Operation, member: &str) -> bool {
+    let document = loopctl_server::openapi();
+    let method = operation.method.to_lowercase();
+    let body =
+        &document["paths"][&operation.path][method]["requestBody"]["content"]["application/json"]["schema"];
+    let name = body["$ref"].as_str().and_then(|path| path.rsplit('/').next()).unwrap_or_default();
+    document["components"]["schemas"][name]["properties"].get(member).is_some()
+}
+
+#[tokio::test]
+async fn whatever_is_sent_is_done_whole_or_refused_whole() {
+    // One in which nothing is to happen, and one in which everything does.
+    let (still, world) = (World::new().await, World::new().await);
+    let writes =
+        OPERATIONS.iter().filter(|operation| ["POST", "PATCH", "PUT"].contains(&operation.method.as_str()));
+    let mut seen = 0;
+    for operation in writes {
+        let tried = steps(&still, operation).await;
+        let done = tried.iter().find(|step| step.status < 300).expect("a step that succeeds");
+        nothing_happens(&still, operation, done).await;
+        let steps = steps(&world, operation).await;
+        let success = steps.iter().position(|step| step.status < 300).expect("a step that succeeds");
+        for step in &steps[..success] {
+            let request = super::request(&step.who, operation, &step.path, &step.body);
+            step.who.send(request).await.expect(step.status);
+        }
+        // A mark before it and a key that nothing knows: nobody is refused for them, and all the rest is done.
+        let step = &steps[success];
+        let mut body = step.body.as_object().cloned().unwrap_or_else(Map::new);
+        body.insert("nothing_knows_this".to_owned(), json!([1, {"a": null}]));
+        let marked = format!("\u{feff}\n{}", Value::Object(body));
+        let reply = send(step, operation.method(), Some("application/x-www-form-urlencoded"), marked).await;
+        assert_eq!(reply.status, step.status, "{} {}: {:#}", operation.method, short(operation), reply.body);
+        seen += 1;
+    }
+    assert!(seen > 35, "{seen} routes that write");
+}
