@@ -41,6 +41,11 @@ impl StoryNumber {
         if well_formed { Ok(Self(text.to_owned())) } else { Err(SHAPE.into()) }
     }
 
+    /// A number that a story has already. Some are longer than one may be today.
+    pub fn stored(text: String) -> Self {
+        Self(text)
+    }
+
     /// The number as it was written.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -2,8 +2,10 @@
 create function try_writing() returns void
     language plpgsql security definer set search_path = public, pg_temp as $$
 begin
-    create temporary table loopctl_room on commit drop as
-        select repeat(md5(n::text), 250) as filling from generate_series(1, 100) n;
+    create temporary table loopctl_room (filling text) on commit drop;
+    -- As large as it looks: text that repeats itself would be compressed.
+    alter table loopctl_room alter column filling set storage external;
+    insert into loopctl_room select repeat('loopctl ', 1000) from generate_series(1, 100);
 end
 $$;
 revoke all on function try_writing() from public;

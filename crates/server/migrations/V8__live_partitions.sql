@@ -48,7 +48,7 @@ revoke all on function ensure_audit_partitions(integer) from public;
 -- Until now anybody who planned could say that a story had been backfilled. What no backfill has said is no proof, and is
 -- kept as an import keeps it.
 update stories s
-set metadata = (metadata - 'backfill') || jsonb_build_object('imported_backfill', metadata -> 'backfill')
+set metadata = jsonb_build_object('imported_backfill', metadata -> 'backfill') || (metadata - 'backfill')
 where metadata ? 'backfill'
   and not exists (select from audit_log a
                   where a.tenant_id = s.tenant_id and a.story_id = s.id and a.action = 'backfilled');

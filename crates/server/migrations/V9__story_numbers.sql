@@ -31,9 +31,11 @@ alter table stories
     add column sort_key integer not null generated always as (
         coalesce(story_small_part(split_part(number, '.', 1)) * 10000 + story_small_part(split_part(number, '.', 2)) * 10, 0)
     ) stored,
-    -- What is there already may be longer, of leading zeros.
-    add constraint stories_number_shape
-        check (number ~ '^[A-Za-z0-9_-]{1,32}(\.[A-Za-z0-9_-]{1,32}){0,5}$' and length(number) <= 100) not valid;
+    add constraint stories_number_shape check (
+        number ~ '^[A-Za-z0-9_-]{1,32}(\.[A-Za-z0-9_-]{1,32}){0,5}$' and length(number) <= 100
+        -- What is there already may be longer, of leading zeros.
+        or number ~ '^0*[0-9]{1,4}(\.0*[0-9]{1,4})?$'
+    );
 create index stories_in_order on stories (tenant_id, project_id, epic_position, order_key, number, id);
 create index stories_by_epic on stories (tenant_id, epic_id, order_key, number, id);
 create index stories_waiting on stories (tenant_id, project_id, epic_position, order_key, number, id)

@@ -26,7 +26,7 @@ pub(super) struct Story {
 }
 
 /// Members of a story file with a meaning of their own; all others go into the metadata.
-pub(super) const KNOWN: [&str; 12] = [
+pub(super) const KNOWN: [&str; 13] = [
     "id",
     "number",
     "title",
@@ -37,6 +37,7 @@ pub(super) const KNOWN: [&str; 12] = [
     "acceptance_criteria",
     DEPENDENCIES,
     DEPENDS_ON,
+    DEPENDS_ON_STORIES,
     "estimated_hours",
     "metadata",
 ];
@@ -52,14 +53,16 @@ const SENT: [&str; 8] = [
     "initial_verified_status",
 ];
 /// Those that say where the story belongs.
-const AROUND: [&str; 4] = ["epic", "phase", DEPENDENCIES, DEPENDS_ON];
+const AROUND: [&str; 5] = ["epic", "phase", DEPENDENCIES, DEPENDS_ON, DEPENDS_ON_STORIES];
 /// The parts of a sentence under `story`, each with the words that lead to it.
 pub(super) const SENTENCE: [(&str, &str); 3] =
     [("as_a", "As a"), ("i_want_to", "I want to"), ("so_that", "so that")];
 /// The stories that this one needs, in a story file.
 const DEPENDENCIES: &str = "dependencies";
+/// The same, as some call it.
+const DEPENDS_ON: &str = "depends_on";
 /// The same in the form of the import.
-const DEPENDS_ON: &str = "depends_on_stories";
+const DEPENDS_ON_STORIES: &str = "depends_on_stories";
 
 /// Converts a story file. Every problem of the file is reported, not only the first; with its number known, the
 /// story is there all the same, so that nobody who depends on it looks wrong.
@@ -204,7 +207,7 @@ fn number_text(name: &str, value: &Value, problem: &mut impl FnMut(String)) -> O
 
 fn dependencies(source: &Map<String, Value>, problem: &mut impl FnMut(String)) -> Vec<String> {
     let mut numbers = Vec::new();
-    for key in [DEPENDENCIES, DEPENDS_ON] {
+    for key in [DEPENDENCIES, DEPENDS_ON, DEPENDS_ON_STORIES] {
         let items = match source.get(key) {
             None | Some(Value::Null) => continue,
             Some(Value::Array(items)) => items,

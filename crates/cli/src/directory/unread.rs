@@ -100,7 +100,7 @@ fn meant(key: &str) -> Option<&'static str> {
     let key = letters(key);
     KNOWN.into_iter().find(|known| {
         let known = letters(known);
-        // `depends_on` and the like.
+        // `depends` and the like.
         let begun = key.len() > 5 && known.starts_with(&key);
         begun || strsim::damerau_levenshtein(&key, &known) <= known.len() / 4
     })
@@ -194,7 +194,7 @@ mod tests {
             ("Acceptance-Critera", "acceptance_criteria"),
             ("dependancies", "dependencies"),
             ("dependency", "dependencies"),
-            ("depends_on", "depends_on_stories"),
+            ("dependsOn", "depends_on"),
             ("estimate_hours", "estimated_hours"),
             ("titel", "title"),
             ("Description", "description"),

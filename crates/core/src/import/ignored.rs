@@ -6,6 +6,8 @@ use crate::json::{Object, elements};
 
 /// So many are named.
 const NAMED: usize = 20;
+/// And so much of each name is shown, in characters.
+const SHOWN: usize = 200;
 
 /// The keys of a payload that mean nothing to an import.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -80,7 +82,8 @@ impl Ignored {
         for (name, _) in object.members().filter(|(name, _)| !known.contains(name)) {
             self.count += 1;
             if self.paths.len() < NAMED {
-                self.paths.push(format!("{}{name}", path()));
+                let shown: String = name.chars().take(SHOWN).collect();
+                self.paths.push(format!("{}{shown}", path()));
             }
         }
     }

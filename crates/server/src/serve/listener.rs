@@ -28,8 +28,9 @@ use super::refusal;
 use crate::life::Life;
 use crate::routes::Service;
 
-/// The most that a head may hold, and that is kept of an answer for a connection: whoever has no key yet costs no more.
-const BUFFER: usize = 64 * 1024;
+/// The most that a head may hold, and that is kept of an answer for a connection: whoever has no key yet costs no more. There
+/// is room for the longest address that may be.
+const BUFFER: usize = 96 * 1024;
 /// What the system keeps of an answer for a connection. Not more, because it tells that there is room again only when a third of
 /// it is read: a client that reads slowly and steadily would look like one that does not.
 const SEND_BUFFER: usize = 256 * 1024;

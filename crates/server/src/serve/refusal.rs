@@ -28,7 +28,7 @@ pub(super) fn instead_of(bytes: &[u8]) -> Option<Vec<u8>> {
         ),
         StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => (
             "head_too_large",
-            "Request Header Fields Too Large: send at most 100 headers, with less than 64 KiB in all",
+            "Request Header Fields Too Large: send at most 100 headers, with less than 96 KiB in all",
         ),
         _ => return None,
     };

@@ -139,8 +139,7 @@ pub(super) async fn snapshot(tx: &mut Tx, project_id: Uuid, lock_stories: bool) 
         epics.insert(number, (id, text));
     }
     for KnownStory { id, number, epic, text } in known_stories {
-        let number = StoryNumber::parse(&number)
-            .map_err(|reason| DbError::Unexpected(format!("story number {number:?}: {reason}")))?;
+        let number = StoryNumber::stored(number);
         existing.stories.push((number.clone(), epic));
         stories.insert(number, (id, text));
     }
