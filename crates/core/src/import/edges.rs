@@ -23,11 +23,11 @@ pub(super) struct References {
 
 /// The names under which one kind of edge is sent.
 pub(super) struct Kind {
-    list: &'static str,
+    pub(super) list: &'static str,
     /// Inside a record; all of them are read.
-    nested: &'static [&'static str],
-    dependent: [&'static str; 2],
-    prerequisite: [&'static str; 2],
+    pub(super) nested: &'static [&'static str],
+    pub(super) dependent: [&'static str; 2],
+    pub(super) prerequisite: [&'static str; 2],
     normalise: fn(String) -> String,
     /// What is said of a JSON number with a point.
     pointed: &'static str,

@@ -1,8 +1,10 @@
 //! Keys that nothing reads: a misspelt one would otherwise be dropped without a word.
 
-use serde_json::value::RawValue;
-
+use super::edges;
+use super::outline::Outline;
+use crate::breakdown::{EpicChange, StoryChange};
 use crate::json::{Object, elements};
+use crate::request::Request;
 
 /// So many are named.
 const NAMED: usize = 20;
@@ -30,21 +32,12 @@ const BODY: &[&str] = &[
     "project",
 ];
 
-const EPIC: &[&str] =
-    &["number", "title", "description", "phase", "position", "metadata", "stories", "depends_on_epics"];
-
+/// Besides the fields of a change and what it needs.
+const EPIC: &[&str] = &["number", "stories"];
 const STORY: &[&str] = &[
     "number",
-    "title",
-    "description",
-    "acceptance_criteria",
-    "estimated_hours",
-    "metadata",
     "initial_agent_status",
     "initial_verified_status",
-    "depends_on_stories",
-    "dependencies",
-    "depends_on",
     // Of an export, for the reader.
     "agent_status",
     "verified_status",
@@ -56,49 +49,44 @@ const STORY: &[&str] = &[
     "rejection_reason",
 ];
 
-const STORY_EDGE: &[&str] = &["story", "story_number", "depends_on", "depends_on_story"];
-const EPIC_EDGE: &[&str] = &["epic", "epic_number", "depends_on", "depends_on_epic"];
-
 impl Ignored {
     /// Those of a whole body.
-    pub(super) fn of(body: &Object<'_>) -> Self {
+    pub(super) fn of(body: &Object<'_>, outline: &Outline<'_>) -> Self {
         let mut ignored = Self::default();
-        ignored.add(body, BODY, String::new);
-        for (epic, path) in objects(body, "epics", "") {
-            ignored.add(&epic, EPIC, || format!("{path}."));
-            for (story, path) in objects(&epic, "stories", &format!("{path}.")) {
-                ignored.add(&story, STORY, || format!("{path}."));
+        ignored.add(body, &[BODY], "");
+        let (of_epics, of_stories) = (names_of::<EpicChange>(), names_of::<StoryChange>());
+        for epic in &outline.epics {
+            ignored.add(&epic.object, &[EPIC, &of_epics, edges::EPIC.nested], &epic.path);
+            for story in &epic.stories {
+                ignored.add(&story.object, &[STORY, &of_stories, edges::STORY.nested], &story.path);
             }
         }
-        for (list, known) in [("story_dependencies", STORY_EDGE), ("epic_dependencies", EPIC_EDGE)] {
-            for (edge, path) in objects(body, list, "") {
-                ignored.add(&edge, known, || format!("{path}."));
+        for kind in [edges::STORY, edges::EPIC] {
+            let edges = body.get(kind.list).and_then(elements).unwrap_or_default();
+            for (index, edge) in edges.into_iter().enumerate() {
+                if let Some(edge) = Object::parse(edge) {
+                    let path = format!("{}[{index}]", kind.list);
+                    ignored.add(&edge, &[&kind.dependent, &kind.prerequisite], &path);
+                }
             }
         }
         ignored
     }
 
-    fn add(&mut self, object: &Object<'_>, known: &[&str], path: impl Fn() -> String) {
-        for (name, _) in object.members().filter(|(name, _)| !known.contains(name)) {
+    fn add(&mut self, object: &Object<'_>, known: &[&[&str]], path: &str) {
+        for (name, _) in object.members().filter(|(name, _)| !known.iter().any(|known| known.contains(name)))
+        {
             self.count += 1;
             if self.paths.len() < NAMED {
                 let shown: String = name.chars().take(SHOWN).collect();
-                self.paths.push(format!("{}{shown}", path()));
+                let point = if path.is_empty() { "" } else { "." };
+                self.paths.push(format!("{path}{point}{shown}"));
             }
         }
     }
 }
 
-/// The objects of a list, each with its path.
-fn objects<'a>(
-    object: &Object<'a>,
-    list: &str,
-    path: &str,
-) -> impl Iterator<Item = (Object<'a>, String)> + use<'a> {
-    let items: Vec<&'a RawValue> = object.get(list).and_then(elements).unwrap_or_default();
-    let path = format!("{path}{list}");
-    items
-        .into_iter()
-        .enumerate()
-        .filter_map(move |(index, item)| Some((Object::parse(item)?, format!("{path}[{index}]"))))
+/// The fields that a change reads.
+fn names_of<T: Request>() -> Vec<&'static str> {
+    T::members().into_iter().map(|member| member.name).collect()
 }

@@ -237,6 +237,6 @@ pub fn parse(body: &Object<'_>, mode: Mode) -> Result<Payload, ImportError> {
         untitled: records::untitled(&outline.epics),
         records: records::read(&outline.epics),
         references,
-        ignored: Ignored::of(body),
+        ignored: Ignored::of(body, &outline),
     })
 }

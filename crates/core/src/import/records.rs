@@ -6,7 +6,6 @@ use super::{InitialStatus, NewEpic, NewStory};
 use crate::breakdown::{EpicChange, StoryChange};
 use crate::criteria;
 use crate::fields::{FieldErrors, Fields, INEXACT};
-use crate::json::is_exact;
 use crate::lifecycle;
 use crate::number::StoryNumber;
 use crate::request::{Request, Rule as _, word};
@@ -125,9 +124,9 @@ fn story_record(story: &StoryOutline<'_>) -> Result<StoryRecord, String> {
         .read(&mut fields, "initial_verified_status"),
     };
     let mut errors = fields.into_errors();
-    // Told above, with the item that it is about.
-    errors.0.remove("acceptance_criteria");
-    if story.criteria.as_ref().is_some_and(|criteria| !is_exact(criteria.as_json().as_str())) {
+    // The others are told above, with the item that they are about.
+    let of_list = errors.0.remove("acceptance_criteria").unwrap_or_default();
+    if of_list.iter().any(|message| message == INEXACT) {
         errors.add("acceptance_criteria", INEXACT);
     }
     let (change, initial) =

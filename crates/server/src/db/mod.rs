@@ -13,7 +13,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use deadpool_postgres::{Client, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
-use tokio::sync::Semaphore;
+use scopeguard::ScopeGuard;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use tokio_postgres::NoTls;
 use uuid::Uuid;
@@ -35,6 +36,9 @@ const POOL_WAIT: Duration = Duration::from_secs(10);
 /// How long a statement may go unanswered: a little longer than PostgreSQL lets it run. A database that has said nothing by
 /// then says nothing any more.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(65);
+
+/// How long a statement that nobody waits for may keep its connection.
+const ABANDONED: Duration = Duration::from_secs(1);
 
 /// How often work is begun that another transaction or a migration may get in the way of.
 const ATTEMPTS: usize = 3;
@@ -192,44 +196,39 @@ impl Db {
         Ok(true)
     }
 
-    async fn run_alone<R: Row>(&self, sql: Sql<R>, params: Params<'_>) -> Result<Option<R>, DbError> {
-        let mut busy = Busy { client: Some(self.pool.get().await?), life: &self.life };
-        let client = busy.client.as_ref().ok_or_else(|| DbError::Pool("no connection".to_owned()))?;
-        let row = line::ask(client, self.deadline, sql.text, params).await;
-        // It has answered, or will not any more.
-        let client = busy.client.take();
-        if let Err(error) = &row {
-            self.note(error);
-        }
-        if matches!(row, Err(DbError::Silent { .. })) {
-            client.map(Object::take);
-        }
-        row?.as_ref().map(|row| R::read(&mut RowReader::new(row))).transpose()
-    }
-}
-
-/// A connection with a statement under way. Whoever gives up on that must not hand it on: the next one would wait for the
-/// answer to this one's question.
-struct Busy<'a> {
-    client: Option<Client>,
-    life: &'a Life,
-}
-
-/// How long a statement that nobody waits for may keep its connection.
-const ABANDONED: Duration = Duration::from_secs(1);
-
-impl Drop for Busy<'_> {
-    fn drop(&mut self) {
-        let Some(client) = self.client.take() else { return };
+    /// Lets others have a connection on which something may be under way, once that has been answered and `last` after it,
+    /// and closes one that takes longer: then PostgreSQL takes back what was begun. `turn` ends with it.
+    fn give_back(
+        &self,
+        client: Client,
+        last: &'static str,
+        patience: Duration,
+        turn: Option<OwnedSemaphorePermit>,
+    ) {
         if tokio::runtime::Handle::try_current().is_err() {
             drop(Object::take(client));
             return;
         }
         self.life.complete(async move {
-            // Answered after everything that was sent before.
-            if !matches!(timeout(ABANDONED, client.batch_execute("")).await, Ok(Ok(()))) {
+            let _until_given_back = turn;
+            if !matches!(timeout(patience, client.batch_execute(last)).await, Ok(Ok(()))) {
                 drop(Object::take(client));
             }
         });
+    }
+
+    async fn run_alone<R: Row>(&self, sql: Sql<R>, params: Params<'_>) -> Result<Option<R>, DbError> {
+        // Whoever gives up on the answer must not hand the connection on: the next one would wait for it.
+        let give_back = |client| self.give_back(client, "", ABANDONED, None);
+        let client = scopeguard::guard(self.pool.get().await?, give_back);
+        let row = line::ask(&client, self.deadline, sql.text, params).await;
+        let client = ScopeGuard::into_inner(client);
+        if let Err(error) = &row {
+            self.note(error);
+        }
+        if matches!(row, Err(DbError::Silent { .. })) {
+            drop(Object::take(client));
+        }
+        row?.as_ref().map(|row| R::read(&mut RowReader::new(row))).transpose()
     }
 }

@@ -287,18 +287,6 @@ impl Drop for Tx {
         if self.begin.is_some() {
             return; // Nothing was sent: the connection is as clean as it came.
         }
-        if tokio::runtime::Handle::try_current().is_err() {
-            drop(Object::take(client));
-            return;
-        }
-        let (turn, deadline) = (self.turn.take(), self.db.deadline);
-        self.db.life.complete(async move {
-            let _until_rolled_back = turn;
-            let rolled_back = in_time(deadline, true, client.batch_execute("ROLLBACK")).await;
-            if !matches!(rolled_back, Ok(Ok(()))) {
-                // Not to be trusted any more: closing it makes PostgreSQL roll back.
-                drop(Object::take(client));
-            }
-        });
+        self.db.give_back(client, "ROLLBACK", self.db.deadline, self.turn.take());
     }
 }

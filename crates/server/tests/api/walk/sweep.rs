@@ -1,6 +1,8 @@
 //! Every route that writes, and every way to send it something that is not what it should be: it is refused as a whole, or done
 //! as a whole, and never half or without a word.
 
+use std::sync::LazyLock;
+
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 use tokio::io::AsyncWriteExt as _;
@@ -102,7 +104,8 @@ async fn nothing_happens(world: &World, operation: &Operation, done: &Step) {
 
 /// Whether the document lists a member of this name for the body.
 fn knows(operation: &Operation, member: &str) -> bool {
-    let document = loopctl_server::openapi();
+    static DOCUMENT: LazyLock<Value> = LazyLock::new(loopctl_server::openapi);
+    let document = &*DOCUMENT;
     let method = operation.method.to_lowercase();
     let body =
         &document["paths"][&operation.path][method]["requestBody"]["content"]["application/json"]["schema"];
