@@ -7,12 +7,13 @@ use reqwest::Method;
 use serde_json::{Map, Value, json};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use super::steps::{Step, steps};
 use super::{World, short};
 use crate::conformance::{OPERATIONS, Operation};
 use crate::isolation::everything_of;
-use crate::support::{Reply, server};
+use crate::support::{PATIENCE, Reply, server};
 
 const CONTENT_TYPES: [Option<&str>; 4] =
     [Some("application/json"), Some("application/x-www-form-urlencoded"), Some("text/plain"), None];
@@ -63,19 +64,40 @@ async fn send(
     step.who.send(request).await
 }
 
-/// The beginning of a request, and then nothing.
-async fn break_off(step: &Step, method: &Method) {
-    let path = format!("/api/v1{}", step.path);
+/// A connection on which a request was begun: all of its head, and of its body all but the last `left` bytes.
+async fn begin(step: &Step, method: &Method, body: &str, left: usize) -> TcpStream {
     let key = step.who.key.as_deref().unwrap();
-    let body = step.body.to_string();
     let begun = format!(
-        "{method} {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\ncontent-type: application/json\r\n\
-         content-length: {}\r\n\r\n{}",
+        "{method} /api/v1{} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n{}",
+        step.path,
         body.len(),
-        &body[..body.len() - 1]
+        &body[..body.len() - left]
     );
     let mut socket = TcpStream::connect(server().base.strip_prefix("http://").unwrap()).await.unwrap();
     socket.write_all(begun.as_bytes()).await.unwrap();
+    socket
+}
+
+/// The beginning of a request, and then nothing.
+async fn break_off(step: &Step, method: &Method) {
+    begin(step, method, &step.body.to_string(), 1).await;
+}
+
+/// The whole of a request, of whose answer nothing is read: its status is only looked at where it waits.
+async fn turn_away(step: &Step, method: &Method) {
+    let body = if step.body.is_null() { String::new() } else { step.body.to_string() };
+    let socket = begin(step, method, &body, 0).await;
+    let mut waiting = [0; 12];
+    while timeout(PATIENCE, socket.peek(&mut waiting)).await.expect("an answer").unwrap() < waiting.len() {}
+    let status = format!("HTTP/1.1 {}", step.status);
+    assert_eq!(String::from_utf8_lossy(&waiting), status, "{method} {}", step.path);
+}
+
+/// How many records of each kind a tenant has.
+async fn records_of(world: &World) -> Vec<(String, usize)> {
+    let everything = everything_of(&world.a.tenant.id).await;
+    everything.into_iter().map(|(table, rows)| (table, rows.as_array().unwrap().len())).collect()
 }
 
 /// What the route makes of all that. `done` is a request that would succeed.
@@ -113,10 +135,22 @@ fn knows(operation: &Operation, member: &str) -> bool {
     document["components"]["schemas"][name]["properties"].get(member).is_some()
 }
 
+/// The first call of a route that succeeds, after those before it were made.
+async fn before_success(world: &World, operation: &Operation) -> Step {
+    for step in steps(world, operation).await {
+        if step.status < 300 {
+            return step;
+        }
+        let request = super::request(&step.who, operation, &step.path, &step.body);
+        step.who.send(request).await.expect(step.status);
+    }
+    panic!("{} {}: no step succeeds", operation.method, short(operation));
+}
+
 #[tokio::test]
 async fn whatever_is_sent_is_done_whole_or_refused_whole() {
-    // One in which nothing is to happen, and one in which everything does.
-    let (still, world) = (World::new().await, World::new().await);
+    // One in which nothing is to happen, one in which everything does, and one in which it does and nobody reads so.
+    let (still, world, deaf) = (World::new().await, World::new().await, World::new().await);
     let writes =
         OPERATIONS.iter().filter(|operation| ["POST", "PATCH", "PUT"].contains(&operation.method.as_str()));
     let mut seen = 0;
@@ -124,19 +158,17 @@ async fn whatever_is_sent_is_done_whole_or_refused_whole() {
         let tried = steps(&still, operation).await;
         let done = tried.iter().find(|step| step.status < 300).expect("a step that succeeds");
         nothing_happens(&still, operation, done).await;
-        let steps = steps(&world, operation).await;
-        let success = steps.iter().position(|step| step.status < 300).expect("a step that succeeds");
-        for step in &steps[..success] {
-            let request = super::request(&step.who, operation, &step.path, &step.body);
-            step.who.send(request).await.expect(step.status);
-        }
+        let step = before_success(&deaf, operation).await;
+        turn_away(&step, &operation.method()).await;
         // A mark before it and a key that nothing knows: nobody is refused for them, and all the rest is done.
-        let step = &steps[success];
+        let step = before_success(&world, operation).await;
         let mut body = step.body.as_object().cloned().unwrap_or_else(Map::new);
         body.insert("nothing_knows_this".to_owned(), json!([1, {"a": null}]));
         let marked = format!("\u{feff}\n{}", Value::Object(body));
-        let reply = send(step, operation.method(), Some("application/x-www-form-urlencoded"), marked).await;
+        let reply = send(&step, operation.method(), Some("application/x-www-form-urlencoded"), marked).await;
         assert_eq!(reply.status, step.status, "{} {}: {:#}", operation.method, short(operation), reply.body);
+        let [read, unread] = [records_of(&world).await, records_of(&deaf).await];
+        assert_eq!(unread, read, "{} {}, whose answer nobody reads", operation.method, short(operation));
         seen += 1;
     }
     assert!(seen > 35, "{seen} routes that write");
