@@ -15,6 +15,8 @@ pub(super) struct Listing {
     pub(super) files: Vec<File>,
     /// What looks as if it were meant, and is not read.
     pub(super) others: Vec<String>,
+    /// Directories that were not looked into.
+    pub(super) passed_by: Vec<String>,
 }
 
 /// The files of an import. Whatever cannot be read is a problem, never silently left out.
@@ -41,9 +43,11 @@ pub(super) fn read(roots: &[impl AsRef<Path>], problems: &mut Vec<Problem>) -> L
             }
         }
         listing.others.extend(walk.others.iter().map(|path| place(path)));
+        listing.passed_by.extend(walk.passed_by.iter().map(|path| place(path)));
     }
     listing.files.sort_by(|a, b| (&a.path, &a.place).cmp(&(&b.path, &b.place)));
     listing.others.sort();
+    listing.passed_by.sort();
     listing
 }
 
@@ -86,7 +90,14 @@ struct Walk {
     /// What belongs to an import, with its place on the disk.
     found: Vec<(PathBuf, String)>,
     others: Vec<String>,
+    passed_by: Vec<String>,
     unreadable: Vec<(String, String)>,
+}
+
+/// Whether a directory of this name belongs to tools: a repository holds thousands of JSON files there, and no plan. Those
+/// that are named on the command line are read all the same.
+fn is_of_tools(name: &str) -> bool {
+    name.starts_with('.') || ["node_modules", "target"].contains(&name)
 }
 
 impl Walk {
@@ -103,10 +114,15 @@ impl Walk {
                     continue;
                 }
             };
-            let path = format!("{prefix}{}", entry.file_name().to_string_lossy());
-            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            let name = entry.file_name();
+            let path = format!("{prefix}{}", name.to_string_lossy());
+            let (is_directory, leads_to_one) =
+                (entry.file_type().is_ok_and(|kind| kind.is_dir()), entry.path().is_dir());
+            if (is_directory || leads_to_one) && is_of_tools(&name.to_string_lossy()) {
+                self.passed_by.push(path);
+            } else if is_directory {
                 self.below(&entry.path(), &format!("{path}/"));
-            } else if entry.path().is_dir() {
+            } else if leads_to_one {
                 // They may lead in a circle.
                 self.others.push(format!("{path} (links to directories are not followed)"));
             } else if assemble::kind(&path).is_some() {

@@ -82,11 +82,15 @@ pub(crate) struct Import {
 /// The import request for directories, all of them one plan.
 pub(crate) fn import(roots: &[impl AsRef<Path>], options: Options) -> Result<Import, Error> {
     let mut problems = Vec::new();
-    let disk::Listing { files, others } = disk::read(roots, &mut problems);
-    let mut notes: Vec<String> = others.iter().map(|path| format!("{NOT_READ}{path}")).collect();
+    let disk::Listing { files, others, passed_by } = disk::read(roots, &mut problems);
+    let count = others.len();
+    let mut notes = not_read(others, count);
     notes.extend(unread::notes(&files));
     let names = roots.iter().map(|root| root.as_ref().display().to_string()).collect::<Vec<_>>().join(", ");
     if files.is_empty() && problems.is_empty() {
+        // Nobody misses them, unless the plan is in one.
+        let count = passed_by.len();
+        notes.extend(not_read(passed_by.iter().map(|path| format!("{path} {PASSED_BY}")), count));
         let heading = format!("No story files in {names}: they are called us_<number>.json");
         return Err(Error::Problems(heading, notes));
     }
@@ -111,9 +115,11 @@ pub(crate) fn import(roots: &[impl AsRef<Path>], options: Options) -> Result<Imp
 }
 
 /// How a line begins that says what an import left aside.
-pub(crate) const NOT_READ: &str = "note: not read: ";
+const NOT_READ: &str = "note: not read: ";
+/// Why a directory is not read.
+const PASSED_BY: &str = "(not looked into, unless it is named itself)";
 
-/// Most paths that are named of what was not read in documents.
+/// Most paths that are named of what was not read: as many as the server names.
 const NAMED: usize = 20;
 
 /// Names what was not read, of all `count` the first ones.

@@ -62,6 +62,58 @@ fn what_is_not_read_is_named_also_when_nothing_is() {
 }
 
 #[test]
+fn what_is_not_read_is_named_in_moderation() {
+    let root = tempfile::tempdir().unwrap();
+    for (directory, count) in [("epic_1_base", 0), ("data", 25)] {
+        std::fs::create_dir(root.path().join(directory)).unwrap();
+        for n in 0..count {
+            std::fs::write(root.path().join(format!("{directory}/{n:02}.json")), "{}").unwrap();
+        }
+    }
+    let story = json!({"number": "1.1", "title": "One", "priorty": 1});
+    std::fs::write(root.path().join("epic_1_base/us_1.1.json"), story.to_string()).unwrap();
+    let run = shown(&[root.path().to_owned()], &[]);
+    let lines: Vec<&str> = run.stderr.lines().collect();
+    assert_eq!((run.code, lines.len()), (0, 22), "{run:?}");
+    assert_eq!((lines[0], lines[19]), ("note: not read: data/00.json", "note: not read: data/19.json"));
+    assert_eq!(lines[20], "note: not read: … and 5 more");
+    // Files in their dozens do not hide what was misspelt in one that is read.
+    assert_eq!(lines[21], "note: not read: epic_1_base/us_1.1.json: priorty");
+}
+
+#[test]
+fn directories_of_tools_are_read_only_when_they_are_named() {
+    let root = tempfile::tempdir().unwrap();
+    let write = |directory: &str, number: &str| {
+        let directory = root.path().join(directory);
+        std::fs::create_dir_all(&directory).unwrap();
+        let story = json!({"id": number, "title": "t"}).to_string();
+        std::fs::write(directory.join(format!("us_{number}.json")), story).unwrap();
+        std::fs::write(directory.join("package.json"), "{}").unwrap();
+    };
+    let tools = [(".plans", "1.1"), ("node_modules", "1.2"), ("target", "1.3")];
+    for (directory, number) in tools {
+        write(&format!("{directory}/deep"), number);
+    }
+    std::os::unix::fs::symlink(".plans", root.path().join(".linked")).unwrap();
+
+    let nothing = shown(&[root.path().to_owned()], &[]);
+    assert_eq!(nothing.code, 2, "{nothing:?}");
+    let lines: Vec<&str> = nothing.stderr.lines().collect();
+    let named = |name: &str| format!("note: not read: {name} (not looked into, unless it is named itself)");
+    assert_eq!(lines[1..], [".linked", ".plans", "node_modules", "target"].map(named));
+
+    write("nodes/targets/epic_1_base", "1.4");
+    let run = shown(&[root.path().to_owned()], &[]);
+    assert_eq!(numbers(&run.json()), ["1.4"], "{run:?}");
+    assert_eq!(run.stderr, "note: not read: nodes/targets/epic_1_base/package.json\n");
+    for (directory, number) in tools {
+        let run = shown(&[root.path().join(directory)], &[]);
+        assert_eq!(numbers(&run.json()), [number], "{run:?}");
+    }
+}
+
+#[test]
 fn several_directories_are_one_plan() {
     let both = ["two_directories/epic_1_first", "two_directories/epic_1_second"].map(plan);
     let (whole, several) = (shown(&[plan("two_directories")], &[]), shown(&both, &[]));
