@@ -27,7 +27,7 @@ pub(super) fn files(export: &Value) -> Result<Vec<File>, String> {
         File::new("project.json", export["project"].clone()),
         File::new(EDGES_FILE, array(export, "epic_dependencies")?.into()),
     ];
-    let mut numbers = BTreeSet::new();
+    let (mut numbers, mut stories) = (BTreeSet::new(), BTreeSet::new());
     for epic in epics {
         let number = epic["number"].as_u64().filter(|number| *number > 0);
         let number = number.ok_or_else(|| format!("invalid epic number {}", epic["number"]))?;
@@ -41,6 +41,9 @@ pub(super) fn files(export: &Value) -> Result<Vec<File>, String> {
             // The number becomes part of a path.
             let number = text.filter(|text| story_number(text).as_ref() == Some(text));
             let number = number.ok_or_else(|| format!("invalid story number {}", story["number"]))?;
+            if !stories.insert(number.clone()) {
+                return Err(format!("story {number} is there twice"));
+            }
             let needs = needs.remove(&number).unwrap_or_default();
             files.push(File::new(
                 &format!("{directory}/us_{number}.json"),
@@ -52,6 +55,15 @@ pub(super) fn files(export: &Value) -> Result<Vec<File>, String> {
         Some(number) => Err(format!("a dependency names story {number}, which is not there")),
         None => Ok(files),
     }
+}
+
+/// Two files whose paths differ in case alone: many disks would keep the second one only, in place of the first.
+pub(super) fn alike(files: &[File]) -> Option<(&str, &str)> {
+    let mut seen = BTreeMap::new();
+    files.iter().find_map(|file| {
+        let earlier = seen.insert(file.path.to_lowercase(), file.path.as_str())?;
+        Some((earlier, file.path.as_str()))
+    })
 }
 
 fn array<'a>(value: &'a Value, key: &str) -> Result<&'a [Value], String> {
@@ -122,4 +134,21 @@ fn story_content(epic: &Value, story: &Value, needs: &[String]) -> Value {
     note::add(&mut metadata, others.map(|(key, value)| (key.clone(), value.clone())).collect());
     put("metadata", metadata.into());
     content.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_differs_in_more_than_case_is_kept_apart() {
+        let of =
+            |paths: &[&str]| -> Vec<File> { paths.iter().map(|path| File::new(path, json!(1))).collect() };
+        let files = of(&["epic_1_a/us_1.1a.json", "epic_1_a/us_1.2.json", "epic_1_a/us_1.1A.json"]);
+        assert_eq!(alike(&files), Some(("epic_1_a/us_1.1a.json", "epic_1_a/us_1.1A.json")));
+        let directories = of(&["epic_1_a/us_1.1.json", "Epic_1_A/us_1.1.json"]);
+        assert!(alike(&directories).is_some());
+        // In directories of their own they do not meet.
+        assert_eq!(alike(&of(&["epic_1_a/us_1.1a.json", "epic_2_b/us_1.1A.json"])), None);
+    }
 }

@@ -158,10 +158,16 @@ pub(crate) fn check_target(root: &Path, force: bool) -> Result<(), Error> {
 }
 
 /// Writes an export in place of an earlier one: with files of both, stories would be there twice or come back.
-/// Nothing is written when it is not what an export should be.
+/// Nothing is written when it is not what an export should be, or would not be the same on every disk.
 pub(crate) fn export(root: &Path, body: &Value) -> Result<Export, Error> {
     let files = export::files(body)
         .map_err(|what| Error::Other(format!("The server's answer is not an export: {what}")))?;
+    if let Some((one, other)) = export::alike(&files) {
+        return Err(Error::Usage(format!(
+            "Nothing was written: {one} and {other} differ in upper and lower case alone, and many disks cannot hold \
+             both. Export to a file instead (--out FILE), which `import` takes as well"
+        )));
+    }
     for file in &files {
         disk::write(root, file)?;
     }

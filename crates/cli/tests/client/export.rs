@@ -236,6 +236,52 @@ fn nothing_is_overwritten_unless_forced() {
     assert!(failed.stderr.contains("Cannot create the directory of "), "{failed:?}");
 }
 
+/// Also on a disk that holds both, so that the same export is written everywhere or nowhere.
+#[test]
+fn files_that_differ_in_case_alone_are_not_written() {
+    let world = World::new(|request| match request.path.as_str() {
+        path if path.ends_with("/export") => {
+            let mut document = document();
+            let stories = document["epics"][0]["stories"].as_array_mut().unwrap();
+            (stories[0]["number"], stories[1]["number"]) = (json!("1.1a"), json!("1.1A"));
+            document["story_dependencies"] = json!([]);
+            document.into()
+        }
+        _ => server(request),
+    });
+    let home = tempfile::tempdir().unwrap();
+    let root = home.path().join("plan");
+    let refused = run(&world, &["export", "--dir", &root.display().to_string()]);
+    assert_eq!((refused.code, refused.stdout.as_str()), (2, ""), "{refused:?}");
+    for part in ["epic_1_base/us_1.1a.json and epic_1_base/us_1.1A.json", "--out FILE"] {
+        assert!(refused.stderr.contains(part), "{refused:?}");
+    }
+    assert!(!root.exists());
+    // As a file, it comes and goes.
+    let file = home.path().join("plan.json").display().to_string();
+    assert_eq!(run(&world, &["export", "--out", &file]).code, 0);
+    assert_eq!(run(&world, &["import", &file]).code, 0);
+    assert_eq!(body_of(&world, "/import")["epics"][0]["stories"][1]["number"], "1.1A");
+}
+
+#[test]
+fn a_story_that_comes_twice_is_no_export() {
+    let world = World::new(|request| match request.path.as_str() {
+        path if path.ends_with("/export") => {
+            let mut document = document();
+            document["epics"][1]["stories"][0]["number"] = json!("1.1");
+            document.into()
+        }
+        _ => server(request),
+    });
+    let home = tempfile::tempdir().unwrap();
+    let root = home.path().join("plan");
+    let refused = run(&world, &["export", "--dir", &root.display().to_string()]);
+    assert_eq!(refused.code, 1, "{refused:?}");
+    assert!(refused.stderr.contains("story 1.1 is there twice"), "{refused:?}");
+    assert!(!root.exists());
+}
+
 #[test]
 fn an_export_takes_the_place_of_an_earlier_one() {
     let renamed = Arc::new(AtomicBool::new(false));
