@@ -138,7 +138,18 @@ fn story_content(epic: &Value, story: &Value, needs: &[String]) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use loopctl_core::breakdown::StoryChange;
+    use loopctl_core::request::Request;
+
     use super::*;
+
+    #[test]
+    fn every_field_of_a_story_has_a_place_in_its_file() {
+        let fields = StoryChange::members().into_iter().map(|member| member.name);
+        assert_eq!(BTreeSet::from(OWN), fields.chain(["number"]).collect());
+        let story = story_content(&json!({}), &json!({}), &[]);
+        assert!(OWN.iter().all(|field| *field == "number" || story.get(field).is_some()), "{story}");
+    }
 
     #[test]
     fn only_what_differs_in_more_than_case_is_kept_apart() {

@@ -296,3 +296,50 @@ fn sentence(story: &Value) -> Option<String> {
     let sentence = SENTENCE.into_iter().filter_map(part).collect::<Vec<_>>().join(", ");
     (!sentence.is_empty()).then(|| format!("{sentence}."))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use loopctl_core::request::Request;
+
+    use super::*;
+
+    /// Something valid for each field of a story's change; a new one has to be thought of here.
+    fn example(field: &str) -> Value {
+        match field {
+            "title" | "description" => "text".into(),
+            "acceptance_criteria" => json!([{"criterion": "works"}]),
+            "estimated_hours" => 4.into(),
+            "metadata" => json!({"owner": "me"}),
+            _ => panic!("{field} is new: it belongs to SENT, KNOWN, and what `build` and an export write"),
+        }
+    }
+
+    #[test]
+    fn all_that_an_import_takes_of_a_story_is_sent() {
+        let fields = StoryChange::members().into_iter().map(|member| member.name);
+        let beside = ["number", "initial_agent_status", "initial_verified_status"];
+        assert_eq!(BTreeSet::from(SENT), fields.chain(beside).collect());
+    }
+
+    #[test]
+    fn every_field_of_a_story_is_sent_from_files_of_either_form() {
+        let fields: Vec<&str> = StoryChange::members().into_iter().map(|member| member.name).collect();
+        for number in ["id", "number"] {
+            let mut source: Map<String, Value> =
+                fields.iter().map(|field| ((*field).to_owned(), example(field))).collect();
+            source.insert(number.to_owned(), "1.1".into());
+            let mut problems = Vec::new();
+            let story = convert(&File::new("us_1.1.json", source.into()), &mut problems).unwrap();
+            assert_eq!(problems, []);
+            for field in &fields {
+                let sent = &story.content[*field];
+                match *field {
+                    "metadata" => assert_eq!(sent["owner"], "me"),
+                    _ => assert_eq!(*sent, example(field), "{field}"),
+                }
+            }
+        }
+    }
+}
