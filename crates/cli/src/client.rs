@@ -334,16 +334,17 @@ fn success((status, body): (u16, Value)) -> Result<Value, Error> {
 
 /// A server address the client can use, without a trailing slash in its path.
 pub(crate) fn server_url(text: &str) -> Result<Url, Error> {
+    address(text).map_err(|reason| Error::Usage(format!("Invalid server address: {reason}")))
+}
+
+/// An address of a server, or what is wrong with it.
+pub(crate) fn address(text: &str) -> Result<Url, &'static str> {
     let url = Url::parse(text.trim_end_matches('/')).ok();
-    let url =
-        url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host()).ok_or_else(|| {
-            Error::Usage("Invalid server address: it must start with http:// or https://".to_owned())
-        })?;
+    let url = url
+        .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+        .ok_or("it must start with http:// or https://")?;
     if url.path().ends_with("/api/v1") {
-        return Err(Error::Usage(
-            "Invalid server address: leave out /api/v1 at its end, which is added to every request"
-                .to_owned(),
-        ));
+        return Err("leave out /api/v1 at its end, which is added to every request");
     }
     // They would take the place of the API key, and end up in messages and in the configuration file.
     if !url.username().is_empty()
@@ -351,10 +352,7 @@ pub(crate) fn server_url(text: &str) -> Result<Url, Error> {
         || url.query().is_some()
         || url.fragment().is_some()
     {
-        return Err(Error::Usage(
-            "Invalid server address: it must not hold a user name, a password, a query or a fragment"
-                .to_owned(),
-        ));
+        return Err("it must not hold a user name, a password, a query or a fragment");
     }
     Ok(url)
 }

@@ -6,14 +6,16 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use loopctl_postgres::{EmbeddedError, EmbeddedOptions, default_data_dir};
+use loopctl_postgres::{EmbeddedOptions, default_data_dir};
 use loopctl_server::config::{APPLICATION, Database, DatabaseOptions, OpenError};
 use loopctl_server::operator::{OperatorError, create_superadmin_key, create_tenant};
 use loopctl_server::serve::{Connections, ServeError, ServeOptions, serve};
 use serde_json::{Value, json};
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
-use crate::output;
+use crate::{client, output};
 
 /// Where the database is; the same options for every command that needs it.
 #[derive(Debug, Args)]
@@ -36,11 +38,18 @@ pub(crate) struct DatabaseArguments {
 }
 
 impl DatabaseArguments {
-    fn options(&self) -> Result<DatabaseOptions, EmbeddedError> {
+    fn options(&self) -> Result<DatabaseOptions, Failure> {
         if let Some(url) = self.database_url.clone() {
             return Ok(DatabaseOptions::External { url, admin_url: self.admin_database_url.clone() });
         }
-        let data_dir = self.data_dir.clone().map_or_else(|| default_data_dir(&APPLICATION), Ok)?;
+        if self.admin_database_url.is_some() {
+            // To go on with the private cluster would be to work on another database than the one that is meant.
+            let message = "ADMIN_DATABASE_URL (--admin-database-url) is set without DATABASE_URL (--database-url): \
+                           set DATABASE_URL as well, or unset ADMIN_DATABASE_URL to use loopctl's own PostgreSQL";
+            return Err(Failure::Setting(message.to_owned()));
+        }
+        let data_dir = self.data_dir.clone().map_or_else(|| default_data_dir(&APPLICATION), Ok);
+        let data_dir = data_dir.map_err(|error| Failure::Open(error.into()))?;
         let options = EmbeddedOptions {
             pg_bin: self.pg_bin.clone(),
             bundle: self.pg_bundle.clone(),
@@ -62,7 +71,7 @@ pub(crate) struct ServeArguments {
     #[arg(long, env = "PORT", value_name = "PORT", default_value_t = 4000)]
     port: u16,
     /// How clients reach this server (default: http://localhost:PORT)
-    #[arg(long, env = "LOOPCTL_PUBLIC_URL", value_name = "URL")]
+    #[arg(long, env = "LOOPCTL_PUBLIC_URL", value_name = "URL", value_parser = public_url)]
     public_url: Option<String>,
     /// Connections to the database
     #[arg(long, env = "LOOPCTL_POOL_SIZE", value_name = "N", default_value_t = 10,
@@ -76,7 +85,7 @@ pub(crate) struct ServeArguments {
     #[arg(long, env = "LOOPCTL_MAX_CONNECTIONS_PER_PEER", value_name = "N", default_value_t = Connections::MOST_OF_PEER,
           value_parser = count)]
     max_connections_per_peer: usize,
-    /// What to log: error, warn, info, debug, or a filter such as `loopctl_server=debug`
+    /// What to log: error, warn, info, debug, trace, off, or a filter such as `loopctl_server=debug`
     #[arg(long, env = "LOOPCTL_LOG", value_name = "FILTER", default_value = "info")]
     log: String,
 }
@@ -84,6 +93,14 @@ pub(crate) struct ServeArguments {
 /// How many there may be of something without which nothing works.
 fn count(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|count| *count > 0).ok_or_else(|| "a whole number of at least 1".to_owned())
+}
+
+/// An address that links can begin with.
+fn public_url(text: &str) -> Result<String, String> {
+    match client::address(text.trim()) {
+        Ok(url) => Ok(url.to_string()),
+        Err(reason) => Err(format!("{reason}, as in https://loopctl.example.com (LOOPCTL_PUBLIC_URL)")),
+    }
 }
 
 /// `loopctl operator …`.
@@ -135,7 +152,8 @@ pub(crate) enum Failure {
     Serve(ServeError),
     Open(OpenError),
     Operator(OperatorError),
-    Log(String),
+    /// An option or a variable that cannot be meant so.
+    Setting(String),
 }
 
 impl Failure {
@@ -159,7 +177,7 @@ impl Failure {
             Self::Open(error) => (error.to_string(), 1),
             Self::Operator(error @ OperatorError::Invalid(_)) => (error.to_string(), 2),
             Self::Operator(error) => (error.to_string(), 1),
-            Self::Log(message) => (message.clone(), 2),
+            Self::Setting(message) => (message.clone(), 2),
         }
     }
 }
@@ -178,7 +196,7 @@ fn briefly(say: impl FnOnce() + Send + 'static) {
 pub(crate) async fn run_serve(arguments: &ServeArguments) -> Result<(), Failure> {
     let _log = Log::start(&arguments.log)?;
     let options = ServeOptions {
-        database: arguments.database.options().map_err(|error| Failure::Open(error.into()))?,
+        database: arguments.database.options()?,
         listen: SocketAddr::new(arguments.listen, arguments.port),
         public_url: arguments.public_url.clone(),
         pool_size: usize::from(arguments.pool_size),
@@ -197,6 +215,20 @@ const LOG_LINES: usize = 4096;
 /// How long the end of the process waits for the last lines.
 const LAST_LINES: Duration = Duration::from_millis(1500);
 
+/// Which events are logged. A word by itself is a level: `tracing` would take any other for a module, log all of that, and
+/// nothing else.
+fn log_filter(text: &str) -> Result<EnvFilter, String> {
+    // What selects spans is left to its own parser.
+    let words = text.split(',').filter(|part| !part.is_empty() && !part.contains('=') && !text.contains('['));
+    if let Some(word) = words.into_iter().find(|word| word.parse::<LevelFilter>().is_err()) {
+        return Err(format!(
+            "{word:?} is no level; write error, warn, info, debug, trace or off, or the level of a module, such as \
+             loopctl_server=debug"
+        ));
+    }
+    EnvFilter::try_new(text).map_err(|error| error.to_string())
+}
+
 /// The log on stdout. A thread of its own writes it, so that no request waits for whoever reads it, or fails because nobody
 /// does: a line that cannot be written is dropped. Dropping this writes what is left.
 struct Log {
@@ -207,8 +239,9 @@ struct Log {
 impl Log {
     /// One line per event: for people on a terminal, JSON for everything else.
     fn start(filter: &str) -> Result<Self, Failure> {
-        let filter = tracing_subscriber::EnvFilter::try_new(filter)
-            .map_err(|error| Failure::Log(format!("--log {filter:?} is not a filter: {error}")))?;
+        let filter = log_filter(filter).map_err(|reason| {
+            Failure::Setting(format!("--log (LOOPCTL_LOG) {filter:?} is not a filter: {reason}"))
+        })?;
         let (writer, guard) = NonBlockingBuilder::default()
             .lossy(true)
             .buffered_lines_limit(LOG_LINES)
@@ -263,8 +296,7 @@ pub(crate) async fn run_operator(command: &OperatorCommand) -> Result<Value, Fai
 }
 
 async fn open(arguments: &DatabaseArguments) -> Result<Database, Failure> {
-    let options = arguments.options().map_err(|error| Failure::Open(error.into()))?;
-    Database::open_beside(&options).await.map_err(Failure::Open)
+    Database::open_beside(&arguments.options()?).await.map_err(Failure::Open)
 }
 
 /// Closes the database and hands on the result. A key that was created is shown also when closing fails: there is
@@ -274,4 +306,43 @@ async fn close(database: Database, result: Result<Value, Failure>) -> Result<Val
         output::note(&format!("Warning: {error}"));
     }
     result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn filters_are_levels_and_modules_with_a_level() {
+        for filter in [
+            "info",
+            "WARN",
+            "off",
+            "0",
+            "warn,loopctl_server=debug",
+            "loopctl_server=debug,",
+            "[request]=info",
+        ] {
+            assert!(log_filter(filter).is_ok(), "{filter}");
+        }
+        for filter in ["loud", "info,loud", "info, debug", "loopctl_server=loud", "]["] {
+            assert!(log_filter(filter).is_err(), "{filter}");
+        }
+    }
+
+    #[test]
+    fn public_addresses_are_of_the_web() {
+        for (text, url) in [
+            ("https://loopctl.example.com", "https://loopctl.example.com/"),
+            (" http://localhost:4000/ ", "http://localhost:4000/"),
+            ("https://example.com/loopctl/", "https://example.com/loopctl"),
+        ] {
+            assert_eq!(public_url(text).as_deref(), Ok(url));
+        }
+        for text in
+            ["foo", "localhost:4000", "//x.test", "http://", "https://me@x.test", "https://x.test/api/v1"]
+        {
+            assert!(public_url(text).is_err(), "{text}");
+        }
+    }
 }

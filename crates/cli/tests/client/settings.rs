@@ -108,6 +108,51 @@ fn an_empty_option_is_a_mistake_and_nothing_is_sent() {
     assert_eq!(world.lines(), [""; 0]);
 }
 
+/// Nothing is started: the server's own settings are read first.
+#[test]
+fn settings_that_cannot_be_meant_are_refused_with_what_to_write() {
+    let world = World::unconfigured();
+    let url = "postgres://app:hunter2@db.test/x";
+    for (command, option, variable, value, parts) in [
+        (
+            "serve",
+            "--public-url",
+            "LOOPCTL_PUBLIC_URL",
+            "foo",
+            &["http:// or https://", "LOOPCTL_PUBLIC_URL"],
+        ),
+        ("serve", "--public-url", "LOOPCTL_PUBLIC_URL", "ftp://x.test", &["--public-url", "as in https://"]),
+        ("serve", "--public-url", "LOOPCTL_PUBLIC_URL", "http://x.test/?a=1", &["a query", "as in https://"]),
+        ("serve", "--log", "LOOPCTL_LOG", "loud", &["\"loud\" is no level", "loopctl_server=debug"]),
+        (
+            "serve",
+            "--log",
+            "LOOPCTL_LOG",
+            "info,loopctl_server",
+            &["\"loopctl_server\"", "debug, trace or off"],
+        ),
+        ("serve", "--log", "LOOPCTL_LOG", "loopctl_server=loud", &["LOOPCTL_LOG", "is not a filter"]),
+        ("serve", "--admin-database-url", "ADMIN_DATABASE_URL", url, &["without DATABASE_URL", "unset"]),
+        ("migrate", "--admin-database-url", "ADMIN_DATABASE_URL", url, &["without DATABASE_URL", "unset"]),
+        (
+            "operator superadmin create-key --name root",
+            "--admin-database-url",
+            "ADMIN_DATABASE_URL",
+            url,
+            &["without DATABASE_URL", "unset"],
+        ),
+    ] {
+        for run in [
+            world.run(&format!("{command} {option} {value}")),
+            world.run_with(command, &[(variable, value), ("DATABASE_URL", " ")], ""),
+        ] {
+            assert_eq!((run.code, run.stdout.as_str()), (2, ""), "{run:?}");
+            assert!(run.stderr.starts_with("Error: ") && !run.stderr.contains("hunter2"), "{run:?}");
+            assert!(parts.iter().all(|part| run.stderr.contains(part)), "{parts:?}: {run:?}");
+        }
+    }
+}
+
 #[test]
 fn an_empty_text_clears() {
     let world = World::new(|request| match request.method.as_str() {
