@@ -4,7 +4,6 @@ use clap::Subcommand;
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 
-use crate::config::Setting;
 use crate::context::Context;
 use crate::error::Error;
 
@@ -12,9 +11,9 @@ use crate::error::Error;
 pub(crate) enum Command {
     /// Show your tenant
     Info,
-    /// How to register a tenant (in the browser)
+    /// Says how a tenant is made: beside the server, with `loopctl operator tenant create`
     Register {
-        /// Options of older versions; registration needs the browser whatever they say.
+        /// Options of older versions; it is not done over the network whatever they say.
         #[arg(hide = true, trailing_var_arg = true, allow_hyphen_values = true)]
         ignored: Vec<String>,
     },
@@ -32,19 +31,16 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Error
             let body = context.client()?.get("/tenants/me", &[]).await?;
             context.output.object(&body, "tenant")
         }
-        Command::Register { .. } => Err(Error::Refused(registration(context))),
+        Command::Register { .. } => Err(Error::Refused(REGISTRATION.to_owned())),
         Command::Update { setting } => update(context, &setting).await,
     }
 }
 
-fn registration(context: &Context) -> String {
-    let server = context.config.get(Setting::Server).unwrap_or_else(|| "https://loopctl.com".to_owned());
-    format!(
-        "Error: Registering a tenant needs WebAuthn enrollment in the browser; it is not possible from the command line.\n\
-         Visit {}/signup, then run: loopctl auth login --server <url> --key <key>",
-        server.trim_end_matches('/')
-    )
-}
+/// What there is instead of a registration.
+const REGISTRATION: &str = "\
+Error: Tenants are not registered over the network: whoever runs the server creates them, with access to its database.
+Run beside it: loopctl operator tenant create --name <name> --slug <slug> --email <address>
+It prints the tenant's first key, for: loopctl auth login --server <url> --key <key>";
 
 async fn update(context: &Context, settings: &[String]) -> Result<(), Error> {
     if settings.is_empty() {

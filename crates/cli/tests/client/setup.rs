@@ -159,13 +159,12 @@ fn keys_are_checked_before_and_warned_about_after() {
 }
 
 #[test]
-fn a_registration_is_sent_to_the_browser() {
+fn a_registration_is_sent_to_the_operator() {
     let run = World::unconfigured().run("tenant register --name x --email y");
     assert_eq!(run.code, 2);
-    assert!(
-        run.stderr.contains("WebAuthn enrollment") && run.stderr.contains("https://loopctl.com/signup"),
-        "{run:?}"
-    );
+    let command = "loopctl operator tenant create --name <name> --slug <slug> --email <address>";
+    assert!(run.stderr.starts_with("Error: ") && run.stderr.contains(command), "{run:?}");
+    assert!(!run.stderr.contains("signup"), "{run:?}");
 }
 
 #[test]
