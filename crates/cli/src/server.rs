@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use loopctl_postgres::{EmbeddedOptions, default_data_dir};
+use loopctl_postgres::{EmbeddedCluster, EmbeddedOptions, default_data_dir};
 use loopctl_server::config::{APPLICATION, Database, DatabaseOptions, OpenError};
 use loopctl_server::operator::{OperatorError, create_superadmin_key, create_tenant};
 use loopctl_server::serve::{Connections, ServeError, ServeOptions, serve};
@@ -296,7 +296,12 @@ pub(crate) async fn run_operator(command: &OperatorCommand) -> Result<Value, Fai
 }
 
 async fn open(arguments: &DatabaseArguments) -> Result<Database, Failure> {
-    Database::open_beside(&arguments.options()?).await.map_err(Failure::Open)
+    let database = Database::open_beside(&arguments.options()?).await.map_err(Failure::Open)?;
+    // Or a mistyped directory would look like the right one.
+    if let Some(dir) = database.cluster.as_ref().and_then(EmbeddedCluster::created) {
+        output::note(&format!("note: there was no loopctl data in {}: it was made", dir.display()));
+    }
+    Ok(database)
 }
 
 /// Closes the database and hands on the result. A key that was created is shown also when closing fails: there is

@@ -106,6 +106,7 @@ pub struct EmbeddedCluster {
     data_dir: PathBuf,
     bin_dir: PathBuf,
     socket_dir: PathBuf,
+    is_new: bool,
     log: Log,
     /// Shared with the thread that waits for PostgreSQL; released when both are done.
     _lock: Arc<DirLock>,
@@ -119,6 +120,12 @@ impl EmbeddedCluster {
     /// Any [`EmbeddedError`]; its message says what to do. Nothing is left running.
     pub async fn start(options: &EmbeddedOptions) -> Result<Self, EmbeddedError> {
         startup::start(options).await.map_err(|problem| problem.of(options.application))
+    }
+
+    /// Where the cluster is, if this start has created it.
+    #[must_use]
+    pub fn created(&self) -> Option<&Path> {
+        self.is_new.then_some(&self.data_dir)
     }
 
     /// How to connect as `user` to `dbname`, through the socket.

@@ -55,6 +55,7 @@ struct Prepared {
     account: Account,
     installation: Installation,
     socket_dir: PathBuf,
+    is_new: bool,
     lock: Arc<DirLock>,
 }
 
@@ -76,7 +77,7 @@ impl Prepared {
         }
         previous::settle(&pgdata)?;
         previous::clear_sockets(&socket_dir)?;
-        Ok(Self { layout, account, installation, socket_dir, lock })
+        Ok(Self { layout, account, installation, socket_dir, is_new: wanted.is_none(), lock })
     }
 
     async fn run(&self) -> Result<EmbeddedCluster, Problem> {
@@ -90,6 +91,7 @@ impl Prepared {
             data_dir: self.layout.root().to_path_buf(),
             bin_dir: self.installation.bin_dir.clone(),
             socket_dir: self.socket_dir.clone(),
+            is_new: self.is_new,
             log,
             _lock: Arc::clone(&self.lock),
         };

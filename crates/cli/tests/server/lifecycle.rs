@@ -49,10 +49,15 @@ fn programs_that_cannot_be_used_are_named_by_their_setting() {
 async fn operators_work_beside_a_server_and_without_one() {
     let dir = Scratch::new();
     // Without a server: the command starts PostgreSQL, and stops it again.
-    let created = run_on(dir.path(), TENANT).json();
+    let first = run_on(dir.path(), TENANT);
+    // A mistyped directory would get a database, too, and not without a word.
+    let made = format!("note: there was no loopctl data in {}: it was made", dir.path().display());
+    assert!(first.stderr.contains(&made), "{}", first.stderr);
+    let created = first.json();
     let first_key = created["api_key"]["raw_key"].as_str().unwrap();
     assert_eq!(created["tenant"]["slug"], "acme");
     assert_eq!(postgres_pid(dir.path()), None, "PostgreSQL still runs");
+    assert_eq!(run_on(dir.path(), "migrate").stderr, "", "it is there already");
 
     let server = Daemon::start(dir.path());
     let me = format!("{}/api/v1/tenants/me", server.base);
