@@ -33,6 +33,7 @@ pub fn statements() -> impl Iterator<Item = (&'static str, &'static db::Named)> 
         ("caller", app::STATEMENTS),
         ("key_uses", app::USES_STATEMENTS),
         ("criteria", plan::stories::CRITERIA_STATEMENTS),
+        ("custody", plan::stories::CUSTODY_STATEMENTS),
         ("dependencies", plan::dependencies::STATEMENTS),
         ("epics", plan::epics::STATEMENTS),
         ("events", events::STATEMENTS),

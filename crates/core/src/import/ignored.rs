@@ -47,6 +47,10 @@ const STORY: &[&str] = &[
     "verified_at",
     "rejected_at",
     "rejection_reason",
+    "criteria_digest",
+    "verification_source",
+    "contract_stale",
+    "verification_stale",
 ];
 
 impl Ignored {

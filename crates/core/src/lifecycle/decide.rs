@@ -5,7 +5,9 @@ use serde_json::Value;
 
 use super::refusal::Refusal;
 use super::table::{AgentLink, Guard};
-use super::{Action, Actor, AgentStatus, Attempt, Echo, Facts, LoopState, VerifiedStatus};
+use super::{
+    Action, Actor, AgentStatus, Attempt, Echo, Facts, LoopState, Review, VerificationSource, VerifiedStatus,
+};
 use crate::role::Role;
 
 /// What can be refused before the story is looked up: a key without an agent where one is needed.
@@ -44,7 +46,7 @@ pub fn decide(
     for guard in action.rule().guards {
         check(*guard, facts, attempt, actor)?;
     }
-    Ok(apply(&facts.state, attempt, actor, now))
+    Ok(apply(facts, attempt, actor, now))
 }
 
 /// Repeating a bootstrap call is no mistake: it succeeds and changes nothing.
@@ -64,11 +66,11 @@ fn check(guard: Guard, facts: &Facts, attempt: &Attempt, actor: &Actor) -> Resul
         Guard::State | Guard::StateUnprocessable => action.rule().allows_state(state),
         Guard::Assignee => actor.holds(state),
         Guard::NotVerified => state.verified_status != VerifiedStatus::Verified,
-        Guard::NotImplementer => !actor.is_implementer(state),
+        Guard::NotImplementer => !actor.is_implementer(state, &facts.started),
         Guard::Dependencies => facts.unmet.is_empty(),
-        Guard::ReviewRecord => facts.reviewed,
+        Guard::ReviewRecord => facts.review == Review::Current,
         Guard::Undecided => state.verified_status == VerifiedStatus::Unverified,
-        Guard::PreExisting => action.rule().allows_state(state) && state.first_claimed_at.is_none(),
+        Guard::PreExisting => action.rule().allows_state(state) && state.first_touched_at.is_none(),
         Guard::Evidence => matches!(attempt, Attempt::Verify { evidence: true }),
         Guard::Echo => match attempt {
             Attempt::Contract(echo) => return check_echo(facts, echo, actor),
@@ -80,8 +82,9 @@ fn check(guard: Guard, facts: &Facts, attempt: &Attempt, actor: &Actor) -> Resul
     }
     Err(match guard {
         Guard::Assignee => Refusal::not_assigned(state, action),
-        Guard::NotImplementer => Refusal::own_work(state, action),
+        Guard::NotImplementer => Refusal::own_work(facts, action, actor),
         Guard::Dependencies => Refusal::dependencies(state, &facts.unmet),
+        Guard::ReviewRecord if facts.review == Review::Outdated => Refusal::criteria_changed(state),
         Guard::ReviewRecord => Refusal::no_review_record(state),
         Guard::Undecided => Refusal::decided(state, action),
         Guard::PreExisting => Refusal::not_pre_existing(state, action),
@@ -113,18 +116,24 @@ fn check_echo(facts: &Facts, echo: &Echo, actor: &Actor) -> Result<(), Refusal> 
 }
 
 /// What each action sets and clears. Only called after the guards.
-fn apply(state: &LoopState, attempt: &Attempt, actor: &Actor, now: DateTime<Utc>) -> LoopState {
+fn apply(facts: &Facts, attempt: &Attempt, actor: &Actor, now: DateTime<Utc>) -> LoopState {
+    let state = &facts.state;
     let mut next = state.clone();
     match attempt {
         Attempt::Contract(_) => {
             next.agent_status = AgentStatus::Contracted;
             next.contracted_by_agent_id = actor.agent_id.filter(|_| actor.role == Role::Agent);
+            next.contracted_digest = Some(facts.digest.clone());
+            if actor.role == Role::Agent {
+                next.first_touched_at = state.first_touched_at.or(Some(now));
+            }
         }
         Attempt::Claim => {
             next.agent_status = AgentStatus::Assigned;
             next.assigned_agent_id = actor.agent_id;
             next.assigned_at = Some(now);
             next.first_claimed_at = state.first_claimed_at.or(Some(now));
+            next.first_touched_at = state.first_touched_at.or(Some(now));
         }
         Attempt::Start => next.agent_status = AgentStatus::Implementing,
         Attempt::RequestReview => next.review_requested_at = Some(now),
@@ -132,6 +141,8 @@ fn apply(state: &LoopState, attempt: &Attempt, actor: &Actor, now: DateTime<Utc>
             next.agent_status = AgentStatus::ReportedDone;
             next.reported_done_at = Some(now);
             next.reported_by_agent_id = actor.agent_id;
+            next.report_number = state.report_number + 1;
+            next.report_cycle = Some(state.cycle);
             // Reworked after a rejection: it awaits verification again.
             if state.verified_status == VerifiedStatus::Rejected {
                 next.verified_status = VerifiedStatus::Unverified;
@@ -139,27 +150,35 @@ fn apply(state: &LoopState, attempt: &Attempt, actor: &Actor, now: DateTime<Utc>
         }
         Attempt::Unclaim | Attempt::ForceUnclaim => next = released(state),
         Attempt::ReviewComplete => {}
-        Attempt::Verify { .. } => {
-            next.verified_status = VerifiedStatus::Verified;
-            next.verified_at = Some(now);
-            next.rejected_at = None;
-            next.rejection_reason = None;
-        }
+        Attempt::Verify { .. } => verify(&mut next, VerificationSource::Loop, &facts.digest, now),
         Attempt::Reject { reason } => {
             next.verified_status = VerifiedStatus::Rejected;
+            next.verification_source = None;
+            next.verified_digest = None;
+            next.cycle = state.cycle + 1;
             next.rejected_at = Some(now);
             next.rejection_reason = Some(reason.clone());
         }
         Attempt::Backfill(_) | Attempt::MarkComplete => {
+            let source = match attempt {
+                Attempt::Backfill(_) => VerificationSource::Backfill,
+                _ => VerificationSource::MarkComplete,
+            };
             next.agent_status = AgentStatus::ReportedDone;
-            next.verified_status = VerifiedStatus::Verified;
             next.reported_done_at = state.reported_done_at.or(Some(now));
-            next.verified_at = Some(now);
-            next.rejected_at = None;
-            next.rejection_reason = None;
+            verify(&mut next, source, &facts.digest, now);
         }
     }
     next
+}
+
+fn verify(state: &mut LoopState, source: VerificationSource, digest: &str, now: DateTime<Utc>) {
+    state.verified_status = VerifiedStatus::Verified;
+    state.verified_at = Some(now);
+    state.verification_source = Some(source);
+    state.verified_digest = Some(digest.to_owned());
+    state.rejected_at = None;
+    state.rejection_reason = None;
 }
 
 /// The state after the automatic reset that follows a rejection.
@@ -168,7 +187,7 @@ pub fn auto_reset(state: &LoopState) -> LoopState {
 }
 
 /// Back to `pending`, with nothing left of the holder. What was verified or rejected stays as it is, and so
-/// does `first_claimed_at`.
+/// does what is never cleared.
 fn released(state: &LoopState) -> LoopState {
     LoopState {
         agent_status: AgentStatus::Pending,
@@ -178,6 +197,8 @@ fn released(state: &LoopState) -> LoopState {
         review_requested_at: None,
         reported_done_at: None,
         reported_by_agent_id: None,
+        report_cycle: None,
+        contracted_digest: None,
         ..state.clone()
     }
 }

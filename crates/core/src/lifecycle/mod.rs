@@ -6,7 +6,9 @@
 //! Callers hold the story's row lock and bring the facts; nothing here reads a clock or a database.
 
 mod backfill;
+mod criteria;
 mod decide;
+mod implementers;
 mod next_actions;
 mod provenance;
 mod refusal;
@@ -19,7 +21,9 @@ use serde_json::Value;
 use uuid::Uuid;
 
 pub use backfill::{BACKFILL, Backfill};
+pub use criteria::{admit_change_of_criteria, is_under_way};
 pub use decide::{admit, auto_reset, decide};
+pub use implementers::Holding;
 pub use next_actions::{NextAction, next_actions};
 pub use provenance::{check_planned, imported, imported_over, planned};
 pub use refusal::{Conflict, Refusal, Status};
@@ -52,6 +56,20 @@ words! {
         Verified = "verified",
         /// Sent back.
         Rejected = "rejected",
+    }
+}
+
+words! {
+    /// Where a verification comes from.
+    VerificationSource {
+        /// Reviewed and verified by others than those who did the work.
+        Loop = "loop",
+        /// Recorded one by one as finished before the loop.
+        Backfill = "backfill",
+        /// Signed off in bulk as finished before the loop.
+        MarkComplete = "mark_complete",
+        /// Came verified with an import.
+        Import = "import",
     }
 }
 
@@ -93,23 +111,37 @@ pub struct LoopState {
     pub agent_status: AgentStatus,
     /// What is verified.
     pub verified_status: VerifiedStatus,
-    /// The implementer: whom the identity gates compare with.
+    /// Who holds it.
     pub assigned_agent_id: Option<Uuid>,
     /// When the story was claimed.
     pub assigned_at: Option<DateTime<Utc>>,
     /// Who contracted it; none for an orchestrator.
     pub contracted_by_agent_id: Option<Uuid>,
-    /// When the story was claimed for the first time ever. Never cleared: it is the proof that work on it was
-    /// dispatched through the loop, which bars it from `backfill` and `mark-complete`.
+    /// When the story was claimed for the first time ever. Never cleared.
     pub first_claimed_at: Option<DateTime<Utc>>,
+    /// When an agent first had to do with it: contracted it, claimed it or reported an artifact for it. Never cleared: what
+    /// was touched did not exist before the loop, which bars it from `backfill` and `mark-complete`.
+    pub first_touched_at: Option<DateTime<Utc>>,
     /// When the implementer last asked for review.
     pub review_requested_at: Option<DateTime<Utc>>,
     /// When the work was reported as done.
     pub reported_done_at: Option<DateTime<Utc>>,
     /// The agent, other than the implementer, that reported it.
     pub reported_by_agent_id: Option<Uuid>,
+    /// Which of its lives the story is in: the first begins with it, each rejection begins the next.
+    pub cycle: i32,
+    /// How often it was reported so far. A review is of the report that had this number when it was made.
+    pub report_number: i32,
+    /// The cycle in which the report was made, as long as it stands.
+    pub report_cycle: Option<i32>,
+    /// The digest of title and criteria that the contract was about, as long as it stands.
+    pub contracted_digest: Option<String>,
     /// When it was verified.
     pub verified_at: Option<DateTime<Utc>>,
+    /// By which way, as long as it is verified.
+    pub verification_source: Option<VerificationSource>,
+    /// The digest of title and criteria that was verified, as long as it is.
+    pub verified_digest: Option<String>,
     /// When it was last rejected.
     pub rejected_at: Option<DateTime<Utc>>,
     /// Why it was last rejected.
@@ -126,10 +158,17 @@ impl LoopState {
             assigned_at: None,
             contracted_by_agent_id: None,
             first_claimed_at: None,
+            first_touched_at: None,
             review_requested_at: None,
             reported_done_at: None,
             reported_by_agent_id: None,
+            cycle: 1,
+            report_number: 0,
+            report_cycle: None,
+            contracted_digest: None,
             verified_at: None,
+            verification_source: None,
+            verified_digest: None,
             rejected_at: None,
             rejection_reason: None,
         }
@@ -156,12 +195,28 @@ pub struct Facts {
     pub title: String,
     /// The number of acceptance criteria that a contract must echo.
     pub ac_count: usize,
+    /// The digest of title and criteria as they are now.
+    pub digest: String,
+    /// Who started it in this cycle, and, as long as a report stands, in the cycle of that report.
+    pub started: Vec<Holding>,
     /// Prerequisites that are not verified; looked up for claims only.
     pub unmet: Vec<Prerequisite>,
-    /// Whether a review record newer than the report exists.
-    pub reviewed: bool,
+    /// What the newest review of the report is of.
+    pub review: Review,
     /// The backfill that made the story verified, if one did.
     pub backfill: Option<Backfill>,
+}
+
+/// The newest review of the story's report in its cycle. Order decides, never a clock: a review knows the number of the report
+/// and the cycle that it saw.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Review {
+    /// There is none.
+    Missing,
+    /// It is of another title or of other criteria than the story has now.
+    Outdated,
+    /// It is of what the story asks for now.
+    Current,
 }
 
 /// A prerequisite that is not verified.

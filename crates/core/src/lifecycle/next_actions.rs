@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::table::{Guard, RULES, Rule, Suggest};
-use super::{Action, Actor, AgentStatus, Facts, VerifiedStatus};
+use super::{Action, Actor, AgentStatus, Facts, Review, VerifiedStatus};
 
 /// A suggestion of what to call next on a story.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,10 +36,10 @@ fn offered(rule: &Rule, facts: &Facts, actor: &Actor) -> bool {
     let state = &facts.state;
     let permitted = rule.roles.contains(&actor.role)
         && (!rule.guards.contains(&Guard::Assignee) || actor.holds(state))
-        && (!rule.guards.contains(&Guard::NotImplementer) || !actor.is_implementer(state));
+        && (!rule.guards.contains(&Guard::NotImplementer) || !actor.is_implementer(state, &facts.started));
     let useful = match rule.action {
         // One valid review is enough.
-        Action::ReviewComplete => !facts.reviewed,
+        Action::ReviewComplete => facts.review != Review::Current,
         // With auto-reset off a rejected story stays reported; rejecting it again leads nowhere.
         Action::Reject => state.agent_status == AgentStatus::ReportedDone,
         _ => true,
@@ -70,8 +70,10 @@ fn preconditions(rule: &Rule) -> Vec<&'static str> {
             Guard::Echo => Some("You have read the story's title and every acceptance criterion"),
             Guard::Dependencies => Some("Every prerequisite story and epic is verified"),
             Guard::Assignee => Some("You are the agent that claimed the story"),
-            Guard::NotImplementer => Some("You are not the agent that implemented the story"),
-            Guard::ReviewRecord => Some("A review record newer than the report exists"),
+            Guard::NotImplementer => Some("You have not started the story in this cycle and do not hold it"),
+            Guard::ReviewRecord => {
+                Some("A review of this report, of title and criteria as they are now, exists")
+            }
             Guard::State
             | Guard::StateUnprocessable
             | Guard::NotVerified

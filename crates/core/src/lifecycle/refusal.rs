@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Action, Actor, AgentStatus, LoopState, Prerequisite, VerifiedStatus};
+use super::{Action, Actor, AgentStatus, Facts, Holding, LoopState, Prerequisite, VerifiedStatus};
 
 /// How a refusal is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,12 +41,25 @@ pub struct Conflict {
     pub agent_status: AgentStatus,
     /// `context.current_verified_status`.
     pub verified_status: VerifiedStatus,
-    /// `attempted_action`.
-    pub action: Action,
+    /// `attempted_action`: that of an attempt, or `change-criteria`.
+    pub action: &'static str,
 }
+
+/// What a change of title or criteria is called as an `attempted_action`.
+const CHANGE_CRITERIA: &str = "change-criteria";
 
 impl Refusal {
     fn about(state: &LoopState, action: Action, status: Status, code: &'static str, message: String) -> Self {
+        Self::at(state, action.as_str(), status, code, message)
+    }
+
+    fn at(
+        state: &LoopState,
+        action: &'static str,
+        status: Status,
+        code: &'static str,
+        message: String,
+    ) -> Self {
         let (agent_status, verified_status) = (state.agent_status, state.verified_status);
         let conflict = Some(Conflict { agent_status, verified_status, action });
         Self { conflict, ..Self::plain(status, code, message) }
@@ -109,12 +122,17 @@ impl Refusal {
         Self::about(state, action, Status::Forbidden, "not_assigned_agent", "Forbidden".to_owned()).hint(hint)
     }
 
-    pub(super) fn own_work(state: &LoopState, action: Action) -> Self {
+    pub(super) fn own_work(facts: &Facts, action: Action, actor: &Actor) -> Self {
         let (code, verb, hint) = match action {
-            Action::Report => (
+            Action::Report if actor.holds(&facts.state) => (
                 "self_report_blocked",
                 "report",
                 "A different agent must call report. You implemented this story: call request-review and stop.",
+            ),
+            Action::Report => (
+                "self_report_blocked",
+                "report",
+                "A different agent must call report. You started this story in this cycle, too, though you hold it no longer.",
             ),
             Action::ReviewComplete => {
                 ("self_review_blocked", "review", "A different agent must complete the review of this story.")
@@ -126,7 +144,18 @@ impl Refusal {
             ),
         };
         let message = format!("Cannot {verb} your own implementation: nobody marks their own work as done.");
-        Self::about(state, action, Status::Conflict, code, message).hint(hint)
+        Self::about(&facts.state, action, Status::Conflict, code, message)
+            .hint(hint)
+            .with("held", json!(actor.held(&facts.state, &facts.started)))
+    }
+
+    pub(super) fn own_criteria(state: &LoopState, started: &[Holding], actor: &Actor) -> Self {
+        let message =
+            "Cannot change title or criteria of your own implementation: nobody sets the measure of their own work."
+                .to_owned();
+        Self::at(state, CHANGE_CRITERIA, Status::Conflict, "self_criteria_blocked", message)
+            .hint("Leave title and acceptance_criteria as they are, or ask a user or another orchestrator to change them.")
+            .with("held", json!(actor.held(state, started)))
     }
 
     pub(super) fn dependencies(state: &LoopState, unmet: &[Prerequisite]) -> Self {
@@ -172,6 +201,14 @@ impl Refusal {
         )
     }
 
+    pub(super) fn criteria_changed(state: &LoopState) -> Self {
+        let message = "Title or acceptance criteria have changed since the review".to_owned();
+        Self::about(state, Action::Verify, Status::Unprocessable, "criteria_changed", message).hint(
+            "Review again: another agent than the implementer reads the story as it is now and calls \
+             POST /api/v1/stories/:id/review-complete; then verify.",
+        )
+    }
+
     pub(super) fn not_reported(state: &LoopState, action: Action) -> Self {
         let message = format!("Cannot {action}: the story must be in reported_done first{}", statuses(state));
         Self::about(state, action, Status::Unprocessable, "invalid_transition", message)
@@ -202,6 +239,9 @@ impl Refusal {
         );
         let hint = if state.first_claimed_at.is_some() {
             "The story was claimed. Finish it through the loop, up to review-complete and verify."
+        } else if state.first_touched_at.is_some() {
+            "An agent contracted the story, reported an artifact for it, or worked on it before it was deleted. Finish it \
+             through the loop, up to review-complete and verify."
         } else {
             "Reset the story with force-unclaim if nobody has worked on it, or finish it through the loop."
         };

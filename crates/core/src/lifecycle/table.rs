@@ -6,7 +6,7 @@ use super::Action::{
 };
 use super::AgentStatus::{Assigned, Contracted, Implementing, Pending, ReportedDone};
 use super::refusal::Status;
-use super::{Action, Actor, AgentStatus, LoopState, VerifiedStatus};
+use super::{Action, AgentStatus, LoopState, VerifiedStatus};
 use crate::role::Role;
 
 /// One row of the transition table.
@@ -55,7 +55,7 @@ pub(super) enum Guard {
     Assignee,
     /// The story is not verified; else 409. Separate from `State` where it comes later.
     NotVerified,
-    /// The caller is not the implementer; else 409.
+    /// The caller neither started the story in this cycle nor holds it; else 409.
     NotImplementer,
     /// Title and number of criteria are echoed; else 422.
     Echo,
@@ -63,11 +63,11 @@ pub(super) enum Guard {
     Dependencies,
     /// `review_type` and `summary` are given; else 422.
     Evidence,
-    /// A review record newer than the report exists; else 422.
+    /// The newest review of this report, in this cycle, is of these criteria; else 422.
     ReviewRecord,
     /// The story is neither verified nor rejected; else 422.
     Undecided,
-    /// Nobody has ever worked on the story in the loop; else 422.
+    /// No agent has ever touched the story; else 422.
     PreExisting,
 }
 
@@ -218,22 +218,6 @@ impl Rule {
             Verified::Any => from,
             Verified::Forbidden => from && !verified,
             Verified::Suffices => from || verified,
-        }
-    }
-}
-
-impl Actor {
-    /// Whether this actor implements (or implemented) the story.
-    pub(super) fn is_implementer(&self, state: &LoopState) -> bool {
-        self.agent_id.is_some() && self.agent_id == state.assigned_agent_id
-    }
-
-    /// Whether this actor holds the claim. A claim made under impersonation has no agent, and then only such
-    /// an impersonation holds it.
-    pub(super) fn holds(&self, state: &LoopState) -> bool {
-        match state.assigned_agent_id {
-            Some(_) => self.is_implementer(state),
-            None => self.impersonating && state.assigned_at.is_some(),
         }
     }
 }

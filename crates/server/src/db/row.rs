@@ -4,7 +4,7 @@ use std::error::Error;
 
 use chrono::{DateTime, Utc};
 use loopctl_core::json::JsonText;
-use loopctl_core::lifecycle::{AgentStatus, VerifiedStatus};
+use loopctl_core::lifecycle::{AgentStatus, VerificationSource, VerifiedStatus};
 use loopctl_core::role::Role;
 use rust_decimal::Decimal;
 use tokio_postgres::Column as Described;
@@ -267,4 +267,4 @@ macro_rules! words {
     )+};
 }
 
-words!(AgentStatus, VerifiedStatus, Role);
+words!(AgentStatus, VerifiedStatus, VerificationSource, Role);

@@ -13,7 +13,7 @@ use super::store::{
 use crate::app::{Agent, AtLeast, Caller};
 use crate::evidence::artifacts::ArtifactReport;
 use crate::http::{ApiError, ApiResult, Id};
-use crate::plan::stories::Story;
+use crate::plan::stories::{STARTED, Started, Story};
 
 #[derive(Serialize, JsonSchema)]
 pub(super) struct ShownStory {
@@ -46,17 +46,19 @@ struct DependencyEdge {
 
 pub(super) async fn show(caller: Caller<AtLeast<Agent>>, Id(id): Id) -> ApiResult<Json<ShownStory>> {
     let params = [&id as _];
-    let (stories, prerequisites, artifacts, verifications) = caller
+    let (stories, started, prerequisites, artifacts, verifications) = caller
         .read((
             SHOW_STORY.with(&params),
+            STARTED.with(&params),
             STORY_PREREQUISITES.with(&params),
             RECENT_ARTIFACTS.with(&params),
             LATEST_VERIFICATION.with(&params),
         ))
         .await?;
-    let StoryInLoop { story, mission, iteration_count, reviewed } =
+    let StoryInLoop { story, mission, iteration_count, review } =
         stories.into_iter().next().ok_or_else(ApiError::not_found)?;
-    let facts = Facts { reviewed, ..story.facts() };
+    let started = started.into_iter().map(Started::holding).collect();
+    let facts = Facts { review: review.review(), started, ..story.facts() };
     let edge = |depends_on_story_id| DependencyEdge { story_id: id, depends_on_story_id };
     Ok(Json(ShownStory {
         next_actions: next_steps(&caller, &facts, id),

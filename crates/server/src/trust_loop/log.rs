@@ -42,6 +42,9 @@ impl<'a> Log<'a> {
             old["verified_status"] = json!(before.verified_status);
             new["verified_status"] = json!(next.verified_status);
         }
+        if next.contracted_digest != before.contracted_digest && next.contracted_digest.is_some() {
+            new["criteria_digest"] = json!(next.contracted_digest);
+        }
         if let (Some(time), None) = (next.reported_done_at, before.reported_done_at) {
             new["reported_done_at"] = json!(Timestamp(time));
         }
@@ -61,7 +64,7 @@ impl<'a> Log<'a> {
             "review_record_id": record.id, "reviewer_agent_id": record.reviewer_agent_id,
             "review_type": record.review_type, "findings_count": record.findings_count,
             "fixes_count": record.fixes_count, "disproved_count": record.disproved_count,
-            "summary": record.summary,
+            "summary": record.summary, "criteria_digest": record.criteria_digest,
         });
         self.story("review_completed", None, new);
     }
@@ -69,7 +72,7 @@ impl<'a> Log<'a> {
     pub(super) fn verification_result(&mut self, result: &VerificationResult) {
         let new = json!({
             "story_id": self.story.id, "result": result.result, "review_type": result.review_type,
-            "iteration": result.iteration,
+            "iteration": result.iteration, "criteria_digest": result.criteria_digest,
         });
         self.events.push(
             Event::new("verification_result", result.id, "created", new)

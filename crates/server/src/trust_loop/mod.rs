@@ -54,13 +54,13 @@ pub(crate) fn routes() -> Vec<Endpoint> {
             409 "`self_review_blocked` for the implementer", 422 "the key has no agent, or not reported";
         /// Signs a story off.
         ///
-        /// Not for its implementer, and not without a review record newer than the report.
+        /// Not for an implementer, and not without a review of this report, of title and criteria as they are now.
         POST "/api/v1/stories/{id}/verify" => api::verify,
             400 "the key has no agent", 409 "`self_verify_blocked` for the implementer, or not reported",
-            422 "review evidence or review record missing";
+            422 "review evidence or review record missing, or `criteria_changed` since the review";
         /// Sends a story back; by default it becomes pending again.
         POST "/api/v1/stories/{id}/reject" => api::reject,
-            400 "the key has no agent", 409 "`self_reject_blocked` for the implementer, or nothing to reject",
+            400 "the key has no agent", 409 "`self_verify_blocked` for an implementer, or nothing to reject",
             422 "no reason";
         /// Takes a story from whoever holds it.
         ///
@@ -70,7 +70,7 @@ pub(crate) fn routes() -> Vec<Endpoint> {
         GET "/api/v1/stories/{story_id}/verifications" => api::verifications;
         /// Records a story that was finished outside the loop as done and verified.
         ///
-        /// Never one that was worked on in the loop. Repeating it with the same body changes nothing.
+        /// Never one that an agent ever contracted, claimed or reported an artifact for. Repeating it with the same body changes nothing.
         POST "/api/v1/stories/{id}/backfill" => api::backfill,
             422 "already verified, rejected, or `not_pre_existing`";
         /// Claims contracted stories, each by the rules of a single claim.
@@ -81,8 +81,8 @@ pub(crate) fn routes() -> Vec<Endpoint> {
         POST "/api/v1/stories/bulk/reject" => bulk::reject, 400 "the key has no agent";
         /// Signs off stories that were done before the loop began.
         ///
-        /// A story that was ever claimed is refused with `not_pre_existing`; one that is verified already is left as it
-        /// is.
+        /// A story that an agent ever contracted, claimed or reported an artifact for is refused with `not_pre_existing`; one
+        /// that is verified already is left as it is.
         POST "/api/v1/stories/bulk/mark-complete" => bulk::mark_complete, 400 "the key has no agent";
         /// Verifies every story of an epic that is reported and not yet verified.
         ///

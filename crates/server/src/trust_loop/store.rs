@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use loopctl_core::json::JsonText;
-use loopctl_core::lifecycle::{LoopState, Prerequisite, VerifiedStatus};
+use loopctl_core::lifecycle::{LoopState, Prerequisite, Review, VerificationSource, VerifiedStatus};
 use schemars::JsonSchema;
 use serde::Serialize;
 use tokio_postgres::types::ToSql;
@@ -25,6 +25,9 @@ pub(super) struct ReviewRecord {
     pub(super) fixes_count: i32,
     pub(super) disproved_count: i32,
     pub(super) summary: Option<String>,
+    /// That of the title and criteria that were reviewed; null for reviews from before it was kept.
+    #[row(sql = "encode(criteria_digest, 'hex')")]
+    pub(super) criteria_digest: Option<String>,
     completed_at: Timestamp,
     inserted_at: Timestamp,
     updated_at: Timestamp,
@@ -43,6 +46,9 @@ pub(super) struct VerificationResult {
     findings: JsonText,
     pub(super) review_type: Option<String>,
     commit_sha: Option<String>,
+    /// That of the title and criteria that it is about; null for results from before it was kept.
+    #[row(sql = "encode(criteria_digest, 'hex')")]
+    pub(super) criteria_digest: Option<String>,
     /// 1, 2, … per story.
     pub(super) iteration: i32,
     inserted_at: Timestamp,
@@ -59,9 +65,30 @@ pub(super) struct StoryInLoop {
     #[row(sql = "(select coalesce(max(iteration), 0) from verification_results v
                   where v.tenant_id = $1 and v.story_id = $2)")]
     pub(super) iteration_count: i32,
-    #[row(sql = "exists (select from review_records r where r.tenant_id = $1 and r.story_id = $2
-                         and r.completed_at > s.reported_done_at and r.inserted_at > s.reported_done_at)")]
-    pub(super) reviewed: bool,
+    #[row(flatten)]
+    pub(super) review: NewestReview,
+}
+
+/// What the newest review of the story's report, in its cycle, is of.
+#[derive(Row)]
+pub(super) struct NewestReview {
+    /// None without a review, and whether it is of title and criteria as they are.
+    #[row(sql = "(select coalesce(r.criteria_digest = s.criteria_digest, false) from review_records r
+                  where r.tenant_id = s.tenant_id and r.story_id = s.id
+                    and r.report_number = s.report_number and r.cycle = s.cycle
+                  order by r.number desc limit 1)")]
+    is_current: Option<bool>,
+}
+
+impl NewestReview {
+    /// As the rules see it.
+    pub(super) fn review(&self) -> Review {
+        match self.is_current {
+            None => Review::Missing,
+            Some(false) => Review::Outdated,
+            Some(true) => Review::Current,
+        }
+    }
 }
 
 /// What the rules need besides the story.
@@ -69,11 +96,8 @@ pub(super) struct StoryInLoop {
 pub(super) struct Surroundings {
     #[row(sql = "clock_timestamp()")]
     pub(super) now: DateTime<Utc>,
-    #[row(sql = "exists (
-                     select from review_records r join stories s on s.tenant_id = r.tenant_id and s.id = r.story_id
-                     where r.tenant_id = $1 and r.story_id = $2
-                       and r.completed_at > s.reported_done_at and r.inserted_at > s.reported_done_at)")]
-    pub(super) reviewed: bool,
+    #[row(flatten)]
+    pub(super) review: NewestReview,
     #[row(
         sql = "(select settings -> 'auto_reset_on_rejection' from tenants where id = $1) is distinct from 'false'"
     )]
@@ -156,26 +180,29 @@ statements! {
         order by kind desc, number";
     /// What the rules need besides the story. A statement of its own after the lock, because it must see what the
     /// lock waited for, the time included: in the lock's own select list the clock is read before the wait. The
-    /// clock is the database's, so that times of several servers compare. A review counts when it was completed,
-    /// and recorded, after the report.
-    SURROUNDINGS -> Surroundings = "select {*}";
+    /// clock is the database's, so that times of several servers compare.
+    SURROUNDINGS -> Surroundings = "select {*} from stories s where s.tenant_id = $1 and s.id = $2";
     /// Writes everything that the lifecycle owns, whatever the transition.
     SAVE_STATE -> Story = "
         update stories set
             agent_status = $3, verified_status = $4, assigned_agent_id = $5, assigned_at = $6,
             contracted_by_agent_id = $7, first_claimed_at = $8, review_requested_at = $9, reported_done_at = $10,
             reported_by_agent_id = $11, verified_at = $12, rejected_at = $13, rejection_reason = $14,
+            first_touched_at = $15, cycle = $16, report_number = $17, report_cycle = $18,
+            contracted_digest = decode($19, 'hex'), verification_source = $20, verified_digest = decode($21, 'hex'),
             updated_at = clock_timestamp()
         where tenant_id = $1 and id = $2
         returning {*}";
     /// A statement of its own: metadata may be large, and the other transitions have nothing to do with it.
     RECORD_BACKFILL = "update stories set metadata = metadata || $3 where tenant_id = $1 and id = $2";
+    /// Which report it is of, the database says, and the story's lock makes the next number race-free.
     INSERT_REVIEW -> ReviewRecord = "
         insert into review_records (tenant_id, id, story_id, reviewer_agent_id, review_type, findings_count, fixes_count,
-                                    disproved_count, summary, completed_at, inserted_at, updated_at)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, coalesce($10::timestamptz, $11), $11, $11)
+                                    disproved_count, summary, completed_at, number, inserted_at, updated_at)
+        select $1, $2, $3, $4, $5, $6, $7, $8, $9, coalesce($10::timestamptz, $11), coalesce(max(number), 0) + 1, $11, $11
+        from review_records where tenant_id = $1 and story_id = $3
         returning {*}";
-    /// The story's lock makes the next iteration race-free.
+    /// As `INSERT_REVIEW`.
     INSERT_VERIFICATION -> VerificationResult = "
         insert into verification_results (tenant_id, id, story_id, orchestrator_agent_id, result, summary, findings,
                                           review_type, commit_sha, iteration, inserted_at, updated_at)
@@ -195,7 +222,7 @@ statements! {
     LIST_VERIFICATIONS -> list of VerificationResult = {
         within: "stories where tenant_id = $1 and id = $2",
         from: "verification_results where tenant_id = $1 and story_id = $2",
-        page: "order by inserted_at desc, iteration desc limit $3 offset $4",
+        page: "order by iteration desc limit $3 offset $4",
     };
     SHOW_STORY -> StoryInLoop = "select {*} from stories s where s.tenant_id = $1 and s.id = $2";
     STORY_PREREQUISITES -> Uuid = "
@@ -209,16 +236,33 @@ statements! {
         order by inserted_at desc, id desc limit 20";
 }
 
+/// The enumerations of a state, as the database has them.
+pub(super) struct Words {
+    agent_status: &'static str,
+    verified_status: &'static str,
+    verification_source: Option<&'static str>,
+}
+
+impl Words {
+    pub(super) fn of(state: &LoopState) -> Self {
+        Self {
+            agent_status: state.agent_status.as_str(),
+            verified_status: state.verified_status.as_str(),
+            verification_source: state.verification_source.map(VerificationSource::as_str),
+        }
+    }
+}
+
 /// The parameters of `SAVE_STATE`.
 pub(super) fn save_params<'a>(
     story_id: &'a Uuid,
     state: &'a LoopState,
-    words: &'a [&'a str; 2],
-) -> [&'a (dyn ToSql + Sync); 13] {
+    words: &'a Words,
+) -> [&'a (dyn ToSql + Sync); 20] {
     [
         story_id,
-        &words[0],
-        &words[1],
+        &words.agent_status,
+        &words.verified_status,
         &state.assigned_agent_id,
         &state.assigned_at,
         &state.contracted_by_agent_id,
@@ -229,5 +273,12 @@ pub(super) fn save_params<'a>(
         &state.verified_at,
         &state.rejected_at,
         &state.rejection_reason,
+        &state.first_touched_at,
+        &state.cycle,
+        &state.report_number,
+        &state.report_cycle,
+        &state.contracted_digest,
+        &words.verification_source,
+        &state.verified_digest,
     ]
 }

@@ -1,7 +1,7 @@
 //! The path of every transition: lock, decide, apply, record, answer.
 
 use chrono::{DateTime, Utc};
-use loopctl_core::lifecycle::{self, Action, Attempt, Facts, LoopState, VerifiedStatus};
+use loopctl_core::lifecycle::{self, Action, Attempt, Facts, LoopState, Review, VerifiedStatus};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -9,14 +9,14 @@ use super::evidence::{Evidence, NewReview, NewVerification};
 use super::log::Log;
 use super::store::{
     COMPLETE_EPIC, INSERT_REVIEW, INSERT_VERIFICATION, LOCK_EPIC_TO_COMPLETE, RECORD_BACKFILL, ReviewRecord,
-    SAVE_STATE, SURROUNDINGS, Surroundings, UNMET_PREREQUISITES, VerificationResult, save_params,
+    SAVE_STATE, SURROUNDINGS, Surroundings, UNMET_PREREQUISITES, VerificationResult, Words, save_params,
 };
 use crate::app::{Change, Identity};
 use crate::db::{DbError, Jsonb, Params, Timestamp};
 use crate::events::Event;
 use crate::evidence::artifacts;
 use crate::http::{ApiError, ApiResult};
-use crate::plan::stories::{LOCK_STORY, Story};
+use crate::plan::stories::{LOCK_STORY, STARTED, Started, Story};
 
 /// What a transition left behind.
 pub(super) struct Outcome {
@@ -134,9 +134,16 @@ pub(super) async fn step(
     let verified_at = (verified(&next) && !verified(before)).then_some(Timestamp(now));
     let story = if next == *before { story } else { save(change, story_id, &next).await? };
     change.tell(events);
-    // A review that was let in is newer than the report; an earlier one counts as long as the report stands.
-    let reviewed = review.is_some() || (facts.reviewed && next.reported_done_at.is_some());
-    let facts = Facts { reviewed, ..story.facts() };
+    // A new review is of what is there now. An earlier one counts as long as this report stands in this cycle, and so do
+    // those who started it.
+    let same_report = (next.report_number, next.cycle) == (before.report_number, before.cycle);
+    let standing = match review {
+        Some(_) => Review::Current,
+        None if same_report => facts.review,
+        None => Review::Missing,
+    };
+    let started = facts.started.iter().filter(|holding| holding.counts_in(&next)).cloned().collect();
+    let facts = Facts { review: standing, started, ..story.facts() };
     Ok(Step { outcome: Outcome { story, facts, review, verification }, verified_at })
 }
 
@@ -153,24 +160,26 @@ struct Locked {
 /// ones see what the lock has waited for.
 async fn lock(change: &mut Change<'_>, story_id: Uuid, action: Action) -> ApiResult<Locked> {
     let params = [&story_id as _];
-    let (story, surroundings, unmet) = if action == Action::Claim {
+    let (surroundings, started) = (SURROUNDINGS.with(&params), STARTED.with(&params));
+    let (story, surroundings, started, unmet) = if action == Action::Claim {
         let unmet = UNMET_PREREQUISITES.with(&params);
-        change.batch((LOCK_STORY.with(&params), SURROUNDINGS.with(&params), unmet)).await?
+        change.batch((LOCK_STORY.with(&params), surroundings, started, unmet)).await?
     } else {
-        let (story, surroundings) =
-            change.batch((LOCK_STORY.with(&params), SURROUNDINGS.with(&params))).await?;
-        (story, surroundings, Vec::new())
+        let (story, surroundings, started) =
+            change.batch((LOCK_STORY.with(&params), surroundings, started)).await?;
+        (story, surroundings, started, Vec::new())
     };
     let story = story.into_iter().next().ok_or_else(ApiError::not_found)?;
     let surroundings = surroundings.into_iter().next().ok_or_else(ApiError::internal)?;
-    let Surroundings { now, reviewed, auto_reset } = surroundings;
+    let Surroundings { now, review, auto_reset } = surroundings;
+    let started = started.into_iter().map(Started::holding).collect();
     let unmet = unmet.into_iter().map(|row| row.prerequisite()).collect::<Result<_, _>>()?;
-    Ok(Locked { facts: Facts { unmet, reviewed, ..story.facts() }, now, auto_reset, story })
+    let facts = Facts { unmet, started, review: review.review(), ..story.facts() };
+    Ok(Locked { facts, now, auto_reset, story })
 }
 
 async fn save(change: &mut Change<'_>, story_id: Uuid, state: &LoopState) -> Result<Story, DbError> {
-    let words = [state.agent_status.as_str(), state.verified_status.as_str()];
-    change.one(SAVE_STATE, &save_params(&story_id, state, &words)).await
+    change.one(SAVE_STATE, &save_params(&story_id, state, &Words::of(state))).await
 }
 
 async fn insert_review(

@@ -1,4 +1,6 @@
+mod custody;
 mod rules;
+mod world;
 mod worlds;
 
 use serde_json::json;
@@ -7,6 +9,7 @@ use super::*;
 
 const A: Uuid = Uuid::from_u128(0xA);
 const B: Uuid = Uuid::from_u128(0xB);
+const C: Uuid = Uuid::from_u128(0xC);
 
 fn at(seconds: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(1_800_000_000 + seconds, 0).unwrap()
@@ -21,8 +24,10 @@ fn facts(state: LoopState) -> Facts {
         state,
         title: "Build API".into(),
         ac_count: 2,
+        digest: "as planned".into(),
+        started: Vec::new(),
         unmet: Vec::new(),
-        reviewed: false,
+        review: Review::Missing,
         backfill: None,
     }
 }

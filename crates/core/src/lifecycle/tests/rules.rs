@@ -19,6 +19,7 @@ fn holding(agent_status: AgentStatus, agent: Option<Uuid>) -> LoopState {
         assigned_agent_id: agent.filter(|_| claimed),
         assigned_at: claimed.then(|| at(1)),
         first_claimed_at: claimed.then(|| at(1)),
+        first_touched_at: claimed.then(|| at(1)),
         reported_done_at: reported.then(|| at(2)),
         reported_by_agent_id: reported.then_some(B),
         ..LoopState::untouched()
@@ -74,7 +75,7 @@ fn hints_say_what_to_do() {
         let refusal = refuse(holding(status, Some(A)), action, who);
         assert_eq!((refusal.status, refusal.code), (Status::Conflict, code), "{action} {status}");
         let conflict = refusal.conflict.unwrap();
-        assert_eq!((conflict.agent_status, conflict.action), (status, action));
+        assert_eq!((conflict.agent_status, conflict.action), (status, action.as_str()));
         assert!(refusal.hints.iter().any(|hint| hint.contains(words)), "{action}: {:?}", refusal.hints);
     }
 }
@@ -188,7 +189,9 @@ fn evidence_comes_after_the_state_and_before_the_review_record() {
     let mut reported = facts(holding(AgentStatus::ReportedDone, Some(A)));
     assert_eq!(verify(&reported, false), Err("review_evidence_required"));
     assert_eq!(verify(&reported, true), Err("review_not_conducted"));
-    reported.reviewed = true;
+    reported.review = Review::Outdated;
+    assert_eq!(verify(&reported, true), Err("criteria_changed"));
+    reported.review = Review::Current;
     assert_eq!(verify(&reported, true).unwrap().verified_status, VerifiedStatus::Verified);
 }
 
@@ -219,11 +222,15 @@ fn bootstrapping_is_for_work_outside_the_loop() {
     assert_eq!(bring(&contracted, fill()).unwrap_err().0, "not_pre_existing");
     assert!(bring(&contracted, Attempt::MarkComplete).is_ok());
 
-    // Whatever was ever claimed is out, also when it is pending again.
-    let released = LoopState { first_claimed_at: Some(at(1)), ..LoopState::untouched() };
-    for state in
-        [released, holding(AgentStatus::Implementing, Some(A)), holding(AgentStatus::ReportedDone, Some(A))]
-    {
+    // Whatever an agent ever touched is out, also when it is pending again.
+    let touched = LoopState { first_touched_at: Some(at(1)), ..LoopState::untouched() };
+    let released = LoopState { first_claimed_at: Some(at(1)), ..touched.clone() };
+    for state in [
+        touched,
+        released,
+        holding(AgentStatus::Implementing, Some(A)),
+        holding(AgentStatus::ReportedDone, Some(A)),
+    ] {
         for attempt in [fill(), Attempt::MarkComplete] {
             let (code, message) = bring(&facts(state.clone()), attempt).unwrap_err();
             assert_eq!(code, "not_pre_existing");
@@ -252,7 +259,7 @@ fn bootstrapping_is_for_work_outside_the_loop() {
     assert_eq!(code, "already_verified");
     assert!(message.contains("already verified"));
     // Already verified comes before ever claimed.
-    verified.state.first_claimed_at = Some(at(1));
+    verified.state.first_touched_at = Some(at(1));
     assert_eq!(bring(&verified, Attempt::MarkComplete).unwrap(), verified.state);
 }
 
@@ -272,7 +279,8 @@ fn rework_after_a_rejection_awaits_verification_again() {
 #[test]
 fn next_actions_lead_through_the_loop() {
     let names = |state: LoopState, reviewed, who: Actor| {
-        let facts = Facts { reviewed, ..facts(state) };
+        let review = if reviewed { Review::Current } else { Review::Missing };
+        let facts = Facts { review, ..facts(state) };
         next_actions(&facts, &who).into_iter().map(|next| next.action).collect::<Vec<_>>()
     };
     let (a, b) = (actor(Role::Agent, Some(A)), actor(Role::Agent, Some(B)));

@@ -2,7 +2,7 @@
 
 use loopctl_core::import::InitialStatus;
 use loopctl_core::json::JsonText;
-use loopctl_core::lifecycle::{AgentStatus, VerifiedStatus};
+use loopctl_core::lifecycle::{AgentStatus, VerificationSource, VerifiedStatus};
 use rust_decimal::Decimal;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -77,6 +77,13 @@ pub(super) struct StoryState {
     verified_at: Option<Timestamp>,
     rejected_at: Option<Timestamp>,
     rejection_reason: Option<String>,
+    #[row(sql = "encode(criteria_digest, 'hex')")]
+    criteria_digest: String,
+    verification_source: Option<VerificationSource>,
+    #[row(sql = "coalesce(contracted_digest <> criteria_digest, false)")]
+    contract_stale: bool,
+    #[row(sql = "coalesce(verified_digest <> criteria_digest, false)")]
+    verification_stale: bool,
 }
 
 impl StoryState {

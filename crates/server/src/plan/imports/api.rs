@@ -1,22 +1,29 @@
 //! Requests, answers and the handler of imports.
 
+use std::collections::HashMap;
+
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use loopctl_core::fields::Fields;
 use loopctl_core::import::{self, Ignored, ImportError, Mode, Payload, Plan};
-use loopctl_core::lifecycle;
+use loopctl_core::lifecycle::{self, AgentStatus};
 use loopctl_core::request::{Member, Request, Rule as _, flag};
 use schemars::{JsonSchema, json_schema};
 use serde::Serialize;
 use serde_json::json;
+use uuid::Uuid;
 
 use super::audit;
-use super::store::{REFRESH_DETAILS, Snapshot, snapshot};
-use super::write::{VERY_LARGE, write};
-use crate::app::{App, Caller, Exact, Orchestrator, Superadmin, User};
+use super::store::{REFRESH_DETAILS, Snapshot, TOUCHED_BEFORE, snapshot};
+use super::write::{Changed, VERY_LARGE, changed_stories, write};
+use crate::app::{App, Caller, Change, Exact, Orchestrator, Superadmin, User};
 use crate::http::{ApiError, ApiResult, Id, LargeBody, Operation, Output};
 use crate::plan::projects::lock_project;
+use crate::plan::stories::{StoryText, UnderWay};
+
+/// The most stories that a refusal names.
+const NAMED: usize = 20;
 
 /// `POST /projects/:id/import`.
 #[derive(Debug)]
@@ -177,9 +184,12 @@ pub(super) async fn import(
             if new_stories > 0 {
                 project.admits((found.stories.len() + new_stories) as u64)?;
             }
-            let written = write(&mut change, project_id, &plan, &found).await?;
+            refuse_done_again(&mut change, project_id, &plan).await?;
+            let changed = changed_stories(&plan, &found);
+            let under_way = UnderWay::admit(&mut change, &asking_for_other(&changed, &found)).await?;
+            let written = write(&mut change, project_id, &plan, &found, changed).await?;
             let summary = Summary::of(*mode, &plan, &found, unread);
-            change.tell(audit::events(project_id, &plan, written, &summary)?);
+            change.tell(audit::events(project_id, &plan, written, &under_way, &summary)?);
             change.commit((summary, new_stories >= VERY_LARGE)).await
         })
         .await?;
@@ -187,6 +197,37 @@ pub(super) async fn import(
         refresh_statistics(&caller.app).await;
     }
     Ok(Imported { import: summary })
+}
+
+/// Work that an agent touched before its story was deleted is finished in the loop: it does not arrive as done.
+async fn refuse_done_again(change: &mut Change<'_>, project_id: Uuid, plan: &Plan) -> ApiResult<()> {
+    let done =
+        plan.new_stories.iter().filter(|story| story.initial.agent_status() == AgentStatus::ReportedDone);
+    let numbers: Vec<&str> = done.map(|story| story.number.as_str()).collect();
+    if numbers.is_empty() {
+        return Ok(());
+    }
+    let touched = change.all(TOUCHED_BEFORE, &[&project_id, &numbers]).await?;
+    let Some(first) = touched.first() else { return Ok(()) };
+    let message = format!(
+        "story '{first}' cannot arrive as done: an agent had worked on the story of this number before it was deleted"
+    );
+    let hint =
+        "Import it without initial_agent_status and initial_verified_status, and finish it through the loop.";
+    Err(ApiError::unprocessable("not_pre_existing", message).with("hints", json!([hint])).with(
+        "details",
+        json!({"story_numbers": touched.iter().take(NAMED).collect::<Vec<_>>(),
+                                "story_count": touched.len()}),
+    ))
+}
+
+/// The changed stories that get another title or other criteria.
+fn asking_for_other(changed: &[Changed<StoryText>], found: &Snapshot) -> Vec<Uuid> {
+    let old: HashMap<Uuid, &StoryText> = found.stories.values().map(|(id, text)| (*id, text)).collect();
+    let other = changed
+        .iter()
+        .filter(|change| old.get(&change.id).is_some_and(|old| !old.asks_the_same(&change.new)));
+    other.map(|change| change.id).collect()
 }
 
 /// Of a backfill, metadata of matched stories says what planners may say.

@@ -9,12 +9,14 @@ use super::api::Summary;
 use super::write::{Written, id};
 use crate::events::Event;
 use crate::http::{ApiError, ApiResult};
+use crate::plan::stories::UnderWay;
 
 /// Everything that an import tells, in the order in which it was written.
 pub(super) fn events(
     project_id: Uuid,
     plan: &Plan,
     written: Written,
+    under_way: &UnderWay,
     summary: &Summary,
 ) -> ApiResult<Vec<Event>> {
     let mut events = Vec::new();
@@ -42,6 +44,7 @@ pub(super) fn events(
         events.push(event);
     }
     events.extend(written.changed_stories.into_iter().map(|change| change.event));
+    events.extend(written.digests.iter().filter_map(|now| under_way.changed(now)));
     for (edge, dependent, prerequisite) in &written.epic_edges {
         let new = json!({"epic_id": dependent, "depends_on_epic_id": prerequisite});
         events.push(Event::new("epic_dependency", *edge, "created", new));

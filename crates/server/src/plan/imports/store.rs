@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::db::{DbError, Params, Row, Tx, statements};
 use crate::plan::epics::EpicText;
-use crate::plan::stories::StoryText;
+use crate::plan::stories::{Digested, StoryText};
 
 /// An epic that the project has.
 #[derive(Row)]
@@ -83,22 +83,30 @@ statements! {
     INSERT_STORIES = "
         insert into stories (tenant_id, project_id, id, epic_id, epic_position, number, title, description,
                              acceptance_criteria, estimated_hours, metadata, agent_status, verified_status,
-                             reported_done_at, verified_at)
+                             reported_done_at, verified_at, verification_source)
         select $1, $2, n.id, e.id, e.position, n.number, n.title, n.description, n.criteria, n.hours,
                n.metadata, n.agent_status, n.verified_status,
                case when n.agent_status = 'reported_done' then statement_timestamp() end,
-               case when n.verified_status = 'verified' then statement_timestamp() end
+               case when n.verified_status = 'verified' then statement_timestamp() end,
+               case when n.verified_status = 'verified' then 'import' end
         from unnest($3::uuid[], $4::int[], $5::text[], $6::text[], $7::text[], $8::jsonb[], $9::numeric[], $10::jsonb[],
                     $11::text[], $12::text[])
              as n (id, epic, number, title, description, criteria, hours, metadata, agent_status,
                    verified_status)
         join epics e on e.tenant_id = $1 and e.project_id = $2 and e.number = n.epic";
-    UPDATE_STORIES = "
+    UPDATE_STORIES -> Digested = "
         update stories s set title = n.title, description = n.description, acceptance_criteria = n.criteria,
                              estimated_hours = n.hours, metadata = n.metadata, updated_at = clock_timestamp()
         from unnest($2::uuid[], $3::text[], $4::text[], $5::jsonb[], $6::numeric[], $7::jsonb[])
              as n (id, title, description, criteria, hours, metadata)
-        where s.tenant_id = $1 and s.id = n.id";
+        where s.tenant_id = $1 and s.id = n.id
+        returning {*}";
+    /// Of these numbers, those that an agent had touched before their story was deleted.
+    TOUCHED_BEFORE -> String = "
+        select n.number from unnest($3::text[]) with ordinality as n (number, place)
+        where exists (select from touched_numbers t
+                      where t.tenant_id = $1 and t.project_id = $2 and t.order_key = story_order_key(n.number))
+        order by place";
     INSERT_EPIC_EDGES = "
         insert into epic_dependencies (tenant_id, project_id, id, epic_id, depends_on_epic_id)
         select $1, $2, * from unnest($3::uuid[], $4::uuid[], $5::uuid[])";

@@ -15,7 +15,7 @@ use super::store::{
 use crate::db::{DbError, Jsonb, Tx, column};
 use crate::events::Event;
 use crate::plan::epics::EpicText;
-use crate::plan::stories::{CriteriaList, StoryText, write_criteria};
+use crate::plan::stories::{CriteriaList, Digested, StoryText, write_criteria};
 
 /// From so many new stories on, foreign keys are checked with plans made for the size of now. Plans that the
 /// connection made while the table was small read the whole table for every row.
@@ -27,8 +27,8 @@ pub(super) const VERY_LARGE: usize = 1000;
 
 /// A record that an import has changed, and what is told of it.
 pub(super) struct Changed<T> {
-    id: Uuid,
-    new: T,
+    pub(super) id: Uuid,
+    pub(super) new: T,
     pub(super) event: Event,
 }
 
@@ -41,6 +41,8 @@ pub(super) struct Written {
     pub(super) stories: HashMap<StoryNumber, Uuid>,
     pub(super) changed_epics: Vec<Changed<EpicText>>,
     pub(super) changed_stories: Vec<Changed<StoryText>>,
+    /// The digests of the changed stories.
+    pub(super) digests: Vec<Digested>,
     pub(super) epic_edges: Vec<NewEdge>,
     pub(super) story_edges: Vec<NewEdge>,
 }
@@ -51,12 +53,11 @@ pub(super) async fn write(
     project_id: Uuid,
     plan: &Plan,
     found: &Snapshot,
+    changed_stories: Vec<Changed<StoryText>>,
 ) -> Result<Written, DbError> {
     let epics = ids(&found.epics, plan.new_epics.iter().map(|epic| epic.number));
     let stories = ids(&found.stories, plan.new_stories.iter().map(|story| story.number.clone()));
     let changed_epics = changes(&plan.updated_epics, &found.epics, EpicText::changed, EpicText::updated);
-    let changed_stories =
-        changes(&plan.updated_stories, &found.stories, StoryText::changed, StoryText::updated);
 
     write_epics(tx, project_id, plan, &epics, &changed_epics).await?;
     insert_stories(tx, project_id, plan, &stories).await?;
@@ -66,7 +67,7 @@ pub(super) async fn write(
     if plan.new_stories.len() > LARGE {
         tx.forget_plans().await?;
     }
-    update_stories(tx, &changed_stories).await?;
+    let digests = update_stories(tx, &changed_stories).await?;
     write_criteria(tx, &criteria_lists(plan, &stories)?).await?;
 
     let epic_edges = edges(&plan.new_epic_edges, &epics)?;
@@ -75,7 +76,12 @@ pub(super) async fn write(
     tx.execute(INSERT_EPIC_EDGES, &[&project_id, &edge, &dependent, &prerequisite]).await?;
     let [edge, dependent, prerequisite] = edge_columns(&story_edges);
     tx.execute(INSERT_STORY_EDGES, &[&project_id, &edge, &dependent, &prerequisite]).await?;
-    Ok(Written { epics, stories, changed_epics, changed_stories, epic_edges, story_edges })
+    Ok(Written { epics, stories, changed_epics, changed_stories, digests, epic_edges, story_edges })
+}
+
+/// The matched stories that really change.
+pub(super) fn changed_stories(plan: &Plan, found: &Snapshot) -> Vec<Changed<StoryText>> {
+    changes(&plan.updated_stories, &found.stories, StoryText::changed, StoryText::updated)
 }
 
 /// The ids of the records that the project has, and of those that it gets.
@@ -186,11 +192,11 @@ async fn insert_stories(
     .await
 }
 
-async fn update_stories(tx: &mut Tx, changed: &[Changed<StoryText>]) -> Result<(), DbError> {
+async fn update_stories(tx: &mut Tx, changed: &[Changed<StoryText>]) -> Result<Vec<Digested>, DbError> {
     if changed.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
-    tx.execute(
+    tx.all(
         UPDATE_STORIES,
         &[
             &column(changed, |change| change.id),

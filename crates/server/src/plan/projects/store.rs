@@ -46,6 +46,12 @@ pub(crate) struct StatusCounts {
     stories_by_agent_status: AgentStatusCounts,
     #[row(flatten)]
     stories_by_verified_status: VerifiedStatusCounts,
+    /// Verified by the loop: reviewed and verified by others than those who did the work.
+    #[row(sql = "count(*) filter (where verification_source = 'loop')")]
+    verified_in_loop: i64,
+    /// Verified without it: backfilled, marked complete, or imported so.
+    #[row(sql = "count(*) filter (where verification_source <> 'loop')")]
+    verified_adopted: i64,
 }
 
 /// Stories by what is claimed of them, in the order of a story's life.

@@ -13,7 +13,7 @@ use super::store::{
     STORY_PROJECT, Story, UPDATE_STORY,
 };
 use super::text::check_metadata;
-use super::{CriteriaList, write_criteria};
+use super::{CriteriaList, Digested, UnderWay, write_criteria};
 use crate::app::{Agent, AtLeast, Caller, Orchestrator, User};
 use crate::db::{Jsonb, Params};
 use crate::events::Event;
@@ -70,6 +70,9 @@ pub(super) struct ListStories {
     /// Exactly this number.
     #[rule(text(usize::MAX))]
     number: Option<String>,
+    /// Only those whose title or criteria have changed since they were contracted, or verified.
+    #[rule(flag())]
+    stale: bool,
     #[flatten]
     status: StatusFilter,
     #[rule(limits(100, 500))]
@@ -80,12 +83,12 @@ pub(super) async fn list(
     caller: Caller<AtLeast<Agent>>,
     Query(query): Query<ListStories>,
 ) -> ApiResult<Json<List<StoryItem>>> {
-    let ListStories { project_id, epic_id, number, status, page } = query;
+    let ListStories { project_id, epic_id, number, stale, status, page } = query;
     let project_id =
         project_id.ok_or_else(|| ApiError::bad_request("project_id query parameter is required"))?;
     let (agent, verified) = status.words();
-    let stories =
-        caller.list(&LIST_STORIES, &[&project_id, &epic_id, &agent, &verified, &number], &page).await?;
+    let filters: Params<'_> = &[&project_id, &epic_id, &agent, &verified, &number, &stale];
+    let stories = caller.list(&LIST_STORIES, filters, &page).await?;
     Ok(Json(stories.map(|story| status.item(story))))
 }
 
@@ -123,6 +126,10 @@ pub(super) async fn update(
             let Some(event) = old.updated(id, &new) else {
                 return change.unchanged(story);
             };
+            let under_way = match old.asks_the_same(&new) {
+                true => None,
+                false => Some(UnderWay::admit(&mut change, &[id]).await?),
+            };
             let params: Params<'_> = &[
                 &id,
                 &new.title,
@@ -136,7 +143,11 @@ pub(super) async fn update(
                 let list = CriteriaList { story_id: id, criteria, replaces: true };
                 write_criteria(&mut change, &[list]).await?;
             }
-            change.tell([event.project(story.project_id)]);
+            let now = Digested::new(id, &story.criteria_digest);
+            let criteria_changed = under_way.and_then(|under_way| under_way.changed(&now));
+            change.tell(
+                [event].into_iter().chain(criteria_changed).map(|event| event.project(story.project_id)),
+            );
             change.commit(story).await
         })
         .await?;

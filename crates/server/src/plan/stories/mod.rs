@@ -4,6 +4,7 @@
 mod api;
 mod create;
 mod criteria;
+mod custody;
 mod queue;
 mod store;
 mod text;
@@ -12,6 +13,7 @@ use crate::app::Endpoint;
 use crate::http::endpoints;
 
 pub(crate) use criteria::{CriteriaList, STATEMENTS as CRITERIA_STATEMENTS, write_criteria};
+pub(crate) use custody::{Digested, STARTED, STATEMENTS as CUSTODY_STATEMENTS, Started, UnderWay};
 pub(crate) use store::{LOCK_STORY, STATEMENTS, Story};
 pub(crate) use text::StoryText;
 
@@ -32,8 +34,11 @@ pub(crate) fn routes() -> Vec<Endpoint> {
         POST "/api/v1/projects/{project_id}/stories" => create::create_by_number;
         /// Changes what planners write of a story.
         ///
-        /// What is absent or null stays. Its number stays, and its statuses move only through the trust loop.
-        PATCH + also_put "/api/v1/stories/{id}" => api::update;
+        /// What is absent or null stays. Its number stays, and its statuses move only through the trust loop. Title and
+        /// criteria are not for whoever implements it to change, and of a story that is under way their change is told by an
+        /// audit entry of its own.
+        PATCH + also_put "/api/v1/stories/{id}" => api::update,
+            409 "`self_criteria_blocked` for an implementer";
         /// Deletes a story with its evidence, and the dependencies on either side of it.
         DELETE "/api/v1/stories/{id}" => api::delete;
         /// A story's acceptance criteria, one by one, in the order of its list.

@@ -1,7 +1,9 @@
 //! Rows and SQL of stories.
 
 use loopctl_core::json::JsonText;
-use loopctl_core::lifecycle::{AgentStatus, Backfill, Facts, LoopState, VerifiedStatus};
+use loopctl_core::lifecycle::{
+    AgentStatus, Backfill, Facts, LoopState, Review, VerificationSource, VerifiedStatus,
+};
 use rust_decimal::Decimal;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -43,12 +45,40 @@ pub(crate) struct Story {
     contracted_by_agent_id: Option<Uuid>,
     /// When the story was claimed for the first time ever; never cleared.
     first_claimed_at: Option<Timestamp>,
+    /// SHA-256 of the canonical JSON of title and acceptance criteria, in hexadecimal digits.
+    #[row(sql = "encode(criteria_digest, 'hex')")]
+    pub(crate) criteria_digest: String,
+    /// By which way it became verified: null unless it is.
+    verification_source: Option<VerificationSource>,
+    /// Whether title or criteria have changed since they were contracted.
+    #[row(sql = "coalesce(contracted_digest <> criteria_digest, false)")]
+    contract_stale: bool,
+    /// Whether title or criteria have changed since they were verified.
+    #[row(sql = "coalesce(verified_digest <> criteria_digest, false)")]
+    verification_stale: bool,
     inserted_at: Timestamp,
     updated_at: Timestamp,
+    #[serde(skip)]
+    #[row(flatten)]
+    custody: Custody,
+}
+
+/// What the rules know of a story besides what it shows.
+#[derive(Debug, Row)]
+struct Custody {
+    first_touched_at: Option<Timestamp>,
+    cycle: i32,
+    report_number: i32,
+    report_cycle: Option<i32>,
+    #[row(sql = "encode(contracted_digest, 'hex')")]
+    contracted_digest: Option<String>,
+    #[row(sql = "encode(verified_digest, 'hex')")]
+    verified_digest: Option<String>,
 }
 
 impl Story {
-    /// The story as the lifecycle's rules see it, before prerequisites and reviews are looked up.
+    /// The story as the lifecycle's rules see it, before those who started it, prerequisites and reviews
+    /// are looked up.
     pub(crate) fn facts(&self) -> Facts {
         let time = |timestamp: Option<Timestamp>| timestamp.map(|Timestamp(time)| time);
         Facts {
@@ -59,17 +89,26 @@ impl Story {
                 assigned_at: time(self.assigned_at),
                 contracted_by_agent_id: self.contracted_by_agent_id,
                 first_claimed_at: time(self.first_claimed_at),
+                first_touched_at: time(self.custody.first_touched_at),
                 review_requested_at: time(self.review_requested_at),
                 reported_done_at: time(self.reported_done_at),
                 reported_by_agent_id: self.reported_by_agent_id,
+                cycle: self.custody.cycle,
+                report_number: self.custody.report_number,
+                report_cycle: self.custody.report_cycle,
+                contracted_digest: self.custody.contracted_digest.clone(),
                 verified_at: time(self.verified_at),
+                verification_source: self.verification_source,
+                verified_digest: self.custody.verified_digest.clone(),
                 rejected_at: time(self.rejected_at),
                 rejection_reason: self.rejection_reason.clone(),
             },
             title: self.title.clone(),
             ac_count: self.acceptance_criteria.elements().map_or(0, |criteria| criteria.len()),
+            digest: self.criteria_digest.clone(),
+            started: Vec::new(),
             unmet: Vec::new(),
-            reviewed: false,
+            review: Review::Missing,
             backfill: Backfill::recorded(&self.metadata),
         }
     }
@@ -275,8 +314,9 @@ statements! {
             stories
             where tenant_id = $1 and project_id = $2 and ($3::uuid is null or epic_id = $3)
               and ($4::text is null or agent_status = $4) and ($5::text is null or verified_status = $5)
-              and ($6::text is null or number = $6)",
-        page: "order by epic_position, order_key, number, id limit $7 offset $8",
+              and ($6::text is null or number = $6)
+              and (not $7 or contracted_digest <> criteria_digest or verified_digest <> criteria_digest)",
+        page: "order by epic_position, order_key, number, id limit $8 offset $9",
     };
     LIST_EPIC_STORIES -> list of Story = {
         within: "epics where tenant_id = $1 and id = $2",

@@ -45,6 +45,11 @@ impl StoryText {
         }
     }
 
+    /// Whether title and criteria are the same.
+    pub(crate) fn asks_the_same(&self, new: &Self) -> bool {
+        (&self.title, &self.acceptance_criteria) == (&new.title, &new.acceptance_criteria)
+    }
+
     /// The audit entry of a change to `new`; none when nothing changed. Hours are numbers: 4.5 is 4.50.
     pub(crate) fn updated(&self, id: Uuid, new: &Self) -> Option<Event> {
         let criteria = (&self.acceptance_criteria, &new.acceptance_criteria);

@@ -13,12 +13,13 @@ async fn one_wrong_statement_is_no_way_around_the_trust_model() {
     bring(&story, Reach::Reported, &a1, &a2, &o).await;
     let client = connect(&server().app).await;
     let id = &tenant.id;
-    let verified = "set verified_status = 'verified', verified_at = now()";
+    let verified = "set verified_status = 'verified', verified_at = now(), verification_source = 'loop', \
+                    verified_digest = criteria_digest";
     let pending = "agent_status = 'pending', assigned_agent_id = null, reported_by_agent_id = null";
     for (statement, refusal) in [
         (format!("update stories {verified}"), "verified_needs_evidence"),
         (format!("update stories {verified}, {pending}"), "verified_needs_evidence"),
-        (format!("update stories set first_claimed_at = null, {pending}"), "first_claimed_is_final"),
+        (format!("update stories set first_claimed_at = null, {pending}"), "first_touched_is_final"),
         (
             "update stories set assigned_agent_id = reported_by_agent_id".to_owned(),
             "stories_nobody_reports_their_own",

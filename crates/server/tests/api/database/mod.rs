@@ -57,6 +57,8 @@ async fn every_table_is_known() {
             "stories",
             "story_acceptance_criteria",
             "story_dependencies",
+            "story_starts",
+            "touched_numbers",
             "ui_test_findings",
             "ui_test_runs",
             "verification_results",
@@ -142,11 +144,13 @@ async fn keys_start_with_the_tenant() {
             "api_keys" => "id",
             // Of a partitioned table the key must hold the partition key; the tenant may be null.
             "audit_log" => "id,inserted_at",
+            // A number is remembered once.
+            "touched_numbers" => "tenant_id,project_id,order_key",
             _ => "tenant_id,id",
         };
         assert_eq!(columns, expected, "{table}");
     }
-    assert_eq!(primary.len(), 18, "every table has one");
+    assert_eq!(primary.len(), 20, "every table has one");
     let foreign = lines(
         &owner,
         &format!(
@@ -231,7 +235,9 @@ async fn the_application_role_is_nobody() {
             "stories | DELETE,INSERT,SELECT,UPDATE",
             "story_acceptance_criteria | DELETE,INSERT,SELECT,UPDATE",
             "story_dependencies | DELETE,INSERT,SELECT,UPDATE",
+            "story_starts | SELECT",
             "tenants | SELECT",
+            "touched_numbers | SELECT",
             "ui_test_findings | INSERT,SELECT",
             "ui_test_runs | INSERT,SELECT,UPDATE",
             "verification_results | INSERT,SELECT",
@@ -264,6 +270,9 @@ async fn the_application_role_is_nobody() {
             "note_key_uses | search_path=public, pg_temp",
             "refresh_detail_statistics | search_path=public, pg_temp;lock_timeout=2s",
             "refresh_record_statistics | search_path=public, pg_temp;lock_timeout=2s",
+            "stories_note_release | search_path=public, pg_temp",
+            "stories_note_start | search_path=public, pg_temp",
+            "stories_remember_number | search_path=public, pg_temp",
             "try_writing | search_path=public, pg_temp",
         ]
     );
@@ -274,7 +283,10 @@ async fn the_application_role_is_nobody() {
         lines(&owner, callable).await,
         [
             "authenticate",
+            "canonical_json",
+            "criteria_digest",
             "current_tenant_id",
+            "is_implementer",
             "note_key_uses",
             "refresh_detail_statistics",
             "refresh_record_statistics",

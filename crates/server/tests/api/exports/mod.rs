@@ -143,8 +143,11 @@ async fn everything_is_in_the_document() {
     agent.post(&format!("/stories/{story}/contract"), contract).await.expect(200);
     let claimed = agent.post(&format!("/stories/{story}/claim"), json!({})).await.expect(200);
     let document = export(&agent, &project).await;
+    let shown = tenant.user.get(&format!("/stories?project_id={project}")).await.expect(200);
+    let digest = |nth: usize| shown["data"][nth]["criteria_digest"].clone();
     let blank = json!({"assigned_agent_id": null, "assigned_at": null, "reported_done_at": null, "verified_at": null,
-                       "rejected_at": null, "rejection_reason": null});
+                       "rejected_at": null, "rejection_reason": null, "verification_source": null,
+                       "contract_stale": false, "verification_stale": false});
     let with = |members: Value| {
         let mut story = blank.clone();
         story.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
@@ -158,10 +161,10 @@ async fn everything_is_in_the_document() {
                 with(json!({"number": "7.1", "title": "Build API", "description": "d", "acceptance_criteria": criteria,
                             "estimated_hours": 4.5, "agent_status": "assigned", "verified_status": "unverified",
                             "assigned_agent_id": agent.agent(), "assigned_at": claimed["story"]["assigned_at"],
-                            "metadata": {"k": 1}})),
+                            "criteria_digest": digest(0), "metadata": {"k": 1}})),
                 with(json!({"number": "7.2", "title": "Next", "description": null, "acceptance_criteria": [],
                             "estimated_hours": null, "agent_status": "pending", "verified_status": "unverified",
-                            "metadata": {}}))]},
+                            "criteria_digest": digest(1), "metadata": {}}))]},
             {"number": 8, "title": "Bare", "description": null, "phase": null, "position": 1, "metadata": {},
              "stories": []},
         ])

@@ -195,6 +195,7 @@ fn unworked(document: &Value) -> Value {
     for story in super::stories_mut(&mut plan) {
         story["agent_status"] = json!("pending");
         story["verified_status"] = json!("unverified");
+        story["verification_source"] = Value::Null;
         let story = story.as_object_mut().unwrap();
         story.remove("initial_agent_status");
         story.remove("initial_verified_status");

@@ -24,9 +24,10 @@ async fn large(tenant: &Tenant, epics: i32, stories: i32, description: i32) -> S
         "insert into epics (tenant_id, id, project_id, number, title, position)
          select tenant_id, gen_random_uuid(), id, n, 'Epic', n from projects, generate_series(1, $2::int) n
          where id::text = $1 and $3::int > 0 and $4::int > 0",
-        "insert into stories (tenant_id, id, project_id, epic_id, epic_position, number, title, description)
+        "insert into stories (tenant_id, id, project_id, epic_id, epic_position, number, title, description,
+                              criteria_digest)
          select tenant_id, gen_random_uuid(), project_id, id, position, number || '.' || n, 'Story',
-                repeat('x', $4::int)
+                repeat('x', $4::int), criteria_digest('Story', '[]')
          from epics, generate_series(1, $3::int) n where project_id::text = $1 and number <= $2::int",
         "insert into story_dependencies (tenant_id, id, project_id, story_id, depends_on_story_id)
          select s.tenant_id, gen_random_uuid(), s.project_id, s.id, p.id

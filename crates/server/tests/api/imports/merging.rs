@@ -109,7 +109,9 @@ async fn what_the_loop_owns_is_kept() {
     let mut after = show(&tenant, &project, "1.1").await;
     assert_eq!(after["title"], "Retitled");
     assert_ne!(after["updated_at"], before["updated_at"]);
-    for name in ["title", "updated_at"] {
+    // It was contracted under another title.
+    assert_eq!([&before["contract_stale"], &after["contract_stale"]], [false, true]);
+    for name in ["title", "updated_at", "criteria_digest", "contract_stale"] {
         after[name] = before[name].clone();
     }
     assert_eq!(after, before, "everything else");

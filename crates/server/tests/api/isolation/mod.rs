@@ -76,7 +76,13 @@ pub(crate) async fn populated() -> Populated {
     ] {
         who.post(&format!("/stories/{}/{action}", stories[0]), body).await.expect(status);
     }
+    // One that was touched and deleted: its number is remembered.
     let epics = tenant.user.get(&format!("/projects/{project}/epics")).await.expect(200);
+    let body = json!({"number": "1.9", "title": word});
+    let path = format!("/epics/{}/stories", text(&epics["data"][0]["id"]));
+    let gone = format!("/stories/{}", text(&tenant.user.post(&path, body).await.expect(201)["story"]["id"]));
+    agent.post(&format!("{gone}/contract"), json!({"story_title": word, "ac_count": 0})).await.expect(200);
+    tenant.user.delete(&gone).await.expect(204);
     let body = json!({"notes": word, "guide_reference": word});
     let run = agent.post(&format!("/projects/{project}/ui_test_runs"), body).await.expect(201);
     let ui_test_run = text(&run["data"]["id"]);

@@ -114,7 +114,7 @@ async fn invalid_bodies_are_refused_before_the_lookup() {
     assert_eq!((scene.snapshot().await, scene.snapshot_of(&claimed).await), before);
 }
 
-/// Backfill is for work that predates the loop: what was ever claimed, or is under way, goes on through it.
+/// Backfill is for work that predates the loop: what an agent ever contracted, or is under way, goes on through it.
 #[tokio::test]
 async fn the_loop_is_not_to_be_skipped() {
     let scene = Scene::new().await;
@@ -134,18 +134,20 @@ async fn the_loop_is_not_to_be_skipped() {
             refused(backfill(who, &id, done()).await, "not_pre_existing", [status, "unverified"], &lineage);
         }
         assert_eq!(scene.snapshot_of(&id).await, before);
-        // Given back: contracted is as if nothing had been, claimed is for ever.
+        // Given back: touched is for ever.
         scene.o.post(&format!("/stories/{id}/force-unclaim"), json!({})).await.expect(200);
         let before = scene.snapshot_of(&id).await;
         let reply = backfill(&scene.o, &id, done()).await;
-        if reach == Reach::Contracted {
-            reply.expect(200);
-        } else {
-            refused(reply, "not_pre_existing", ["pending", "unverified"], &lineage);
-            assert_eq!(scene.snapshot_of(&id).await, before);
-        }
+        refused(reply, "not_pre_existing", ["pending", "unverified"], &lineage);
+        assert_eq!(scene.snapshot_of(&id).await, before);
         replay::assert_legal(&scene.o, &id).await;
     }
+    // What an orchestrator contracted is as if nothing had been, once it is given back.
+    let id = scene.tenant.story().await;
+    scene.o.post(&format!("/stories/{id}/contract"), json!({})).await.expect(200);
+    scene.o.post(&format!("/stories/{id}/force-unclaim"), json!({})).await.expect(200);
+    backfill(&scene.o, &id, done()).await.expect(200);
+    replay::assert_legal(&scene.o, &id).await;
     // Unclaimed by its holder.
     let id = scene.tenant.story().await;
     scene.bring(&id, Reach::Implementing).await;

@@ -36,7 +36,8 @@ async fn every_transition_leaves_its_row() {
     assert_eq!(created["new_state"]["number"], "1.1");
 
     scene.act(&scene.a1, "contract", echo()).await.expect(200);
-    let new = json!({"agent_status": "contracted", "agent_id": a1});
+    let digest = scene.show().await["criteria_digest"].clone();
+    let new = json!({"agent_status": "contracted", "agent_id": a1, "criteria_digest": digest});
     let changed = ["story", "status_changed"];
     assert_entry(&entry(2).await, changed, &json!({"agent_status": "pending"}), &new);
 
@@ -65,15 +66,15 @@ async fn every_transition_leaves_its_row() {
     let made = scene.act(&scene.a2, "review-complete", body).await.expect(201);
     let new = json!({"review_record_id": made["review_record"]["id"], "reviewer_agent_id": a2,
                      "review_type": "enhanced", "findings_count": 2, "fixes_count": 1, "disproved_count": 1,
-                     "summary": "two findings"});
+                     "summary": "two findings", "criteria_digest": digest});
     assert_entry(&entry(7).await, ["story", "review_completed"], none, &new);
 
     let mut body = evidence();
     body["result"] = json!("partial");
     scene.act(&scene.o, "verify", body).await.expect(200);
     let history = scene.history().await;
-    let new =
-        json!({"story_id": scene.story, "result": "partial", "review_type": "enhanced", "iteration": 1});
+    let new = json!({"story_id": scene.story, "result": "partial", "review_type": "enhanced", "iteration": 1,
+               "criteria_digest": digest});
     assert_entry(&history[7], ["verification_result", "created"], none, &new);
     assert_eq!(history[7]["metadata"], json!({"story_id": scene.story}));
     let new = json!({"verified_status": "verified", "orchestrator_agent_id": o});
@@ -83,7 +84,8 @@ async fn every_transition_leaves_its_row() {
     let body = json!({"reason": "regression"});
     scene.act(&scene.o, "reject", body).await.expect(200);
     let history = scene.history().await;
-    let new = json!({"story_id": scene.story, "result": "fail", "review_type": null, "iteration": 2});
+    let new = json!({"story_id": scene.story, "result": "fail", "review_type": null, "iteration": 2,
+                     "criteria_digest": digest});
     assert_entry(&history[9], ["verification_result", "created"], none, &new);
     let new =
         json!({"verified_status": "rejected", "orchestrator_agent_id": o, "rejection_reason": "regression"});

@@ -93,10 +93,11 @@ async fn what_was_ever_claimed_is_not_pre_existing() {
 
 /// With the evidence that such a verification leaves, and not across tenants.
 #[tokio::test]
-async fn what_nobody_claimed_may_be_marked() {
+async fn what_no_agent_touched_may_be_marked() {
     let scene = Scene::new().await;
+    // By an orchestrator: an agent would have touched it.
     let contracted = scene.tenant.story().await;
-    scene.bring(&contracted, Reach::Contracted).await;
+    scene.o.post(&format!("/stories/{contracted}/contract"), json!({})).await.expect(200);
     let [pending, reported, verified] = scene.imported().await;
     let before = scene.row(&reported).await;
     let untouched = scene.snapshot_of(&verified).await;
@@ -127,6 +128,7 @@ async fn what_nobody_claimed_may_be_marked() {
         assert_eq!(story.get("first_claimed_at"), Some(&Value::Null));
         assert_eq!(story.get("assigned_agent_id"), Some(&Value::Null));
         assert_eq!(story["iteration_count"], 1);
+        assert_eq!(story["verification_source"], "mark_complete");
         let row = &story["latest_verification"];
         assert_eq!(row["result"], "pass");
         assert_eq!(row["summary"], summary);
@@ -144,7 +146,8 @@ async fn what_nobody_claimed_may_be_marked() {
         assert!(text(&entry["actor_label"]).starts_with("orchestrator:"));
         let result = history.pop().unwrap();
         assert_eq!(result["entity_type"], "verification_result");
-        let new = json!({"story_id": id, "result": "pass", "review_type": review_type, "iteration": 1});
+        let new = json!({"story_id": id, "result": "pass", "review_type": review_type, "iteration": 1,
+                         "criteria_digest": story["criteria_digest"]});
         assert_eq!(result["new_state"], new);
         replay::assert_legal(&scene.o, id).await;
     }

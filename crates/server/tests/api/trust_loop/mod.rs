@@ -12,6 +12,7 @@ mod contract;
 pub(crate) mod epics;
 mod history;
 mod impersonation;
+mod known;
 mod laundering;
 mod mark_complete;
 mod next_actions;

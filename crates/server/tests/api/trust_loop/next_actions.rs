@@ -107,13 +107,13 @@ async fn setbacks_lead_back_to_the_start() {
 
 /// Without auto-reset a rejected story stays reported: what answers and what the story says agree.
 #[tokio::test]
-async fn a_rejected_story_that_stays_reported_keeps_its_review() {
+async fn a_rejected_story_that_stays_reported_needs_another_review() {
     let scene = Scene::at(Reach::Reviewed).await;
     scene.auto_reset(false).await;
     let body = json!({"reason": "no tests"});
     let rejected = scene.act(&scene.o, "reject", body).await.expect(200);
     let shown = scene.offered(&scene.o).await;
-    assert_eq!(shown, ["verify", "reject"]);
+    assert_eq!(shown, ["review_complete", "verify", "reject"]);
     assert_eq!(names(&scene.story, &rejected["next_actions"]), shown);
 }
 

@@ -148,7 +148,9 @@ async fn without_auto_reset_a_rejected_story_stays_reported() {
     scene.act(&own, "verify", evidence()).await.expect_error(409, "self_verify_blocked");
     scene.act(&scene.o, "reject", body.clone()).await.expect(200);
     assert_eq!(scene.show().await["iteration_count"], 2);
-    // The report is the same, and so is its review: a second look may pass it.
+    // The report is the same, but its review is of what was rejected: only another one may pass it.
+    scene.act(&scene.o, "verify", evidence()).await.expect_error(422, "review_not_conducted");
+    scene.act(&scene.a2, "review-complete", review()).await.expect(201);
     let verified = scene.act(&scene.o, "verify", evidence()).await.expect(200);
     assert_eq!(verified["story"]["rejected_at"], Value::Null);
     replay::assert_legal(&scene.o, &scene.story).await;

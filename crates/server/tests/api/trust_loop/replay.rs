@@ -10,9 +10,15 @@ struct Replay {
     verified_status: String,
     /// `null` while a superadmin holds the claim.
     holder: Option<Value>,
-    /// Whether anybody ever held it.
-    claimed: bool,
-    reviewed: bool,
+    /// Who started it in this cycle, and in that of the report that stands. `null` for a superadmin.
+    started: Vec<Value>,
+    reported: Vec<Value>,
+    /// Whether anybody ever held it, or an agent contracted it or reported an artifact for it.
+    touched: bool,
+    /// The digest that the newest review of this report in this cycle saw.
+    reviewed: Option<Value>,
+    /// The digest of title and criteria, where it was told.
+    digest: Option<Value>,
     iterations: i64,
 }
 
@@ -22,8 +28,11 @@ impl Replay {
             agent_status: "pending".to_owned(),
             verified_status: "unverified".to_owned(),
             holder: None,
-            claimed: false,
-            reviewed: false,
+            started: Vec::new(),
+            reported: Vec::new(),
+            touched: false,
+            reviewed: None,
+            digest: None,
             iterations: 0,
         }
     }
@@ -47,28 +56,39 @@ impl Replay {
                     assert!(state.get("agent_status").is_none() && state.get("verified_status").is_none());
                 }
             }
-            ("story", "status_changed") => self.status_changed(old, new),
+            ("story", "criteria_changed") => {
+                assert_ne!(old["criteria_digest"], new["criteria_digest"]);
+                if let Some(digest) = &self.digest {
+                    assert_eq!(old["criteria_digest"], *digest, "a gap in the chain");
+                }
+                self.digest = Some(new["criteria_digest"].clone());
+            }
+            ("story", "status_changed") => self.status_changed(entry, old, new),
             ("story", "review_requested") => {
                 assert_eq!(self.agent_status, "implementing");
                 assert_eq!(self.holder.as_ref(), Some(&new["agent_id"]));
             }
             ("story", "review_completed") => {
                 assert_eq!(self.agent_status, "reported_done");
-                self.assert_not_holder(&new["reviewer_agent_id"]);
-                self.reviewed = true;
+                self.assert_not_implementer(&new["reviewer_agent_id"]);
+                self.reviewed = Some(new["criteria_digest"].clone());
+                self.digest = self.reviewed.clone();
             }
             ("story", "verified") => {
                 self.assert_verdict(entry, previous);
                 assert_eq!(self.agent_status, "reported_done");
                 assert_ne!(self.verified_status, "verified");
                 assert_eq!(new["verified_status"], "verified");
-                assert!(self.reviewed, "verified without a review of this report");
+                assert!(self.reviewed.is_some(), "verified without a review of this report");
+                assert_eq!(self.reviewed, self.digest, "verified without a review of these criteria");
                 self.verified_status = text(&new["verified_status"]);
             }
             ("story", "rejected") => {
                 self.assert_verdict(entry, previous);
                 assert!(self.agent_status == "reported_done" || self.verified_status == "verified");
                 self.verified_status = text(&new["verified_status"]);
+                self.started.clear();
+                self.reviewed = None;
             }
             ("story", "backfilled") => {
                 assert_eq!(self.agent_status, "pending");
@@ -94,33 +114,41 @@ impl Replay {
                 self.iterations += 1;
                 assert_eq!(new["iteration"], self.iterations);
             }
-            ("artifact_report", "created") => {}
+            ("artifact_report", "created") => self.touched |= new["reported_by"] == "agent",
             other => panic!("an unknown entry {other:?}: {entry:#}"),
         }
     }
 
-    fn status_changed(&mut self, old: &Value, new: &Value) {
+    fn status_changed(&mut self, entry: &Value, old: &Value, new: &Value) {
         assert_eq!(old["agent_status"], self.agent_status, "a gap in the chain");
         let next = text(&new["agent_status"]);
         match (self.agent_status.as_str(), next.as_str()) {
-            ("pending", "contracted") => assert_ne!(self.verified_status, "verified"),
+            ("pending", "contracted") => {
+                assert_ne!(self.verified_status, "verified");
+                let by_agent = entry["actor_label"].as_str().is_some_and(|label| label.starts_with("agent:"));
+                self.touched |= by_agent || entry["metadata"]["effective_role"] == "agent";
+            }
             ("contracted", "assigned") => {
                 assert_ne!(self.verified_status, "verified");
                 assert_eq!(self.holder, None, "two holders at once");
                 assert_eq!(new["agent_id"], new["assigned_agent_id"]);
                 self.holder = Some(new["assigned_agent_id"].clone());
-                self.claimed = true;
+                self.touched = true;
             }
-            ("assigned", "implementing") => assert_eq!(self.holder.as_ref(), Some(&new["agent_id"])),
+            ("assigned", "implementing") => {
+                assert_eq!(self.holder.as_ref(), Some(&new["agent_id"]));
+                self.started.push(new["agent_id"].clone());
+            }
             ("implementing", "reported_done") => {
-                self.assert_not_holder(&new["agent_id"]);
+                self.assert_not_implementer(&new["agent_id"]);
+                self.reported = self.started.clone();
                 assert!(new["reported_done_at"].is_string());
                 if self.verified_status == "rejected" {
                     assert_eq!(old["verified_status"], "rejected");
                     assert_eq!(new["verified_status"], "unverified");
                     self.verified_status = text(&new["verified_status"]);
                 }
-                self.reviewed = false;
+                self.reviewed = None;
             }
             ("assigned" | "implementing" | "reported_done", "pending") => {
                 assert_ne!(self.verified_status, "verified");
@@ -137,16 +165,17 @@ impl Replay {
         assert_eq!(old["assigned_agent_id"], self.holder.take().unwrap_or_default(), "taken from its holder");
         self.agent_status = text(&new["agent_status"]);
         assert_eq!(self.agent_status, "pending");
-        self.reviewed = false;
+        self.reported.clear();
+        self.reviewed = None;
     }
 
     /// Signed off without the loop, which is not for work of the loop.
     fn done_before(&mut self, old: &Value, new: &Value) {
-        assert!(!self.claimed, "work of the loop passed off as older");
+        assert!(!self.touched, "work of the loop passed off as older");
         assert_ne!(self.verified_status, "verified");
         let was = json!({"agent_status": self.agent_status, "verified_status": self.verified_status});
         assert_eq!(*old, was, "a gap in the chain");
-        self.reviewed &= self.agent_status == "reported_done";
+        self.reviewed = self.reviewed.take().filter(|_| self.agent_status == "reported_done");
         self.agent_status = text(&new["agent_status"]);
         self.verified_status = text(&new["verified_status"]);
         assert_eq!([&self.agent_status[..], &self.verified_status[..]], ["reported_done", "verified"]);
@@ -158,12 +187,16 @@ impl Replay {
         assert_eq!(entry["old_state"]["verified_status"], self.verified_status);
         let verifier = &entry["new_state"]["orchestrator_agent_id"];
         assert!(verifier.is_string(), "{entry:#}");
-        self.assert_not_holder(verifier);
+        self.assert_not_implementer(verifier);
     }
 
-    fn assert_not_holder(&self, who: &Value) {
-        let holder = self.holder.as_ref().filter(|holder| !holder.is_null());
-        assert_ne!(holder, Some(who), "the implementer signed off its own work");
+    /// Nobody without an agent is an implementer here: whether it was the superadmin, the entries do not tell.
+    fn assert_not_implementer(&self, who: &Value) {
+        let mut implementers = self.started.iter().chain(&self.reported).chain(&self.holder);
+        assert!(
+            who.is_null() || !implementers.any(|started| started == who),
+            "an implementer signed off its own work"
+        );
     }
 }
 
@@ -242,6 +275,14 @@ fn a_stranger_is_noticed() {
 
 #[test]
 #[should_panic(expected = "signed off its own work")]
+fn a_puppet_is_noticed() {
+    let begun = [CLAIMED[0], CLAIMED[1], ("assigned", "implementing", "a"), ("implementing", "pending", "a")];
+    let puppet = [CLAIMED[0], ("contracted", "assigned", "b"), ("assigned", "implementing", "b")];
+    replay_changes(&[&begun[..], &puppet, &[("implementing", "reported_done", "a")]].concat());
+}
+
+#[test]
+#[should_panic(expected = "signed off its own work")]
 fn an_own_report_is_noticed() {
     let report = [("assigned", "implementing", "a"), ("implementing", "reported_done", "a")];
     replay_changes(&[&CLAIMED[..], &report].concat());
@@ -251,7 +292,7 @@ fn an_own_report_is_noticed() {
 #[should_panic(expected = "passed off as older")]
 fn a_laundered_story_is_noticed() {
     let mut replay = Replay::new();
-    replay.claimed = true;
+    replay.touched = true;
     let old = json!({"agent_status": "pending", "verified_status": "unverified"});
     let new =
         json!({"agent_status": "reported_done", "verified_status": "verified", "source": "pre_loopctl"});

@@ -96,7 +96,8 @@ async fn findings_must_be_accounted_for() {
     assert_eq!(record["summary"], Value::Null);
     assert_eq!(record["story_id"], scene.story);
     assert_eq!(record["tenant_id"], scene.tenant.id);
-    assert_eq!(record.len(), 12, "{record:?}");
+    assert_eq!(record["criteria_digest"], scene.show().await["criteria_digest"]);
+    assert_eq!(record.len(), 13, "{record:?}");
 }
 
 #[tokio::test]

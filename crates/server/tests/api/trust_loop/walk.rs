@@ -1,17 +1,16 @@
 //! Random walks: the server against `loopctl_core::lifecycle` as its model, and the implementer's keys
 //! against the gates.
 
-use chrono::{DateTime, Utc};
 use loopctl_core::json::JsonText;
 use loopctl_core::lifecycle::{
-    self, Action, Actor, AgentStatus, Attempt, Backfill, Echo, Facts, LoopState, Prerequisite, Refusal,
-    Status, VerifiedStatus,
+    self, Action, Actor, AgentStatus, Attempt, Backfill, Echo, Facts, Refusal, Status,
 };
 use loopctl_core::request::Request as _;
 use loopctl_core::role::Role;
 use serde_json::{Value, json};
 
 use super::impersonation::{inside, superadmin};
+use super::known::{Known, World};
 use super::{Scene, evidence, refused, replay, review, stories};
 use crate::support::{Caller, Reach, Reply, echo, seed, story, text};
 
@@ -79,70 +78,6 @@ fn person(name: &'static str, caller: &Caller, role: Role) -> Person {
     Person { name, caller: caller.clone(), actor }
 }
 
-/// What the model knows of a story.
-struct Known {
-    id: String,
-    state: LoopState,
-    reviewed: bool,
-    backfill: Option<Backfill>,
-}
-
-struct World {
-    stories: Vec<Known>,
-    auto_reset: bool,
-    clock: i64,
-}
-
-impl World {
-    /// The second story depends on the first.
-    fn facts(&self, index: usize, action: Action) -> Facts {
-        let known = &self.stories[index];
-        let first = &self.stories[0];
-        let waits =
-            index == 1 && action == Action::Claim && first.state.verified_status != VerifiedStatus::Verified;
-        let unmet = waits.then(|| Prerequisite::Story {
-            id: first.id.parse().unwrap(),
-            number: "1.1".to_owned(),
-            verified_status: first.state.verified_status,
-        });
-        Facts {
-            state: known.state.clone(),
-            title: "Build API".to_owned(),
-            ac_count: 2,
-            unmet: unmet.into_iter().collect(),
-            reviewed: known.reviewed,
-            backfill: known.backfill.clone(),
-        }
-    }
-
-    fn decide(&self, index: usize, attempt: &Attempt, actor: &Actor) -> Result<LoopState, Option<Refusal>> {
-        if !attempt.action().roles().contains(&actor.role) {
-            return Err(None);
-        }
-        let now: DateTime<Utc> = DateTime::from_timestamp(1_800_000_000 + self.clock, 0).unwrap();
-        let facts = self.facts(index, attempt.action());
-        let next = lifecycle::decide(&facts, attempt, actor, now).map_err(Some)?;
-        Ok(match attempt {
-            Attempt::Reject { .. } if self.auto_reset => lifecycle::auto_reset(&next),
-            _ => next,
-        })
-    }
-
-    fn settle(&mut self, index: usize, attempt: &Attempt, next: LoopState) {
-        self.clock += 1;
-        let known = &mut self.stories[index];
-        let same_report = next.reported_done_at == known.state.reported_done_at;
-        known.reviewed = match attempt {
-            Attempt::ReviewComplete => true,
-            _ => known.reviewed && next.reported_done_at.is_some() && same_report,
-        };
-        if let Attempt::Backfill(backfill) = attempt {
-            known.backfill = Some(backfill.clone());
-        }
-        known.state = next;
-    }
-}
-
 /// An attempt as the model sees it, and the body that makes it; sometimes a flawed one.
 fn attempt(action: Action, flawed: bool) -> (Attempt, Value) {
     let body = match (action, flawed) {
@@ -202,12 +137,19 @@ fn assert_refused_alike(reply: &Reply, refusal: Option<&Refusal>, action: Action
     let mut context = (*refusal.context).clone();
     if let Some(conflict) = &refusal.conflict {
         let state = [conflict.agent_status.as_str(), conflict.verified_status.as_str()];
-        refused(reply.clone(), status, refusal.code, action.as_str(), state);
+        refused(reply.clone(), status, refusal.code, conflict.action, state);
         context.insert("current_agent_status".to_owned(), json!(state[0]));
         context.insert("current_verified_status".to_owned(), json!(state[1]));
-        context.insert("attempted_action".to_owned(), json!(action));
+        context.insert("attempted_action".to_owned(), json!(conflict.action));
     }
-    assert_eq!(error["context"].as_object().cloned().unwrap_or_default(), context);
+    let mut told = error["context"].as_object().cloned().unwrap_or_default();
+    // The times are the server's.
+    let until = |held: Option<Value>| {
+        let held = held.map_or_else(Vec::new, |held| held.as_array().unwrap().clone());
+        held.iter().map(|held| held["until"].is_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(until(told.remove("held")), until(context.remove("held")), "{error:#}");
+    assert_eq!(told, context);
 }
 
 /// The only item of a bulk call was refused: its result tells what a call for one story would.
@@ -226,8 +168,12 @@ fn assert_item_refused_alike(reply: &Reply, refusal: &Refusal) {
 }
 
 #[track_caller]
-fn assert_same_story(shown: &Value, state: &LoopState) {
+fn assert_same_story(shown: &Value, known: &Known) {
+    let state = &known.state;
+    let stale = |digest: &Option<String>| digest.as_ref().is_some_and(|digest| *digest != known.digest);
     let same = json!({
+        "contract_stale": stale(&state.contracted_digest), "verification_stale": stale(&state.verified_digest),
+        "verification_source": state.verification_source,
         "agent_status": state.agent_status, "verified_status": state.verified_status,
         "assigned_agent_id": state.assigned_agent_id, "contracted_by_agent_id": state.contracted_by_agent_id,
         "reported_by_agent_id": state.reported_by_agent_id, "rejection_reason": state.rejection_reason,
@@ -288,18 +234,36 @@ async fn the_server_answers_as_its_model() {
         .await;
     let mut world = World { stories: Vec::new(), auto_reset: true, clock: 0 };
     for number in &numbers {
-        let id = scene.tenant.story_id(&project, number).await;
-        let state = LoopState::untouched();
-        world.stories.push(Known { id, state, reviewed: false, backfill: None });
+        world.stories.push(Known::new(scene.tenant.story_id(&project, number).await));
     }
     let mut dice = Dice(SEED);
     let (mut passed, mut verified, mut conflicts, mut done_before, mut not_before) = (0, 0, 0, 0, 0);
+    let (mut edited, mut not_edited) = (0, 0);
     for step in 0..900 {
         if dice.below(40) == 0 {
             world.auto_reset = !world.auto_reset;
             scene.auto_reset(world.auto_reset).await;
         }
         let index = if dice.below(4) > 0 { dice.below(3) } else { dice.below(world.stories.len()) };
+        if dice.below(12) == 0 {
+            let Person { name, caller, actor } = dice.pick(&people);
+            let known = &mut world.stories[index];
+            let (path, body) =
+                (format!("/stories/{}", known.id), json!({"acceptance_criteria": known.other()}));
+            let reply = caller.patch(&path, body).await;
+            println!("{step}: {name} changes the criteria of story {index}: {}", reply.status);
+            match known.edit(actor) {
+                Err(refusal) => {
+                    assert_refused_alike(&reply, refusal.as_ref(), Action::Backfill);
+                    not_edited += usize::from(refusal.is_some());
+                }
+                Ok(()) => {
+                    assert_same_story(&reply.expect(200)["story"], known);
+                    edited += 1;
+                }
+            }
+            continue;
+        }
         let possible: Vec<(usize, Action)> = people
             .iter()
             .enumerate()
@@ -323,7 +287,7 @@ async fn the_server_answers_as_its_model() {
         };
         if index < 3
             && matches!(action, Action::Backfill | Action::MarkComplete)
-            && world.stories[index].state.first_claimed_at.is_none()
+            && world.stories[index].state.first_touched_at.is_none()
         {
             continue;
         }
@@ -347,7 +311,7 @@ async fn the_server_answers_as_its_model() {
                 let status = if action == Action::ReviewComplete { 201 } else { 200 };
                 let answer = reply.expect(status);
                 if matches!(action, Action::Backfill | Action::MarkComplete) && next != before {
-                    assert_eq!(before.first_claimed_at, None);
+                    assert_eq!(before.first_touched_at, None);
                     done_before += 1;
                 }
                 world.settle(index, &attempt, next);
@@ -359,7 +323,7 @@ async fn the_server_answers_as_its_model() {
                     assert_offered_alike(&answer["next_actions"], &facts, actor);
                 }
                 if !matches!(action, Action::ReviewComplete | Action::MarkComplete) {
-                    assert_same_story(&answer["story"], &facts.state);
+                    assert_same_story(&answer["story"], &world.stories[index]);
                 }
                 if action == Action::Verify {
                     verified += 1;
@@ -369,7 +333,7 @@ async fn the_server_answers_as_its_model() {
         }
         let shown = caller.get(&format!("/stories/{id}")).await.expect(200);
         let facts = world.facts(index, Action::ReviewComplete);
-        assert_same_story(&shown["story"], &facts.state);
+        assert_same_story(&shown["story"], &world.stories[index]);
         assert_offered_alike(&shown["next_actions"], &facts, actor);
     }
     for known in &world.stories {
@@ -381,6 +345,7 @@ async fn the_server_answers_as_its_model() {
         "{passed} passed, {verified} verified, {conflicts} conflicts, {done_before} done before the loop, \
          {not_before} not"
     );
+    assert!(edited > 5 && not_edited > 3, "{edited} changes of criteria, {not_edited} refused");
 }
 
 /// The heart of the product: whatever the keys of the implementing agent do, from wherever others have brought

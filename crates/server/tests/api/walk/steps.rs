@@ -92,8 +92,17 @@ pub(super) async fn steps(world: &World, operation: &Operation) -> Vec<Step> {
         ("POST", "/projects/{project_id}/epics") => {
             here(&[(user, 201, json!({"number": 70, "title": "Epic"})), (user, 422, empty)])
         }
-        ("PATCH", "/epics/{id}" | "/stories/{id}") => {
+        ("PATCH", "/epics/{id}") => {
             here(&[(user, 200, json!({"title": "A"})), (user, 422, json!({"title": ""}))])
+        }
+        ("PATCH", "/stories/{id}") => {
+            let story = world.at(Reach::Implementing).await;
+            let tries = [
+                (user, 200, json!({"title": "A"})),
+                (user, 422, json!({"title": ""})),
+                (accomplice, 409, json!({"title": "B"})),
+            ];
+            of(&story, &tries)
         }
         ("DELETE", "/epics/{id}") => of(&epic(71).await, &[(user, 204, nothing)]),
         ("POST", "/epics/{epic_id}/stories") => {

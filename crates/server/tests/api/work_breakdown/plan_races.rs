@@ -272,7 +272,7 @@ async fn criteria_change_while_they_are_agreed_to() {
         let log: Vec<_> = told(&tenant, &id).await.into_iter().map(|entry| entry[0].clone()).collect();
         if contract.status == 200 {
             won += 1;
-            assert_eq!(log, ["story/status_changed", "story/updated"]);
+            assert_eq!(log, ["story/status_changed", "story/updated", "story/criteria_changed"]);
         } else {
             assert_eq!(contract.expect(422)["error"]["code"], "contract_mismatch");
             assert_eq!(log, ["story/updated"]);

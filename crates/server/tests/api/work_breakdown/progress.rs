@@ -40,7 +40,7 @@ async fn an_empty_project_is_all_zeros() {
         "total_stories": 0,
         "stories_by_agent_status":
             {"pending": 0, "contracted": 0, "assigned": 0, "implementing": 0, "reported_done": 0},
-        "stories_by_verified_status": {"unverified": 0, "verified": 0, "rejected": 0},
+        "stories_by_verified_status": {"unverified": 0, "verified": 0, "rejected": 0}, "verified_in_loop": 0, "verified_adopted": 0,
         "total_epics": 0, "epics_completed": 0, "verification_percentage": 0.0,
         "estimated_hours_total": 0, "estimated_hours_completed": 0,
     });
@@ -62,7 +62,7 @@ async fn a_third_of_the_work_is_done() {
         "total_stories": 3,
         "stories_by_agent_status":
             {"pending": 1, "contracted": 0, "assigned": 0, "implementing": 1, "reported_done": 1},
-        "stories_by_verified_status": {"unverified": 2, "verified": 1, "rejected": 0},
+        "stories_by_verified_status": {"unverified": 2, "verified": 1, "rejected": 0}, "verified_in_loop": 0, "verified_adopted": 1,
         "total_epics": 1, "epics_completed": 0, "verification_percentage": 33.3,
         "estimated_hours_total": 4, "estimated_hours_completed": 4,
     });
@@ -108,7 +108,7 @@ async fn every_status_is_counted_and_an_empty_epic_is_not_complete() {
             "total_stories": 9,
             "stories_by_agent_status":
                 {"pending": 2, "contracted": 1, "assigned": 1, "implementing": 1, "reported_done": 4},
-            "stories_by_verified_status": {"unverified": 6, "verified": 2, "rejected": 1},
+            "stories_by_verified_status": {"unverified": 6, "verified": 2, "rejected": 1}, "verified_in_loop": 1, "verified_adopted": 1,
             "total_epics": 4, "epics_completed": 1, "verification_percentage": 22.2,
             "estimated_hours_total": 1.75, "estimated_hours_completed": 0.25,
         })
@@ -170,7 +170,7 @@ async fn an_epic_has_progress() {
             "total_stories": 3,
             "stories_by_agent_status":
                 {"pending": 2, "contracted": 0, "assigned": 0, "implementing": 0, "reported_done": 1},
-            "stories_by_verified_status": {"unverified": 2, "verified": 1, "rejected": 0},
+            "stories_by_verified_status": {"unverified": 2, "verified": 1, "rejected": 0}, "verified_in_loop": 0, "verified_adopted": 1,
             "verification_percentage": 33.3,
         }})
     );

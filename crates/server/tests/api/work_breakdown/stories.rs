@@ -6,12 +6,14 @@ use super::{column, epic_id, keys, meta, plain, sql};
 use crate::support::{Reach, Tenant, bring, story, text};
 
 /// The fields of a story, the same in lists, in its detail and in the answers of transitions.
-const ROW: [&str; 28] = [
+const ROW: [&str; 32] = [
     "acceptance_criteria",
     "agent_status",
     "assigned_agent_id",
     "assigned_at",
+    "contract_stale",
     "contracted_by_agent_id",
+    "criteria_digest",
     "description",
     "epic_id",
     "estimated_hours",
@@ -31,6 +33,8 @@ const ROW: [&str; 28] = [
     "tenant_id",
     "title",
     "updated_at",
+    "verification_source",
+    "verification_stale",
     "verified_at",
     "verified_status",
     "verifier_dispatch_id",

@@ -144,12 +144,15 @@ async fn statuses_move_only_through_the_loop() {
         "assigned_agent_id": NONE, "assigned_at": "2026-01-01T00:00:00Z", "reported_by_agent_id": NONE,
         "reported_done_at": "2026-01-01T00:00:00Z", "rejected_at": "2026-01-01T00:00:00Z", "rejection_reason": "r",
         "first_claimed_at": "2026-01-01T00:00:00Z", "implementer_dispatch_id": NONE, "verifier_dispatch_id": NONE,
-        "verifier_needed": true, "contracted_by_agent_id": NONE, "inserted_at": "2026-01-01T00:00:00Z",
+        "verifier_needed": true, "contracted_by_agent_id": NONE, "criteria_digest": "0", "verification_source": "loop",
+        "first_touched_at": null, "contract_stale": true, "verification_stale": true, "cycle": 9, "report_number": 9, "inserted_at": "2026-01-01T00:00:00Z",
     });
     let changed = tenant.user.patch(&path(&story), body).await.expect(200)["story"].clone();
     let mut expected = story.clone();
     expected["title"] = json!("X");
-    expected["updated_at"] = changed["updated_at"].clone();
+    for name in ["updated_at", "criteria_digest"] {
+        expected[name] = changed[name].clone();
+    }
     assert_eq!(changed, expected);
     assert_ne!(changed["updated_at"], story["updated_at"]);
 
@@ -228,9 +231,13 @@ async fn every_change_is_told_with_what_was_before() {
         let changed = reply.expect(200)["story"].clone();
         for (name, value) in changed.as_object().unwrap() {
             let expected = new.get(name).unwrap_or(&last[name]);
-            assert!(name == "updated_at" || value == expected, "{name} after {body}: {value}");
+            let follows = ["updated_at", "criteria_digest"].contains(&name.as_str());
+            assert!(follows || value == expected, "{name} after {body}: {value}");
         }
         assert!(text(&changed["updated_at"]) > text(&last["updated_at"]));
+        let asks = |story: &Value| [story["title"].clone(), story["acceptance_criteria"].clone()];
+        let same_digest = changed["criteria_digest"] == last["criteria_digest"];
+        assert_eq!(same_digest, asks(&changed) == asks(&last), "{body}");
         assert_eq!(show(&tenant.user, &story).await, changed);
         expected.push(json!(["story/updated", old, new]));
         last = changed;

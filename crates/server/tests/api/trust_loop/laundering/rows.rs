@@ -8,14 +8,14 @@ use tokio_postgres::Client;
 use super::super::{Scene, review};
 use crate::support::{Reach, connect, server};
 
-/// A story's lifecycle columns, and the evidence of its present report.
+/// A story's lifecycle columns, and the evidence of its present report, in its present cycle.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Row {
     /// All columns that the lifecycle owns.
     pub(super) columns: Value,
-    /// A review newer than the report, by an agent that is not the implementer, or by a human.
+    /// A review of this report, in this cycle and of these criteria, by an agent that is no implementer, or by a human.
     pub(super) reviewed: bool,
-    /// A result newer than the report that is no failure, by an agent that is not the implementer.
+    /// A result of them that is no failure, by an agent that is no implementer.
     pub(super) passed: bool,
 }
 
@@ -41,14 +41,21 @@ pub(super) async fn rows(owner: &Client, tenant: &str) -> BTreeMap<String, Row> 
                     to_jsonb(s) - array['title', 'description', 'acceptance_criteria', 'estimated_hours', 'metadata',
                                         'updated_at', 'epic_position'],
                     exists (select from review_records r where r.story_id = s.id
-                            and least(r.completed_at, r.inserted_at) > s.reported_done_at
+                            and (r.report_number, r.cycle, r.criteria_digest)
+                              = (s.report_number, s.cycle, s.criteria_digest)
+                            and not exists (select from story_starts b where b.story_id = s.id
+                                            and b.cycle in (s.cycle, s.report_cycle) and b.agent_id = r.reviewer_agent_id)
                             and (r.reviewer_agent_id <> s.assigned_agent_id or s.assigned_agent_id is null
                                  or r.reviewer_agent_id is null and exists (
                                     select from audit_log a where a.entity_id = s.id and a.action = 'review_completed'
                                     and a.new_state ->> 'review_record_id' = r.id::text
                                     and (a.actor_label like 'user:%' or a.metadata ->> 'effective_role' = 'user')))),
                     exists (select from verification_results v where v.story_id = s.id
-                            and v.inserted_at > s.reported_done_at and v.result in ('pass', 'partial')
+                            and (v.report_number, v.cycle, v.criteria_digest)
+                              = (s.report_number, s.cycle, s.criteria_digest)
+                            and v.result in ('pass', 'partial')
+                            and not exists (select from story_starts b where b.story_id = s.id
+                                            and b.cycle in (s.cycle, s.report_cycle) and b.agent_id = v.orchestrator_agent_id)
                             and v.orchestrator_agent_id is not null
                             and v.orchestrator_agent_id is distinct from s.assigned_agent_id)
              from stories s where s.tenant_id = $1::text::uuid",
@@ -94,6 +101,9 @@ pub(super) enum Reviewers {
     ImplementerOnly,
 }
 
+const VERIFIED: &str = "verified_status = 'verified', verified_at = now(), verification_source = 'loop', \
+                        verified_digest = criteria_digest";
+
 /// The walk sees what it is there to see.
 #[tokio::test]
 async fn a_laundered_story_is_seen() {
@@ -110,28 +120,38 @@ async fn a_laundered_story_is_seen() {
         owner.batch_execute(&sql).await.unwrap();
     };
     scene.bring(&scene.story, Reach::Reported).await;
+    let digest = format!(r"\x{}", scene.show().await["criteria_digest"].as_str().unwrap());
     let reported = look().await;
     assert!(!reported.reviewed && !reported.passed);
     let told = async |reviewers| fault(Some(&reported), &look().await, reviewers).unwrap_or_default();
     assert_eq!(told(Reviewers::Anyone).await, "");
 
-    force("verified_status = 'verified', verified_at = now()").await;
+    force(VERIFIED).await;
     assert!(told(Reviewers::Anyone).await.starts_with("verified without a review by another"));
     assert!(told(Reviewers::ImplementerOnly).await.starts_with("verified although nobody else reviewed"));
     force("first_claimed_at = null").await;
     assert!(told(Reviewers::Anyone).await.starts_with("first_claimed_at was lost"));
 
-    let columns = "verified_status = 'unverified', verified_at = null";
+    let columns = "verified_status = 'unverified', verified_at = null, verification_source = null, verified_digest = null";
     force(&format!("first_claimed_at = '{}', {columns}", reported.column("first_claimed_at"))).await;
     scene.a2.post(&format!("/stories/{}/review-complete", scene.story), review()).await.expect(201);
     assert!(look().await.reviewed);
-    force("verified_status = 'verified', verified_at = now()").await;
+    force(VERIFIED).await;
     assert!(told(Reviewers::Anyone).await.starts_with("verified without a result by another"));
-    // A later report than the review's.
-    force("reported_done_at = now()").await;
+    // A later report than the review's, a later cycle, other criteria.
+    for columns in
+        ["report_number = 2", "report_number = 1, cycle = 2", "cycle = 1, criteria_digest = 'another'"]
+    {
+        force(columns).await;
+        assert!(
+            told(Reviewers::Anyone).await.starts_with("verified without a review by another"),
+            "{columns}"
+        );
+    }
+    force("report_number = 2").await;
     assert!(told(Reviewers::Anyone).await.starts_with("verified without a review by another"));
     // A review by the implementer.
-    force(&format!("reported_done_at = '{}'", reported.column("reported_done_at"))).await;
+    force(&format!("report_number = 1, criteria_digest = '{digest}'")).await;
     force(&format!("assigned_agent_id = '{}', reported_by_agent_id = null", scene.a2.agent())).await;
     assert!(told(Reviewers::Anyone).await.starts_with("verified without a review by another"));
 }
