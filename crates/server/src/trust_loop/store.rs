@@ -158,7 +158,7 @@ statements! {
     REPORTED_IN_EPIC -> ReportedStory = "
         select {*} from epics e
         left join stories s on s.tenant_id = e.tenant_id and s.epic_id = e.id
-            and s.agent_status = 'reported_done' and s.verified_status = 'unverified'
+            and s.agent_status = 'reported_done' and s.verified_status <> 'verified'
         where e.tenant_id = $1 and e.id = $2
         order by s.order_key, s.number, s.id";
     /// Prerequisites that are not verified. Runs after the lock.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Scene, evidence, replay};
+use super::{Scene, evidence, replay, review};
 use crate::support::{Caller, Reach, Reply, connect, server, story, text};
 
 const UNKNOWN: &str = "0190f5ad-0000-7000-8000-000000000000";
@@ -180,13 +180,26 @@ async fn what_is_reviewed_is_verified_and_the_rest_is_told() {
     assert_eq!([&answer["verified_count"], &answer["skipped_count"], &answer["total_eligible"]], [0, 2, 2]);
 }
 
-/// Rejected without auto-reset: it waits for nobody's verification.
+/// Rejected without auto-reset, a story is eligible, and needs a review that is newer than the rejection.
 #[tokio::test]
-async fn nothing_eligible_is_no_error() {
-    let epic = Epic::at(&[None, Some(Reach::Assigned), Some(Reach::Verified), Some(Reach::Reviewed)]).await;
+async fn what_was_rejected_and_stands_needs_another_review() {
+    let epic = Epic::at(&[Some(Reach::Reviewed)]).await;
     let Epic { scene, stories, .. } = &epic;
     scene.auto_reset(false).await;
-    scene.o.post(&format!("/stories/{}/reject", stories[3]), json!({"reason": "no"})).await.expect(200);
+    scene.o.post(&format!("/stories/{}/reject", stories[0]), json!({"reason": "no"})).await.expect(200);
+    let answer = epic.verify_all(&scene.o, evidence()).await.expect(200);
+    assert_eq!([&answer["verified_count"], &answer["skipped_count"], &answer["total_eligible"]], [0, 1, 1]);
+    assert_eq!(answer["errors"][0]["code"], "review_not_conducted");
+    scene.a2.post(&format!("/stories/{}/review-complete", stories[0]), review()).await.expect(201);
+    let answer = epic.verify_all(&scene.o, evidence()).await.expect(200);
+    assert_eq!(answer["verified_count"], 1);
+    replay::assert_legal(&scene.o, &stories[0]).await;
+}
+
+#[tokio::test]
+async fn nothing_eligible_is_no_error() {
+    let epic = Epic::at(&[None, Some(Reach::Assigned), Some(Reach::Verified)]).await;
+    let Epic { scene, .. } = &epic;
     let before = epic.snapshots().await;
     let answer = epic.verify_all(&scene.o, evidence()).await.expect(200);
     assert_eq!(answer, zeros());
