@@ -15,6 +15,7 @@ mod impersonation;
 mod known;
 mod laundering;
 mod mark_complete;
+mod model;
 mod next_actions;
 mod prerequisites;
 mod rejection;
