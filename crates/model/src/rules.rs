@@ -342,6 +342,10 @@ impl Rules {
                 next.verified = None;
                 // The next cycle: nobody has started it yet, and nobody has reviewed what was done in it.
                 next.started = People::NOBODY;
+                // What was taken from its holder meanwhile does not stand.
+                if status != ReportedDone {
+                    next.reported_work_of = People::NOBODY;
+                }
                 if self.with(Omission::ReviewOfCycle) {
                     next.review = None;
                 }
@@ -391,8 +395,8 @@ impl Rules {
         Ok(next)
     }
 
-    /// Whether the caller is an implementer: who started the story in this cycle, who holds it, and, as long as a report
-    /// stands, who started it in the cycle of that report. To have contracted or claimed it once does not count.
+    /// Whether the caller is an implementer: who started the story in this cycle, who holds it, and, as long as what was reported
+    /// stands (or is verified), who started it in the cycle of that report. To have contracted or claimed it once does not count.
     fn implements(&self, key: Key, story: &Story) -> bool {
         let mut implementers = story.started;
         if self.with(Omission::Holder) {
@@ -413,7 +417,9 @@ impl Rules {
         story.agent_status = Pending;
         story.holder = None;
         story.contracted = None;
-        story.reported_work_of = People::NOBODY;
+        if !story.is_verified() {
+            story.reported_work_of = People::NOBODY;
+        }
         if !self.with(Omission::StartersAfterRelease) {
             story.started = People::NOBODY;
         }

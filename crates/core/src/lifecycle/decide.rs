@@ -156,6 +156,9 @@ fn apply(facts: &Facts, attempt: &Attempt, actor: &Actor, now: DateTime<Utc>) ->
             next.verification_source = None;
             next.verified_digest = None;
             next.cycle = state.cycle + 1;
+            // What was taken from its holder meanwhile does not stand.
+            next.report_cycle =
+                state.report_cycle.filter(|_| state.agent_status == AgentStatus::ReportedDone);
             next.rejected_at = Some(now);
             next.rejection_reason = Some(reason.clone());
         }
@@ -197,7 +200,8 @@ fn released(state: &LoopState) -> LoopState {
         review_requested_at: None,
         reported_done_at: None,
         reported_by_agent_id: None,
-        report_cycle: None,
+        // Verified work stands, whoever held it.
+        report_cycle: state.report_cycle.filter(|_| state.verified_status == VerifiedStatus::Verified),
         contracted_digest: None,
         ..state.clone()
     }

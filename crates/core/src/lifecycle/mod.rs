@@ -132,7 +132,7 @@ pub struct LoopState {
     pub cycle: i32,
     /// How often it was reported so far. A review is of the report that had this number when it was made.
     pub report_number: i32,
-    /// The cycle in which the report was made, as long as it stands.
+    /// The cycle in which the report was made, as long as the work stands: reported and not taken back, or verified.
     pub report_cycle: Option<i32>,
     /// The digest of title and criteria that the contract was about, as long as it stands.
     pub contracted_digest: Option<String>,
@@ -197,7 +197,7 @@ pub struct Facts {
     pub ac_count: usize,
     /// The digest of title and criteria as they are now.
     pub digest: String,
-    /// Who started it in this cycle, and, as long as a report stands, in the cycle of that report.
+    /// Who started it in this cycle, and, as long as what was reported stands, in the cycle of that report.
     pub started: Vec<Holding>,
     /// Prerequisites that are not verified; looked up for claims only.
     pub unmet: Vec<Prerequisite>,

@@ -134,6 +134,19 @@ fn a_rejection_without_reset_frees_nobody() {
     scene.done(agent(C), &REVIEW).done(orchestrator(C), &VERIFY);
 }
 
+/// Nor does a verification: whose work it is stays known when it is taken from its holder.
+#[test]
+fn verified_work_stays_its_implementers() {
+    let mut scene = Scene { auto_reset: false, ..Scene::new() };
+    scene.done(agent(A), &WORK).done(agent(B), &[Action::Report, Action::ReviewComplete]);
+    scene.done(orchestrator(B), &[Action::Reject]).done(agent(B), &REVIEW).done(orchestrator(B), &VERIFY);
+    scene.done(orchestrator(B), &[Action::ForceUnclaim]);
+    scene.refused(orchestrator(A), Action::Reject, "self_verify_blocked");
+    assert_eq!(scene.step(Step::Edit, orchestrator(A)).unwrap_err().code, "self_criteria_blocked");
+    // Rejected once more, there is nothing of it left.
+    scene.done(orchestrator(B), &[Action::Reject]).edit(orchestrator(A));
+}
+
 #[test]
 fn a_review_is_of_one_report_whatever_the_clock_says() {
     for jump in [3600, -3600] {

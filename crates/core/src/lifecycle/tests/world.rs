@@ -189,8 +189,10 @@ impl World {
             _ => {}
         }
         if released {
-            happened.reported.clear();
             happened.reviewed = None;
+            if self.state.verified_status != VerifiedStatus::Verified {
+                happened.reported.clear();
+            }
         }
         Ok(())
     }
