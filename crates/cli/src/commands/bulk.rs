@@ -136,8 +136,8 @@ fn each_once(mut stories: Vec<Found>) -> Vec<Found> {
 
 /// The error that ended the work, with the stories about which nothing was answered.
 fn stop(error: Error, answered: usize, stories: &[Found]) -> Error {
-    // A refused request did nothing. Of any other nobody knows.
-    let refused = matches!(&error, Error::Server(error) if error.status < 500);
+    // A refused request did nothing, nor did one of which the server says so. Of any other nobody knows.
+    let refused = matches!(&error, Error::Server(error) if error.status < 500 || error.body["error"]["outcome"] == "unchanged");
     if refused && answered == 0 {
         return error;
     }

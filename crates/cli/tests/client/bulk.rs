@@ -151,6 +151,17 @@ Sent, outcome unknown: look before repeating.
 2 of 52 stories: outcome unknown or not sent: 1.51, 1.52
 ";
     assert_eq!(run.stderr, expected);
+    // The server knows what became of its own transaction.
+    for (outcome, left) in [("unchanged", "not done"), ("unknown", "outcome unknown or not sent")] {
+        let world = World::new(move |request| {
+            let second = request.body["story_ids"][0] == id(51).as_str();
+            let body = json!({"error": {"status": 503, "message": "away", "outcome": outcome}});
+            if second { (503, body).into() } else { many(|_| false)(request) }
+        });
+        let run = claim(&world, 1..=52, "--format human");
+        let expected = format!("Error: Server returned 503: away\n2 of 52 stories: {left}: 1.51, 1.52\n");
+        assert_eq!((run.code, run.stderr), (10, expected));
+    }
     // Nothing happened to stories of a request that was refused.
     let world = World::new(|request| match request.method.as_str() {
         "POST" => error(403, "no"),

@@ -14,12 +14,12 @@ pub enum DbError {
     /// PostgreSQL refused a statement, or the connection broke.
     #[error("database: {}", describe(.0))]
     Postgres(#[from] tokio_postgres::Error),
-    /// The database did not answer in time, and its connection was closed. Whether what was not answered had been sent.
+    /// The database did not answer in time, and its connection was closed.
     #[error("the database did not answer in time, and its connection was closed")]
-    Silent {
-        /// If not, nothing can have come of it.
-        sent: bool,
-    },
+    Silent,
+    /// The connection was lost while a change was being committed, so nobody knows whether it was.
+    #[error("{0}, while a change was being committed")]
+    Uncertain(Box<Self>),
     /// The database answered something that the code did not expect.
     #[error("unexpected database answer: {0}")]
     Unexpected(String),
@@ -50,7 +50,31 @@ impl DbError {
     fn db(&self) -> Option<&tokio_postgres::error::DbError> {
         match self {
             Self::Postgres(error) => error.as_db_error(),
-            Self::Pool(_) | Self::Silent { .. } | Self::Unexpected(_) => None,
+            Self::Uncertain(error) => error.db(),
+            Self::Pool(_) | Self::Silent | Self::Unexpected(_) => None,
+        }
+    }
+
+    /// What it is when a `COMMIT` was on the way. What PostgreSQL has refused it has not committed; an answer that was lost
+    /// is another matter.
+    pub(super) fn while_committing(self) -> Self {
+        let lost = match &self {
+            // PostgreSQL says of a crash that it is about to begin anew, and not what has become of anything.
+            Self::Postgres(error) => {
+                error.as_db_error().is_none_or(|db| *db.code() == SqlState::CRASH_SHUTDOWN)
+            }
+            Self::Silent => true,
+            Self::Pool(_) | Self::Unexpected(_) | Self::Uncertain(_) => false,
+        };
+        if lost { Self::Uncertain(Box::new(self)) } else { self }
+    }
+
+    /// Whether the database has stopped answering on a connection that is still open.
+    pub(super) fn is_silence(&self) -> bool {
+        match self {
+            Self::Silent => true,
+            Self::Uncertain(error) => error.is_silence(),
+            Self::Pool(_) | Self::Postgres(_) | Self::Unexpected(_) => false,
         }
     }
 
@@ -92,7 +116,8 @@ impl DbError {
     /// Whether the database is away or overloaded, as opposed to having refused something.
     pub fn is_unavailable(&self) -> bool {
         match self {
-            Self::Pool(_) | Self::Silent { .. } => true,
+            Self::Pool(_) | Self::Silent => true,
+            Self::Uncertain(error) => error.is_unavailable(),
             Self::Unexpected(_) => false,
             Self::Postgres(error) => match error.as_db_error() {
                 // Class 57P: shutting down or starting up.
@@ -111,16 +136,10 @@ impl DbError {
         }
     }
 
-    /// Whether the request may have been carried out all the same: the connection was lost or closed, or the server
-    /// crashed, after it was sent.
+    /// Whether a change may have been made all the same. Whatever was lost before its `COMMIT` was sent is taken back, and of
+    /// what only reads nothing can have come.
     pub fn outcome_unknown(&self) -> bool {
-        match self {
-            Self::Postgres(error) => {
-                error.as_db_error().is_none_or(|db| *db.code() == SqlState::CRASH_SHUTDOWN)
-            }
-            Self::Silent { sent } => *sent,
-            Self::Pool(_) | Self::Unexpected(_) => false,
-        }
+        matches!(self, Self::Uncertain(_))
     }
 }
 

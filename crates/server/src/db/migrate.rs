@@ -136,7 +136,7 @@ fn column<'a, T: tokio_postgres::types::FromSql<'a>>(
 pub async fn connect(config: &tokio_postgres::Config) -> Result<Client, DbError> {
     let mut config = config.clone();
     line::watch(&mut config);
-    let (client, connection) = line::in_time(PATIENCE, false, config.connect(NoTls)).await??;
+    let (client, connection) = line::in_time(PATIENCE, config.connect(NoTls)).await??;
     tokio::spawn(async move {
         if let Err(error) = connection.await {
             tracing::warn!(%error, "database connection lost");

@@ -54,6 +54,9 @@ statements! {
     TRY_WRITING = "select try_writing()";
 }
 
+/// Opens one kind of transaction or another.
+type Open = fn(Client, Uuid, Db) -> Tx;
+
 /// The application's connections. Tenant tables are reached through a [`Tx`] alone, as `loopctl_app` and under
 /// row-level security, whatever login the pool has.
 #[derive(Debug, Clone)]
@@ -107,16 +110,16 @@ impl Db {
     ///
     /// # Errors
     /// When no connection is to be had.
-    async fn tenant(&self, tenant_id: Uuid) -> Result<Tx, DbError> {
-        Ok(Tx::new(self.pool.get().await?, tenant_id, self.clone()))
+    async fn tenant(&self, tenant_id: Uuid, open: Open) -> Result<Tx, DbError> {
+        Ok(open(self.pool.get().await?, tenant_id, self.clone()))
     }
 
-    /// Runs statements in a transaction of their own, in one round trip, and again where that may help.
+    /// Runs statements that only read in a transaction of their own, in one round trip, and again where that may help.
     ///
     /// # Errors
     /// When no connection is to be had, or a statement fails.
     pub async fn read<B: Batch>(&self, tenant_id: Uuid, batch: B) -> Result<B::Answer, DbError> {
-        self.transaction(tenant_id, |tx| tx.commit(&batch)).await
+        self.attempts(tenant_id, Tx::reading, |tx| tx.commit(&batch)).await
     }
 
     /// Runs `work` in a transaction, which it ends itself, and again where that may help: when the transaction lost a
@@ -125,20 +128,33 @@ impl Db {
     ///
     /// # Errors
     /// The last failure of `work`, or when no connection is to be had.
-    pub async fn transaction<T, E, F>(&self, tenant_id: Uuid, mut work: impl FnMut(Tx) -> F) -> Result<T, E>
+    pub async fn transaction<T, E, F>(&self, tenant_id: Uuid, work: impl FnMut(Tx) -> F) -> Result<T, E>
+    where
+        E: From<DbError>,
+        F: Future<Output = Result<T, E>>,
+    {
+        self.attempts(tenant_id, Tx::new, work).await
+    }
+
+    async fn attempts<T, E, F>(
+        &self,
+        tenant_id: Uuid,
+        open: Open,
+        mut work: impl FnMut(Tx) -> F,
+    ) -> Result<T, E>
     where
         E: From<DbError>,
         F: Future<Output = Result<T, E>>,
     {
         for _ in 1..ATTEMPTS {
-            let tx = self.tenant(tenant_id).await?;
+            let tx = self.tenant(tenant_id, open).await?;
             let lost = tx.lost();
             match work(tx).await {
                 Err(_) if lost.get() => {}
                 outcome => return outcome,
             }
         }
-        work(self.tenant(tenant_id).await?).await
+        work(self.tenant(tenant_id, open).await?).await
     }
 
     /// A transaction for answers too large to be read at once: it only reads, and all its statements see the
@@ -155,7 +171,8 @@ impl Db {
     }
 
     /// Runs one statement outside any transaction and tenant, as the pool's login: for authentication, which comes
-    /// before a tenant is known, and for questions about the database itself.
+    /// before a tenant is known, and for questions about the database itself. No request's change is made this way, so a
+    /// lost answer leaves nobody in doubt.
     ///
     /// # Errors
     /// When no connection is to be had, or the statement fails.
@@ -226,7 +243,7 @@ impl Db {
         if let Err(error) = &row {
             self.note(error);
         }
-        if matches!(row, Err(DbError::Silent { .. })) {
+        if row.as_ref().is_err_and(DbError::is_silence) {
             drop(Object::take(client));
         }
         row?.as_ref().map(|row| R::read(&mut RowReader::new(row))).transpose()

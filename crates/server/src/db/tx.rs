@@ -97,6 +97,8 @@ pub struct Tx {
     tenant_id: Uuid,
     /// What opens the transaction, until it has been sent with the first statement.
     begin: Option<String>,
+    /// Whether it may write anything: then an answer to its `COMMIT` that is lost leaves its outcome unknown.
+    writes: bool,
     /// A snapshot's turn, which ends with it.
     turn: Option<OwnedSemaphorePermit>,
     lost: Lost,
@@ -106,27 +108,29 @@ pub struct Tx {
 
 impl Tx {
     pub(super) fn new(client: Client, tenant_id: Uuid, db: Db) -> Self {
-        Self::open("BEGIN", client, tenant_id, db, None)
+        Self::open("BEGIN", true, client, tenant_id, db)
+    }
+
+    /// Only reads, which PostgreSQL sees to.
+    pub(super) fn reading(client: Client, tenant_id: Uuid, db: Db) -> Self {
+        Self::open("BEGIN READ ONLY", false, client, tenant_id, db)
     }
 
     /// Only reads, and every statement sees the database as the first one did.
     pub(super) fn snapshot(client: Client, tenant_id: Uuid, db: Db, turn: OwnedSemaphorePermit) -> Self {
-        Self::open("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY", client, tenant_id, db, Some(turn))
+        let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY";
+        let mut tx = Self::open(begin, false, client, tenant_id, db);
+        tx.turn = Some(turn);
+        tx
     }
 
-    fn open(
-        begin: &str,
-        client: Client,
-        tenant_id: Uuid,
-        db: Db,
-        turn: Option<OwnedSemaphorePermit>,
-    ) -> Self {
+    fn open(begin: &str, writes: bool, client: Client, tenant_id: Uuid, db: Db) -> Self {
         // Connections may log in as anybody (one superuser login in development); what runs inside a
         // transaction always runs as the application role. Both settings end with the transaction.
         let begin =
             format!("{begin}; SET LOCAL ROLE loopctl_app; SET LOCAL loopctl.tenant_id = '{tenant_id}'");
         let (client, begin, lost) = (Some(client), Some(begin), Lost::default());
-        Self { client, tenant_id, begin, turn, lost, db }
+        Self { client, tenant_id, begin, writes, turn: None, lost, db }
     }
 
     /// Tells, also when the transaction is gone, whether it is worth another try.
@@ -197,7 +201,7 @@ impl Tx {
             self.lost.0.store(true, Ordering::Relaxed);
         }
         self.db.note(error);
-        if let DbError::Silent { .. } = error {
+        if error.is_silence() {
             // Nothing will come of the connection any more, and a ROLLBACK would wait as long again.
             self.client.take().map(Object::take);
         }
@@ -218,7 +222,7 @@ impl Tx {
         }
         // From here on the transaction is open, or lost: nothing may run on it as if it had not begun.
         let begin = self.begin.take();
-        send(client, self.db.deadline, begin.as_deref(), &queries, commit).await
+        send(client, self.db.deadline, begin.as_deref(), &queries, commit, self.writes).await
     }
 
     /// Makes PostgreSQL plan anew what this connection runs from here on, foreign-key checks included.
@@ -227,7 +231,7 @@ impl Tx {
     /// When the connection is lost.
     pub async fn forget_plans(&mut self) -> Result<(), DbError> {
         let Some(client) = &self.client else { return Ok(()) };
-        let done = in_time(self.db.deadline, false, client.batch_execute("DISCARD PLANS")).await;
+        let done = in_time(self.db.deadline, client.batch_execute("DISCARD PLANS")).await;
         Ok(done.inspect_err(|error| self.failed(error))??)
     }
 }
@@ -236,13 +240,15 @@ impl Tx {
 type Query<'a> = (Prepared, Vec<&'a (dyn ToSql + Sync)>);
 
 /// Sends everything before it waits for anything: requests on one connection are answered in order. `COMMIT` goes
-/// out only when every statement has: one that could not even be encoded must not be committed around.
+/// out only when every statement has: one that could not even be encoded must not be committed around. Of one that
+/// `writes`, an answer that is lost from then on leaves the outcome unknown.
 async fn send(
     client: &Client,
     deadline: Duration,
     begin: Option<&str>,
     queries: &[Query<'_>],
     commit: Option<&str>,
+    writes: bool,
 ) -> Result<Vec<Vec<tokio_postgres::Row>>, DbError> {
     let control = async |sql: Option<&str>| match sql {
         Some(sql) => client.batch_execute(sql).await,
@@ -262,23 +268,29 @@ async fn send(
         }
     }
     let unsent = answers.iter_mut().any(|answer| matches!(answer.as_mut().output_mut(), Some(Err(_))));
+    // On a connection that is known to be closed it fails at once, and goes nowhere.
+    let uncertain = writes && commit.is_some() && !unsent && !client.is_closed();
     let mut committed = pin!(maybe_done(control(commit.filter(|_| !unsent))));
     let _ = poll!(&mut committed);
-    // One after the other, as PostgreSQL answers them: each has the time that it may take by itself.
-    in_time(deadline, true, &mut begun).await?;
-    for answer in &mut answers {
-        in_time(deadline, true, answer).await?;
-    }
-    in_time(deadline, true, &mut committed).await?;
-    begun.take_output().unwrap_or(Ok(()))?;
-    let rows = answers.iter_mut().filter_map(|answer| answer.as_mut().take_output());
-    let rows = rows.collect::<Result<Vec<_>, _>>().map_err(DbError::from).inspect_err(|error| {
+    let received = async {
+        // One after the other, as PostgreSQL answers them: each has the time that it may take by itself.
+        in_time(deadline, &mut begun).await?;
+        for answer in &mut answers {
+            in_time(deadline, answer).await?;
+        }
+        in_time(deadline, &mut committed).await?;
+        begun.take_output().unwrap_or(Ok(()))?;
+        let rows = answers.iter_mut().filter_map(|answer| answer.as_mut().take_output());
+        let rows = rows.collect::<Result<Vec<_>, _>>()?;
+        committed.take_output().unwrap_or(Ok(()))?;
+        Ok(rows)
+    };
+    received.await.map_err(|error: DbError| {
         if error.is_stale_plan() {
             client.statement_cache.clear();
         }
-    })?;
-    committed.take_output().unwrap_or(Ok(()))?;
-    Ok(rows)
+        if uncertain { error.while_committing() } else { error }
+    })
 }
 
 impl Drop for Tx {

@@ -190,18 +190,18 @@ impl From<DbError> for ApiError {
             let message = "Service Unavailable: the database's disk is full or read-only; nothing was changed; reading goes on, \
                            try again when the operator has made room";
             Self::new(StatusCode::SERVICE_UNAVAILABLE, "storage_unavailable", message)
+                .with("outcome", "unchanged".into())
         } else if error.is_unavailable() {
             tracing::error!(%error, "database unavailable");
-            let advice = if error.outcome_unknown() {
-                "the connection was lost and the outcome is unknown; read the current state before you try again"
+            let (outcome, advice) = if error.outcome_unknown() {
+                let advice = "the connection was lost and the outcome is unknown; read the current state before you try again";
+                ("unknown", advice)
             } else {
-                "nothing was changed; try again"
+                ("unchanged", "nothing was changed; try again")
             };
-            Self::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "database_unavailable",
-                format!("Service Unavailable: {advice}"),
-            )
+            let message = format!("Service Unavailable: {advice}");
+            Self::new(StatusCode::SERVICE_UNAVAILABLE, "database_unavailable", message)
+                .with("outcome", outcome.into())
         } else {
             tracing::error!(%error, "database error");
             Self::internal()

@@ -108,7 +108,7 @@ async fn health_tells_when_the_database_does_not_answer() {
 #[tokio::test]
 async fn a_silent_line_is_given_up() {
     let tenant = Tenant::new().await;
-    let (key, project) = (tenant.user.key.clone().unwrap(), tenant.project().await);
+    let key = tenant.user.key.clone().unwrap();
     let http = reqwest::Client::builder().tls_certs_only([]).build().unwrap();
     let (line, state) = watch::channel(Line::Open);
     let url = format!("postgres://loopctl_app@127.0.0.1:{}/loopctl", database_line(state).await);
@@ -128,22 +128,76 @@ async fn a_silent_line_is_given_up() {
         line.send(Line::Open).unwrap();
         assert_eq!(get(&http, &projects, &key).await.0, 200, "round {round}");
     }
+    server.stop().await.unwrap();
+}
 
-    // In the middle of a change: a lock is waited for when the line falls silent.
+/// Who lost the answer is told that the outcome is unknown only where a change was being committed. What only reads, and what
+/// was lost before, has changed nothing, and may be repeated. In either way of losing the line, something is waited for when
+/// it happens.
+#[tokio::test]
+async fn the_outcome_is_unknown_only_of_what_was_being_committed() {
+    let tenant = Tenant::new().await;
+    let (key, project) = (tenant.user.key.clone().unwrap(), tenant.project().await);
+    let http = reqwest::Client::builder().tls_certs_only([]).build().unwrap();
+    let (line, state) = watch::channel(Line::Open);
+    let url = format!("postgres://loopctl_app@127.0.0.1:{}/loopctl", database_line(state).await);
+    let options = ServeOptions {
+        pool_size: 2,
+        query_deadline: Duration::from_secs(5),
+        ..ServeOptions::local(DatabaseOptions::External { url, admin_url: None })
+    };
+    let server = Server::start(&options).await.unwrap();
+    let base = format!("http://{}/api/v1", server.address);
+    let at = format!("{base}/projects/{project}");
+    let orchestrator = tenant.orchestrator().await.key.unwrap();
+    let checkpoint = format!("{base}/orchestrator/state/{project}?state_key=k");
+    let read = || http.get(&checkpoint).bearer_auth(&orchestrator);
+    let renamed = |name: &str| http.patch(&at).bearer_auth(&key).json(&json!({"name": name}));
+    let name = async || get(&http, &at, &key).await.1["project"]["name"].as_str().unwrap().to_owned();
+
+    let (table, row, head) = (
+        "lock table orchestrator_states in access exclusive mode".to_owned(),
+        format!("select from projects where id = '{project}' for update"),
+        format!("select from audit_heads where tenant_id = '{}' for update", tenant.id),
+    );
     let mut owner = connect(&support::server().owner).await;
-    let lock = owner.transaction().await.unwrap();
-    lock.execute("select from projects where id = $1::text::uuid for update", &[&project]).await.unwrap();
-    let change =
-        http.patch(format!("{projects}/{project}")).bearer_auth(&key).json(&json!({"name": "renamed"}));
-    let change = tokio::spawn(change.send());
-    somebody_waits_for(&lock).await;
-    line.send(Line::Silent).unwrap();
-    let answer = tokio::time::timeout(PATIENCE, change).await.expect("an answer").unwrap().unwrap();
-    assert_eq!(answer.status(), 503);
-    let message = answer.json::<Value>().await.unwrap()["error"]["message"].as_str().unwrap().to_owned();
-    assert!(message.contains("the outcome is unknown"), "{message}");
-    lock.rollback().await.unwrap();
-    line.send(Line::Open).unwrap();
-    assert_eq!(get(&http, &projects, &key).await.0, 200);
+    for (lost, how) in [(Line::Silent, "silent"), (Line::Cut, "cut")] {
+        for (locked, request, outcome) in [
+            (&table, read(), "unchanged"),
+            (&row, renamed("never"), "unchanged"),
+            // Its entry in the log is the last thing that it needs, and travels with the COMMIT.
+            (&head, renamed(how), "unknown"),
+        ] {
+            let lock = owner.transaction().await.unwrap();
+            lock.batch_execute(locked).await.unwrap();
+            let request = tokio::spawn(request.send());
+            somebody_waits_for(&lock).await;
+            line.send(lost).unwrap();
+            let answer = tokio::time::timeout(PATIENCE, request).await.expect("an answer").unwrap().unwrap();
+            assert_eq!(answer.status(), 503, "{how}, {locked}");
+            let error = answer.json::<Value>().await.unwrap()["error"].clone();
+            assert_eq!(
+                (&error["code"], &error["outcome"]),
+                (&json!("database_unavailable"), &json!(outcome))
+            );
+            let told = error["message"].as_str().unwrap();
+            assert_eq!(
+                told.contains("the outcome is unknown"),
+                outcome == "unknown",
+                "{how}, {locked}: {told}"
+            );
+            lock.rollback().await.unwrap();
+            if outcome == "unknown" && lost == Line::Silent {
+                // The COMMIT had arrived, and was carried out as soon as it could be.
+                while tenant.user.get(&format!("/projects/{project}")).await.expect(200)["project"]["name"]
+                    != how
+                {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+            }
+            line.send(Line::Open).unwrap();
+            assert_ne!(name().await, "never");
+        }
+    }
     server.stop().await.unwrap();
 }
