@@ -266,7 +266,7 @@ fn unacceptable(text: &str, fault: &Fault, depth: usize) -> ApiError {
         Fault::Nul { path, field } => {
             let place = if path.is_empty() { "a member's name" } else { path };
             return ApiError::from(FieldErrors::one(field, INVALID))
-                .with("message", format!("Validation failed: {place} contains U+0000").into());
+                .saying(format!("Validation failed: {place} contains U+0000"));
         }
     };
     ApiError::bad_request(format!("Bad Request: {reason}"))

@@ -88,6 +88,7 @@ impl<S: Clone + Send + Sync + 'static> Endpoint<S> {
             query: Vec::new(),
             body: None,
             answers: BTreeMap::new(),
+            failure: None,
         };
         (self.describe)(&mut operation);
         for (status, why) in &self.refusals {
@@ -138,6 +139,8 @@ pub(crate) struct Operation<'a> {
     pub(crate) body: Option<(String, Schema)>,
     /// By status: what it means, and the body.
     pub(crate) answers: BTreeMap<u16, Answer>,
+    /// What a failure of the server may be told with, beside the envelope alone.
+    pub(crate) failure: Option<Schema>,
 }
 
 /// An answer.
@@ -163,6 +166,11 @@ impl Operation<'_> {
         if let Some(answer) = self.answers.get_mut(&status) {
             answer.refuses = true;
         }
+    }
+
+    /// A failure of the server, whatever its status, is told with a body of this type or the error envelope.
+    pub(crate) fn fail_with<T: JsonSchema>(&mut self) {
+        self.failure = Some(self.schemas.subschema_for::<T>());
     }
 
     /// An answer with the error envelope. What is said later is said besides.

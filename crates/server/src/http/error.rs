@@ -5,7 +5,7 @@ use axum::response::{IntoResponse, Response};
 use loopctl_core::fields::FieldErrors;
 use loopctl_core::lifecycle::{Refusal, Status};
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
 use crate::db::DbError;
@@ -14,32 +14,37 @@ use crate::db::DbError;
 pub(crate) type ApiResult<T> = Result<T, ApiError>;
 
 /// What every refusal says of why. Depending on `code` there are further members.
-#[derive(Debug, Serialize, JsonSchema)]
-#[schemars(rename = "RefusalDetails", extend("additionalProperties" = true))]
-pub(crate) struct Envelope {
+// As the `error` of an answer: `{"error": {"status", "code", "message", …}}`.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[schemars(rename = "RefusalDetails")]
+pub(crate) struct ApiError {
     /// The HTTP status.
-    pub(crate) status: u16,
+    #[serde(serialize_with = "number")]
+    #[schemars(with = "u16")]
+    status: StatusCode,
     /// A stable word for programs.
     code: String,
     /// A sentence for people.
     message: String,
+    // Boxed, because every result has the size of its error.
+    #[serde(flatten)]
+    members: Box<Map<String, Value>>,
 }
 
-/// An answer other than success: `{"error": {"status", "code", "message", …}}`.
-#[derive(Debug)]
-pub(crate) struct ApiError {
-    status: StatusCode,
-    members: Map<String, Value>,
+fn number<S: Serializer>(status: &StatusCode, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u16(status.as_u16())
 }
 
 impl ApiError {
     /// An error with its stable code and one sentence that says what to do.
     pub(crate) fn new(status: StatusCode, code: &str, message: impl Into<String>) -> Self {
-        let mut members = Map::new();
-        members.insert("status".to_owned(), json!(status.as_u16()));
-        members.insert("code".to_owned(), json!(code));
-        members.insert("message".to_owned(), json!(message.into()));
-        Self { status, members }
+        Self { status, code: code.to_owned(), message: message.into(), members: Box::default() }
+    }
+
+    /// Says it in another sentence.
+    #[must_use]
+    pub(crate) fn saying(self, message: String) -> Self {
+        Self { message, ..self }
     }
 
     /// Adds a member beside `status`, `code` and `message`.
@@ -137,7 +142,7 @@ impl ApiError {
             format!("`{field}` {}", messages.collect::<Vec<_>>().join(", "))
         });
         let message = format!("Validation failed: {}", told.collect::<Vec<_>>().join("; "));
-        self.with("message", message.into())
+        self.saying(message)
     }
 
     /// Whether the server failed, as opposed to having refused something.
@@ -145,21 +150,22 @@ impl ApiError {
         self.status.is_server_error()
     }
 
-    /// What it says, for an answer that tells other things besides.
-    pub(crate) fn envelope(&self) -> Envelope {
-        let text = |name| self.members.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-        Envelope { status: self.status.as_u16(), code: text("code"), message: text("message") }
+    /// An answer with its status and headers, and with a body that has it as its `error` and tells other things besides.
+    pub(crate) fn beside(&self, body: &impl Serialize) -> Response {
+        let mut response = (self.status, axum::Json(body)).into_response();
+        if self.status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
     }
 
     /// The members of an error, for an answer that tells several: `code`, `reason` (the message) and whatever else it
     /// has, without the status.
     pub(crate) fn into_members(self) -> Map<String, Value> {
-        let mut error = self.naming_fields().members;
+        let Self { code, message, members: further, .. } = self.naming_fields();
         let mut members = Map::new();
-        for (name, told) in [("code", "code"), ("message", "reason")] {
-            members.extend(error.remove(name).map(|value| (told.to_owned(), value)));
-        }
-        members.extend(error.into_iter().filter(|(name, _)| name != "status" && name != "remediation"));
+        members.extend([("code".to_owned(), code.into()), ("reason".to_owned(), message.into())]);
+        members.extend(further.into_iter().filter(|(name, _)| name != "remediation"));
         members
     }
 
@@ -216,10 +222,26 @@ pub(crate) fn learn_more(public_url: &str, topic: &str) -> String {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let mut response = (self.status, axum::Json(json!({"error": self.members}))).into_response();
-        if self.status == StatusCode::UNAUTHORIZED {
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-        }
-        response
+        self.beside(&json!({"error": self}))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_beside_other_things_has_its_status_and_headers() {
+        let error = ApiError::unauthorized().with("further", 1.into());
+        let (alone, beside) =
+            (error.clone().into_response(), error.beside(&json!({"results": [], "error": error})));
+        assert_eq!(
+            (alone.status(), alone.headers().get("www-authenticate").is_some()),
+            (beside.status(), true)
+        );
+        let named = |response: &Response| response.headers().keys().cloned().collect::<Vec<_>>();
+        assert_eq!(named(&beside), named(&alone));
+        let told = json!({"status": 401, "code": "unauthorized", "message": "Unauthorized", "further": 1});
+        assert_eq!(json!(error), told);
     }
 }

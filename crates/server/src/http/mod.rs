@@ -20,7 +20,7 @@ pub(crate) use cursor::{Cursor, Feed, Place};
 pub(crate) use endpoint::{
     Created, CreatedSecret, Endpoint, Input, NoContent, Operation, Output, endpoints, one,
 };
-pub(crate) use error::{ApiError, ApiResult, Envelope};
+pub(crate) use error::{ApiError, ApiResult};
 pub(crate) use page::{List, Meta, Page, Paged, PagedOrWhole, limits, pages};
 pub(crate) use query::Query;
 

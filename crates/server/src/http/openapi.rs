@@ -8,12 +8,12 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::endpoint::{Endpoint, Operation};
-use super::error::Envelope;
+use super::error::ApiError;
 
 /// The error envelope.
 #[derive(Serialize, JsonSchema)]
 struct Refusal {
-    error: Envelope,
+    error: ApiError,
 }
 
 /// The document of these routes.
@@ -117,9 +117,13 @@ fn responses(operation: &Operation<'_>, refusal: &Value) -> Value {
         }
         responses.insert(status.to_string(), response);
     }
+    let schema = match &operation.failure {
+        Some(schema) => json!({"anyOf": [schema, refusal]}),
+        None => refusal.clone(),
+    };
     let failed = json!({
         "description": "The server could not do its work: 500, or 503 to be tried again",
-        "content": {"application/json": {"schema": refusal}},
+        "content": {"application/json": {"schema": schema}},
     });
     responses.insert("default".to_owned(), failed);
     Value::Object(responses)

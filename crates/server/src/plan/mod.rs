@@ -21,8 +21,7 @@ pub(crate) fn number_taken(error: DbError, constraint: &str, what: &str) -> ApiE
         "{what} already exists in this project. Pick a different number, or use the import endpoint with \
          `merge=true` to update the existing record."
     );
-    ApiError::invalid_field("number", "has already been taken for this project")
-        .with("message", message.into())
+    ApiError::invalid_field("number", "has already been taken for this project").saying(message)
 }
 
 /// What is created needs a title, which may be left out of a change.

@@ -24,7 +24,7 @@ use super::store::LOCK_BATCH;
 use super::transition::{complete_epic, step};
 use crate::app::{Caller, Identity};
 use crate::db::Timestamp;
-use crate::http::{ApiError, ApiResult, Body, Envelope, Operation, Output, Sent};
+use crate::http::{ApiError, ApiResult, Body, Operation, Output, Sent};
 use crate::plan::stories::Story;
 
 /// The most items that one call may hold.
@@ -103,13 +103,15 @@ pub(super) struct Results {
     results: Vec<ItemResult>,
     /// The common envelope besides, when nothing succeeded, for clients that look no further than the status.
     #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<Envelope>,
+    error: Option<ApiError>,
 }
 
 impl IntoResponse for Results {
     fn into_response(self) -> Response {
-        let status = if self.error.is_none() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
-        (status, Json(self)).into_response()
+        match &self.error {
+            Some(error) => error.beside(&self),
+            None => Json(self).into_response(),
+        }
     }
 }
 
@@ -278,8 +280,7 @@ async fn perform(caller: &Identity, items: Vec<Item>) -> ApiResult<Results> {
         })
         .await?;
     let failed = results.iter().all(|result| result.status == "error");
-    let nothing =
-        ApiError::unprocessable("nothing_processed", "No story was processed; results says why for each");
-    let error = failed.then(|| nothing.envelope());
+    let why = "No story was processed; results says why for each";
+    let error = failed.then(|| ApiError::unprocessable("nothing_processed", why));
     Ok(Results { results, error })
 }

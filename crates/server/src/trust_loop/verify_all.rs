@@ -14,7 +14,7 @@ use super::evidence::{Evidence, NewVerification, has_evidence};
 use super::store::{REPORTED_IN_EPIC, StoryName};
 use super::transition::perform;
 use crate::app::Caller;
-use crate::http::{ApiError, ApiResult, Body, Envelope, Id, Operation, Output};
+use crate::http::{ApiError, ApiResult, Body, Id, Operation, Output};
 
 /// What verify-all did.
 #[derive(Default, Serialize, JsonSchema)]
@@ -26,7 +26,7 @@ pub(super) struct VerifyAll {
     errors: Vec<Skipped>,
     /// The common envelope besides, when the server failed before anything was verified.
     #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<Envelope>,
+    error: Option<ApiError>,
 }
 
 /// A story that was verified.
@@ -59,16 +59,17 @@ impl VerifyAll {
 
 impl IntoResponse for VerifyAll {
     fn into_response(self) -> Response {
-        let failed = self.error.as_ref().and_then(|error| StatusCode::from_u16(error.status).ok());
-        let status = failed.unwrap_or(StatusCode::OK);
-        (status, Json(self)).into_response()
+        match &self.error {
+            Some(error) => error.beside(&self),
+            None => Json(self).into_response(),
+        }
     }
 }
 
 impl Output for VerifyAll {
     fn describe(operation: &mut Operation<'_>) {
         operation.answer::<Self>(200, "What was verified, and what was not");
-        operation.answer_or_refuse::<Self>(503, "The server failed before anything was verified");
+        operation.fail_with::<Self>();
     }
 }
 
@@ -96,7 +97,7 @@ pub(super) async fn verify_all(
     sent.valid()?;
     let (attempt, evidence) = (Attempt::Verify { evidence: true }, Evidence::Verification(sent));
     let mut done = VerifyAll::default();
-    let mut failure: Option<Envelope> = None;
+    let mut failure: Option<ApiError> = None;
     for story in stories.into_iter().filter_map(|row| row.story) {
         done.total_eligible += 1;
         if failure.is_some() {
@@ -107,7 +108,7 @@ pub(super) async fn verify_all(
             Ok(_) => done.verified(story),
             Err(error) => {
                 // What the server cannot do for one story it will not do for the next, and each would take its time.
-                failure = error.is_failure().then(|| error.envelope());
+                failure = error.is_failure().then(|| error.clone());
                 done.skipped(story, error);
             }
         }

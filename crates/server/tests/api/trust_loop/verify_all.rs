@@ -238,6 +238,9 @@ async fn a_failure_of_the_server_ends_the_call_and_hides_nothing() {
             "{done:#}"
         );
         assert_eq!(done["skipped_count"], codes.len(), "{done:#}");
+        // The envelope has whatever the failure has.
+        let outcome = if status == 503 { json!("unchanged") } else { Value::Null };
+        assert_eq!(done["error"]["outcome"], outcome, "{done:#}");
         let told: Vec<_> = done["errors"]
             .as_array()
             .unwrap()
@@ -258,4 +261,17 @@ async fn a_failure_of_the_server_ends_the_call_and_hides_nothing() {
         let again = epic.verify_all(&epic.scene.o, evidence()).await.expect(200);
         assert_eq!((&again["verified_count"], &again["errors"]), (&json!(3 - locked), &json!([])));
     }
+}
+
+/// Whatever the failure: without the head of its log, nothing can be written of a tenant.
+#[tokio::test]
+async fn a_failure_that_is_a_bug_is_told_in_the_same_form() {
+    let epic = Epic::at(&[Some(Reach::Reviewed); 2]).await;
+    let owner = connect(&server().owner).await;
+    let sql = "delete from audit_heads where tenant_id = $1::text::uuid";
+    assert_eq!(owner.execute(sql, &[&epic.scene.tenant.id]).await.unwrap(), 1);
+    let done = epic.verify_all(&epic.scene.o, evidence()).await.expect(500);
+    assert_eq!((&done["error"]["code"], &done["verified_count"]), (&json!("internal_error"), &json!(0)));
+    let codes: Vec<_> = done["errors"].as_array().unwrap().iter().map(|error| text(&error["code"])).collect();
+    assert_eq!(codes, ["internal_error", "not_attempted"]);
 }
