@@ -47,11 +47,10 @@ impl Input for Id {
 /// Every id in a path, in order.
 ///
 /// # Errors
-/// 404 when one is no UUID.
+/// 404 when one is no UUID, whatever else it is.
 pub(crate) async fn path_ids<S: Send + Sync>(parts: &mut Parts, state: &S) -> ApiResult<Vec<Uuid>> {
-    let params = RawPathParams::from_request_parts(parts, state)
-        .await
-        .map_err(|_| ApiError::bad_request("Bad Request: the path is not valid UTF-8"))?;
+    // Fails when one of them is not even text.
+    let params = RawPathParams::from_request_parts(parts, state).await.map_err(|_| ApiError::not_found())?;
     let ids: Option<Vec<_>> = params.iter().map(|(_, text)| parse_uuid(text)).collect();
     ids.ok_or_else(ApiError::not_found)
 }

@@ -90,6 +90,9 @@ async fn malformed_ids_name_nothing() {
         "0190163d-8694-739b-aea5-966c26f8ad9g",
         "0190163d-8694-739b-aea5-966c26f8ad91%20",
         "%00",
+        "%ff",
+        "%c3%28",
+        "0190163d-8694-739b-aea5-966c26f8ad9%ff",
         RANDOM_ID,
     ] {
         for path in [
@@ -114,9 +117,9 @@ async fn malformed_ids_name_nothing() {
     assert_eq!(error["message"], "project_id query parameter is required");
 }
 
-/// Invalid UTF-8, broken percent-encoding and NUL in the URL.
+/// Invalid UTF-8, broken percent-encoding and NUL in the query. In a path they are part of an id that nothing has.
 #[tokio::test]
-async fn broken_urls_are_400() {
+async fn broken_queries_are_400() {
     let tenant = Tenant::new().await;
     for query in ["status=%zz", "status=%f", "%=1", "slug=%ff", "slug=%c3%28", "slug=a%00b", "%00=a"] {
         let error = tenant.user.get(&format!("/projects?{query}")).await.expect_error(400, "bad_request");
@@ -125,7 +128,6 @@ async fn broken_urls_are_400() {
         let body = json!({"name": "x", "role": "agent"});
         tenant.user.post(&format!("/api_keys?{query}"), body).await.expect_error(400, "bad_request");
     }
-    tenant.user.get("/projects/%ff").await.expect_error(400, "bad_request");
     let keys = tenant.user.get("/api_keys").await.expect(200);
     assert_eq!(keys["data"].as_array().unwrap().len(), 1, "nothing was created");
 }
