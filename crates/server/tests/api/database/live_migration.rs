@@ -26,16 +26,21 @@ const MIGRATION: &str = r"
     grant execute on function authenticate(text, uuid) to loopctl_app;
 ";
 
-/// Somebody who calls this test's own server.
+/// Somebody who calls a test's own server.
 #[derive(Clone)]
-struct Client {
+pub(super) struct Client {
     http: reqwest::Client,
     base: String,
     key: String,
 }
 
 impl Client {
-    async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> (u16, Value) {
+    pub(super) fn new(base: String, key: String) -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        Self { http: reqwest::Client::builder().tls_certs_only([]).build().unwrap(), base, key }
+    }
+
+    pub(super) async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> (u16, Value) {
         let mut request =
             self.http.request(method, format!("{}/api/v1{path}", self.base)).bearer_auth(&self.key);
         if let Some(body) = body {
@@ -46,7 +51,7 @@ impl Client {
     }
 
     /// A call that must succeed.
-    async fn done(&self, method: Method, path: &str, body: Value) -> Value {
+    pub(super) async fn done(&self, method: Method, path: &str, body: Value) -> Value {
         let (status, answer) = self.call(method, path, Some(&body)).await;
         assert!(status < 300, "{path}: {status} {answer:#}");
         answer
@@ -55,13 +60,11 @@ impl Client {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_migration_passes_by_unnoticed() {
-    let _ = rustls::crypto::ring::default_provider().install_default();
     let options = ServeOptions { pool_size: 12, ..ServeOptions::local(own_database()) };
     let server = Server::start(&options).await.expect("a server of this test's own");
     let (_, key) =
         operator::create_tenant(&server.database.owner, "t", "live", "t@loopctl.test").await.unwrap();
-    let http = reqwest::Client::builder().tls_certs_only([]).build().unwrap();
-    let client = Client { http, base: format!("http://{}", server.address), key: key.raw_key };
+    let client = Client::new(format!("http://{}", server.address), key.raw_key);
     let project = client.done(Method::POST, "/projects", json!({"name": "p", "slug": "pp"})).await;
     let project = project["project"]["id"].as_str().unwrap().to_owned();
     let stories: Vec<_> =

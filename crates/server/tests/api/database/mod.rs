@@ -5,6 +5,7 @@ mod custody;
 mod live_migration;
 mod migrations;
 mod positions;
+mod upgrade;
 
 use std::collections::{BTreeMap, BTreeSet};
 
