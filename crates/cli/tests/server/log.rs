@@ -9,7 +9,7 @@ use std::process::Child;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::support::{Scratch, call_with, client, command, postgres_pid, wait_for};
+use crate::support::{Daemon, Scratch, call_with, client, command, postgres_pid, wait_for};
 
 /// More lines than a pipe holds and the server keeps for later.
 const REQUESTS: usize = 5000;
@@ -121,4 +121,20 @@ async fn a_server_that_loses_its_postgres_ends_though_nobody_reads() {
     kill(Pid::from_raw(postgres_pid(dir.path()).unwrap()), Signal::SIGKILL).unwrap();
     let status = wait_for("end of the server", || server.child.try_wait().unwrap());
     assert_eq!(status.code(), Some(1));
+}
+
+/// PostgreSQL says why it ends a connection, and so does the log.
+#[tokio::test]
+async fn a_lost_connection_is_told_with_its_reason() {
+    let dir = Scratch::new();
+    let server = Daemon::start(dir.path());
+    let url = format!("postgres:///loopctl?host={}&user=loopctl_owner", dir.path().join("run").display());
+    let (owner, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
+    let sql = "select count(pg_terminate_backend(pid)) from pg_stat_activity where usename = 'loopctl_app'";
+    assert!(owner.query_one(sql, &[]).await.unwrap().get::<_, i64>(0) > 0);
+    let reason = "terminating connection due to administrator command (57P01)";
+    wait_for("line with the reason", || server.log().contains(reason).then_some(()));
+    assert!(!server.log().contains("db error"), "{}", server.log());
+    server.stop();
 }

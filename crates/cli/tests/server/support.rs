@@ -199,6 +199,11 @@ impl Daemon {
         self.child.id()
     }
 
+    /// What it has printed so far.
+    pub(crate) fn log(&self) -> String {
+        self.log.text()
+    }
+
     /// Waits for its end; gives what it has printed as well.
     #[track_caller]
     pub(crate) fn wait(mut self) -> (ExitStatus, String) {

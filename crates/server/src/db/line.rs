@@ -4,10 +4,13 @@
 use std::future::Future;
 use std::time::Duration;
 
-use deadpool_postgres::Client;
+use deadpool_postgres::{Client, Connect};
+use futures_util::future::BoxFuture;
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
-use tokio_postgres::{Config, Row};
+use tokio_postgres::{Config, NoTls, Row};
 
+use super::error::describe;
 use super::{DbError, Params};
 
 /// How long PostgreSQL may take to accept a connection.
@@ -30,6 +33,28 @@ pub(super) fn watch(config: &mut Config) {
     }
     config.keepalives_interval(config.get_keepalives_interval().unwrap_or(PROBE));
     config.keepalives_retries(config.get_keepalives_retries().unwrap_or(PROBES));
+}
+
+/// Opens connections, for the pool and beside it. What ends one is told in the log with its reason, which deadpool's own way
+/// of connecting leaves out.
+pub(super) struct Dial;
+
+impl Connect for Dial {
+    fn connect(
+        &self,
+        config: &Config,
+    ) -> BoxFuture<'_, Result<(tokio_postgres::Client, JoinHandle<()>), tokio_postgres::Error>> {
+        let config = config.clone();
+        Box::pin(async move {
+            let (client, connection) = config.connect(NoTls).await?;
+            let driven = tokio::spawn(async move {
+                if let Err(error) = connection.await {
+                    tracing::warn!(error = describe(&error), "database connection lost");
+                }
+            });
+            Ok((client, driven))
+        })
+    }
 }
 
 /// Waits for an answer, but no longer than `deadline`. Who is told that there was none closes the connection.

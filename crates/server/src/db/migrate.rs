@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use tokio_postgres::{Client, NoTls};
+use deadpool_postgres::Connect as _;
+use tokio_postgres::Client;
 
 use super::{DbError, line};
 
@@ -136,11 +137,6 @@ fn column<'a, T: tokio_postgres::types::FromSql<'a>>(
 pub async fn connect(config: &tokio_postgres::Config) -> Result<Client, DbError> {
     let mut config = config.clone();
     line::watch(&mut config);
-    let (client, connection) = line::in_time(PATIENCE, config.connect(NoTls)).await??;
-    tokio::spawn(async move {
-        if let Err(error) = connection.await {
-            tracing::warn!(%error, "database connection lost");
-        }
-    });
+    let (client, _driven) = line::in_time(PATIENCE, line::Dial.connect(&config)).await??;
     Ok(client)
 }

@@ -16,7 +16,6 @@ use deadpool_postgres::{Client, Manager, ManagerConfig, Object, Pool, RecyclingM
 use scopeguard::ScopeGuard;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
-use tokio_postgres::NoTls;
 use uuid::Uuid;
 
 use crate::life::Life;
@@ -88,8 +87,11 @@ impl Db {
         config.options(options.trim());
         // `Fast` only asks whether the connection is open. That is enough: a transaction that was not finished
         // is rolled back before its connection returns to the pool (see `Tx`).
-        let manager =
-            Manager::from_config(config, NoTls, ManagerConfig { recycling_method: RecyclingMethod::Fast });
+        let manager = Manager::from_connect(
+            config,
+            line::Dial,
+            ManagerConfig { recycling_method: RecyclingMethod::Fast },
+        );
         let pool = Pool::builder(manager)
             .max_size(size)
             .runtime(Runtime::Tokio1)
