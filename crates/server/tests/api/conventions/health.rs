@@ -189,11 +189,13 @@ async fn the_outcome_is_unknown_only_of_what_was_being_committed() {
             lock.rollback().await.unwrap();
             if outcome == "unknown" && lost == Line::Silent {
                 // The COMMIT had arrived, and was carried out as soon as it could be.
-                while tenant.user.get(&format!("/projects/{project}")).await.expect(200)["project"]["name"]
-                    != how
-                {
-                    tokio::time::sleep(Duration::from_millis(20)).await;
-                }
+                let path = format!("/projects/{project}");
+                let done = async {
+                    while tenant.user.get(&path).await.expect(200)["project"]["name"] != how {
+                        tokio::time::sleep(Duration::from_millis(20)).await;
+                    }
+                };
+                tokio::time::timeout(PATIENCE, done).await.expect("it is carried out");
             }
             line.send(Line::Open).unwrap();
             assert_ne!(name().await, "never");
