@@ -146,13 +146,15 @@ with numbered as (
 )
 update review_records r set number = n.nth from numbered n where (n.tenant_id, n.id) = (r.tenant_id, r.id);
 -- Those that count today go on counting, unless title or criteria have changed since.
-update review_records r set report_number = s.report_number, cycle = s.cycle, criteria_digest = s.criteria_digest
+update review_records r set
+    report_number = s.report_number,
+    cycle = s.cycle,
+    criteria_digest = case when not exists (select from edits e where e.tenant_id = r.tenant_id and e.story_id = r.story_id
+                                            and e.at > r.inserted_at) then s.criteria_digest end
 from stories s
 where s.tenant_id = r.tenant_id and s.id = r.story_id
   and r.completed_at > s.reported_done_at and r.inserted_at > s.reported_done_at
-  and r.inserted_at > coalesce(s.rejected_at, '-infinity')
-  and not exists (select from edits e
-                  where e.tenant_id = r.tenant_id and e.story_id = r.story_id and e.at > r.inserted_at);
+  and r.inserted_at > coalesce(s.rejected_at, '-infinity');
 
 insert into story_starts (tenant_id, story_id, cycle, agent_id, held_from, held_until)
 select s.tenant_id, s.id, s.cycle, (a.new_state ->> 'agent_id')::uuid, a.inserted_at,

@@ -6,6 +6,7 @@ mod live_migration;
 mod migrations;
 mod positions;
 mod upgrade;
+mod upgrade_custody;
 
 use std::collections::{BTreeMap, BTreeSet};
 
