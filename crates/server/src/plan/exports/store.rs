@@ -2,7 +2,7 @@
 
 use loopctl_core::import::InitialStatus;
 use loopctl_core::json::JsonText;
-use loopctl_core::lifecycle::{AgentStatus, VerificationSource, VerifiedStatus};
+use loopctl_core::lifecycle::{AgentStatus, VerifiedStatus};
 use rust_decimal::Decimal;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::hours;
 use crate::db::{DbError, Row, Sql, Timestamp, Tx, statements};
+use crate::plan::stories::Asked;
 
 /// A project, and when it was read.
 #[derive(Row)]
@@ -77,13 +78,9 @@ pub(super) struct StoryState {
     verified_at: Option<Timestamp>,
     rejected_at: Option<Timestamp>,
     rejection_reason: Option<String>,
-    #[row(sql = "encode(criteria_digest, 'hex')")]
-    criteria_digest: String,
-    verification_source: Option<VerificationSource>,
-    #[row(sql = "coalesce(contracted_digest <> criteria_digest, false)")]
-    contract_stale: bool,
-    #[row(sql = "coalesce(verified_digest <> criteria_digest, false)")]
-    verification_stale: bool,
+    #[serde(flatten)]
+    #[row(flatten)]
+    asked: Asked,
 }
 
 impl StoryState {

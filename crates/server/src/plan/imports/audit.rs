@@ -44,7 +44,7 @@ pub(super) fn events(
         events.push(event);
     }
     events.extend(written.changed_stories.into_iter().map(|change| change.event));
-    events.extend(written.digests.iter().filter_map(|now| under_way.changed(now)));
+    events.extend(written.digests.iter().filter_map(|now| under_way.changed(now.id, &now.digest)));
     for (edge, dependent, prerequisite) in &written.epic_edges {
         let new = json!({"epic_id": dependent, "depends_on_epic_id": prerequisite});
         events.push(Event::new("epic_dependency", *edge, "created", new));

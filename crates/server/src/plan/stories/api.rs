@@ -13,7 +13,7 @@ use super::store::{
     STORY_PROJECT, Story, UPDATE_STORY,
 };
 use super::text::check_metadata;
-use super::{CriteriaList, Digested, UnderWay, write_criteria};
+use super::{CriteriaList, UnderWay, write_criteria};
 use crate::app::{Agent, AtLeast, Caller, Orchestrator, User};
 use crate::db::{Jsonb, Params};
 use crate::events::Event;
@@ -126,10 +126,8 @@ pub(super) async fn update(
             let Some(event) = old.updated(id, &new) else {
                 return change.unchanged(story);
             };
-            let under_way = match old.asks_the_same(&new) {
-                true => None,
-                false => Some(UnderWay::admit(&mut change, &[id]).await?),
-            };
+            let asks_for_other = if old.asks_the_same(&new) { &[][..] } else { &[id] };
+            let under_way = UnderWay::admit(&mut change, asks_for_other).await?;
             let params: Params<'_> = &[
                 &id,
                 &new.title,
@@ -143,11 +141,8 @@ pub(super) async fn update(
                 let list = CriteriaList { story_id: id, criteria, replaces: true };
                 write_criteria(&mut change, &[list]).await?;
             }
-            let now = Digested::new(id, &story.criteria_digest);
-            let criteria_changed = under_way.and_then(|under_way| under_way.changed(&now));
-            change.tell(
-                [event].into_iter().chain(criteria_changed).map(|event| event.project(story.project_id)),
-            );
+            let events = [event].into_iter().chain(under_way.changed(id, story.digest()));
+            change.tell(events.map(|event| event.project(story.project_id)));
             change.commit(story).await
         })
         .await?;

@@ -55,9 +55,9 @@ pub(super) struct Standing {
 #[derive(Row)]
 pub(crate) struct Digested {
     #[row(sql = "s.id")]
-    id: Uuid,
+    pub(crate) id: Uuid,
     #[row(sql = "encode(s.criteria_digest, 'hex')")]
-    digest: String,
+    pub(crate) digest: String,
 }
 
 statements! {
@@ -84,6 +84,9 @@ impl UnderWay {
     /// # Errors
     /// `self_criteria_blocked` when the caller implements one of them.
     pub(crate) async fn admit(change: &mut Change<'_>, ids: &[Uuid]) -> ApiResult<Self> {
+        if ids.is_empty() {
+            return Ok(Self(HashMap::new()));
+        }
         let (standing, among) = change.batch((STANDING.with(&[&ids]), STARTED_AMONG.with(&[&ids]))).await?;
         let mut started: HashMap<Uuid, Vec<Holding>> = HashMap::new();
         for row in among {
@@ -111,16 +114,9 @@ impl UnderWay {
     }
 
     /// What is to be told of a story that now has this digest.
-    pub(crate) fn changed(&self, now: &Digested) -> Option<Event> {
-        let before = self.0.get(&now.id).filter(|before| **before != now.digest)?;
-        let event = Event::new("story", now.id, "criteria_changed", json!({"criteria_digest": now.digest}));
+    pub(crate) fn changed(&self, id: Uuid, digest: &str) -> Option<Event> {
+        let before = self.0.get(&id).filter(|before| *before != digest)?;
+        let event = Event::new("story", id, "criteria_changed", json!({"criteria_digest": digest}));
         Some(event.old(json!({"criteria_digest": before})))
-    }
-}
-
-impl Digested {
-    /// A story that was changed.
-    pub(crate) fn new(id: Uuid, digest: &str) -> Self {
-        Self { id, digest: digest.to_owned() }
     }
 }

@@ -14,7 +14,7 @@ use crate::http::endpoints;
 
 pub(crate) use criteria::{CriteriaList, STATEMENTS as CRITERIA_STATEMENTS, write_criteria};
 pub(crate) use custody::{Digested, STARTED, STATEMENTS as CUSTODY_STATEMENTS, Started, UnderWay};
-pub(crate) use store::{LOCK_STORY, STATEMENTS, Story};
+pub(crate) use store::{Asked, LOCK_STORY, STATEMENTS, Story};
 pub(crate) use text::StoryText;
 
 /// The routes of this resource.

@@ -45,9 +45,22 @@ pub(crate) struct Story {
     contracted_by_agent_id: Option<Uuid>,
     /// When the story was claimed for the first time ever; never cleared.
     first_claimed_at: Option<Timestamp>,
+    #[serde(flatten)]
+    #[row(flatten)]
+    asked: Asked,
+    inserted_at: Timestamp,
+    updated_at: Timestamp,
+    #[serde(skip)]
+    #[row(flatten)]
+    custody: Custody,
+}
+
+/// What a story asks for, and whether that is still what was agreed to and what was verified.
+#[derive(Debug, Serialize, JsonSchema, Row)]
+pub(crate) struct Asked {
     /// SHA-256 of the canonical JSON of title and acceptance criteria, in hexadecimal digits.
     #[row(sql = "encode(criteria_digest, 'hex')")]
-    pub(crate) criteria_digest: String,
+    criteria_digest: String,
     /// By which way it became verified: null unless it is.
     verification_source: Option<VerificationSource>,
     /// Whether title or criteria have changed since they were contracted.
@@ -56,11 +69,6 @@ pub(crate) struct Story {
     /// Whether title or criteria have changed since they were verified.
     #[row(sql = "coalesce(verified_digest <> criteria_digest, false)")]
     verification_stale: bool,
-    inserted_at: Timestamp,
-    updated_at: Timestamp,
-    #[serde(skip)]
-    #[row(flatten)]
-    custody: Custody,
 }
 
 /// What the rules know of a story besides what it shows.
@@ -77,6 +85,11 @@ struct Custody {
 }
 
 impl Story {
+    /// The digest of title and criteria.
+    pub(super) fn digest(&self) -> &str {
+        &self.asked.criteria_digest
+    }
+
     /// The story as the lifecycle's rules see it, before those who started it, prerequisites and reviews
     /// are looked up.
     pub(crate) fn facts(&self) -> Facts {
@@ -98,14 +111,14 @@ impl Story {
                 report_cycle: self.custody.report_cycle,
                 contracted_digest: self.custody.contracted_digest.clone(),
                 verified_at: time(self.verified_at),
-                verification_source: self.verification_source,
+                verification_source: self.asked.verification_source,
                 verified_digest: self.custody.verified_digest.clone(),
                 rejected_at: time(self.rejected_at),
                 rejection_reason: self.rejection_reason.clone(),
             },
             title: self.title.clone(),
             ac_count: self.acceptance_criteria.elements().map_or(0, |criteria| criteria.len()),
-            digest: self.criteria_digest.clone(),
+            digest: self.asked.criteria_digest.clone(),
             started: Vec::new(),
             unmet: Vec::new(),
             review: Review::Missing,
