@@ -83,10 +83,12 @@ impl ServerError {
             }
             other => lines.push(format!("  details: {}", join(other))),
         }
-        match &error["context"]["cycle"] {
-            Value::Null => {}
-            cycle => lines.push(format!("  cycle: {}", join(cycle))),
+        for (name, value) in [("cycle", &error["context"]["cycle"]), ("story_id", &error["story_id"])] {
+            if !value.is_null() {
+                lines.push(format!("  {name}: {}", join(value)));
+            }
         }
+        lines.extend(error["context"]["held"].as_array().into_iter().flatten().map(held));
         match (error["hints"].as_array(), &error["remediation"]["description"]) {
             (Some(hints), _) if !hints.is_empty() => {
                 lines.extend(hints.iter().map(|hint| format!("  hint: {}", join(hint))));
@@ -99,6 +101,14 @@ impl ServerError {
         }
         lines.extend(self.advice.clone());
         lines
+    }
+}
+
+/// When whoever is refused as an implementer held the story.
+fn held(held: &Value) -> String {
+    match &held["until"] {
+        Value::Null => format!("  held: since {}", join(&held["from"])),
+        until => format!("  held: from {} until {}", join(&held["from"]), join(until)),
     }
 }
 
@@ -236,6 +246,23 @@ mod tests {
         );
         assert_eq!(rest(json!({"hints": ["read"], "remediation": remedy})), ["  hint: read"]);
         assert_eq!(rest(json!({"hints": [], "remediation": remedy})).len(), 1);
+    }
+
+    #[test]
+    fn an_implementer_reads_when_it_held_the_story() {
+        let held = json!([{"from": "T1", "until": "T2"}, {"from": "T3", "until": null}]);
+        let body = json!({"error": {"message": "Cannot verify your own implementation", "context": {"held": held},
+            "story_id": "s", "hints": ["Another must verify."], "code": "self_verify_blocked"}});
+        assert_eq!(
+            ServerError::new(409, body).lines()[1..],
+            [
+                "  story_id: s",
+                "  held: from T1 until T2",
+                "  held: since T3",
+                "  hint: Another must verify.",
+                "  code: self_verify_blocked"
+            ]
+        );
     }
 
     #[test]

@@ -232,12 +232,25 @@ fn object_lines(body: &Value, envelope: &str) -> Vec<String> {
     let mut lines: Vec<String> = members
         .iter()
         .filter(|(key, _)| key.as_str() != "next_actions")
-        .map(|(key, value)| table::one_line(&format!("{key}: {}", table::plain(value))).trim_end().to_owned())
+        .map(|(key, value)| table::one_line(&format!("{key}: {}", said(key, value))).trim_end().to_owned())
         .collect();
     for next in members.get("next_actions").and_then(Value::as_array).into_iter().flatten() {
         lines.push(next_line(next, &members));
     }
     lines
+}
+
+/// A member's value, in words where the value alone tells nobody what it means.
+fn said(key: &str, value: &Value) -> String {
+    match (key, value) {
+        ("contract_stale", Value::Bool(true)) => {
+            "true (title or criteria have changed since they were contracted)".to_owned()
+        }
+        ("verification_stale", Value::Bool(true)) => {
+            "true (title or criteria have changed since they were verified)".to_owned()
+        }
+        _ => table::plain(value),
+    }
 }
 
 /// `next: request-review 2.1  (POST /api/v1/stories/.../request-review)`: the command to type, then the call behind it.
@@ -273,6 +286,23 @@ mod tests {
                 "metadata: {\"a\":1}",
                 "next: request-review 2.1  (POST /api/v1/stories/u/request-review)"
             ]
+        );
+    }
+
+    #[test]
+    fn what_is_stale_says_why() {
+        let body = json!({"story": {"contract_stale": true, "verification_stale": false}});
+        assert_eq!(
+            object_lines(&body, "story"),
+            [
+                "contract_stale: true (title or criteria have changed since they were contracted)",
+                "verification_stale: false"
+            ]
+        );
+        let body = json!({"story": {"verification_stale": true}});
+        assert!(
+            object_lines(&body, "story")[0]
+                .ends_with("(title or criteria have changed since they were verified)")
         );
     }
 

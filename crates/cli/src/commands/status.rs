@@ -110,6 +110,13 @@ fn picture(progress: &Value, heading: &str) -> Vec<String> {
         "Verified  [{}] {percent:.1}%  ({verified} of {total} stories)",
         bar(verified, total, BAR)
     ));
+    if let (Some(in_loop), Some(adopted)) =
+        (progress["verified_in_loop"].as_u64(), progress["verified_adopted"].as_u64())
+    {
+        lines.push(format!(
+            "          {in_loop} in the loop, {adopted} adopted (imported, backfilled or marked complete)"
+        ));
+    }
     if let (Some(done), Some(epics)) =
         (progress["epics_completed"].as_u64(), progress["total_epics"].as_u64())
     {
@@ -166,6 +173,16 @@ mod tests {
             "stories_by_verified_status": {"unverified": 1, "verified": 1, "rejected": 0}});
         let text = picture(&progress, "Epic: Basics").join("\n");
         assert!(text.contains("50.0%  (1 of 2 stories)"), "{text}");
-        assert!(!text.contains("Epics "), "{text}");
+        assert!(!text.contains("Epics ") && !text.contains("adopted"), "{text}");
+    }
+
+    #[test]
+    fn what_the_loop_verified_stands_apart_from_what_was_adopted() {
+        let progress = json!({"total_stories": 3, "stories_by_verified_status": {"verified": 3},
+            "verified_in_loop": 1, "verified_adopted": 2});
+        let text = picture(&progress, "Epic: Basics").join("\n");
+        let line =
+            "(3 of 3 stories)\n          1 in the loop, 2 adopted (imported, backfilled or marked complete)";
+        assert!(text.contains(line), "{text}");
     }
 }

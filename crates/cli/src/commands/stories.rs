@@ -21,6 +21,10 @@ pub(crate) struct HistoryArguments {
 /// What a table of stories shows.
 pub(crate) const COLUMNS: &[&str] = &["id", "number", "title", "agent_status", "verified_status"];
 
+/// And one of those that are stale.
+pub(crate) const STALE_COLUMNS: &[&str] =
+    &["id", "number", "title", "agent_status", "verified_status", "contract_stale", "verification_stale"];
+
 pub(crate) async fn next(context: &Context, paging: Paging) -> Result<(), Error> {
     let client = context.client()?;
     let body = dependency_list(context, &client, "/stories/ready", &paging).await?;
@@ -89,7 +93,10 @@ pub(crate) async fn history(context: &Context, arguments: HistoryArguments) -> R
     )
 }
 
-/// An audit entry with its status change in words. Not every server repeats what and whose the entry is.
+/// How much of a digest people are shown: enough to tell two apart.
+const DIGEST: usize = 12;
+
+/// An audit entry with its change in words. Not every server repeats what and whose the entry is.
 fn history_row(entry: &Value, story: &str) -> Value {
     let mut row = entry.clone();
     let changes = ["agent_status", "verified_status"].into_iter().filter_map(|key| {
@@ -100,7 +107,16 @@ fn history_row(entry: &Value, story: &str) -> Value {
             None => Some(new.to_owned()),
         }
     });
-    let change = changes.collect::<Vec<_>>().join(", ");
+    let digest = |state: &str| {
+        let digest = entry[state]["criteria_digest"].as_str()?;
+        Some(digest.chars().take(DIGEST).collect::<String>())
+    };
+    let criteria = match (digest("old_state"), digest("new_state")) {
+        (Some(old), Some(new)) => Some(format!("title or criteria: {old} -> {new}")),
+        (None, Some(new)) => Some(format!("criteria {new}")),
+        _ => None,
+    };
+    let change = changes.chain(criteria).collect::<Vec<_>>().join(", ");
     if let Value::Object(members) = &mut row {
         members.insert("change".to_owned(), change.into());
         members.entry("entity_type").or_insert_with(|| json!("story"));
@@ -121,6 +137,18 @@ mod tests {
         assert_eq!((&row["change"], &row["entity_id"]), (&json!("pending -> contracted"), &json!("s")));
         let created = history_row(&json!({"new_state": {"agent_status": "pending"}, "old_state": null}), "s");
         assert_eq!(created["change"], "pending");
+    }
+
+    #[test]
+    fn history_says_which_criteria_were_meant() {
+        let change = |entry: Value| history_row(&entry, "s")["change"].clone();
+        let (before, after) = ("a".repeat(64), "b".repeat(64));
+        let changed = json!({"action": "criteria_changed", "old_state": {"criteria_digest": before},
+            "new_state": {"criteria_digest": after}});
+        assert_eq!(change(changed), "title or criteria: aaaaaaaaaaaa -> bbbbbbbbbbbb");
+        let contracted = json!({"action": "status_changed", "old_state": {"agent_status": "pending"},
+            "new_state": {"agent_status": "contracted", "criteria_digest": before}});
+        assert_eq!(change(contracted), "pending -> contracted, criteria aaaaaaaaaaaa");
     }
 
     #[test]

@@ -29,6 +29,9 @@ pub(crate) enum Command {
         /// Only stories of this epic: id or number
         #[arg(long, value_name = "REF")]
         epic: Option<String>,
+        /// Only stories whose title or criteria have changed since they were contracted or verified
+        #[arg(long)]
+        stale: bool,
         #[command(flatten)]
         paging: Paging,
     },
@@ -111,10 +114,15 @@ fn hours(text: &str) -> Result<Number, String> {
 
 pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Error> {
     match command {
-        Command::List { agent_status, verified_status, epic, paging } => {
-            let statuses = [("agent_status", agent_status), ("verified_status", verified_status)];
-            let given = statuses.into_iter().filter_map(|(key, value)| Some((key, value?)));
-            list(context, given.collect(), epic.as_deref(), &paging).await
+        Command::List { agent_status, verified_status, epic, stale, paging } => {
+            let filters = [
+                ("agent_status", agent_status),
+                ("verified_status", verified_status),
+                ("stale", stale.then(|| "true".to_owned())),
+            ];
+            let given = filters.into_iter().filter_map(|(key, value)| Some((key, value?)));
+            let columns = if stale { stories::STALE_COLUMNS } else { stories::COLUMNS };
+            list(context, given.collect(), epic.as_deref(), &paging, columns).await
         }
         Command::Create { epic, number, title, details } => {
             let [description, hours, criteria, metadata] = details.members()?;
@@ -175,17 +183,18 @@ async fn path(context: &Context, client: &Client, reference: &str) -> Result<(St
 
 async fn list(
     context: &Context,
-    statuses: Vec<(&'static str, String)>,
+    filters: Vec<(&'static str, String)>,
     epic: Option<&str>,
     paging: &Paging,
+    columns: &[&str],
 ) -> Result<(), Error> {
     let client = context.client()?;
     let project = resolve::project_for(context, &client, "story list").await?;
     let mut query = vec![("project_id", project.id.clone())];
-    query.extend(statuses);
+    query.extend(filters);
     if let Some(epic) = epic {
         query.push(("epic_id", resolve::epic_in(&client, &project, epic).await?.id));
     }
     let body = pages::stories(&client, &borrowed(&query), paging).await?;
-    context.output.list(&body, stories::COLUMNS, "No stories.")
+    context.output.list(&body, columns, "No stories.")
 }

@@ -66,7 +66,7 @@ fn any_json() -> impl Strategy<Value = Value> {
 
 /// Members of every kind, with a liking for names that mean something in a story file.
 fn object(value: impl Strategy<Value = Value>) -> impl Strategy<Value = Map<String, Value>> {
-    const KNOWN: [&str; 16] = [
+    const KNOWN: [&str; 18] = [
         "export",
         "phase",
         "priority",
@@ -82,6 +82,8 @@ fn object(value: impl Strategy<Value = Value>) -> impl Strategy<Value = Map<Stri
         "metadata",
         "agent_status",
         "verified_status",
+        "verification_source",
+        "criteria_digest",
         "own_export",
     ];
     let known = prop::sample::select(&KNOWN[..]).prop_map(ToOwned::to_owned);
@@ -114,7 +116,9 @@ fn story(number: String) -> impl Strategy<Value = Value> {
         move |(title, description, criteria, hours, metadata, (agent, verified), reason)| {
             json!({"number": number, "title": title, "description": description, "acceptance_criteria": criteria,
                    "estimated_hours": hours, "agent_status": agent, "verified_status": verified,
-                   "assigned_agent_id": null, "rejection_reason": reason, "metadata": metadata})
+                   "assigned_agent_id": null, "rejection_reason": reason, "metadata": metadata,
+                   "criteria_digest": "ab12", "contract_stale": false, "verification_stale": verified == "verified",
+                   "verification_source": (verified == "verified").then_some("loop")})
         },
     )
 }
@@ -211,6 +215,8 @@ fn small() -> Value {
     let story = |number: &str, agent: &str, verified: &str| {
         json!({"number": number, "title": "Login", "description": null, "acceptance_criteria": [{"id": "AC-1"}],
                "estimated_hours": 4.5, "agent_status": agent, "verified_status": verified, "verified_at": null,
+               "criteria_digest": "ab12", "verification_source": (verified == "verified").then_some("loop"),
+               "contract_stale": false, "verification_stale": verified == "verified",
                "metadata": {"priority": "high", "owner": "me"}})
     };
     json!({"project": {"name": "My App", "slug": "my-app"},
@@ -240,7 +246,14 @@ fn stories_are_written_in_their_own_format() {
         json!({"id": "US-2.10", "title": "Login", "epic": {"id": "epic_2", "name": "User Accounts & more"},
                "priority": "high", "description": null, "acceptance_criteria": [{"id": "AC-1"}],
                "dependencies": ["US-2.1"], "estimated_hours": 4.5,
-               "metadata": {"owner": "me", "export": {"agent_status": "reported_done", "verified_status": "unverified"}}})
+               "metadata": {"owner": "me", "export": {
+                   "agent_status": "reported_done", "verified_status": "unverified", "criteria_digest": "ab12",
+                   "contract_stale": false, "verification_stale": false}}})
+    );
+    let verified = &files[3].content["metadata"]["export"];
+    assert_eq!(
+        (&verified["verification_source"], &verified["verification_stale"]),
+        (&json!("loop"), &json!(true))
     );
 }
 

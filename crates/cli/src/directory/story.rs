@@ -2,7 +2,7 @@
 
 use loopctl_core::breakdown::StoryChange;
 use loopctl_core::fields::BLANK;
-use loopctl_core::import::written_number;
+use loopctl_core::import::{STORY_TOLD, written_number};
 use serde_json::{Map, Value, json};
 
 use super::{File, Problem, note};
@@ -116,9 +116,9 @@ pub(super) fn is_in_import_form(source: &Map<String, Value>) -> bool {
     given(source, "number").is_some() && !source.contains_key("id") && !source.contains_key("story")
 }
 
-/// Whether an import reads this member of a file that has its form.
-pub(super) fn is_read(key: &str) -> bool {
-    SENT.contains(&key) || AROUND.contains(&key)
+/// Whether an import knows this member of a file that has its form: it reads it, or an export tells it for the reader.
+pub(super) fn is_known(key: &str) -> bool {
+    SENT.contains(&key) || AROUND.contains(&key) || STORY_TOLD.contains(&key)
 }
 
 /// The number of the epic that a story names.

@@ -34,11 +34,10 @@ const BODY: &[&str] = &[
 
 /// Besides the fields of a change and what it needs.
 const EPIC: &[&str] = &["number", "stories"];
-const STORY: &[&str] = &[
-    "number",
-    "initial_agent_status",
-    "initial_verified_status",
-    // Of an export, for the reader.
+const STORY: &[&str] = &["number", "initial_agent_status", "initial_verified_status"];
+
+/// What an export tells of a story for the reader: an import knows it, and takes nothing of it.
+pub const STORY_TOLD: &[&str] = &[
     "agent_status",
     "verified_status",
     "assigned_agent_id",
@@ -62,7 +61,11 @@ impl Ignored {
         for epic in &outline.epics {
             ignored.add(&epic.object, &[EPIC, &of_epics, edges::EPIC.nested], &epic.path);
             for story in &epic.stories {
-                ignored.add(&story.object, &[STORY, &of_stories, edges::STORY.nested], &story.path);
+                ignored.add(
+                    &story.object,
+                    &[STORY, STORY_TOLD, &of_stories, edges::STORY.nested],
+                    &story.path,
+                );
             }
         }
         for kind in [edges::STORY, edges::EPIC] {

@@ -25,7 +25,7 @@ use crate::lifecycle::{AgentStatus, VerifiedStatus};
 use crate::number::StoryNumber;
 use edges::References;
 pub use edges::written_number;
-pub use ignored::Ignored;
+pub use ignored::{Ignored, STORY_TOLD};
 use records::{EpicRecord, Untitled};
 
 /// Epics that one import may hold.
