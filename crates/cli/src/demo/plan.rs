@@ -24,21 +24,33 @@ pub(super) enum Cheat {
     StartTaken,
     /// Claims a story whose prerequisite is not verified.
     ClaimBlocked,
+    /// Work in progress is deleted and imported again as verified.
+    ImportDone,
     /// The implementer reports the own story.
     SelfReport,
+    /// The implementer has given its work to a puppet, and reports it.
+    PuppetReport,
     /// The implementer reviews the own story.
     SelfReview,
+    /// The implementer has given its work to a puppet, and reviews it.
+    PuppetReview,
     /// An orchestrator verifies what nobody has reviewed.
     VerifyUnreviewed,
     /// The implementer verifies, with the key of an agent.
     AgentVerify,
     /// The implementer verifies, with the key of an orchestrator.
     SelfVerify,
+    /// The implementer has given its work to a puppet, and verifies it.
+    PuppetVerify,
+    /// The implementer changes what the work is measured by.
+    OwnCriteria,
+    /// What was reviewed is verified after the criteria were changed.
+    VerifyChanged,
 }
 
 impl Cheat {
     /// In the order in which a story meets them.
-    pub(super) const ALL: [Self; 13] = [
+    pub(super) const ALL: [Self; 19] = [
         Self::ClaimWithoutContract,
         Self::WrongTitle,
         Self::WrongCount,
@@ -47,11 +59,17 @@ impl Cheat {
         Self::ClaimTaken,
         Self::StartTaken,
         Self::ClaimBlocked,
+        Self::ImportDone,
         Self::SelfReport,
+        Self::PuppetReport,
         Self::SelfReview,
+        Self::PuppetReview,
         Self::VerifyUnreviewed,
         Self::AgentVerify,
         Self::SelfVerify,
+        Self::PuppetVerify,
+        Self::OwnCriteria,
+        Self::VerifyChanged,
     ];
 
     /// What the agent tried.
@@ -65,11 +83,17 @@ impl Cheat {
             Self::ClaimTaken => "claim a story that another agent holds",
             Self::StartTaken => "start a story that another agent holds",
             Self::ClaimBlocked => "claim a story before its prerequisite is verified",
+            Self::ImportDone => "delete a story in work and import it as verified",
             Self::SelfReport => "report the own story as done",
+            Self::PuppetReport => "give the own story to a puppet and report it",
             Self::SelfReview => "review the own story",
+            Self::PuppetReview => "give the own story to a puppet and review it",
             Self::VerifyUnreviewed => "verify a story that nobody has reviewed",
             Self::AgentVerify => "verify the own story with an agent's key",
             Self::SelfVerify => "verify the own story with an orchestrator's key",
+            Self::PuppetVerify => "give the own story to a puppet and verify it",
+            Self::OwnCriteria => "drop the criteria of the own story",
+            Self::VerifyChanged => "verify a story whose criteria changed after its review",
         }
     }
 
@@ -82,11 +106,14 @@ impl Cheat {
             Self::DoubleClaim | Self::ClaimTaken => (409, "invalid_transition"),
             Self::StartTaken => (403, "not_assigned_agent"),
             Self::ClaimBlocked => (409, "dependencies_not_met"),
-            Self::SelfReport => (409, "self_report_blocked"),
-            Self::SelfReview => (409, "self_review_blocked"),
+            Self::ImportDone => (422, "not_pre_existing"),
+            Self::SelfReport | Self::PuppetReport => (409, "self_report_blocked"),
+            Self::SelfReview | Self::PuppetReview => (409, "self_review_blocked"),
             Self::VerifyUnreviewed => (422, "review_not_conducted"),
             Self::AgentVerify => (403, "forbidden"),
-            Self::SelfVerify => (409, "self_verify_blocked"),
+            Self::SelfVerify | Self::PuppetVerify => (409, "self_verify_blocked"),
+            Self::OwnCriteria => (409, "self_criteria_blocked"),
+            Self::VerifyChanged => (422, "criteria_changed"),
         }
     }
 }
@@ -164,6 +191,13 @@ impl Plan {
     /// Whether somebody tries this at this attempt (from 1) at a story.
     pub(super) fn has(&self, number: &str, attempt: u32, cheat: Cheat) -> bool {
         self.cheats.get(&(number.to_owned(), attempt)).is_some_and(|cheats| cheats.contains(&cheat))
+    }
+
+    /// Whether the implementer gives the story to a puppet at this attempt, to sign it off itself.
+    pub(super) fn has_puppet(&self, number: &str, attempt: u32) -> bool {
+        [Cheat::PuppetReport, Cheat::PuppetReview, Cheat::PuppetVerify]
+            .into_iter()
+            .any(|cheat| self.has(number, attempt, cheat))
     }
 
     /// The story that somebody claims while its prerequisite `number` is worked on for the first time.

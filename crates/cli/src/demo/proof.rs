@@ -6,15 +6,31 @@ use serde_json::{Value, json};
 
 use super::team::{Team, text};
 use crate::error::Error;
+use crate::output::rows_of;
+use crate::pages;
+use crate::table::plain;
 
-/// Who did what on one story, at its last attempt.
+/// What has to be true of every story, in words; two lines of it.
+const INVARIANT: [&str; 2] = [
+    "no story is verified by `loop` unless an agent (or a person with a user key of no agent) that did not start it in \
+     this cycle",
+    "reviewed this report of these criteria, and an agent that did not start it in this cycle verified it.",
+];
+
+/// Who did what on one story, in the cycle that its history ends with.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Custody {
     pub(super) number: String,
-    pub(super) implementer: Option<String>,
+    /// Whoever started it, in order.
+    pub(super) implementers: Vec<String>,
+    /// Of the last report, as all that follows.
     pub(super) reporter: Option<String>,
     pub(super) reviewer: Option<String>,
     pub(super) verifier: Option<String>,
+    /// The digest of title and criteria that the reviewer saw.
+    pub(super) reviewed: Option<String>,
+    /// And the one that the verification is about.
+    pub(super) verified: Option<String>,
 }
 
 impl Custody {
@@ -23,30 +39,52 @@ impl Custody {
         let mut custody = Self { number: number.to_owned(), ..Self::default() };
         for entry in history {
             let new = &entry["new_state"];
-            let id = |key: &str| new[key].as_str().map(str::to_owned);
+            let text = |key: &str| new[key].as_str().map(str::to_owned);
             match (entry["action"].as_str(), new["agent_status"].as_str()) {
-                (Some("status_changed"), Some("assigned")) => {
-                    // A new attempt: what was before does not vouch for it.
-                    custody = Self { number: custody.number, implementer: id("agent_id"), ..Self::default() };
+                (Some("status_changed"), Some("implementing")) => {
+                    let agent = text("agent_id").unwrap_or_else(|| plain(&entry["actor_label"]));
+                    if !custody.implementers.contains(&agent) {
+                        custody.implementers.push(agent);
+                    }
                 }
-                (Some("status_changed"), Some("reported_done")) => custody.reporter = id("agent_id"),
-                (Some("review_completed"), _) => custody.reviewer = id("reviewer_agent_id"),
-                (Some("verified"), _) => custody.verifier = id("orchestrator_agent_id"),
+                // What was before vouches neither for another report nor for another cycle.
+                (Some("status_changed"), Some("reported_done")) => {
+                    let Self { number, implementers, .. } = custody;
+                    custody = Self { number, implementers, reporter: text("agent_id"), ..Self::default() };
+                }
+                (Some("rejected"), _) => custody = Self { number: custody.number, ..Self::default() },
+                (Some("review_completed"), _) => {
+                    custody.reviewer = text("reviewer_agent_id").or_else(|| person(entry));
+                    custody.reviewed = text("criteria_digest");
+                }
+                (Some("created"), _) if entry["entity_type"] == "verification_result" => {
+                    custody.verified = text("criteria_digest");
+                }
+                (Some("verified"), _) => custody.verifier = text("orchestrator_agent_id"),
                 _ => {}
             }
         }
         custody
     }
 
-    /// Whether somebody else than the implementer has reported, reviewed and verified the story. Whoever is
-    /// unknown vouches for nothing.
+    /// Whether the story keeps to the invariant, and was reported by another, too. Whoever is unknown vouches for nothing.
     pub(super) fn holds(&self) -> bool {
         let others = [&self.reporter, &self.reviewer, &self.verifier];
-        self.implementer.is_some() && others.iter().all(|who| who.is_some() && **who != self.implementer)
+        let is_other =
+            |who: &Option<String>| who.as_ref().is_some_and(|who| !self.implementers.contains(who));
+        !self.implementers.is_empty()
+            && others.into_iter().all(is_other)
+            && self.reviewed.is_some()
+            && self.reviewed == self.verified
     }
 }
 
-/// The custody of every verified story.
+/// Whoever acted with a user key that has no agent.
+fn person(entry: &Value) -> Option<String> {
+    entry["actor_label"].as_str().filter(|label| label.starts_with("user:")).map(str::to_owned)
+}
+
+/// The custody of every story that the loop has verified.
 #[derive(Debug)]
 pub(super) struct Proof {
     /// With names instead of ids.
@@ -57,33 +95,38 @@ pub(super) struct Proof {
 }
 
 impl Proof {
-    /// Reads the histories of all verified stories.
+    /// Reads the histories of all stories that are verified by the loop.
     pub(super) async fn read(team: &Team, expected: usize) -> Result<Self, Error> {
         let query =
             [("project_id", team.project.as_str()), ("verified_status", "verified"), ("limit", "500")];
         let list = team.user.get("/stories", &query).await?;
+        let verified = list["data"].as_array().into_iter().flatten();
         let (mut stories, mut exceptions) = (Vec::new(), 0);
-        for story in list["data"].as_array().into_iter().flatten() {
+        for story in verified.filter(|story| story["verification_source"] == "loop") {
             let number = text(&story["number"])?;
-            let history = team.user.get(&team.path(&number, "history"), &[("page_size", "100")]).await?;
-            let entries = history["data"].as_array().map_or(&[][..], Vec::as_slice);
-            let custody = Custody::of(&number, entries);
+            let history = pages::by_page(&team.user, &team.path(&number, "history"), &[]).await?;
+            let custody = Custody::of(&number, rows_of(&history));
             exceptions += usize::from(!custody.holds());
-            let name = |id: &Option<String>| team.name(id.as_deref());
+            let name = |id: Option<String>| team.name(id.as_deref());
             stories.push(Custody {
-                implementer: name(&custody.implementer),
-                reporter: name(&custody.reporter),
-                reviewer: name(&custody.reviewer),
-                verifier: name(&custody.verifier),
-                number,
+                implementers: custody.implementers.into_iter().filter_map(|id| name(Some(id))).collect(),
+                reporter: name(custody.reporter),
+                reviewer: name(custody.reviewer),
+                verifier: name(custody.verifier),
+                ..custody
             });
         }
         Ok(Self { stories, exceptions, expected })
     }
 
-    /// Whether every story is verified, and by somebody else.
+    /// Whether every story is verified, and keeps to the invariant.
     pub(super) fn holds(&self) -> bool {
         self.exceptions == 0 && self.stories.len() == self.expected
+    }
+
+    /// What is claimed, for people.
+    pub(super) fn claim() -> String {
+        format!("The invariant: {}", INVARIANT.join("\n"))
     }
 
     /// The result in one sentence.
@@ -94,20 +137,20 @@ impl Proof {
             count => format!("{count} exceptions"),
         };
         let line = format!(
-            "{} of {verified} verified stories were verified by somebody else than their implementer; {exceptions}",
+            "{} of {verified} stories that are verified by `loop` keep to the invariant; {exceptions}",
             verified - self.exceptions
         );
         match self.expected - verified.min(self.expected) {
             0 => line,
-            open => format!("{line}; {open} stories are not verified at all"),
+            open => format!("{line}; {open} stories are not verified by it at all"),
         }
     }
 
-    /// How many stories each implementer has built, in the order of their names.
+    /// How many stories each implementer has built, in the order of their names. Of several, the one who finished it.
     pub(super) fn by_implementer(&self) -> Vec<(String, usize)> {
         let mut counts: HashMap<&str, usize> = HashMap::new();
         for story in &self.stories {
-            *counts.entry(story.implementer.as_deref().unwrap_or("nobody")).or_default() += 1;
+            *counts.entry(story.implementers.last().map_or("nobody", String::as_str)).or_default() += 1;
         }
         let mut counts: Vec<_> = counts.into_iter().map(|(name, count)| (name.to_owned(), count)).collect();
         counts.sort_by_key(|(name, _)| (name.len(), name.clone()));
@@ -118,11 +161,12 @@ impl Proof {
     pub(super) fn json(&self) -> Value {
         let stories = self.stories.iter().map(|story| {
             json!({
-                "number": story.number, "implementer": story.implementer, "reporter": story.reporter,
-                "reviewer": story.reviewer, "verifier": story.verifier,
+                "number": story.number, "implementers": story.implementers, "reporter": story.reporter,
+                "reviewer": story.reviewer, "verifier": story.verifier, "criteria_digest": story.verified,
             })
         });
         json!({
+            "invariant": INVARIANT.join(" "),
             "verified": self.stories.len(),
             "exceptions": self.exceptions,
             "holds": self.holds(),
@@ -140,18 +184,38 @@ mod tests {
         json!({"action": "status_changed", "new_state": {"agent_status": to, "agent_id": agent}})
     }
 
+    fn reviewed(by: &str, digest: &str) -> Value {
+        json!({"action": "review_completed", "new_state": {"reviewer_agent_id": by, "criteria_digest": digest}})
+    }
+
+    fn verified(by: &str, digest: &str) -> [Value; 2] {
+        [
+            json!({"entity_type": "verification_result", "action": "created", "new_state": {"criteria_digest": digest}}),
+            json!({"action": "verified", "new_state": {"orchestrator_agent_id": by}}),
+        ]
+    }
+
+    fn rejected() -> Value {
+        json!({"action": "rejected", "new_state": {"verified_status": "rejected"}})
+    }
+
+    fn custody(steps: &[&[Value]]) -> Custody {
+        Custody::of("1.1", &steps.concat())
+    }
+
     fn story(implementer: &str, verifier: &str) -> Custody {
-        let history = [
-            json!({"action": "created", "new_state": {"agent_status": "pending"}}),
-            moved("contracted", implementer),
-            moved("assigned", implementer),
-            moved("implementing", implementer),
-            json!({"action": "review_requested", "new_state": {"agent_id": implementer}}),
-            moved("reported_done", "r"),
-            json!({"action": "review_completed", "new_state": {"reviewer_agent_id": "r"}}),
-            json!({"action": "verified", "new_state": {"orchestrator_agent_id": verifier}}),
-        ];
-        Custody::of("1.1", &history)
+        custody(&[
+            &[
+                json!({"action": "created", "new_state": {"agent_status": "pending"}}),
+                moved("contracted", implementer),
+                moved("assigned", implementer),
+                moved("implementing", implementer),
+                json!({"action": "review_requested", "new_state": {"agent_id": implementer}}),
+                moved("reported_done", "r"),
+                reviewed("r", "d"),
+            ],
+            &verified(verifier, "d"),
+        ])
     }
 
     fn proof(stories: Vec<Custody>, expected: usize) -> Proof {
@@ -162,8 +226,9 @@ mod tests {
     #[test]
     fn custody_is_read_from_the_history() {
         let custody = story("a", "o");
-        let who = [&custody.implementer, &custody.reporter, &custody.reviewer, &custody.verifier];
-        assert_eq!(who.map(|id| id.as_deref().unwrap()), ["a", "r", "r", "o"]);
+        let who = [&custody.reporter, &custody.reviewer, &custody.verifier];
+        assert_eq!(who.map(|id| id.as_deref().unwrap()), ["r", "r", "o"]);
+        assert_eq!(custody.implementers, ["a"]);
         assert!(custody.holds());
         assert!(!story("o", "o").holds(), "verified by the implementer");
         assert!(!story("r", "o").holds(), "reported by the implementer");
@@ -171,28 +236,58 @@ mod tests {
     }
 
     #[test]
-    fn an_earlier_attempt_does_not_vouch_for_the_last_one() {
-        let history = [
-            moved("assigned", "a"),
-            moved("reported_done", "r"),
-            json!({"action": "verified", "new_state": {"orchestrator_agent_id": "o"}}),
-            moved("assigned", "b"),
-        ];
-        let custody = Custody::of("1.1", &history);
-        assert_eq!(custody.implementer.as_deref(), Some("b"));
-        assert_eq!((&custody.reporter, &custody.verifier), (&None, &None));
+    fn whoever_started_it_in_this_cycle_is_an_implementer() {
+        let puppet = |reviewer: &str, verifier: &str| {
+            let steps = [moved("implementing", "a"), moved("pending", "a"), moved("implementing", "p")];
+            let report = [moved("reported_done", "r"), reviewed(reviewer, "d")];
+            custody(&[&steps, &report, &verified(verifier, "d")])
+        };
+        assert_eq!(puppet("r", "o").implementers, ["a", "p"]);
+        assert!(puppet("r", "o").holds());
+        assert!(!puppet("a", "o").holds() && !puppet("r", "a").holds());
+        let again = custody(&[
+            &[moved("implementing", "a"), moved("reported_done", "r"), reviewed("r", "d"), rejected()],
+            &[moved("implementing", "b"), moved("reported_done", "a"), reviewed("a", "d")],
+            &verified("a", "d"),
+        ]);
+        assert!(again.holds(), "another cycle, other roles");
+    }
+
+    #[test]
+    fn a_review_is_of_one_report_one_cycle_and_one_text() {
+        let start = [moved("implementing", "a"), moved("reported_done", "r"), reviewed("r", "d")];
+        let of = |between: &[Value], digest: &str| custody(&[&start, between, &verified("o", digest)]);
+        assert!(of(&[], "d").holds());
+        assert!(!of(&[], "e").holds(), "other criteria");
+        assert!(!of(&[moved("reported_done", "r")], "d").holds(), "another report");
+        let rework = [rejected(), moved("implementing", "a"), moved("reported_done", "r")];
+        assert!(!of(&rework, "d").holds(), "another cycle");
+        assert!(of(&[reviewed("r", "e")], "e").holds(), "the newest decides");
+    }
+
+    #[test]
+    fn a_person_may_review_and_a_superadmin_is_not_known_to_be_one() {
+        let reviewed_as = |label: &str| {
+            let review = json!({"action": "review_completed", "actor_label": label,
+                "new_state": {"reviewer_agent_id": null, "criteria_digest": "d"}});
+            custody(&[
+                &[moved("implementing", "a"), moved("reported_done", "r"), review],
+                &verified("o", "d"),
+            ])
+        };
+        assert!(reviewed_as("user:mine").holds());
+        assert!(!reviewed_as("superadmin:impersonating:acme").holds());
     }
 
     #[test]
     fn the_line_tells_what_does_not_hold() {
         let good = proof(vec![story("a", "o"), story("b", "o")], 2);
-        let line =
-            "2 of 2 verified stories were verified by somebody else than their implementer; 0 exceptions";
+        let line = "2 of 2 stories that are verified by `loop` keep to the invariant; 0 exceptions";
         assert_eq!(good.line(), line);
         assert!(good.holds());
         let bad = proof(vec![story("a", "o"), story("o", "o")], 3);
-        let line = "1 of 2 verified stories were verified by somebody else than their implementer; 1 exception; \
-                    1 stories are not verified at all";
+        let line = "1 of 2 stories that are verified by `loop` keep to the invariant; 1 exception; \
+                    1 stories are not verified by it at all";
         assert_eq!(bad.line(), line);
         assert!(!bad.holds());
         assert!(!proof(vec![story("a", "o")], 2).holds());

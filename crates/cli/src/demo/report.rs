@@ -51,7 +51,8 @@ impl Report {
 
     /// For people.
     pub(super) fn text(&self) -> String {
-        let parts = [self.summary(), self.work(), self.refusals(), self.custody(), self.proof.line()];
+        let proof = format!("{}\n{}", Proof::claim(), self.proof.line());
+        let parts = [self.summary(), self.work(), self.refusals(), self.custody(), proof];
         parts.join("\n\n")
     }
 
@@ -115,12 +116,13 @@ impl Report {
         let rows: Vec<_> = shown
             .iter()
             .map(|story| {
-                let who = [&story.implementer, &story.reporter, &story.verifier];
-                std::iter::once(story.number.clone()).chain(who.map(cell)).collect()
+                let who = [&story.reporter, &story.reviewer, &story.verifier].map(cell);
+                [story.number.clone(), story.implementers.join(", ")].into_iter().chain(who).collect()
             })
             .collect();
-        let header = ["story", "implemented by", "reported by", "verified by"];
-        let mut text = format!("Who did what, from the audit log\n\n{}", table::human(&header, &rows));
+        let header = ["story", "started by", "reported by", "reviewed by", "verified by"];
+        let mut text =
+            format!("Who did what in the last cycle, from the audit log\n\n{}", table::human(&header, &rows));
         let rest = self.proof.stories.len().saturating_sub(shown.len());
         if rest > 0 {
             text.push_str(&format!("\n... and {rest} more (all of them with --format json)"));
@@ -152,10 +154,11 @@ mod tests {
         let some = |name: &str| Some(name.to_owned());
         let custody = |number: usize| Custody {
             number: format!("1.{number}"),
-            implementer: some(&format!("implementer-{}", number % 2 + 1)),
+            implementers: vec![format!("implementer-{}", number % 2 + 1)],
             reporter: some("reviewer"),
             reviewer: some("reviewer"),
             verifier: some("orchestrator"),
+            ..Custody::default()
         };
         let refused = Refused { count: 3, example: "Cannot report your own implementation.".to_owned() };
         Report {
@@ -179,13 +182,21 @@ mod tests {
             "2 implementers, a reviewer and an orchestrator worked through 7 stories in 2 epics, in 1.2 s.",
             "\nclaims             9  an implementer took a story\n",
             "\nreport the own story as done      3  409 self_report_blocked\n    \"Cannot report your own",
-            "\n1.1    implementer-2   reviewer     orchestrator\n",
+            "\n1.1    implementer-2  reviewer     reviewer     orchestrator\n",
             "\n... and 2 more",
             "\nStories by implementer: implementer-1 3, implementer-2 4\n",
         ] {
             assert!(text.contains(part), "{part:?} is missing in\n{text}");
         }
-        assert!(text.ends_with("somebody else than their implementer; 0 exceptions"));
+        assert!(
+            text.contains("\n\nThe invariant: no story is verified by `loop` unless an agent (or a person"),
+            "{text}"
+        );
+        assert!(
+            text.ends_with(
+                "\n7 of 7 stories that are verified by `loop` keep to the invariant; 0 exceptions"
+            )
+        );
     }
 
     #[test]

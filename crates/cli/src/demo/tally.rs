@@ -14,6 +14,7 @@ pub(super) enum Step {
     Contract,
     Claim,
     Start,
+    Unclaim,
     RequestReview,
     Report,
     Review,
@@ -24,10 +25,11 @@ pub(super) enum Step {
 
 impl Step {
     /// In the order of the loop.
-    pub(super) const ALL: [Self; 9] = [
+    pub(super) const ALL: [Self; 10] = [
         Self::Contract,
         Self::Claim,
         Self::Start,
+        Self::Unclaim,
         Self::RequestReview,
         Self::Report,
         Self::Review,
@@ -42,6 +44,7 @@ impl Step {
             Self::Contract => "contract",
             Self::Claim => "claim",
             Self::Start => "start",
+            Self::Unclaim => "unclaim",
             Self::RequestReview => "request-review",
             Self::Report => "report",
             Self::Review => "review-complete",
@@ -57,6 +60,7 @@ impl Step {
             Self::Contract => "contracts",
             Self::Claim => "claims",
             Self::Start => "starts",
+            Self::Unclaim => "unclaims",
             Self::RequestReview => "review_requests",
             Self::Report => "reports",
             Self::Review => "reviews",

@@ -26,6 +26,8 @@ pub(super) struct Team {
     pub(super) reviewer: Client,
     pub(super) orchestrator: Client,
     pub(super) project: String,
+    /// A second project, for work that nobody waits for.
+    pub(super) prototypes: String,
     /// Ids of the stories by number.
     pub(super) ids: HashMap<String, String>,
     /// Names of the agents by id.
@@ -70,6 +72,7 @@ impl Team {
         let (_, id) = office.agent("orchestrator", "orchestrator").await?;
         let orchestrator = office.key("orchestrator-main", "orchestrator", Some(&id)).await?;
         let (project, ids) = import(&office.user, backlog).await?;
+        let prototypes = create_project(&office.user, "Prototypes", "prototypes").await?;
         Ok(Self {
             user: office.user,
             user_key: key.raw_key,
@@ -77,6 +80,7 @@ impl Team {
             reviewer,
             orchestrator,
             project,
+            prototypes,
             ids,
             names: office.names,
         })
@@ -117,11 +121,14 @@ impl Office {
     }
 }
 
-/// Creates the project; gives its id and those of its stories.
+async fn create_project(user: &Client, name: &str, slug: &str) -> Result<String, Error> {
+    let created = user.post("/projects", Some(&json!({"name": name, "slug": slug}))).await?;
+    text(&created["project"]["id"])
+}
+
+/// Creates the project of the backlog; gives its id and those of its stories.
 async fn import(user: &Client, backlog: &Backlog) -> Result<(String, HashMap<String, String>), Error> {
-    let body = json!({"name": "Shedshare", "slug": "shedshare"});
-    let created = user.post("/projects", Some(&body)).await?;
-    let project = text(&created["project"]["id"])?;
+    let project = create_project(user, "Shedshare", "shedshare").await?;
     user.post(&format!("/projects/{project}/import"), Some(&backlog.payload)).await?;
     let list = user.get("/stories", &[("project_id", &project), ("limit", "500")]).await?;
     let mut ids = HashMap::new();

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use indicatif::ProgressBar;
+use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinSet;
@@ -14,7 +15,7 @@ use super::backlog::Backlog;
 use super::board::{Board, Task};
 use super::plan::{Cheat, Plan, hash};
 use super::tally::{Counts, Step, Tally};
-use super::team::Team;
+use super::team::{Team, text};
 use crate::client::Client;
 use crate::error::Error;
 
@@ -41,11 +42,14 @@ pub(super) struct Shop {
     bar: ProgressBar,
 }
 
-/// A story on its way, and the implementer that holds it.
+/// A story on its way.
 #[derive(Debug)]
 struct Job {
     task: Task,
+    /// The implementer that holds it.
     holder: usize,
+    /// The one that started it first; another one where it was given to a puppet.
+    first: usize,
 }
 
 impl Shop {
@@ -125,15 +129,21 @@ impl Shop {
         (me + 1) % self.team.implementers.len()
     }
 
-    /// From `pending` to a claim; returns who has it.
-    async fn acquire(&self, me: usize, task: &Task) -> Result<usize, Error> {
-        let (agent, number) = (self.agent(me), task.number.as_str());
+    /// The echo of a story, for its contract.
+    async fn echo(&self, agent: &Client, number: &str) -> Result<Value, Error> {
         let story = agent.get(&self.team.path(number, ""), &[]).await?;
         let story = &story["story"];
         let criteria = story["acceptance_criteria"].as_array().map_or(0, Vec::len);
-        let contract = json!({"story_title": story["title"], "ac_count": criteria});
+        Ok(json!({"story_title": story["title"], "ac_count": criteria}))
+    }
+
+    /// From `pending` to a claim; returns who has it.
+    async fn acquire(&self, me: usize, task: &Task) -> Result<usize, Error> {
+        let (agent, number) = (self.agent(me), task.number.as_str());
+        let contract = self.echo(agent, number).await?;
+        let criteria = contract["ac_count"].as_u64().unwrap_or(0);
         let wrong_title = json!({"story_title": "The thing from the meeting", "ac_count": criteria});
-        let wrong_count = json!({"story_title": story["title"], "ac_count": criteria + 1});
+        let wrong_count = json!({"story_title": contract["story_title"], "ac_count": criteria + 1});
         self.cheat(Cheat::ClaimWithoutContract, agent, task, Step::Claim, None).await?;
         self.cheat(Cheat::WrongTitle, agent, task, Step::Contract, Some(wrong_title)).await?;
         self.cheat(Cheat::WrongCount, agent, task, Step::Contract, Some(wrong_count)).await?;
@@ -161,6 +171,75 @@ impl Shop {
         Ok(holder)
     }
 
+    /// Another implementer takes the started story over from `first`; returns who has it.
+    async fn take_over(&self, first: usize, number: &str) -> Result<usize, Error> {
+        self.step(self.agent(first), number, Step::Unclaim, None).await?;
+        let puppet = self.rival(first);
+        self.begin(self.agent(puppet), number).await?;
+        Ok(puppet)
+    }
+
+    /// From `pending` to work, by the book.
+    async fn begin(&self, agent: &Client, number: &str) -> Result<(), Error> {
+        let contract = self.echo(agent, number).await?;
+        self.step(agent, number, Step::Contract, Some(contract)).await?;
+        self.step(agent, number, Step::Claim, None).await?;
+        self.step(agent, number, Step::Start, None).await?;
+        Ok(())
+    }
+
+    /// Work in progress is deleted with all that is known of it, and comes back as done. Nobody waits for this story: it is
+    /// in a project of its own.
+    async fn launder(&self, task: &Task, agent: &Client) -> Result<(), Error> {
+        if !self.plan.has(&task.number, task.attempt, Cheat::ImportDone) {
+            return Ok(());
+        }
+        let (user, project) = (&self.team.user, self.team.prototypes.as_str());
+        let (number, path) =
+            (format!("{}.{}", task.number, task.attempt), format!("/projects/{project}/import"));
+        let plan = |status: &str| {
+            let story = json!({"number": number, "title": "Prototype", "initial_verified_status": status,
+                               "acceptance_criteria": [{"criterion": "It runs once"}]});
+            json!({"merge": true, "epics": [{"number": 1, "title": "Prototypes", "stories": [story]}]})
+        };
+        user.post(&path, Some(&plan("unverified"))).await?;
+        let found = user.get("/stories", &[("project_id", project), ("number", &number)]).await?;
+        let id = text(&found["data"][0]["id"])?;
+        self.begin(agent, &id).await?;
+        user.write(Method::DELETE, &format!("/stories/{id}"), None).await?;
+        let again = user.post(&path, Some(&plan("verified"))).await;
+        self.refused(Cheat::ImportDone, &number, again)
+    }
+
+    /// The implementer tries to be measured by nothing.
+    async fn drop_criteria(&self, task: &Task, implementer: &Client) -> Result<(), Error> {
+        if !self.plan.has(&task.number, task.attempt, Cheat::OwnCriteria) {
+            return Ok(());
+        }
+        let nothing = json!({"acceptance_criteria": []});
+        let answer =
+            implementer.write(Method::PATCH, &self.team.path(&task.number, ""), Some(&nothing)).await;
+        self.refused(Cheat::OwnCriteria, &task.number, answer)
+    }
+
+    /// A person adds a criterion to what was reviewed. That review does not count for it, and another one does.
+    async fn move_criteria(&self, task: &Task, review: Value) -> Result<(), Error> {
+        if !self.plan.has(&task.number, task.attempt, Cheat::VerifyChanged) {
+            return Ok(());
+        }
+        let (user, number) = (&self.team.user, task.number.as_str());
+        let path = self.team.path(number, "");
+        let mut criteria = user.get(&path, &[]).await?["story"]["acceptance_criteria"].take();
+        if let Some(criteria) = criteria.as_array_mut() {
+            criteria.push(json!({"criterion": format!("It has been tried by hand ({})", task.attempt)}));
+        }
+        user.write(Method::PATCH, &path, Some(&json!({"acceptance_criteria": criteria}))).await?;
+        self.cheat(Cheat::VerifyChanged, &self.team.orchestrator, task, Step::Verify, Some(verdict()))
+            .await?;
+        self.step(&self.team.reviewer, number, Step::Review, Some(review)).await?;
+        Ok(())
+    }
+
     /// Somebody wants a dependent of the story in work, and is told to wait.
     async fn covet(&self, task: &Task, who: &Client) -> Result<(), Error> {
         let Some(coveted) = self.plan.coveted(&task.number, task.attempt) else {
@@ -178,17 +257,23 @@ impl Shop {
 /// An implementer: takes ready stories and hands them on for review.
 async fn implement(shop: Arc<Shop>, me: usize, hand_on: UnboundedSender<Job>) -> Result<(), Error> {
     while let Some(task) = shop.board.next(&shop.team, shop.agent(me)).await? {
-        let holder = shop.acquire(me, &task).await?;
-        let (agent, rival) = (shop.agent(holder), shop.agent(shop.rival(holder)));
+        let first = shop.acquire(me, &task).await?;
+        let rival = shop.agent(shop.rival(first));
         shop.cheat(Cheat::ClaimTaken, rival, &task, Step::Claim, None).await?;
         shop.cheat(Cheat::StartTaken, rival, &task, Step::Start, None).await?;
-        shop.step(agent, &task.number, Step::Start, None).await?;
+        shop.step(shop.agent(first), &task.number, Step::Start, None).await?;
+        let holder = match shop.plan.has_puppet(&task.number, task.attempt) {
+            true => shop.take_over(first, &task.number).await?,
+            false => first,
+        };
+        let agent = shop.agent(holder);
         shop.covet(&task, agent).await?;
+        shop.launder(&task, agent).await?;
         let hours = shop.hours.get(&task.number).copied().unwrap_or(1.0);
         tokio::time::sleep(HOUR.mul_f64(hours.clamp(0.0, 20.0))).await;
         shop.step(agent, &task.number, Step::RequestReview, None).await?;
         shop.cheat(Cheat::SelfReport, agent, &task, Step::Report, None).await?;
-        if hand_on.send(Job { task, holder }).is_err() {
+        if hand_on.send(Job { task, holder, first }).is_err() {
             break; // The reviewer has failed, and says why.
         }
     }
@@ -203,21 +288,26 @@ async fn review(
 ) -> Result<(), Error> {
     let (reviewer, orchestrator) = (&shop.team.reviewer, &shop.team.orchestrator);
     while let Some(job) = work.recv().await {
-        let Job { task, holder } = &job;
+        let Job { task, holder, first } = &job;
         let found = hash(shop.seed, &["findings", &task.number, &task.attempt.to_string()]) % 4;
         let review = json!({
             "review_type": "enhanced", "findings_count": found, "fixes_count": found,
             "summary": "Read against every acceptance criterion.",
         });
-        let verdict = verdict();
+        let (holder, first) = (&shop.team.implementers[*holder], &shop.team.implementers[*first]);
+        let reviewed = || Some(review.clone());
+        let verified = || Some(verdict());
+        shop.cheat(Cheat::PuppetReport, &first.agent, task, Step::Report, None).await?;
         shop.step(reviewer, &task.number, Step::Report, None).await?;
-        shop.cheat(Cheat::SelfReview, shop.agent(*holder), task, Step::Review, Some(review.clone())).await?;
-        shop.cheat(Cheat::VerifyUnreviewed, orchestrator, task, Step::Verify, Some(verdict.clone())).await?;
-        shop.step(reviewer, &task.number, Step::Review, Some(review)).await?;
-        shop.cheat(Cheat::AgentVerify, shop.agent(*holder), task, Step::Verify, Some(verdict.clone()))
-            .await?;
-        let escalated = &shop.team.implementers[*holder].as_orchestrator;
-        shop.cheat(Cheat::SelfVerify, escalated, task, Step::Verify, Some(verdict)).await?;
+        shop.cheat(Cheat::SelfReview, &holder.agent, task, Step::Review, reviewed()).await?;
+        shop.cheat(Cheat::PuppetReview, &first.agent, task, Step::Review, reviewed()).await?;
+        shop.cheat(Cheat::VerifyUnreviewed, orchestrator, task, Step::Verify, verified()).await?;
+        shop.step(reviewer, &task.number, Step::Review, reviewed()).await?;
+        shop.cheat(Cheat::AgentVerify, &holder.agent, task, Step::Verify, verified()).await?;
+        shop.cheat(Cheat::SelfVerify, &holder.as_orchestrator, task, Step::Verify, verified()).await?;
+        shop.cheat(Cheat::PuppetVerify, &first.as_orchestrator, task, Step::Verify, verified()).await?;
+        shop.drop_criteria(task, &holder.as_orchestrator).await?;
+        shop.move_criteria(task, review).await?;
         if hand_on.send(job).is_err() {
             break; // The orchestrator has failed, and says why.
         }
