@@ -10,11 +10,11 @@ use crate::output::rows_of;
 use crate::pages;
 use crate::table::plain;
 
-/// What has to be true of every story, in words; two lines of it.
-const INVARIANT: [&str; 2] = [
-    "no story is verified by `loop` unless an agent (or a person with a user key of no agent) that did not start it in \
-     this cycle",
-    "reviewed this report of these criteria, and an agent that did not start it in this cycle verified it.",
+/// What has to be true of every story, in words; some lines of it.
+const INVARIANT: [&str; 3] = [
+    "no story is verified by `loop` unless an agent (or a person with a user key of no agent)",
+    "that did not start it in this cycle reviewed this report of these criteria, and an agent",
+    "that did not start it in this cycle verified it.",
 ];
 
 /// Who did what on one story, in the cycle that its history ends with.
