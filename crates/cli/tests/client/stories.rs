@@ -158,6 +158,65 @@ fn nothing_ready_is_no_failure() {
 }
 
 #[test]
+fn what_is_stale_is_listed_and_says_why() {
+    let stale = || {
+        let mut story = story(S21, "2.1");
+        let more = [
+            ("verification_source", json!("loop")),
+            ("contract_stale", json!(false)),
+            ("verification_stale", json!(true)),
+        ];
+        story.as_object_mut().unwrap().extend(more.map(|(key, value)| (key.to_owned(), value)));
+        story
+    };
+    let world = World::new(move |request| match request.path.as_str() {
+        "/api/v1/stories" => {
+            json!({"data": [stale()], "meta": {"total_count": 1, "limit": 500, "offset": 0}}).into()
+        }
+        path if path == format!("/api/v1/stories/{S21}") => json!({"story": stale()}).into(),
+        _ => one_project(request),
+    });
+    let list = world.run("story list --stale --format human");
+    assert!(
+        world.lines().last().unwrap().contains(&format!("project_id={P1}&stale=true")),
+        "{:?}",
+        world.lines()
+    );
+    assert!(list.stdout.contains("contract_stale  verification_stale\n"), "{list:?}");
+    assert!(!world.run("story list --format human").stdout.contains("stale"));
+    let shown = world.run("story show 2.1 --format human").stdout;
+    assert!(shown.contains("verification_source: loop\ncontract_stale: false\n"), "{shown}");
+    let words = "verification_stale: true (title or criteria have changed since they were verified)\n";
+    assert!(shown.contains(words), "{shown}");
+    assert_eq!(world.run("story show 2.1").json()["story"]["verification_stale"], true);
+}
+
+#[test]
+fn refusals_of_custody_say_what_to_do() {
+    let world = World::new(|request| match request.method.as_str() {
+        "PATCH" => {
+            let error = json!({"message": "Cannot change title or criteria of your own implementation",
+                "code": "self_criteria_blocked", "hints": ["Ask a user."], "story_id": S21,
+                "context": {"held": [{"from": "2026-11-28T13:00:00.000000Z", "until": null}]}});
+            (409, json!({ "error": error })).into()
+        }
+        "POST" => {
+            let error = json!({"message": "Title or acceptance criteria have changed since the review",
+                "code": "criteria_changed", "hints": ["Review again"]});
+            (422, json!({ "error": error })).into()
+        }
+        _ => one_project(request),
+    });
+    let changed = world.run("verify 2.1 --summary ok");
+    assert_eq!(changed.code, 7);
+    assert!(changed.stderr.ends_with("  hint: Review again\n  code: criteria_changed\n"), "{changed:?}");
+    let own = world.run("story update 2.1 --title Less --format human");
+    assert_eq!(own.code, 6);
+    let held = format!("  story_id: {S21}\n  held: since 2026-11-28T13:00:00.000000Z\n  hint: Ask a user.\n");
+    assert!(own.stderr.contains(&held), "{own:?}");
+}
+
+#[test]
 fn the_status_of_a_project_is_a_picture_with_its_cost() {
     let world = World::new(|request| {
         match request.path.as_str() {
@@ -165,6 +224,7 @@ fn the_status_of_a_project_is_a_picture_with_its_cost() {
             json!({"progress": {"total_stories": 4, "total_epics": 2, "epics_completed": 1, "verification_percentage": 25.0,
                 "stories_by_agent_status": {"pending": 3, "reported_done": 1},
                 "stories_by_verified_status": {"unverified": 3, "verified": 1, "rejected": 0},
+                "verified_in_loop": 0, "verified_adopted": 1,
                 "estimated_hours_total": 12, "estimated_hours_completed": 4.5}})
             .into()
         }
@@ -179,6 +239,7 @@ fn the_status_of_a_project_is_a_picture_with_its_cost() {
 Project: my-app
 
 Verified  [########......................] 25.0%  (1 of 4 stories)
+          0 in the loop, 1 adopted (imported, backfilled or marked complete)
 Epics     1 of 2 completed
 Hours     4.5 of 12 verified
 
