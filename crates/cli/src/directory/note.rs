@@ -1,4 +1,4 @@
-//! What `export --dir` notes in a story file about the story it came from: its statuses, under `metadata.export`.
+//! What `export --dir` notes in a story file about the story it came from, its statuses above all, under `metadata.export`.
 //!
 //! The note is not part of the story: importing the file takes it out again.
 
