@@ -169,6 +169,8 @@ impl Reply {
 #[derive(Clone)]
 pub(crate) struct Caller {
     http: reqwest::Client,
+    /// Whose address: that of the server of all tests, or of a test's own.
+    base: String,
     /// The raw key; None sends no `Authorization`.
     pub(crate) key: Option<String>,
     /// The agent that the key is bound to.
@@ -191,7 +193,12 @@ impl Caller {
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .unwrap();
-        Self { http, key: None, agent_id: None, headers: Vec::new() }
+        Self { http, base: server().base.clone(), key: None, agent_id: None, headers: Vec::new() }
+    }
+
+    /// Somebody else who calls the same server.
+    fn beside(&self, key: &str) -> Self {
+        Self { key: Some(key.to_owned()), agent_id: None, headers: Vec::new(), ..self.clone() }
     }
 
     /// The agent's id; only for callers bound to one.
@@ -202,8 +209,8 @@ impl Caller {
     /// A request to be completed by the test. `path` is below `/api/v1` unless it starts with `//`.
     pub(crate) fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
         let url = match path.strip_prefix("//") {
-            Some(rest) => format!("{}/{rest}", server().base),
-            None => format!("{}/api/v1{path}", server().base),
+            Some(rest) => format!("{}/{rest}", self.base),
+            None => format!("{}/api/v1{path}", self.base),
         };
         let mut request = self.http.request(method, url);
         if let Some(key) = &self.key {
@@ -261,17 +268,23 @@ pub(crate) struct Tenant {
 
 impl Tenant {
     pub(crate) async fn new() -> Self {
+        Self::at(&server().owner, &server().base).await
+    }
+
+    /// On another server than that of all tests: its database's owner, and its address.
+    pub(crate) async fn at(owner: &Config, base: &str) -> Self {
         let slug = unique("tenant");
         let email = format!("{slug}@loopctl.test");
-        let (tenant, key) = operator::create_tenant(&server().owner, &slug, &slug, &email).await.unwrap();
-        Self { id: tenant.id.to_string(), slug, user: Caller::with_key(&key.raw_key) }
+        let (tenant, key) = operator::create_tenant(owner, &slug, &slug, &email).await.unwrap();
+        let user = Caller { base: base.to_owned(), ..Caller::with_key(&key.raw_key) };
+        Self { id: tenant.id.to_string(), slug, user }
     }
 
     /// A new key of this role, not bound to any agent.
     pub(crate) async fn key(&self, role: &str) -> Caller {
         let body = json!({"name": unique(role), "role": role});
         let key = self.user.post("/api_keys", body).await.expect(201);
-        Caller::with_key(key["api_key"]["raw_key"].as_str().unwrap())
+        self.user.beside(key["api_key"]["raw_key"].as_str().unwrap())
     }
 
     /// An agent-role key with its registered implementer agent.
@@ -291,9 +304,14 @@ impl Tenant {
 
     /// An orchestrator-role key linked to this agent.
     pub(crate) async fn orchestrator_of(&self, agent_id: &str) -> Caller {
-        let body = json!({"name": unique("orchestrator"), "role": "orchestrator", "agent_id": agent_id});
+        self.key_of(agent_id, "orchestrator").await
+    }
+
+    /// A key of this role linked to this agent.
+    pub(crate) async fn key_of(&self, agent_id: &str, role: &str) -> Caller {
+        let body = json!({"name": unique(role), "role": role, "agent_id": agent_id});
         let key = self.user.post("/api_keys", body).await.expect(201);
-        let mut caller = Caller::with_key(key["api_key"]["raw_key"].as_str().unwrap());
+        let mut caller = self.user.beside(key["api_key"]["raw_key"].as_str().unwrap());
         caller.agent_id = Some(agent_id.to_owned());
         caller
     }

@@ -2,6 +2,7 @@
 
 mod access;
 mod artifacts;
+mod attacks;
 mod backfill;
 mod bodies;
 mod bulk;
@@ -42,7 +43,11 @@ struct Scene {
 impl Scene {
     /// With a pending story.
     async fn new() -> Self {
-        let tenant = Tenant::new().await;
+        Self::of(Tenant::new().await).await
+    }
+
+    /// Of a tenant without anybody yet.
+    async fn of(tenant: Tenant) -> Self {
         let (a1, a2, o) = (tenant.agent().await, tenant.agent().await, tenant.orchestrator().await);
         let story = tenant.story().await;
         Self { tenant, a1, a2, o, story }
