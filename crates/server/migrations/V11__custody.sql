@@ -119,6 +119,7 @@ update stories s set
     report_number = case when s.reported_done_at is not null then 1 else 0 end,
     first_touched_at = least(
         s.first_claimed_at,
+        case when s.contracted_by_agent_id is not null then s.updated_at end,
         (select min(a.inserted_at) from artifact_reports a
          where a.tenant_id = s.tenant_id and a.story_id = s.id and a.reported_by = 'agent'),
         (select min(a.inserted_at) from audit_log a
@@ -195,6 +196,8 @@ alter table review_records add constraint review_records_number unique (tenant_i
 drop index review_records_by_story;
 alter table stories
     alter column criteria_digest set not null,
+    add constraint stories_contracted_means_touched
+        check (contracted_by_agent_id is null or first_touched_at is not null),
     add constraint stories_claimed_means_touched check (first_claimed_at is null or first_touched_at is not null),
     add constraint stories_report_is_of_a_cycle check (report_cycle <= cycle),
     add constraint stories_verified_has_source
@@ -212,7 +215,8 @@ create trigger digest_criteria before insert or update of title, acceptance_crit
     for each row execute function stories_digest_criteria();
 
 -- Whether an agent counts as an implementer of a story in these cycles: it started it, or holds it.
-create function is_implementer(p_story stories, p_agent_id uuid) returns boolean language sql stable as $$
+create function is_implementer(p_story stories, p_agent_id uuid) returns boolean
+    language sql stable set search_path = public, pg_temp as $$
     select p_agent_id is not distinct from p_story.assigned_agent_id and p_agent_id is not null
         or exists (
             select from story_starts b
@@ -221,10 +225,17 @@ create function is_implementer(p_story stories, p_agent_id uuid) returns boolean
 $$;
 
 -- How a story may arrive. What was touched under this number before may be worked on, and not arrive as done.
-create function stories_arrive() returns trigger language plpgsql as $$
+create function stories_arrive() returns trigger language plpgsql set search_path = public, pg_temp as $$
 declare
     touched timestamptz;
 begin
+    if new.agent_status not in ('pending', 'reported_done') or new.verified_status = 'rejected'
+        or (new.cycle, new.report_number) <> (1, 0) or new.report_cycle is not null
+        or coalesce(new.assigned_agent_id, new.contracted_by_agent_id, new.reported_by_agent_id) is not null
+        or new.assigned_at is not null
+    then
+        raise exception 'stories_arrive_new_or_done: nobody would know who had started story %', new.id;
+    end if;
     if new.verified_status = 'verified' then
         if new.verification_source is distinct from 'import' then
             raise exception 'verified_needs_evidence: story % can be created as verified by an import only', new.id;
@@ -245,10 +256,16 @@ $$;
 create trigger keep_custody_of_new before insert on stories for each row execute function stories_arrive();
 
 -- The heart of the trust model, once more, for whoever writes to the table and by whatever way.
-create or replace function stories_keep_custody() returns trigger language plpgsql as $$
+create or replace function stories_keep_custody() returns trigger language plpgsql set search_path = public, pg_temp as $$
 declare
     reported boolean := old.agent_status = 'implementing' and new.agent_status = 'reported_done';
+    released boolean := new.agent_status = 'pending';
     rejected boolean := new.cycle <> old.cycle;
+    verified boolean := new.verified_status = 'verified' and old.verified_status <> 'verified';
+    adopted boolean := verified and coalesce(new.verification_source in ('backfill', 'mark_complete'), false);
+    -- The newest result, where it is of this report in this cycle and by another than those who did the work.
+    result text;
+    result_digest bytea;
 begin
     if (new.project_id, new.number) <> (old.project_id, old.number) then
         raise exception 'number_is_final: by it story % is known also after it was deleted', new.id;
@@ -258,14 +275,44 @@ begin
     then
         raise exception 'first_touched_is_final: a story that was claimed or touched stays known as such';
     end if;
-    if rejected and not (new.cycle = old.cycle + 1 and new.verified_status = 'rejected')
+    if new.agent_status <> old.agent_status and not released
+        and not (new.agent_status = 'reported_done' and adopted)
+        and (old.agent_status, new.agent_status) not in (
+            ('pending', 'contracted'), ('contracted', 'assigned'), ('assigned', 'implementing'),
+            ('implementing', 'reported_done'))
+    then
+        raise exception 'one_step_at_a_time: story % does not go from % to %', new.id, old.agent_status, new.agent_status;
+    end if;
+    if (new.assigned_agent_id, new.assigned_at) is distinct from (old.assigned_agent_id, old.assigned_at)
+        and not released and not (old.agent_status = 'contracted' and new.agent_status = 'assigned')
+    then
+        raise exception 'hands_change_by_release: story % is given back before another takes it', new.id;
+    end if;
+    if verified and new.verification_source = 'loop' or rejected then
+        select v.result, v.criteria_digest into result, result_digest
+        from (
+            select * from verification_results
+            where tenant_id = old.tenant_id and story_id = old.id
+            order by iteration desc limit 1) v
+        where (v.report_number, v.cycle) = (old.report_number, old.cycle)
+          and v.orchestrator_agent_id is not null and not is_implementer(old, v.orchestrator_agent_id);
+    end if;
+    if rejected and not (
+            new.cycle = old.cycle + 1 and new.verified_status = 'rejected' and coalesce(result = 'fail', false)
+            and (old.agent_status = 'reported_done' or old.verified_status = 'verified'))
         or not rejected and new.verified_status = 'rejected' and old.verified_status <> 'rejected'
         or not rejected and old.verified_status = 'verified' and new.verified_status <> 'verified'
     then
         raise exception 'cycles_count_rejections: each rejection of story % begins the next cycle, and nothing else', new.id;
     end if;
-    if new.report_number <> old.report_number + reported::integer then
-        raise exception 'report_numbers_count_reports: each report of story % has the next number', new.id;
+    if new.report_number <> old.report_number + reported::integer
+        or new.report_cycle is distinct from (case
+            when reported then old.cycle
+            -- Verified work stands, whoever held it.
+            when released and new.verified_status <> 'verified' then null
+            else old.report_cycle end)
+    then
+        raise exception 'report_numbers_count_reports: each report of story % has the next number, and its cycle', new.id;
     end if;
     if reported and (new.reported_by_agent_id is null or is_implementer(old, new.reported_by_agent_id)) then
         raise exception 'reported_by_another: story % was started by the agent that reports it', new.id;
@@ -274,31 +321,25 @@ begin
         if (new.verification_source, new.verified_digest) is distinct from (old.verification_source, old.verified_digest) then
             raise exception 'verification_is_final: story % stays verified as it was', new.id;
         end if;
-    elsif new.verified_status = 'verified' then
+    elsif verified then
         if new.verified_digest is distinct from new.criteria_digest then
             raise exception 'verified_needs_evidence: story % is verified as it is now', new.id;
         elsif new.verification_source = 'loop' then
-            -- The newest review of this report in this cycle, and the newest result, are of these criteria and by others.
-            if not exists (
+            -- What is reported, with the newest review of it and the newest result, of these criteria and by others.
+            if (old.agent_status, new.agent_status) <> ('reported_done', 'reported_done')
+                or not exists (
                     select from (
                         select reviewer_agent_id, criteria_digest from review_records
                         where tenant_id = old.tenant_id and story_id = old.id
                           and report_number = old.report_number and cycle = old.cycle
                         order by number desc limit 1) r
                     where r.criteria_digest = new.criteria_digest and not is_implementer(old, r.reviewer_agent_id))
-                or not exists (
-                    select from (
-                        select orchestrator_agent_id, result, criteria_digest, report_number, cycle from verification_results
-                        where tenant_id = old.tenant_id and story_id = old.id
-                        order by iteration desc limit 1) v
-                    where v.result <> 'fail' and v.report_number = old.report_number and v.cycle = old.cycle
-                      and v.criteria_digest = new.criteria_digest
-                      and v.orchestrator_agent_id is not null and not is_implementer(old, v.orchestrator_agent_id))
+                or not coalesce(result <> 'fail' and result_digest = new.criteria_digest, false)
             then
                 raise exception 'verified_needs_evidence: story % has no review and result by others than its implementers',
                     new.id;
             end if;
-        elsif new.verification_source not in ('backfill', 'mark_complete') or new.first_touched_at is not null then
+        elsif not adopted or new.first_touched_at is not null then
             raise exception 'not_pre_existing: story % was touched by an agent, or is not new', new.id;
         end if;
     end if;
@@ -309,9 +350,11 @@ create trigger keep_custody before update on stories for each row
     when (old.number <> new.number or old.project_id <> new.project_id
         or old.first_claimed_at is distinct from new.first_claimed_at
         or old.first_touched_at is distinct from new.first_touched_at
+        or old.agent_status <> new.agent_status or old.verified_status <> new.verified_status
+        or old.assigned_agent_id is distinct from new.assigned_agent_id
+        or old.assigned_at is distinct from new.assigned_at
         or old.cycle <> new.cycle or old.report_number <> new.report_number
-        or old.agent_status = 'implementing' and new.agent_status = 'reported_done'
-        or old.verified_status <> new.verified_status
+        or old.report_cycle is distinct from new.report_cycle
         or old.verification_source is distinct from new.verification_source
         or old.verified_digest is distinct from new.verified_digest)
     execute function stories_keep_custody();
@@ -357,7 +400,7 @@ create trigger remember_number after delete on stories for each row
     execute function stories_remember_number();
 
 -- An artifact that an agent reports is a touch.
-create function artifact_reports_touch() returns trigger language plpgsql as $$
+create function artifact_reports_touch() returns trigger language plpgsql set search_path = public, pg_temp as $$
 begin
     update stories set first_touched_at = clock_timestamp()
     where tenant_id = new.tenant_id and id = new.story_id and first_touched_at is null;
@@ -368,7 +411,7 @@ create trigger touch before insert on artifact_reports for each row
     when (new.reported_by = 'agent') execute function artifact_reports_touch();
 
 -- Evidence is of the story as it is when it is written: its report, its cycle, its title and criteria. The story is locked.
-create function evidence_is_of_now() returns trigger language plpgsql as $$
+create function evidence_is_of_now() returns trigger language plpgsql set search_path = public, pg_temp as $$
 begin
     select report_number, cycle, criteria_digest into new.report_number, new.cycle, new.criteria_digest
     from stories where tenant_id = new.tenant_id and id = new.story_id;

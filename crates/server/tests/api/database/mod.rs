@@ -278,6 +278,11 @@ async fn the_application_role_is_nobody() {
             "try_writing | search_path=public, pg_temp",
         ]
     );
+    // Others have the caller's rights, and where the caller may put a table of the same name they do not look either.
+    let lookers = r"select distinct proname from pg_proc p
+                    join pg_class c on prosrc ~* ('\m(from|join|update|into)\s+' || relname || '\M') and relkind in ('r', 'p')
+                    where pronamespace = 'public'::regnamespace and relnamespace = pronamespace and proconfig is null";
+    assert_eq!(lines(&owner, lookers).await, [""; 0]);
     let callable = "select proname from pg_proc where pronamespace = 'public'::regnamespace
                     and prorettype <> 'trigger'::regtype
                     and has_function_privilege('loopctl_app', oid, 'EXECUTE') order by 1";

@@ -1,9 +1,75 @@
 //! What the database itself refuses, under the application role and with the right tenant set: one wrong
 //! statement in the server must not be a way around the trust model.
 
+mod digest;
+mod evidence;
+mod stories;
+
 use serde_json::json;
+use tokio_postgres::Client;
 
 use crate::support::{Reach, Tenant, bring, connect, server};
+
+/// Somebody who writes to the tables as the application does, in a transaction that is taken back.
+struct Hand {
+    client: Client,
+    /// What stands for which id.
+    names: Vec<(&'static str, String)>,
+}
+
+impl Hand {
+    /// `t` is the tenant.
+    async fn new(names: &[(&'static str, String)]) -> Self {
+        Self { client: connect(&server().app).await, names: names.to_vec() }
+    }
+
+    fn named(&self, statement: &str) -> String {
+        self.names
+            .iter()
+            .fold(statement.to_owned(), |text, (name, id)| text.replace(&format!("{{{name}}}"), id))
+    }
+
+    async fn begin(&self) {
+        let begin = self.named("begin; set local role loopctl_app; set local loopctl.tenant_id = '{t}'");
+        self.client.batch_execute(&begin).await.unwrap();
+    }
+
+    async fn end(&self) {
+        self.client.batch_execute("rollback").await.unwrap();
+    }
+
+    /// All of them succeed.
+    async fn passes(&self, statements: &[&str]) {
+        self.read(statements, "select ''").await;
+    }
+
+    /// What a query yields after these statements.
+    async fn read(&self, statements: &[&str], query: &str) -> String {
+        self.begin().await;
+        for statement in statements {
+            let done = self.client.batch_execute(&self.named(statement)).await;
+            done.unwrap_or_else(|error| panic!("{statement}: {error:?}"));
+        }
+        let row = self.client.query_one(&self.named(query), &[]).await.unwrap();
+        self.end().await;
+        row.get(0)
+    }
+
+    /// The last of them is refused with these words.
+    async fn refused(&self, statements: &[&str], refusal: &str) {
+        self.begin().await;
+        let (last, before) = statements.split_last().unwrap();
+        for statement in before {
+            let done = self.client.batch_execute(&self.named(statement)).await;
+            done.unwrap_or_else(|error| panic!("{statement}: {error:?}"));
+        }
+        let error = self.client.batch_execute(&self.named(last)).await.expect_err(last);
+        let error = error.as_db_error().unwrap();
+        let told = format!("{} {}", error.message(), error.constraint().unwrap_or_default());
+        assert!(told.contains(refusal), "{last}: {told}");
+        self.end().await;
+    }
+}
 
 #[tokio::test]
 async fn one_wrong_statement_is_no_way_around_the_trust_model() {
@@ -15,15 +81,13 @@ async fn one_wrong_statement_is_no_way_around_the_trust_model() {
     let id = &tenant.id;
     let verified = "set verified_status = 'verified', verified_at = now(), verification_source = 'loop', \
                     verified_digest = criteria_digest";
-    let pending = "agent_status = 'pending', assigned_agent_id = null, reported_by_agent_id = null";
+    let pending =
+        "agent_status = 'pending', assigned_agent_id = null, assigned_at = null, reported_by_agent_id = null";
     for (statement, refusal) in [
         (format!("update stories {verified}"), "verified_needs_evidence"),
         (format!("update stories {verified}, {pending}"), "verified_needs_evidence"),
         (format!("update stories set first_claimed_at = null, {pending}"), "first_touched_is_final"),
-        (
-            "update stories set assigned_agent_id = reported_by_agent_id".to_owned(),
-            "stories_nobody_reports_their_own",
-        ),
+        ("update stories set assigned_agent_id = reported_by_agent_id".to_owned(), "hands_change_by_release"),
         ("update tenants set status = 'active'".to_owned(), "permission denied"),
         (
             "update tenants set custody_mode = 'standard', custody_halted_at = null".to_owned(),
