@@ -3,6 +3,7 @@
 
 mod bulk;
 mod crowds;
+mod custody;
 mod duels;
 mod overlaps;
 
