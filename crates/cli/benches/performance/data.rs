@@ -198,12 +198,12 @@ async fn project(client: &Client, tenant_id: &str, name: &str, size: i32, others
          select '{tenant_id}', gen_random_uuid(), new.id, n, 'Epic ' || n, n from new, generate_series(1, {epics}) n;
          insert into stories (tenant_id, id, project_id, epic_id, epic_position, number, title,
                               description, acceptance_criteria, agent_status, verified_status, reported_done_at,
-                              verified_at)
+                              verified_at, verification_source)
          select e.tenant_id, gen_random_uuid(), e.project_id, e.id, e.position, e.number || '.' || n,
                 'Story ' || n, repeat('What it is about. ', 20), '[{{\"id\": \"AC-1\", \"criterion\": \"It works\"}}]',
                 case when done then 'reported_done' else 'pending' end,
                 case when done then 'verified' else 'unverified' end,
-                case when done then now() end, case when done then now() end
+                case when done then now() end, case when done then now() end, case when done then 'import' end
          from epics e cross join generate_series(1, 100) n
          cross join lateral (select e.number < {epics} and '{others}' = 'verified' as done) d
          where e.tenant_id = '{tenant_id}'
@@ -229,13 +229,11 @@ async fn project(client: &Client, tenant_id: &str, name: &str, size: i32, others
 
 /// A project of contracted stories without prerequisites.
 async fn contracted(client: &Client, tenant_id: &str, name: &str) -> String {
-    let project = project(client, tenant_id, name, CLAIMS, "verified").await;
+    let project = project(client, tenant_id, name, CLAIMS, "unverified").await;
     client
         .batch_execute(&format!(
             "delete from story_dependencies where project_id = '{project}';
-             update stories set agent_status = 'contracted', verified_status = 'unverified',
-                    reported_done_at = null, verified_at = null
-             where project_id = '{project}'"
+             update stories set agent_status = 'contracted' where project_id = '{project}'"
         ))
         .await
         .expect("contracted stories");
