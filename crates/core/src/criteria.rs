@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::fields::INVALID;
-use crate::json::{JsonText, Object, count, elements, scalar};
+use crate::json::{JsonText, Object, compact_length, count, elements, scalar};
 use crate::request::{Custom, custom};
 
 /// The most characters that an item's `id` may have: an index has to hold it.
@@ -16,6 +16,12 @@ const ID: usize = 255;
 
 /// The most items of one list: every item is a row.
 pub const MAX_ITEMS: usize = 500;
+
+/// Below so many bytes a list must be, without white space and needless escapes: each change of it is digested.
+const MAX_BYTES: usize = 262_144;
+
+/// What is told of a list with [`MAX_BYTES`] or more.
+pub(crate) const TOO_LARGE: &str = "must be smaller than 256KB";
 
 const DESCRIPTION: &str = "description";
 const CRITERION: &str = "criterion";
@@ -73,6 +79,10 @@ pub const fn list() -> Custom<Option<Criteria>> {
     custom(
         |fields, name| {
             let raw = fields.document(name)?;
+            if raw.get().len() >= MAX_BYTES && compact_length(raw) >= MAX_BYTES {
+                fields.fail(name, TOO_LARGE);
+                return None;
+            }
             if count(raw).is_some_and(|items| items > MAX_ITEMS) {
                 fields.fail(name, too_many());
                 return None;
@@ -252,6 +262,21 @@ mod tests {
             super::list().read(&mut fields, "c");
             let told = fields.into_errors().0.remove("c").and_then(|messages| messages.into_iter().next());
             assert_eq!(told, expected, "{count}");
+        }
+    }
+
+    #[test]
+    fn sizes_have_an_end() {
+        use crate::request::Rule as _;
+        for (length, spaces, expected) in [(0, 0, None), (0, 9, None), (1, 0, Some(TOO_LARGE.to_owned()))] {
+            let text = "ä".repeat((MAX_BYTES - r#"[{"c":"xx"}]"#.len()) / 2 + length);
+            let document = format!(r#"{{"c": [{{{}"c":"x{text}"}}]}}"#, " ".repeat(spaces));
+            let text: JsonText = serde_json::from_str(&document).unwrap();
+            let object = text.object().unwrap();
+            let mut fields = crate::fields::Fields::new(&object);
+            super::list().read(&mut fields, "c");
+            let told = fields.into_errors().0.remove("c").and_then(|messages| messages.into_iter().next());
+            assert_eq!(told, expected, "{length} {spaces}");
         }
     }
 

@@ -15,6 +15,8 @@ pub struct History {
     started: People,
     /// Who had started it, up to the report, since the rejection before it.
     worked: People,
+    /// Whether it was ever reported.
+    reported: bool,
     /// Whether somebody who did neither reviewed this report since the last rejection, when the criteria said that.
     reviewed: Reviewed,
     /// The verification that it has.
@@ -68,6 +70,7 @@ impl History {
             Action::Start => self.started = self.started.and(key.who),
             Action::Report => {
                 self.wrongs.own_report |= self.started.has(key.who);
+                self.reported = true;
                 self.worked = self.started;
                 self.reviewed = Reviewed::default();
             }
@@ -112,16 +115,18 @@ impl State {
     /// No story is verified by `loop` unless an agent (or a person with a user key of no agent) that did not start it in
     /// this cycle reviewed this report of these criteria, and an agent that did not start it in this cycle verified it.
     ///
-    /// And both since it was last rejected, and by others than those who did the work that was reported, if that was before
+    /// And there was a report, and both came since it was last rejected, and by others than those who did the work that was reported, if that was before
     /// a rejection.
     pub fn verified_work_was_reviewed_and_verified_by_others(&self) -> bool {
         let Some(Story { verdict: Verdict::Verified(Source::Loop), .. }) = self.story else { return true };
-        let History { verification, mut reviewed, .. } = self.history;
-        verification
-            .is_some_and(|verification| verification.by_another_agent && *reviewed.of(verification.criteria))
+        let History { verification, mut reviewed, reported, .. } = self.history;
+        reported
+            && verification.is_some_and(|verification| {
+                verification.by_another_agent && *reviewed.of(verification.criteria)
+            })
     }
 
-    /// What an agent touched is verified by the loop or not at all, whatever was deleted in between.
+    /// What an agent touched is reviewed and verified or not at all, whatever was deleted in between.
     pub fn nothing_touched_was_adopted(&self) -> bool {
         !self.history.wrongs.adopted_after_touch
     }

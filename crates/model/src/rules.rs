@@ -168,11 +168,13 @@ pub enum Omission {
     ImportPreExisting,
     /// A verification is of whatever the criteria say now.
     VerifiedDigest,
+    /// What was brought as reported is verified as of the loop.
+    LoopIsReported,
 }
 
 impl Omission {
     /// All of them.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::StartersAfterRelease,
         Self::Holder,
         Self::WorkThatStands,
@@ -196,6 +198,7 @@ impl Omission {
         Self::NumberRemembered,
         Self::ImportPreExisting,
         Self::VerifiedDigest,
+        Self::LoopIsReported,
     ];
 }
 
@@ -300,6 +303,7 @@ impl Rules {
                 require(status == Implementing, Refusal::InvalidTransition)?;
                 require(!own(Omission::SelfReport), Refusal::SelfReportBlocked)?;
                 next.agent_status = ReportedDone;
+                next.reported = true;
                 next.reported_work_of = story.started;
                 // Reviews were of an earlier report.
                 if self.with(Omission::ReviewOfReport) {
@@ -331,7 +335,9 @@ impl Rules {
                 require(reviewed, Refusal::ReviewNotConducted)?;
                 let other = story.review.is_some_and(|review| review != story.criteria);
                 require(!other || !self.with(Omission::ReviewOfCriteria), Refusal::CriteriaChanged)?;
-                verify(&mut next, Source::Loop);
+                // What was brought as reported was not worked on here.
+                let brought = !story.reported && self.with(Omission::LoopIsReported);
+                verify(&mut next, if brought { Source::Import } else { Source::Loop });
             }
             Action::Reject => {
                 permit(key, &[Role::Orchestrator])?;

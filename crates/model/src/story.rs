@@ -120,6 +120,8 @@ pub struct Story {
     pub verified: Option<Text>,
     /// Whether an agent ever had to do with it.
     pub touched: bool,
+    /// Whether it was ever reported, and not only brought as reported.
+    pub reported: bool,
 }
 
 impl Story {
@@ -136,6 +138,7 @@ impl Story {
             contracted: None,
             verified: None,
             touched,
+            reported: false,
         }
     }
 

@@ -12,7 +12,7 @@ use loopctl_model::{Action, Key, Omission, Refusal, Rules, State, Step, Who};
 use stateright::{Checker, HasDiscoveries, Model, Property};
 
 const BY_OTHERS: &str = "what the loop verified was reviewed and verified by others";
-const ADOPTED: &str = "what an agent touched is verified by the loop or not at all";
+const ADOPTED: &str = "what an agent touched is reviewed and verified or not at all";
 const OWN_REPORT: &str = "nobody reports what they implemented";
 const OWN_REJECTION: &str = "nobody rejects what they implemented";
 const OWN_CRITERIA: &str = "nobody changes the criteria of their own work";
@@ -148,7 +148,9 @@ fn missed_by(omission: Omission) -> &'static str {
         O::StartersAfterRelease | O::WorkThatStands | O::OnePrincipal | O::SelfReview | O::SelfVerify => {
             BY_OTHERS
         }
-        O::Review | O::ReviewOfReport | O::ReviewOfCycle | O::ReviewOfCriteria => BY_OTHERS,
+        O::Review | O::ReviewOfReport | O::ReviewOfCycle | O::ReviewOfCriteria | O::LoopIsReported => {
+            BY_OTHERS
+        }
         O::VerifiedIsClosed => BY_OTHERS,
         O::SelfReject => OWN_REJECTION,
         O::Holder | O::SelfCriteria => OWN_CRITERIA,

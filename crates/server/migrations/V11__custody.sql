@@ -7,17 +7,25 @@
 create function canonical_json(p_document jsonb) returns text
     language plpgsql immutable strict parallel safe as $$
 begin
+    -- Only what has members or items is looked into by another call: a query for each would take its time.
     case jsonb_typeof(p_document)
         when 'object' then
             return '{' || coalesce((
                 select string_agg(
-                    to_json(key)::text || ':' || case when jsonb_typeof(value) in ('string', 'boolean', 'null')
-                        then value::text else canonical_json(value) end,
+                    to_json(key)::text || ':' || case
+                        when jsonb_typeof(value) = 'number' then trim_scale((value #>> '{}')::numeric)::text
+                        when jsonb_typeof(value) in ('string', 'boolean', 'null') or value in ('{}', '[]') then value::text
+                        else canonical_json(value) end,
                     ',' order by key collate "C")
                 from jsonb_each(p_document)), '') || '}';
         when 'array' then
             return '[' || coalesce((
-                select string_agg(canonical_json(value), ',' order by place)
+                select string_agg(
+                    case
+                        when jsonb_typeof(value) = 'number' then trim_scale((value #>> '{}')::numeric)::text
+                        when jsonb_typeof(value) in ('string', 'boolean', 'null') or value in ('{}', '[]') then value::text
+                        else canonical_json(value) end,
+                    ',' order by place)
                 from jsonb_array_elements(p_document) with ordinality as items (value, place)), '') || ']';
         when 'number' then
             return trim_scale((p_document #>> '{}')::numeric)::text;
@@ -60,7 +68,7 @@ alter table verification_results
     add column cycle integer not null default 0,
     add column criteria_digest bytea;
 
--- Who started a story, written by the trigger below alone.
+-- Who started a story in which cycle, written by the trigger below alone.
 create table story_starts (
     tenant_id uuid not null,
     id uuid not null default gen_random_uuid(),
@@ -68,22 +76,22 @@ create table story_starts (
     cycle integer not null,
     -- NULL: a superadmin, who has no agent. All of them count as one.
     agent_id uuid,
+    -- From the first claim to the last release; NULL while it is held.
     held_from timestamptz not null,
     held_until timestamptz,
     primary key (tenant_id, id),
+    constraint story_starts_once unique nulls not distinct (tenant_id, story_id, cycle, agent_id),
     foreign key (tenant_id, story_id) references stories (tenant_id, id) on delete cascade,
     foreign key (tenant_id, agent_id) references agents (tenant_id, id) deferrable initially deferred
 );
-create index story_starts_by_story on story_starts (tenant_id, story_id, cycle);
 
--- Numbers of stories that an agent had touched when they were deleted. 1.1 and 01.1 are one.
+-- Numbers of stories that an agent had touched when they were deleted.
 create table touched_numbers (
     tenant_id uuid not null,
     project_id uuid not null,
-    order_key text collate "C" not null,
     number text not null,
     deleted_at timestamptz not null,
-    primary key (tenant_id, project_id, order_key),
+    primary key (tenant_id, project_id, number),
     foreign key (tenant_id, project_id) references projects (tenant_id, id) on delete cascade
 );
 
@@ -100,10 +108,19 @@ begin
 end
 $$;
 
+-- Whether an agent counts as an implementer of a story in these cycles: it started it, or holds it.
+create function is_implementer(p_story stories, p_agent_id uuid) returns boolean
+    language sql stable set search_path = public, pg_temp as $$
+    select p_agent_id is not distinct from p_story.assigned_agent_id and p_agent_id is not null
+        or exists (
+            select from story_starts b
+            where b.tenant_id = p_story.tenant_id and b.story_id = p_story.id and b.agent_id = p_agent_id
+              and b.cycle in (p_story.cycle, p_story.report_cycle))
+$$;
+
 -- What is there already, as far as evidence and log tell.
 
 alter table review_records disable trigger append_only;
-alter table verification_results disable trigger append_only;
 
 -- Changes of title or criteria, of which nobody was told until now.
 create temporary table edits on commit drop as
@@ -114,9 +131,9 @@ create temporary table edits on commit drop as
 
 update stories s set
     criteria_digest = criteria_digest(s.title, s.acceptance_criteria),
-    cycle = 1 + (select count(*) from verification_results v
-                 where v.tenant_id = s.tenant_id and v.story_id = s.id and v.result = 'fail'),
-    report_number = case when s.reported_done_at is not null then 1 else 0 end,
+    cycle = 1 + (select count(*) from audit_log r
+                 where r.tenant_id = s.tenant_id and r.story_id = s.id and r.action = 'rejected'),
+    report_number = case when s.reported_by_agent_id is not null then 1 else 0 end,
     first_touched_at = least(
         s.first_claimed_at,
         case when s.contracted_by_agent_id is not null then s.updated_at end,
@@ -126,12 +143,21 @@ update stories s set
          where a.tenant_id = s.tenant_id and a.story_id = s.id and a.action = 'status_changed'
            and a.new_state ->> 'agent_status' = 'contracted'
            and (a.actor_label like 'agent:%' or a.metadata ->> 'effective_role' = 'agent')));
+-- Of what was reported and stands: as many rejections as there were before the last report.
 update stories s set
-    report_cycle = case when agent_status = 'reported_done' and reported_by_agent_id is not null
-        then cycle - case when verified_status = 'rejected' then 1 else 0 end end;
+    report_cycle = 1 + (
+        select count(*) from audit_log r
+        where r.tenant_id = s.tenant_id and r.story_id = s.id and r.action = 'rejected'
+          and r.position < (
+            select max(a.position) from audit_log a
+            where a.tenant_id = s.tenant_id and a.story_id = s.id and a.entity_type = 'story'
+              and a.action = 'status_changed' and a.new_state ->> 'agent_status' = 'reported_done'))
+where reported_by_agent_id is not null or verified_status = 'verified' and first_claimed_at is not null;
 update stories s set
     verification_source = coalesce((
-        select case a.action when 'verified' then 'loop' when 'backfilled' then 'backfill' else 'mark_complete' end
+        select case a.action when 'backfilled' then 'backfill' when 'mark_complete' then 'mark_complete'
+            -- What came as reported was worked on elsewhere.
+            else case when s.first_claimed_at is null then 'import' else 'loop' end end
         from audit_log a
         where a.tenant_id = s.tenant_id and a.story_id = s.id and a.entity_type = 'story'
           and a.action in ('verified', 'backfilled', 'mark_complete')
@@ -141,12 +167,28 @@ update stories s set
                                         and e.at > s.verified_at) then '\x' else criteria_digest end
 where verified_status = 'verified';
 
+insert into story_starts (tenant_id, story_id, cycle, agent_id, held_from, held_until)
+select tenant_id, story_id, cycle, agent_id, min(at),
+       -- When the others gave it back is not known to the moment.
+       case when not bool_or(holds and cycle = now_in) then max(at) end
+from (
+    select s.tenant_id, s.id as story_id, (a.new_state ->> 'agent_id')::uuid as agent_id, a.inserted_at as at, s.cycle as now_in,
+           1 + (select count(*) from audit_log r
+                where r.tenant_id = s.tenant_id and r.story_id = s.id and r.action = 'rejected'
+                  and r.position < a.position)::integer as cycle,
+           s.assigned_at is not null and s.assigned_agent_id is not distinct from (a.new_state ->> 'agent_id')::uuid as holds
+    from stories s
+    join audit_log a on a.tenant_id = s.tenant_id and a.story_id = s.id and a.entity_type = 'story'
+        and a.action = 'status_changed' and a.new_state ->> 'agent_status' = 'implementing') started
+group by tenant_id, story_id, cycle, agent_id;
+
 with numbered as (
     select tenant_id, id, row_number() over (partition by tenant_id, story_id order by inserted_at, id) as nth
     from review_records
 )
 update review_records r set number = n.nth from numbered n where (n.tenant_id, n.id) = (r.tenant_id, r.id);
--- Those that count today go on counting, unless title or criteria have changed since.
+-- Those that count today go on counting, unless title or criteria have changed since, or they are by somebody who had started
+-- the story and given it back.
 update review_records r set
     report_number = s.report_number,
     cycle = s.cycle,
@@ -155,22 +197,11 @@ update review_records r set
 from stories s
 where s.tenant_id = r.tenant_id and s.id = r.story_id
   and r.completed_at > s.reported_done_at and r.inserted_at > s.reported_done_at
-  and r.inserted_at > coalesce(s.rejected_at, '-infinity');
+  and r.inserted_at > coalesce(s.rejected_at, '-infinity')
+  and not is_implementer(s, r.reviewer_agent_id);
 
-insert into story_starts (tenant_id, story_id, cycle, agent_id, held_from, held_until)
-select s.tenant_id, s.id, s.cycle, (a.new_state ->> 'agent_id')::uuid, a.inserted_at,
-       -- When the others gave it back is not known to the moment.
-       case when s.assigned_at is null or s.assigned_agent_id is distinct from (a.new_state ->> 'agent_id')::uuid
-           then a.inserted_at end
-from stories s
-join audit_log a on a.tenant_id = s.tenant_id and a.story_id = s.id and a.entity_type = 'story'
-    and a.action = 'status_changed' and a.new_state ->> 'agent_status' = 'implementing'
-where a.position > coalesce((
-    select max(r.position) from audit_log r
-    where r.tenant_id = s.tenant_id and r.story_id = s.id and r.entity_type = 'story' and r.action = 'rejected'), 0);
-
-insert into touched_numbers (tenant_id, project_id, order_key, number, deleted_at)
-select d.tenant_id, d.project_id, story_order_key(d.old_state ->> 'number'), max(d.old_state ->> 'number'), max(d.inserted_at)
+insert into touched_numbers (tenant_id, project_id, number, deleted_at)
+select d.tenant_id, d.project_id, d.old_state ->> 'number', max(d.inserted_at)
 from audit_log d
 join projects p on p.tenant_id = d.tenant_id and p.id = d.project_id
 where d.entity_type = 'story' and d.action = 'deleted' and d.old_state ->> 'number' is not null
@@ -181,17 +212,15 @@ where d.entity_type = 'story' and d.action = 'deleted' and d.old_state ->> 'numb
            or a.action = 'status_changed' and a.new_state ->> 'agent_status' = 'contracted'
               and (a.actor_label like 'agent:%' or a.metadata ->> 'effective_role' = 'agent')
            or a.entity_type = 'artifact_report' and a.new_state ->> 'reported_by' = 'agent'))
-group by d.tenant_id, d.project_id, story_order_key(d.old_state ->> 'number');
+group by d.tenant_id, d.project_id, d.old_state ->> 'number';
 
 -- A number of before may be in use again: what has it was touched, too.
 update stories s set first_touched_at = t.deleted_at
 from touched_numbers t
-where (t.tenant_id, t.project_id, t.order_key) = (s.tenant_id, s.project_id, s.order_key) and s.first_touched_at is null
-  and s.verified_status <> 'verified';
+where (t.tenant_id, t.project_id, t.number) = (s.tenant_id, s.project_id, s.number) and s.first_touched_at is null;
 
 set constraints all immediate;
 alter table review_records enable trigger append_only, alter column number set not null;
-alter table verification_results enable trigger append_only;
 alter table review_records add constraint review_records_number unique (tenant_id, story_id, number);
 drop index review_records_by_story;
 alter table stories
@@ -211,18 +240,11 @@ begin
     return new;
 end
 $$;
-create trigger digest_criteria before insert or update of title, acceptance_criteria, criteria_digest on stories
-    for each row execute function stories_digest_criteria();
-
--- Whether an agent counts as an implementer of a story in these cycles: it started it, or holds it.
-create function is_implementer(p_story stories, p_agent_id uuid) returns boolean
-    language sql stable set search_path = public, pg_temp as $$
-    select p_agent_id is not distinct from p_story.assigned_agent_id and p_agent_id is not null
-        or exists (
-            select from story_starts b
-            where b.tenant_id = p_story.tenant_id and b.story_id = p_story.id and b.agent_id = p_agent_id
-              and b.cycle in (p_story.cycle, p_story.report_cycle))
-$$;
+create trigger digest_criteria before insert on stories for each row execute function stories_digest_criteria();
+create trigger digest_criteria_anew before update on stories for each row
+    when ((old.title, old.acceptance_criteria, old.criteria_digest)
+          is distinct from (new.title, new.acceptance_criteria, new.criteria_digest))
+    execute function stories_digest_criteria();
 
 -- How a story may arrive. What was touched under this number before may be worked on, and not arrive as done.
 create function stories_arrive() returns trigger language plpgsql set search_path = public, pg_temp as $$
@@ -243,7 +265,7 @@ begin
         new.verified_digest := new.criteria_digest;
     end if;
     select deleted_at into touched from touched_numbers t
-        where (t.tenant_id, t.project_id, t.order_key) = (new.tenant_id, new.project_id, story_order_key(new.number));
+        where (t.tenant_id, t.project_id, t.number) = (new.tenant_id, new.project_id, new.number);
     if found then
         if new.agent_status = 'reported_done' or new.verified_status = 'verified' then
             raise exception 'not_pre_existing: story % was worked on before it was deleted', new.number;
@@ -262,6 +284,8 @@ declare
     released boolean := new.agent_status = 'pending';
     rejected boolean := new.cycle <> old.cycle;
     verified boolean := new.verified_status = 'verified' and old.verified_status <> 'verified';
+    -- Reviewed and verified: in the loop what was reported there, and otherwise what an import brought as reported.
+    judged boolean := verified and new.verification_source = case when old.report_number > 0 then 'loop' else 'import' end;
     adopted boolean := verified and coalesce(new.verification_source in ('backfill', 'mark_complete'), false);
     -- The newest result, where it is of this report in this cycle and by another than those who did the work.
     result text;
@@ -288,7 +312,7 @@ begin
     then
         raise exception 'hands_change_by_release: story % is given back before another takes it', new.id;
     end if;
-    if verified and new.verification_source = 'loop' or rejected then
+    if judged or rejected then
         select v.result, v.criteria_digest into result, result_digest
         from (
             select * from verification_results
@@ -324,7 +348,7 @@ begin
     elsif verified then
         if new.verified_digest is distinct from new.criteria_digest then
             raise exception 'verified_needs_evidence: story % is verified as it is now', new.id;
-        elsif new.verification_source = 'loop' then
+        elsif judged then
             -- What is reported, with the newest review of it and the newest result, of these criteria and by others.
             if (old.agent_status, new.agent_status) <> ('reported_done', 'reported_done')
                 or not exists (
@@ -364,7 +388,8 @@ create function stories_note_start() returns trigger language plpgsql security d
     set search_path = public, pg_temp as $$
 begin
     insert into story_starts (tenant_id, story_id, cycle, agent_id, held_from)
-    values (new.tenant_id, new.id, new.cycle, new.assigned_agent_id, new.assigned_at);
+    values (new.tenant_id, new.id, new.cycle, new.assigned_agent_id, new.assigned_at)
+    on conflict on constraint story_starts_once do update set held_until = null;
     return null;
 end
 $$;
@@ -388,8 +413,8 @@ create trigger note_release after update on stories for each row
 create function stories_remember_number() returns trigger language plpgsql security definer
     set search_path = public, pg_temp as $$
 begin
-    insert into touched_numbers (tenant_id, project_id, order_key, number, deleted_at)
-    select p.tenant_id, p.id, old.order_key, old.number, clock_timestamp()
+    insert into touched_numbers (tenant_id, project_id, number, deleted_at)
+    select p.tenant_id, p.id, old.number, clock_timestamp()
     from projects p where p.tenant_id = old.tenant_id and p.id = old.project_id
     on conflict do nothing;
     return null;

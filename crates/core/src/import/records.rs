@@ -4,7 +4,7 @@
 use super::outline::{EpicOutline, StoryOutline, title_left_out};
 use super::{InitialStatus, NewEpic, NewStory};
 use crate::breakdown::{EpicChange, StoryChange};
-use crate::criteria;
+use crate::criteria::{self, TOO_LARGE};
 use crate::fields::{FieldErrors, Fields, INEXACT};
 use crate::lifecycle;
 use crate::number::StoryNumber;
@@ -126,8 +126,10 @@ fn story_record(story: &StoryOutline<'_>) -> Result<StoryRecord, String> {
     let mut errors = fields.into_errors();
     // The others are told above, with the item that they are about.
     let of_list = errors.0.remove("acceptance_criteria").unwrap_or_default();
-    if of_list.iter().any(|message| message == INEXACT) {
-        errors.add("acceptance_criteria", INEXACT);
+    for told in [INEXACT, TOO_LARGE] {
+        if of_list.iter().any(|message| message == told) {
+            errors.add("acceptance_criteria", told);
+        }
     }
     let (change, initial) =
         errors.check((change, initial)).map_err(|errors| message(&story.path, &errors))?;

@@ -150,7 +150,14 @@ fn apply(facts: &Facts, attempt: &Attempt, actor: &Actor, now: DateTime<Utc>) ->
         }
         Attempt::Unclaim | Attempt::ForceUnclaim => next = released(state),
         Attempt::ReviewComplete => {}
-        Attempt::Verify { .. } => verify(&mut next, VerificationSource::Loop, &facts.digest, now),
+        Attempt::Verify { .. } => {
+            // What arrived as reported was reviewed here, but not worked on: nobody knows whose work it is.
+            let source = match state.report_number {
+                0 => VerificationSource::Import,
+                _ => VerificationSource::Loop,
+            };
+            verify(&mut next, source, &facts.digest, now);
+        }
         Attempt::Reject { reason } => {
             next.verified_status = VerifiedStatus::Rejected;
             next.verification_source = None;

@@ -6,20 +6,28 @@ use uuid::Uuid;
 
 use super::{Actor, LoopState};
 
-/// A time during which somebody who started a story held it.
+/// The time in which somebody who started a story held it, from the first time to the last.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holding {
     /// The cycle of the story in which they started it.
     pub cycle: i32,
     /// None for a superadmin, who has no agent: all of them are one.
     pub agent_id: Option<Uuid>,
-    /// When it was claimed.
+    /// When it was claimed for the first time.
     pub from: DateTime<Utc>,
-    /// When it was given back or taken away; None while it is held.
+    /// When it was given back or taken away for the last time; None while it is held.
     pub until: Option<DateTime<Utc>>,
 }
 
 impl Holding {
+    /// Notes among those of a story that its holder has started it.
+    pub fn note(known: &mut Vec<Self>, cycle: i32, agent_id: Option<Uuid>, from: DateTime<Utc>) {
+        match known.iter_mut().find(|holding| (holding.cycle, holding.agent_id) == (cycle, agent_id)) {
+            Some(again) => again.until = None,
+            None => known.push(Self { cycle, agent_id, from, until: None }),
+        }
+    }
+
     /// Whether it still counts when the story has come to this state: it is of the state's cycle, or of the cycle of the report
     /// that stands.
     pub fn counts_in(&self, state: &LoopState) -> bool {

@@ -62,13 +62,13 @@ words! {
 words! {
     /// Where a verification comes from.
     VerificationSource {
-        /// Reviewed and verified by others than those who did the work.
+        /// Worked on, reported, reviewed and verified in the loop, the latter by others than those who did the work.
         Loop = "loop",
         /// Recorded one by one as finished before the loop.
         Backfill = "backfill",
         /// Signed off in bulk as finished before the loop.
         MarkComplete = "mark_complete",
-        /// Came verified with an import.
+        /// Came verified with an import, or came as reported and was reviewed and verified here.
         Import = "import",
     }
 }
@@ -197,7 +197,7 @@ pub struct Facts {
     pub ac_count: usize,
     /// The digest of title and criteria as they are now.
     pub digest: String,
-    /// Who started it in this cycle, and, as long as what was reported stands, in the cycle of that report.
+    /// Who started it in this cycle, and, as long as what was reported stands, in the cycle of that report: each once.
     pub started: Vec<Holding>,
     /// Prerequisites that are not verified; looked up for claims only.
     pub unmet: Vec<Prerequisite>,

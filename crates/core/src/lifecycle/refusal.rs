@@ -197,7 +197,8 @@ impl Refusal {
         let message =
             "No review record found that is newer than the report: review-complete comes first".to_owned();
         Self::about(state, Action::Verify, Status::Unprocessable, "review_not_conducted", message).hint(
-            "Another agent than the implementer calls POST /api/v1/stories/:id/review-complete; then verify.",
+            "Another agent than the implementers reviews this report, after a rejection again: \
+             POST /api/v1/stories/:id/review-complete; then verify.",
         )
     }
 

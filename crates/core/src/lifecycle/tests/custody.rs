@@ -80,15 +80,14 @@ fn a_puppet_takes_over_nothing() {
     scene.done(agent(C), &REVIEW).done(orchestrator(C), &VERIFY);
 }
 
-/// It is shown when they held it: once for each time, and now.
+/// It is shown when they held it: from the first time to the last, and now.
 #[test]
 fn a_refusal_says_when_the_story_was_held() {
     let mut scene = Scene::new();
     scene.done(agent(A), &WORK).done(agent(A), &[Action::Unclaim]).done(agent(A), &WORK);
     let refusal = scene.refused(agent(A), Action::Report, "self_report_blocked");
-    let until: Vec<_> =
-        refusal.context["held"].as_array().unwrap().iter().map(|held| &held["until"]).collect();
-    assert!(until.len() == 2 && until[0].is_string() && until[1].is_null(), "{until:?}");
+    let held = refusal.context["held"].as_array().unwrap();
+    assert!(held.len() == 1 && held[0]["until"].is_null(), "{held:?}");
     let mut scene = Scene::new();
     scene.done(agent(A), &[Action::Contract, Action::Claim]);
     let refusal = scene.step(Step::Edit, orchestrator(A)).unwrap_err();
@@ -240,4 +239,20 @@ fn what_an_agent_touched_is_not_pre_existing() {
     let mut scene = Scene::new();
     scene.done(orchestrator(C), &[Action::Contract, Action::MarkComplete]);
     assert_eq!(scene.world.state.verification_source, Some(VerificationSource::MarkComplete));
+}
+
+/// What came as reported is reviewed and verified like any other, and known as what came.
+#[test]
+fn what_came_as_reported_is_not_of_the_loop() {
+    let arrived = World::beginnings().nth(1).unwrap();
+    let mut scene = Scene { world: arrived, auto_reset: false };
+    scene.refused(orchestrator(C), Action::Verify, "review_not_conducted");
+    scene.done(orchestrator(C), &[Action::ReviewComplete, Action::Verify]);
+    assert_eq!(scene.world.state.verification_source, Some(VerificationSource::Import));
+    scene.done(orchestrator(C), &[Action::Reject, Action::ReviewComplete, Action::Verify]);
+    assert_eq!(scene.world.state.verification_source, Some(VerificationSource::Import));
+    // Done again in the loop, it is of the loop.
+    scene.done(orchestrator(C), &[Action::Reject, Action::ForceUnclaim]).done(agent(A), &WORK);
+    scene.done(agent(B), &[Action::Report, Action::ReviewComplete]).done(orchestrator(B), &VERIFY);
+    assert_eq!(scene.world.state.verification_source, Some(VerificationSource::Loop));
 }

@@ -58,6 +58,8 @@ pub(super) struct Happened {
     pub(super) reported: BTreeSet<Principal>,
     /// Since the last report or rejection: who reviewed which criteria last.
     pub(super) reviewed: Option<(Principal, String)>,
+    /// Whether it was ever reported.
+    pub(super) by_report: bool,
     /// Whether an agent ever had to do with it, or with one of this number before it.
     pub(super) touched: bool,
 }
@@ -169,10 +171,11 @@ impl World {
             Action::Contract | Action::Claim => happened.touched |= actor.role == Role::Agent,
             Action::Start => {
                 let (agent_id, from) = (self.state.assigned_agent_id, self.state.assigned_at.unwrap());
-                self.started.push(Holding { cycle: self.state.cycle, agent_id, from, until: None });
+                Holding::note(&mut self.started, self.state.cycle, agent_id, from);
                 happened.started.insert(principal(actor));
             }
             Action::Report => {
+                happened.by_report = true;
                 happened.reported = happened.started.clone();
                 happened.reviewed = None;
             }

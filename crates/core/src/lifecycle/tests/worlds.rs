@@ -56,14 +56,14 @@ fn legal(before: &World, step: Step, actor: &Actor, after: &World) {
     }
     let (was, is) = (&before.state, &after.state);
     if turned_verified(before, after) {
-        // What an agent touched is verified by the loop or not at all, also after it was deleted.
-        assert!(
-            is.verification_source == Some(VerificationSource::Loop) || !before.happened.touched,
-            "{step:?}"
-        );
-    }
-    if is.verification_source == Some(VerificationSource::Loop) && turned_verified(before, after) {
-        verified_by_others(before, actor);
+        // What an agent touched is reviewed and verified or not at all, also after it was deleted.
+        let judged = step == Step::Act(Action::Verify);
+        assert!(judged || !before.happened.touched, "{step:?}");
+        if judged {
+            verified_by_others(before, actor);
+        }
+        let by_loop = is.verification_source == Some(VerificationSource::Loop);
+        assert_eq!(by_loop, judged && before.happened.by_report, "{step:?}");
     }
     if step == Step::Edit {
         let who = principal(actor);
@@ -114,7 +114,6 @@ fn legal_act(before: &World, action: Action, actor: &Actor, after: &World) {
     if turned_verified(before, after) {
         match action {
             Action::Verify => {
-                assert_eq!(is.verification_source, Some(VerificationSource::Loop));
                 assert_eq!(actor.role, Role::Orchestrator);
                 assert_eq!(was.agent_status, AgentStatus::ReportedDone);
             }

@@ -105,7 +105,7 @@ statements! {
     TOUCHED_BEFORE -> String = "
         select n.number from unnest($3::text[]) with ordinality as n (number, place)
         where exists (select from touched_numbers t
-                      where t.tenant_id = $1 and t.project_id = $2 and t.order_key = story_order_key(n.number))
+                      where t.tenant_id = $1 and t.project_id = $2 and t.number = n.number)
         order by place";
     INSERT_EPIC_EDGES = "
         insert into epic_dependencies (tenant_id, project_id, id, epic_id, depends_on_epic_id)

@@ -46,10 +46,10 @@ pub(crate) struct StatusCounts {
     stories_by_agent_status: AgentStatusCounts,
     #[row(flatten)]
     stories_by_verified_status: VerifiedStatusCounts,
-    /// Verified by the loop: reviewed and verified by others than those who did the work.
+    /// Verified by the loop: reported, reviewed and verified there, by others than those who did the work.
     #[row(sql = "count(*) filter (where verification_source = 'loop')")]
     verified_in_loop: i64,
-    /// Verified without it: backfilled, marked complete, or imported so.
+    /// Verified otherwise: backfilled, marked complete, or brought by an import as verified or reported.
     #[row(sql = "count(*) filter (where verification_source <> 'loop')")]
     verified_adopted: i64,
 }

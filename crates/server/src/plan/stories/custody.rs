@@ -72,7 +72,8 @@ statements! {
         join story_starts b on b.tenant_id = s.tenant_id and b.story_id = s.id and b.cycle in (s.cycle, s.report_cycle)
         where s.tenant_id = $1 and s.id = any($2)
         order by b.held_from, b.id";
-    STANDING -> Standing = "select {*} from stories where tenant_id = $1 and id = any($2)";
+    STANDING -> Standing = "
+        select {*} from stories where tenant_id = $1 and id = any($2) order by order_key, number, id";
 }
 
 /// Stories under way whose title or criteria are being changed, with their digest before.

@@ -147,7 +147,7 @@ async fn keys_start_with_the_tenant() {
             // Of a partitioned table the key must hold the partition key; the tenant may be null.
             "audit_log" => "id,inserted_at",
             // A number is remembered once.
-            "touched_numbers" => "tenant_id,project_id,order_key",
+            "touched_numbers" => "tenant_id,project_id,number",
             _ => "tenant_id,id",
         };
         assert_eq!(columns, expected, "{table}");

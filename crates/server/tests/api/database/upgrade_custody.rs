@@ -94,12 +94,11 @@ impl Before {
         .await;
     }
 
-    /// A review of story `nth` by C.
-    async fn reviewed(&self, nth: usize, second: u32) {
+    async fn reviewed(&self, nth: usize, second: u32, by: &str) {
         let (t, story, time) = (&self.tenant, id(nth), at(second));
         self.run(format!(
             "insert into review_records (tenant_id, id, story_id, reviewer_agent_id, review_type, completed_at, inserted_at)
-             values ('{t}', gen_random_uuid(), '{story}', '{C}', 'manual', {time}, {time})"
+             values ('{t}', gen_random_uuid(), '{story}', '{by}', 'manual', {time}, {time})"
         ))
         .await;
     }
@@ -147,7 +146,7 @@ async fn what_was_under_way_goes_on_by_the_new_rules() {
     // Verified by each way; the second was given another title since.
     for nth in [1, 2] {
         old.story(nth, &verified(&reported())).await;
-        old.reviewed(nth, 30).await;
+        old.reviewed(nth, 30, C).await;
         old.judged(nth, 40, "pass").await;
         old.told(nth, 40, "verified", json!({}), json!({}), "orchestrator").await;
     }
@@ -160,7 +159,7 @@ async fn what_was_under_way_goes_on_by_the_new_rules() {
     // Reported and reviewed; of the second the title was changed after the review.
     for nth in [6, 7] {
         old.story(nth, &reported()).await;
-        old.reviewed(nth, 30).await;
+        old.reviewed(nth, 30, C).await;
     }
     old.edited(7, 35).await;
     // Begun by A, given back, and taken over by B.
@@ -188,16 +187,35 @@ async fn what_was_under_way_goes_on_by_the_new_rules() {
         ),
     )
     .await;
-    old.reviewed(11, 30).await;
+    old.reviewed(11, 30, C).await;
     old.judged(11, 40, "fail").await;
     old.status(11, 11, "implementing", A).await;
     old.told(11, 40, "rejected", json!({}), json!({}), "orchestrator").await;
     // Rejected without reset: A's work still stands.
     old.story(12, &format!("{}, verified_status = 'rejected', rejected_at = {}", reported(), at(40))).await;
-    old.reviewed(12, 30).await;
+    old.reviewed(12, 30, C).await;
     old.judged(12, 40, "fail").await;
     old.status(12, 11, "implementing", A).await;
     old.told(12, 40, "rejected", json!({}), json!({}), "orchestrator").await;
+    // Begun by A, given back, taken over by B and reported by C. A, who reviewed it, was a stranger by the rules of then. And the
+    // same, rejected without reset.
+    let passed_on = format!(
+        "agent_status = 'reported_done', assigned_agent_id = '{B}', assigned_at = {}, first_claimed_at = {}, \
+         reported_done_at = {}, reported_by_agent_id = '{C}'",
+        at(15),
+        at(10),
+        at(20)
+    );
+    for nth in [15, 16] {
+        let rejected = format!(", verified_status = 'rejected', rejected_at = {}", at(40));
+        old.story(nth, &[passed_on.as_str(), if nth == 16 { &rejected } else { "" }].concat()).await;
+        old.status(nth, 11, "implementing", A).await;
+        old.status(nth, 16, "implementing", B).await;
+        old.status(nth, 20, "reported_done", C).await;
+        old.reviewed(nth, 30, A).await;
+    }
+    old.judged(16, 40, "fail").await;
+    old.told(16, 40, "rejected", json!({}), json!({}), "orchestrator").await;
     // Claimed, and deleted; and deleted untouched.
     old.status(13, 10, "assigned", A).await;
     for nth in [13, 14] {
@@ -279,6 +297,14 @@ async fn what_was_under_way_goes_on_by_the_new_rules() {
     assert_eq!(post(&o, 12, "verify").await, refused(422, "review_not_conducted"));
     assert_eq!(post(&c, 12, "review-complete").await, made);
     assert_eq!(post(&o, 12, "verify").await, done);
+    // So is work that A had begun, whoever held it in the end; and what A said of it does not count.
+    for nth in [15, 16] {
+        assert_eq!(post(&a, nth, "review-complete").await, refused(409, "self_review_blocked"), "{nth}");
+        assert_eq!(post(&own, nth, "verify").await, refused(409, "self_verify_blocked"), "{nth}");
+        assert_eq!(post(&o, nth, "verify").await, refused(422, "review_not_conducted"), "{nth}");
+        assert_eq!(post(&c, nth, "review-complete").await, made, "{nth}");
+        assert_eq!(post(&o, nth, "verify").await, done, "{nth}");
+    }
     // And a number is known after its story is gone.
     let import = async |nth: usize| {
         let story =

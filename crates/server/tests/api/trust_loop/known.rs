@@ -124,7 +124,7 @@ impl World {
             Attempt::Backfill(backfill) => known.backfill = Some(backfill.clone()),
             Attempt::Start => {
                 let (agent_id, from) = (next.assigned_agent_id, next.assigned_at.unwrap());
-                known.started.push(Holding { cycle: next.cycle, agent_id, from, until: None });
+                Holding::note(&mut known.started, next.cycle, agent_id, from);
             }
             _ => {}
         }

@@ -212,5 +212,7 @@ async fn imported_work_is_verified_like_any_other() {
     let at = |action: &str| format!("/stories/{story}/{action}");
     o.post(&at("verify"), evidence()).await.expect_error(422, "review_not_conducted");
     o.post(&at("review-complete"), review()).await.expect(201);
-    o.post(&at("verify"), evidence()).await.expect(200);
+    let verified = o.post(&at("verify"), evidence()).await.expect(200);
+    // But nobody worked on it here.
+    assert_eq!(verified["story"]["verification_source"], "import");
 }

@@ -84,7 +84,7 @@ async fn deleted_work_does_not_come_back_as_done() {
             for initial in DONE {
                 for merge in ["", "?merge=true"] {
                     // A fresh import may not name an epic that is there.
-                    let mut plan = payload(&["1.4", "01.1", "1.1", "1.2"], Some(initial));
+                    let mut plan = payload(&["1.4", "1.1", "1.2"], Some(initial));
                     if merge.is_empty() && !with_epic {
                         plan["epics"][0]["number"] = json!(2);
                     }
@@ -92,10 +92,7 @@ async fn deleted_work_does_not_come_back_as_done() {
                         let reply =
                             who.post(&format!("/projects/{project}/import{merge}"), plan.clone()).await;
                         let error = reply.expect_error(422, "not_pre_existing");
-                        assert_eq!(
-                            error["details"],
-                            json!({"story_count": 2, "story_numbers": ["01.1", "1.1"]})
-                        );
+                        assert_eq!(error["details"], json!({"story_count": 1, "story_numbers": ["1.1"]}));
                         assert!(!error["hints"].as_array().unwrap().is_empty(), "{error:#}");
                     }
                     let now = (scene.numbers(&project).await, scene.tenant.audit_log().await);
@@ -114,38 +111,36 @@ async fn deleted_work_does_not_come_back_as_done() {
 #[tokio::test]
 async fn deleted_work_may_be_done_again_in_the_loop() {
     for touch in TOUCHES {
-        for number in ["1.1", "01.1"] {
-            for imported in [false, true] {
-                let mut scene = Scene::new().await;
-                let project = scene.deleted(touch, imported).await;
-                if imported {
-                    let path = format!("/projects/{project}/import");
-                    scene.o.post(&path, payload(&[number], None)).await.expect(201);
-                } else {
-                    let epics =
-                        scene.tenant.user.get(&format!("/projects/{project}/epics")).await.expect(200);
-                    let path = format!("/epics/{}/stories", text(&epics["data"][0]["id"]));
-                    scene.tenant.user.post(&path, story(number)).await.expect(201);
-                }
-                scene.story = scene.tenant.story_id(&project, number).await;
-                let before = scene.snapshot().await;
-                let reply = scene.act(&scene.o, "backfill", json!({"reason": "done before"})).await;
-                let error = refused(reply, 422, "not_pre_existing", "backfill", ["pending", "unverified"]);
-                assert!(error["hints"][0].as_str().unwrap().contains("before it was deleted"), "{error:#}");
-                let items = json!({"stories": [{"story_id": scene.story}]});
-                let answer = results(scene.o.post("/stories/bulk/mark-complete", items).await);
-                assert_eq!(outcomes(&answer), ["not_pre_existing"]);
-                assert_eq!(scene.snapshot().await, before);
-                // Deleted once more it is no newer, and to have been seen by nobody since does not help.
-                scene.tenant.user.delete(&format!("/stories/{}", scene.story)).await.expect(204);
-                let path = format!("/projects/{project}/import?merge=true");
-                let done = scene.o.post(&path, payload(&["1.1"], Some(DONE[0]))).await;
-                done.expect_error(422, "not_pre_existing");
-                scene.o.post(&path, payload(&[number], None)).await.expect(200);
-                scene.story = scene.tenant.story_id(&project, number).await;
-                scene.bring(&scene.story, Reach::Verified).await;
-                assert_eq!(scene.show().await["verification_source"], "loop");
+        for imported in [false, true] {
+            let number = "1.1";
+            let mut scene = Scene::new().await;
+            let project = scene.deleted(touch, imported).await;
+            if imported {
+                let path = format!("/projects/{project}/import");
+                scene.o.post(&path, payload(&[number], None)).await.expect(201);
+            } else {
+                let epics = scene.tenant.user.get(&format!("/projects/{project}/epics")).await.expect(200);
+                let path = format!("/epics/{}/stories", text(&epics["data"][0]["id"]));
+                scene.tenant.user.post(&path, story(number)).await.expect(201);
             }
+            scene.story = scene.tenant.story_id(&project, number).await;
+            let before = scene.snapshot().await;
+            let reply = scene.act(&scene.o, "backfill", json!({"reason": "done before"})).await;
+            let error = refused(reply, 422, "not_pre_existing", "backfill", ["pending", "unverified"]);
+            assert!(error["hints"][0].as_str().unwrap().contains("before it was deleted"), "{error:#}");
+            let items = json!({"stories": [{"story_id": scene.story}]});
+            let answer = results(scene.o.post("/stories/bulk/mark-complete", items).await);
+            assert_eq!(outcomes(&answer), ["not_pre_existing"]);
+            assert_eq!(scene.snapshot().await, before);
+            // Deleted once more it is no newer, and to have been seen by nobody since does not help.
+            scene.tenant.user.delete(&format!("/stories/{}", scene.story)).await.expect(204);
+            let path = format!("/projects/{project}/import?merge=true");
+            let done = scene.o.post(&path, payload(&["1.1"], Some(DONE[0]))).await;
+            done.expect_error(422, "not_pre_existing");
+            scene.o.post(&path, payload(&[number], None)).await.expect(200);
+            scene.story = scene.tenant.story_id(&project, number).await;
+            scene.bring(&scene.story, Reach::Verified).await;
+            assert_eq!(scene.show().await["verification_source"], "loop");
         }
     }
 }
@@ -155,7 +150,7 @@ async fn deleted_work_may_be_done_again_in_the_loop() {
 async fn other_numbers_are_other_stories() {
     let scene = Scene::new().await;
     let project = scene.deleted(Touch::Contracted, true).await;
-    let numbers = ["1.10", "11.1", "1.1.0", "1.1a"];
+    let numbers = ["1.10", "11.1", "1.1.0", "1.1a", "01.1"];
     let path = format!("/projects/{project}/import");
     scene.o.post(&path, payload(&numbers, Some(DONE[0]))).await.expect(201);
     assert_eq!(scene.numbers(&project).await.len(), numbers.len());
