@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::fields::INVALID;
-use crate::json::{JsonText, Object, compact_length, count, elements, scalar};
+use crate::json::{JsonText, Object, compact_length, count, count_values, elements, scalar};
 use crate::request::{Custom, custom};
 
 /// The most characters that an item's `id` may have: an index has to hold it.
@@ -22,6 +22,9 @@ const MAX_BYTES: usize = 262_144;
 
 /// What is told of a list with [`MAX_BYTES`] or more.
 pub(crate) const TOO_LARGE: &str = "must be smaller than 256KB";
+
+/// The most values of one list at all its levels, for the same reason.
+const MAX_VALUES: usize = 20_000;
 
 const DESCRIPTION: &str = "description";
 const CRITERION: &str = "criterion";
@@ -49,6 +52,11 @@ impl Criteria {
     /// How many there are.
     pub fn count(&self) -> usize {
         self.0.count().unwrap_or_default()
+    }
+
+    /// How many values they hold at all their levels.
+    pub fn values(&self) -> usize {
+        count_values(self.0.as_str())
     }
 
     /// The array.
@@ -83,6 +91,10 @@ pub const fn list() -> Custom<Option<Criteria>> {
                 fields.fail(name, TOO_LARGE);
                 return None;
             }
+            if count_values(raw.get()) > MAX_VALUES {
+                fields.fail(name, too_intricate());
+                return None;
+            }
             if count(raw).is_some_and(|items| items > MAX_ITEMS) {
                 fields.fail(name, too_many());
                 return None;
@@ -103,6 +115,11 @@ pub const fn list() -> Custom<Option<Criteria>> {
 /// What is told of a list with more than [`MAX_ITEMS`].
 pub(crate) fn too_many() -> String {
     format!("should have at most {MAX_ITEMS} item(s)")
+}
+
+/// What is told of a list with more than [`MAX_VALUES`].
+pub(crate) fn too_intricate() -> String {
+    format!("should hold at most {MAX_VALUES} values")
 }
 
 /// What is wrong with an item of a list.
@@ -277,6 +294,19 @@ mod tests {
             super::list().read(&mut fields, "c");
             let told = fields.into_errors().0.remove("c").and_then(|messages| messages.into_iter().next());
             assert_eq!(told, expected, "{length} {spaces}");
+        }
+    }
+
+    #[test]
+    fn depths_and_widths_have_an_end() {
+        use crate::request::Rule as _;
+        for (count, expected) in [(MAX_VALUES - 2, None), (MAX_VALUES, Some(too_intricate()))] {
+            let text = JsonText::from(json!({"c": [{"x": vec![json!({}); count / 2]}]}));
+            let object = text.object().unwrap();
+            let mut fields = crate::fields::Fields::new(&object);
+            super::list().read(&mut fields, "c");
+            let told = fields.into_errors().0.remove("c").and_then(|messages| messages.into_iter().next());
+            assert_eq!(told, expected, "{count}");
         }
     }
 

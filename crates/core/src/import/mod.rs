@@ -36,6 +36,9 @@ pub const MAX_STORIES: usize = 5000;
 /// Acceptance criteria that one import may hold: every one is a row.
 pub const MAX_CRITERIA: usize = 20_000;
 
+/// Values at all levels of the acceptance criteria that one import may hold: each is looked at when they are digested.
+pub const MAX_CRITERIA_VALUES: usize = 400_000;
+
 /// Dependencies of both kinds that one import may hold, duplicates included. Ours: the contract names no limit, and a
 /// body has room for a million, which keep everybody waiting.
 pub const MAX_DEPENDENCIES: usize = 50_000;

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use serde_json::value::RawValue;
 
 use super::edges::{self, NamedEdge};
-use super::{MAX_CRITERIA, MAX_EPICS, MAX_STORIES, Mode};
+use super::{MAX_CRITERIA, MAX_CRITERIA_VALUES, MAX_EPICS, MAX_STORIES, Mode};
 use crate::criteria::{self, Criteria};
 use crate::fields::{self, is_blank};
 use crate::json::{Object, count, elements, scalar};
@@ -49,8 +49,15 @@ pub(super) fn read<'a>(body: &Object<'a>, mode: Mode) -> Result<Outline<'a>, Str
         .map(|(index, item)| epic_shape(item, format!("epics[{index}]"), mode))
         .collect::<Result<Vec<_>, _>>()?;
     let criteria = shapes.iter().flat_map(|epic| &epic.stories).filter_map(|story| story.criteria.as_ref());
-    if criteria.map(Criteria::count).sum::<usize>() > MAX_CRITERIA {
+    let (count, values) = criteria
+        .fold((0, 0), |(count, values), criteria| (count + criteria.count(), values + criteria.values()));
+    if count > MAX_CRITERIA {
         return Err(format!("payload exceeds maximum of {MAX_CRITERIA} acceptance criteria"));
+    }
+    if values > MAX_CRITERIA_VALUES {
+        return Err(format!(
+            "payload exceeds maximum of {MAX_CRITERIA_VALUES} values in acceptance criteria"
+        ));
     }
     let story_edges = edges::list(body, &edges::STORY)?;
     let epic_edges = edges::list(body, &edges::EPIC)?;

@@ -4,7 +4,7 @@
 use super::outline::{EpicOutline, StoryOutline, title_left_out};
 use super::{InitialStatus, NewEpic, NewStory};
 use crate::breakdown::{EpicChange, StoryChange};
-use crate::criteria::{self, TOO_LARGE};
+use crate::criteria::{self, TOO_LARGE, too_intricate};
 use crate::fields::{FieldErrors, Fields, INEXACT};
 use crate::lifecycle;
 use crate::number::StoryNumber;
@@ -126,8 +126,8 @@ fn story_record(story: &StoryOutline<'_>) -> Result<StoryRecord, String> {
     let mut errors = fields.into_errors();
     // The others are told above, with the item that they are about.
     let of_list = errors.0.remove("acceptance_criteria").unwrap_or_default();
-    for told in [INEXACT, TOO_LARGE] {
-        if of_list.iter().any(|message| message == told) {
+    for told in [INEXACT.to_owned(), TOO_LARGE.to_owned(), too_intricate()] {
+        if of_list.contains(&told) {
             errors.add("acceptance_criteria", told);
         }
     }

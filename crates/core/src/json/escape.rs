@@ -42,6 +42,24 @@ pub fn compact_length(raw: &RawValue) -> usize {
     length
 }
 
+/// How many values a document holds at all its levels, but for itself; an empty list or object counts as holding one.
+pub fn count_values(document: &str) -> usize {
+    let text = document.as_bytes();
+    let (mut values, mut at, mut in_string) = (0, 0, false);
+    while let Some(byte) = text.get(at) {
+        match byte {
+            // Whatever is escaped ends no string.
+            b'\\' => at += 1,
+            b'"' => in_string = !in_string,
+            // Before each value stands one of these.
+            b'{' | b'[' | b',' if !in_string => values += 1,
+            _ => {}
+        }
+        at += 1;
+    }
+    values
+}
+
 /// How many bytes a character needs in a string. Half of a pair needs half of the pair's four.
 fn bytes_needed(unit: u16) -> usize {
     match unit {
@@ -68,6 +86,19 @@ mod tests {
     fn white_space_and_needless_escapes_do_not_count() {
         assert_eq!(length("{ \"a\" :\t[ 1 , \"b c\" ] }"), r#"{"a":[1,"b c"]}"#.len());
         assert_eq!(length(r#""\u0041\/\u00e9\ud83d\ude00\u000a\u0001""#), r#""A/é😀\n\u0001""#.len());
+    }
+
+    #[test]
+    fn values_are_counted_at_all_levels() {
+        for (text, values) in [
+            ("7", 0),
+            (r#"" , [ \" , ""#, 0),
+            ("[]", 1),
+            ("[1, 2]", 2),
+            (r#"{"a": [1, {"b": "{[,"}], "c\\": "\\\"["}"#, 5),
+        ] {
+            assert_eq!(count_values(text), values, "{text}");
+        }
     }
 
     proptest! {
