@@ -95,7 +95,7 @@ async fn no_request_takes_a_hundred_times_its_size() {
             "PATCH",
             format!("/stories/{story}"),
             format!(r#"{{"acceptance_criteria":[{{"x":{}}}]}}"#, crowd(most)),
-            200,
+            422,
         ),
         ("PATCH", format!("/stories/{story}"), format!(r#"{{"unknown":{}}}"#, crowd(most)), 200),
         ("POST", format!("/projects/{project}/import?merge=true"), stories(&crowd(written)), 200),
