@@ -9,6 +9,10 @@ use super::number;
 /// The most members that one object may have.
 pub const MAX_MEMBERS: usize = 50_000;
 
+/// How much longer a document may become when its numbers are written without exponents, as PostgreSQL writes them: seven bytes
+/// may stand for three hundred.
+pub const MAX_GROWTH: usize = 65_536;
+
 /// What is wrong with a document that is well-formed JSON. Paths look like `epics[0].stories[2].title`, places count bytes
 /// from the beginning.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +34,8 @@ pub enum Fault {
     },
     /// No float holds the number that ends here, or it has too many digits.
     OutOfRange(usize),
+    /// With the number that ends here, numbers with exponents stand for more than [`MAX_GROWTH`] further digits.
+    TooManyDigits(usize),
 }
 
 /// An array or object that is open.
@@ -52,7 +58,7 @@ enum Level<'a> {
 pub fn inspect(text: &str, depth: usize) -> Result<(), Fault> {
     let bytes = text.as_bytes();
     let mut open: Vec<Level<'_>> = Vec::new();
-    let mut at = 0;
+    let (mut at, mut growth) = (0, 0);
     while let Some(byte) = bytes.get(at) {
         match byte {
             b'{' | b'[' if open.len() == depth => return Err(Fault::TooDeep(at)),
@@ -80,6 +86,10 @@ pub fn inspect(text: &str, depth: usize) -> Result<(), Fault> {
                 at += number.len();
                 if !number::is_in_range(number) {
                     return Err(Fault::OutOfRange(at));
+                }
+                growth += number::growth(number);
+                if growth > MAX_GROWTH {
+                    return Err(Fault::TooManyDigits(at));
                 }
                 continue;
             }
@@ -238,6 +248,14 @@ mod tests {
         ] {
             assert_eq!(fault(sound), None, "{sound}");
         }
+    }
+
+    #[test]
+    fn exponents_have_a_bound() {
+        // Each is 304 characters longer than it looks.
+        let list = |count: usize| format!("[{}]", vec!["1e308"; count].join(","));
+        assert_eq!(fault(&list(MAX_GROWTH / 304)), None);
+        assert!(matches!(fault(&list(MAX_GROWTH / 304 + 1)), Some(Fault::TooManyDigits(_))));
     }
 
     #[test]

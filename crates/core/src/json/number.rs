@@ -16,6 +16,17 @@ fn has_few_digits(text: &str) -> bool {
     })
 }
 
+/// How many characters longer a number with an exponent is when it is written without.
+pub(super) fn growth(text: &str) -> usize {
+    if !text.contains(['e', 'E']) {
+        return 0;
+    }
+    let plain = parts(text).map_or(0, |(whole, fraction, exponent)| {
+        (whole.len() as i64 + exponent).max(1) + (fraction.len() as i64 - exponent).max(0)
+    });
+    usize::try_from(plain).unwrap_or_default().saturating_sub(text.len())
+}
+
 /// What is before the point, with a sign, and after it, and the exponent; None for an exponent beyond all reason.
 fn parts(text: &str) -> Option<(&str, &str, i64)> {
     let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
@@ -86,6 +97,21 @@ mod tests {
         let long = format!("0.{}1", "0".repeat(400));
         for lost in ["1e309", "-1e400", "1e99999999999", "1e-20000", "0e401", "0e-99999999999999", &long] {
             assert!(!is_in_range(lost), "{lost}");
+        }
+    }
+
+    #[test]
+    fn exponents_hide_digits() {
+        for (text, more) in [
+            ("1", 0),
+            ("1.5", 0),
+            ("12345678901234567890", 0),
+            ("1e2", 0),
+            ("1e22", 19),
+            ("1e-7", 4),
+            ("1E308", 304),
+        ] {
+            assert_eq!(growth(text), more, "{text}");
         }
     }
 

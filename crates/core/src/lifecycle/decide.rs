@@ -53,7 +53,10 @@ pub fn decide(
 fn is_done_already(facts: &Facts, attempt: &Attempt) -> bool {
     facts.state.verified_status == VerifiedStatus::Verified
         && match attempt {
-            Attempt::Backfill(backfill) => facts.backfill.as_ref() == Some(backfill),
+            Attempt::Backfill(backfill) => {
+                facts.state.verification_source == Some(VerificationSource::Backfill)
+                    && facts.backfill.as_ref() == Some(backfill)
+            }
             Attempt::MarkComplete => true,
             _ => false,
         }

@@ -8,7 +8,7 @@ use axum::extract::{FromRequest, Request as HttpRequest};
 use axum::http::{StatusCode, header};
 use http_body_util::BodyExt as _;
 use loopctl_core::fields::{FieldErrors, Fields, INVALID};
-use loopctl_core::json::{Fault, MAX_MEMBERS, Object, inspect};
+use loopctl_core::json::{Fault, MAX_GROWTH, MAX_MEMBERS, Object, inspect};
 use loopctl_core::request::{Request, schema_of};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -263,6 +263,10 @@ fn unacceptable(text: &str, fault: &Fault, depth: usize) -> ApiError {
         Fault::Duplicate(path) => format!("{path} is there twice"),
         Fault::LoneSurrogate(place) => format!("malformed JSON {}: half of a surrogate pair", at(*place)),
         Fault::OutOfRange(place) => format!("number out of range {}", at(*place)),
+        Fault::TooManyDigits(place) => format!(
+            "numbers with exponents stand for more than {MAX_GROWTH} further digits {}: send them as strings",
+            at(*place)
+        ),
         Fault::Nul { path, field } => {
             let place = if path.is_empty() { "a member's name" } else { path };
             return ApiError::from(FieldErrors::one(field, INVALID))

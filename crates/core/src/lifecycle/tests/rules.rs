@@ -258,6 +258,10 @@ fn bootstrapping_is_for_work_outside_the_loop() {
     let (code, message) = bring(&verified, Attempt::Backfill(backfill("other"))).unwrap_err();
     assert_eq!(code, "already_verified");
     assert!(message.contains("already verified"));
+    // Of what was backfilled, rejected and then verified otherwise, a backfill is no repetition.
+    let mut reworked = verified.clone();
+    reworked.state.verification_source = Some(VerificationSource::Loop);
+    assert_eq!(bring(&reworked, fill()).unwrap_err().0, "already_verified");
     // Already verified comes before ever claimed.
     verified.state.first_touched_at = Some(at(1));
     assert_eq!(bring(&verified, Attempt::MarkComplete).unwrap(), verified.state);
