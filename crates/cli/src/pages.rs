@@ -34,21 +34,46 @@ pub(crate) async fn stories(
     if paging.is_given() {
         return client.get("/stories", &with(filters, &borrowed(&paging.offset_query()))).await;
     }
-    let (mut list, limit) = (List::default(), STORY_PAGE.to_string());
+    let mut list = List::default();
+    each_of_stories(client, filters, |page| list.add(page)).await?;
+    Ok(list.body())
+}
+
+/// Hands over the stories that pass the filters, page by page; nothing is kept of a page that was handed over.
+pub(crate) async fn each_of_stories(
+    client: &Client,
+    filters: &[(&str, &str)],
+    mut take: impl FnMut(Value),
+) -> Result<(), Error> {
+    let (mut seen, limit) = (0, STORY_PAGE.to_string());
     loop {
-        let offset = list.rows.len().to_string();
+        let offset = seen.to_string();
         let part = [("limit", limit.as_str()), ("offset", offset.as_str())];
         let body = client.get("/stories", &with(filters, &part)).await?;
-        let total = body["meta"]["total_count"].as_u64();
-        if list.add(body) == 0 || total.is_none_or(|total| list.rows.len() as u64 >= total) {
-            return Ok(list.body());
+        let (total, here) = (body["meta"]["total_count"].as_u64(), rows_of(&body).len());
+        seen += here;
+        take(body);
+        if here == 0 || total.is_none_or(|total| seen as u64 >= total) {
+            return Ok(());
         }
     }
 }
 
 /// A page-style list as if it were one page.
 pub(crate) async fn by_page(client: &Client, path: &str, filters: &[(&str, &str)]) -> Result<Value, Error> {
-    let (mut list, mut cursor) = (List::default(), None::<String>);
+    let mut list = List::default();
+    each_page(client, path, filters, |page| list.add(page)).await?;
+    Ok(list.body())
+}
+
+/// Hands over a page-style list, page by page; nothing is kept of a page that was handed over.
+pub(crate) async fn each_page(
+    client: &Client,
+    path: &str,
+    filters: &[(&str, &str)],
+    mut take: impl FnMut(Value),
+) -> Result<(), Error> {
+    let mut cursor = None::<String>;
     for page in 1_u64.. {
         let number = page.to_string();
         let mut paging = vec![("page_size", PAGE), ("page", number.as_str())];
@@ -57,11 +82,13 @@ pub(crate) async fn by_page(client: &Client, path: &str, filters: &[(&str, &str)
         let body = client.get(path, &with(filters, &paging)).await?;
         let pages = body["meta"]["total_pages"].as_u64().unwrap_or(1);
         cursor = body["next_cursor"].as_str().map(ToOwned::to_owned);
-        if list.add(body) == 0 || page >= pages {
+        let here = rows_of(&body).len();
+        take(body);
+        if here == 0 || page >= pages {
             break;
         }
     }
-    Ok(list.body())
+    Ok(())
 }
 
 fn with<'a>(filters: &[(&'a str, &'a str)], paging: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
@@ -77,14 +104,11 @@ struct List {
 }
 
 impl List {
-    /// Adds the rows of an answer; says how many they are.
-    fn add(&mut self, body: Value) -> usize {
-        let here = rows_of(&body);
-        let count = here.len();
-        self.rows.extend_from_slice(here);
+    /// Adds the rows of an answer.
+    fn add(&mut self, body: Value) {
+        self.rows.extend_from_slice(rows_of(&body));
         self.answers += 1;
         self.first.get_or_insert(body);
-        count
     }
 
     /// A single answer is returned unchanged. Of several, `meta` (and its older forms) says what the whole list is.
@@ -121,8 +145,8 @@ mod tests {
     fn several_pages_become_one() {
         let mut list = List::default();
         let answer = |rows: Value, page| json!({"data": rows, "meta": {"page": page, "page_size": 2, "total_count": 3, "total_pages": 2}});
-        assert_eq!(list.add(answer(json!([1, 2]), 1)), 2);
-        assert_eq!(list.add(answer(json!([3]), 2)), 1);
+        list.add(answer(json!([1, 2]), 1));
+        list.add(answer(json!([3]), 2));
         assert_eq!(
             list.body(),
             json!({"data": [1, 2, 3], "meta": {"page": 1, "page_size": 3, "total_count": 3, "total_pages": 1}})

@@ -8,11 +8,12 @@ use loopctl_core::import::written_number;
 use reqwest::Method;
 use serde_json::Value;
 
-use crate::args::Paging;
 use crate::client::Client;
+use crate::config::Setting;
 use crate::context::Context;
 use crate::directory::Known;
 use crate::error::Error;
+use crate::output::rows_of;
 use crate::resolve::Found;
 use crate::{directory, json_argument, output, pages, resolve, table};
 
@@ -40,11 +41,7 @@ pub(crate) struct Arguments {
 const LIMIT: usize = 10 * 1024 * 1024;
 
 pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<(), Error> {
-    let known = match (arguments.drop_unknown_dependencies, arguments.merge) {
-        (true, true) => Some(known_to_server(context).await?),
-        (drop, _) => drop.then(Known::default),
-    };
-    let (payload, files) = read(&arguments, known)?;
+    let (payload, files) = read(context, &arguments).await?;
     if arguments.dry_run {
         return context.output.json(&payload);
     }
@@ -77,21 +74,42 @@ async fn target(context: &Context, client: &Client) -> Result<Found, Error> {
     })
 }
 
-/// What the project has.
+/// What the project has. Of its stories and epics, which may be many and large, hardly more than the numbers is kept.
 async fn known_to_server(context: &Context) -> Result<Known, Error> {
     let client = context.client()?;
     let id = target(context, &client).await?.id;
-    let stories = pages::stories(&client, &[("project_id", &id)], &Paging::default()).await?;
-    let epics = pages::by_page(&client, &format!("/projects/{id}/epics"), &[]).await?;
-    let number = |row: &Value| written_number(&row["number"]);
-    Ok(Known {
-        stories: output::rows_of(&stories).iter().filter_map(number).collect(),
-        epics: output::rows_of(&epics).iter().filter_map(|row| row["number"].as_u64()).collect(),
+    let mut known = Known::default();
+    pages::each_of_stories(&client, &[("project_id", &id)], |page| {
+        known.stories.extend(rows_of(&page).iter().filter_map(|row| {
+            let source_file = row["metadata"][directory::SOURCE_FILE].as_str().map(ToOwned::to_owned);
+            Some((written_number(&row["number"])?, source_file))
+        }));
     })
+    .await?;
+    pages::each_page(&client, &format!("/projects/{id}/epics"), &[], |page| {
+        known.epics.extend(rows_of(&page).iter().filter_map(|row| row["number"].as_u64()));
+    })
+    .await?;
+    Ok(known)
 }
 
-/// The request, and the number of files it was made from. `known`: drop dependencies on what is not there either.
-fn read(arguments: &Arguments, known: Option<Known>) -> Result<(Value, usize), Error> {
+/// What a merge of directories has to know. Where there is no project yet, a dry run shows what a new one would get; an
+/// import says itself that it needs one.
+async fn merged_into(context: &Context, arguments: &Arguments) -> Result<Option<Known>, Error> {
+    if !arguments.merge {
+        return Ok(None);
+    }
+    if arguments.dry_run && context.config.get(Setting::Project).is_none() {
+        return Ok(Some(Known::default()));
+    }
+    match known_to_server(context).await {
+        Err(Error::NotFound(_)) if arguments.dry_run => Ok(Some(Known::default())),
+        known => known.map(Some),
+    }
+}
+
+/// The request, and the number of files it was made from.
+async fn read(context: &Context, arguments: &Arguments) -> Result<(Value, usize), Error> {
     let paths = arguments.paths.as_slice();
     for path in paths {
         if path.as_os_str() != "-" && !path.exists() {
@@ -106,9 +124,9 @@ fn read(arguments: &Arguments, known: Option<Known>) -> Result<(Value, usize), E
         }
         (_, None) => {
             let options = directory::Options {
-                merge: arguments.merge,
+                merge: merged_into(context, arguments).await?,
                 with_status: arguments.with_status,
-                drop_unknown: known,
+                drop_unknown: arguments.drop_unknown_dependencies,
             };
             let import = directory::import(paths, options)?;
             for line in &import.notes {

@@ -225,23 +225,23 @@ impl Payload {
     }
 
     /// Leaves out the dependencies on what is not there, and says which.
-    pub(super) fn drop_unknown(&mut self, mut known: Known) -> Vec<String> {
+    pub(super) fn drop_unknown(&mut self, known: &Known) -> Vec<String> {
         let stories = self.epics.values().flat_map(|epic| &epic.stories);
-        known.stories.extend(stories.map(|story| story.number.clone()));
-        known.epics.extend(self.epics.keys());
+        let here: BTreeSet<String> = stories.map(|story| story.number.clone()).collect();
         let mut dropped = Vec::new();
         let mut note = |file: &str, what: &str| dropped.push(format!("note: dropped: {file}: {what}"));
         for story in self.epics.values_mut().flat_map(|epic| &mut epic.stories) {
             story.dependencies.retain(|number| {
-                let stays = known.stories.contains(number);
+                let stays = here.contains(number) || known.stories.contains_key(number);
                 if !stays {
                     note(&story.file, &format!("dependency of story {} on {number}", story.number));
                 }
                 stays
             });
         }
+        let is_there = |end: &u64| self.epics.contains_key(end) || known.epics.contains(end);
         self.epic_edges.retain(|edge| {
-            let stays = [edge.dependent, edge.prerequisite].iter().all(|end| known.epics.contains(end));
+            let stays = [edge.dependent, edge.prerequisite].iter().all(is_there);
             if !stays {
                 note(&edge.file, &format!("dependency of epic {} on {}", edge.dependent, edge.prerequisite));
             }
@@ -263,14 +263,14 @@ impl Payload {
         without
     }
 
-    /// The body of the request.
-    pub(super) fn into_json(self) -> Value {
+    /// The body of the request. Of what is `known` to be in the project, only what the files say is a part of it.
+    pub(super) fn into_json(self, known: &Known) -> Value {
         let story_edges = self.story_edges();
         let epics: Vec<Value> = self
             .epics
             .into_iter()
             .enumerate()
-            .map(|(position, (number, epic))| epic.into_json(number, position))
+            .map(|(position, (number, epic))| epic.into_json(number, position, known))
             .collect();
         json!({
             "epics": epics,
@@ -287,16 +287,21 @@ impl Epic {
         self.described.get(key).filter(|value| !value.is_null()).cloned()
     }
 
-    /// From its description, else its stories, else its directory.
+    /// From its description, else its stories.
+    fn written_title(&self) -> Option<Value> {
+        let named = || self.stories.iter().find_map(|story| story.epic_name.clone());
+        self.described("title").or_else(|| named().map(Value::from))
+    }
+
+    /// As it is written, else from its directory.
     fn title(&self, number: u64) -> Value {
-        self.described("title").unwrap_or_else(|| {
-            let named = self.stories.iter().find_map(|story| story.epic_name.clone());
-            let title = named.or_else(|| self.directory_title.clone());
-            title.unwrap_or_else(|| format!("Epic {number}")).into()
+        self.written_title().unwrap_or_else(|| {
+            self.directory_title.clone().unwrap_or_else(|| format!("Epic {number}")).into()
         })
     }
 
-    fn into_json(self, number: u64, position: usize) -> Value {
+    fn into_json(self, number: u64, position: usize, known: &Known) -> Value {
+        let is_new = !known.epics.contains(&number);
         let mut epic = Map::new();
         let mut put = |key: &str, value: Option<Value>| {
             if let Some(value) = value {
@@ -304,17 +309,17 @@ impl Epic {
             }
         };
         put("number", Some(number.into()));
-        put("title", Some(self.title(number)));
+        put("title", if is_new { Some(self.title(number)) } else { self.written_title() });
         put("description", self.described("description"));
         // A description that says null means it: there is no phase.
         let phase = match self.described.contains_key("phase") {
-            true => self.described("phase"),
-            false => most_common_phase(&self.stories).map(Value::from),
+            false if is_new => most_common_phase(&self.stories).map(Value::from),
+            _ => self.described("phase"),
         };
         put("phase", phase);
-        put("position", self.described("position").or(Some(position.into())));
+        put("position", self.described("position").or(is_new.then(|| position.into())));
         put("metadata", self.described("metadata"));
-        put("stories", Some(self.stories.into_iter().map(|story| Value::Object(story.content)).collect()));
+        put("stories", Some(self.stories.into_iter().map(|story| story.into_json(known)).collect()));
         Value::Object(epic)
     }
 }

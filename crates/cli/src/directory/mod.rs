@@ -9,7 +9,7 @@ mod note;
 mod story;
 mod unread;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use loopctl_core::json::JsonText;
@@ -48,22 +48,26 @@ impl Problem {
     }
 }
 
-/// Stories and epics on which others may depend, though they are not in the directory.
+/// The stories and epics that a project has, by number.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Known {
-    pub(crate) stories: BTreeSet<String>,
+    /// With the file that each is noted to come from.
+    pub(crate) stories: BTreeMap<String, Option<String>>,
     pub(crate) epics: BTreeSet<u64>,
 }
+
+/// The member of a story's metadata that says from which file it was imported first.
+pub(crate) const SOURCE_FILE: &str = "source_file";
 
 /// How to read a directory.
 #[derive(Debug, Clone)]
 pub(crate) struct Options {
-    /// Dependencies may point at stories that exist only on the server.
-    pub(crate) merge: bool,
+    /// What the project has that is merged into: dependencies may point at it, and of it only what files say is sent.
+    pub(crate) merge: Option<Known>,
     /// New stories get the status that an export noted.
     pub(crate) with_status: bool,
-    /// Dependencies on what is neither there nor among these are left out.
-    pub(crate) drop_unknown: Option<Known>,
+    /// Dependencies on what is neither in the directory nor in the project are left out.
+    pub(crate) drop_unknown: bool,
 }
 
 /// A directory as an import request.
@@ -96,13 +100,14 @@ pub(crate) fn import(roots: &[impl AsRef<Path>], options: Options) -> Result<Imp
     }
     let mut payload = assemble::payload(&files, &mut problems);
     notes.extend(payload.directories_of_one_epic());
-    if let Some(known) = options.drop_unknown {
-        notes.extend(payload.drop_unknown(known));
+    let (merge, known) = (options.merge.is_some(), options.merge.unwrap_or_default());
+    if options.drop_unknown {
+        notes.extend(payload.drop_unknown(&known));
     }
-    check::payload(&payload, options.merge, &mut problems);
+    check::payload(&payload, merge, &mut problems);
     if problems.is_empty() {
         let without_status = if options.with_status { payload.apply_statuses() } else { 0 };
-        return Ok(Import { body: payload.into_json(), files: files.len(), without_status, notes });
+        return Ok(Import { body: payload.into_json(&known), files: files.len(), without_status, notes });
     }
     problems.sort_by(|a, b| a.file.cmp(&b.file));
     let count = problems.len();

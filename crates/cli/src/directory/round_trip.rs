@@ -9,7 +9,7 @@ use serde_json::{Map, json};
 
 use super::*;
 
-const PLAIN: Options = Options { merge: false, with_status: false, drop_unknown: None };
+const PLAIN: Options = Options { merge: None, with_status: false, drop_unknown: false };
 
 fn import_of(document: &Value, options: Options) -> (tempfile::TempDir, Import) {
     let root = tempfile::tempdir().unwrap();

@@ -5,7 +5,7 @@ use loopctl_core::fields::BLANK;
 use loopctl_core::import::{STORY_TOLD, written_number};
 use serde_json::{Map, Value, json};
 
-use super::{File, Problem, note};
+use super::{File, Known, Problem, SOURCE_FILE, note};
 use crate::resolve::{epic_number, story_number};
 
 /// A story and what its file says about its surroundings.
@@ -19,8 +19,10 @@ pub(super) struct Story {
     pub(super) phase: Option<String>,
     /// Numbers of the stories this one needs.
     pub(super) dependencies: Vec<String>,
-    /// As the server wants it.
+    /// As the server wants it: what the file says.
     pub(super) content: Map<String, Value>,
+    /// The file that a new story is noted to come from. One that comes back from an export stays as it was.
+    source_file: Option<String>,
     /// What an export noted about the story.
     pub(super) note: Option<Map<String, Value>>,
 }
@@ -77,16 +79,9 @@ pub(super) fn convert(file: &File, problems: &mut Vec<Problem>) -> Option<Story>
     let criteria = criteria(source.get("acceptance_criteria"), &mut problem);
     let mut metadata = metadata(source.get("metadata"), &mut problem);
     let note = metadata.as_mut().and_then(note::take);
-    let mut content = if is_in_import_form(source) {
-        in_import_form(source, criteria, metadata)
-    } else {
-        let mut metadata = metadata.unwrap_or_default();
-        // A story that comes back from an export stays as it was.
-        let origin = note.is_none().then(|| ("source_file".to_owned(), file.path.as_str().into()));
-        let others = source.iter().filter(|(key, _)| !KNOWN.contains(&key.as_str()));
-        metadata.extend(others.map(|(key, value)| (key.clone(), value.clone())).chain(origin));
-        build(source, criteria, metadata)
-    };
+    let in_form = is_in_import_form(source);
+    let mut content =
+        if in_form { in_import_form(source, criteria, metadata) } else { build(source, criteria, metadata) };
     content.shift_insert(0, "number".to_owned(), number.clone().into());
     check(&content, &mut problem);
     let epic = source.get("epic").unwrap_or(&Value::Null);
@@ -99,8 +94,31 @@ pub(super) fn convert(file: &File, problems: &mut Vec<Problem>) -> Option<Story>
         phase: source.get("phase").and_then(text),
         dependencies,
         content,
+        source_file: (!in_form && note.is_none()).then(|| file.path.clone()),
         note,
     })
+}
+
+impl Story {
+    /// The story in a request. Where it comes from is noted of a new one only; of one that the project has, what is sent
+    /// as metadata takes the place of the whole, and the note that is there is kept.
+    pub(super) fn into_json(mut self, known: &Known) -> Value {
+        if let Some(path) = self.source_file {
+            match (known.stories.get(&self.number), self.content.get_mut("metadata")) {
+                (None, Some(Value::Object(metadata))) => {
+                    metadata.insert(SOURCE_FILE.to_owned(), path.into());
+                }
+                (None, _) => {
+                    self.content.insert("metadata".to_owned(), json!({SOURCE_FILE: path}));
+                }
+                (Some(Some(noted)), Some(Value::Object(metadata))) => {
+                    metadata.entry(SOURCE_FILE).or_insert_with(|| noted.as_str().into());
+                }
+                (Some(_), _) => {}
+            }
+        }
+        Value::Object(self.content)
+    }
 }
 
 /// The server's own rules for the fields of a story.
@@ -150,8 +168,12 @@ fn in_import_form(
 fn build(
     source: &Map<String, Value>,
     criteria: Option<Value>,
-    mut metadata: Map<String, Value>,
+    metadata: Option<Map<String, Value>>,
 ) -> Map<String, Value> {
+    let is_said = metadata.is_some();
+    let mut metadata = metadata.unwrap_or_default();
+    let others = source.iter().filter(|(key, _)| !KNOWN.contains(&key.as_str()));
+    metadata.extend(others.map(|(key, value)| (key.clone(), value.clone())));
     let mut content = Map::new();
     let mut put = |key: &str, value: Value| content.insert(key.to_owned(), value);
     if let Some(title) = source.get("title") {
@@ -177,7 +199,9 @@ fn build(
     if let Some(hours) = given(source, "estimated_hours") {
         put("estimated_hours", hours.clone());
     }
-    put("metadata", Value::Object(metadata));
+    if is_said || !metadata.is_empty() {
+        put("metadata", Value::Object(metadata));
+    }
     content
 }
 

@@ -10,6 +10,7 @@ mod evidence;
 mod export;
 mod import;
 mod lists;
+mod merge;
 mod names;
 mod plans;
 mod settings;

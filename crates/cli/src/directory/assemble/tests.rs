@@ -11,7 +11,7 @@ fn assemble(files: &[File]) -> Value {
     let assembled = payload(files, &mut problems);
     super::super::check::payload(&assembled, false, &mut problems);
     assert_eq!(problems, []);
-    assembled.into_json()
+    assembled.into_json(&Known::default())
 }
 
 #[test]
