@@ -147,7 +147,11 @@ async fn read(context: &Context, arguments: &Arguments) -> Result<(Value, usize)
     if arguments.drop_unknown_dependencies {
         return Err(Error::Usage("--drop-unknown-dependencies needs a directory of story files".to_owned()));
     }
-    Ok((read_document(document)?, 1))
+    let content = read_document(document)?;
+    if let Some(what) = directory::part_of_plan(document, &content) {
+        return Err(Error::Usage(format!("{}: this is {what}: name its directory", document.display())));
+    }
+    Ok((content, 1))
 }
 
 /// A document is sent as it is.

@@ -119,6 +119,20 @@ pub(crate) fn import(roots: &[impl AsRef<Path>], options: Options) -> Result<Imp
     Err(Error::Problems(heading, lines.chain(notes).collect()))
 }
 
+/// What a document is that is no plan but a file of one, as its name or its number says.
+pub(crate) fn part_of_plan(path: &Path, document: &Value) -> Option<&'static str> {
+    const PLAN: [&str; 3] = ["epics", "story_dependencies", "epic_dependencies"];
+    let members = document.as_object()?;
+    if PLAN.iter().any(|key| members.contains_key(*key)) {
+        return None;
+    }
+    match assemble::kind(&path.to_string_lossy()) {
+        Some(assemble::Kind::Epic) => Some("an epic file"),
+        Some(assemble::Kind::Story) => Some("a story file"),
+        _ => ["id", "number"].iter().any(|key| members.contains_key(*key)).then_some("a story file"),
+    }
+}
+
 /// How a line begins that says what an import left aside.
 const NOT_READ: &str = "note: not read: ";
 /// Why a directory is not read.

@@ -93,6 +93,31 @@ fn files_and_standard_input_are_sent_as_they_are() {
     assert!(nowhere.stderr.contains("Missing --project"), "{nowhere:?}");
 }
 
+/// A server would find nothing in it that it reads.
+#[test]
+fn a_file_of_a_plan_is_no_plan() {
+    let (world, root) = (World::new(imports), stories());
+    write(root.path(), "epic_1_base/epic.json", r#"{"number":1,"title":"Base"}"#);
+    write(root.path(), "story.json", r#"{"number":"1.2","title":"Two"}"#);
+    for (file, what) in [
+        ("epic_1_base/us_1.1.json", "a story file"),
+        ("story.json", "a story file"),
+        ("epic_1_base/epic.json", "an epic file"),
+    ] {
+        let path = root.path().join(file);
+        for more in [&[][..], &["--merge"], &["--dry-run"]] {
+            let refused = run(&world, &path, more);
+            let expected = format!("Error: {}: this is {what}: name its directory\n", path.display());
+            assert_eq!((refused.code, refused.stderr), (2, expected));
+        }
+    }
+    let refused = world.run_with("import - --merge", &[], r#"{"id":"US-2.1","title":"Two"}"#);
+    assert_eq!((refused.code, world.lines()), (2, Vec::new()), "{refused:?}");
+    // A merge may bring dependencies alone.
+    let edges = r#"{"story_dependencies":[{"story":"2.1","depends_on":"1.1"}]}"#;
+    assert_eq!(world.run_with("import - --merge --project my-app", &[], edges).code, 0);
+}
+
 #[test]
 fn a_conflict_suggests_to_merge() {
     let root = stories();
