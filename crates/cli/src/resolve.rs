@@ -112,7 +112,7 @@ pub(crate) async fn story(context: &Context, client: &Client, reference: &str) -
     let project = project_for(context, client, &format!("Story number '{number}'")).await?;
     let mut wanted = vec![number];
     let mut found = search(client, &project, &mut wanted).await?;
-    found.pop().ok_or_else(|| unknown_stories(&wanted, &project))
+    found.pop().ok_or_else(|| Unknown { numbers: wanted, project: project.label }.into())
 }
 
 /// Several stories by id or number, in the order in which they are named.
@@ -121,6 +121,39 @@ pub(crate) async fn stories(
     client: &Client,
     references: &[String],
 ) -> Result<Vec<Found>, Error> {
+    let named = named_stories(context, client, references).await?;
+    named.unknown.map_or(Ok(named.known), |unknown| Err(unknown.into()))
+}
+
+/// What became of the names of several stories.
+#[derive(Debug)]
+pub(crate) struct Named {
+    /// In the order in which they are named.
+    pub(crate) known: Vec<Found>,
+    pub(crate) unknown: Option<Unknown>,
+}
+
+/// Numbers that no story of the project has, each once.
+#[derive(Debug)]
+pub(crate) struct Unknown {
+    pub(crate) numbers: Vec<String>,
+    /// As the user knows it.
+    pub(crate) project: String,
+}
+
+impl From<Unknown> for Error {
+    fn from(Unknown { numbers, project }: Unknown) -> Self {
+        let what = if numbers.len() == 1 { "Story" } else { "Stories" };
+        Self::NotFound(format!("{what} {} not found in project {project}", numbers.join(", ")))
+    }
+}
+
+/// Several stories by id or number, as far as they are there.
+pub(crate) async fn named_stories(
+    context: &Context,
+    client: &Client,
+    references: &[String],
+) -> Result<Named, Error> {
     let references =
         references.iter().map(|text| story_reference(text)).collect::<Result<Vec<_>, Error>>()?;
     let mut wanted: Vec<String> = Vec::new();
@@ -131,19 +164,17 @@ pub(crate) async fn stories(
             wanted.push(number.clone());
         }
     }
-    let mut known = Vec::new();
+    let (mut found, mut unknown) = (Vec::new(), None);
     if let Some(first) = wanted.first() {
         let project = project_for(context, client, &format!("Story number '{first}'")).await?;
-        known = search(client, &project, &mut wanted).await?;
-        if !wanted.is_empty() {
-            return Err(unknown_stories(&wanted, &project));
-        }
+        found = search(client, &project, &mut wanted).await?;
+        unknown = (!wanted.is_empty()).then_some(Unknown { numbers: wanted, project: project.label });
     }
     let pick = |reference| match reference {
         Reference::Id(id) => Some(Found { label: id.clone(), id }),
-        Reference::Number(number) => known.iter().find(|story| story.label == number).cloned(),
+        Reference::Number(number) => found.iter().find(|story| story.label == number).cloned(),
     };
-    Ok(references.into_iter().filter_map(pick).collect())
+    Ok(Named { known: references.into_iter().filter_map(pick).collect(), unknown })
 }
 
 /// How a story was named.
@@ -211,11 +242,6 @@ async fn read_list(
             return Ok(());
         }
     }
-}
-
-fn unknown_stories(numbers: &[String], project: &Found) -> Error {
-    let what = if numbers.len() == 1 { "Story" } else { "Stories" };
-    Error::NotFound(format!("{what} {} not found in project {}", numbers.join(", "), project.label))
 }
 
 /// An epic by id or number.

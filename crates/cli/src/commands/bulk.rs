@@ -9,7 +9,7 @@ use crate::client::Client;
 use crate::commands::{given, not_blank};
 use crate::context::Context;
 use crate::error::Error;
-use crate::resolve::{self, Found};
+use crate::resolve::{self, Found, Named, Unknown};
 use crate::{json_argument, output, table};
 
 /// Stories that a bulk request may name.
@@ -87,7 +87,8 @@ pub(crate) async fn mark_complete(context: &Context, arguments: MarkCompleteArgu
     same_for_each(context, &arguments.stories.stories, "mark-complete", &item).await
 }
 
-/// Sends as many requests as the stories need, prints all results, and fails when a story did.
+/// Sends as many requests as the stories need, prints all results, and fails when a story did. Numbers that no story has are
+/// failures like others, except where there is a single one.
 async fn send(
     context: &Context,
     references: &[String],
@@ -95,8 +96,12 @@ async fn send(
     body: impl Fn(&[Found]) -> Value,
 ) -> Result<(), Error> {
     let client = context.client()?;
-    let stories = each_once(resolve::stories(context, &client, references).await?);
-    if stories.len() < references.len() {
+    let (stories, unknown) = match resolve::named_stories(context, &client, references).await? {
+        Named { unknown: Some(unknown), .. } if references.len() == 1 => return Err(unknown.into()),
+        Named { known, unknown } => (each_once(known), unknown.map(not_found).unwrap_or_default()),
+    };
+    let of = stories.len() + unknown.len();
+    if of < references.len() {
         output::note("Some stories are named more than once; each counts once");
     }
     let path = format!("/stories/bulk/{step}");
@@ -112,6 +117,11 @@ async fn send(
         }
         answered += batch.len();
     }
+    // Where the work was stopped before anything was answered, there is nothing to show.
+    if !unknown.is_empty() && (merged.is_some() || stopped.is_none()) {
+        let error = json!({"status": 422, "code": "nothing_processed", "message": "No story was found"});
+        merge(&mut merged, json!({"results": unknown, "error": error}));
+    }
     let results = merged.as_ref().and_then(|body| body["results"].as_array()).map_or(&[][..], Vec::as_slice);
     if let Some(body) = &merged {
         let rows: Vec<Value> = results.iter().map(|result| row(result, &stories)).collect();
@@ -120,11 +130,18 @@ async fn send(
     let succeeded = results.iter().filter(|result| result["status"] == "success").count();
     match stopped {
         Some(error) => Err(stop(error, answered, &stories)),
-        None if succeeded < stories.len() => {
-            Err(Error::Unfinished { failed: stories.len() - succeeded, of: stories.len() })
-        }
+        None if succeeded < of => Err(Error::Unfinished { failed: of - succeeded, of }),
         None => Ok(()),
     }
+}
+
+/// The results of stories that are not there, as the server words its own.
+fn not_found(Unknown { numbers, project }: Unknown) -> Vec<Value> {
+    let result = |number: String| {
+        let reason = format!("Story not found in project {project}");
+        json!({"story_id": null, "number": number, "status": "error", "code": "not_found", "reason": reason})
+    };
+    numbers.into_iter().map(result).collect()
 }
 
 /// The first mention of each story.
@@ -177,7 +194,8 @@ fn merge(merged: &mut Option<Value>, mut answer: Value) {
 fn row(result: &Value, stories: &[Found]) -> Value {
     let id = &result["story_id"];
     let known = stories.iter().find(|story| *id == story.id.as_str());
-    let name = known.map_or_else(|| id.clone(), |story| story.label.as_str().into());
+    let other = if id.is_null() { &result["number"] } else { id };
+    let name = known.map_or_else(|| other.clone(), |story| story.label.as_str().into());
     json!({"story": name, "status": result["status"], "code": result["code"], "reason": result["reason"]})
 }
 

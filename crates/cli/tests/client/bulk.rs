@@ -223,11 +223,46 @@ fn a_few_stories_are_searched_one_by_one_and_many_in_the_list() {
 }
 
 #[test]
-fn an_unknown_story_among_several_stops_everything() {
+fn unknown_stories_among_several_fail_by_themselves() {
     let world = World::new(many(|_| false));
-    let run = world.run("claim 1.1 9.9 9.8 --project my-app");
-    assert_eq!((run.code, run.stderr.as_str()), (5, "Error: Stories 9.9, 9.8 not found in project my-app\n"));
-    assert!(world.requests().iter().all(|request| request.method == "GET"));
+    let run = world.run("claim 9.9 1.1 9.8 US-9.9 1.2 --project my-app");
+    let expected = "Some stories are named more than once; each counts once\nError: 2 of 4 stories failed\n";
+    assert_eq!((run.code, run.stderr.as_str()), (6, expected));
+    assert_eq!(body_of(&world, "/bulk/claim"), json!({"story_ids": [id(1), id(2)]}));
+    let body = run.json();
+    assert_eq!(body["results"][1], json!({"story_id": id(2), "status": "success"}));
+    let reason = "Story not found in project my-app";
+    let unknown =
+        json!({"story_id": null, "number": "9.9", "status": "error", "code": "not_found", "reason": reason});
+    assert_eq!((&body["results"][2], &body["error"]), (&unknown, &Value::Null));
+    let run = world.run("verify 1.1 9.9 --summary ok --project my-app --format csv");
+    assert_eq!(
+        run.stdout,
+        format!("story,status,code,reason\n1.1,success,,\n9.9,error,not_found,{reason}\n")
+    );
+
+    // Failures of both kinds are all of them.
+    let world = World::new(many(|_| true));
+    let run = world.run("claim 1.1 9.9 --project my-app");
+    assert_eq!((run.code, run.stderr.as_str()), (7, "Error: 2 of 2 stories failed\n"));
+    assert_eq!(run.json()["error"]["message"], "No story succeeded");
+
+    let world = World::new(many(|_| false));
+    let run = world.run("claim 9.9 9.8 --project my-app");
+    assert_eq!((run.code, run.stderr.as_str()), (7, "Error: 2 of 2 stories failed\n"));
+    assert_eq!(run.json()["error"]["code"], "nothing_processed");
+    // One is refused as by every command for one.
+    let run = world.run("mark-complete 9.9 --summary before --project my-app");
+    assert_eq!((run.code, run.stderr.as_str()), (5, "Error: Story 9.9 not found in project my-app\n"));
+    assert!(world.requests().iter().all(|request| request.method == "GET"), "nothing is sent");
+
+    // What was refused as a whole did nothing, also nothing to show.
+    let world = World::new(|request| match request.method.as_str() {
+        "POST" => error(403, "no"),
+        _ => many(|_| false)(request),
+    });
+    let run = world.run("claim 1.1 9.9 --project my-app --format human");
+    assert_eq!((run.code, run.stdout.as_str()), (4, ""));
     assert_eq!(world.run("claim 1.1 non+sense").code, 2);
     // Ids need no project and no search.
     let world = World::new(many(|_| false));
