@@ -196,15 +196,13 @@ fn show(context: &Context, answer: &Value) -> Result<(), Error> {
             count("stories_updated")
         ))?;
     }
-    for orphan in summary["stories_orphaned"].as_array().into_iter().flatten() {
+    let orphans = summary["stories_orphaned"].as_array().map_or(&[][..], Vec::as_slice);
+    let names = orphans.iter().map(|orphan| {
         let text = |key: &str| table::one_line(&table::plain(&orphan[key]));
-        context.output.line(&format!(
-            "Not in the import, left alone: {} {}",
-            text("number"),
-            text("title")
-        ))?;
-    }
-    Ok(())
+        format!("{} {}", text("number"), text("title"))
+    });
+    let lines = directory::named("Not in the import, left alone: ", names, orphans.len());
+    lines.iter().try_for_each(|line| context.output.line(line))
 }
 
 /// What the server says that it did not read. It names the first ones, and counts all.

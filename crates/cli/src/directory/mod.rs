@@ -138,15 +138,19 @@ const NOT_READ: &str = "note: not read: ";
 /// Why a directory is not read.
 const PASSED_BY: &str = "(not looked into, unless it is named itself)";
 
-/// Most paths that are named of what was not read: as many as the server names.
+/// Most things that are named of a kind: as many as the server names of what it did not read.
 const NAMED: usize = 20;
 
 /// Names what was not read, of all `count` the first ones.
 pub(crate) fn not_read(paths: impl IntoIterator<Item = String>, count: usize) -> Vec<String> {
-    let mut lines: Vec<String> =
-        paths.into_iter().take(NAMED).map(|path| format!("{NOT_READ}{path}")).collect();
+    named(NOT_READ, paths, count)
+}
+
+/// A line for each of the first ones, and one that says how many more of all `count` there are.
+pub(crate) fn named(lead: &str, names: impl IntoIterator<Item = String>, count: usize) -> Vec<String> {
+    let mut lines: Vec<String> = names.into_iter().take(NAMED).map(|name| format!("{lead}{name}")).collect();
     if count > lines.len() {
-        lines.push(format!("{NOT_READ}… and {} more", count - lines.len()));
+        lines.push(format!("{lead}… and {} more", count - lines.len()));
     }
     lines
 }

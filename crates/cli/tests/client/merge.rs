@@ -138,6 +138,26 @@ fn where_a_story_came_from_stays_noted() {
 }
 
 #[test]
+fn what_is_left_alone_is_named_in_moderation() {
+    let left = |count: usize| {
+        let world = World::new(move |request| match request.method.as_str() {
+            "POST" => {
+                let orphan = |n| json!({"number": format!("1.{n}"), "title": "Old"});
+                json!({"import": {"stories_orphaned": (1..=count).map(orphan).collect::<Vec<_>>()}}).into()
+            }
+            _ => one_project(request),
+        });
+        let run = world.run_with("import - --merge --project my-app --format human", &[], r#"{"epics":[]}"#);
+        let lines =
+            run.stdout.lines().filter_map(|line| line.strip_prefix("Not in the import, left alone: "));
+        lines.map(ToOwned::to_owned).collect::<Vec<_>>()
+    };
+    let (twenty, many) = (left(20), left(25));
+    assert_eq!((twenty.len(), twenty[19].as_str()), (20, "1.20 Old"));
+    assert_eq!((many.len(), &many[..20], many[20].as_str()), (21, &twenty[..], "… and 5 more"));
+}
+
+#[test]
 fn a_project_that_is_not_there_has_nothing() {
     let root = plan(&[("epic_2_auth/us_2.1.json", json!({"id": "2.1", "title": "Log in"}))]);
     let world = World::new(large);
