@@ -86,9 +86,14 @@ impl Output {
 
     /// An answer about one thing. For people and CSV the thing is taken out of its envelope (`{"story": {...}}`).
     pub(crate) fn object(&self, body: &Value, envelope: &str) -> Result<(), Error> {
+        self.step(body, envelope, "")
+    }
+
+    /// An answer about a step of a story. What can be called next is called for `story`, where the thing has no number itself.
+    pub(crate) fn step(&self, body: &Value, envelope: &str, story: &str) -> Result<(), Error> {
         match self.format {
             Format::Json => self.json(body),
-            Format::Human => self.line(&object_lines(body, envelope).join("\n")),
+            Format::Human => self.line(&object_lines(body, envelope, story).join("\n")),
             Format::Csv => {
                 let mut members = unwrap(body, envelope);
                 members.remove("next_actions");
@@ -227,7 +232,7 @@ fn unwrap(body: &Value, envelope: &str) -> Map<String, Value> {
     inner.iter().chain(beside).map(|(key, value)| (key.clone(), value.clone())).collect()
 }
 
-fn object_lines(body: &Value, envelope: &str) -> Vec<String> {
+fn object_lines(body: &Value, envelope: &str, story: &str) -> Vec<String> {
     let members = unwrap(body, envelope);
     let mut lines: Vec<String> = members
         .iter()
@@ -235,7 +240,7 @@ fn object_lines(body: &Value, envelope: &str) -> Vec<String> {
         .map(|(key, value)| table::one_line(&format!("{key}: {}", said(key, value))).trim_end().to_owned())
         .collect();
     for next in members.get("next_actions").and_then(Value::as_array).into_iter().flatten() {
-        lines.push(next_line(next, &members));
+        lines.push(next_line(next, members.get("number").map(table::plain).as_deref().unwrap_or(story)));
     }
     lines
 }
@@ -254,16 +259,11 @@ fn said(key: &str, value: &Value) -> String {
 }
 
 /// `next: request-review 2.1  (POST /api/v1/stories/.../request-review)`: the command to type, then the call behind it.
-fn next_line(next: &Value, members: &Map<String, Value>) -> String {
+fn next_line(next: &Value, story: &str) -> String {
     let text = |value: &Value| table::one_line(&table::plain(value));
     let command = text(&next["action"]).replace('_', "-");
-    let number = members.get("number").map(text).unwrap_or_default();
-    format!(
-        "next: {}  ({} {})",
-        format!("{command} {number}").trim_end(),
-        text(&next["method"]),
-        text(&next["path"])
-    )
+    let command = table::one_line(&format!("{command} {story}"));
+    format!("next: {}  ({} {})", command.trim_end(), text(&next["method"]), text(&next["path"]))
 }
 
 #[cfg(test)]
@@ -277,7 +277,7 @@ mod tests {
         let body = json!({"story": {"id": "u", "number": "2.1", "title": "Login", "assigned_at": null, "metadata": {"a": 1}},
             "next_actions": [{"action": "request_review", "method": "POST", "path": "/api/v1/stories/u/request-review"}]});
         assert_eq!(
-            object_lines(&body, "story"),
+            object_lines(&body, "story", ""),
             [
                 "id: u",
                 "number: 2.1",
@@ -290,10 +290,22 @@ mod tests {
     }
 
     #[test]
+    fn what_comes_next_is_for_the_story_that_was_named() {
+        let next = json!([{"action": "verify", "method": "POST", "path": "/x"}]);
+        let body = json!({"review_record": {"review_type": "code"}, "next_actions": next});
+        assert_eq!(
+            object_lines(&body, "review_record", "2.1"),
+            ["review_type: code", "next: verify 2.1  (POST /x)"]
+        );
+        let body = json!({"story": {"number": "2.1"}, "next_actions": next});
+        assert_eq!(object_lines(&body, "story", "an id")[1], "next: verify 2.1  (POST /x)");
+    }
+
+    #[test]
     fn what_is_stale_says_why() {
         let body = json!({"story": {"contract_stale": true, "verification_stale": false}});
         assert_eq!(
-            object_lines(&body, "story"),
+            object_lines(&body, "story", ""),
             [
                 "contract_stale: true (title or criteria have changed since they were contracted)",
                 "verification_stale: false"
@@ -301,7 +313,7 @@ mod tests {
         );
         let body = json!({"story": {"verification_stale": true}});
         assert!(
-            object_lines(&body, "story")[0]
+            object_lines(&body, "story", "")[0]
                 .ends_with("(title or criteria have changed since they were verified)")
         );
     }
@@ -309,7 +321,7 @@ mod tests {
     #[test]
     fn members_beside_the_envelope_stay_visible() {
         let body = json!({"status": "verified", "story": {"number": "1"}, "run_id": null});
-        assert_eq!(object_lines(&body, "story"), ["number: 1", "status: verified", "run_id:"]);
+        assert_eq!(object_lines(&body, "story", ""), ["number: 1", "status: verified", "run_id:"]);
     }
 
     #[test]

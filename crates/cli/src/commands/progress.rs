@@ -47,7 +47,7 @@ pub(super) async fn transition(
     let client = context.client()?;
     let story = resolve::story(context, &client, story).await?;
     let answer = client.post(&format!("/stories/{}/{step}", story.id), body).await?;
-    context.output.object(&answer, envelope)
+    context.output.step(&answer, envelope, &story.label)
 }
 
 /// Reads the story and echoes its title and the number of its criteria, as proof that both were read.
