@@ -106,7 +106,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Error
             let client = context.client()?;
             let body = client.get(&path(context, &client, &epic).await?.0, &[]).await?;
             // People get the stories as a table below the epic.
-            let (row, columns) = (Value::clone, stories::COLUMNS);
+            let (row, columns) = (|story: &Value| stories::marked(story.clone()), stories::COLUMNS);
             context.output.object_with_rows(&body, "epic", "stories", row, columns, "No stories.")
         }
         Command::Update { epic, title, details } => {

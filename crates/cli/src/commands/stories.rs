@@ -8,7 +8,7 @@ use crate::client::Client;
 use crate::context::Context;
 use crate::error::Error;
 use crate::output::rows_of;
-use crate::{pages, resolve};
+use crate::{pages, resolve, table};
 
 #[derive(Debug, Args)]
 pub(crate) struct HistoryArguments {
@@ -19,11 +19,30 @@ pub(crate) struct HistoryArguments {
 }
 
 /// What a table of stories shows.
-pub(crate) const COLUMNS: &[&str] = &["id", "number", "title", "agent_status", "verified_status"];
+pub(super) const COLUMNS: &[&str] = &["id", "number", "title", "agent_status", "verified_status"];
 
 /// And one of those that are stale.
 pub(crate) const STALE_COLUMNS: &[&str] =
     &["id", "number", "title", "agent_status", "verified_status", "contract_stale", "verification_stale"];
+
+/// Prints a list of stories. People see at a status where title or criteria have changed since it was reached.
+pub(super) fn show(context: &Context, body: &Value, none: &str) -> Result<(), Error> {
+    if !context.output.human() {
+        return context.output.list(body, COLUMNS, none);
+    }
+    let rows: Vec<Value> = rows_of(body).iter().cloned().map(marked).collect();
+    context.output.rows(body, &rows, COLUMNS, none)
+}
+
+/// A story whose statuses say where it is stale: `verified (stale)`.
+pub(super) fn marked(mut row: Value) -> Value {
+    for (stale, status) in [("contract_stale", "agent_status"), ("verification_stale", "verified_status")] {
+        if row[stale] == true {
+            row[status] = format!("{} (stale)", table::plain(&row[status])).into();
+        }
+    }
+    row
+}
 
 pub(crate) async fn next(context: &Context, paging: Paging) -> Result<(), Error> {
     let client = context.client()?;
@@ -59,7 +78,7 @@ async fn dependency_list(
 fn blocked_row(item: &Value) -> Value {
     let mut row = item["story"].clone();
     let blockers = item["blocking_dependencies"].as_array();
-    let numbers = blockers.into_iter().flatten().map(|blocker| crate::table::plain(&blocker["number"]));
+    let numbers = blockers.into_iter().flatten().map(|blocker| table::plain(&blocker["number"]));
     if let Value::Object(members) = &mut row {
         members.insert("blocked_by".to_owned(), numbers.collect::<Vec<_>>().join(", ").into());
     }
@@ -76,7 +95,7 @@ pub(crate) async fn pending(context: &Context, paging: Paging) -> Result<(), Err
         ("verified_status", "unverified"),
     ];
     let body = pages::stories(&client, &filters, &paging).await?;
-    context.output.list(&body, COLUMNS, "No stories wait for verification.")
+    show(context, &body, "No stories wait for verification.")
 }
 
 pub(crate) async fn history(context: &Context, arguments: HistoryArguments) -> Result<(), Error> {
@@ -149,6 +168,20 @@ mod tests {
         let contracted = json!({"action": "status_changed", "old_state": {"agent_status": "pending"},
             "new_state": {"agent_status": "contracted", "criteria_digest": before}});
         assert_eq!(change(contracted), "pending -> contracted, criteria aaaaaaaaaaaa");
+    }
+
+    #[test]
+    fn a_stale_status_is_marked() {
+        let of = |contract: bool, verification: bool| {
+            let row = marked(json!({"agent_status": "reported_done", "verified_status": "verified",
+                                    "contract_stale": contract, "verification_stale": verification}));
+            format!("{}, {}", table::plain(&row["agent_status"]), table::plain(&row["verified_status"]))
+        };
+        assert_eq!(of(false, false), "reported_done, verified");
+        assert_eq!(of(true, false), "reported_done (stale), verified");
+        assert_eq!(of(false, true), "reported_done, verified (stale)");
+        let brief = json!({"number": "1.1", "agent_status": "pending"});
+        assert_eq!(marked(brief.clone()), brief);
     }
 
     #[test]

@@ -12,6 +12,9 @@ use crate::error::Error;
 use crate::resolve::{self, Found};
 use crate::{json_argument, pages};
 
+/// What an empty list says.
+const NONE: &str = "No stories.";
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// List the stories of a project
@@ -121,8 +124,11 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Error
                 ("stale", stale.then(|| "true".to_owned())),
             ];
             let given = filters.into_iter().filter_map(|(key, value)| Some((key, value?)));
-            let columns = if stale { stories::STALE_COLUMNS } else { stories::COLUMNS };
-            list(context, given.collect(), epic.as_deref(), &paging, columns).await
+            let body = list(context, given.collect(), epic.as_deref(), &paging).await?;
+            match stale {
+                true => context.output.list(&body, stories::STALE_COLUMNS, NONE),
+                false => stories::show(context, &body, NONE),
+            }
         }
         Command::Create { epic, number, title, details } => {
             let [description, hours, criteria, metadata] = details.members()?;
@@ -186,8 +192,7 @@ async fn list(
     filters: Vec<(&'static str, String)>,
     epic: Option<&str>,
     paging: &Paging,
-    columns: &[&str],
-) -> Result<(), Error> {
+) -> Result<Value, Error> {
     let client = context.client()?;
     let project = resolve::project_for(context, &client, "story list").await?;
     let mut query = vec![("project_id", project.id.clone())];
@@ -195,6 +200,5 @@ async fn list(
     if let Some(epic) = epic {
         query.push(("epic_id", resolve::epic_in(&client, &project, epic).await?.id));
     }
-    let body = pages::stories(&client, &borrowed(&query), paging).await?;
-    context.output.list(&body, columns, "No stories.")
+    pages::stories(&client, &borrowed(&query), paging).await
 }

@@ -183,7 +183,13 @@ fn what_is_stale_is_listed_and_says_why() {
         world.lines()
     );
     assert!(list.stdout.contains("contract_stale  verification_stale\n"), "{list:?}");
-    assert!(!world.run("story list --format human").stdout.contains("stale"));
+    // Among others, its status is marked where people read it.
+    for command in ["story list", "pending"] {
+        let among = world.run(&format!("{command} --format human"));
+        assert_eq!(among.stdout.matches("stale").count(), 1, "{among:?}");
+        assert!(among.stdout.contains("  unverified (stale)\n"), "{among:?}");
+    }
+    assert!(!world.run("story list --format csv").stdout.contains("stale"));
     let shown = world.run("story show 2.1 --format human").stdout;
     assert!(shown.contains("verification_source: loop\ncontract_stale: false\n"), "{shown}");
     let words = "verification_stale: true (title or criteria have changed since they were verified)\n";
