@@ -1,18 +1,19 @@
 //! The security model names a test beside each claim: that there is such a test is looked at here.
 
-use std::fs;
 use std::path::Path;
+use std::{fs, io};
 
 /// The text of every source file below a directory.
-fn sources(dir: &Path, text: &mut String) {
-    for entry in fs::read_dir(dir).unwrap() {
-        let path = entry.unwrap().path();
+fn sources(dir: &Path, text: &mut String) -> io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
         if path.is_dir() {
-            sources(&path, text);
+            sources(&path, text)?;
         } else if path.extension().is_some_and(|extension| extension == "rs") {
-            text.push_str(&fs::read_to_string(path).unwrap());
+            text.push_str(&fs::read_to_string(path)?);
         }
     }
+    Ok(())
 }
 
 /// The names of tests that a document mentions: they are sentences, and nothing else in it has so many words.
@@ -27,7 +28,7 @@ fn every_test_that_the_security_model_names_is_there() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let document = fs::read_to_string(root.join("docs/security-model.md")).unwrap();
     let mut text = String::new();
-    sources(&root.join("crates"), &mut text);
+    sources(&root.join("crates"), &mut text).unwrap();
     let names = named(&document);
     assert!(names.len() > 50, "{names:?}");
     let missing: Vec<_> = names.iter().filter(|name| !text.contains(&format!("fn {name}("))).collect();
