@@ -24,6 +24,9 @@ async fn attempt(client: &Client, tenant: Option<&str>, sql: &str) -> Result<u64
     outcome.map_err(|error| error.code().cloned().unwrap())
 }
 
+/// One row of a table `t`. Of stories one that may be inserted as it is: a trigger has its say before row-level security has.
+const ONE: &str = "order by to_jsonb(t) ->> 'agent_status' is distinct from 'pending' limit 1";
+
 /// The columns that an insert may name.
 async fn columns(owner: &Client, table: &str) -> String {
     let row = owner
@@ -68,7 +71,7 @@ async fn without_a_tenant_there_are_no_rows() {
         let columns = columns(&owner, &table).await;
         let row = owner
             .query_one(
-                &format!("select to_jsonb(t)::text from {table} t where {column} = $1::text::uuid limit 1"),
+                &format!("select to_jsonb(t)::text from {table} t where {column} = $1::text::uuid {ONE}"),
                 &[&a.id],
             )
             .await
@@ -129,7 +132,7 @@ async fn another_tenants_rows_do_not_exist() {
         // A's own row, and B's row under A's name with a new id.
         let columns = columns(&owner, &table).await;
         for from in [&a.id, &b.id] {
-            let select = format!("select to_jsonb(t) from {table} t where {column} = $1::text::uuid limit 1");
+            let select = format!("select to_jsonb(t) from {table} t where {column} = $1::text::uuid {ONE}");
             let mut row: Value = owner.query_one(&select, &[from]).await.unwrap().get(0);
             row[column] = Value::String(a.id.clone());
             if from == &b.id && column != "id" && row.get("id").is_some() {
