@@ -93,8 +93,14 @@ impl Fixture {
     pub(crate) fn story_scripts(&self) -> Vec<String> {
         let statements = |id: &String| {
             let values = [quoted(&self.tenant_id), quoted(id)];
-            ["SHOW_STORY", "STORY_PREREQUISITES", "RECENT_ARTIFACTS", "LATEST_VERIFICATION"]
-                .map(|name| bind("trust_loop", name, &[&values[0], &values[1]]))
+            [
+                ("trust_loop", "SHOW_STORY"),
+                ("custody", "STARTED"),
+                ("trust_loop", "STORY_PREREQUISITES"),
+                ("trust_loop", "RECENT_ARTIFACTS"),
+                ("trust_loop", "LATEST_VERIFICATION"),
+            ]
+            .map(|(resource, name)| bind(resource, name, &[&values[0], &values[1]]))
         };
         self.stories.iter().map(|id| self.script(&statements(id))).collect()
     }
@@ -105,8 +111,8 @@ impl Fixture {
 
     pub(crate) fn list_scripts(&self) -> Vec<String> {
         let (tenant, project) = (quoted(&self.tenant_id), quoted(&self.done_1k));
-        let all = [&tenant, &project, "null", "null", "null", "null"];
-        let page = [&tenant, &project, "null", "null", "null", "null", "100", "0"];
+        let all = [&tenant, &project, "null", "null", "null", "null", "false"];
+        let page = [&all[..], &["100", "0"]].concat();
         vec![
             self.script(&[
                 bind("stories", "LIST_STORIES::count", &all),
@@ -128,18 +134,29 @@ impl Fixture {
     /// takes another story: updating few rows again and again would measure their dead versions.
     pub(crate) fn claim_script(&self) -> String {
         let (tenant, agent, story) = (quoted(&self.tenant_id), quoted(&self.agent_id), ":story");
-        let (now, none) = ("now()", "null");
+        let none = "null";
+        // A story that comes up again was claimed already: when it was, the database does not let it forget.
+        let once = |column: &str| format!("coalesce({column}, now())");
+        let (assigned, claimed, touched) =
+            (once("assigned_at"), once("first_claimed_at"), once("first_touched_at"));
         let state = [
             &tenant,
             story,
             "'assigned'",
             "'unverified'",
             &agent,
-            now,
+            &assigned,
             none,
-            now,
+            &claimed,
             none,
             none,
+            none,
+            none,
+            none,
+            none,
+            &touched,
+            "1",
+            "0",
             none,
             none,
             none,
@@ -170,6 +187,7 @@ impl Fixture {
         let statements = [
             bind("stories", "LOCK_STORY", &[&tenant, story]),
             bind("trust_loop", "SURROUNDINGS", &[&tenant, story]),
+            bind("custody", "STARTED", &[&tenant, story]),
             bind("trust_loop", "UNMET_PREREQUISITES", &[&tenant, story]),
             bind("trust_loop", "SAVE_STATE", &state),
             bind("events", "RECORD", &event),
