@@ -226,6 +226,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::fields::Fields;
+    use crate::request::Rule as _;
 
     fn parse(value: &Value) -> Option<Criteria> {
         Criteria::parse(serde_json::from_str(&value.to_string()).unwrap())
@@ -269,44 +271,37 @@ mod tests {
         }
     }
 
+    /// The first thing that is told of the list under `c`.
+    fn told(document: &JsonText) -> Option<String> {
+        let object = document.object().unwrap();
+        let mut fields = Fields::new(&object);
+        super::list().read(&mut fields, "c");
+        fields.into_errors().0.remove("c").and_then(|messages| messages.into_iter().next())
+    }
+
     #[test]
     fn lists_have_an_end() {
-        use crate::request::Rule as _;
         for (count, expected) in [(MAX_ITEMS, None), (MAX_ITEMS + 1, Some(too_many()))] {
             let text = JsonText::from(json!({"c": vec![json!({}); count]}));
-            let object = text.object().unwrap();
-            let mut fields = crate::fields::Fields::new(&object);
-            super::list().read(&mut fields, "c");
-            let told = fields.into_errors().0.remove("c").and_then(|messages| messages.into_iter().next());
-            assert_eq!(told, expected, "{count}");
+            assert_eq!(told(&text), expected, "{count}");
         }
     }
 
     #[test]
     fn sizes_have_an_end() {
-        use crate::request::Rule as _;
         for (length, spaces, expected) in [(0, 0, None), (0, 9, None), (1, 0, Some(TOO_LARGE.to_owned()))] {
             let text = "ä".repeat((MAX_BYTES - r#"[{"c":"xx"}]"#.len()) / 2 + length);
             let document = format!(r#"{{"c": [{{{}"c":"x{text}"}}]}}"#, " ".repeat(spaces));
             let text: JsonText = serde_json::from_str(&document).unwrap();
-            let object = text.object().unwrap();
-            let mut fields = crate::fields::Fields::new(&object);
-            super::list().read(&mut fields, "c");
-            let told = fields.into_errors().0.remove("c").and_then(|messages| messages.into_iter().next());
-            assert_eq!(told, expected, "{length} {spaces}");
+            assert_eq!(told(&text), expected, "{length} {spaces}");
         }
     }
 
     #[test]
     fn depths_and_widths_have_an_end() {
-        use crate::request::Rule as _;
         for (count, expected) in [(MAX_VALUES - 2, None), (MAX_VALUES, Some(too_intricate()))] {
             let text = JsonText::from(json!({"c": [{"x": vec![json!({}); count / 2]}]}));
-            let object = text.object().unwrap();
-            let mut fields = crate::fields::Fields::new(&object);
-            super::list().read(&mut fields, "c");
-            let told = fields.into_errors().0.remove("c").and_then(|messages| messages.into_iter().next());
-            assert_eq!(told, expected, "{count}");
+            assert_eq!(told(&text), expected, "{count}");
         }
     }
 

@@ -20,7 +20,7 @@ pub struct Holding {
 }
 
 impl Holding {
-    /// Notes among those of a story that its holder has started it.
+    /// Notes among those of a story that its holder has started it, as the database does: for worlds without one.
     pub fn note(known: &mut Vec<Self>, cycle: i32, agent_id: Option<Uuid>, from: DateTime<Utc>) {
         match known.iter_mut().find(|holding| (holding.cycle, holding.agent_id) == (cycle, agent_id)) {
             Some(again) => again.until = None,

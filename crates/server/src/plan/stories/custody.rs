@@ -60,18 +60,23 @@ pub(crate) struct Digested {
     pub(crate) digest: String,
 }
 
+/// Who started the stories with these ids, in order of time.
+macro_rules! started {
+    ($ids:literal) => {
+        concat!(
+            "select {*} from stories s
+             join story_starts b
+                 on b.tenant_id = s.tenant_id and b.story_id = s.id and b.cycle in (s.cycle, s.report_cycle)
+             where s.tenant_id = $1 and s.id = ",
+            $ids,
+            " order by b.held_from, b.id"
+        )
+    };
+}
+
 statements! {
-    /// In order of time.
-    STARTED -> Started = "
-        select {*} from stories s
-        join story_starts b on b.tenant_id = s.tenant_id and b.story_id = s.id and b.cycle in (s.cycle, s.report_cycle)
-        where s.tenant_id = $1 and s.id = $2
-        order by b.held_from, b.id";
-    STARTED_AMONG -> StartedStory = "
-        select {*} from stories s
-        join story_starts b on b.tenant_id = s.tenant_id and b.story_id = s.id and b.cycle in (s.cycle, s.report_cycle)
-        where s.tenant_id = $1 and s.id = any($2)
-        order by b.held_from, b.id";
+    STARTED -> Started = started!("$2");
+    STARTED_AMONG -> StartedStory = started!("any($2)");
     STANDING -> Standing = "
         select {*} from stories where tenant_id = $1 and id = any($2) order by order_key, number, id";
 }

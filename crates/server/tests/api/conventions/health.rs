@@ -22,8 +22,19 @@ pub(crate) enum Line {
     Cut,
 }
 
-/// A port that leads to the test database as long as the line is open.
-pub(crate) async fn database_line(line: watch::Receiver<Line>) -> u16 {
+/// Long enough for every answer that comes, on any machine.
+const SOON: Duration = Duration::from_secs(5);
+
+/// A line to a database of the test cluster, and options of a server that has no other way to it.
+pub(crate) async fn line_to(database: &str, pool_size: usize) -> (watch::Sender<Line>, ServeOptions) {
+    let (line, state) = watch::channel(Line::Open);
+    let url = format!("postgres://loopctl_app@127.0.0.1:{}/{database}", port_to(state).await);
+    let database = DatabaseOptions::External { url, admin_url: None };
+    (line, ServeOptions { pool_size, ..ServeOptions::local(database) })
+}
+
+/// A port that leads to the test cluster as long as the line is open.
+async fn port_to(line: watch::Receiver<Line>) -> u16 {
     let socket = match server().app.get_hosts() {
         [Host::Unix(directory)] => directory.join(format!(".s.PGSQL.{}", server().app.get_ports()[0])),
         hosts => panic!("the test cluster has a socket, not {hosts:?}"),
@@ -62,13 +73,7 @@ async fn get(http: &reqwest::Client, url: &str, key: &str) -> (u16, Value) {
 async fn health_tells_when_the_database_does_not_answer() {
     let key = Tenant::new().await.user.key.unwrap();
     let http = reqwest::Client::builder().tls_certs_only([]).build().unwrap();
-    let (line, state) = watch::channel(Line::Open);
-    let port = database_line(state).await;
-    let url = format!("postgres://loopctl_app@127.0.0.1:{port}/loopctl");
-    let options = ServeOptions {
-        pool_size: 4,
-        ..ServeOptions::local(DatabaseOptions::External { url, admin_url: None })
-    };
+    let (line, options) = line_to("loopctl", 4).await;
     let server = Server::start(&options).await.unwrap();
     let health = format!("http://{}/health", server.address);
     let projects = format!("http://{}/api/v1/projects", server.address);
@@ -110,15 +115,8 @@ async fn a_silent_line_is_given_up() {
     let tenant = Tenant::new().await;
     let key = tenant.user.key.clone().unwrap();
     let http = reqwest::Client::builder().tls_certs_only([]).build().unwrap();
-    let (line, state) = watch::channel(Line::Open);
-    let url = format!("postgres://loopctl_app@127.0.0.1:{}/loopctl", database_line(state).await);
-    let options = ServeOptions {
-        pool_size: 2,
-        // Long enough for every answer that comes, on any machine.
-        query_deadline: Duration::from_secs(5),
-        ..ServeOptions::local(DatabaseOptions::External { url, admin_url: None })
-    };
-    let server = Server::start(&options).await.unwrap();
+    let (line, options) = line_to("loopctl", 2).await;
+    let server = Server::start(&ServeOptions { query_deadline: SOON, ..options }).await.unwrap();
     let projects = format!("http://{}/api/v1/projects", server.address);
     assert_eq!(get(&http, &projects, &key).await.0, 200);
     for round in 0..2 {
@@ -139,14 +137,8 @@ async fn the_outcome_is_unknown_only_of_what_was_being_committed() {
     let tenant = Tenant::new().await;
     let (key, project) = (tenant.user.key.clone().unwrap(), tenant.project().await);
     let http = reqwest::Client::builder().tls_certs_only([]).build().unwrap();
-    let (line, state) = watch::channel(Line::Open);
-    let url = format!("postgres://loopctl_app@127.0.0.1:{}/loopctl", database_line(state).await);
-    let options = ServeOptions {
-        pool_size: 2,
-        query_deadline: Duration::from_secs(5),
-        ..ServeOptions::local(DatabaseOptions::External { url, admin_url: None })
-    };
-    let server = Server::start(&options).await.unwrap();
+    let (line, options) = line_to("loopctl", 2).await;
+    let server = Server::start(&ServeOptions { query_deadline: SOON, ..options }).await.unwrap();
     let base = format!("http://{}/api/v1", server.address);
     let at = format!("{base}/projects/{project}");
     let orchestrator = tenant.orchestrator().await.key.unwrap();

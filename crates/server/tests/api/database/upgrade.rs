@@ -1,20 +1,18 @@
 //! A database of an older version, with data as that version allowed it, is brought to the newest one: nothing is lost,
 //! nothing is out of order, and what is there goes on.
 
-use loopctl_server::config::DatabaseOptions;
 use loopctl_server::db::migrate::migrate;
 use loopctl_server::operator;
-use loopctl_server::serve::{ServeError, ServeOptions, Server};
+use loopctl_server::serve::{ServeError, Server};
 use reqwest::Method;
 use serde_json::{Value, json};
-use tokio::sync::watch;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Config};
 
 use super::live_migration::Client as Caller;
 use super::migrations::{drop_database, fresh_database};
 use super::{lines, refused};
-use crate::conventions::health::{Line, database_line};
+use crate::conventions::health::line_to;
 use crate::support::connect;
 
 mod old {
@@ -169,13 +167,7 @@ async fn what_an_older_version_kept_goes_on() {
     let old_order = lines(&owner, old_order).await;
 
     // A server is of one version.
-    let (_line, state) = watch::channel(Line::Open);
-    let (port, name) = (database_line(state).await, config.get_dbname().unwrap());
-    let url = format!("postgres://loopctl_app@127.0.0.1:{port}/{name}");
-    let options = ServeOptions {
-        pool_size: 2,
-        ..ServeOptions::local(DatabaseOptions::External { url, admin_url: None })
-    };
+    let (_line, options) = line_to(config.get_dbname().unwrap(), 2).await;
     let too_early = Server::start(&options).await.err();
     assert!(matches!(too_early, Some(ServeError::Schema { found: OLD, .. })), "{too_early:?}");
 

@@ -1,8 +1,7 @@
 //! Stories under way and done, as the version before knew them: what is known of the work on them afterwards.
 
-use loopctl_server::config::DatabaseOptions;
 use loopctl_server::db::migrate::migrate;
-use loopctl_server::serve::{ServeOptions, Server};
+use loopctl_server::serve::Server;
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio_postgres::Client;
@@ -10,7 +9,7 @@ use tokio_postgres::Client;
 use super::live_migration::Client as Caller;
 use super::migrations::{drop_database, fresh_database};
 use super::upgrade::{migrate_to, tenant};
-use crate::conventions::health::{Line, database_line};
+use crate::conventions::health::line_to;
 use crate::support::connect;
 
 /// The version before cycles, numbers of reports and digests.
@@ -223,13 +222,7 @@ async fn what_was_under_way_goes_on_by_the_new_rules() {
     }
 
     migrate(&config, None).await.unwrap();
-    let (_line, state) = tokio::sync::watch::channel(Line::Open);
-    let (port, name) = (database_line(state).await, config.get_dbname().unwrap());
-    let url = format!("postgres://loopctl_app@127.0.0.1:{port}/{name}");
-    let options = ServeOptions {
-        pool_size: 2,
-        ..ServeOptions::local(DatabaseOptions::External { url, admin_url: None })
-    };
+    let (_line, options) = line_to(config.get_dbname().unwrap(), 2).await;
     let server = Server::start(&options).await.unwrap();
     let base = format!("http://{}", server.address);
     let user = Caller::new(base.clone(), key);

@@ -7,15 +7,13 @@ mod sweep;
 use std::collections::BTreeSet;
 
 use futures_util::future::join;
-use loopctl_server::config::DatabaseOptions;
 use loopctl_server::operator::create_superadmin_key;
-use loopctl_server::serve::{ServeOptions, Server};
+use loopctl_server::serve::Server;
 use reqwest::RequestBuilder;
 use serde_json::Value;
-use tokio::sync::watch;
 
 use crate::conformance::{OPERATIONS, Operation};
-use crate::conventions::health::{Line, database_line};
+use crate::conventions::health::{Line, line_to};
 use crate::exports::streaming::huge;
 use crate::isolation::{Populated, populated};
 use crate::support::{Caller, Reach, Tenant, bring, connect, server, unique};
@@ -136,13 +134,8 @@ fn nowhere(operation: &Operation) -> String {
 async fn unavailable() -> [(&'static str, u16); 2] {
     let tenant = Tenant::new().await;
     let project = huge(&tenant).await;
-    let (line, state) = watch::channel(Line::Open);
-    let url = format!("postgres://loopctl_app@127.0.0.1:{}/loopctl", database_line(state).await);
     // One of the two connections is for exports.
-    let options = ServeOptions {
-        pool_size: 2,
-        ..ServeOptions::local(DatabaseOptions::External { url, admin_url: None })
-    };
+    let (line, options) = line_to("loopctl", 2).await;
     let server = Server::start(&options).await.unwrap();
     let http = reqwest::Client::builder().tls_certs_only([]).build().unwrap();
     let get = |path: &str| {
