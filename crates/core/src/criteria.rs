@@ -21,7 +21,7 @@ pub const MAX_ITEMS: usize = 500;
 const MAX_BYTES: usize = 262_144;
 
 /// What is told of a list with [`MAX_BYTES`] or more.
-pub(crate) const TOO_LARGE: &str = "must be smaller than 256KB";
+const TOO_LARGE: &str = "must be smaller than 256KB";
 
 /// The most values of one list at all its levels, for the same reason.
 const MAX_VALUES: usize = 20_000;
@@ -118,7 +118,7 @@ pub(crate) fn too_many() -> String {
 }
 
 /// What is told of a list with more than [`MAX_VALUES`].
-pub(crate) fn too_intricate() -> String {
+fn too_intricate() -> String {
     format!("should hold at most {MAX_VALUES} values")
 }
 

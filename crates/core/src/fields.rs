@@ -16,7 +16,7 @@ use crate::json::{Object, is_exact, scalar};
 /// `can't be blank`: a required field is absent, null or only whitespace.
 pub const BLANK: &str = "can't be blank";
 /// A number beyond 64 bits, or with more digits than a floating-point number keeps, in a field that is kept as it is.
-pub const INEXACT: &str = "cannot be stored exactly: send it as a string";
+const INEXACT: &str = "cannot be stored exactly: send it as a string";
 /// `is invalid`: wrong type, not in the enumeration, malformed UUID, date or number.
 pub const INVALID: &str = "is invalid";
 

@@ -4,8 +4,8 @@
 use super::outline::{EpicOutline, StoryOutline, title_left_out};
 use super::{InitialStatus, NewEpic, NewStory};
 use crate::breakdown::{EpicChange, StoryChange};
-use crate::criteria::{self, TOO_LARGE, too_intricate};
-use crate::fields::{FieldErrors, Fields, INEXACT};
+use crate::criteria;
+use crate::fields::{FieldErrors, Fields};
 use crate::lifecycle;
 use crate::number::StoryNumber;
 use crate::request::{Request, Rule as _, word};
@@ -108,8 +108,9 @@ fn story_record(story: &StoryOutline<'_>) -> Result<StoryRecord, String> {
     if let Err(fault) = &number {
         fields.fail("number", fault.clone());
     }
-    for fault in story.criteria.iter().flat_map(criteria::faults) {
-        fields.fail(&format!("acceptance_criteria[{}].{}", fault.index, fault.member), fault.message);
+    let faults: Vec<_> = story.criteria.iter().flat_map(criteria::faults).collect();
+    for fault in &faults {
+        fields.fail(&format!("acceptance_criteria[{}].{}", fault.index, fault.member), fault.message.clone());
     }
     let mut change = StoryChange::read(&mut fields);
     change.acceptance_criteria = story.criteria.clone().map(criteria::normalise);
@@ -124,12 +125,10 @@ fn story_record(story: &StoryOutline<'_>) -> Result<StoryRecord, String> {
         .read(&mut fields, "initial_verified_status"),
     };
     let mut errors = fields.into_errors();
-    // The others are told above, with the item that they are about.
+    // What is wrong with an item is told above, with the item that it is about.
     let of_list = errors.0.remove("acceptance_criteria").unwrap_or_default();
-    for told in [INEXACT.to_owned(), TOO_LARGE.to_owned(), too_intricate()] {
-        if of_list.contains(&told) {
-            errors.add("acceptance_criteria", told);
-        }
+    for told in of_list.into_iter().filter(|told| faults.iter().all(|fault| fault.message != *told)) {
+        errors.add("acceptance_criteria", told);
     }
     let (change, initial) =
         errors.check((change, initial)).map_err(|errors| message(&story.path, &errors))?;
