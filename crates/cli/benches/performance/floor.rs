@@ -1,54 +1,73 @@
-//! The floor: what PostgreSQL alone makes of the same statements, through pgbench over the same socket.
+//! The floor: what PostgreSQL on this machine makes of the least that a request could ask of it, through pgbench. Tables
+//! and database are the benchmark's own.
 
-use std::collections::HashMap;
-use std::path::PathBuf;
-use std::process::Command;
-use std::time::Duration;
+use crate::bench::{Bench, Pgbench};
+use crate::service::{OWNER, connect};
 
-use crate::service::Service;
+const DATABASE: &str = "bench_floor";
+/// Rows of each table.
+const ROWS: u32 = 2_000;
+const TENANT: &str = "00000000-0000-0000-0000-000000000001";
 
-/// Runs scripts, one per transaction and chosen at random, and gives transactions per second.
-pub(crate) async fn run(service: &Service, scripts: &[String], clients: usize, span: Duration) -> f64 {
-    let directory = service.data_dir.join("pgbench");
-    std::fs::create_dir_all(&directory).expect("a directory for scripts");
-    let mut command = Command::new(pgbench());
-    command.args(["-n", "-M", "prepared", "-U", "loopctl_app", "-j", "1"]);
-    command.args(["-c", &clients.to_string(), "-T", &span.as_secs().to_string()]);
-    command.arg("-h").arg(service.socket_dir());
-    for (number, script) in scripts.iter().enumerate() {
-        let path = directory.join(format!("{number}.sql"));
-        std::fs::write(&path, script).expect("a script");
-        command.arg("-f").arg(path);
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Floor {
+    /// A row by its primary key, prepared.
+    Read,
+    /// An update of a narrow row and an insert into a log, committed.
+    Write,
+}
+
+impl Floor {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Read => "one select by primary key",
+            Self::Write => "one narrow update, one insert, commit",
+        }
     }
-    let output = tokio::task::spawn_blocking(move || command.arg("loopctl").output())
-        .await
-        .expect("pgbench runs")
-        .expect("pgbench runs");
-    let text = String::from_utf8_lossy(&output.stdout);
-    let rate = text.lines().find_map(|line| line.strip_prefix("tps = ")?.split(' ').next()?.parse().ok());
-    rate.unwrap_or_else(|| panic!("pgbench: {text}{}", String::from_utf8_lossy(&output.stderr)))
-}
 
-fn pgbench() -> PathBuf {
-    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
-    let newest = versions.map(|entry| entry.path().join("bin/pgbench")).filter(|path| path.exists()).max();
-    newest.unwrap_or_else(|| PathBuf::from("pgbench"))
-}
-
-/// A request's statements as a script: authentication, and the tenant transaction around the rest.
-pub(crate) fn script(key_hash: &str, tenant_id: &str, statements: &[String]) -> String {
-    let authenticate = bind("caller", "AUTHENTICATE", &[key_hash, "null::uuid"]);
-    let tenant = "set local role loopctl_app;\nset local loopctl.tenant_id";
-    format!("{authenticate}\nbegin;\n{tenant} = '{tenant_id}';\n{}\ncommit;\n", statements.join("\n"))
-}
-
-/// One of the server's statements on one line, with its parameters written in.
-pub(crate) fn bind(resource: &str, name: &str, values: &[&str]) -> String {
-    let all: HashMap<_, _> =
-        loopctl_server::statements().map(|(resource, named)| ((resource, named.name), named.text)).collect();
-    let mut sql = all.get(&(resource, name)).unwrap_or_else(|| panic!("{resource}.{name}")).to_string();
-    for (index, value) in values.iter().enumerate().rev() {
-        sql = sql.replace(&format!("${}", index + 1), value);
+    fn script(self) -> String {
+        match self {
+            Self::Read => "select * from wide where t = :tenant and id = :id;\n".to_owned(),
+            Self::Write => format!(
+                "\\set n random(1, {ROWS})\n\
+                 begin;\n\
+                 update narrow set status = 'x', at = clock_timestamp() where n = :n;\n\
+                 insert into log values (gen_random_uuid(), :tenant, clock_timestamp(), '{{\"a\": 1}}');\n\
+                 commit;\n"
+            ),
+        }
     }
-    sql.split_whitespace().collect::<Vec<_>>().join(" ") + ";"
+}
+
+/// Measures floors, and keeps the id of the row that is read.
+pub(crate) struct Floors {
+    id: String,
+}
+
+impl Floors {
+    pub(crate) async fn create(bench: &Bench) -> Self {
+        let mut config = bench.service.owner_config();
+        let owner = bench.service.owner().await;
+        owner.batch_execute(&format!("create database {DATABASE}")).await.expect("a database");
+        let client = connect(config.dbname(DATABASE)).await;
+        let tables = format!(
+            "create table wide (t uuid, id uuid, n int, title text, body text, j jsonb, primary key (t, id));
+             create table narrow (t uuid, id uuid, n int, status text, at timestamptz, primary key (t, id))
+                 with (fillfactor = 70);
+             create table log (id uuid primary key, t uuid, at timestamptz, body jsonb);
+             insert into wide
+             select '{TENANT}', gen_random_uuid(), n, 'A story', repeat('x', 400), '{{}}' from generate_series(1, {ROWS}) n;
+             insert into narrow select t, id, n, 'pending', now() from wide;
+             create unique index on narrow (n)"
+        );
+        client.batch_execute(&tables).await.expect("tables");
+        client.batch_execute("vacuum analyze").await.expect("statistics");
+        let row = client.query_one("select id::text from wide where n = 1000", &[]).await.expect("a row");
+        Self { id: row.get(0) }
+    }
+
+    pub(crate) async fn run(&self, bench: &Bench, floor: Floor, connections: usize) -> Pgbench {
+        let define = [format!("tenant={TENANT}"), format!("id={}", self.id)];
+        bench.pgbench(DATABASE, OWNER, &define, &[floor.script()], connections).await
+    }
 }

@@ -6,7 +6,12 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::{Client, Config, NoTls};
+
+/// Connections of the server to PostgreSQL.
+const POOL: &str = "16";
+/// Who owns the schema, and may do everything in the cluster.
+pub(crate) const OWNER: &str = "loopctl_owner";
 
 /// `loopctl serve` on a scratch cluster. Killed when dropped, which stops its PostgreSQL as well.
 pub(crate) struct Service {
@@ -22,7 +27,7 @@ impl Service {
     pub(crate) async fn start(data_dir: &Path) -> Self {
         let began = Instant::now();
         let mut child = Command::new(env!("CARGO_BIN_EXE_loopctl"))
-            .args(["serve", "--port", "0", "--pool-size", "8", "--data-dir"])
+            .args(["serve", "--port", "0", "--pool-size", POOL, "--data-dir"])
             .arg(data_dir)
             .env_remove("DATABASE_URL")
             .stdout(Stdio::piped())
@@ -40,10 +45,28 @@ impl Service {
         std::thread::spawn(move || lines.for_each(drop));
         let mut service =
             Self { child, address, data_dir: data_dir.to_owned(), first_answer: Duration::ZERO };
-        let health = crate::http::once(&service.address, "GET /health", "").await;
-        assert!(health.starts_with("HTTP/1.1 200"), "{health}");
+        crate::http::once(&service.address, b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
         service.first_answer = began.elapsed();
         service
+    }
+
+    /// The server's own process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The first of PostgreSQL's processes.
+    pub(crate) fn postmaster(&self) -> u32 {
+        let file = self.data_dir.join("postgres/postmaster.pid");
+        let text = std::fs::read_to_string(file).expect("PostgreSQL runs");
+        text.lines().next().and_then(|line| line.parse().ok()).expect("the number of a process")
+    }
+
+    /// One of PostgreSQL's programs: the one beside the server that runs, or what the path knows.
+    pub(crate) fn program(&self, name: &str) -> PathBuf {
+        let postgres = std::fs::read_link(format!("/proc/{}/exe", self.postmaster())).expect("Linux");
+        let beside = postgres.with_file_name(name);
+        if beside.exists() { beside } else { PathBuf::from(name) }
     }
 
     /// Resident memory of the server's own process, in bytes, after it has had nothing to do.
@@ -75,13 +98,16 @@ impl Service {
         self.data_dir.join("run")
     }
 
+    /// How the owner of the schema connects.
+    pub(crate) fn owner_config(&self) -> Config {
+        let mut config = Config::new();
+        config.host_path(self.socket_dir()).user(OWNER).dbname("loopctl");
+        config
+    }
+
     /// A connection as the owner of the schema.
     pub(crate) async fn owner(&self) -> Client {
-        let mut config = tokio_postgres::Config::new();
-        config.host_path(self.socket_dir()).user("loopctl_owner").dbname("loopctl");
-        let (client, connection) = config.connect(NoTls).await.expect("the cluster answers");
-        tokio::spawn(connection);
-        client
+        connect(&self.owner_config()).await
     }
 }
 
@@ -91,6 +117,12 @@ impl Drop for Service {
         let _ = Command::new("kill").args(["-TERM", &pid]).status();
         let _ = self.child.wait();
     }
+}
+
+pub(crate) async fn connect(config: &Config) -> Client {
+    let (client, connection) = config.connect(NoTls).await.expect("the cluster answers");
+    tokio::spawn(connection);
+    client
 }
 
 /// A directory that the cluster's user can reach.
