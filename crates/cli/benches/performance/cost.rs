@@ -69,10 +69,14 @@ fn postgres(postmaster: u32) -> f64 {
     let processes = fs::read_dir("/proc").expect("Linux").flatten();
     let times = processes.filter_map(|process| Times::of(process.file_name().to_str()?));
     times
-        .map(|times| match () {
-            () if times.pid == postmaster => times.own + times.of_ended_children,
-            () if times.parent == postmaster => times.own,
-            () => 0.0,
+        .map(|times| {
+            if times.pid == postmaster {
+                times.own + times.of_ended_children
+            } else if times.parent == postmaster {
+                times.own
+            } else {
+                0.0
+            }
         })
         .sum()
 }

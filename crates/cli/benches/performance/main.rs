@@ -17,6 +17,7 @@ mod bench;
 mod bulk;
 mod cost;
 mod data;
+mod export;
 mod floor;
 mod http;
 mod profile;
@@ -62,10 +63,13 @@ async fn measure(scratch: &std::path::Path) {
     let bench = Bench::new(service).await;
     // What has to do with few stories comes first: later there are hundreds of thousands.
     report::requests(&requests::measure(&bench).await);
-    note("import, bulk claim, export");
+    note("import, bulk claim");
     let bulk = bulk::measure(&bench).await;
-    report::ready(&ready::measure(&bench).await);
-    report::values(&bulk, bulk::median(starts), idle_memory);
+    let growth = ready::measure(&bench).await;
+    report::ready(&growth.ready);
+    note("export");
+    let export = export::measure(&bench, &growth).await;
+    report::values(&bulk, &export, bulk::median(starts), idle_memory);
 }
 
 #[allow(clippy::print_stderr, reason = "progress, beside the result")]

@@ -12,14 +12,18 @@ use tokio_postgres::Client;
 use crate::bench::{Bench, SPAN};
 use crate::http::{Until, request};
 use crate::note;
-use crate::requests::{HEADLINE, LIST, READY, STORY};
+use crate::requests::{LIST, READY, STORY};
 use crate::service::Service;
 use crate::tenants::Tenant;
 use crate::transitions::{self, ACTIONS};
 
+/// Stories to read, of which some take their steps.
 const STORIES: usize = 2_000;
+const STEPS: usize = 500;
+/// One at a time: the time of a statement has its waiting in it, for locks and for processors.
+const CONNECTIONS: usize = 1;
 /// Statements of one kind of request, those that take longest.
-const TOP: i64 = 12;
+const TOP: i64 = 8;
 
 const SETTINGS: &str = "
 shared_preload_libraries = 'pg_stat_statements'
@@ -58,7 +62,7 @@ pub(crate) async fn run(scratch: &Path) {
         profile(&bench, &owner, what, requests, Until::Over(SPAN)).await;
     }
     for action in &ACTIONS {
-        let requests = transitions::requests(tenant, &stories[0], action);
+        let requests = transitions::requests(tenant, &stories[0][..STEPS], action);
         profile(&bench, &owner, action.name, requests, Until::Done).await;
     }
 }
@@ -67,10 +71,10 @@ pub(crate) async fn run(scratch: &Path) {
 async fn profile(bench: &Bench, owner: &Client, what: &str, requests: Vec<Vec<u8>>, until: Until) {
     note(what);
     owner.batch_execute("select pg_stat_statements_reset()").await.expect("the extension");
-    let load = bench.load(requests, HEADLINE, until).await;
+    let load = bench.load(requests, CONNECTIONS, until).await;
     println!(
-        "**{what}**, {HEADLINE} connections: {:.0} req/s; per request {:.3} ms of PostgreSQL's processors, {:.0} bytes of WAL\n",
-        load.rate, load.cost.postgres, load.cost.wal
+        "**{what}**: {:.2} ms, of which {:.2} ms of PostgreSQL's processors; {:.0} bytes of WAL\n",
+        load.median, load.cost.postgres, load.cost.wal
     );
     println!(
         "| ms a request | to plan it | calls a request | ms a call | WAL, bytes a request | within | statement |"

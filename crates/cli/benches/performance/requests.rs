@@ -14,11 +14,14 @@ pub(crate) const TENANTS: usize = 16;
 /// Over how many connections most is measured, and how often; the median counts.
 pub(crate) const HEADLINE: usize = 16;
 const ROUNDS: usize = 3;
-/// And over how many besides, once.
+/// Over these it is measured at all.
 pub(crate) const CONNECTIONS: [usize; 4] = [1, 4, HEADLINE, 64];
 
 /// Open stories of all tenants of a group together.
 const OPEN: usize = 2_000;
+/// Stories that take their steps in a round, of all tenants of a group together, and before the first round.
+const STEPS: usize = 1_280;
+const WARM_UP: usize = 320;
 /// How many stories pgbench shows. Not more: it plans every script for itself.
 const SAMPLE: usize = 8;
 
@@ -64,88 +67,90 @@ impl Group {
 pub(crate) async fn measure(bench: &Bench) -> Results {
     note("tenants and their plans");
     let floors = Floors::create(bench).await;
-    let groups = [Group::create(bench, 1).await, Group::create(bench, TENANTS).await];
+    let (one, several) = (Group::create(bench, 1).await, Group::create(bench, TENANTS).await);
     let owner = bench.service.owner().await;
-    data::prepare_claims(&owner, &groups[0].tenants[0]).await;
-    // Every connection of the server has met every statement, and nobody tidies up while it is measured.
-    steps(bench, &floors, &groups, (HEADLINE, "warm-up"), &mut Results::default()).await;
+    data::prepare_claims(&owner, &one.tenants[0]).await;
+    let mut run = Run { bench, floors, one, several, batches: 0, results: Results::default() };
+    // What is measured has met every statement before, on each connection of the server, and nobody tidies up beside it.
+    run.steps(HEADLINE, WARM_UP).await;
+    run.results = Results::default();
     for sql in ["vacuum analyze", "checkpoint"] {
         owner.batch_execute(sql).await.expect(sql);
     }
-
-    let mut results = Results::default();
     for round in 1..=ROUNDS {
         note(&format!("{HEADLINE} connections, round {round} of {ROUNDS}: reads"));
-        reads(bench, &floors, &groups, HEADLINE, &mut results).await;
+        run.reads(HEADLINE).await;
         note(&format!("{HEADLINE} connections, round {round} of {ROUNDS}: steps of a story"));
-        steps(bench, &floors, &groups, (HEADLINE, &round.to_string()), &mut results).await;
+        run.steps(HEADLINE, STEPS).await;
     }
-    for connections in CONNECTIONS.into_iter().filter(|connections| *connections != HEADLINE) {
-        note(&format!("{connections} connections"));
-        reads(bench, &floors, &groups, connections, &mut results).await;
-        steps(bench, &floors, &groups, (connections, "once"), &mut results).await;
+    for (connections, stories) in [(1, STEPS / 4), (4, STEPS / 2), (64, STEPS)] {
+        note(&format!("{connections} connections: reads, steps of a story"));
+        run.reads(connections).await;
+        run.steps(connections, stories).await;
     }
-    results
+    run.results
 }
 
-/// Stories by id; and what one tenant reads besides, and the same statements, where most is measured.
-async fn reads(bench: &Bench, floors: &Floors, groups: &[Group], connections: usize, results: &mut Results) {
-    let floor = floors.run(bench, Floor::Read, connections).await;
-    let floor = results.floor(Floor::Read, connections, floor);
-    let [one, ..] = groups else { return };
-    let tenant = &one.tenants[0];
-    let samples = one.stories[0].iter().step_by(OPEN / SAMPLE);
-    let mut loads =
-        vec![(STORY, 1, one.show(), samples.map(|story| data::story_script(tenant, story)).collect())];
-    for group in &groups[1..] {
-        loads.push((STORY, group.tenants.len(), group.show(), Vec::new()));
-    }
-    if connections == HEADLINE {
-        loads.push((LIST, 1, one.of_project("/stories"), vec![data::list_script(tenant, &one.projects[0])]));
-        loads.push((
-            READY,
-            1,
-            one.of_project("/stories/ready"),
-            vec![data::ready_script(tenant, &one.projects[0])],
-        ));
-    }
-    for (what, tenants, requests, scripts) in loads {
-        let load = bench.load(requests, connections, Until::Over(SPAN)).await;
-        let same = same(bench, &scripts, connections).await;
-        results.add(what, tenants, connections, Round { floor, same, load });
-    }
+struct Run<'a> {
+    bench: &'a Bench,
+    floors: Floors,
+    one: Group,
+    several: Group,
+    /// How often stories were planned for their steps.
+    batches: usize,
+    results: Results,
 }
 
-/// New stories, taken from contract to review. Fewer over few connections, which take longer.
-async fn steps(
-    bench: &Bench,
-    floors: &Floors,
-    groups: &[Group],
-    (connections, slug): (usize, &str),
-    results: &mut Results,
-) {
-    let stories = (connections * 160).clamp(320, 1_600);
-    for group in groups {
-        let slug = format!("steps-{connections}-{slug}");
-        let plans = transitions::plan(&group.tenants, &slug, stories).await;
-        let floor = floors.run(bench, Floor::Write, connections).await;
-        let floor = results.floor(Floor::Write, connections, floor);
-        for action in &ACTIONS {
-            let load = transitions::step(bench, &group.tenants, &plans, action, connections).await;
-            let scripts = match group.tenants.as_slice() {
-                [tenant] if action.name == "claim" => vec![data::claim_script(tenant)],
-                _ => Vec::new(),
-            };
-            let same = same(bench, &scripts, connections).await;
-            results.add(action.name, group.tenants.len(), connections, Round { floor, same, load });
+impl Run<'_> {
+    /// Stories by id; and where most is measured, what one tenant reads besides.
+    async fn reads(&mut self, connections: usize) {
+        let floor = self.floors.run(self.bench, Floor::Read, connections).await;
+        let floor = self.results.floor(Floor::Read, connections, floor);
+        let (one, tenant) = (&self.one, &self.one.tenants[0]);
+        let sample = one.stories[0].iter().step_by(OPEN / SAMPLE);
+        let sample = sample.map(|story| data::story_script(tenant, story)).collect();
+        let mut loads =
+            vec![(STORY, 1, one.show(), sample), (STORY, TENANTS, self.several.show(), Vec::new())];
+        if connections == HEADLINE {
+            let project = &one.projects[0];
+            loads.push((LIST, 1, one.of_project("/stories"), vec![data::list_script(tenant, project)]));
+            loads.push((
+                READY,
+                1,
+                one.of_project("/stories/ready"),
+                vec![data::ready_script(tenant, project)],
+            ));
+        }
+        for (what, tenants, requests, scripts) in loads {
+            let load = self.bench.load(requests, connections, Until::Over(SPAN)).await;
+            let same = self.same(&scripts, connections).await;
+            self.results.add(what, tenants, connections, Round { floor, same, load });
         }
     }
-}
 
-/// Transactions per second of these scripts, where there are any and most is measured.
-async fn same(bench: &Bench, scripts: &[String], connections: usize) -> Option<f64> {
-    if scripts.is_empty() || connections != HEADLINE {
-        return None;
+    /// So many new stories, taken from contract to review.
+    async fn steps(&mut self, connections: usize, stories: usize) {
+        self.batches += 1;
+        let slug = format!("steps-{}", self.batches);
+        for group in [&self.one, &self.several] {
+            let (tenants, count) = (&group.tenants, group.tenants.len());
+            let plans = transitions::plan(tenants, &slug, stories).await;
+            let floor = self.floors.run(self.bench, Floor::Write, connections).await;
+            let floor = self.results.floor(Floor::Write, connections, floor);
+            for action in &ACTIONS {
+                let load = transitions::step(self.bench, tenants, &plans, action, connections).await;
+                let claims = (action.name == "claim" && count == 1).then(|| data::claim_script(&tenants[0]));
+                let same = self.same(claims.as_slice(), connections).await;
+                self.results.add(action.name, count, connections, Round { floor, same, load });
+            }
+        }
     }
-    Some(bench.pgbench("loopctl", "loopctl_app", &[], scripts, connections).await.rate)
+
+    /// Transactions per second of these scripts, where there are any and most is measured.
+    async fn same(&self, scripts: &[String], connections: usize) -> Option<f64> {
+        if scripts.is_empty() || connections != HEADLINE {
+            return None;
+        }
+        Some(self.bench.pgbench("loopctl", "loopctl_app", &[], scripts, connections).await.rate)
+    }
 }

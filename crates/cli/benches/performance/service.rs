@@ -33,16 +33,17 @@ impl Service {
             .stdout(Stdio::piped())
             .spawn()
             .expect("loopctl starts");
-        let mut lines = BufReader::new(child.stdout.take().expect("its log")).lines();
+        let mut log = BufReader::new(child.stdout.take().expect("its log"));
         let address = loop {
-            let line = lines.next().expect("loopctl becomes ready").expect("its log");
-            let entry: Value = serde_json::from_str(&line).expect("a log of JSON lines");
+            let mut line = String::new();
+            log.read_line(&mut line).expect("its log");
+            let entry: Value = serde_json::from_str(&line).expect("loopctl becomes ready");
             if let Some(address) = entry["address"].as_str() {
                 break address.to_owned();
             }
         };
         // Somebody must read the log, as a log collector would.
-        std::thread::spawn(move || lines.for_each(drop));
+        std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
         let mut service =
             Self { child, address, data_dir: data_dir.to_owned(), first_answer: Duration::ZERO };
         crate::http::once(&service.address, b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
