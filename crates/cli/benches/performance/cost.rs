@@ -1,5 +1,5 @@
 //! What a request costs: processor time of the server, of PostgreSQL and of this client apart, and bytes of WAL. Rates
-//! depend on who else is using the machine; these hardly do.
+//! depend on who else is using the machine; processor time does much less, and WAL not at all.
 
 use std::fs;
 

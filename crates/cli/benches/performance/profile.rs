@@ -72,9 +72,14 @@ async fn profile(bench: &Bench, owner: &Client, what: &str, requests: Vec<Vec<u8
     note(what);
     owner.batch_execute("select pg_stat_statements_reset()").await.expect("the extension");
     let load = bench.load(requests, CONNECTIONS, until).await;
+    let sum = "select sum(total_exec_time + total_plan_time) from pg_stat_statements where toplevel";
+    let all: f64 = owner.query_one(sum, &[]).await.expect("statements").get(0);
     println!(
-        "**{what}**: {:.2} ms, of which {:.2} ms of PostgreSQL's processors; {:.0} bytes of WAL\n",
-        load.median, load.cost.postgres, load.cost.wal
+        "**{what}**: {:.2} ms; {:.2} ms of PostgreSQL's processors, {:.2} ms in statements; {:.0} bytes of WAL\n",
+        load.median,
+        load.cost.postgres,
+        all / load.requests as f64,
+        load.cost.wal
     );
     println!(
         "| ms a request | to plan it | calls a request | ms a call | WAL, bytes a request | within | statement |"
