@@ -66,7 +66,11 @@ fn finish(result: Result<serde_json::Value, server::Failure>) -> u8 {
             if body.pointer("/api_key/raw_key").is_some() {
                 output::note("Save the raw key now: it is not shown again.");
             }
-            output::print_text(&format!("{body:#}"))
+            let different = body.pointer("/check/different").and_then(serde_json::Value::as_i64).unwrap_or(0);
+            if different > 0 {
+                output::note(&format!("Error: {different} records are kept otherwise than they should be"));
+            }
+            output::print_text(&format!("{body:#}")).max(u8::from(different > 0))
         }
         Err(failure) => failure.report(),
     }

@@ -8,7 +8,7 @@ use loopctl_postgres::{Application, EmbeddedCluster, EmbeddedError, EmbeddedOpti
 use tokio_postgres::Config;
 
 use crate::db::migrate::{MigrateError, connect, migrate, newest_version};
-use crate::db::{Db, DbError};
+use crate::db::{APP_ROLE, Db, DbError};
 use crate::life::Life;
 
 /// What the private cluster has to know of loopctl. Its owner owns the schema and runs migrations; requests use
@@ -25,8 +25,6 @@ pub static APPLICATION: Application = Application {
 
 /// The database of the private cluster.
 const DATABASE: &str = "loopctl";
-/// The application's role, which is also its login on the private cluster.
-const APP_ROLE: &str = "loopctl_app";
 
 /// How long a command waits for a server that is starting or stopping on the same data directory.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
-use crate::db::{DbError, Jsonb, Tx, column, statements};
+use crate::db::{DbError, Jsonb, Statement, Tx, column, statements};
 
 statements! {
     /// Takes the tenant's head row as the last lock of the transaction: positions are gap-free and timestamps
@@ -29,7 +29,7 @@ statements! {
         )
         insert into audit_log (id, tenant_id, position, inserted_at, project_id, entity_type, entity_id, action,
                                actor_type, actor_id, actor_label, old_state, new_state, metadata, leaf_hash)
-        select e.id, nullif($1::uuid, '00000000-0000-0000-0000-000000000000'), head.position + e.nth,
+        select e.id, $1, head.position + e.nth,
                head.last_at + e.nth * interval '1 microsecond', e.project_id, e.entity_type, e.entity_id, e.action,
                e.actor_type, e.actor_id, e.actor_label, e.old_state, e.new_state, e.metadata, e.leaf_hash
         from unnest($3::uuid[], $4::uuid[], $5::text[], $6::uuid[], $7::text[], $8::text[], $9::uuid[],
@@ -245,18 +245,26 @@ struct Content<'a> {
     project_id: Option<Uuid>,
 }
 
-/// Records events, in the order in which they happened, and commits. Without events it only commits.
+/// Runs the `last` statement of a change, records its events, in the order in which they happened, and commits, all in one
+/// round trip. Without events there is nothing to record.
 ///
 /// # Errors
 /// When an event cannot be written; then nothing of the transaction is kept.
-pub(crate) async fn record(tx: Tx, caller: &Attribution, events: Vec<Event>) -> Result<(), DbError> {
-    if events.is_empty() {
-        return tx.commit(&()).await;
-    }
+pub(crate) async fn record(
+    tx: Tx,
+    caller: &Attribution,
+    events: Vec<Event>,
+    last: Option<Statement<'_, ()>>,
+) -> Result<(), DbError> {
     let entries = entries(&events, caller)?;
     let columns = columns(&entries);
     let params: Vec<&(dyn ToSql + Sync)> = columns.iter().map(|column| column.as_ref() as _).collect();
-    tx.commit(&RECORD.with(&params)).await.map(drop)
+    match (last, entries.is_empty()) {
+        (None, true) => tx.commit(&()).await,
+        (Some(last), true) => tx.commit(&last).await.map(drop),
+        (None, false) => tx.commit_in_turn(&RECORD.with(&params)).await.map(drop),
+        (Some(last), false) => tx.commit_in_turn(&(last, RECORD.with(&params))).await.map(drop),
+    }
 }
 
 /// As [`record`], for operator commands, which work with the owner's connection. The nil tenant stands for

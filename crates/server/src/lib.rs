@@ -47,6 +47,7 @@ pub fn statements() -> impl Iterator<Item = (&'static str, &'static db::Named)> 
         ("projects", plan::projects::STATEMENTS),
         ("serve", serve::STATEMENTS),
         ("stories", plan::stories::STATEMENTS),
+        ("story_locks", plan::stories::LOCK_STATEMENTS),
         ("tenants", identity::tenants::STATEMENTS),
         ("trust_loop", trust_loop::STATEMENTS),
         ("ui_tests", evidence::ui_tests::STATEMENTS),

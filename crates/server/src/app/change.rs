@@ -3,7 +3,7 @@
 use std::ops::{Deref, DerefMut};
 
 use super::Identity;
-use crate::db::{Params, Row, Sql, Tx};
+use crate::db::{Params, Row, Sql, Statement, Tx};
 use crate::events::{self, Event};
 use crate::http::{ApiError, ApiResult};
 
@@ -47,7 +47,16 @@ impl<'a> Change<'a> {
     /// # Errors
     /// When the database fails; then nothing is kept.
     pub(crate) async fn commit<T>(self, value: T) -> ApiResult<Committed<T>> {
-        events::record(self.tx, &self.caller.attribution(), self.events).await?;
+        events::record(self.tx, &self.caller.attribution(), self.events, None).await?;
+        Ok(Committed(value))
+    }
+
+    /// As [`Self::commit`], after one more statement, in the same round trip.
+    ///
+    /// # Errors
+    /// When the database fails; then nothing is kept.
+    pub(crate) async fn commit_with<T>(self, last: Statement<'_, ()>, value: T) -> ApiResult<Committed<T>> {
+        events::record(self.tx, &self.caller.attribution(), self.events, Some(last)).await?;
         Ok(Committed(value))
     }
 

@@ -6,6 +6,7 @@ pub mod migrate;
 mod row;
 mod sql;
 mod time;
+mod turns;
 mod tx;
 
 use std::sync::Arc;
@@ -21,12 +22,14 @@ use uuid::Uuid;
 use crate::life::Life;
 
 pub use error::DbError;
+pub(crate) use line::APP_ROLE;
 pub(crate) use loopctl_macros::Row;
 pub use row::{Column, Row, RowReader, RowTypes};
 pub(crate) use sql::{ListSql, around_columns, column, statements};
 pub use sql::{Named, Params, Sql, Statement};
 pub use time::Timestamp;
 pub(crate) use tokio_postgres::types::Json as Jsonb;
+use turns::Turns;
 pub use tx::{Batch, Tx};
 
 /// How long a request waits for a free connection before it is answered with 503.
@@ -69,6 +72,10 @@ pub struct Db {
     life: Life,
     /// Whether the last thing that was known of the database's disk is that it takes no more.
     storage_failed: Arc<AtomicBool>,
+    /// Who writes to which tenant's log.
+    turns: Turns,
+    /// Whether connections have another role than the application's.
+    takes_role: Arc<AtomicBool>,
 }
 
 impl Db {
@@ -87,9 +94,10 @@ impl Db {
         config.options(options.trim());
         // `Fast` only asks whether the connection is open. That is enough: a transaction that was not finished
         // is rolled back before its connection returns to the pool (see `Tx`).
+        let takes_role = Arc::<AtomicBool>::default();
         let manager = Manager::from_connect(
             config,
-            line::Dial,
+            line::DialForRequests { takes_role: Arc::clone(&takes_role) },
             ManagerConfig { recycling_method: RecyclingMethod::Fast },
         );
         let pool = Pool::builder(manager)
@@ -100,7 +108,8 @@ impl Db {
             .build()
             .map_err(|error| DbError::Pool(error.to_string()))?;
         let snapshots = Arc::new(Semaphore::new((size / 2).max(1)));
-        Ok(Self { pool, snapshots, deadline, life, storage_failed: Arc::default() })
+        let turns = Turns::default();
+        Ok(Self { pool, snapshots, deadline, life, storage_failed: Arc::default(), turns, takes_role })
     }
 
     /// Closes the connections that nobody uses, and the others when they come back. Whoever asks for one is refused.

@@ -127,8 +127,8 @@ impl Tx {
     fn open(begin: &str, writes: bool, client: Client, tenant_id: Uuid, db: Db) -> Self {
         // Connections may log in as anybody (one superuser login in development); what runs inside a
         // transaction always runs as the application role. Both settings end with the transaction.
-        let begin =
-            format!("{begin}; SET LOCAL ROLE loopctl_app; SET LOCAL loopctl.tenant_id = '{tenant_id}'");
+        let role = if db.takes_role.load(Ordering::Relaxed) { "SET LOCAL ROLE loopctl_app; " } else { "" };
+        let begin = format!("{begin}; {role}SET LOCAL loopctl.tenant_id = '{tenant_id}'");
         let (client, begin, lost) = (Some(client), Some(begin), Lost::default());
         Self { client, tenant_id, begin, writes, turn: None, lost, db }
     }
@@ -187,6 +187,15 @@ impl Tx {
         let answer = self.send(batch, Some("COMMIT")).await?;
         self.client = None;
         Ok(answer)
+    }
+
+    /// As [`Self::commit`], when it is the turn of whoever writes to the tenant's log. The turn lasts until it is committed.
+    ///
+    /// # Errors
+    /// As [`Self::commit`], and when the turn does not come.
+    pub async fn commit_in_turn<B: Batch>(self, batch: &B) -> Result<B::Answer, DbError> {
+        let _until_committed = self.db.turns.next(self.tenant_id).await?;
+        self.commit(batch).await
     }
 
     async fn send<B: Batch>(&mut self, batch: &B, commit: Option<&str>) -> Result<B::Answer, DbError> {

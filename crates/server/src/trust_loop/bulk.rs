@@ -20,8 +20,7 @@ use uuid::Uuid;
 
 use super::api::{ByAgent, ByOrchestrator};
 use super::evidence::{Evidence, NewVerification, RejectStory, has_evidence};
-use super::store::LOCK_BATCH;
-use super::transition::{complete_epic, step};
+use super::transition::{complete_epic, lock_all, save, step};
 use crate::app::{Caller, Identity};
 use crate::db::Timestamp;
 use crate::http::{ApiError, ApiResult, Body, Operation, Output, Sent};
@@ -130,7 +129,7 @@ pub(super) async fn claim(caller: Caller<ByAgent>, body: Body<BulkClaim>) -> Api
     let items = read_items(&caller, Action::Claim, list, "story_ids", |element| {
         (Some(scalar(element)), Ok((Attempt::Claim, Evidence::None)))
     })?;
-    perform(&caller, items).await
+    perform(&caller, Action::Claim, items).await
 }
 
 pub(super) async fn verify(caller: Caller<ByOrchestrator>, body: Body<BulkStories>) -> ApiResult<Results> {
@@ -141,7 +140,7 @@ pub(super) async fn verify(caller: Caller<ByOrchestrator>, body: Body<BulkStorie
             Ok((Attempt::Verify { evidence: has_evidence(&sent) }, Evidence::Verification(sent)))
         })
     })?;
-    perform(&caller, items).await
+    perform(&caller, Action::Verify, items).await
 }
 
 pub(super) async fn reject(caller: Caller<ByOrchestrator>, body: Body<BulkStories>) -> ApiResult<Results> {
@@ -156,7 +155,7 @@ pub(super) async fn reject(caller: Caller<ByOrchestrator>, body: Body<BulkStorie
             Ok((Attempt::Reject { reason }, Evidence::Rejection(sent)))
         })
     })?;
-    perform(&caller, items).await
+    perform(&caller, Action::Reject, items).await
 }
 
 pub(super) async fn mark_complete(
@@ -172,7 +171,7 @@ pub(super) async fn mark_complete(
             Ok((Attempt::MarkComplete, Evidence::Verification(sent)))
         })
     })?;
-    perform(&caller, items).await
+    perform(&caller, Action::MarkComplete, items).await
 }
 
 fn with_defaults(sent: Sent<NewVerification>, summary: &str, review_type: &str) -> Sent<NewVerification> {
@@ -245,11 +244,11 @@ fn unknown() -> ApiError {
 ///
 /// # Errors
 /// When the database fails; then nothing of the call is kept.
-async fn perform(caller: &Identity, items: Vec<Item>) -> ApiResult<Results> {
+async fn perform(caller: &Identity, action: Action, items: Vec<Item>) -> ApiResult<Results> {
     let results = caller
         .change(async |mut change| {
             let ids: Vec<Uuid> = items.iter().filter_map(|item| Some(item.work.as_ref().ok()?.0)).collect();
-            change.execute(LOCK_BATCH, &[&ids]).await?;
+            lock_all(&mut change, action, &ids).await?;
             let mut results = Vec::with_capacity(items.len());
             // By id: the order in which epics are locked.
             let mut epics: BTreeMap<Uuid, (Story, Timestamp)> = BTreeMap::new();
@@ -258,7 +257,14 @@ async fn perform(caller: &Identity, items: Vec<Item>) -> ApiResult<Results> {
                     Err(refused) => Err(refused.clone()),
                     Ok((story_id, attempt, evidence)) => {
                         match step(&mut change, *story_id, attempt, evidence).await {
-                            Ok(step) => Ok(step),
+                            Ok(step) => {
+                                if let Some(moved) = &step.moved
+                                    && let Some(now) = save(&mut change, *story_id, moved).await?
+                                {
+                                    epics.insert(step.outcome.story.epic_id, (step.outcome.story, now));
+                                }
+                                Ok(())
+                            }
                             Err(error) if error.is_not_found() => Err(unknown().into_members()),
                             Err(error) => Err(error.into_refusal()?),
                         }
@@ -267,11 +273,6 @@ async fn perform(caller: &Identity, items: Vec<Item>) -> ApiResult<Results> {
                 let status = if outcome.is_ok() { "success" } else { "error" };
                 let error = outcome.as_ref().err().cloned().unwrap_or_default();
                 results.push(ItemResult { story_id: echo.clone(), status, error });
-                if let Ok(step) = outcome
-                    && let Some(now) = step.verified_at
-                {
-                    epics.insert(step.outcome.story.epic_id, (step.outcome.story, now));
-                }
             }
             for (story, now) in epics.values() {
                 complete_epic(&mut change, story, *now).await?;

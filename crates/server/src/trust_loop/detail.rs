@@ -7,13 +7,11 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::next_steps::{NextStep, next_steps};
-use super::store::{
-    LATEST_VERIFICATION, RECENT_ARTIFACTS, SHOW_STORY, STORY_PREREQUISITES, StoryInLoop, VerificationResult,
-};
+use super::store::{RECENT_ARTIFACTS, SHOW_STORY, StoryInLoop, VerificationResult};
 use crate::app::{Agent, AtLeast, Caller};
 use crate::evidence::artifacts::ArtifactReport;
-use crate::http::{ApiError, ApiResult, Id};
-use crate::plan::stories::{STARTED, Started, Story};
+use crate::http::{ApiResult, Id};
+use crate::plan::stories::Story;
 
 #[derive(Serialize, JsonSchema)]
 pub(super) struct ShownStory {
@@ -45,20 +43,11 @@ struct DependencyEdge {
 }
 
 pub(super) async fn show(caller: Caller<AtLeast<Agent>>, Id(id): Id) -> ApiResult<Json<ShownStory>> {
-    let params = [&id as _];
-    let (stories, started, prerequisites, artifacts, verifications) = caller
-        .read((
-            SHOW_STORY.with(&params),
-            STARTED.with(&params),
-            STORY_PREREQUISITES.with(&params),
-            RECENT_ARTIFACTS.with(&params),
-            LATEST_VERIFICATION.with(&params),
-        ))
-        .await?;
-    let StoryInLoop { story, mission, iteration_count, review } =
-        stories.into_iter().next().ok_or_else(ApiError::not_found)?;
-    let started = started.into_iter().map(Started::holding).collect();
-    let facts = Facts { review: review.review(), started, ..story.facts() };
+    let shown = caller.find(SHOW_STORY, &[&id]).await?;
+    let StoryInLoop { story, mission, prerequisites, has_artifacts, review, started, latest } = shown;
+    let artifacts =
+        if has_artifacts { caller.read(RECENT_ARTIFACTS.with(&[&id])).await? } else { Vec::new() };
+    let facts = Facts { review: review.review(), started: started.holdings(), ..story.facts() };
     let edge = |depends_on_story_id| DependencyEdge { story_id: id, depends_on_story_id };
     Ok(Json(ShownStory {
         next_actions: next_steps(&caller, &facts, id),
@@ -66,8 +55,8 @@ pub(super) async fn show(caller: Caller<AtLeast<Agent>>, Id(id): Id) -> ApiResul
             story,
             dependencies: prerequisites.into_iter().map(edge).collect(),
             artifacts,
-            latest_verification: verifications.into_iter().next(),
-            iteration_count,
+            iteration_count: latest.as_ref().map_or(0, |latest| latest.iteration),
+            latest_verification: latest,
             project_mission: mission,
         },
     }))

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::db::{DbError, Row, Timestamp, statements};
 use crate::evidence::artifacts::ArtifactReport;
-use crate::plan::stories::Story;
+use crate::plan::stories::{Started, Story, joining_started};
 
 /// A finished review.
 #[derive(Debug, Serialize, JsonSchema, Row)]
@@ -33,25 +33,37 @@ pub(super) struct ReviewRecord {
     updated_at: Timestamp,
 }
 
-/// The result of a verification or rejection.
+/// The result of a verification or rejection, of the alias `v`.
 #[derive(Debug, Serialize, JsonSchema, Row)]
 pub(super) struct VerificationResult {
+    #[row(sql = "(v).id")]
     pub(super) id: Uuid,
+    #[row(sql = "(v).tenant_id")]
     tenant_id: Uuid,
+    #[row(sql = "(v).story_id")]
     story_id: Uuid,
+    #[row(sql = "(v).orchestrator_agent_id")]
     orchestrator_agent_id: Option<Uuid>,
     /// `pass`, `partial` or `fail`.
+    #[row(sql = "(v).result")]
     pub(super) result: String,
+    #[row(sql = "(v).summary")]
     summary: Option<String>,
+    #[row(sql = "(v).findings")]
     findings: JsonText,
+    #[row(sql = "(v).review_type")]
     pub(super) review_type: Option<String>,
+    #[row(sql = "(v).commit_sha")]
     commit_sha: Option<String>,
     /// That of the title and criteria that it is about; null for results from before it was kept.
-    #[row(sql = "encode(criteria_digest, 'hex')")]
+    #[row(sql = "encode((v).criteria_digest, 'hex')")]
     pub(super) criteria_digest: Option<String>,
     /// 1, 2, … per story.
+    #[row(sql = "(v).iteration")]
     pub(super) iteration: i32,
+    #[row(sql = "(v).inserted_at")]
     inserted_at: Timestamp,
+    #[row(sql = "(v).updated_at")]
     updated_at: Timestamp,
 }
 
@@ -62,11 +74,18 @@ pub(super) struct StoryInLoop {
     pub(super) story: Story,
     #[row(sql = "(select mission from projects p where p.tenant_id = $1 and p.id = s.project_id)")]
     pub(super) mission: Option<String>,
-    #[row(sql = "(select coalesce(max(iteration), 0) from verification_results v
-                  where v.tenant_id = $1 and v.story_id = $2)")]
-    pub(super) iteration_count: i32,
+    #[row(sql = "array(select d.depends_on_story_id from story_dependencies d
+                       where d.tenant_id = $1 and d.story_id = $2 order by d.inserted_at, d.id)")]
+    pub(super) prerequisites: Vec<Uuid>,
+    #[row(sql = "exists (select from artifact_reports a where a.tenant_id = $1 and a.story_id = $2)")]
+    pub(super) has_artifacts: bool,
     #[row(flatten)]
     pub(super) review: NewestReview,
+    #[row(flatten)]
+    pub(super) started: Started,
+    /// Its iteration is how often the story was verified or rejected.
+    #[row(flatten)]
+    pub(super) latest: Option<VerificationResult>,
 }
 
 /// What the newest review of the story's report, in its cycle, is of.
@@ -91,13 +110,17 @@ impl NewestReview {
     }
 }
 
-/// What the rules need besides the story.
+/// A story under its lock, with what the rules need besides.
 #[derive(Row)]
-pub(super) struct Surroundings {
+pub(super) struct LockedStory {
+    #[row(flatten)]
+    pub(super) story: Story,
     #[row(sql = "clock_timestamp()")]
     pub(super) now: DateTime<Utc>,
     #[row(flatten)]
     pub(super) review: NewestReview,
+    #[row(flatten)]
+    pub(super) started: Started,
     #[row(
         sql = "(select settings -> 'auto_reset_on_rejection' from tenants where id = $1) is distinct from 'false'"
     )]
@@ -145,54 +168,50 @@ pub(super) struct StoryName {
 pub(super) struct CompletedEpic {
     pub(super) number: i32,
     pub(super) title: String,
-    #[row(sql = "(select count(*) from stories s where s.tenant_id = $1 and s.epic_id = $2)")]
-    pub(super) story_count: i64,
+    #[row(sql = "(select stories from epic_states where tenant_id = $1 and id = $2)")]
+    pub(super) story_count: i32,
 }
 
 statements! {
-    /// Every story of a batch, before the first is looked at, in the order of ids: batches that overlap never wait for
-    /// each other in a circle.
-    LOCK_BATCH = "
-        select id from stories where tenant_id = $1 and id = any($2) order by id for no key update";
     /// What verify-all looks at.
     REPORTED_IN_EPIC -> ReportedStory = "
         select {*} from epics e
-        left join stories s on s.tenant_id = e.tenant_id and s.epic_id = e.id
+        left join whole_stories s on s.tenant_id = e.tenant_id and s.epic_id = e.id
             and s.agent_status = 'reported_done' and s.verified_status <> 'verified'
         where e.tenant_id = $1 and e.id = $2
         order by s.order_key, s.number, s.id";
-    /// Prerequisites that are not verified. Runs after the lock.
+    /// Prerequisites that are not verified.
     UNMET_PREREQUISITES -> Unmet = "
         select {*} from (
         select 'story' as kind, p.id, p.number, p.verified_status, 0::bigint as open_stories
         from story_dependencies d
-        join stories p on p.tenant_id = d.tenant_id and p.id = d.depends_on_story_id
+        join whole_stories p on p.tenant_id = d.tenant_id and p.id = d.depends_on_story_id
         where d.tenant_id = (select $1::uuid) and d.story_id = (select $2::uuid) and p.verified_status <> 'verified'
         union all
-        select 'epic', e.id, e.number::text, null, count(*)
+        select 'epic', e.id, e.number::text, null, p.open::bigint
         from stories s
         join epic_dependencies d on d.tenant_id = s.tenant_id and d.epic_id = s.epic_id
         join epics e on e.tenant_id = d.tenant_id and e.id = d.depends_on_epic_id
-        join stories p on p.tenant_id = d.tenant_id and p.epic_id = d.depends_on_epic_id
-        where s.tenant_id = (select $1::uuid) and s.id = (select $2::uuid) and p.verified_status <> 'verified'
-        group by e.tenant_id, e.id
+        join epic_states p on p.tenant_id = d.tenant_id and p.id = d.depends_on_epic_id
+        where s.tenant_id = (select $1::uuid) and s.id = (select $2::uuid) and p.open > 0
         ) unmet
         order by kind desc, number";
-    /// What the rules need besides the story. A statement of its own after the lock, because it must see what the
-    /// lock waited for, the time included: in the lock's own select list the clock is read before the wait. The
-    /// clock is the database's, so that times of several servers compare.
-    SURROUNDINGS -> Surroundings = "select {*} from stories s where s.tenant_id = $1 and s.id = $2";
+    /// A statement of its own after the lock, because it must see what the lock waited for, the time included: in the lock's
+    /// own select list the clock is read before the wait. The clock is the database's, so that times of several servers
+    /// compare.
+    FIND_LOCKED -> LockedStory = concat!(
+        "select {*} from whole_stories s", joining_started!(), "where s.tenant_id = $1 and s.id = $2"
+    );
     /// Writes everything that the lifecycle owns, whatever the transition.
-    SAVE_STATE -> Story = "
-        update stories set
+    SAVE_STATE = "
+        update story_states set
             agent_status = $3, verified_status = $4, assigned_agent_id = $5, assigned_at = $6,
             contracted_by_agent_id = $7, first_claimed_at = $8, review_requested_at = $9, reported_done_at = $10,
             reported_by_agent_id = $11, verified_at = $12, rejected_at = $13, rejection_reason = $14,
             first_touched_at = $15, cycle = $16, report_number = $17, report_cycle = $18,
             contracted_digest = decode($19, 'hex'), verification_source = $20, verified_digest = decode($21, 'hex'),
-            updated_at = clock_timestamp()
-        where tenant_id = $1 and id = $2
-        returning {*}";
+            updated_at = $22
+        where tenant_id = $1 and id = $2";
     /// A statement of its own: metadata may be large, and the other transitions have nothing to do with it.
     RECORD_BACKFILL = "update stories set metadata = metadata || $3 where tenant_id = $1 and id = $2";
     /// Which report it is of, the database says, and the story's lock makes the next number race-free.
@@ -204,32 +223,29 @@ statements! {
         returning {*}";
     /// As `INSERT_REVIEW`.
     INSERT_VERIFICATION -> VerificationResult = "
-        insert into verification_results (tenant_id, id, story_id, orchestrator_agent_id, result, summary, findings,
+        insert into verification_results as v (tenant_id, id, story_id, orchestrator_agent_id, result, summary, findings,
                                           review_type, commit_sha, iteration, inserted_at, updated_at)
         select $1, $2, $3, $4, $5, $6, $7, $8, $9, coalesce(max(iteration), 0) + 1, $10, $10
         from verification_results where tenant_id = $1 and story_id = $3
         returning {*}";
-    /// Stories are locked before epics, everywhere. Two stories verified at once meet here.
-    LOCK_EPIC_TO_COMPLETE = "select id from epics where tenant_id = $1 and id = $2 for no key update";
-    /// Completes an epic once for ever. A statement of its own after the lock, so that it sees what the
-    /// other transaction has committed.
+    /// Completes an epic once for ever. The story's state has been saved: with it, the epic's count is held.
     COMPLETE_EPIC -> CompletedEpic = "
         update epics e set completed_at = $3
         where tenant_id = $1 and id = $2 and completed_at is null
-          and not exists (select from stories s where s.tenant_id = $1 and s.epic_id = $2
-                          and s.verified_status <> 'verified')
+          and exists (select from epic_states s where s.tenant_id = $1 and s.id = $2 and s.open = 0)
         returning {*}";
     LIST_VERIFICATIONS -> list of VerificationResult = {
         within: "stories where tenant_id = $1 and id = $2",
-        from: "verification_results where tenant_id = $1 and story_id = $2",
+        from: "verification_results v where tenant_id = $1 and story_id = $2",
         page: "order by iteration desc limit $3 offset $4",
     };
-    SHOW_STORY -> StoryInLoop = "select {*} from stories s where s.tenant_id = $1 and s.id = $2";
-    STORY_PREREQUISITES -> Uuid = "
-        select depends_on_story_id from story_dependencies where tenant_id = $1 and story_id = $2
-        order by inserted_at, id";
-    LATEST_VERIFICATION -> VerificationResult = "
-        select {*} from verification_results where tenant_id = $1 and story_id = $2 order by iteration desc limit 1";
+    SHOW_STORY -> StoryInLoop = concat!(
+        "select {*} from whole_stories s", joining_started!(), "
+        left join lateral (
+            select newest as v from verification_results newest
+            where newest.tenant_id = s.tenant_id and newest.story_id = s.id order by newest.iteration desc limit 1) newest on true
+        where s.tenant_id = $1 and s.id = $2"
+    );
     /// The 20 most recent, newest first.
     RECENT_ARTIFACTS -> ArtifactReport = "
         select {*} from artifact_reports where tenant_id = $1 and story_id = $2
@@ -258,7 +274,8 @@ pub(super) fn save_params<'a>(
     story_id: &'a Uuid,
     state: &'a LoopState,
     words: &'a Words,
-) -> [&'a (dyn ToSql + Sync); 20] {
+    now: &'a Timestamp,
+) -> [&'a (dyn ToSql + Sync); 21] {
     [
         story_id,
         &words.agent_status,
@@ -280,5 +297,6 @@ pub(super) fn save_params<'a>(
         &state.contracted_digest,
         &words.verification_source,
         &state.verified_digest,
+        now,
     ]
 }

@@ -8,15 +8,17 @@ use uuid::Uuid;
 use super::evidence::{Evidence, NewReview, NewVerification};
 use super::log::Log;
 use super::store::{
-    COMPLETE_EPIC, INSERT_REVIEW, INSERT_VERIFICATION, LOCK_EPIC_TO_COMPLETE, RECORD_BACKFILL, ReviewRecord,
-    SAVE_STATE, SURROUNDINGS, Surroundings, UNMET_PREREQUISITES, VerificationResult, Words, save_params,
+    COMPLETE_EPIC, FIND_LOCKED, INSERT_REVIEW, INSERT_VERIFICATION, LockedStory, RECORD_BACKFILL,
+    ReviewRecord, SAVE_STATE, UNMET_PREREQUISITES, VerificationResult, Words, save_params,
 };
 use crate::app::{Change, Identity};
 use crate::db::{DbError, Jsonb, Params, Timestamp};
 use crate::events::Event;
 use crate::evidence::artifacts;
 use crate::http::{ApiError, ApiResult};
-use crate::plan::stories::{LOCK_STORY, STARTED, Started, Story};
+use crate::plan::stories::{
+    FIND_STORY, LOCK_PROJECTS_OF_STORIES, LOCK_STORIES, LOCK_STORY, LOCK_WITH_DEPENDENTS, Story,
+};
 
 /// What a transition left behind.
 pub(super) struct Outcome {
@@ -40,11 +42,21 @@ pub(super) async fn perform(
     caller.admit(attempt.action())?;
     caller
         .change(async |mut change| {
-            let Step { outcome, verified_at } = step(&mut change, story_id, attempt, evidence).await?;
-            if let Some(now) = verified_at {
-                complete_epic(&mut change, &outcome.story, now).await?;
+            if turns_verification(attempt.action()) {
+                lock_all(&mut change, attempt.action(), &[story_id]).await?;
             }
-            change.commit(outcome).await
+            let step = step(&mut change, story_id, attempt, evidence).await?;
+            let Some(moved) = &step.moved else { return change.commit(step.outcome).await };
+            if !moved.verified {
+                // Together with its events: a round trip less for what is done most.
+                let (now, words) = (Timestamp(moved.at), Words::of(&moved.to));
+                let params = save_params(&story_id, &moved.to, &words, &now);
+                return change.commit_with(SAVE_STATE.with(&params), step.outcome).await;
+            }
+            if let Some(now) = save(&mut change, story_id, moved).await? {
+                complete_epic(&mut change, &step.outcome.story, now).await?;
+            }
+            change.commit(step.outcome).await
         })
         .await
 }
@@ -52,12 +64,31 @@ pub(super) async fn perform(
 /// What a step has done, and what its transaction has yet to do.
 pub(super) struct Step {
     pub(super) outcome: Outcome,
-    /// When the story became verified, if it just did: its epic may be complete. Left to the caller, because epics
-    /// are locked after the last story.
-    pub(super) verified_at: Option<Timestamp>,
+    /// The state that is to be saved, if it is another.
+    pub(super) moved: Option<Moved>,
 }
 
-/// One transition inside a transaction: everything but completing its epic. What is refused is refused before anything is
+/// A story's new state.
+pub(super) struct Moved {
+    to: LoopState,
+    at: DateTime<Utc>,
+    /// Whether the story became verified: its epic may be complete. Left to the caller, because epics come after the last
+    /// story.
+    pub(super) verified: bool,
+}
+
+/// Saves what a step has moved. When the story became verified: the time.
+pub(super) async fn save(
+    change: &mut Change<'_>,
+    story_id: Uuid,
+    moved: &Moved,
+) -> Result<Option<Timestamp>, DbError> {
+    let (now, words) = (Timestamp(moved.at), Words::of(&moved.to));
+    change.execute(SAVE_STATE, &save_params(&story_id, &moved.to, &words, &now)).await?;
+    Ok(moved.verified.then_some(now))
+}
+
+/// One transition inside a transaction: everything but saving the new state. What is refused is refused before anything is
 /// written, so that the transaction can go on to another story.
 pub(super) async fn step(
     change: &mut Change<'_>,
@@ -65,14 +96,14 @@ pub(super) async fn step(
     attempt: &Attempt,
     evidence: &Evidence,
 ) -> ApiResult<Step> {
-    let Locked { story, facts, now, auto_reset } = lock(change, story_id, attempt.action()).await?;
+    let Locked { mut story, facts, now, auto_reset } = lock(change, story_id, attempt.action()).await?;
     let caller = change.caller;
     let decided = lifecycle::decide(&facts, attempt, &caller.actor(), now)
         .map_err(|refusal| caller.refused(refusal))?;
     let before = &facts.state;
     let mut next = decided.clone();
     let mut log = Log::new(&story, caller);
-    let (mut review, mut verification) = (None, None);
+    let (mut review, mut verification, mut recorded_backfill) = (None, None, false);
     match (attempt, evidence) {
         // Repeated after it was done: there is nothing to tell.
         (Attempt::ForceUnclaim | Attempt::Backfill(_) | Attempt::MarkComplete, _) if next == *before => {}
@@ -115,6 +146,7 @@ pub(super) async fn step(
             log.backfilled(before, &next, backfill);
             let recorded = backfill.metadata(now);
             change.execute(RECORD_BACKFILL, &[&story_id, &recorded]).await?;
+            recorded_backfill = true;
         }
         (Attempt::Contract(_) | Attempt::Claim | Attempt::Start | Attempt::Unclaim, _) => {
             log.status_changed(before, &next);
@@ -130,9 +162,13 @@ pub(super) async fn step(
         ) => return Err(ApiError::internal()),
     }
     let events = log.events;
+    if recorded_backfill {
+        story = change.one(FIND_STORY, &[&story_id]).await?;
+    }
     let verified = |state: &LoopState| state.verified_status == VerifiedStatus::Verified;
-    let verified_at = (verified(&next) && !verified(before)).then_some(Timestamp(now));
-    let story = if next == *before { story } else { save(change, story_id, &next).await? };
+    let verified = verified(&next) && !verified(before);
+    let moves = next != *before;
+    let story = if moves { story.moved(&next, Timestamp(now)) } else { story };
     change.tell(events);
     // A new review is of what is there now. An earlier one counts as long as this report stands in this cycle, and so do
     // those who started it.
@@ -144,7 +180,22 @@ pub(super) async fn step(
     };
     let started = facts.started.iter().filter(|holding| holding.counts_in(&next)).cloned().collect();
     let facts = Facts { review: standing, started, ..story.facts() };
-    Ok(Step { outcome: Outcome { story, facts, review, verification }, verified_at })
+    let moved = moves.then_some(Moved { to: next, at: now, verified });
+    Ok(Step { outcome: Outcome { story, facts, review, verification }, moved })
+}
+
+/// Whether by it a story may become verified, or be it no longer: then stories that wait for it turn as well.
+fn turns_verification(action: Action) -> bool {
+    matches!(action, Action::Verify | Action::Reject | Action::Backfill | Action::MarkComplete)
+}
+
+/// Locks the stories of a call, before the first is looked at, and whatever is counted anew because of them.
+pub(super) async fn lock_all(change: &mut Change<'_>, action: Action, ids: &[Uuid]) -> Result<(), DbError> {
+    if !turns_verification(action) {
+        return change.execute(LOCK_STORIES, &[&ids]).await;
+    }
+    let params = [&ids as _];
+    change.batch((LOCK_PROJECTS_OF_STORIES.with(&params), LOCK_WITH_DEPENDENTS.with(&params))).await.map(drop)
 }
 
 /// A story under its lock, with the facts that the rules need.
@@ -157,29 +208,23 @@ struct Locked {
 }
 
 /// Locks the story and looks up what its guards need, in one round trip: statements run in order, so the later
-/// ones see what the lock has waited for.
+/// one sees what the lock has waited for.
 async fn lock(change: &mut Change<'_>, story_id: Uuid, action: Action) -> ApiResult<Locked> {
     let params = [&story_id as _];
-    let (surroundings, started) = (SURROUNDINGS.with(&params), STARTED.with(&params));
-    let (story, surroundings, started, unmet) = if action == Action::Claim {
-        let unmet = UNMET_PREREQUISITES.with(&params);
-        change.batch((LOCK_STORY.with(&params), surroundings, started, unmet)).await?
-    } else {
-        let (story, surroundings, started) =
-            change.batch((LOCK_STORY.with(&params), surroundings, started)).await?;
-        (story, surroundings, started, Vec::new())
-    };
-    let story = story.into_iter().next().ok_or_else(ApiError::not_found)?;
-    let surroundings = surroundings.into_iter().next().ok_or_else(ApiError::internal)?;
-    let Surroundings { now, review, auto_reset } = surroundings;
-    let started = started.into_iter().map(Started::holding).collect();
-    let unmet = unmet.into_iter().map(|row| row.prerequisite()).collect::<Result<_, _>>()?;
-    let facts = Facts { unmet, started, review: review.review(), ..story.facts() };
+    let (_, found) = change.batch((LOCK_STORY.with(&params), FIND_LOCKED.with(&params))).await?;
+    let LockedStory { story, now, review, started, auto_reset } =
+        found.into_iter().next().ok_or_else(ApiError::not_found)?;
+    let mut unmet = Vec::new();
+    if action == Action::Claim && story.waits() {
+        // Nobody can verify one of them meanwhile: the count in the locked row would have to change.
+        let rows = change.all(UNMET_PREREQUISITES, &params).await?;
+        unmet = rows.into_iter().map(|row| row.prerequisite()).collect::<Result<_, _>>()?;
+        if unmet.is_empty() {
+            return Err(DbError::Unexpected(format!("story {story_id} waits for nothing")).into());
+        }
+    }
+    let facts = Facts { unmet, started: started.holdings(), review: review.review(), ..story.facts() };
     Ok(Locked { facts, now, auto_reset, story })
-}
-
-async fn save(change: &mut Change<'_>, story_id: Uuid, state: &LoopState) -> Result<Story, DbError> {
-    change.one(SAVE_STATE, &save_params(&story_id, state, &Words::of(state))).await
 }
 
 async fn insert_review(
@@ -233,8 +278,7 @@ pub(super) async fn complete_epic(
     now: Timestamp,
 ) -> Result<(), DbError> {
     let id = story.epic_id;
-    let (_, completed) =
-        change.batch((LOCK_EPIC_TO_COMPLETE.with(&[&id]), COMPLETE_EPIC.with(&[&id, &now]))).await?;
+    let completed = change.all(COMPLETE_EPIC, &[&id, &now]).await?;
     let events = completed.into_iter().map(|epic| {
         let new_state = json!({
             "epic_id": story.epic_id,

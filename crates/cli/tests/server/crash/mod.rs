@@ -102,7 +102,7 @@ async fn until(what: &str, dir: &Path, world: &World, mut reached: impl AsyncFnM
             .await;
             let stories = column(
                 dir,
-                "select concat_ws(' ', agent_status, verified_status, count(*)) from stories
+                "select concat_ws(' ', agent_status, verified_status, count(*)) from story_states
                  group by agent_status, verified_status",
             )
             .await;

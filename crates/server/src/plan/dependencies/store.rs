@@ -135,7 +135,7 @@ statements! {
     GRAPH_EPICS -> EpicNode = "
         select {*} from epics where tenant_id = $1 and project_id = $2 order by position, number, id";
     GRAPH_STORIES -> StoryNode = "
-        select {*} from stories where tenant_id = $1 and project_id = $2 order by order_key, number, id";
+        select {*} from whole_stories where tenant_id = $1 and project_id = $2 order by order_key, number, id";
     GRAPH_EPIC_EDGES -> GraphEdge = "
         select epic_id as \"from\", depends_on_epic_id as \"to\" from epic_dependencies
         where tenant_id = $1 and project_id = $2 order by inserted_at, id";

@@ -10,8 +10,8 @@ use uuid::Uuid;
 
 use super::EpicText;
 use super::store::{
-    DELETE_EPIC, DELETE_EPIC_STORIES, EPIC_PROGRESS, EPIC_PROJECT, EPIC_STORIES, Epic, EpicItem,
-    EpicProgress, INSERT_EPIC, LIST_EPICS, LOCK_EPIC, LOCK_EPIC_STORIES, SHOW_EPIC, StoryMini, UPDATE_EPIC,
+    DELETE_EPIC, DELETE_EPIC_STORIES, EPIC_PROGRESS, EPIC_PROJECT, EPIC_STORIES, EPIC_STORY_IDS, Epic,
+    EpicItem, EpicProgress, INSERT_EPIC, LIST_EPICS, LOCK_EPIC, SHOW_EPIC, StoryMini, UPDATE_EPIC,
 };
 use crate::app::{Agent, AtLeast, Caller, Change, Orchestrator, User};
 use crate::db::{Jsonb, Params};
@@ -19,6 +19,7 @@ use crate::events::Event;
 use crate::http::{ApiError, ApiResult, Body, Created, Id, List, NoContent, Page, Query, one, pages};
 use crate::plan::dependencies::{EPICS, STORIES};
 use crate::plan::projects::{lock_project, lock_project_of};
+use crate::plan::stories::LOCK_WITH_DEPENDENTS;
 use crate::plan::{number_taken, require_title};
 
 one! { pub(super) OneEpic { epic: Epic } }
@@ -155,10 +156,11 @@ pub(super) async fn delete(caller: Caller<AtLeast<User>>, Id(id): Id) -> ApiResu
         .await
 }
 
-/// Locks an epic and all of its stories, in the order of locks; the epic, and the stories' ids. With the project's lock
-/// no story joins them.
+/// Locks an epic, all of its stories and those that wait for them, in the order of locks; the epic, and its stories' ids.
+/// With the project's lock no story joins them.
 async fn lock_with_stories(change: &mut Change<'_>, id: Uuid) -> ApiResult<(Epic, Vec<Uuid>)> {
     lock_project_of(change, EPIC_PROJECT, id).await?;
-    let stories = change.all(LOCK_EPIC_STORIES, &[&id]).await?;
+    let stories = change.all(EPIC_STORY_IDS, &[&id]).await?;
+    change.execute(LOCK_WITH_DEPENDENTS, &[&stories]).await?;
     Ok((change.found(LOCK_EPIC, &[&id]).await?, stories))
 }

@@ -31,12 +31,11 @@ pub(super) struct EpicItem {
     #[serde(flatten)]
     #[row(flatten)]
     epic: Epic,
-    #[row(sql = "(select count(*) from stories s where s.tenant_id = $1 and s.epic_id = epics.id)")]
-    story_count: i64,
+    #[row(sql = "(select stories from epic_states e where e.tenant_id = $1 and e.id = epics.id)")]
+    story_count: i32,
     /// Verified stories in per cent, one decimal; 0.0 without stories.
-    #[row(sql = "(select coalesce(round(100.0 * count(*) filter (where s.verified_status = 'verified')
-                                        / nullif(count(*), 0), 1), 0)::float8
-                  from stories s where s.tenant_id = $1 and s.epic_id = epics.id)")]
+    #[row(sql = "(select coalesce(round(100.0 * (stories - open) / nullif(stories, 0), 1), 0)::float8
+                  from epic_states e where e.tenant_id = $1 and e.id = epics.id)")]
     completion_percentage: f64,
 }
 
@@ -78,20 +77,19 @@ statements! {
     };
     SHOW_EPIC -> Epic = "select {*} from epics where tenant_id = $1 and id = $2";
     EPIC_STORIES -> StoryMini = "
-        select {*} from stories where tenant_id = $1 and epic_id = $2 order by order_key, number, id";
+        select {*} from whole_stories where tenant_id = $1 and epic_id = $2 order by order_key, number, id";
     /// An unknown epic yields no row.
     EPIC_PROGRESS -> EpicProgress = "
-        select {*} from stories where tenant_id = $1 and epic_id = $2
+        select {*} from whole_stories where tenant_id = $1 and epic_id = $2
         having exists (select from epics where tenant_id = $1 and id = $2)";
     EPIC_PROJECT -> Uuid = "select project_id from epics where tenant_id = $1 and id = $2";
-    LOCK_EPIC_STORIES -> Uuid =
-        "select id from stories where tenant_id = $1 and epic_id = $2 order by id for update";
+    EPIC_STORY_IDS -> Uuid = "select id from stories where tenant_id = $1 and epic_id = $2 order by id";
     LOCK_EPIC -> Epic = "select {*} from epics where tenant_id = $1 and id = $2 for no key update";
     INSERT_EPIC -> Epic = "
         insert into epics (tenant_id, id, project_id, number, title, description, phase, position, metadata)
         values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
         returning {*}";
-    /// The foreign key brings a changed position to the stories.
+    /// A trigger brings a changed position to the stories.
     UPDATE_EPIC -> Epic = "
         update epics set title = $3, description = $4, phase = $5, position = $6, metadata = $7,
                          updated_at = clock_timestamp()

@@ -119,7 +119,7 @@ statements! {
     EXPORT_EPICS -> ExportedEpic = "
         select {*} from epics where tenant_id = $1 and project_id = $2 and number > $3 order by number limit $4";
     EXPORT_STORIES -> StoryRow = "
-        select {*} from stories
+        select {*} from whole_stories
         where tenant_id = $1 and epic_id = $2 and (order_key, number) > ($3, $4)
         order by order_key, number limit $5";
     EXPORT_STORY_EDGES -> ExportedStoryDependency = "

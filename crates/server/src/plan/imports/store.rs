@@ -56,7 +56,8 @@ statements! {
         select {*} from stories s where tenant_id = $1 and project_id = $2 order by id";
     /// In the order of ids as everywhere, and before any epic: a changed position reaches the epic's stories.
     LOCK_PROJECT_STORIES = "
-        select id from stories where tenant_id = $1 and project_id = $2 order by id for no key update";
+        select t.id from stories s join story_states t on t.tenant_id = s.tenant_id and t.id = s.id
+        where s.tenant_id = $1 and s.project_id = $2 order by t.id for no key update of t";
     PROJECT_STORY_EDGES -> KnownStoryEdge = "
         select {*} from story_dependencies d
         join stories s on s.tenant_id = d.tenant_id and s.id = d.story_id
@@ -80,20 +81,28 @@ statements! {
         from unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::int[], $7::jsonb[])
              as n (id, title, description, phase, position, metadata)
         where e.tenant_id = $1 and e.id = n.id";
+    /// States begin with their stories, as new ones; of those that arrive as something else it is said here.
     INSERT_STORIES = "
-        insert into stories (tenant_id, project_id, id, epic_id, epic_position, number, title, description,
-                             acceptance_criteria, estimated_hours, metadata, agent_status, verified_status,
-                             reported_done_at, verified_at, verification_source)
-        select $1, $2, n.id, e.id, e.position, n.number, n.title, n.description, n.criteria, n.hours,
-               n.metadata, n.agent_status, n.verified_status,
-               case when n.agent_status = 'reported_done' then statement_timestamp() end,
-               case when n.verified_status = 'verified' then statement_timestamp() end,
-               case when n.verified_status = 'verified' then 'import' end
-        from unnest($3::uuid[], $4::int[], $5::text[], $6::text[], $7::text[], $8::jsonb[], $9::numeric[], $10::jsonb[],
-                    $11::text[], $12::text[])
-             as n (id, epic, number, title, description, criteria, hours, metadata, agent_status,
-                   verified_status)
-        join epics e on e.tenant_id = $1 and e.project_id = $2 and e.number = n.epic";
+        with planned as (
+            select n.*, e.id as epic_id
+            from unnest($3::uuid[], $4::int[], $5::text[], $6::text[], $7::text[], $8::jsonb[], $9::numeric[], $10::jsonb[],
+                        $11::text[], $12::text[])
+                 as n (id, epic, number, title, description, criteria, hours, metadata, agent_status, verified_status)
+            join epics e on e.tenant_id = $1 and e.project_id = $2 and e.number = n.epic
+        ), inserted as (
+            insert into stories (tenant_id, project_id, id, epic_id, number, title, description, acceptance_criteria,
+                                 estimated_hours, metadata)
+            select $1, $2, id, epic_id, number, title, description, criteria, hours, metadata from planned
+            returning id
+        )
+        insert into story_states (tenant_id, id, agent_status, verified_status, reported_done_at, verified_at,
+                                  verification_source)
+        select $1, id, agent_status, verified_status,
+               case when agent_status = 'reported_done' then statement_timestamp() end,
+               case when verified_status = 'verified' then statement_timestamp() end,
+               case when verified_status = 'verified' then 'import' end
+        from inserted join planned using (id)
+        where (agent_status, verified_status) <> ('pending', 'unverified')";
     UPDATE_STORIES -> Digested = "
         update stories s set title = n.title, description = n.description, acceptance_criteria = n.criteria,
                              estimated_hours = n.hours, metadata = n.metadata, updated_at = clock_timestamp()

@@ -33,7 +33,9 @@ pub(super) struct ProjectDetail {
     project: Project,
     #[row(sql = "(select count(*) from epics where tenant_id = $1 and project_id = $2)")]
     epic_count: i64,
-    #[row(sql = "(select count(*) from stories where tenant_id = $1 and project_id = $2)")]
+    #[row(
+        sql = "(select coalesce(sum(stories), 0) from epic_states where tenant_id = $1 and project_id = $2)"
+    )]
     story_count: i64,
 }
 
@@ -139,6 +141,6 @@ statements! {
     SHOW_PROJECT -> ProjectDetail = "select {*} from projects where tenant_id = $1 and id = $2";
     /// One pass over the project's stories. An unknown project yields no row.
     PROJECT_PROGRESS -> Progress = "
-        select {*} from stories where tenant_id = $1 and project_id = $2
+        select {*} from whole_stories where tenant_id = $1 and project_id = $2
         having exists (select from projects where tenant_id = $1 and id = $2)";
 }

@@ -8,8 +8,9 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::locks::{LOCK_STORY, LOCK_WITH_DEPENDENTS};
 use super::store::{
-    CRITERIA, Criterion, DELETE_STORY, LIST_EPIC_STORIES, LIST_STORIES, LOCK_STORY, STORY_KNOWN,
+    CRITERIA, Criterion, DELETE_STORY, FIND_STORY, LIST_EPIC_STORIES, LIST_STORIES, STORY_KNOWN,
     STORY_PROJECT, Story, UPDATE_STORY,
 };
 use super::text::check_metadata;
@@ -119,7 +120,8 @@ pub(super) async fn update(
 ) -> ApiResult<Json<OneStory>> {
     let story = caller
         .change(async |mut change| {
-            let story = change.found(LOCK_STORY, &[&id]).await?;
+            let (_, story) = change.batch((LOCK_STORY.with(&[&id]), FIND_STORY.with(&[&id]))).await?;
+            let story = story.into_iter().next().ok_or_else(ApiError::not_found)?;
             let old = story.text();
             let sent = body.checked(|sent, errors| check_metadata(&old.metadata, sent, errors))?;
             let new = old.changed(sent);
@@ -136,7 +138,8 @@ pub(super) async fn update(
                 &new.estimated_hours,
                 &Jsonb(&new.metadata),
             ];
-            let story = change.one(UPDATE_STORY, params).await?;
+            change.execute(UPDATE_STORY, params).await?;
+            let story = change.one(FIND_STORY, &[&id]).await?;
             if let Some(criteria) = &sent.acceptance_criteria {
                 let list = CriteriaList { story_id: id, criteria, replaces: true };
                 write_criteria(&mut change, &[list]).await?;
@@ -153,6 +156,7 @@ pub(super) async fn delete(caller: Caller<AtLeast<User>>, Id(id): Id) -> ApiResu
     caller
         .change(async |mut change| {
             let (project_id, _) = lock_project_of(&mut change, STORY_PROJECT, id).await?;
+            change.execute(LOCK_WITH_DEPENDENTS, &[&vec![id]]).await?;
             let edges = STORIES.deleted_with(&mut change, &[id]).await?;
             let old = serde_json::json!(change.found(DELETE_STORY, &[&id]).await?);
             change.tell([Event::deleted("story", id, old).project(project_id)]);

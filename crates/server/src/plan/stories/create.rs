@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::api::OneStory;
 use super::store::{
-    COUNT_PROJECT_STORIES, EpicOfStory, INSERT_STORY, LOCK_EPIC_BY_NUMBER, LOCK_EPIC_OF_STORY, Story,
+    COUNT_PROJECT_STORIES, FIND_STORY, INSERT_STORY, LOCK_EPIC_BY_NUMBER, LOCK_EPIC_OF_STORY, Story,
 };
 use super::text::check_metadata;
 use super::{CriteriaList, write_criteria};
@@ -39,9 +39,9 @@ pub(super) async fn create(
     caller
         .change(async |mut change| {
             let (project_id, project) = lock_project_of(&mut change, EPIC_PROJECT, epic_id).await?;
-            let epic = change.found(LOCK_EPIC_OF_STORY, &[&project_id, &epic_id]).await?;
+            let epic_id = change.found(LOCK_EPIC_OF_STORY, &[&project_id, &epic_id]).await?;
             let new = checked(&body, |new| new)?;
-            let story = insert(&mut change, project_id, &project, &epic, new).await?;
+            let story = insert(&mut change, project_id, &project, epic_id, new).await?;
             change.commit(Created(OneStory { story })).await
         })
         .await
@@ -69,10 +69,10 @@ pub(super) async fn create_by_number(
                 body.valid()?;
             }
             let number = body.anyway().epic_number.ok_or_else(epic_number_required)?;
-            let epic = change.optional(LOCK_EPIC_BY_NUMBER, &[&project_id, &number]).await?;
-            let epic = epic.ok_or_else(|| epic_not_found(number))?;
+            let epic_id = change.optional(LOCK_EPIC_BY_NUMBER, &[&project_id, &number]).await?;
+            let epic_id = epic_id.ok_or_else(|| epic_not_found(number))?;
             let new = checked(&body, |new| &new.story)?;
-            let story = insert(&mut change, project_id, &project, &epic, new).await?;
+            let story = insert(&mut change, project_id, &project, epic_id, new).await?;
             change.commit(Created(OneStory { story })).await
         })
         .await
@@ -110,7 +110,7 @@ async fn insert(
     change: &mut Change<'_>,
     project_id: Uuid,
     project: &LockedProject,
-    epic: &EpicOfStory,
+    epic_id: Uuid,
     new: &CreateStory,
 ) -> ApiResult<Story> {
     if project.has_story_limit() {
@@ -121,11 +121,11 @@ async fn insert(
     let number = StoryNumber::parse(number).map_err(|reason| ApiError::invalid_field("number", reason))?;
     let criteria = details.acceptance_criteria.clone().unwrap_or_default();
     let metadata = details.metadata.clone().unwrap_or_default();
+    let id = Uuid::now_v7();
     let params: Params<'_> = &[
         &project_id,
-        &epic.id,
-        &epic.position,
-        &Uuid::now_v7(),
+        &epic_id,
+        &id,
         &number.as_str(),
         &details.title,
         &details.description.clone().flatten(),
@@ -133,11 +133,12 @@ async fn insert(
         &details.estimated_hours,
         &Jsonb(&metadata),
     ];
-    let story = change
-        .one(INSERT_STORY, params)
+    change
+        .execute(INSERT_STORY, params)
         .await
         .map_err(|error| number_taken(error, "stories_number", &format!("Story {number}")))?;
-    let list = CriteriaList { story_id: story.id, criteria: &criteria, replaces: false };
+    let story = change.one(FIND_STORY, &[&id]).await?;
+    let list = CriteriaList { story_id: id, criteria: &criteria, replaces: false };
     write_criteria(change, &[list]).await?;
     let facts = story.facts();
     let told = json!({

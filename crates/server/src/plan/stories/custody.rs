@@ -12,30 +12,40 @@ use crate::db::{Row, statements};
 use crate::events::Event;
 use crate::http::ApiResult;
 
-/// Somebody who started a story in its cycle, or in that of the report that stands.
+/// Those who started a story in its cycle, or in that of the report that stands, in the order of time: a column each.
 #[derive(Row)]
 pub(crate) struct Started {
-    #[row(sql = "b.cycle")]
-    cycle: i32,
-    agent_id: Option<Uuid>,
-    held_from: DateTime<Utc>,
-    held_until: Option<DateTime<Utc>>,
+    cycles: Option<Vec<i32>>,
+    agent_ids: Option<Vec<Option<Uuid>>>,
+    held_from: Option<Vec<DateTime<Utc>>>,
+    held_until: Option<Vec<Option<DateTime<Utc>>>>,
 }
 
 impl Started {
     /// As the rules see it.
-    pub(crate) fn holding(self) -> Holding {
-        Holding { cycle: self.cycle, agent_id: self.agent_id, from: self.held_from, until: self.held_until }
+    pub(crate) fn holdings(self) -> Vec<Holding> {
+        let cycles = self.cycles.unwrap_or_default().into_iter();
+        let agents = self.agent_ids.unwrap_or_default();
+        let held = self.held_from.unwrap_or_default().into_iter().zip(self.held_until.unwrap_or_default());
+        let holdings = cycles.zip(agents).zip(held);
+        holdings.map(|((cycle, agent_id), (from, until))| Holding { cycle, agent_id, from, until }).collect()
     }
 }
 
-/// As [`Started`], and which story.
-#[derive(Row)]
-pub(super) struct StartedStory {
-    story_id: Uuid,
-    #[row(flatten)]
-    started: Started,
+/// Joins [`Started`] to stories of the alias `s`. Nobody is looked for of a story that was never claimed.
+macro_rules! joining_started {
+    () => {
+        " left join lateral (
+            select array_agg(b.cycle order by b.held_from, b.id) as cycles,
+                   array_agg(b.agent_id order by b.held_from, b.id) as agent_ids,
+                   array_agg(b.held_from order by b.held_from, b.id) as held_from,
+                   array_agg(b.held_until order by b.held_from, b.id) as held_until
+            from story_starts b
+            where s.first_claimed_at is not null
+              and b.tenant_id = s.tenant_id and b.story_id = s.id and b.cycle in (s.cycle, s.report_cycle)) started on true "
+    };
 }
+pub(crate) use joining_started;
 
 /// Where a story stands, as far as a change of its criteria is concerned.
 #[derive(Row)]
@@ -49,6 +59,8 @@ pub(super) struct Standing {
     report_cycle: Option<i32>,
     #[row(sql = "encode(criteria_digest, 'hex')")]
     digest: String,
+    #[row(flatten)]
+    started: Started,
 }
 
 /// Which story now has which digest of title and criteria.
@@ -60,25 +72,12 @@ pub(crate) struct Digested {
     pub(crate) digest: String,
 }
 
-/// Who started the stories with these ids, in order of time.
-macro_rules! started {
-    ($ids:literal) => {
-        concat!(
-            "select {*} from stories s
-             join story_starts b
-                 on b.tenant_id = s.tenant_id and b.story_id = s.id and b.cycle in (s.cycle, s.report_cycle)
-             where s.tenant_id = $1 and s.id = ",
-            $ids,
-            " order by b.held_from, b.id"
-        )
-    };
-}
-
 statements! {
-    STARTED -> Started = started!("$2");
-    STARTED_AMONG -> StartedStory = started!("any($2)");
-    STANDING -> Standing = "
-        select {*} from stories where tenant_id = $1 and id = any($2) order by order_key, number, id";
+    STANDING -> Standing = concat!(
+        "select {*} from whole_stories s",
+        joining_started!(),
+        "where tenant_id = $1 and id = any($2) order by order_key, number, id"
+    );
 }
 
 /// Stories under way whose title or criteria are being changed, with their digest before.
@@ -93,11 +92,7 @@ impl UnderWay {
         if ids.is_empty() {
             return Ok(Self(HashMap::new()));
         }
-        let (standing, among) = change.batch((STANDING.with(&[&ids]), STARTED_AMONG.with(&[&ids]))).await?;
-        let mut started: HashMap<Uuid, Vec<Holding>> = HashMap::new();
-        for row in among {
-            started.entry(row.story_id).or_default().push(row.started.holding());
-        }
+        let standing = change.all(STANDING, &[&ids]).await?;
         let (caller, mut under_way) = (change.caller, HashMap::new());
         for story in standing {
             let state = LoopState {
@@ -109,7 +104,7 @@ impl UnderWay {
                 report_cycle: story.report_cycle,
                 ..LoopState::untouched()
             };
-            let started = started.remove(&story.id).unwrap_or_default();
+            let started = story.started.holdings();
             lifecycle::admit_change_of_criteria(&state, &started, &caller.actor())
                 .map_err(|refusal| caller.refused(refusal).with("story_id", json!(story.id)))?;
             if lifecycle::is_under_way(&state, &started) {

@@ -5,6 +5,7 @@ mod api;
 mod create;
 mod criteria;
 mod custody;
+mod locks;
 mod queue;
 mod store;
 mod text;
@@ -13,8 +14,11 @@ use crate::app::Endpoint;
 use crate::http::endpoints;
 
 pub(crate) use criteria::{CriteriaList, STATEMENTS as CRITERIA_STATEMENTS, write_criteria};
-pub(crate) use custody::{Digested, STARTED, STATEMENTS as CUSTODY_STATEMENTS, Started, UnderWay};
-pub(crate) use store::{Asked, LOCK_STORY, STATEMENTS, Story};
+pub(crate) use custody::{Digested, STATEMENTS as CUSTODY_STATEMENTS, Started, UnderWay, joining_started};
+pub(crate) use locks::{
+    LOCK_PROJECTS_OF_STORIES, LOCK_STORIES, LOCK_STORY, LOCK_WITH_DEPENDENTS, STATEMENTS as LOCK_STATEMENTS,
+};
+pub(crate) use store::{Asked, FIND_STORY, STATEMENTS, Story};
 pub(crate) use text::StoryText;
 
 /// The routes of this resource.

@@ -74,6 +74,8 @@ pub(crate) struct Asked {
 /// What the rules know of a story besides what it shows.
 #[derive(Debug, Row)]
 struct Custody {
+    unmet_stories: i32,
+    unmet_epics: i32,
     first_touched_at: Option<Timestamp>,
     cycle: i32,
     report_number: i32,
@@ -126,6 +128,52 @@ impl Story {
         }
     }
 
+    /// Whether a prerequisite is not verified.
+    pub(crate) fn waits(&self) -> bool {
+        self.custody.unmet_stories > 0 || self.custody.unmet_epics > 0
+    }
+
+    /// The story with another state, written at this time.
+    #[must_use]
+    pub(crate) fn moved(self, state: &LoopState, updated_at: Timestamp) -> Self {
+        let stale = |digest: &Option<String>| {
+            digest.as_ref().is_some_and(|digest| *digest != self.asked.criteria_digest)
+        };
+        let asked = Asked {
+            verification_source: state.verification_source,
+            contract_stale: stale(&state.contracted_digest),
+            verification_stale: stale(&state.verified_digest),
+            criteria_digest: self.asked.criteria_digest.clone(),
+        };
+        let custody = Custody {
+            first_touched_at: state.first_touched_at.map(Timestamp),
+            cycle: state.cycle,
+            report_number: state.report_number,
+            report_cycle: state.report_cycle,
+            contracted_digest: state.contracted_digest.clone(),
+            verified_digest: state.verified_digest.clone(),
+            ..self.custody
+        };
+        Self {
+            agent_status: state.agent_status,
+            verified_status: state.verified_status,
+            assigned_agent_id: state.assigned_agent_id,
+            reported_by_agent_id: state.reported_by_agent_id,
+            assigned_at: state.assigned_at.map(Timestamp),
+            reported_done_at: state.reported_done_at.map(Timestamp),
+            verified_at: state.verified_at.map(Timestamp),
+            rejected_at: state.rejected_at.map(Timestamp),
+            rejection_reason: state.rejection_reason.clone(),
+            review_requested_at: state.review_requested_at.map(Timestamp),
+            contracted_by_agent_id: state.contracted_by_agent_id,
+            first_claimed_at: state.first_claimed_at.map(Timestamp),
+            updated_at,
+            asked,
+            custody,
+            ..self
+        }
+    }
+
     /// What planners write of it.
     pub(super) fn text(&self) -> StoryText {
         StoryText {
@@ -154,23 +202,34 @@ pub(super) struct Criterion {
 /// A story in a queue.
 #[derive(Debug, Serialize, JsonSchema, Row)]
 pub(super) struct StoryBrief {
+    #[row(sql = "s.id")]
     pub(super) id: Uuid,
+    #[row(sql = "s.tenant_id")]
     tenant_id: Uuid,
+    #[row(sql = "s.project_id")]
     project_id: Uuid,
+    #[row(sql = "s.epic_id")]
     epic_id: Uuid,
+    #[row(sql = "s.number")]
     number: String,
+    #[row(sql = "s.title")]
     title: String,
+    #[row(sql = "t.agent_status")]
     agent_status: AgentStatus,
+    #[row(sql = "t.verified_status")]
     verified_status: VerifiedStatus,
+    #[row(sql = "s.sort_key")]
     sort_key: i32,
+    #[row(sql = "s.inserted_at")]
     inserted_at: Timestamp,
+    #[row(sql = "greatest(s.updated_at, t.updated_at)")]
     updated_at: Timestamp,
 }
 
 /// A place in a queue, with the size of the whole. An empty page has one row, without a story.
 #[derive(Row)]
 pub(super) struct Queued {
-    #[row(sql = "(select count(*) from queue)")]
+    #[row(sql = "counted.total")]
     pub(super) total: i64,
     #[row(flatten)]
     pub(super) story: Option<StoryBrief>,
@@ -204,13 +263,6 @@ pub(super) struct BlockerCount {
     pub(super) total: i64,
 }
 
-/// Where a story is created.
-#[derive(Row)]
-pub(super) struct EpicOfStory {
-    pub(super) id: Uuid,
-    pub(super) position: i32,
-}
-
 /// What is told of a deleted story.
 #[derive(Serialize, Row)]
 pub(super) struct DeletedStory {
@@ -219,112 +271,103 @@ pub(super) struct DeletedStory {
     epic_id: Uuid,
 }
 
-/// A story of the alias `s` has every prerequisite verified, stories and whole epics. Dependencies lie
-/// within a project; saying so lets the planner stay within it, too. `offset 0` keeps the two questions what they
-/// are: asked per open story, and answered by an index. Made into joins, they are at the mercy of statistics, which
-/// know nothing of a project that was just planned; its queues took minutes.
-macro_rules! prerequisites_met {
-    () => {
-        " not exists (
-            select from story_dependencies d
-            join stories p on p.tenant_id = d.tenant_id and p.project_id = d.project_id and p.id = d.depends_on_story_id
-            where d.tenant_id = s.tenant_id and d.project_id = s.project_id and d.story_id = s.id
-              and p.verified_status <> 'verified' offset 0)
-          and not exists (
-            select from epic_dependencies d
-            join stories p on p.tenant_id = d.tenant_id and p.project_id = d.project_id
-                 and p.epic_id = d.depends_on_epic_id
-            where d.tenant_id = s.tenant_id and d.project_id = s.project_id and d.epic_id = s.epic_id
-              and p.verified_status <> 'verified' offset 0) "
-    };
-}
-
-/// Which stories a queue looks at. One text per scope, so that each gets the index that fits: `$2` is the
-/// project or the epic; with an epic, `$5` may name the project that it must lie in. Archived projects take part
+/// A queue, by its scope and by whether it is of what is `ready` or `blocked`. One text each, so that each gets the index that
+/// fits: `$2` is the project or the epic; with an epic, `$5` may name the project that it must lie in. Archived projects take part
 /// only where they are named.
-macro_rules! scope {
-    (project) => {
-        " s.tenant_id = $1 and s.project_id = $2 "
-    };
-    (epic) => {
-        " s.tenant_id = $1 and s.epic_id = $2
-          and (s.project_id = $5
-               or $5::uuid is null
-                  and s.project_id in (select id from projects where tenant_id = $1 and status = 'active')) "
-    };
-    (tenant) => {
-        " s.tenant_id = $1 and $2::uuid is null
-          and s.project_id in (select id from projects where tenant_id = $1 and status = 'active') "
-    };
-}
-
-/// The whole queue is found once and counted; the page is cut from it. One row at least, for the count.
+///
+/// The indexes hold just what is ready, or blocked, in order. How many are blocked is kept per epic; ready is what is open, not
+/// blocked, and not taken by somebody, which is counted: it is as much as is being worked on.
 macro_rules! queue {
-    ($scope:ident, $condition:expr) => {
-        concat!(
-            "with queue as materialized (
-                select s.id as queued, s.epic_position as place, s.order_key as first, s.number as second
-                from stories s
-                where ",
-            scope!($scope),
-            " and ",
-            $condition,
-            "
-            ), page as (
-                select * from queue order by place, first, second, queued limit $3 offset $4
-            )
-            select {*} from (select 1) one
-            left join page on true
-            left join stories on tenant_id = $1 and id = queued
-            order by place, first, second, queued"
-        )
+    (ready in $scope:ident) => {
+        queue!(@ $scope, "ready", "coalesce(sum(e.open - e.blocked), 0) - (select count(*) from story_states t where ",
+               queue!(@taken $scope), " and t.taken)")
     };
-}
-
-macro_rules! ready {
-    ($scope:ident) => {
+    (blocked in $scope:ident) => {
+        queue!(@ $scope, "blocked", "coalesce(sum(e.blocked), 0)", "", "")
+    };
+    (@taken project) => { "t.tenant_id = $1 and t.project_id = $2" };
+    (@taken epic) => {
+        "t.tenant_id = $1 and t.epic_id = $2
+         and t.project_id in (select p.id from epics e join projects p on p.tenant_id = e.tenant_id and p.id = e.project_id
+                              where e.tenant_id = $1 and e.id = $2 and (p.id = $5 or $5::uuid is null and p.status = 'active'))"
+    };
+    (@taken tenant) => {
+        "t.tenant_id = $1 and t.project_id in (select id from projects where tenant_id = $1 and status = 'active')"
+    };
+    (@ project, $kind:literal, $($count:expr),*) => {
         queue!(
-            $scope,
-            concat!(
-                " s.agent_status = 'pending' and s.verified_status <> 'verified' and ",
-                prerequisites_met!()
-            )
+            @text $kind, ::constcat::concat!($($count),*),
+            "epic_states e where e.tenant_id = $1 and e.project_id = $2",
+            "story_states t where t.tenant_id = $1 and t.project_id = $2 and t.",
+            "t.epic_position, t.queue_key"
         )
     };
-}
-
-macro_rules! blocked {
-    ($scope:ident) => {
-        queue!($scope, concat!(" s.verified_status <> 'verified' and not (", prerequisites_met!(), ")"))
+    (@ epic, $kind:literal, $($count:expr),*) => {
+        queue!(
+            @text $kind, ::constcat::concat!($($count),*),
+            "epic_states e join projects p on p.tenant_id = e.tenant_id and p.id = e.project_id
+             where e.tenant_id = $1 and e.id = $2 and (p.id = $5 or $5::uuid is null and p.status = 'active')",
+            "story_states t
+             where t.tenant_id = $1 and t.epic_id = $2
+               and exists (select from epics e join projects p on p.tenant_id = e.tenant_id and p.id = e.project_id
+                           where e.tenant_id = $1 and e.id = $2
+                             and (p.id = $5 or $5::uuid is null and p.status = 'active'))
+               and t.",
+            "t.queue_key"
+        )
+    };
+    (@ tenant, $kind:literal, $($count:expr),*) => {
+        queue!(
+            @text $kind, ::constcat::concat!($($count),*),
+            "epic_states e join projects p on p.tenant_id = e.tenant_id and p.id = e.project_id
+             where e.tenant_id = $1 and $2::uuid is null and p.status = 'active'",
+            ::constcat::concat!(
+                "projects p cross join lateral (
+                    select * from story_states t where t.tenant_id = p.tenant_id and t.project_id = p.id and t.",
+                $kind,
+                " order by t.epic_position, t.queue_key limit $3::bigint + least($4::bigint, 1000000000000)) t
+                 where p.tenant_id = $1 and p.status = 'active' and t."
+            ),
+            "t.epic_position, t.queue_key, t.id"
+        )
+    };
+    (@text $kind:literal, $count:expr, $counted:expr, $from:expr, $order:literal) => {
+        ::constcat::concat!(
+            "select {*} from (select ", $count, " as total from ", $counted, ") counted
+             left join (
+                select t.id, t.epic_position, t.queue_key, t.agent_status, t.verified_status, t.updated_at
+                from ", $from, $kind, " order by ", $order, " limit $3 offset $4) t on true
+             left join stories s on s.tenant_id = $1 and s.id = t.id
+             order by t.epic_position, t.queue_key, t.id"
+        )
     };
 }
 
 statements! {
-    /// Held until the story is there: the epic stays, and so does its position, which the story copies.
-    LOCK_EPIC_OF_STORY -> EpicOfStory = "select {*} from epics where tenant_id = $1 and project_id = $2 and id = $3 for key share";
+    /// Held until the story is there: the epic stays.
+    LOCK_EPIC_OF_STORY -> Uuid = "
+        select id from epics where tenant_id = $1 and project_id = $2 and id = $3 for key share";
     /// As `LOCK_EPIC_OF_STORY`.
-    LOCK_EPIC_BY_NUMBER -> EpicOfStory = "
-        select {*} from epics where tenant_id = $1 and project_id = $2 and number = $3 for key share";
+    LOCK_EPIC_BY_NUMBER -> Uuid = "
+        select id from epics where tenant_id = $1 and project_id = $2 and number = $3 for key share";
     COUNT_PROJECT_STORIES -> i64 = "select count(*) from stories where tenant_id = $1 and project_id = $2";
-    INSERT_STORY -> Story = "
-        insert into stories (tenant_id, project_id, epic_id, epic_position, id, number, title, description,
-                             acceptance_criteria, estimated_hours, metadata)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
-        returning {*}";
-    /// Serialises everything that moves or changes the story.
-    LOCK_STORY -> Story = "select {*} from stories where tenant_id = $1 and id = $2 for no key update";
-    UPDATE_STORY -> Story = "
+    /// Its state begins with it.
+    INSERT_STORY = "
+        insert into stories (tenant_id, project_id, epic_id, id, number, title, description, acceptance_criteria,
+                             estimated_hours, metadata)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+    FIND_STORY -> Story = "select {*} from whole_stories where tenant_id = $1 and id = $2";
+    UPDATE_STORY = "
         update stories set title = $3, description = $4, acceptance_criteria = $5, estimated_hours = $6, metadata = $7,
                            updated_at = clock_timestamp()
-        where tenant_id = $1 and id = $2
-        returning {*}";
+        where tenant_id = $1 and id = $2";
     STORY_PROJECT -> Uuid = "select project_id from stories where tenant_id = $1 and id = $2";
-    /// Evidence, criteria and dependencies go with it.
+    /// Its state, evidence, criteria and dependencies go with it.
     DELETE_STORY -> DeletedStory = "delete from stories where tenant_id = $1 and id = $2 returning {*}";
     LIST_STORIES -> list of Story = {
         within: "",
         from: "
-            stories
+            whole_stories
             where tenant_id = $1 and project_id = $2 and ($3::uuid is null or epic_id = $3)
               and ($4::text is null or agent_status = $4) and ($5::text is null or verified_status = $5)
               and ($6::text is null or number = $6)
@@ -334,7 +377,7 @@ statements! {
     LIST_EPIC_STORIES -> list of Story = {
         within: "epics where tenant_id = $1 and id = $2",
         from: "
-            stories
+            whole_stories
             where tenant_id = $1 and epic_id = $2
               and ($3::text is null or agent_status = $3) and ($4::text is null or verified_status = $4)",
         page: "order by order_key, number, id limit $5 offset $6",
@@ -343,24 +386,24 @@ statements! {
     CRITERIA -> Criterion = "
         select {*} from story_acceptance_criteria where tenant_id = $1 and story_id = $2 order by position, id";
 
-    READY_IN_PROJECT -> Queued = ready!(project);
-    READY_IN_EPIC -> Queued = ready!(epic);
-    READY_IN_TENANT -> Queued = ready!(tenant);
-    BLOCKED_IN_PROJECT -> Queued = blocked!(project);
-    BLOCKED_IN_EPIC -> Queued = blocked!(epic);
-    BLOCKED_IN_TENANT -> Queued = blocked!(tenant);
+    READY_IN_PROJECT -> Queued = queue!(ready in project);
+    READY_IN_EPIC -> Queued = queue!(ready in epic);
+    READY_IN_TENANT -> Queued = queue!(ready in tenant);
+    BLOCKED_IN_PROJECT -> Queued = queue!(blocked in project);
+    BLOCKED_IN_EPIC -> Queued = queue!(blocked in epic);
+    BLOCKED_IN_TENANT -> Queued = queue!(blocked in tenant);
     /// What blocks the stories of `$2`, each blocker once: every prerequisite story that is not verified, and of each
     /// prerequisite epic the first `$3` stories that are not. An epic may have thousands, and all stories of the
     /// epics that wait for it are blocked by each of them.
     BLOCKERS -> BlockerOf = "
         with blocked as (
-            select id, epic_id from stories where tenant_id = (select $1::uuid) and id = any($2)
+            select id, epic_id, unmet_epics from story_states where tenant_id = (select $1::uuid) and id = any($2)
         ), of_epics as (
             select e.epic_id, p.id
-            from (select distinct epic_id from blocked) e
+            from (select distinct epic_id from blocked where unmet_epics > 0) e
             join epic_dependencies d on d.tenant_id = (select $1::uuid) and d.epic_id = e.epic_id
             cross join lateral (
-                select id from stories
+                select id from whole_stories
                 where tenant_id = d.tenant_id and epic_id = d.depends_on_epic_id and verified_status <> 'verified'
                 order by order_key, number, id limit $3) p
         ), pairs as (
@@ -371,25 +414,25 @@ statements! {
         )
         select {*} from (
             select blocked_id, blocker_id, bool_or(of_story) as via_story from pairs group by blocked_id, blocker_id
-        ) b join stories on tenant_id = (select $1::uuid) and id = blocker_id
+        ) b join whole_stories on tenant_id = (select $1::uuid) and id = blocker_id
         where verified_status <> 'verified'
         order by blocked_id, order_key, number, id";
     /// How many blockers the stories of `$2` have in all: prerequisite stories that are not in a prerequisite epic, and
     /// all stories of those.
     COUNT_BLOCKERS -> BlockerCount = "
         with blocked as (
-            select id, epic_id from stories where tenant_id = (select $1::uuid) and id = any($2)
+            select id, epic_id from story_states where tenant_id = (select $1::uuid) and id = any($2)
         ), of_epics as (
-            select e.epic_id, count(*) as total
+            select e.epic_id, sum(p.open) as total
             from (select distinct epic_id from blocked) e
             join epic_dependencies d on d.tenant_id = (select $1::uuid) and d.epic_id = e.epic_id
-            join stories p on p.tenant_id = d.tenant_id and p.epic_id = d.depends_on_epic_id
-            where p.verified_status <> 'verified' group by e.epic_id
+            join epic_states p on p.tenant_id = d.tenant_id and p.id = d.depends_on_epic_id
+            group by e.epic_id
         )
         select {*} from (select b.id as story_id,
                coalesce((select total from of_epics where epic_id = b.epic_id), 0) + (
                    select count(*) from story_dependencies d
-                   join stories p on p.tenant_id = d.tenant_id and p.id = d.depends_on_story_id
+                   join story_states p on p.tenant_id = d.tenant_id and p.id = d.depends_on_story_id
                    where d.tenant_id = (select $1::uuid) and d.story_id = b.id and p.verified_status <> 'verified'
                      and not exists (select from epic_dependencies e where e.tenant_id = d.tenant_id
                                      and e.epic_id = b.epic_id and e.depends_on_epic_id = p.epic_id)) as total

@@ -78,13 +78,13 @@ async fn the_application_cannot_alter_the_log() {
     }
     create_superadmin_key(&server().owner, "audit").await.unwrap();
     // What belongs to no tenant is nobody's to see, and nobody's to write.
-    let none = "select id from audit_log where tenant_id is null";
+    let none = "select id from audit_log where tenant_id = '00000000-0000-0000-0000-000000000000'";
     assert!(!lines(&owner, none).await.is_empty());
     assert_eq!(lines(&app, none).await, [""; 0]);
     let columns =
         "id, tenant_id, position, entity_type, entity_id, action, actor_type, leaf_hash, inserted_at";
     let forged = format!(
-        "insert into audit_log ({columns}) values (gen_random_uuid(), null, 1, 'x', gen_random_uuid(), 'x', 'system',
+        "insert into audit_log ({columns}) values (gen_random_uuid(), '00000000-0000-0000-0000-000000000000', 1, 'x', gen_random_uuid(), 'x', 'system',
          decode(repeat('00', 32), 'hex'), now())"
     );
     assert_eq!(refused(&app, &forged).await, SqlState::INSUFFICIENT_PRIVILEGE);

@@ -131,8 +131,8 @@ async fn a_late_start_copes_with_rows_that_had_no_partition() {
     let config = fresh_database().await;
     migrate(&config, None).await.unwrap();
     let owner = connect(&config).await;
-    let row = "insert into audit_log (id, position, entity_type, entity_id, action, actor_type, leaf_hash, inserted_at)
-               values (gen_random_uuid(), 1, 'test', gen_random_uuid(), 'x', 'system', sha256('x'),
+    let row = "insert into audit_log (id, tenant_id, position, entity_type, entity_id, action, actor_type, leaf_hash, inserted_at)
+               values (gen_random_uuid(), '00000000-0000-0000-0000-000000000000', 1, 'test', gen_random_uuid(), 'x', 'system', sha256('x'),
                        date_trunc('month', now()) + interval '5 months 3 days')";
     owner.batch_execute(row).await.unwrap();
     owner.batch_execute("select ensure_audit_partitions(6)").await.unwrap();
@@ -164,8 +164,8 @@ async fn partitions_come_while_the_log_is_in_use() {
     let start = migrate(&config, None);
     let mut start = std::pin::pin!(start);
     let mut written = 0_i64;
-    let row = "insert into audit_log (id, position, entity_type, entity_id, action, actor_type, leaf_hash, inserted_at)
-               values (gen_random_uuid(), $1, 'test', gen_random_uuid(), 'x', 'system', sha256('x'), clock_timestamp())";
+    let row = "insert into audit_log (id, tenant_id, position, entity_type, entity_id, action, actor_type, leaf_hash, inserted_at)
+               values (gen_random_uuid(), '00000000-0000-0000-0000-000000000000', $1, 'test', gen_random_uuid(), 'x', 'system', sha256('x'), clock_timestamp())";
     // A writer that has to wait fails instead.
     owner.batch_execute("set lock_timeout = '5s'").await.unwrap();
     let outcome = loop {

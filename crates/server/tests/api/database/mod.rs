@@ -52,6 +52,7 @@ async fn every_table_is_known() {
             "audit_heads",
             "audit_log",
             "epic_dependencies",
+            "epic_states",
             "epics",
             "orchestrator_states",
             "projects",
@@ -60,10 +61,13 @@ async fn every_table_is_known() {
             "story_acceptance_criteria",
             "story_dependencies",
             "story_starts",
+            "story_states",
             "touched_numbers",
             "ui_test_findings",
             "ui_test_runs",
             "verification_results",
+            // Of two of these, with the reader's rights.
+            "whole_stories",
         ]
     );
 }
@@ -92,7 +96,7 @@ async fn row_level_security_is_forced_everywhere() {
         let (table, rest) = policy.split_once(" | ").unwrap();
         policies_of.entry(table).or_default().push(rest);
     }
-    let own = |column: &str| format!("({column} = ( SELECT current_tenant_id() AS current_tenant_id))");
+    let own = |column: &str| format!("({column} = current_tenant_id())");
     let (by_tenant, by_id) = (own("tenant_id"), own("id"));
     let everything = format!("PERMISSIVE | ALL | public | {by_tenant} | {by_tenant}");
     let tables = lines(
@@ -144,15 +148,15 @@ async fn keys_start_with_the_tenant() {
             "audit_heads" => "tenant_id",
             // The tenant of superadmin keys is null, which no primary key takes.
             "api_keys" => "id",
-            // Of a partitioned table the key must hold the partition key; the tenant may be null.
-            "audit_log" => "id,inserted_at",
+            // Of a partitioned table the key must hold the partition key.
+            "audit_log" => "tenant_id,inserted_at",
             // A number is remembered once.
             "touched_numbers" => "tenant_id,project_id,number",
             _ => "tenant_id,id",
         };
         assert_eq!(columns, expected, "{table}");
     }
-    assert_eq!(primary.len(), 20, "every table has one");
+    assert_eq!(primary.len(), 22, "every table has one");
     let foreign = lines(
         &owner,
         &format!(
@@ -186,6 +190,37 @@ async fn keys_start_with_the_tenant() {
     .await;
     let global: Vec<_> = unique.iter().filter(|line| !line.contains(" | tenant_id,")).collect();
     assert_eq!(global, ["api_keys | key_hash", "tenants | email", "tenants | slug"]);
+}
+
+/// Tenants can be spread over several servers: what is looked up before a tenant is known can be everywhere, and everything else
+/// is where its tenant is. (Policies and keys: the tests above.)
+#[tokio::test]
+async fn the_schema_can_be_spread_by_tenant() {
+    let owner = connect(&server().owner).await;
+    let everywhere = "('tenants', 'api_keys', 'refinery_schema_history')";
+    let rewriting = "select conname from pg_constraint
+                     where contype = 'f' and (confupdtype not in ('a', 'r') or confdeltype in ('n', 'd'))";
+    assert_eq!(lines(&owner, rewriting).await, [""; 0], "a key rewrites rows");
+    let pointing = format!(
+        "select conname from pg_constraint c join pg_class f on f.oid = conrelid join pg_class t on t.oid = confrelid
+         where contype = 'f' and f.relname in {everywhere} and t.relname not in {everywhere}"
+    );
+    assert_eq!(lines(&owner, &pointing).await, [""; 0], "what is everywhere points at a tenant's table");
+    let writing = format!(
+        r"select t.tgname from pg_trigger t join pg_class c on c.oid = t.tgrelid join pg_proc p on p.oid = t.tgfoid
+          where not tgisinternal and c.relname in {everywhere}
+            and p.prosrc ~* '\m(insert\s+into|update\s+\w+\s+set|delete\s+from)\M'"
+    );
+    assert_eq!(lines(&owner, &writing).await, [""; 0], "what is everywhere writes to a tenant's table");
+    let nullable = format!(
+        "select c.relname from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attname = 'tenant_id'
+         where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p') and not a.attnotnull
+           and c.relname not in {everywhere}"
+    );
+    assert_eq!(lines(&owner, &nullable).await, [""; 0], "a row belongs to no tenant");
+    let subqueries = "select tablename from pg_policies
+                      where schemaname = 'public' and concat(qual, with_check) ~* 'select'";
+    assert_eq!(lines(&owner, subqueries).await, [""; 0], "a policy asks a question");
 }
 
 /// The application's role is nobody, and may do just what it must.
@@ -228,53 +263,74 @@ async fn the_application_role_is_nobody() {
             "artifact_reports | INSERT,SELECT",
             "audit_heads | SELECT,UPDATE",
             "audit_log | INSERT,SELECT",
-            "epic_dependencies | DELETE,INSERT,SELECT,UPDATE",
+            "epic_dependencies | DELETE,INSERT,SELECT",
+            "epic_states | SELECT",
             "epics | DELETE,INSERT,SELECT,UPDATE",
             "orchestrator_states | INSERT,SELECT,UPDATE",
             "projects | INSERT,SELECT,UPDATE",
             "refinery_schema_history | SELECT",
             "review_records | INSERT,SELECT",
-            "stories | DELETE,INSERT,SELECT,UPDATE",
+            "stories | DELETE,SELECT",
             "story_acceptance_criteria | DELETE,INSERT,SELECT,UPDATE",
-            "story_dependencies | DELETE,INSERT,SELECT,UPDATE",
+            "story_dependencies | DELETE,INSERT,SELECT",
             "story_starts | SELECT",
+            "story_states | SELECT",
             "tenants | SELECT",
             "touched_numbers | SELECT",
             "ui_test_findings | INSERT,SELECT",
             "ui_test_runs | INSERT,SELECT,UPDATE",
             "verification_results | INSERT,SELECT",
+            "whole_stories | SELECT",
         ]
     );
-    // Of a tenant and a key, only what the API changes.
-    let by_column = "select c.relname, string_agg(a.attname, ',' order by a.attname)
-                     from pg_attribute a join pg_class c on c.oid = a.attrelid
-                     where a.attacl is not null and c.relnamespace = 'public'::regnamespace group by 1 order by 1";
+    // Of a tenant and a key, only what the API changes; of a story, what planners write; of its state, what the loop does.
+    let by_column = "select table_name, privilege_type, string_agg(column_name, ',' order by column_name)
+                     from information_schema.column_privileges p
+                     where grantee = 'loopctl_app' and not exists (
+                         select from information_schema.table_privileges t where t.grantee = p.grantee
+                         and t.table_name = p.table_name and t.privilege_type = p.privilege_type)
+                     group by 1, 2 order by 1, 2";
     assert_eq!(
         lines(&owner, by_column).await,
         [
-            "api_keys | agent_id,expires_at,revoked_at,superseded_at,updated_at",
-            "tenants | default_story_budget_millicents,email,name,settings,slug,token_data_retention_days,updated_at",
+            "api_keys | UPDATE | agent_id,expires_at,revoked_at,superseded_at,updated_at",
+            "stories | INSERT | acceptance_criteria,description,epic_id,estimated_hours,id,metadata,number,project_id,\
+             tenant_id,title",
+            "stories | UPDATE | acceptance_criteria,description,estimated_hours,metadata,title,updated_at",
+            "story_states | INSERT | agent_status,id,reported_done_at,tenant_id,verification_source,verified_at,\
+             verified_status",
+            "story_states | UPDATE | agent_status,assigned_agent_id,assigned_at,contracted_by_agent_id,contracted_digest,\
+             cycle,first_claimed_at,first_touched_at,rejected_at,rejection_reason,report_cycle,report_number,\
+             reported_by_agent_id,reported_done_at,review_requested_at,updated_at,verification_source,verified_at,\
+             verified_digest,verified_status",
+            "tenants | UPDATE | default_story_budget_millicents,email,name,settings,slug,token_data_retention_days,updated_at",
         ]
     );
-    let column_powers = "select distinct privilege_type from information_schema.column_privileges p
-                         where grantee = 'loopctl_app' and not exists (
-                             select from information_schema.table_privileges t where t.grantee = p.grantee
-                             and t.table_name = p.table_name and t.privilege_type = p.privilege_type)";
-    assert_eq!(lines(&owner, column_powers).await, ["UPDATE"]);
     // What runs with the owner's rights is a short list, and looks for names in fixed places only.
     let definers = "select proname, array_to_string(proconfig, ';') from pg_proc
                     where prosecdef and pronamespace = 'public'::regnamespace order by 1";
     assert_eq!(
         lines(&owner, definers).await,
         [
+            "agents_keep_keys | search_path=public, pg_temp",
+            "api_keys_have_agents | search_path=public, pg_temp",
             "authenticate | search_path=public, pg_temp",
-            "create_audit_head | search_path=public, pg_temp",
+            "epic_dependencies_count | search_path=public, pg_temp",
+            "epics_begin | search_path=public, pg_temp",
+            "epics_move | search_path=public, pg_temp",
+            "hold_projects | search_path=public, pg_temp",
             "note_key_uses | search_path=public, pg_temp",
+            "recount | search_path=public, pg_temp",
             "refresh_detail_statistics | search_path=public, pg_temp;lock_timeout=2s",
             "refresh_record_statistics | search_path=public, pg_temp;lock_timeout=2s",
-            "stories_note_release | search_path=public, pg_temp",
-            "stories_note_start | search_path=public, pg_temp",
+            "stories_begin | search_path=public, pg_temp",
             "stories_remember_number | search_path=public, pg_temp",
+            "stories_waiting_for | search_path=public, pg_temp",
+            "story_dependencies_count | search_path=public, pg_temp",
+            "story_states_come_or_go | search_path=public, pg_temp",
+            "story_states_note_release | search_path=public, pg_temp",
+            "story_states_note_start | search_path=public, pg_temp",
+            "story_states_turn | search_path=public, pg_temp",
             "try_writing | search_path=public, pg_temp",
         ]
     );
@@ -298,6 +354,7 @@ async fn the_application_role_is_nobody() {
             "refresh_detail_statistics",
             "refresh_record_statistics",
             "story_order_key",
+            "story_queue_key",
             "story_small_part",
             "try_writing",
         ]

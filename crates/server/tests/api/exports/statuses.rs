@@ -47,7 +47,7 @@ fn initial(document: &Value) -> BTreeMap<String, Value> {
 
 /// Everything that the database holds of a project's stories.
 async fn rows(project: &str) -> Vec<Value> {
-    let sql = "select to_jsonb(s) from stories s where project_id::text = $1 order by number";
+    let sql = "select to_jsonb(s) from whole_stories s where project_id::text = $1 order by number";
     let rows = connect(&server().owner).await.query(sql, &[&project]).await.unwrap();
     rows.iter().map(|row| row.get(0)).collect()
 }

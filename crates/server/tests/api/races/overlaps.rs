@@ -160,7 +160,7 @@ async fn a_locked_story_only_delays() {
     let lock = owner.transaction().await.unwrap();
     // Taken by another while the call waits.
     lock.execute(
-        "update stories set agent_status = 'assigned', assigned_agent_id = $2::text::uuid, assigned_at = now(),
+        "update story_states set agent_status = 'assigned', assigned_agent_id = $2::text::uuid, assigned_at = now(),
                             first_claimed_at = now(), first_touched_at = now()
          where id = $1::text::uuid",
         &[&ids[1], &a2.agent()],

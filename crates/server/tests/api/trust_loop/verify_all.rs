@@ -228,7 +228,7 @@ async fn a_failure_of_the_server_ends_the_call_and_hides_nothing() {
         let epic = Epic::at(&[Some(Reach::Reviewed); 3]).await;
         let mut owner = connect(&server().owner).await;
         let lock = owner.transaction().await.unwrap();
-        let sql = "select from stories where id = $1::text::uuid for update";
+        let sql = "select from story_states where id = $1::text::uuid for update";
         lock.execute(sql, &[&epic.stories[locked]]).await.unwrap();
         let done = epic.verify_all(&epic.scene.o, evidence()).await.expect(status);
         lock.rollback().await.unwrap();

@@ -12,7 +12,7 @@ async fn what_evidence_is_of_is_not_for_the_writer_to_say() {
     let names = [("s", &*story), ("t", &tenant.id), ("c", a2.agent())];
     let hand = Hand::new(&names.map(|(name, id)| (name, id.to_owned()))).await;
     let is = hand
-        .read(&[], "select concat_ws(' ', report_number, cycle, encode(criteria_digest, 'hex')) from stories where id = '{s}'")
+        .read(&[], "select concat_ws(' ', report_number, cycle, encode(criteria_digest, 'hex')) from whole_stories where id = '{s}'")
         .await;
     assert!(is.starts_with("1 1 "), "{is}");
     for (table, by, more, values) in [
@@ -40,7 +40,7 @@ async fn an_artifact_of_an_agent_touches_its_story() {
     let tenant = Tenant::new().await;
     let story = tenant.story().await;
     let hand = Hand::new(&[("s", story), ("t", tenant.id.clone())]).await;
-    let touched = "select (first_touched_at is not null)::text from stories where id = '{s}'";
+    let touched = "select (first_touched_at is not null)::text from story_states where id = '{s}'";
     for (role, is) in [("agent", "true"), ("orchestrator", "false")] {
         let insert = format!(
             "insert into artifact_reports (tenant_id, id, story_id, reported_by, artifact_type, path)
@@ -48,6 +48,6 @@ async fn an_artifact_of_an_agent_touches_its_story() {
         );
         assert_eq!(hand.read(&[&insert], touched).await, is);
     }
-    let contracted = "update stories set agent_status = 'contracted', contracted_by_agent_id = gen_random_uuid() where id = '{s}'";
+    let contracted = "update story_states set agent_status = 'contracted', contracted_by_agent_id = gen_random_uuid() where id = '{s}'";
     hand.refused(&[contracted], "stories_contracted_means_touched").await;
 }

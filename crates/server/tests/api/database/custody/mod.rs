@@ -13,6 +13,8 @@ use crate::support::{Reach, Tenant, bring, connect, server};
 /// Somebody who writes to the tables as the application does, in a transaction that is taken back.
 struct Hand {
     client: Client,
+    /// The role that it takes, if any.
+    role: &'static str,
     /// What stands for which id.
     names: Vec<(&'static str, String)>,
 }
@@ -20,7 +22,16 @@ struct Hand {
 impl Hand {
     /// `t` is the tenant.
     async fn new(names: &[(&'static str, String)]) -> Self {
-        Self { client: connect(&server().app).await, names: names.to_vec() }
+        Self {
+            client: connect(&server().app).await,
+            role: "set local role loopctl_app;",
+            names: names.to_vec(),
+        }
+    }
+
+    /// With all rights, which triggers do not ask for.
+    async fn of_owner(names: &[(&'static str, String)]) -> Self {
+        Self { client: connect(&server().owner).await, role: "", names: names.to_vec() }
     }
 
     fn named(&self, statement: &str) -> String {
@@ -30,7 +41,7 @@ impl Hand {
     }
 
     async fn begin(&self) {
-        let begin = self.named("begin; set local role loopctl_app; set local loopctl.tenant_id = '{t}'");
+        let begin = self.named("begin; set local loopctl.tenant_id = '{t}';") + self.role;
         self.client.batch_execute(&begin).await.unwrap();
     }
 
@@ -80,14 +91,17 @@ async fn one_wrong_statement_is_no_way_around_the_trust_model() {
     let client = connect(&server().app).await;
     let id = &tenant.id;
     let verified = "set verified_status = 'verified', verified_at = now(), verification_source = 'loop', \
-                    verified_digest = criteria_digest";
+                    verified_digest = (select criteria_digest from stories)";
     let pending =
         "agent_status = 'pending', assigned_agent_id = null, assigned_at = null, reported_by_agent_id = null";
     for (statement, refusal) in [
-        (format!("update stories {verified}"), "verified_needs_evidence"),
-        (format!("update stories {verified}, {pending}"), "verified_needs_evidence"),
-        (format!("update stories set first_claimed_at = null, {pending}"), "first_touched_is_final"),
-        ("update stories set assigned_agent_id = reported_by_agent_id".to_owned(), "hands_change_by_release"),
+        (format!("update story_states {verified}"), "verified_needs_evidence"),
+        (format!("update story_states {verified}, {pending}"), "verified_needs_evidence"),
+        (format!("update story_states set first_claimed_at = null, {pending}"), "first_touched_is_final"),
+        (
+            "update story_states set assigned_agent_id = reported_by_agent_id".to_owned(),
+            "hands_change_by_release",
+        ),
         ("update tenants set status = 'active'".to_owned(), "permission denied"),
         (
             "update tenants set custody_mode = 'standard', custody_halted_at = null".to_owned(),

@@ -58,7 +58,7 @@ pub(super) async fn rows(owner: &Client, tenant: &str) -> BTreeMap<String, Row> 
                                             and b.cycle in (s.cycle, s.report_cycle) and b.agent_id = v.orchestrator_agent_id)
                             and v.orchestrator_agent_id is not null
                             and v.orchestrator_agent_id is distinct from s.assigned_agent_id)
-             from stories s where s.tenant_id = $1::text::uuid",
+             from whole_stories s where s.tenant_id = $1::text::uuid",
             &[&tenant],
         )
         .await
@@ -102,7 +102,7 @@ pub(super) enum Reviewers {
 }
 
 const VERIFIED: &str = "verified_status = 'verified', verified_at = now(), verification_source = 'loop', \
-                        verified_digest = criteria_digest";
+                        verified_digest = (select criteria_digest from stories s where s.id = story_states.id)";
 
 /// The walk sees what it is there to see.
 #[tokio::test]
@@ -114,7 +114,7 @@ async fn a_laundered_story_is_seen() {
     // The database's own guard is out of the way; it is tested elsewhere.
     let force = async |columns: &str| {
         let sql = format!(
-            "begin; set local session_replication_role = replica; update stories set {columns} where id = '{}'; commit",
+            "begin; set local session_replication_role = replica; update story_states set {columns} where id = '{}'; commit",
             scene.story
         );
         owner.batch_execute(&sql).await.unwrap();

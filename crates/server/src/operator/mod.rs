@@ -1,4 +1,7 @@
-//! What an operator does with access to the database, and nobody over the network: the first tenant, superadmin keys.
+//! What an operator does with access to the database, and nobody over the network: the first tenant, superadmin keys, a look at
+//! whether what is kept is what should be.
+
+mod check;
 
 use loopctl_core::request::Text;
 use serde::Serialize;
@@ -12,6 +15,8 @@ use crate::db::{DbError, Timestamp};
 use crate::events::{Attribution, Event, record_as_owner};
 use crate::identity::tenants::{TAKEN, check_email, check_slug, taken_field};
 use crate::identity::{keys, tenants};
+
+pub use check::{Check, Difference, check};
 
 /// Why an operator command did nothing.
 #[derive(Debug, thiserror::Error)]
@@ -87,6 +92,8 @@ pub async fn create_tenant(
         )
         .await
         .map_err(|error| taken(error.into()))?;
+    // Where its log goes on from.
+    tx.execute("insert into audit_heads (tenant_id) values ($1)", &[&id]).await.map_err(DbError::from)?;
     let tenant = CreatedTenant {
         id,
         name: name.to_owned(),
