@@ -39,6 +39,10 @@ create table story_states (
     -- Prerequisites that are not verified, counted by triggers alone.
     unmet_stories integer not null default 0 check (unmet_stories >= 0),
     unmet_epics integer not null default 0 check (unmet_epics >= 0),
+    -- What spares readers a question, told by triggers alone: how many stories it waits for, verified or not, and whether there
+    -- are artifacts, reviews or results of it.
+    prerequisites integer not null default 0 check (prerequisites >= unmet_stories),
+    has_evidence boolean not null default false,
     -- The first begins with the story, each rejection begins the next.
     cycle integer not null default 1 check (cycle > 0),
     -- How often it was reported.
@@ -109,21 +113,25 @@ group by e.tenant_id, e.id;
 
 insert into story_states (
     tenant_id, id, project_id, epic_id, epic_position, queue_key, agent_status, verified_status, unmet_stories, unmet_epics,
-    cycle, report_number, report_cycle, assigned_agent_id, contracted_by_agent_id, reported_by_agent_id, assigned_at,
+    prerequisites, has_evidence, cycle, report_number, report_cycle, assigned_agent_id, contracted_by_agent_id, reported_by_agent_id, assigned_at,
     first_claimed_at, first_touched_at, review_requested_at, reported_done_at, verified_at, rejected_at, rejection_reason,
     contracted_digest, verified_digest, verification_source, implementer_dispatch_id, verifier_dispatch_id, verifier_needed,
     updated_at)
 select s.tenant_id, s.id, s.project_id, s.epic_id, s.epic_position, story_queue_key(s.order_key, s.number), s.agent_status,
-       s.verified_status, coalesce(d.unmet, 0), coalesce(w.unmet, 0), s.cycle, s.report_number, s.report_cycle,
+       s.verified_status, coalesce(d.unmet, 0), coalesce(w.unmet, 0), coalesce(d.total, 0),
+       exists (select from artifact_reports a where a.tenant_id = s.tenant_id and a.story_id = s.id)
+           or exists (select from review_records r where r.tenant_id = s.tenant_id and r.story_id = s.id)
+           or exists (select from verification_results v where v.tenant_id = s.tenant_id and v.story_id = s.id),
+       s.cycle, s.report_number, s.report_cycle,
        s.assigned_agent_id, s.contracted_by_agent_id, s.reported_by_agent_id, s.assigned_at, s.first_claimed_at,
        s.first_touched_at, s.review_requested_at, s.reported_done_at, s.verified_at, s.rejected_at, s.rejection_reason,
        s.contracted_digest, s.verified_digest, s.verification_source, s.implementer_dispatch_id, s.verifier_dispatch_id,
        s.verifier_needed, s.updated_at
 from stories s
 left join (
-    select d.tenant_id, d.story_id, count(*) as unmet
+    select d.tenant_id, d.story_id, count(*) as total, count(*) filter (where p.verified_status <> 'verified') as unmet
     from story_dependencies d
-    join stories p on p.tenant_id = d.tenant_id and p.id = d.depends_on_story_id and p.verified_status <> 'verified'
+    join stories p on p.tenant_id = d.tenant_id and p.id = d.depends_on_story_id
     group by d.tenant_id, d.story_id) d on d.tenant_id = s.tenant_id and d.story_id = s.id
 left join (
     select d.tenant_id, d.epic_id, count(*) as unmet
@@ -137,6 +145,7 @@ where c.tenant_id = e.tenant_id and c.epic_id = e.id;
 
 set constraints all immediate;
 
+create index story_states_in_order on story_states (tenant_id, project_id, epic_position, queue_key);
 create index story_states_ready on story_states (tenant_id, project_id, epic_position, queue_key) where ready;
 create index story_states_ready_in_epic on story_states (tenant_id, epic_id, queue_key) where ready;
 create index story_states_blocked on story_states (tenant_id, project_id, epic_position, queue_key) where blocked;
@@ -196,7 +205,7 @@ create view whole_stories with (security_invoker = true) as
     select s.tenant_id, s.id, s.project_id, s.epic_id, s.epic_position, s.number, s.order_key, s.sort_key, s.title, s.description,
            s.acceptance_criteria, s.estimated_hours, s.metadata, s.criteria_digest, s.inserted_at,
            greatest(s.updated_at, t.updated_at) as updated_at,
-           t.agent_status, t.verified_status, t.unmet_stories, t.unmet_epics, t.cycle, t.report_number, t.report_cycle,
+           t.agent_status, t.verified_status, t.unmet_stories, t.unmet_epics, t.prerequisites, t.has_evidence, t.cycle, t.report_number, t.report_cycle,
            t.assigned_agent_id, t.contracted_by_agent_id, t.reported_by_agent_id, t.assigned_at, t.first_claimed_at,
            t.first_touched_at, t.review_requested_at, t.reported_done_at, t.verified_at, t.rejected_at, t.rejection_reason,
            t.contracted_digest, t.verified_digest, t.verification_source, t.implementer_dispatch_id, t.verifier_dispatch_id,
@@ -257,6 +266,8 @@ begin
     new.queue_key := story_queue_key(story.order_key, story.number);
     new.unmet_stories := 0;
     new.unmet_epics := 0;
+    new.prerequisites := 0;
+    new.has_evidence := false;
     if new.agent_status not in ('pending', 'reported_done') or new.verified_status = 'rejected'
         or (new.cycle, new.report_number) <> (1, 0) or new.report_cycle is not null
         or coalesce(new.assigned_agent_id, new.contracted_by_agent_id, new.reported_by_agent_id) is not null
@@ -451,16 +462,26 @@ end
 $$;
 create trigger remember_number before delete on stories for each row execute function stories_remember_number();
 
-create or replace function artifact_reports_touch() returns trigger language plpgsql set search_path = public, pg_temp as $$
+-- An artifact that an agent reports is a touch.
+create or replace function artifact_reports_touch() returns trigger language plpgsql security definer
+    set search_path = public, pg_temp as $$
 begin
-    update story_states set first_touched_at = clock_timestamp()
-    where tenant_id = new.tenant_id and id = new.story_id and first_touched_at is null;
+    update story_states set has_evidence = true,
+        first_touched_at = case when new.reported_by = 'agent' then coalesce(first_touched_at, clock_timestamp())
+                           else first_touched_at end
+    where tenant_id = new.tenant_id and id = new.story_id
+      and (not has_evidence or first_touched_at is null and new.reported_by = 'agent');
     return new;
 end
 $$;
+drop trigger touch on artifact_reports;
+create trigger touch before insert on artifact_reports for each row execute function artifact_reports_touch();
 
-create or replace function evidence_is_of_now() returns trigger language plpgsql set search_path = public, pg_temp as $$
+create or replace function evidence_is_of_now() returns trigger language plpgsql security definer
+    set search_path = public, pg_temp as $$
 begin
+    update story_states set has_evidence = true
+    where tenant_id = new.tenant_id and id = new.story_id and not has_evidence;
     select t.report_number, t.cycle, s.criteria_digest into new.report_number, new.cycle, new.criteria_digest
     from story_states t join stories s on s.tenant_id = t.tenant_id and s.id = t.id
     where t.tenant_id = new.tenant_id and t.id = new.story_id;
@@ -487,11 +508,14 @@ begin
     end if;
     perform from story_states where tenant_id = p_tenant and id = any (p_stories) order by id for no key update;
     with waiting as (
-        select t.id, t.epic_id, t.blocked, (
-            select count(*) from story_dependencies d
+        select t.id, t.epic_id, t.blocked, d.total, d.unmet
+        from story_states t
+        cross join lateral (
+            select count(*) as total, count(*) filter (where p.verified_status <> 'verified') as unmet
+            from story_dependencies d
             join story_states p on p.tenant_id = p_tenant and p.id = d.depends_on_story_id
-            where d.tenant_id = p_tenant and d.story_id = t.id and p.verified_status <> 'verified') as unmet
-        from story_states t where t.tenant_id = p_tenant and t.id = any (p_stories)
+            where d.tenant_id = p_tenant and d.story_id = t.id) d
+        where t.tenant_id = p_tenant and t.id = any (p_stories)
     ), epics_waiting as (
         select e.epic_id, (
             select count(*) from epic_dependencies d
@@ -499,9 +523,10 @@ begin
             where d.tenant_id = p_tenant and d.epic_id = e.epic_id and p.open > 0) as unmet
         from (select distinct epic_id from waiting) e
     ), changed as (
-        update story_states t set unmet_stories = w.unmet, unmet_epics = e.unmet
+        update story_states t set prerequisites = w.total, unmet_stories = w.unmet, unmet_epics = e.unmet
         from waiting w join epics_waiting e on e.epic_id = w.epic_id
-        where t.tenant_id = p_tenant and t.id = w.id and (t.unmet_stories, t.unmet_epics) <> (w.unmet, e.unmet)
+        where t.tenant_id = p_tenant and t.id = w.id
+          and (t.prerequisites, t.unmet_stories, t.unmet_epics) <> (w.total, w.unmet, e.unmet)
         returning t.epic_id, t.blocked::integer - w.blocked::integer as blocked
     )
     update epic_states e set blocked = e.blocked + c.blocked

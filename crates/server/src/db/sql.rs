@@ -108,7 +108,8 @@ pub(crate) const fn around_columns(sql: &'static str) -> (&'static str, &'static
 /// - `NAME = "…";` yields nothing that is read.
 /// - `NAME -> Epic = "select {*} from epics …";` yields rows of a type; `{*}` stands for its columns.
 /// - `NAME -> list of Epic = { within: "projects where …", from: "epics where …", page: "order by … limit $4 offset $5" };`
-///   is a list with the count of its rows. `within` is what the list is part of, an empty text where it is nothing.
+///   is a list with the count of its rows. `within` is what the list is part of, an empty text where it is nothing. Where the
+///   count is kept, or found more easily than among the rows, `count: "coalesce(sum(n), 0) from …"` says how.
 macro_rules! statements {
     (@ [$($named:expr,)*]) => {
         /// Every statement above.
@@ -117,10 +118,17 @@ macro_rules! statements {
     (@ [$($named:expr,)*] $(#[$meta:meta])* $name:ident -> list of $row:ty = {
         within: $within:expr, from: $from:expr, page: $page:expr $(,)?
     }; $($rest:tt)*) => {
+        $crate::db::statements! { @ [$($named,)*] $(#[$meta])* $name -> list of $row = {
+            within: $within, count: ::constcat::concat!("count(*) from ", $from), from: $from, page: $page,
+        }; $($rest)* }
+    };
+    (@ [$($named:expr,)*] $(#[$meta:meta])* $name:ident -> list of $row:ty = {
+        within: $within:expr, count: $count:expr, from: $from:expr, page: $page:expr $(,)?
+    }; $($rest:tt)*) => {
         $(#[$meta])*
         pub(crate) const $name: $crate::db::ListSql<$row> = $crate::db::ListSql {
             count: $crate::db::Sql::new(::constcat::concat!(
-                "select (select count(*) from ", $from, ") as total, ",
+                "select (select ", $count, ") as total, ",
                 if $within.is_empty() { "true as known" } else { "exists (select from " },
                 $within,
                 if $within.is_empty() { "" } else { ") as known" },

@@ -18,15 +18,14 @@ const DIFFERENCES: &str = "
     with found as (
         select s.tenant_id, s.id, s.project_id, s.epic_id, e.position, story_queue_key(s.order_key, s.number) as queue_key,
                t.agent_status = 'pending' as pending, t.verified_status <> 'verified' as open,
-               coalesce(by_story.unmet, 0) as unmet_stories, coalesce(by_epic.unmet, 0) as unmet_epics
+               coalesce(by_story.total, 0) as prerequisites, coalesce(by_story.unmet, 0) as unmet_stories, coalesce(by_epic.unmet, 0) as unmet_epics
         from stories s
         join epics e on e.tenant_id = s.tenant_id and e.id = s.epic_id
         left join story_states t on t.tenant_id = s.tenant_id and t.id = s.id
         left join (
-            select d.tenant_id, d.story_id, count(*) as unmet
+            select d.tenant_id, d.story_id, count(*) as total, count(*) filter (where p.verified_status <> 'verified') as unmet
             from story_dependencies d
             join story_states p on p.tenant_id = d.tenant_id and p.id = d.depends_on_story_id
-            where p.verified_status <> 'verified'
             group by d.tenant_id, d.story_id) by_story on by_story.tenant_id = s.tenant_id and by_story.story_id = s.id
         left join (
             select d.tenant_id, d.epic_id, count(*) as unmet
@@ -38,6 +37,10 @@ const DIFFERENCES: &str = "
     ), judged as (
         select *, coalesce(pending and open and unmet_stories + unmet_epics = 0, false) as ready,
                coalesce(open and unmet_stories + unmet_epics > 0, false) as blocked,
+               exists (select from artifact_reports a where a.tenant_id = found.tenant_id and a.story_id = found.id)
+                   or exists (select from review_records r where r.tenant_id = found.tenant_id and r.story_id = found.id)
+                   or exists (select from verification_results v where v.tenant_id = found.tenant_id
+                              and v.story_id = found.id) as has_evidence,
                coalesce(not pending and open and unmet_stories + unmet_epics = 0, false) as taken
         from found
     ), stories_found as (
@@ -45,11 +48,13 @@ const DIFFERENCES: &str = "
                jsonb_build_object('project_id', f.project_id, 'epic_id', f.epic_id, 'epic_position', f.position,
                                   'queue_key', f.queue_key, 'unmet_stories', f.unmet_stories,
                                   'unmet_epics', f.unmet_epics, 'ready', f.ready, 'blocked', f.blocked,
-                                  'taken', f.taken) as found,
+                                  'taken', f.taken, 'prerequisites', f.prerequisites,
+                                  'has_evidence', f.has_evidence) as found,
                jsonb_build_object('project_id', t.project_id, 'epic_id', t.epic_id, 'epic_position', t.epic_position,
                                   'queue_key', t.queue_key, 'unmet_stories', t.unmet_stories,
                                   'unmet_epics', t.unmet_epics, 'ready', t.ready, 'blocked', t.blocked,
-                                  'taken', t.taken) as kept
+                                  'taken', t.taken, 'prerequisites', t.prerequisites,
+                                  'has_evidence', t.has_evidence) as kept
         from judged f left join story_states t on t.tenant_id = f.tenant_id and t.id = f.id
     ), epics_found as (
         select 'epic', e.tenant_id, e.id,

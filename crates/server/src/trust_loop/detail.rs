@@ -1,20 +1,19 @@
 //! `GET /stories/:id`: a story with its surroundings.
 
 use axum::Json;
-use loopctl_core::lifecycle::Facts;
 use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
 
 use super::next_steps::{NextStep, next_steps};
-use super::store::{RECENT_ARTIFACTS, SHOW_STORY, StoryInLoop, VerificationResult};
+use super::store::{SHOW_STORY, SURROUNDINGS, ShownStory, VerificationResult};
 use crate::app::{Agent, AtLeast, Caller};
 use crate::evidence::artifacts::ArtifactReport;
 use crate::http::{ApiResult, Id};
 use crate::plan::stories::Story;
 
 #[derive(Serialize, JsonSchema)]
-pub(super) struct ShownStory {
+pub(super) struct StoryShown {
     story: StoryDetail,
     next_actions: Vec<NextStep>,
 }
@@ -42,22 +41,28 @@ struct DependencyEdge {
     depends_on_story_id: Uuid,
 }
 
-pub(super) async fn show(caller: Caller<AtLeast<Agent>>, Id(id): Id) -> ApiResult<Json<ShownStory>> {
-    let shown = caller.find(SHOW_STORY, &[&id]).await?;
-    let StoryInLoop { story, mission, prerequisites, has_artifacts, review, started, latest } = shown;
-    let artifacts =
-        if has_artifacts { caller.read(RECENT_ARTIFACTS.with(&[&id])).await? } else { Vec::new() };
-    let facts = Facts { review: review.review(), started: started.holdings(), ..story.facts() };
-    let edge = |depends_on_story_id| DependencyEdge { story_id: id, depends_on_story_id };
-    Ok(Json(ShownStory {
-        next_actions: next_steps(&caller, &facts, id),
-        story: StoryDetail {
-            story,
-            dependencies: prerequisites.into_iter().map(edge).collect(),
-            artifacts,
-            iteration_count: latest.as_ref().map_or(0, |latest| latest.iteration),
-            latest_verification: latest,
-            project_mission: mission,
-        },
-    }))
+pub(super) async fn show(caller: Caller<AtLeast<Agent>>, Id(id): Id) -> ApiResult<Json<StoryShown>> {
+    let found = caller.find(SHOW_STORY, &[&id]).await?;
+    let ShownStory { story, mission } = found;
+    let mut facts = story.facts();
+    let mut detail = StoryDetail {
+        dependencies: Vec::new(),
+        artifacts: Vec::new(),
+        latest_verification: None,
+        iteration_count: 0,
+        project_mission: mission,
+        story,
+    };
+    if detail.story.has_surroundings() {
+        for row in caller.read(SURROUNDINGS.with(&[&id])).await? {
+            let edge = |depends_on_story_id| DependencyEdge { story_id: id, depends_on_story_id };
+            detail.dependencies = row.prerequisites.into_iter().map(edge).collect();
+            detail.iteration_count = row.latest.as_ref().map_or(0, |latest| latest.iteration);
+            detail.latest_verification = row.latest;
+            detail.artifacts.extend(row.artifact);
+            facts.review = row.review.review();
+            facts.started = row.started.holdings();
+        }
+    }
+    Ok(Json(StoryShown { next_actions: next_steps(&caller, &facts, id), story: detail }))
 }

@@ -67,18 +67,21 @@ pub(super) struct VerificationResult {
     updated_at: Timestamp,
 }
 
-/// A story with what the loop knows of it.
+/// A story, and what is told of it with one question.
 #[derive(Row)]
-pub(super) struct StoryInLoop {
+pub(super) struct ShownStory {
     #[row(flatten)]
     pub(super) story: Story,
     #[row(sql = "(select mission from projects p where p.tenant_id = $1 and p.id = s.project_id)")]
     pub(super) mission: Option<String>,
+}
+
+/// What is known of a story besides, once for each of its most recent artifacts, and once without any.
+#[derive(Row)]
+pub(super) struct Surroundings {
     #[row(sql = "array(select d.depends_on_story_id from story_dependencies d
                        where d.tenant_id = $1 and d.story_id = $2 order by d.inserted_at, d.id)")]
     pub(super) prerequisites: Vec<Uuid>,
-    #[row(sql = "exists (select from artifact_reports a where a.tenant_id = $1 and a.story_id = $2)")]
-    pub(super) has_artifacts: bool,
     #[row(flatten)]
     pub(super) review: NewestReview,
     #[row(flatten)]
@@ -86,6 +89,8 @@ pub(super) struct StoryInLoop {
     /// Its iteration is how often the story was verified or rejected.
     #[row(flatten)]
     pub(super) latest: Option<VerificationResult>,
+    #[row(flatten)]
+    pub(super) artifact: Option<ArtifactReport>,
 }
 
 /// What the newest review of the story's report, in its cycle, is of.
@@ -239,17 +244,20 @@ statements! {
         from: "verification_results v where tenant_id = $1 and story_id = $2",
         page: "order by iteration desc limit $3 offset $4",
     };
-    SHOW_STORY -> StoryInLoop = concat!(
+    SHOW_STORY -> ShownStory = "select {*} from whole_stories s where s.tenant_id = $1 and s.id = $2";
+    /// Asked only of stories of which something is known. The 20 most recent artifacts, newest first.
+    SURROUNDINGS -> Surroundings = concat!(
         "select {*} from whole_stories s", joining_started!(), "
         left join lateral (
             select newest as v from verification_results newest
             where newest.tenant_id = s.tenant_id and newest.story_id = s.id order by newest.iteration desc limit 1) newest on true
-        where s.tenant_id = $1 and s.id = $2"
+        left join lateral (
+            select recent as a from artifact_reports recent
+            where recent.tenant_id = s.tenant_id and recent.story_id = s.id
+            order by recent.inserted_at desc, recent.id desc limit 20) recent on true
+        where s.tenant_id = $1 and s.id = $2
+        order by (a).inserted_at desc, (a).id desc"
     );
-    /// The 20 most recent, newest first.
-    RECENT_ARTIFACTS -> ArtifactReport = "
-        select {*} from artifact_reports where tenant_id = $1 and story_id = $2
-        order by inserted_at desc, id desc limit 20";
 }
 
 /// The enumerations of a state, as the database has them.

@@ -12,21 +12,31 @@ use crate::app::Change;
 use crate::db::{DbError, Jsonb, Params, Row, Timestamp, statements};
 use crate::events::Event;
 
-/// An artifact report.
+/// An artifact report, of the alias `a`.
 #[derive(Debug, Serialize, JsonSchema, Row)]
 pub(crate) struct ArtifactReport {
+    #[row(sql = "(a).id")]
     id: Uuid,
+    #[row(sql = "(a).tenant_id")]
     tenant_id: Uuid,
+    #[row(sql = "(a).story_id")]
     story_id: Uuid,
     /// `agent` or `orchestrator`, from the key's role.
+    #[row(sql = "(a).reported_by")]
     reported_by: Role,
+    #[row(sql = "(a).reporter_agent_id")]
     reporter_agent_id: Option<Uuid>,
+    #[row(sql = "(a).artifact_type")]
     artifact_type: String,
+    #[row(sql = "(a).path")]
     path: String,
-    #[row(sql = "\"exists\"")]
+    #[row(sql = "(a).\"exists\"")]
     exists: bool,
+    #[row(sql = "(a).details")]
     details: JsonText,
+    #[row(sql = "(a).inserted_at")]
     inserted_at: Timestamp,
+    #[row(sql = "(a).updated_at")]
     updated_at: Timestamp,
 }
 
@@ -35,13 +45,13 @@ statements! {
     KEEP_REPORTED_STORY -> Uuid = "
         select project_id from stories where tenant_id = $1 and id = $2 for key share";
     INSERT_ARTIFACT -> ArtifactReport = r#"
-        insert into artifact_reports (tenant_id, id, story_id, reported_by, reporter_agent_id, artifact_type, path,
+        insert into artifact_reports as a (tenant_id, id, story_id, reported_by, reporter_agent_id, artifact_type, path,
                                       "exists", details, inserted_at, updated_at)
         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, clock_timestamp(), clock_timestamp())
         returning {*}"#;
     LIST_ARTIFACTS -> list of ArtifactReport = {
         within: "stories where tenant_id = $1 and id = $2",
-        from: "artifact_reports where tenant_id = $1 and story_id = $2",
+        from: "artifact_reports a where tenant_id = $1 and story_id = $2",
         page: "order by inserted_at, id limit $3 offset $4",
     };
 }

@@ -6,12 +6,13 @@ use loopctl_core::lifecycle::{AgentStatus, VerifiedStatus};
 use loopctl_core::request::{Request, flag, id, text, word};
 use schemars::JsonSchema;
 use serde::Serialize;
+use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::locks::{LOCK_STORY, LOCK_WITH_DEPENDENTS};
 use super::store::{
-    CRITERIA, Criterion, DELETE_STORY, FIND_STORY, LIST_EPIC_STORIES, LIST_STORIES, STORY_KNOWN,
-    STORY_PROJECT, Story, UPDATE_STORY,
+    CRITERIA, Criterion, DELETE_STORY, FIND_STORY, LIST_BY_STATUS, LIST_EPIC_STORIES, LIST_NUMBERED,
+    LIST_STALE, LIST_STORIES, STORY_KNOWN, STORY_PROJECT, Story, UPDATE_STORY,
 };
 use super::text::check_metadata;
 use super::{CriteriaList, UnderWay, write_criteria};
@@ -88,8 +89,16 @@ pub(super) async fn list(
     let project_id =
         project_id.ok_or_else(|| ApiError::bad_request("project_id query parameter is required"))?;
     let (agent, verified) = status.words();
-    let filters: Params<'_> = &[&project_id, &epic_id, &agent, &verified, &number, &stale];
-    let stories = caller.list(&LIST_STORIES, filters, &page).await?;
+    // One text per question, so that each gets the index that fits.
+    let filters: [&(dyn ToSql + Sync); 6] = [&project_id, &epic_id, &agent, &verified, &stale, &number];
+    let unfiltered = epic_id.is_none() && agent.is_none() && verified.is_none();
+    let (list, filters) = match (&number, stale) {
+        (Some(_), _) => (&LIST_NUMBERED, &filters[..]),
+        (None, true) => (&LIST_STALE, &filters[..4]),
+        (None, false) if unfiltered => (&LIST_STORIES, &filters[..1]),
+        (None, false) => (&LIST_BY_STATUS, &filters[..4]),
+    };
+    let stories = caller.list(list, filters, &page).await?;
     Ok(Json(stories.map(|story| status.item(story))))
 }
 

@@ -76,6 +76,8 @@ pub(crate) struct Asked {
 struct Custody {
     unmet_stories: i32,
     unmet_epics: i32,
+    prerequisites: i32,
+    has_evidence: bool,
     first_touched_at: Option<Timestamp>,
     cycle: i32,
     report_number: i32,
@@ -131,6 +133,11 @@ impl Story {
     /// Whether a prerequisite is not verified.
     pub(crate) fn waits(&self) -> bool {
         self.custody.unmet_stories > 0 || self.custody.unmet_epics > 0
+    }
+
+    /// Whether something is known of it that stands elsewhere: prerequisites, those who started it, evidence.
+    pub(crate) fn has_surroundings(&self) -> bool {
+        self.custody.prerequisites > 0 || self.custody.has_evidence || self.first_claimed_at.is_some()
     }
 
     /// The story with another state, written at this time.
@@ -337,7 +344,8 @@ macro_rules! queue {
              left join (
                 select t.id, t.epic_position, t.queue_key, t.agent_status, t.verified_status, t.updated_at
                 from ", $from, $kind, " order by ", $order, " limit $3 offset $4) t on true
-             left join stories s on s.tenant_id = $1 and s.id = t.id
+             left join lateral (
+                select * from stories where stories.tenant_id = $1 and stories.id = t.id offset 0) s on true
              order by t.epic_position, t.queue_key, t.id"
         )
     };
@@ -364,15 +372,50 @@ statements! {
     STORY_PROJECT -> Uuid = "select project_id from stories where tenant_id = $1 and id = $2";
     /// Its state, evidence, criteria and dependencies go with it.
     DELETE_STORY -> DeletedStory = "delete from stories where tenant_id = $1 and id = $2 returning {*}";
+    /// All of a project. How many there are is kept. A page is found among the states, which are small, and `offset 0` has its
+    /// stories looked up one by one: of how many they are the planner knows nothing.
     LIST_STORIES -> list of Story = {
+        within: "",
+        count: "coalesce(sum(stories), 0) from epic_states where tenant_id = $1 and project_id = $2",
+        from: "
+            (select id as found from story_states where tenant_id = $1 and project_id = $2
+             order by epic_position, queue_key limit $3 offset $4) page
+            cross join lateral (select * from whole_stories where tenant_id = $1 and id = found offset 0) shown",
+        page: "order by epic_position, order_key, number, id",
+    };
+    /// The one of a number, if it is as asked.
+    LIST_NUMBERED -> list of Story = {
+        within: "",
+        from: "
+            whole_stories
+            where tenant_id = $1 and project_id = $2 and number = $7 and ($3::uuid is null or epic_id = $3)
+              and ($4::text is null or agent_status = $4) and ($5::text is null or verified_status = $5)
+              and (not $6 or contracted_digest <> criteria_digest or verified_digest <> criteria_digest)",
+        page: "order by id limit $8 offset $9",
+    };
+    /// As `LIST_STORIES`.
+    LIST_BY_STATUS -> list of Story = {
+        within: "",
+        count: "
+            count(*) from story_states
+            where tenant_id = $1 and project_id = $2 and ($3::uuid is null or epic_id = $3)
+              and ($4::text is null or agent_status = $4) and ($5::text is null or verified_status = $5)",
+        from: "
+            (select id as found from story_states
+             where tenant_id = $1 and project_id = $2 and ($3::uuid is null or epic_id = $3)
+               and ($4::text is null or agent_status = $4) and ($5::text is null or verified_status = $5)
+             order by epic_position, queue_key limit $6 offset $7) page
+            cross join lateral (select * from whole_stories where tenant_id = $1 and id = found offset 0) shown",
+        page: "order by epic_position, order_key, number, id",
+    };
+    LIST_STALE -> list of Story = {
         within: "",
         from: "
             whole_stories
             where tenant_id = $1 and project_id = $2 and ($3::uuid is null or epic_id = $3)
               and ($4::text is null or agent_status = $4) and ($5::text is null or verified_status = $5)
-              and ($6::text is null or number = $6)
-              and (not $7 or contracted_digest <> criteria_digest or verified_digest <> criteria_digest)",
-        page: "order by epic_position, order_key, number, id limit $8 offset $9",
+              and (contracted_digest <> criteria_digest or verified_digest <> criteria_digest)",
+        page: "order by epic_position, order_key, number, id limit $6 offset $7",
     };
     LIST_EPIC_STORIES -> list of Story = {
         within: "epics where tenant_id = $1 and id = $2",

@@ -314,10 +314,12 @@ async fn the_application_role_is_nobody() {
         [
             "agents_keep_keys | search_path=public, pg_temp",
             "api_keys_have_agents | search_path=public, pg_temp",
+            "artifact_reports_touch | search_path=public, pg_temp",
             "authenticate | search_path=public, pg_temp",
             "epic_dependencies_count | search_path=public, pg_temp",
             "epics_begin | search_path=public, pg_temp",
             "epics_move | search_path=public, pg_temp",
+            "evidence_is_of_now | search_path=public, pg_temp",
             "hold_projects | search_path=public, pg_temp",
             "note_key_uses | search_path=public, pg_temp",
             "recount | search_path=public, pg_temp",

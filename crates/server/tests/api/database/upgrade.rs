@@ -104,7 +104,7 @@ async fn stories(owner: &Client, table: &str) -> Vec<Value> {
     let sql = format!(
         "select to_jsonb(s) - array['major', 'minor', 'order_key', 'criteria_digest', 'first_touched_at', 'cycle',
                                     'report_number', 'report_cycle', 'contracted_digest', 'verified_digest',
-                                    'verification_source', 'unmet_stories', 'unmet_epics', 'ready', 'blocked', 'taken']
+                                    'verification_source', 'unmet_stories', 'unmet_epics', 'ready', 'blocked', 'taken', 'prerequisites', 'has_evidence']
          from {table} s order by tenant_id, id"
     );
     owner.query(&sql, &[]).await.unwrap().iter().map(|row| row.get(0)).collect()
