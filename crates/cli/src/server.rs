@@ -299,7 +299,7 @@ pub(crate) async fn run_operator(command: &OperatorCommand) -> Result<Value, Fai
         }
         OperatorCommand::Check(arguments) => {
             let database = open(arguments).await?;
-            let checked = check(&database.owner).await.map(|check| json!({"check": check}));
+            let checked = check(&database.owner, None).await.map(|check| json!({"check": check}));
             close(database, checked.map_err(Failure::Operator)).await
         }
     }

@@ -32,10 +32,6 @@ create table story_states (
     epic_id uuid not null,
     epic_position integer not null,
     queue_key text collate "C" not null,
-    agent_status text not null default 'pending'
-        check (agent_status in ('pending', 'contracted', 'assigned', 'implementing', 'reported_done')),
-    verified_status text not null default 'unverified'
-        check (verified_status in ('unverified', 'verified', 'rejected')),
     -- Prerequisites that are not verified, counted by triggers alone.
     unmet_stories integer not null default 0 check (unmet_stories >= 0),
     unmet_epics integer not null default 0 check (unmet_epics >= 0),
@@ -43,30 +39,36 @@ create table story_states (
     -- are artifacts, reviews or results of it.
     prerequisites integer not null default 0 check (prerequisites >= unmet_stories),
     has_evidence boolean not null default false,
+    verifier_needed boolean not null default false,
     -- The first begins with the story, each rejection begins the next.
     cycle integer not null default 1 check (cycle > 0),
     -- How often it was reported.
     report_number integer not null default 0 check (report_number >= 0),
     -- The cycle of the report that stands.
     report_cycle integer,
-    assigned_agent_id uuid,
-    contracted_by_agent_id uuid,
     reported_by_agent_id uuid,
-    assigned_at timestamptz,
-    first_claimed_at timestamptz,
-    -- When an agent first contracted it, claimed it or reported an artifact for it.
-    first_touched_at timestamptz,
-    review_requested_at timestamptz,
     reported_done_at timestamptz,
+    verified_status text not null default 'unverified'
+        check (verified_status in ('unverified', 'verified', 'rejected')),
     verified_at timestamptz,
-    rejected_at timestamptz,
-    rejection_reason text,
-    contracted_digest bytea,
     verified_digest bytea,
     verification_source text check (verification_source in ('loop', 'backfill', 'mark_complete', 'import')),
+    rejected_at timestamptz,
+    rejection_reason text,
     implementer_dispatch_id uuid,
     verifier_dispatch_id uuid,
-    verifier_needed boolean not null default false,
+    -- What changes most comes last, in the order of the loop: the log of PostgreSQL tells what is between the first and the last
+    -- byte that differ.
+    contracted_by_agent_id uuid,
+    contracted_digest bytea,
+    -- When an agent first contracted it, claimed it or reported an artifact for it.
+    first_touched_at timestamptz,
+    first_claimed_at timestamptz,
+    assigned_agent_id uuid,
+    assigned_at timestamptz,
+    review_requested_at timestamptz,
+    agent_status text not null default 'pending'
+        check (agent_status in ('pending', 'contracted', 'assigned', 'implementing', 'reported_done')),
     updated_at timestamptz not null default now(),
     -- Columns of their own, so that a transition between two states that are neither leaves the indexes below alone.
     ready boolean not null generated always as (
@@ -425,9 +427,14 @@ create trigger keep_custody before update on story_states for each row
 create function story_states_note_start() returns trigger language plpgsql security definer
     set search_path = public, pg_temp as $$
 begin
-    insert into story_starts (tenant_id, story_id, cycle, agent_id, held_from)
-    values (new.tenant_id, new.id, new.cycle, new.assigned_agent_id, new.assigned_at)
-    on conflict on constraint story_starts_once do update set held_until = null;
+    -- The story is locked: nobody else starts it meanwhile.
+    update story_starts set held_until = null
+    where tenant_id = new.tenant_id and story_id = new.id and cycle = new.cycle
+      and agent_id is not distinct from new.assigned_agent_id;
+    if not found then
+        insert into story_starts (tenant_id, story_id, cycle, agent_id, held_from)
+        values (new.tenant_id, new.id, new.cycle, new.assigned_agent_id, new.assigned_at);
+    end if;
     return null;
 end
 $$;

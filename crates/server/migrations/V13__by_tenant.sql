@@ -28,9 +28,9 @@ $$;
 drop trigger create_audit_head on tenants;
 drop function create_audit_head();
 
--- Judged without a call where nothing is wrong.
+-- Judged without a call where nothing is wrong, and afterwards: a trigger before it would lock the row once more.
 drop trigger audit_head_advances on audit_heads;
-create trigger audit_head_advances before update on audit_heads for each row
+create trigger audit_head_advances after update on audit_heads for each row
     when (new.tenant_id <> old.tenant_id or new.position <= old.position or new.last_at <= old.last_at)
     execute function audit_head_advances();
 alter table audit_heads set (fillfactor = 50);

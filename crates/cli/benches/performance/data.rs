@@ -39,18 +39,19 @@ pub(crate) async fn project(owner: &Client, tenant: &Tenant, slug: &str, size: u
          create temporary table project as select id from projects where tenant_id = '{tenant_id}' and slug = '{slug}';
          insert into epics (tenant_id, id, project_id, number, title, position)
          select '{tenant_id}', gen_random_uuid(), project.id, n, 'Epic ' || n, n from project, generate_series(1, {epics}) n;
-         insert into stories (tenant_id, id, project_id, epic_id, epic_position, number, title,
-                              description, acceptance_criteria, agent_status, verified_status, reported_done_at,
-                              verified_at, verification_source)
-         select e.tenant_id, gen_random_uuid(), e.project_id, e.id, e.position, e.number || '.' || n,
-                'Story ' || n, repeat('What it is about. ', 20), '[{{\"id\": \"AC-1\", \"criterion\": \"It works\"}}]',
-                case when done then 'reported_done' else 'pending' end,
-                case when done then 'verified' else 'unverified' end,
-                case when done then now() end, case when done then now() end, case when done then 'import' end
-         from epics e cross join generate_series(1, 100) n
-         cross join lateral (select e.number < {epics} and {done} as done) d
-         where e.tenant_id = '{tenant_id}' and e.project_id = (select id from project);
-         analyze epics, stories"
+         with planned as (
+             insert into stories (tenant_id, id, project_id, epic_id, number, title, description, acceptance_criteria)
+             select e.tenant_id, gen_random_uuid(), e.project_id, e.id, e.number || '.' || n,
+                    'Story ' || n, repeat('What it is about. ', 20), '[{{\"id\": \"AC-1\", \"criterion\": \"It works\"}}]'
+             from epics e cross join generate_series(1, 100) n
+             where e.tenant_id = '{tenant_id}' and e.project_id = (select id from project)
+             returning tenant_id, id, sort_key / 10000 as epic
+         )
+         insert into story_states (tenant_id, id, agent_status, verified_status, reported_done_at, verified_at,
+                                   verification_source)
+         select tenant_id, id, 'reported_done', 'verified', now(), now(), 'import' from planned
+         where {done} and epic < {epics};
+         analyze epics, epic_states, stories, story_states"
     );
     let dependencies = format!(
         "create temporary table plan as
@@ -64,7 +65,7 @@ pub(crate) async fn project(owner: &Client, tenant: &Tenant, slug: &str, size: u
          select '{tenant_id}'::uuid, gen_random_uuid(), s.project_id, s.id, p.id
          from plan s join plan p on p.major = {epics} and p.minor = 100 where s.minor = 1 and s.major < {epics};
          drop table plan;
-         analyze story_dependencies"
+         analyze story_dependencies, story_states"
     );
     owner.batch_execute(&stories).await.expect("a project");
     if rest != Rest::Ready {
@@ -89,9 +90,9 @@ pub(crate) async fn plain_import(owner: &Client, tenant: &Tenant, slug: &str) {
              from projects p join epics e on e.tenant_id = p.tenant_id and e.project_id = p.id, generate_series(1, 100) n
              where p.tenant_id = '{tenant_id}' and p.slug = '{slug}';
          analyze plan;
-         insert into stories (tenant_id, id, project_id, epic_id, epic_position, number, title,
-                              description, acceptance_criteria, estimated_hours)
-         select '{tenant_id}', id, project_id, epic_id, position, major || '.' || minor, 'Story ' || minor,
+         insert into stories (tenant_id, id, project_id, epic_id, number, title, description, acceptance_criteria,
+                              estimated_hours)
+         select '{tenant_id}', id, project_id, epic_id, major || '.' || minor, 'Story ' || minor,
                 repeat('What it is about. ', 20), '[{{\"id\": \"AC-1\", \"criterion\": \"It works\"}},
                 {{\"id\": \"AC-2\", \"criterion\": \"It is tested\"}}]', 4.5 from plan;
          discard plans;
@@ -110,21 +111,13 @@ pub(crate) async fn plain_import(owner: &Client, tenant: &Tenant, slug: &str) {
 
 /// A story as `GET` shows it.
 pub(crate) fn story_script(tenant: &Tenant, story: &str) -> String {
-    let statements = [
-        ("trust_loop", "SHOW_STORY"),
-        ("custody", "STARTED"),
-        ("trust_loop", "STORY_PREREQUISITES"),
-        ("trust_loop", "RECENT_ARTIFACTS"),
-        ("trust_loop", "LATEST_VERIFICATION"),
-    ];
-    let (tenant_id, story) = (quoted(&tenant.id), quoted(story));
-    script(tenant, &statements.map(|(resource, name)| bind(resource, name, &[&tenant_id, &story])))
+    script(tenant, &[bind("trust_loop", "SHOW_STORY", &[&quoted(&tenant.id), &quoted(story)])])
 }
 
 /// The first hundred stories of a project.
 pub(crate) fn list_script(tenant: &Tenant, project: &str) -> String {
     let (tenant_id, project) = (quoted(&tenant.id), quoted(project));
-    let all = [&tenant_id, &project, "null", "null", "null", "null", "false"];
+    let all = [tenant_id.as_str(), &project];
     let page = [&all[..], &["100", "0"]].concat();
     script(tenant, &[bind("stories", "LIST_STORIES::count", &all), bind("stories", "LIST_STORIES", &page)])
 }
@@ -139,7 +132,7 @@ pub(crate) fn ready_script(tenant: &Tenant, project: &str) -> String {
 pub(crate) async fn prepare_claims(owner: &Client, tenant: &Tenant) {
     let project = project(owner, tenant, "claims", CLAIMS, Rest::Ready).await;
     let sql = format!(
-        "update stories set agent_status = 'contracted' where project_id = '{project}';
+        "update story_states set agent_status = 'contracted' where project_id = '{project}';
          create table bench_claims (n bigint primary key, id uuid not null);
          insert into bench_claims select row_number() over (), id from stories where project_id = '{project}';
          grant select on bench_claims to loopctl_app;
@@ -179,6 +172,7 @@ pub(crate) fn claim_script(owner: &Tenant) -> String {
         none,
         none,
         none,
+        "now()",
     ];
     let array = |value: &str| format!("array[{value}]");
     let json = array(r#"'{"agent_status": "assigned", "agent_id": "x", "assigned_agent_id": "x"}'::jsonb"#);
@@ -201,10 +195,8 @@ pub(crate) fn claim_script(owner: &Tenant) -> String {
         &hash,
     ];
     let statements = [
-        bind("stories", "LOCK_STORY", &[&tenant, story]),
-        bind("trust_loop", "SURROUNDINGS", &[&tenant, story]),
-        bind("custody", "STARTED", &[&tenant, story]),
-        bind("trust_loop", "UNMET_PREREQUISITES", &[&tenant, story]),
+        bind("story_locks", "LOCK_STORY", &[&tenant, story]),
+        bind("trust_loop", "FIND_LOCKED", &[&tenant, story]),
         bind("trust_loop", "SAVE_STATE", &state),
         bind("events", "RECORD", &event),
     ];

@@ -34,6 +34,7 @@ const DIFFERENCES: &str = "
                 select from stories p join story_states t on t.tenant_id = p.tenant_id and t.id = p.id
                 where p.tenant_id = d.tenant_id and p.epic_id = d.depends_on_epic_id and t.verified_status <> 'verified')
             group by d.tenant_id, d.epic_id) by_epic on by_epic.tenant_id = s.tenant_id and by_epic.epic_id = s.epic_id
+        where $2::uuid is null or s.tenant_id = $2
     ), judged as (
         select *, coalesce(pending and open and unmet_stories + unmet_epics = 0, false) as ready,
                coalesce(open and unmet_stories + unmet_epics > 0, false) as blocked,
@@ -65,17 +66,20 @@ const DIFFERENCES: &str = "
                                           'blocked', k.blocked)
                 from epic_states k where k.tenant_id = e.tenant_id and k.id = e.id)
         from epics e left join judged f on f.tenant_id = e.tenant_id and f.epic_id = e.id
+        where $2::uuid is null or e.tenant_id = $2
         group by e.tenant_id, e.id
     ), copies_found as (
         select 'story', s.tenant_id, s.id, jsonb_build_object('epic_position', e.position),
                jsonb_build_object('epic_position', s.epic_position)
         from stories s join epics e on e.tenant_id = s.tenant_id and e.id = s.epic_id
+        where $2::uuid is null or s.tenant_id = $2
     ), differing as (
         select * from (
             select * from stories_found union all select * from epics_found union all select * from copies_found) everything
         where found is distinct from kept
     )
-    select (select count(*) from stories) as stories, (select count(*) from epics) as epics,
+    select (select count(*) from judged) as stories,
+           (select count(*) from epics where $2::uuid is null or tenant_id = $2) as epics,
            (select count(*) from differing) as different, d.entity, d.tenant_id, d.id, d.found::text, d.kept::text
     from (select 1) one
     left join (select * from differing order by tenant_id, entity, id limit $1) d on true
@@ -109,14 +113,14 @@ pub struct Difference {
     pub found: String,
 }
 
-/// Compares what is kept of readiness with what the plan and the statuses say, of all tenants. It only reads, and may run beside
-/// a server at work.
+/// Compares what is kept of readiness with what the plan and the statuses say, of a tenant or of all. It only reads, and may run
+/// beside a server at work.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn check(owner: &Config) -> Result<Check, OperatorError> {
+pub async fn check(owner: &Config, tenant: Option<Uuid>) -> Result<Check, OperatorError> {
     let client = connect(owner).await?;
-    let rows = client.query(DIFFERENCES, &[&TOLD]).await.map_err(DbError::from)?;
+    let rows = client.query(DIFFERENCES, &[&TOLD, &tenant]).await.map_err(DbError::from)?;
     let mut check = Check { stories: 0, epics: 0, different: 0, differences: Vec::new() };
     for row in rows {
         let read = || -> Result<_, tokio_postgres::Error> {

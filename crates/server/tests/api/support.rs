@@ -271,6 +271,13 @@ impl Tenant {
         Self::at(&server().owner, &server().base).await
     }
 
+    /// What is kept of readiness is what the plan and the statuses say.
+    pub(crate) async fn keeps_count(&self) {
+        let check = operator::check(&server().owner, Some(self.id.parse().unwrap())).await.unwrap();
+        assert!(check.stories > 0, "nothing was looked at");
+        assert_eq!(check.different, 0, "{:#?}", check.differences);
+    }
+
     /// On another server than that of all tests: its database's owner, and its address.
     pub(crate) async fn at(owner: &Config, base: &str) -> Self {
         let slug = unique("tenant");

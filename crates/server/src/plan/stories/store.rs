@@ -372,14 +372,14 @@ statements! {
     STORY_PROJECT -> Uuid = "select project_id from stories where tenant_id = $1 and id = $2";
     /// Its state, evidence, criteria and dependencies go with it.
     DELETE_STORY -> DeletedStory = "delete from stories where tenant_id = $1 and id = $2 returning {*}";
-    /// All of a project. How many there are is kept. A page is found among the states, which are small, and `offset 0` has its
-    /// stories looked up one by one: of how many they are the planner knows nothing.
+    /// All of a project. How many there are is kept. A page is found in the index alone, and `offset 0` has its stories
+    /// looked up one by one: of how many they are the planner knows nothing.
     LIST_STORIES -> list of Story = {
         within: "",
         count: "coalesce(sum(stories), 0) from epic_states where tenant_id = $1 and project_id = $2",
         from: "
-            (select id as found from story_states where tenant_id = $1 and project_id = $2
-             order by epic_position, queue_key limit $3 offset $4) page
+            (select id as found from stories where tenant_id = $1 and project_id = $2
+             order by epic_position, order_key, number, id limit $3 offset $4) page
             cross join lateral (select * from whole_stories where tenant_id = $1 and id = found offset 0) shown",
         page: "order by epic_position, order_key, number, id",
     };
@@ -393,7 +393,7 @@ statements! {
               and (not $6 or contracted_digest <> criteria_digest or verified_digest <> criteria_digest)",
         page: "order by id limit $8 offset $9",
     };
-    /// As `LIST_STORIES`.
+    /// As `LIST_STORIES`, found among the states, which are small.
     LIST_BY_STATUS -> list of Story = {
         within: "",
         count: "

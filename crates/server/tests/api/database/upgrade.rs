@@ -202,7 +202,7 @@ async fn what_an_older_version_kept_goes_on() {
     }
     owner.batch_execute("reset session_replication_role").await.unwrap();
     let after = stories(&owner, "whole_stories").await;
-    assert_eq!(operator::check(&config).await.unwrap().different, 0, "what is kept is what is found");
+    assert_eq!(operator::check(&config, None).await.unwrap().different, 0, "what is kept is what is found");
     let moved = |number: &str| {
         after.iter().find(|story| story["tenant_id"] == a.as_str() && story["number"] == number).unwrap()
     };

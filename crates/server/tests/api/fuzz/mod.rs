@@ -60,4 +60,5 @@ async fn thousands_of_random_requests() {
     let project = tenant.project_of(&["1.1"]).await;
     let ready = tenant.user.get(&format!("/stories/ready?project_id={project}")).await.expect(200);
     assert_eq!(ready["meta"]["total_count"], 1);
+    tenant.keeps_count().await;
 }

@@ -269,7 +269,7 @@ async fn the_database_guards_keys() {
         ("role = 'user'".to_owned(), "api_key_role_immutable"),
         ("role = 'superadmin', tenant_id = null".to_owned(), "api_key_role_immutable"),
         (format!("tenant_id = '{}'", other.id), "api_key_role_immutable"),
-        (format!("agent_id = '{}'", foreign.agent()), "api_keys_tenant_id_agent_id_fkey"),
+        (format!("agent_id = '{}'", foreign.agent()), "api_keys_have_agents"),
         ("key_hash = 'x'".to_owned(), "api_keys_key_hash_check"),
     ] {
         let update = format!("update api_keys set {change} where id = $1::text::uuid");

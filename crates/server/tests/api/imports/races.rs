@@ -25,6 +25,7 @@ async fn of_two_fresh_imports_one_wins() {
         let after = rows(&project).await;
         assert_eq!((after.epics, after.stories, after.audit), (1, 40, 1 + 1 + 40 + 1));
     }
+    tenant.keeps_count().await;
 }
 
 #[tokio::test]
@@ -52,6 +53,7 @@ async fn merges_take_turns() {
     let log = audit(&project).await;
     assert_eq!(of(&log, "story/created").len(), 2);
     assert_eq!(of(&log, "project/merge_imported").len(), 8);
+    tenant.keeps_count().await;
 }
 
 /// Opposite edges by different imports: exactly one of them can be.
@@ -71,6 +73,7 @@ async fn imports_cannot_close_a_cycle_together() {
         assert_eq!(statuses.iter().filter(|status| **status == 422).count(), 3, "{statuses:?}");
         assert_eq!(rows(&project).await.story_edges, 1);
     }
+    tenant.keeps_count().await;
 }
 
 /// A changed position reaches the epic's stories, which the loop is moving at the same time.
@@ -119,4 +122,5 @@ async fn an_epic_moves_while_its_stories_are_worked_on() {
         .unwrap()
         .get(0);
     assert_eq!(astray, 0);
+    tenant.keeps_count().await;
 }

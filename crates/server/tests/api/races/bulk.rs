@@ -294,4 +294,5 @@ async fn a_crowd_of_overlapping_bulk_calls() {
     for id in &ids {
         assert_legal(&tenant.user, id).await;
     }
+    tenant.keeps_count().await;
 }

@@ -72,6 +72,7 @@ async fn of_64_agents_exactly_one_claims() {
         assert_legal(&o, id).await;
     }
     assert!(winners.len() > 1, "no race at all: always the same winner");
+    tenant.keeps_count().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -119,6 +120,7 @@ async fn the_last_two_stories_complete_their_epic_once() {
             assert_legal(&o, id).await;
         }
     }
+    tenant.keeps_count().await;
 }
 
 /// Everybody does anything on the same few stories: no errors, no deadlocks, no illegal history.
@@ -160,6 +162,7 @@ async fn a_free_for_all_leaves_legal_histories() {
     for target in &targets {
         assert_legal(&o, target).await;
     }
+    tenant.keeps_count().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -208,4 +211,5 @@ async fn a_key_registers_one_agent() {
     }
     let agents = tenant.user.get("/agents?page_size=100").await.expect(200);
     assert_eq!(agents["meta"]["total_count"], 5 * (1 + 3));
+    tenant.keeps_count().await;
 }

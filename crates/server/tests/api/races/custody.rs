@@ -68,6 +68,7 @@ async fn a_verification_and_a_change_of_criteria() {
         }
         assert_legal(&o, &id).await;
     }
+    tenant.keeps_count().await;
 }
 
 /// A review is of the text that it met, and only that passes.
@@ -90,6 +91,7 @@ async fn a_review_and_a_change_of_criteria() {
         }
         assert_legal(&o, &id).await;
     }
+    tenant.keeps_count().await;
 }
 
 /// Whoever comes to hold it at that moment has not moved its measure afterwards.
@@ -117,6 +119,7 @@ async fn a_claim_and_a_change_of_criteria_by_the_same_agent() {
         );
         assert_legal(&o, &id).await;
     }
+    tenant.keeps_count().await;
 }
 
 /// Adopted before any agent touched it, or touched and not adopted.
@@ -154,6 +157,7 @@ async fn an_artifact_and_a_sign_off_without_the_loop() {
         }
         assert_legal(&o, &id).await;
     }
+    tenant.keeps_count().await;
 }
 
 /// The number of a touched story is taken, or remembered: at no moment is it free.
@@ -188,4 +192,5 @@ async fn a_deletion_and_an_import_as_done_of_the_same_number() {
         }
         assert_eq!(list["data"], json!([]));
     }
+    tenant.keeps_count().await;
 }

@@ -55,6 +55,7 @@ async fn bulk_calls_in_opposite_order_share_the_work() {
             assert_eq!(shown["story"]["iteration_count"], results, "{action}");
         }
     }
+    tenant.keeps_count().await;
 }
 
 /// The parts of an epic, verified at once by whatever way, complete it once.
@@ -87,6 +88,7 @@ async fn the_parts_of_an_epic_complete_it_once() {
             assert_legal(&o, id).await;
         }
     }
+    tenant.keeps_count().await;
 }
 
 /// Whoever is first: work of the loop, or work that was done before it. Never both.
@@ -121,6 +123,7 @@ async fn a_claim_and_a_sign_off_without_the_loop_exclude_each_other() {
         }
         assert_legal(&o, &id).await;
     }
+    tenant.keeps_count().await;
 }
 
 /// All 200, one set of rows; and who says something else is told the truth.
@@ -145,6 +148,7 @@ async fn the_same_backfill_many_times_at_once() {
         assert_eq!(history["meta"]["total_count"], 2);
         assert_legal(&o, &id).await;
     }
+    tenant.keeps_count().await;
 }
 
 /// A story that somebody else holds makes a call wait, and nothing worse; what it then finds is the truth.
@@ -189,4 +193,5 @@ async fn a_locked_story_only_delays() {
     assert_eq!(outcomes, ["success", "error", "success"]);
     assert_eq!(answer[1]["code"], "invalid_transition");
     assert_eq!(answer[1]["current_state"], "assigned");
+    tenant.keeps_count().await;
 }

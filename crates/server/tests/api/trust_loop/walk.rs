@@ -394,6 +394,7 @@ async fn no_sequence_by_the_implementers_keys_verifies() {
             reported = is_reported;
         }
         replay::assert_legal(&scene.o, &scene.story).await;
+        scene.tenant.keeps_count().await;
     }
     assert!(conflicts > 60, "{conflicts}");
 }

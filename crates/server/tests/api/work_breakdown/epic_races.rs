@@ -31,6 +31,7 @@ async fn of_many_with_one_number_one_is_created() {
     }
     let log = tenant.audit_log().await;
     assert_eq!(log.iter().filter(|entry| entry["entity_type"] == "epic").count(), 5);
+    tenant.keeps_count().await;
 }
 
 /// The last writer wins, and every entry's old state is the one before's new state.
@@ -59,6 +60,7 @@ async fn changes_follow_one_another() {
     }
     let shown = tenant.user.get(&at).await.expect(200)["epic"].clone();
     assert_eq!(json!({"title": shown["title"], "phase": null, "position": shown["position"]}), state);
+    tenant.keeps_count().await;
 }
 
 /// The others learn that there is nothing left to delete: 404, and one entry in the log.
@@ -82,6 +84,7 @@ async fn of_many_who_delete_one_does() {
         let of_project = log.iter().filter(|entry| entry["project_id"] == project);
         assert_eq!(of_project.filter(|entry| entry["action"] == "deleted").count(), 3);
     }
+    tenant.keeps_count().await;
 }
 
 fn assert_done_or_gone(reply: Reply, done: u16) {
@@ -146,6 +149,7 @@ async fn deletion_beside_claims_leaves_no_orphans() {
         }
     }
     assert!(done > 0, "the deletion never came too late for anybody");
+    tenant.keeps_count().await;
 }
 
 /// Imports into the epic while it is deleted: they find it, or make it anew.
@@ -174,6 +178,7 @@ async fn deletion_beside_merges() {
         assert_eq!((&shown["epic_count"], &shown["story_count"]), (&expected.0, &expected.1));
         assert!(anew <= 1);
     }
+    tenant.keeps_count().await;
 }
 
 /// A position reaches the stories while they are moved: everything passes, and all are in step.
@@ -225,4 +230,5 @@ async fn positions_beside_the_loop() {
         .await
         .unwrap();
     assert_eq!((row.get::<_, i64>(0), row.get::<_, i64>(1)), (10, 10));
+    tenant.keeps_count().await;
 }

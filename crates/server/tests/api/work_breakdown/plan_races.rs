@@ -126,6 +126,7 @@ async fn a_number_is_given_once() {
     let log = plan.tenant.audit_log().await;
     let created = log.iter().filter(|entry| entry["entity_type"] == "story" && entry["action"] == "created");
     assert_eq!(created.count(), ROUNDS);
+    plan.tenant.keeps_count().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -155,6 +156,7 @@ async fn the_limit_of_stories_holds() {
         let shown = plan.o.get(&format!("/projects/{}", plan.project)).await.expect(200);
         assert_eq!(shown["project"]["story_count"], 5);
     }
+    tenant.keeps_count().await;
 }
 
 /// The other learns that there is nothing left to delete.
@@ -178,6 +180,7 @@ async fn of_two_deletes_one_finds_something() {
             assert!(text(&log[0][0]).ends_with("/deleted"));
         }
     }
+    plan.tenant.keeps_count().await;
 }
 
 /// An edge to a story that is being deleted: it comes first and goes with the story, or it finds nothing.
@@ -207,6 +210,7 @@ async fn an_edge_to_a_story_that_goes() {
             assert_eq!(log[0][0], "story_dependency/deleted");
         }
     }
+    plan.tenant.keeps_count().await;
 }
 
 /// A claim of a story that is being deleted: it comes first, or it finds nothing.
@@ -244,6 +248,7 @@ async fn a_claim_of_a_story_that_goes() {
         let sql = "select count(*) from artifact_reports where story_id = $1::text::uuid";
         assert_eq!(left.query_one(sql, &[&id]).await.unwrap().get::<_, i64>(0), 0);
     }
+    tenant.keeps_count().await;
 }
 
 /// A contract agrees to the criteria of the moment: it comes before their change, or it is wrong.
@@ -281,6 +286,7 @@ async fn criteria_change_while_they_are_agreed_to() {
         assert_eq!(column(&rows, "description"), ["It is quick"]);
     }
     assert!(won > 0, "no race at all: the contract always lost");
+    tenant.keeps_count().await;
 }
 
 /// Two planners change different fields: both changes are there in the end, and the log chains them.
@@ -312,6 +318,7 @@ async fn changes_of_one_story_take_turns() {
     let shown = tenant.user.get(&path).await.expect(200)["story"].clone();
     let rows = tenant.user.get(&format!("{path}/acceptance_criteria")).await.expect(200);
     assert_eq!(column(&rows, "ac_id"), [text(&shown["acceptance_criteria"][0]["id"])]);
+    tenant.keeps_count().await;
 }
 
 /// Everybody changes one plan at once: no failure of the server, nothing left hanging, and the log tells exactly what
@@ -445,4 +452,5 @@ async fn a_free_for_all_leaves_a_sound_plan() {
     // An import checks the whole graph, also of what was there before.
     let body = json!({"merge": true, "epics": [{"number": 99, "title": "New"}]});
     plan.tenant.user.post(&format!("/projects/{}/import", plan.project), body).await.expect(200);
+    plan.tenant.keeps_count().await;
 }
