@@ -2,6 +2,7 @@
 
 use std::marker::PhantomData;
 use std::ops::Deref;
+use std::sync::Arc;
 
 use axum::extract::{FromRef, FromRequestParts};
 use axum::http::StatusCode;
@@ -14,14 +15,10 @@ use loopctl_core::role::Role;
 use serde_json::json;
 use uuid::Uuid;
 
+use super::identities::Found;
 use super::{App, hash_key};
-use crate::db::{Row, statements};
 use crate::events;
 use crate::http::{ApiError, ApiResult, Input, Operation};
-
-statements! {
-    AUTHENTICATE -> Found = "select {*} from authenticate($1, $2)";
-}
 
 /// A handler's caller, admitted by `A`: [`Any`] role, [`AtLeast`] a role, or [`Exact`]ly one of some roles.
 #[derive(Debug, Clone)]
@@ -215,8 +212,8 @@ where
         let identity = Identity {
             app,
             key_id: found.key_id,
-            key_name: found.key_name,
-            key_prefix: found.key_prefix,
+            key_name: found.key_name.clone(),
+            key_prefix: found.key_prefix.clone(),
             role,
             tenant_id,
             agent_id: found.agent_id,
@@ -238,7 +235,7 @@ impl<A: Access> Input for Caller<A> {
 
 /// A valid key, with the tenant that it works on, if any.
 struct Key {
-    found: Found,
+    found: Arc<Found>,
     role: Role,
     impersonation: Option<Impersonation>,
 }
@@ -249,11 +246,11 @@ async fn authenticate(parts: &Parts, app: &App) -> ApiResult<Key> {
     let impersonate = header(parts, "x-impersonate-tenant");
     // A malformed id names no tenant; the nil UUID finds none.
     let target = impersonate.map(|text| parse_uuid(text).unwrap_or_default());
-    let found = app.db.without_tenant(AUTHENTICATE, &[&hash_key(token), &target]).await?;
+    let found = app.identities.find(&app.db, &hash_key(token), target).await?;
     let found = found.ok_or_else(ApiError::invalid_api_key)?;
     app.key_uses.note(found.key_id);
     let role = found.role;
-    if role != Role::Superadmin && found.tenant_status.as_deref() != Some("active") {
+    if !found.is_active() {
         return Err(ApiError::new(StatusCode::FORBIDDEN, "tenant_not_active", "Access denied"));
     }
     if role != Role::Superadmin || target.is_none() {
@@ -285,19 +282,6 @@ fn effective_role(parts: &Parts) -> ApiResult<Option<Role>> {
         ApiError::bad_request(message)
     })?;
     Ok(Some(role).filter(|role| *role != Role::Superadmin))
-}
-
-/// What `authenticate()` answers.
-#[derive(Row)]
-pub(crate) struct Found {
-    key_id: Uuid,
-    key_name: String,
-    key_prefix: String,
-    role: Role,
-    agent_id: Option<Uuid>,
-    tenant_id: Option<Uuid>,
-    tenant_status: Option<String>,
-    tenant_slug: Option<String>,
 }
 
 /// The token of the one `Authorization: Bearer …` header.

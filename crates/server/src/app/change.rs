@@ -3,6 +3,7 @@
 use std::ops::{Deref, DerefMut};
 
 use super::Identity;
+use super::identities::Watch;
 use crate::db::{Params, Row, Sql, Statement, Tx};
 use crate::events::{self, Event};
 use crate::http::{ApiError, ApiResult};
@@ -13,6 +14,8 @@ pub(crate) struct Change<'a> {
     events: Vec<Event>,
     /// Who changes something.
     pub(crate) caller: &'a Identity,
+    /// Ends with the change, and is the last of it.
+    keys: Watch<'a>,
 }
 
 /// What came of work that was committed, or that turned out to change nothing.
@@ -26,7 +29,8 @@ impl<T> Committed<T> {
 
 impl<'a> Change<'a> {
     pub(super) fn new(tx: Tx, caller: &'a Identity) -> Self {
-        Self { tx, events: Vec::new(), caller }
+        let keys = caller.app.identities.watch(caller.tenant_id);
+        Self { tx, events: Vec::new(), caller, keys }
     }
 
     /// The row of a statement.
@@ -39,14 +43,19 @@ impl<'a> Change<'a> {
 
     /// Notes what happened, in the order in which it did.
     pub(crate) fn tell(&mut self, events: impl IntoIterator<Item = Event>) {
+        let known = self.events.len();
         self.events.extend(events);
+        self.keys.notice(self.events.get(known..).unwrap_or_default());
     }
 
     /// Records what was told, as the last statement, and commits.
     ///
     /// # Errors
     /// When the database fails; then nothing is kept.
-    pub(crate) async fn commit<T>(self, value: T) -> ApiResult<Committed<T>> {
+    pub(crate) async fn commit<T>(mut self, value: T) -> ApiResult<Committed<T>> {
+        if self.events.is_empty() {
+            self.keys.notice_repetition();
+        }
         events::record(self.tx, &self.caller.attribution(), self.events, None).await?;
         Ok(Committed(value))
     }

@@ -3,6 +3,7 @@
 
 mod caller;
 mod change;
+mod identities;
 mod requests;
 mod secret;
 mod uses;
@@ -13,16 +14,18 @@ use crate::db::Db;
 use crate::life::Life;
 
 pub(crate) use caller::{
-    Access, Agent, Any, AtLeast, Caller, Exact, Identity, Orchestrator, STATEMENTS, Superadmin, User,
+    Access, Agent, Any, AtLeast, Caller, Exact, Identity, Orchestrator, Superadmin, User,
 };
 pub(crate) use change::{Change, Committed};
+pub(crate) use identities::{Identities, STATEMENTS};
 pub(crate) use secret::{hash_key, key_prefix, new_raw_key};
 pub(crate) use uses::{KeyUses, STATEMENTS as USES_STATEMENTS};
 
 /// A route of this server.
 pub(crate) type Endpoint = crate::http::Endpoint<App>;
 
-/// What every handler can reach. Its only state are notes that soon are in the database: run as many servers as you like.
+/// What every handler can reach. Its only state are notes that soon are in the database, and what the database said a moment
+/// ago: run as many servers as you like.
 #[derive(Debug, Clone)]
 pub(crate) struct App {
     /// The application's connections.
@@ -33,4 +36,6 @@ pub(crate) struct App {
     pub(crate) life: Life,
     /// When keys were last used.
     pub(crate) key_uses: KeyUses,
+    /// What keys say about their holders.
+    pub(crate) identities: Identities,
 }

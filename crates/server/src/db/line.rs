@@ -19,7 +19,7 @@ use super::{DbError, Params};
 pub(crate) const APP_ROLE: &str = "loopctl_app";
 
 /// How long PostgreSQL may take to accept a connection.
-const CONNECT: Duration = Duration::from_secs(10);
+pub(super) const CONNECT: Duration = Duration::from_secs(10);
 /// How long the system waits for the other side to confirm what was sent, and how long a line may be idle until it asks.
 const UNCONFIRMED: Duration = Duration::from_secs(30);
 /// How often it asks then, and how many times.

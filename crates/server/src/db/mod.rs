@@ -2,6 +2,7 @@
 
 mod error;
 mod line;
+mod listening;
 pub mod migrate;
 mod row;
 mod sql;
@@ -23,6 +24,7 @@ use crate::life::Life;
 
 pub use error::DbError;
 pub(crate) use line::APP_ROLE;
+pub(crate) use listening::listen;
 pub(crate) use loopctl_macros::Row;
 pub use row::{Column, Row, RowReader, RowTypes};
 pub(crate) use sql::{ListSql, around_columns, column, statements};

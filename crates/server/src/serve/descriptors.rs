@@ -9,13 +9,13 @@ use super::Connections;
 const OTHERS: u64 = 128;
 
 /// Raises the process's own limit as far as it may, and lowers the number of connections to what then fits.
-pub(super) fn within(wanted: Connections, pool_size: usize) -> Connections {
-    let needed = (wanted.most as u64).saturating_add(pool_size as u64).saturating_add(OTHERS);
+pub(super) fn within(wanted: Connections, to_database: usize) -> Connections {
+    let needed = (wanted.most as u64).saturating_add(to_database as u64).saturating_add(OTHERS);
     let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return wanted };
     // What may be had is a matter of what the system says to the attempt, not of what its limits promise.
     let raised = needed.clamp(soft, hard.max(soft));
     let descriptors = if setrlimit(Resource::RLIMIT_NOFILE, raised, hard).is_ok() { raised } else { soft };
-    let most = wanted.most.min(fitting(descriptors, pool_size));
+    let most = wanted.most.min(fitting(descriptors, to_database));
     if most < wanted.most {
         tracing::warn!(
             descriptors,
@@ -27,8 +27,8 @@ pub(super) fn within(wanted: Connections, pool_size: usize) -> Connections {
 }
 
 /// Never none, however few descriptors there are.
-fn fitting(descriptors: u64, pool_size: usize) -> usize {
-    let left = descriptors.saturating_sub(OTHERS + pool_size as u64);
+fn fitting(descriptors: u64, to_database: usize) -> usize {
+    let left = descriptors.saturating_sub(OTHERS + to_database as u64);
     usize::try_from(left).unwrap_or(usize::MAX).max(1)
 }
 

@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 pub use self::listener::Connections;
-use crate::app::{App, KeyUses};
+use crate::app::{App, Identities, KeyUses};
 use crate::config::{Database, DatabaseOptions, OpenError};
 use crate::db::migrate::newest_version;
 use crate::db::{DEADLINE, DbError, Row, statements};
@@ -36,6 +36,9 @@ pub(crate) struct Version {
 /// after which impatient supervisors kill; only a PostgreSQL that does not stop is given longer.
 const DRAIN: Duration = Duration::from_secs(5);
 
+/// Connections to the database beside the pool: the one that listens to changes of keys.
+const LISTENING: usize = 1;
+
 /// What `serve` needs to know.
 #[derive(Debug, Clone)]
 pub struct ServeOptions {
@@ -45,7 +48,7 @@ pub struct ServeOptions {
     pub listen: SocketAddr,
     /// How clients reach the server; by default `http://localhost:<port>`.
     pub public_url: Option<String>,
-    /// Connections to the database.
+    /// Connections to the database; it has one more, to listen.
     pub pool_size: usize,
     /// How long the database may leave a statement unanswered.
     pub query_deadline: Duration,
@@ -151,11 +154,18 @@ impl Server {
         let default_url = || format!("http://localhost:{}", address.port());
         let public_url = options.public_url.clone().unwrap_or_else(default_url);
         let public_url = Arc::from(public_url.trim_end_matches('/'));
-        let key_uses = KeyUses::default();
-        let app = App { db: db.clone(), public_url, life: life.clone(), key_uses: key_uses.clone() };
+        let (key_uses, identities) = (KeyUses::default(), Identities::default());
+        let app = App {
+            db: db.clone(),
+            public_url,
+            life: life.clone(),
+            key_uses: key_uses.clone(),
+            identities: identities.clone(),
+        };
         let service = routes::service(app.clone());
-        let limits = descriptors::within(options.connections, options.pool_size);
+        let limits = descriptors::within(options.connections, options.pool_size + LISTENING);
         life.spawn(key_uses.keep_writing(db, life.clone()));
+        life.spawn(identities.keep_listening(database.app.clone(), life.clone()));
         life.spawn(listener::accept(listener, service, life.clone(), limits));
         Ok((address, app))
     }

@@ -196,6 +196,11 @@ impl Caller {
         Self { http, base: server().base.clone(), key: None, agent_id: None, headers: Vec::new() }
     }
 
+    /// The same, who calls another server.
+    pub(crate) fn at(&self, base: &str) -> Self {
+        Self { base: base.to_owned(), ..self.clone() }
+    }
+
     /// Somebody else who calls the same server.
     fn beside(&self, key: &str) -> Self {
         Self { key: Some(key.to_owned()), agent_id: None, headers: Vec::new(), ..self.clone() }

@@ -33,12 +33,17 @@ pub(crate) async fn line_to(database: &str, pool_size: usize) -> (watch::Sender<
     (line, ServeOptions { pool_size, ..ServeOptions::local(database) })
 }
 
-/// A port that leads to the test cluster as long as the line is open.
-async fn port_to(line: watch::Receiver<Line>) -> u16 {
-    let socket = match server().app.get_hosts() {
+/// Where the test cluster is.
+pub(crate) fn socket() -> PathBuf {
+    match server().app.get_hosts() {
         [Host::Unix(directory)] => directory.join(format!(".s.PGSQL.{}", server().app.get_ports()[0])),
         hosts => panic!("the test cluster has a socket, not {hosts:?}"),
-    };
+    }
+}
+
+/// A port that leads to the test cluster as long as the line is open.
+async fn port_to(line: watch::Receiver<Line>) -> u16 {
+    let socket = socket();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {

@@ -4,7 +4,10 @@ mod agents;
 mod impersonation;
 mod keys;
 mod names;
+mod remembered;
 mod tenants;
+
+use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -19,6 +22,11 @@ async fn sql(statement: &str, argument: &str) -> u64 {
     let owner = connect(&server().owner).await;
     owner.batch_execute("set session_replication_role = replica").await.unwrap();
     owner.execute(statement, &[&argument]).await.unwrap()
+}
+
+/// For as long as a server may go by what it had read before somebody else changed it.
+async fn a_moment() {
+    tokio::time::sleep(Duration::from_secs(1)).await;
 }
 
 /// 401 with the scheme that would help.
@@ -134,6 +142,7 @@ async fn revoked_and_expired_keys_are_401() {
     let (id, caller) = (text(&key["id"]), Caller::with_key(&text(&key["raw_key"])));
     caller.get("/tenants/me").await.expect(200);
     sql("update api_keys set expires_at = clock_timestamp() where id = $1::text::uuid", &id).await;
+    a_moment().await;
     assert_401(caller.get("/tenants/me").await, "invalid_api_key", "Invalid API key");
     assert_401(caller.get("/projects/nope").await, "invalid_api_key", "Invalid API key");
     sql("update api_keys set expires_at = null where id = $1::text::uuid", &id).await;
@@ -213,6 +222,7 @@ async fn inactive_tenants_are_denied() {
     for status in ["suspended", "deactivated", "pending_enrollment"] {
         let update = format!("update tenants set status = '{status}' where id = $1::text::uuid");
         assert_eq!(sql(&update, &tenant.id).await, 1);
+        a_moment().await;
         for reply in [
             tenant.user.get("/tenants/me").await,
             tenant.user.patch("/tenants/me", json!({"name": ""})).await,
