@@ -14,7 +14,7 @@ pub(crate) struct Change<'a> {
     events: Vec<Event>,
     /// Who changes something.
     pub(crate) caller: &'a Identity,
-    /// Ends with the change, and is the last of it.
+    /// What the change means for what is remembered of keys. It is the last to go, after the commit.
     keys: Watch<'a>,
 }
 
@@ -53,9 +53,7 @@ impl<'a> Change<'a> {
     /// # Errors
     /// When the database fails; then nothing is kept.
     pub(crate) async fn commit<T>(mut self, value: T) -> ApiResult<Committed<T>> {
-        if self.events.is_empty() {
-            self.keys.notice_repetition();
-        }
+        self.ends();
         events::record(self.tx, &self.caller.attribution(), self.events, None).await?;
         Ok(Committed(value))
     }
@@ -64,14 +62,26 @@ impl<'a> Change<'a> {
     ///
     /// # Errors
     /// When the database fails; then nothing is kept.
-    pub(crate) async fn commit_with<T>(self, last: Statement<'_, ()>, value: T) -> ApiResult<Committed<T>> {
+    pub(crate) async fn commit_with<T>(
+        mut self,
+        last: Statement<'_, ()>,
+        value: T,
+    ) -> ApiResult<Committed<T>> {
+        self.ends();
         events::record(self.tx, &self.caller.attribution(), self.events, Some(last)).await?;
         Ok(Committed(value))
     }
 
     /// Ends work that had nothing to change.
-    pub(crate) fn unchanged<T>(self, value: T) -> ApiResult<Committed<T>> {
+    pub(crate) fn unchanged<T>(mut self, value: T) -> ApiResult<Committed<T>> {
+        self.ends();
         Ok(Committed(value))
+    }
+
+    fn ends(&mut self) {
+        if self.events.is_empty() {
+            self.keys.notice_repetition();
+        }
     }
 }
 

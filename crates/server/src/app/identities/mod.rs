@@ -96,10 +96,11 @@ impl Identities {
         let listening = async {
             let (mut pause, mut told) = (FIRST_PAUSE, false);
             loop {
-                let begun = || self.known().begin();
+                let (tried, begun) = (Instant::now(), || self.known().begin());
                 let Err(error) = listen(&database, CHANNEL, begun, |tenant| self.hear(tenant)).await;
-                if self.known().end() {
-                    (pause, told) = (FIRST_PAUSE, false);
+                told &= !self.known().end();
+                if tried.elapsed() > LONGEST_PAUSE {
+                    pause = FIRST_PAUSE;
                 }
                 if !told {
                     tracing::warn!(%error, "changes of keys are not heard; each request asks the database for its key");

@@ -2,6 +2,7 @@
 
 mod wire;
 
+use std::collections::BTreeSet;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -293,4 +294,26 @@ async fn only_what_authentication_reads_is_told() {
         assert_eq!(heard > 0, tells, "{change}");
     }
     drop(agent);
+}
+
+/// Or a change would be noticed only when what was remembered is too old.
+#[tokio::test]
+async fn whatever_authentication_reads_is_told() {
+    let owner = connect(&server().owner).await;
+    for (table, rows) in [("api_keys", "ak"), ("tenants", "t")] {
+        let read = format!(
+            r"select distinct m[1] from pg_proc, regexp_matches(prosrc, '\m[{rows}]\.(\w+)', 'g') m
+              where oid = 'authenticate(text, uuid)'::regprocedure"
+        );
+        let told = format!(
+            r"select distinct m[1] from pg_trigger, regexp_matches(lower(pg_get_triggerdef(oid)), '\mold\.(\w+)', 'g') m
+              where tgrelid = '{table}'::regclass and tgname = '{table}_tell_change'"
+        );
+        let columns = async |sql: &str| -> BTreeSet<String> {
+            owner.query(sql, &[]).await.unwrap().iter().map(|row| row.get(0)).collect()
+        };
+        let (read, told) = (columns(&read).await, columns(&told).await);
+        assert!(read.len() >= 3, "{table}: {read:?}");
+        assert_eq!(read, told, "{table}");
+    }
 }
