@@ -127,6 +127,14 @@ pub(crate) fn rounds(few: usize) -> usize {
 /// How long anything may take that ought to take a moment. Only what hangs takes longer, on any machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
+/// For as long as a server may go by what it had read of a key before somebody else changed it.
+pub(crate) const BOUND: Duration = Duration::from_secs(1);
+
+/// Waits until every server has noticed what was changed in the database.
+pub(crate) async fn a_moment() {
+    tokio::time::sleep(BOUND).await;
+}
+
 /// A word that no other test uses, of this binary or of another one that shares the server.
 pub(crate) fn unique(prefix: &str) -> String {
     static COUNTER: AtomicU64 = AtomicU64::new(0);

@@ -7,12 +7,10 @@ mod names;
 mod remembered;
 mod tenants;
 
-use std::time::Duration;
-
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Caller, Reply, Tenant, connect, server, text};
+use crate::support::{Caller, Reply, Tenant, a_moment, connect, server, text};
 
 const RANDOM_ID: &str = "0190163d-8694-739b-aea5-966c26f8ad91";
 
@@ -22,11 +20,6 @@ async fn sql(statement: &str, argument: &str) -> u64 {
     let owner = connect(&server().owner).await;
     owner.batch_execute("set session_replication_role = replica").await.unwrap();
     owner.execute(statement, &[&argument]).await.unwrap()
-}
-
-/// For as long as a server may go by what it had read before somebody else changed it.
-async fn a_moment() {
-    tokio::time::sleep(Duration::from_secs(1)).await;
 }
 
 /// 401 with the scheme that would help.

@@ -8,7 +8,7 @@ mod stories;
 use serde_json::json;
 use tokio_postgres::Client;
 
-use crate::support::{Reach, Tenant, bring, connect, server};
+use crate::support::{Reach, Tenant, a_moment, bring, connect, server};
 
 /// Somebody who writes to the tables as the application does, in a transaction that is taken back.
 struct Hand {
@@ -159,5 +159,6 @@ async fn a_tenant_goes_with_all_it_has() {
     }
     let owner = connect(&server().owner).await;
     owner.batch_execute(&format!("delete from tenants where id = '{}'", tenant.id)).await.unwrap();
+    a_moment().await;
     a1.get("/tenants/me").await.expect_error(401, "invalid_api_key");
 }

@@ -15,10 +15,7 @@ use tokio_postgres::{AsyncMessage, NoTls};
 use self::wire::Other;
 use super::sql;
 use crate::conventions::health::Line;
-use crate::support::{Caller, PATIENCE, Tenant, connect, rounds, server, text};
-
-/// The contract: for so long at most a server goes by what was changed elsewhere.
-const BOUND: Duration = Duration::from_secs(1);
+use crate::support::{BOUND, Caller, PATIENCE, Tenant, connect, rounds, server, text};
 
 /// A new key of this role, and where it is revoked.
 async fn new_key(tenant: &Tenant, role: &str) -> (Caller, String) {
