@@ -33,26 +33,25 @@ create table story_states (
     epic_position integer not null,
     queue_key text collate "C" not null,
     -- Prerequisites that are not verified, counted by triggers alone.
-    unmet_stories integer not null default 0 check (unmet_stories >= 0),
-    unmet_epics integer not null default 0 check (unmet_epics >= 0),
+    unmet_stories integer not null default 0,
+    unmet_epics integer not null default 0,
     -- What spares readers a question, told by triggers alone: how many stories it waits for, verified or not, and whether there
     -- are artifacts, reviews or results of it.
-    prerequisites integer not null default 0 check (prerequisites >= unmet_stories),
+    prerequisites integer not null default 0,
     has_evidence boolean not null default false,
     verifier_needed boolean not null default false,
     -- The first begins with the story, each rejection begins the next.
-    cycle integer not null default 1 check (cycle > 0),
+    cycle integer not null default 1,
     -- How often it was reported.
-    report_number integer not null default 0 check (report_number >= 0),
+    report_number integer not null default 0,
     -- The cycle of the report that stands.
     report_cycle integer,
     reported_by_agent_id uuid,
     reported_done_at timestamptz,
-    verified_status text not null default 'unverified'
-        check (verified_status in ('unverified', 'verified', 'rejected')),
+    verified_status text not null default 'unverified',
     verified_at timestamptz,
     verified_digest bytea,
-    verification_source text check (verification_source in ('loop', 'backfill', 'mark_complete', 'import')),
+    verification_source text,
     rejected_at timestamptz,
     rejection_reason text,
     implementer_dispatch_id uuid,
@@ -67,38 +66,58 @@ create table story_states (
     assigned_agent_id uuid,
     assigned_at timestamptz,
     review_requested_at timestamptz,
-    agent_status text not null default 'pending'
-        check (agent_status in ('pending', 'contracted', 'assigned', 'implementing', 'reported_done')),
+    agent_status text not null default 'pending',
     updated_at timestamptz not null default now(),
-    -- Columns of their own, so that a transition between two states that are neither leaves the indexes below alone.
-    ready boolean not null generated always as (
-        agent_status = 'pending' and verified_status <> 'verified' and unmet_stories = 0 and unmet_epics = 0) stored,
-    blocked boolean not null generated always as (
-        verified_status <> 'verified' and (unmet_stories > 0 or unmet_epics > 0)) stored,
-    -- Open and not blocked is either ready or taken.
-    taken boolean not null generated always as (
-        agent_status <> 'pending' and verified_status <> 'verified' and unmet_stories = 0 and unmet_epics = 0) stored,
+    -- Pending and open without an unmet prerequisite, open with one, and open otherwise. Columns of their own, filled in by
+    -- triggers, so that a transition between two states that are neither ready nor blocked leaves the indexes below alone.
+    ready boolean not null default false,
+    blocked boolean not null default false,
+    taken boolean not null default false,
     primary key (tenant_id, id),
     foreign key (tenant_id, id) references stories (tenant_id, id) on delete cascade,
     foreign key (tenant_id, assigned_agent_id) references agents (tenant_id, id) deferrable initially deferred,
     foreign key (tenant_id, contracted_by_agent_id) references agents (tenant_id, id) deferrable initially deferred,
-    foreign key (tenant_id, reported_by_agent_id) references agents (tenant_id, id) deferrable initially deferred,
-    -- What the state machine promises, whoever writes.
-    constraint stories_held_means_claimed
-        check (agent_status not in ('assigned', 'implementing') or first_claimed_at is not null),
-    constraint stories_idle_means_not_held
-        check (agent_status not in ('pending', 'contracted') or assigned_agent_id is null),
-    constraint stories_nobody_reports_their_own
-        check (assigned_agent_id is null or reported_by_agent_id is distinct from assigned_agent_id),
-    constraint stories_verified_has_time check (verified_status <> 'verified' or verified_at is not null),
-    constraint stories_contracted_means_touched
-        check (contracted_by_agent_id is null or first_touched_at is not null),
-    constraint stories_claimed_means_touched check (first_claimed_at is null or first_touched_at is not null),
-    constraint stories_report_is_of_a_cycle check (report_cycle <= cycle),
-    constraint stories_verified_has_source
-        check ((verified_status = 'verified') = (verification_source is not null)
-               and (verified_status = 'verified') = (verified_digest is not null))
+    foreign key (tenant_id, reported_by_agent_id) references agents (tenant_id, id) deferrable initially deferred
 ) with (fillfactor = 60);
+
+-- What the state machine promises, whoever writes. One function for all of it, and no conditions on triggers: PostgreSQL reads
+-- every check, and every condition, of a table anew from its text for each statement that updates it, which took five times as
+-- long as the rest of the update; a function is read once per connection. It is told which promise was broken.
+create function is_sound(p_state story_states) returns boolean language plpgsql immutable as $$
+declare
+    broken text := case
+        when p_state.agent_status not in ('pending', 'contracted', 'assigned', 'implementing', 'reported_done')
+            then 'story_states_agent_status_check'
+        when p_state.verified_status not in ('unverified', 'verified', 'rejected')
+            then 'story_states_verified_status_check'
+        when p_state.verification_source not in ('loop', 'backfill', 'mark_complete', 'import')
+            then 'story_states_verification_source_check'
+        when least(p_state.unmet_stories, p_state.unmet_epics, p_state.report_number) < 0 or p_state.cycle < 1
+            or p_state.prerequisites < p_state.unmet_stories
+            then 'story_states_counts_check'
+        when p_state.agent_status in ('assigned', 'implementing') and p_state.first_claimed_at is null
+            then 'stories_held_means_claimed'
+        when p_state.agent_status in ('pending', 'contracted') and p_state.assigned_agent_id is not null
+            then 'stories_idle_means_not_held'
+        when p_state.assigned_agent_id = p_state.reported_by_agent_id then 'stories_nobody_reports_their_own'
+        when p_state.verified_status = 'verified' and p_state.verified_at is null then 'stories_verified_has_time'
+        when p_state.contracted_by_agent_id is not null and p_state.first_touched_at is null
+            then 'stories_contracted_means_touched'
+        when p_state.first_claimed_at is not null and p_state.first_touched_at is null then 'stories_claimed_means_touched'
+        when p_state.report_cycle > p_state.cycle then 'stories_report_is_of_a_cycle'
+        when (p_state.verified_status = 'verified') <> (p_state.verification_source is not null)
+            or (p_state.verified_status = 'verified') <> (p_state.verified_digest is not null)
+            then 'stories_verified_has_source'
+    end;
+begin
+    if broken is not null then
+        raise exception '%: the state of story % cannot be so', broken, p_state.id
+            using errcode = 'check_violation', constraint = broken, table = 'story_states';
+    end if;
+    return true;
+end
+$$;
+alter table story_states add constraint story_states_are_sound check (is_sound(story_states));
 
 -- A project's, an epic's. Under each position of an epic by number.
 create function story_queue_key(p_order_key text, p_number text) returns text
@@ -118,7 +137,7 @@ insert into story_states (
     prerequisites, has_evidence, cycle, report_number, report_cycle, assigned_agent_id, contracted_by_agent_id, reported_by_agent_id, assigned_at,
     first_claimed_at, first_touched_at, review_requested_at, reported_done_at, verified_at, rejected_at, rejection_reason,
     contracted_digest, verified_digest, verification_source, implementer_dispatch_id, verifier_dispatch_id, verifier_needed,
-    updated_at)
+    updated_at, ready, blocked, taken)
 select s.tenant_id, s.id, s.project_id, s.epic_id, s.epic_position, story_queue_key(s.order_key, s.number), s.agent_status,
        s.verified_status, coalesce(d.unmet, 0), coalesce(w.unmet, 0), coalesce(d.total, 0),
        exists (select from artifact_reports a where a.tenant_id = s.tenant_id and a.story_id = s.id)
@@ -128,7 +147,10 @@ select s.tenant_id, s.id, s.project_id, s.epic_id, s.epic_position, story_queue_
        s.assigned_agent_id, s.contracted_by_agent_id, s.reported_by_agent_id, s.assigned_at, s.first_claimed_at,
        s.first_touched_at, s.review_requested_at, s.reported_done_at, s.verified_at, s.rejected_at, s.rejection_reason,
        s.contracted_digest, s.verified_digest, s.verification_source, s.implementer_dispatch_id, s.verifier_dispatch_id,
-       s.verifier_needed, s.updated_at
+       s.verifier_needed, s.updated_at,
+       s.agent_status = 'pending' and s.verified_status <> 'verified' and coalesce(d.unmet, 0) + coalesce(w.unmet, 0) = 0,
+       s.verified_status <> 'verified' and coalesce(d.unmet, 0) + coalesce(w.unmet, 0) > 0,
+       s.agent_status <> 'pending' and s.verified_status <> 'verified' and coalesce(d.unmet, 0) + coalesce(w.unmet, 0) = 0
 from stories s
 left join (
     select d.tenant_id, d.story_id, count(*) as total, count(*) filter (where p.verified_status <> 'verified') as unmet
@@ -291,6 +313,9 @@ begin
         end if;
         new.first_touched_at := coalesce(new.first_touched_at, touched);
     end if;
+    new.ready := new.agent_status = 'pending' and new.verified_status <> 'verified';
+    new.blocked := false;
+    new.taken := new.agent_status <> 'pending' and new.verified_status <> 'verified';
     return new;
 end
 $$;
@@ -309,7 +334,8 @@ create trigger begin_state after insert on stories referencing new table as new_
     for each statement execute function stories_begin();
 
 -- The heart of the trust model, once more, for whoever writes to the table and by whatever way.
-create function story_states_keep_custody() returns trigger language plpgsql set search_path = public, pg_temp as $$
+create function keep_custody(old story_states, new story_states) returns void
+    language plpgsql set search_path = public, pg_temp as $$
 declare
     reported boolean := old.agent_status = 'implementing' and new.agent_status = 'reported_done';
     released boolean := new.agent_status = 'pending';
@@ -401,15 +427,20 @@ begin
             raise exception 'not_pre_existing: story % was touched by an agent, or is not new', new.id;
         end if;
     end if;
-    return new;
 end
 $$;
--- The three steps with which work begins are judged here, by the same rules, without a call: nothing of the evidence changes,
--- nothing that is known is forgotten, and hands change with a claim alone. Everything else is for the function.
-create trigger keep_custody before update on story_states for each row
-    when (not (
-        (old.tenant_id, old.id, old.verified_status, old.cycle, old.report_number)
-            = (new.tenant_id, new.id, new.verified_status, new.cycle, new.report_number)
+
+-- What every change of a state goes through: the flags are what they say, and custody is kept. The steps that are made all day
+-- (contract, claim, start, a request for review) are judged here, by the same rules: nothing of the evidence changes, nothing
+-- that is known is forgotten, and hands change with a claim alone. Everything else is for the function.
+create function story_states_step() returns trigger language plpgsql as $$
+begin
+    new.ready := new.agent_status = 'pending' and new.verified_status <> 'verified'
+        and new.unmet_stories = 0 and new.unmet_epics = 0;
+    new.blocked := new.verified_status <> 'verified' and (new.unmet_stories > 0 or new.unmet_epics > 0);
+    new.taken := new.verified_status <> 'verified' and not new.ready and not new.blocked;
+    if old.tenant_id = new.tenant_id and old.id = new.id and old.verified_status = new.verified_status
+        and old.cycle = new.cycle and old.report_number = new.report_number
         and old.report_cycle is not distinct from new.report_cycle
         and old.verification_source is not distinct from new.verification_source
         and old.verified_digest is not distinct from new.verified_digest
@@ -420,39 +451,15 @@ create trigger keep_custody before update on story_states for each row
                 and old.assigned_at is not distinct from new.assigned_at
                 and (old.agent_status = new.agent_status
                     or old.agent_status = 'pending' and new.agent_status = 'contracted'
-                    or old.agent_status = 'assigned' and new.agent_status = 'implementing'))))
-    execute function story_states_keep_custody();
-
--- Whoever starts a story is remembered, and when they held it.
-create function story_states_note_start() returns trigger language plpgsql security definer
-    set search_path = public, pg_temp as $$
-begin
-    -- The story is locked: nobody else starts it meanwhile.
-    update story_starts set held_until = null
-    where tenant_id = new.tenant_id and story_id = new.id and cycle = new.cycle
-      and agent_id is not distinct from new.assigned_agent_id;
-    if not found then
-        insert into story_starts (tenant_id, story_id, cycle, agent_id, held_from)
-        values (new.tenant_id, new.id, new.cycle, new.assigned_agent_id, new.assigned_at);
+                    or old.agent_status = 'assigned' and new.agent_status = 'implementing'))
+    then
+        return new;
     end if;
-    return null;
+    perform keep_custody(old, new);
+    return new;
 end
 $$;
-create trigger note_start after update on story_states for each row
-    when (new.agent_status = 'implementing' and old.agent_status <> 'implementing')
-    execute function story_states_note_start();
-
-create function story_states_note_release() returns trigger language plpgsql security definer
-    set search_path = public, pg_temp as $$
-begin
-    update story_starts set held_until = clock_timestamp()
-    where tenant_id = old.tenant_id and story_id = old.id and held_until is null;
-    return null;
-end
-$$;
-create trigger note_release after update on story_states for each row
-    when (old.assigned_at is not null and new.assigned_at is distinct from old.assigned_at)
-    execute function story_states_note_release();
+create trigger step before update on story_states for each row execute function story_states_step();
 
 -- The number of a touched story is remembered. Where the project itself goes, there is nothing to be remembered for.
 create function stories_remember_number() returns trigger language plpgsql security definer
@@ -608,27 +615,45 @@ create trigger come after insert on story_states referencing new table as change
 create trigger go after delete on story_states referencing old table as changed_states
     for each statement execute function story_states_come_or_go();
 
--- A story that has become verified, or is it no longer.
-create function story_states_turn() returns trigger language plpgsql security definer set search_path = public, pg_temp as $$
+-- What follows from a change of a state. Whoever starts a story is remembered, and when they held it; and where a story has become
+-- verified, or is it no longer, those that wait for it are counted anew.
+create function story_states_follow() returns trigger language plpgsql security definer
+    set search_path = public, pg_temp as $$
 declare
-    v_opened integer := (new.verified_status <> 'verified')::integer - (old.verified_status <> 'verified')::integer;
+    v_opened integer;
     v_open integer;
 begin
-    perform hold_projects(new.tenant_id, array[new.project_id]);
-    update epic_states set open = open + v_opened, blocked = blocked + new.blocked::integer - old.blocked::integer
-    where tenant_id = new.tenant_id and id = new.epic_id
-    returning open into v_open;
-    perform recount(new.tenant_id, array(
-        select d.story_id from story_dependencies d
-        where d.tenant_id = new.tenant_id and d.depends_on_story_id = new.id
-        union
-        select stories_waiting_for(new.tenant_id, array[new.epic_id]) where (v_open > 0) <> (v_open - v_opened > 0)));
+    if new.agent_status = 'implementing' and old.agent_status <> 'implementing' then
+        -- The story is locked: nobody else starts it meanwhile.
+        update story_starts set held_until = null
+        where tenant_id = new.tenant_id and story_id = new.id and cycle = new.cycle
+          and agent_id is not distinct from new.assigned_agent_id;
+        if not found then
+            insert into story_starts (tenant_id, story_id, cycle, agent_id, held_from)
+            values (new.tenant_id, new.id, new.cycle, new.assigned_agent_id, new.assigned_at);
+        end if;
+    end if;
+    if old.assigned_at is not null and new.assigned_at is distinct from old.assigned_at then
+        update story_starts set held_until = clock_timestamp()
+        where tenant_id = old.tenant_id and story_id = old.id and held_until is null;
+    end if;
+    v_opened := (new.verified_status <> 'verified')::integer - (old.verified_status <> 'verified')::integer;
+    if v_opened <> 0 then
+        perform hold_projects(new.tenant_id, array[new.project_id]);
+        update epic_states set open = open + v_opened, blocked = blocked + new.blocked::integer - old.blocked::integer
+        where tenant_id = new.tenant_id and id = new.epic_id
+        returning open into v_open;
+        perform recount(new.tenant_id, array(
+            select d.story_id from story_dependencies d
+            where d.tenant_id = new.tenant_id and d.depends_on_story_id = new.id
+            union
+            select stories_waiting_for(new.tenant_id, array[new.epic_id])
+            where (v_open > 0) <> (v_open - v_opened > 0)));
+    end if;
     return null;
 end
 $$;
-create trigger turn after update on story_states for each row
-    when ((old.verified_status = 'verified') <> (new.verified_status = 'verified'))
-    execute function story_states_turn();
+create trigger follow after update on story_states for each row execute function story_states_follow();
 
 create function story_dependencies_count() returns trigger language plpgsql security definer
     set search_path = public, pg_temp as $$
@@ -668,6 +693,6 @@ create trigger go after delete on epic_dependencies referencing old table as cha
     for each statement execute function epic_dependencies_count();
 
 revoke execute on function hold_projects(uuid, uuid[]), recount(uuid, uuid[]), stories_waiting_for(uuid, uuid[]),
-    stories_begin(), story_states_note_start(), story_states_note_release(), stories_remember_number(), epics_begin(),
-    epics_move(), story_states_come_or_go(), story_states_turn(), story_dependencies_count(), epic_dependencies_count()
+    stories_begin(), stories_remember_number(), epics_begin(), epics_move(), story_states_come_or_go(), story_states_follow(),
+    story_dependencies_count(), epic_dependencies_count()
     from public;

@@ -330,9 +330,7 @@ async fn the_application_role_is_nobody() {
             "stories_waiting_for | search_path=public, pg_temp",
             "story_dependencies_count | search_path=public, pg_temp",
             "story_states_come_or_go | search_path=public, pg_temp",
-            "story_states_note_release | search_path=public, pg_temp",
-            "story_states_note_start | search_path=public, pg_temp",
-            "story_states_turn | search_path=public, pg_temp",
+            "story_states_follow | search_path=public, pg_temp",
             "try_writing | search_path=public, pg_temp",
         ]
     );
@@ -352,6 +350,8 @@ async fn the_application_role_is_nobody() {
             "criteria_digest",
             "current_tenant_id",
             "is_implementer",
+            "is_sound",
+            "keep_custody",
             "note_key_uses",
             "refresh_detail_statistics",
             "refresh_record_statistics",
