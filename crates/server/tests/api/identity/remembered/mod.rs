@@ -178,24 +178,22 @@ async fn a_key_that_has_expired_is_refused() {
     let tenant = Tenant::new().await;
     let (key, path) = new_key(&tenant, "agent").await;
     let id = path.rsplit('/').next().unwrap();
+    key.get("/tenants/me").await.expect(200);
     let owner = connect(&server().owner).await;
     let soon =
         "update api_keys set expires_at = clock_timestamp() + interval '1.5 s' where id = $1::text::uuid";
     owner.execute(soon, &[&id]).await.unwrap();
     let expired = "select expires_at <= clock_timestamp() from api_keys where id = $1::text::uuid";
     let expired = owner.prepare(expired).await.unwrap();
-    let (mut refusals, mut served) = (0, 0);
+    let mut refusals = 0;
     while refusals < 20 {
         let over: bool = owner.query_one(&expired, &[&id]).await.unwrap().get(0);
         let answer = key.get("/tenants/me").await;
         if over {
             answer.expect_error(401, "invalid_api_key");
             refusals += 1;
-        } else if answer.status == 200 {
-            served += 1;
         }
     }
-    assert!(served > 0);
 }
 
 /// The key that registers an agent is that agent's from then on.
