@@ -278,7 +278,9 @@ $$;
 create trigger take_place before insert on stories for each row execute function stories_take_place();
 
 -- How a story may arrive, and where. What was touched under this number before may be worked on, and not arrive as done.
-create function story_states_arrive() returns trigger language plpgsql set search_path = public, pg_temp as $$
+create function story_states_arrive() returns trigger language plpgsql set search_path = public, pg_temp
+    -- Planned for the first of many, when there is nothing there yet.
+    set enable_seqscan = off as $$
 declare
     story stories;
     touched timestamptz;

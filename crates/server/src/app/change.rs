@@ -4,7 +4,7 @@ use std::ops::{Deref, DerefMut};
 
 use super::Identity;
 use super::identities::Watch;
-use crate::db::{Params, Row, Sql, Statement, Tx};
+use crate::db::{Params, Row, Sql, Tx};
 use crate::events::{self, Event};
 use crate::http::{ApiError, ApiResult};
 
@@ -54,21 +54,7 @@ impl<'a> Change<'a> {
     /// When the database fails; then nothing is kept.
     pub(crate) async fn commit<T>(mut self, value: T) -> ApiResult<Committed<T>> {
         self.ends();
-        events::record(self.tx, &self.caller.attribution(), self.events, None).await?;
-        Ok(Committed(value))
-    }
-
-    /// As [`Self::commit`], after one more statement, in the same round trip.
-    ///
-    /// # Errors
-    /// When the database fails; then nothing is kept.
-    pub(crate) async fn commit_with<T>(
-        mut self,
-        last: Statement<'_, ()>,
-        value: T,
-    ) -> ApiResult<Committed<T>> {
-        self.ends();
-        events::record(self.tx, &self.caller.attribution(), self.events, Some(last)).await?;
+        events::record(self.tx, &self.caller.attribution(), self.events).await?;
         Ok(Committed(value))
     }
 

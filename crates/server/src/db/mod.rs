@@ -48,10 +48,9 @@ const ABANDONED: Duration = Duration::from_secs(1);
 const ATTEMPTS: usize = 3;
 
 /// Nobody waits for ever for a lock that somebody forgot, and nobody holds one for ever. A large import takes
-/// seconds. Statements are planned once per connection: where a value, such as the size of a page, makes a plan look cheaper,
-/// PostgreSQL would plan anew for each request, which costs more than most of them.
-const SESSION_OPTIONS: &str = "-c lock_timeout=10s -c statement_timeout=60s \
-                               -c idle_in_transaction_session_timeout=60s -c plan_cache_mode=force_generic_plan";
+/// seconds.
+const SESSION_OPTIONS: &str =
+    "-c lock_timeout=10s -c statement_timeout=60s -c idle_in_transaction_session_timeout=60s";
 
 statements! {
     IS_WRITABLE -> bool = "select current_setting('transaction_read_only') = 'off'";

@@ -3,7 +3,8 @@
 //! Statements that join many rows with many compare with `(select $1)` rather than `$1`. Of a value that it knows,
 //! the planner asks the statistics, and of a tenant or project that is newer than those they say that it has no rows;
 //! joins of nothing with nothing are planned without an index. Of a value that it will only know later it expects the
-//! average.
+//! average. The size of a page, and filters that may be null, are in a `(select …)` where a statement is run all day: a value that
+//! makes a plan look cheaper has PostgreSQL plan anew each time, which takes longer than most statements.
 
 use std::marker::PhantomData;
 

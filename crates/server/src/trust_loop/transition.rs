@@ -46,14 +46,9 @@ pub(super) async fn perform(
                 lock_all(&mut change, attempt.action(), &[story_id]).await?;
             }
             let step = step(&mut change, story_id, attempt, evidence).await?;
-            let Some(moved) = &step.moved else { return change.commit(step.outcome).await };
-            if !moved.verified {
-                // Together with its events: a round trip less for what is done most.
-                let (now, words) = (Timestamp(moved.at), Words::of(&moved.to));
-                let params = save_params(&story_id, &moved.to, &words, &now);
-                return change.commit_with(SAVE_STATE.with(&params), step.outcome).await;
-            }
-            if let Some(now) = save(&mut change, story_id, moved).await? {
+            if let Some(moved) = &step.moved
+                && let Some(now) = save(&mut change, story_id, moved).await?
+            {
                 complete_epic(&mut change, &step.outcome.story, now).await?;
             }
             change.commit(step.outcome).await

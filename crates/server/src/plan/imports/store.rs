@@ -101,8 +101,10 @@ statements! {
                case when agent_status = 'reported_done' then statement_timestamp() end,
                case when verified_status = 'verified' then statement_timestamp() end,
                case when verified_status = 'verified' then 'import' end
-        from inserted join planned using (id)
-        where (agent_status, verified_status) <> ('pending', 'unverified')";
+        from planned
+        where (agent_status, verified_status) <> ('pending', 'unverified')
+          -- Once all of them are there; to join them would be to compare each with each.
+          and (select count(*) from inserted) > 0";
     UPDATE_STORIES -> Digested = "
         update stories s set title = n.title, description = n.description, acceptance_criteria = n.criteria,
                              estimated_hours = n.hours, metadata = n.metadata, updated_at = clock_timestamp()

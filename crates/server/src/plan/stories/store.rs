@@ -332,7 +332,7 @@ macro_rules! queue {
                 "projects p cross join lateral (
                     select * from story_states t where t.tenant_id = p.tenant_id and t.project_id = p.id and t.",
                 $kind,
-                " order by t.epic_position, t.queue_key limit $3::bigint + least($4::bigint, 1000000000000)) t
+                " order by t.epic_position, t.queue_key limit (select $3::bigint + least($4::bigint, 1000000000000))) t
                  where p.tenant_id = $1 and p.status = 'active' and t."
             ),
             "t.epic_position, t.queue_key, t.id"
@@ -343,7 +343,7 @@ macro_rules! queue {
             "select {*} from (select ", $count, " as total from ", $counted, ") counted
              left join (
                 select t.id, t.epic_position, t.queue_key, t.agent_status, t.verified_status, t.updated_at
-                from ", $from, $kind, " order by ", $order, " limit $3 offset $4) t on true
+                from ", $from, $kind, " order by ", $order, " limit (select $3::bigint) offset (select $4::bigint)) t on true
              left join lateral (
                 select * from stories where stories.tenant_id = $1 and stories.id = t.id offset 0) s on true
              order by t.epic_position, t.queue_key, t.id"
@@ -379,7 +379,7 @@ statements! {
         count: "coalesce(sum(stories), 0) from epic_states where tenant_id = $1 and project_id = $2",
         from: "
             (select id as found from stories where tenant_id = $1 and project_id = $2
-             order by epic_position, order_key, number, id limit $3 offset $4) page
+             order by epic_position, order_key, number, id limit (select $3::bigint) offset (select $4::bigint)) page
             cross join lateral (select * from whole_stories where tenant_id = $1 and id = found offset 0) shown",
         page: "order by epic_position, order_key, number, id",
     };
@@ -398,13 +398,15 @@ statements! {
         within: "",
         count: "
             count(*) from story_states
-            where tenant_id = $1 and project_id = $2 and ($3::uuid is null or epic_id = $3)
-              and ($4::text is null or agent_status = $4) and ($5::text is null or verified_status = $5)",
+            where tenant_id = $1 and project_id = $2 and ((select $3::uuid) is null or epic_id = (select $3::uuid))
+              and ((select $4::text) is null or agent_status = (select $4::text))
+              and ((select $5::text) is null or verified_status = (select $5::text))",
         from: "
             (select id as found from story_states
-             where tenant_id = $1 and project_id = $2 and ($3::uuid is null or epic_id = $3)
-               and ($4::text is null or agent_status = $4) and ($5::text is null or verified_status = $5)
-             order by epic_position, queue_key limit $6 offset $7) page
+             where tenant_id = $1 and project_id = $2 and ((select $3::uuid) is null or epic_id = (select $3::uuid))
+               and ((select $4::text) is null or agent_status = (select $4::text))
+               and ((select $5::text) is null or verified_status = (select $5::text))
+             order by epic_position, queue_key limit (select $6::bigint) offset (select $7::bigint)) page
             cross join lateral (select * from whole_stories where tenant_id = $1 and id = found offset 0) shown",
         page: "order by epic_position, order_key, number, id",
     };
