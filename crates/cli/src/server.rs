@@ -112,10 +112,7 @@ pub(crate) enum OperatorCommand {
     /// Superadmin keys
     #[command(subcommand)]
     Superadmin(SuperadminCommand),
-    /// Compare what is kept of readiness with what plans and statuses say
-    ///
-    /// Whether stories are ready or blocked, and how many of each an epic has, is kept and not found out by every reader. This
-    /// finds it out for all tenants, beside a server at work, and changes nothing. Ends with 1 when something differs.
+    /// Compare what is kept of readiness with what plans and statuses say (exit 1 when it differs)
     Check(DatabaseArguments),
 }
 

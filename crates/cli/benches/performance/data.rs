@@ -3,7 +3,6 @@
 
 use std::collections::HashMap;
 
-use sha2::{Digest, Sha256};
 use tokio_postgres::Client;
 
 use crate::tenants::Tenant;
@@ -174,46 +173,24 @@ pub(crate) fn claim_script(owner: &Tenant) -> String {
         none,
         "now()",
     ];
-    let array = |value: &str| format!("array[{value}]");
-    let json = array(r#"'{"agent_status": "assigned", "agent_id": "x", "assigned_agent_id": "x"}'::jsonb"#);
-    let (uuid, text) = (array("gen_random_uuid()"), array("'story'"));
-    let (actor, hash) = (array("'api_key'"), array("sha256('x')"));
-    let event = [
-        &tenant,
-        "1::bigint",
-        &uuid,
-        &uuid,
-        &text,
-        &uuid,
-        &text,
-        &actor,
-        &uuid,
-        &text,
-        &json,
-        &json,
-        &json,
-        &hash,
-    ];
+    let json = r#"'{"agent_status": "assigned", "agent_id": "x", "assigned_agent_id": "x"}'::jsonb"#;
+    let (uuid, text, actor, hash) = ("gen_random_uuid()", "'story'", "'api_key'", "sha256('x')");
+    let event = [&tenant, uuid, uuid, text, uuid, text, actor, uuid, text, json, json, json, hash];
     let statements = [
         bind("story_locks", "LOCK_STORY", &[&tenant, story]),
         bind("trust_loop", "FIND_LOCKED", &[&tenant, story]),
         bind("trust_loop", "SAVE_STATE", &state),
-        bind("events", "RECORD", &event),
+        bind("events", "RECORD_ONE", &event),
     ];
     let pick =
         format!("\\set n random(1, {CLAIMS})\nselect id as story from bench_claims where n = :n \\gset\n");
     pick + &script(owner, &statements)
 }
 
-/// A request's statements as a script: authentication, and the tenant transaction around the rest.
+/// A request's statements as a script, with the tenant's transaction around them. Who calls is remembered by the server.
 fn script(tenant: &Tenant, statements: &[String]) -> String {
-    let hash: String = Sha256::digest(&tenant.agent.key).iter().map(|byte| format!("{byte:02x}")).collect();
-    let authenticate = bind("caller", "AUTHENTICATE", &[&quoted(&hash), "null::uuid"]);
     let (role, id) = ("set local role loopctl_app", &tenant.id);
-    format!(
-        "{authenticate}\nbegin;\n{role};\nset local loopctl.tenant_id = '{id}';\n{}\ncommit;\n",
-        statements.join("\n")
-    )
+    format!("begin;\n{role};\nset local loopctl.tenant_id = '{id}';\n{}\ncommit;\n", statements.join("\n"))
 }
 
 /// One of the server's statements on one line, with its parameters written in.

@@ -88,6 +88,38 @@ async fn operators_work_beside_a_server_and_without_one() {
     server.stop();
 }
 
+/// Whether stories are ready is kept. An operator can have it counted.
+#[tokio::test]
+async fn a_check_tells_what_is_kept_otherwise_than_it_should_be() {
+    let dir = Scratch::new();
+    let server = Daemon::start(dir.path());
+    let created = run_on(dir.path(), TENANT).json();
+    let key = created["api_key"]["raw_key"].as_str();
+    let at = |path: &str| format!("{}/api/v1/{path}", server.base);
+    let (_, project) =
+        call("POST", &at("projects"), key, Some(&json!({"name": "P", "slug": "pp"}))).await.unwrap();
+    let import = at(&format!("projects/{}/import", project["project"]["id"].as_str().unwrap()));
+    let plan = json!({"epics": [{"number": 1, "title": "E", "stories": [{"number": "1.1", "title": "S"}]}]});
+    assert_eq!(call("POST", &import, key, Some(&plan)).await.unwrap().0, 201);
+
+    let fine = run_on(dir.path(), "operator check").json();
+    assert_eq!(fine, json!({"check": {"stories": 1, "epics": 1, "different": 0, "differences": []}}));
+
+    let url = format!("postgres:///loopctl?host={}&user=loopctl_owner", dir.path().join("run").display());
+    let (owner, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
+    owner.batch_execute("update epic_states set open = 0").await.unwrap();
+    let wrong = run_on(dir.path(), "operator check");
+    assert!(wrong.stderr.contains("1 records are kept otherwise than they should be"), "{}", wrong.stderr);
+    let told: serde_json::Value = serde_json::from_str(&wrong.stdout).unwrap();
+    let difference = &told["check"]["differences"][0];
+    assert_eq!((&told["check"]["different"], &difference["entity"]), (&json!(1), &json!("epic")), "{told}");
+    assert!(difference["found"].as_str().unwrap().contains(r#""open": 1"#), "{told}");
+    assert!(difference["kept"].as_str().unwrap().contains(r#""open": 0"#), "{told}");
+    wrong.failure(1);
+    server.stop();
+}
+
 #[test]
 fn a_server_does_not_outlive_its_postgres() {
     let dir = Scratch::new();

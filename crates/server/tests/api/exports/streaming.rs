@@ -33,9 +33,11 @@ async fn large(tenant: &Tenant, epics: i32, stories: i32, description: i32) -> S
          select s.tenant_id, gen_random_uuid(), s.project_id, s.id, p.id
          from stories s join stories p on p.project_id = s.project_id and p.epic_id = s.epic_id and p.sort_key = s.sort_key - 10
          where s.project_id::text = $1 and least($2::int, $3::int, $4::int) > 0",
-        "insert into story_states (tenant_id, id, project_id, epic_id, epic_position, queue_key, prerequisites, unmet_stories)
+        "insert into story_states (tenant_id, id, project_id, epic_id, epic_position, queue_key, prerequisites, unmet_stories,
+                                   ready, blocked)
          select tenant_id, id, project_id, epic_id, epic_position, story_queue_key(order_key, number),
-                (split_part(number, '.', 2) <> '1')::int, (split_part(number, '.', 2) <> '1')::int
+                (split_part(number, '.', 2) <> '1')::int, (split_part(number, '.', 2) <> '1')::int,
+                split_part(number, '.', 2) = '1', split_part(number, '.', 2) <> '1'
          from stories where project_id::text = $1 and least($2::int, $3::int, $4::int) > 0",
         "insert into epic_states (tenant_id, id, project_id, stories, open, blocked)
          select tenant_id, epic_id, project_id, count(*), count(*), count(*) filter (where blocked)

@@ -16,6 +16,7 @@ mod projects;
 mod queues;
 mod random_plans;
 mod random_queues;
+mod readiness;
 mod stories;
 mod story_changes;
 mod story_creation;
