@@ -457,7 +457,7 @@ begin
     then
         return new;
     end if;
-    perform keep_custody(old, new);
+    perform public.keep_custody(old, new);
     return new;
 end
 $$;
@@ -467,6 +467,8 @@ create trigger step before update on story_states for each row execute function 
 create function stories_remember_number() returns trigger language plpgsql security definer
     set search_path = public, pg_temp as $$
 begin
+    -- Whoever is touching it now has done so by then.
+    perform from story_states where tenant_id = old.tenant_id and id = old.id for update;
     insert into touched_numbers (tenant_id, project_id, number, deleted_at)
     select p.tenant_id, p.id, old.number, clock_timestamp()
     from projects p
@@ -487,17 +489,25 @@ begin
                            else first_touched_at end
     where tenant_id = new.tenant_id and id = new.story_id
       and (not has_evidence or first_touched_at is null and new.reported_by = 'agent');
-    return new;
+    return null;
 end
 $$;
 drop trigger touch on artifact_reports;
-create trigger touch before insert on artifact_reports for each row execute function artifact_reports_touch();
+create trigger touch after insert on artifact_reports for each row execute function artifact_reports_touch();
 
-create or replace function evidence_is_of_now() returns trigger language plpgsql security definer
+create function evidence_is_noted() returns trigger language plpgsql security definer
     set search_path = public, pg_temp as $$
 begin
     update story_states set has_evidence = true
     where tenant_id = new.tenant_id and id = new.story_id and not has_evidence;
+    return null;
+end
+$$;
+create trigger noted after insert on review_records for each row execute function evidence_is_noted();
+create trigger noted after insert on verification_results for each row execute function evidence_is_noted();
+
+create or replace function evidence_is_of_now() returns trigger language plpgsql set search_path = public, pg_temp as $$
+begin
     select t.report_number, t.cycle, s.criteria_digest into new.report_number, new.cycle, new.criteria_digest
     from story_states t join stories s on s.tenant_id = t.tenant_id and s.id = t.id
     where t.tenant_id = new.tenant_id and t.id = new.story_id;
@@ -696,5 +706,8 @@ create trigger go after delete on epic_dependencies referencing old table as cha
 
 revoke execute on function hold_projects(uuid, uuid[]), recount(uuid, uuid[]), stories_waiting_for(uuid, uuid[]),
     stories_begin(), stories_remember_number(), epics_begin(), epics_move(), story_states_come_or_go(), story_states_follow(),
-    story_dependencies_count(), epic_dependencies_count()
+    story_dependencies_count(), epic_dependencies_count(), evidence_is_noted()
     from public;
+
+-- Or the planner would take the new tables for empty.
+analyze epics, epic_states, stories, story_states;

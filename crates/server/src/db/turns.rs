@@ -35,10 +35,13 @@ impl Turns {
     /// When it takes too long.
     pub(super) async fn next(&self, tenant_id: Uuid) -> Result<Turn, DbError> {
         let line = Arc::clone(self.lines().entry(tenant_id).or_default());
-        let guard = timeout(PATIENCE, line.lock_owned()).await;
-        let late = |_| DbError::Pool("the tenant's other transactions take too long".to_owned());
-        let turn = Turn { turns: self.clone(), tenant_id, guard: guard.ok() };
-        if turn.guard.is_some() { Ok(turn) } else { Err(late(turn)) }
+        // Before the wait: who leaves the line while waiting is not remembered either.
+        let mut turn = Turn { turns: self.clone(), tenant_id, guard: None };
+        let Ok(guard) = timeout(PATIENCE, line.lock_owned()).await else {
+            return Err(DbError::Pool("the tenant's other transactions take too long".to_owned()));
+        };
+        turn.guard = Some(guard);
+        Ok(turn)
     }
 
     fn lines(&self) -> std::sync::MutexGuard<'_, HashMap<Uuid, Line>> {
@@ -76,6 +79,15 @@ mod tests {
         assert!(!second.is_finished());
         drop((first, others));
         assert!(second.await.unwrap());
+        let third = turns.next(mine).await.unwrap();
+        let leaving = tokio::spawn({
+            let turns = turns.clone();
+            async move { turns.next(mine).await.is_ok() }
+        });
+        tokio::task::yield_now().await;
+        leaving.abort();
+        assert!(leaving.await.unwrap_err().is_cancelled());
+        drop(third);
         assert!(turns.lines().is_empty());
     }
 }

@@ -41,9 +41,9 @@ pub(crate) struct ArtifactReport {
 }
 
 statements! {
-    /// The story stays until the transaction ends.
+    /// The story stays until the transaction ends. Its first artifact is noted in its state.
     KEEP_REPORTED_STORY -> Uuid = "
-        select project_id from stories where tenant_id = $1 and id = $2 for key share";
+        select project_id from story_states where tenant_id = $1 and id = $2 for no key update";
     INSERT_ARTIFACT -> ArtifactReport = r#"
         insert into artifact_reports as a (tenant_id, id, story_id, reported_by, reporter_agent_id, artifact_type, path,
                                       "exists", details, inserted_at, updated_at)

@@ -177,7 +177,7 @@ pub(super) async fn import(
             let project = lock_project(&mut change, project_id).await?;
             let payload = payload.clone().map_err(refused)?;
             let unread = Unread::of(&payload);
-            let found = snapshot(&mut change, project_id, *mode == Mode::Merge).await?;
+            let found = snapshot(&mut change, project_id).await?;
             let mut plan = payload.plan(&found.existing).map_err(refused)?;
             settle_metadata(&mut plan, &found)?;
             let new_stories = plan.new_stories.len();

@@ -133,12 +133,10 @@ pub(super) struct Snapshot {
     pub(super) existing: Existing,
 }
 
-/// Reads what the project has. With `lock_stories` its stories are locked first.
-pub(super) async fn snapshot(tx: &mut Tx, project_id: Uuid, lock_stories: bool) -> Result<Snapshot, DbError> {
+/// Locks the project's stories and reads what it has. Also what is only added to: stories that are there may wait for new ones.
+pub(super) async fn snapshot(tx: &mut Tx, project_id: Uuid) -> Result<Snapshot, DbError> {
     let params: Params<'_> = &[&project_id];
-    if lock_stories {
-        tx.execute(LOCK_PROJECT_STORIES, params).await?;
-    }
+    tx.execute(LOCK_PROJECT_STORIES, params).await?;
     let (known_epics, known_stories, story_edges, epic_edges) = tx
         .batch((
             PROJECT_EPICS.with(params),

@@ -319,7 +319,7 @@ async fn the_application_role_is_nobody() {
             "epic_dependencies_count | search_path=public, pg_temp",
             "epics_begin | search_path=public, pg_temp",
             "epics_move | search_path=public, pg_temp",
-            "evidence_is_of_now | search_path=public, pg_temp",
+            "evidence_is_noted | search_path=public, pg_temp",
             "hold_projects | search_path=public, pg_temp",
             "note_key_uses | search_path=public, pg_temp",
             "recount | search_path=public, pg_temp",

@@ -171,7 +171,17 @@ async fn what_an_older_version_kept_goes_on() {
         ))
         .await
         .unwrap();
-    let log = "select to_jsonb(a) from audit_log a order by tenant_id, position";
+    let log =
+        "select to_jsonb(a) from audit_log a where entity_type <> 'nobody' order by tenant_id, position";
+    // Of no tenant: in a month's partition, and in that of all other times.
+    owner
+        .batch_execute(
+            "insert into audit_log (id, position, entity_type, entity_id, action, actor_type, leaf_hash, inserted_at)
+             select gen_random_uuid(), n, 'nobody', gen_random_uuid(), 'x', 'system', sha256('x'), at
+             from (values (1, now()), (2, '2090-01-01'::timestamptz)) old (n, at)",
+        )
+        .await
+        .unwrap();
     let (before, told) = (stories(&owner, "stories").await, lines(&owner, log).await);
     let old_order = "select number from stories order by tenant_id, epic_position, major, minor, number, id";
     let old_order = lines(&owner, old_order).await;
@@ -218,6 +228,8 @@ async fn what_an_older_version_kept_goes_on() {
     }
     assert_eq!(after, expected, "everything else as it was");
     assert_eq!(lines(&owner, log).await, told);
+    let nobodys = "select distinct tenant_id, count(*) over () from audit_log where entity_type = 'nobody'";
+    assert_eq!(lines(&owner, nobodys).await, ["00000000-0000-0000-0000-000000000000 | 2"]);
 
     let server = Server::start(&options).await.unwrap();
     let caller = Caller::new(format!("http://{}", server.address), key);
