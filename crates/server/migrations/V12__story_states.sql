@@ -81,8 +81,8 @@ create table story_states (
 ) with (fillfactor = 60);
 
 -- What the state machine promises, whoever writes. One function for all of it, and no conditions on triggers: PostgreSQL reads
--- every check, and every condition, of a table anew from its text for each statement that updates it, which took five times as
--- long as the rest of the update; a function is read once per connection. It is told which promise was broken.
+-- every check, and every condition, of a table anew from its text for each statement that updates it, which took several times
+-- as long as the rest of the update; a function is read once per connection. It is told which promise was broken.
 create function is_sound(p_state story_states) returns boolean language plpgsql immutable as $$
 declare
     broken text := case
@@ -119,7 +119,7 @@ end
 $$;
 alter table story_states add constraint story_states_are_sound check (is_sound(story_states));
 
--- A project's, an epic's. Under each position of an epic by number.
+-- Where a story stands among all of epics of one position: by number.
 create function story_queue_key(p_order_key text, p_number text) returns text
     language sql immutable strict parallel safe
     -- Sorts before whatever may follow in a longer key.
@@ -529,7 +529,7 @@ $$;
 create function recount(p_tenant uuid, p_stories uuid[]) returns void
     language plpgsql security definer set search_path = public, pg_temp as $$
 begin
-    if p_stories is null or p_stories = '{}' then
+    if p_stories = '{}' then
         return;
     end if;
     perform from story_states where tenant_id = p_tenant and id = any (p_stories) order by id for no key update;
@@ -667,46 +667,40 @@ end
 $$;
 create trigger follow after update on story_states for each row execute function story_states_follow();
 
-create function story_dependencies_count() returns trigger language plpgsql security definer
+-- Dependencies that come or go: those who wait are counted, or all stories of the epics that wait.
+create function dependencies_come_or_go() returns trigger language plpgsql security definer
     set search_path = public, pg_temp as $$
 declare
     v_tenant uuid;
+    v_waiting uuid[];
 begin
     for v_tenant in select distinct tenant_id from changed_edges loop
         perform hold_projects(v_tenant, array(select distinct project_id from changed_edges where tenant_id = v_tenant));
-        perform recount(v_tenant, array(select distinct story_id from changed_edges where tenant_id = v_tenant));
+        if tg_table_name = 'story_dependencies' then
+            v_waiting := array(select distinct story_id from changed_edges where tenant_id = v_tenant);
+        else
+            v_waiting := array(
+                select s.id from stories s
+                where s.tenant_id = v_tenant
+                  and s.epic_id in (select epic_id from changed_edges where tenant_id = v_tenant));
+        end if;
+        perform recount(v_tenant, v_waiting);
     end loop;
     return null;
 end
 $$;
 create trigger come after insert on story_dependencies referencing new table as changed_edges
-    for each statement execute function story_dependencies_count();
+    for each statement execute function dependencies_come_or_go();
 create trigger go after delete on story_dependencies referencing old table as changed_edges
-    for each statement execute function story_dependencies_count();
-
-create function epic_dependencies_count() returns trigger language plpgsql security definer
-    set search_path = public, pg_temp as $$
-declare
-    v_tenant uuid;
-begin
-    for v_tenant in select distinct tenant_id from changed_edges loop
-        perform hold_projects(v_tenant, array(select distinct project_id from changed_edges where tenant_id = v_tenant));
-        perform recount(v_tenant, array(
-            select s.id from stories s
-            where s.tenant_id = v_tenant
-              and s.epic_id in (select epic_id from changed_edges where tenant_id = v_tenant)));
-    end loop;
-    return null;
-end
-$$;
+    for each statement execute function dependencies_come_or_go();
 create trigger come after insert on epic_dependencies referencing new table as changed_edges
-    for each statement execute function epic_dependencies_count();
+    for each statement execute function dependencies_come_or_go();
 create trigger go after delete on epic_dependencies referencing old table as changed_edges
-    for each statement execute function epic_dependencies_count();
+    for each statement execute function dependencies_come_or_go();
 
 revoke execute on function hold_projects(uuid, uuid[]), recount(uuid, uuid[]), stories_waiting_for(uuid, uuid[]),
     stories_begin(), stories_remember_number(), epics_begin(), epics_move(), story_states_come_or_go(), story_states_follow(),
-    story_dependencies_count(), epic_dependencies_count(), evidence_is_noted()
+    dependencies_come_or_go(), evidence_is_noted()
     from public;
 
 -- Or the planner would take the new tables for empty.

@@ -31,9 +31,9 @@ $$;
 revoke all on function authenticate(text, uuid) from public;
 grant execute on function authenticate(text, uuid) to loopctl_app;
 
--- Tells whose keys are no longer what they were: the tenant, in the named column; of a superadmin's key nobody. Commits that tell something take turns in the
--- whole cluster, so it is told of these rare changes only: not when a key was used or an agent seen, and not of what is
--- new, because nobody remembers that something was not there.
+-- Tells whose keys are no longer what they were: the tenant, in the named column; of a superadmin's key nobody. Commits that
+-- tell something take turns in the whole cluster, so it is told of these rare changes only: not when a key was used or an agent
+-- seen, and not of what is new, because nobody remembers that something was not there.
 create function tell_key_change() returns trigger language plpgsql as $$
 begin
     perform pg_notify('loopctl_key_changes', coalesce(to_jsonb(old) ->> tg_argv[0], ''));

@@ -37,19 +37,6 @@ statements! {
              as e (id, project_id, entity_type, entity_id, action, actor_type, actor_id, actor_label, old_state,
                    new_state, metadata, leaf_hash, nth)
              left join head on true";
-    /// As `RECORD`, of one event: what most changes have to tell.
-    RECORD_ONE = "
-        with head as (
-            update audit_heads
-            set position = position + 1,
-                last_at = greatest(clock_timestamp(), last_at + interval '1 microsecond')
-            where tenant_id = $1
-            returning position, last_at
-        )
-        insert into audit_log (id, tenant_id, position, inserted_at, project_id, entity_type, entity_id, action,
-                               actor_type, actor_id, actor_label, old_state, new_state, metadata, leaf_hash)
-        select $2, $1, head.position, head.last_at, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13
-        from (select 1) one left join head on true";
 }
 
 /// Something that happened, to be recorded with its change.
@@ -218,35 +205,14 @@ impl<'a> Entry<'a> {
             .map_err(|error| DbError::Unexpected(format!("an event has no canonical form: {error}")))?;
         Ok(Self { id: Uuid::now_v7(), event, by, metadata, leaf_hash })
     }
-
-    /// The parameters of `RECORD_ONE` after the tenant.
-    fn values(&'a self) -> [Parameter<'a>; 12] {
-        [
-            Box::new(self.id),
-            Box::new(self.event.project_id),
-            Box::new(self.event.entity_type),
-            Box::new(self.event.entity_id),
-            Box::new(self.event.action),
-            Box::new(self.by.actor_type),
-            Box::new(self.by.actor_id),
-            Box::new(self.by.actor_label.as_str()),
-            Box::new(self.event.old_state.as_ref().map(Jsonb)),
-            Box::new(self.event.new_state.as_ref().map(Jsonb)),
-            Box::new(Jsonb(&self.metadata)),
-            Box::new(self.leaf_hash.as_slice()),
-        ]
-    }
 }
 
 fn entries<'a>(events: &'a [Event], caller: &'a Attribution) -> Result<Vec<Entry<'a>>, DbError> {
     events.iter().map(|event| Entry::of(event, caller)).collect()
 }
 
-/// A value of a statement.
-type Parameter<'a> = Box<dyn ToSql + Sync + Send + 'a>;
-
 /// The parameters of `RECORD` after the tenant.
-fn columns<'a>(entries: &'a [Entry<'a>]) -> [Parameter<'a>; 13] {
+fn columns<'a>(entries: &'a [Entry<'a>]) -> [Box<dyn ToSql + Sync + Send + 'a>; 13] {
     [
         Box::new(entries.len() as i64),
         Box::new(column(entries, |entry| entry.id)),
@@ -284,14 +250,13 @@ struct Content<'a> {
 /// # Errors
 /// When an event cannot be written; then nothing of the transaction is kept.
 pub(crate) async fn record(tx: Tx, caller: &Attribution, events: Vec<Event>) -> Result<(), DbError> {
+    if events.is_empty() {
+        return tx.commit(&()).await;
+    }
     let entries = entries(&events, caller)?;
-    let (sql, columns) = match &entries[..] {
-        [] => return tx.commit(&()).await,
-        [entry] => (RECORD_ONE, entry.values().into()),
-        entries => (RECORD, Vec::from(columns(entries))),
-    };
+    let columns = columns(&entries);
     let params: Vec<&(dyn ToSql + Sync)> = columns.iter().map(|column| column.as_ref() as _).collect();
-    tx.commit_in_turn(&sql.with(&params)).await.map(drop)
+    tx.commit_in_turn(&RECORD.with(&params)).await.map(drop)
 }
 
 /// As [`record`], for operator commands, which work with the owner's connection. The nil tenant stands for

@@ -173,14 +173,31 @@ pub(crate) fn claim_script(owner: &Tenant) -> String {
         none,
         "now()",
     ];
-    let json = r#"'{"agent_status": "assigned", "agent_id": "x", "assigned_agent_id": "x"}'::jsonb"#;
-    let (uuid, text, actor, hash) = ("gen_random_uuid()", "'story'", "'api_key'", "sha256('x')");
-    let event = [&tenant, uuid, uuid, text, uuid, text, actor, uuid, text, json, json, json, hash];
+    let array = |value: &str| format!("array[{value}]");
+    let json = array(r#"'{"agent_status": "assigned", "agent_id": "x", "assigned_agent_id": "x"}'::jsonb"#);
+    let (uuid, text) = (array("gen_random_uuid()"), array("'story'"));
+    let (actor, hash) = (array("'api_key'"), array("sha256('x')"));
+    let event = [
+        &tenant,
+        "1::bigint",
+        &uuid,
+        &uuid,
+        &text,
+        &uuid,
+        &text,
+        &actor,
+        &uuid,
+        &text,
+        &json,
+        &json,
+        &json,
+        &hash,
+    ];
     let statements = [
         bind("story_locks", "LOCK_STORY", &[&tenant, story]),
         bind("trust_loop", "FIND_LOCKED", &[&tenant, story]),
         bind("trust_loop", "SAVE_STATE", &state),
-        bind("events", "RECORD_ONE", &event),
+        bind("events", "RECORD", &event),
     ];
     let pick =
         format!("\\set n random(1, {CLAIMS})\nselect id as story from bench_claims where n = :n \\gset\n");

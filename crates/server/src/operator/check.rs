@@ -16,7 +16,7 @@ const TOLD: i64 = 100;
 /// nothing of what is kept.
 const DIFFERENCES: &str = "
     with found as (
-        select s.tenant_id, s.id, s.project_id, s.epic_id, e.position, story_queue_key(s.order_key, s.number) as queue_key,
+        select s.tenant_id, s.id, s.project_id, s.epic_id, e.position, s.epic_position, story_queue_key(s.order_key, s.number) as queue_key,
                t.agent_status = 'pending' as pending, t.verified_status <> 'verified' as open,
                coalesce(by_story.total, 0) as prerequisites, coalesce(by_story.unmet, 0) as unmet_stories, coalesce(by_epic.unmet, 0) as unmet_epics
         from stories s
@@ -50,12 +50,12 @@ const DIFFERENCES: &str = "
                                   'queue_key', f.queue_key, 'unmet_stories', f.unmet_stories,
                                   'unmet_epics', f.unmet_epics, 'ready', f.ready, 'blocked', f.blocked,
                                   'taken', f.taken, 'prerequisites', f.prerequisites,
-                                  'has_evidence', f.has_evidence) as found,
+                                  'has_evidence', f.has_evidence, 'position_in_plan', f.position) as found,
                jsonb_build_object('project_id', t.project_id, 'epic_id', t.epic_id, 'epic_position', t.epic_position,
                                   'queue_key', t.queue_key, 'unmet_stories', t.unmet_stories,
                                   'unmet_epics', t.unmet_epics, 'ready', t.ready, 'blocked', t.blocked,
                                   'taken', t.taken, 'prerequisites', t.prerequisites,
-                                  'has_evidence', t.has_evidence) as kept
+                                  'has_evidence', t.has_evidence, 'position_in_plan', f.epic_position) as kept
         from judged f left join story_states t on t.tenant_id = f.tenant_id and t.id = f.id
     ), epics_found as (
         select 'epic', e.tenant_id, e.id,
@@ -68,14 +68,8 @@ const DIFFERENCES: &str = "
         from epics e left join judged f on f.tenant_id = e.tenant_id and f.epic_id = e.id
         where $2::uuid is null or e.tenant_id = $2
         group by e.tenant_id, e.id
-    ), copies_found as (
-        select 'story', s.tenant_id, s.id, jsonb_build_object('epic_position', e.position),
-               jsonb_build_object('epic_position', s.epic_position)
-        from stories s join epics e on e.tenant_id = s.tenant_id and e.id = s.epic_id
-        where $2::uuid is null or s.tenant_id = $2
     ), differing as (
-        select * from (
-            select * from stories_found union all select * from epics_found union all select * from copies_found) everything
+        select * from (select * from stories_found union all select * from epics_found) everything
         where found is distinct from kept
     )
     select (select count(*) from judged) as stories,

@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use super::api::{ByAgent, ByOrchestrator};
 use super::evidence::{Evidence, NewVerification, RejectStory, has_evidence};
-use super::transition::{complete_epic, lock_all, save, step};
+use super::transition::{complete_epic, lock_all, step};
 use crate::app::{Caller, Identity};
 use crate::db::Timestamp;
 use crate::http::{ApiError, ApiResult, Body, Operation, Output, Sent};
@@ -257,14 +257,7 @@ async fn perform(caller: &Identity, action: Action, items: Vec<Item>) -> ApiResu
                     Err(refused) => Err(refused.clone()),
                     Ok((story_id, attempt, evidence)) => {
                         match step(&mut change, *story_id, attempt, evidence).await {
-                            Ok(step) => {
-                                if let Some(moved) = &step.moved
-                                    && let Some(now) = save(&mut change, *story_id, moved).await?
-                                {
-                                    epics.insert(step.outcome.story.epic_id, (step.outcome.story, now));
-                                }
-                                Ok(())
-                            }
+                            Ok(step) => Ok(step),
                             Err(error) if error.is_not_found() => Err(unknown().into_members()),
                             Err(error) => Err(error.into_refusal()?),
                         }
@@ -273,6 +266,11 @@ async fn perform(caller: &Identity, action: Action, items: Vec<Item>) -> ApiResu
                 let status = if outcome.is_ok() { "success" } else { "error" };
                 let error = outcome.as_ref().err().cloned().unwrap_or_default();
                 results.push(ItemResult { story_id: echo.clone(), status, error });
+                if let Ok(step) = outcome
+                    && let Some(now) = step.verified_at
+                {
+                    epics.insert(step.outcome.story.epic_id, (step.outcome.story, now));
+                }
             }
             for (story, now) in epics.values() {
                 complete_epic(&mut change, story, *now).await?;

@@ -6,14 +6,14 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::next_steps::{NextStep, next_steps};
-use super::store::{SHOW_STORY, SURROUNDINGS, ShownStory, VerificationResult};
+use super::store::{SHOW_STORY, SURROUNDINGS, StoryInProject, VerificationResult};
 use crate::app::{Agent, AtLeast, Caller};
 use crate::evidence::artifacts::ArtifactReport;
 use crate::http::{ApiResult, Id};
 use crate::plan::stories::Story;
 
 #[derive(Serialize, JsonSchema)]
-pub(super) struct StoryShown {
+pub(super) struct ShownStory {
     story: StoryDetail,
     next_actions: Vec<NextStep>,
 }
@@ -41,9 +41,8 @@ struct DependencyEdge {
     depends_on_story_id: Uuid,
 }
 
-pub(super) async fn show(caller: Caller<AtLeast<Agent>>, Id(id): Id) -> ApiResult<Json<StoryShown>> {
-    let found = caller.find(SHOW_STORY, &[&id]).await?;
-    let ShownStory { story, mission } = found;
+pub(super) async fn show(caller: Caller<AtLeast<Agent>>, Id(id): Id) -> ApiResult<Json<ShownStory>> {
+    let StoryInProject { story, mission } = caller.find(SHOW_STORY, &[&id]).await?;
     let mut facts = story.facts();
     let mut detail = StoryDetail {
         dependencies: Vec::new(),
@@ -64,5 +63,5 @@ pub(super) async fn show(caller: Caller<AtLeast<Agent>>, Id(id): Id) -> ApiResul
             facts.started = row.started.holdings();
         }
     }
-    Ok(Json(StoryShown { next_actions: next_steps(&caller, &facts, id), story: detail }))
+    Ok(Json(ShownStory { next_actions: next_steps(&caller, &facts, id), story: detail }))
 }

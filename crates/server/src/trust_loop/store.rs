@@ -67,9 +67,9 @@ pub(super) struct VerificationResult {
     updated_at: Timestamp,
 }
 
-/// A story, and what is told of it with one question.
+/// A story, with what its project is for.
 #[derive(Row)]
-pub(super) struct ShownStory {
+pub(super) struct StoryInProject {
     #[row(flatten)]
     pub(super) story: Story,
     #[row(sql = "(select mission from projects p where p.tenant_id = $1 and p.id = s.project_id)")]
@@ -244,7 +244,7 @@ statements! {
         from: "verification_results v where tenant_id = $1 and story_id = $2",
         page: "order by iteration desc limit $3 offset $4",
     };
-    SHOW_STORY -> ShownStory = "select {*} from whole_stories s where s.tenant_id = $1 and s.id = $2";
+    SHOW_STORY -> StoryInProject = "select {*} from whole_stories s where s.tenant_id = $1 and s.id = $2";
     /// Asked only of stories of which something is known. The 20 most recent artifacts, newest first.
     SURROUNDINGS -> Surroundings = concat!(
         "select {*} from whole_stories s", joining_started!(), "

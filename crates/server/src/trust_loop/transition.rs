@@ -45,13 +45,11 @@ pub(super) async fn perform(
             if turns_verification(attempt.action()) {
                 lock_all(&mut change, attempt.action(), &[story_id]).await?;
             }
-            let step = step(&mut change, story_id, attempt, evidence).await?;
-            if let Some(moved) = &step.moved
-                && let Some(now) = save(&mut change, story_id, moved).await?
-            {
-                complete_epic(&mut change, &step.outcome.story, now).await?;
+            let Step { outcome, verified_at } = step(&mut change, story_id, attempt, evidence).await?;
+            if let Some(now) = verified_at {
+                complete_epic(&mut change, &outcome.story, now).await?;
             }
-            change.commit(step.outcome).await
+            change.commit(outcome).await
         })
         .await
 }
@@ -59,31 +57,12 @@ pub(super) async fn perform(
 /// What a step has done, and what its transaction has yet to do.
 pub(super) struct Step {
     pub(super) outcome: Outcome,
-    /// The state that is to be saved, if it is another.
-    pub(super) moved: Option<Moved>,
+    /// When the story became verified, if it just did: its epic may be complete. Left to the caller, because epics
+    /// come after the last story.
+    pub(super) verified_at: Option<Timestamp>,
 }
 
-/// A story's new state.
-pub(super) struct Moved {
-    to: LoopState,
-    at: DateTime<Utc>,
-    /// Whether the story became verified: its epic may be complete. Left to the caller, because epics come after the last
-    /// story.
-    pub(super) verified: bool,
-}
-
-/// Saves what a step has moved. When the story became verified: the time.
-pub(super) async fn save(
-    change: &mut Change<'_>,
-    story_id: Uuid,
-    moved: &Moved,
-) -> Result<Option<Timestamp>, DbError> {
-    let (now, words) = (Timestamp(moved.at), Words::of(&moved.to));
-    change.execute(SAVE_STATE, &save_params(&story_id, &moved.to, &words, &now)).await?;
-    Ok(moved.verified.then_some(now))
-}
-
-/// One transition inside a transaction: everything but saving the new state. What is refused is refused before anything is
+/// One transition inside a transaction: everything but completing its epic. What is refused is refused before anything is
 /// written, so that the transaction can go on to another story.
 pub(super) async fn step(
     change: &mut Change<'_>,
@@ -91,14 +70,14 @@ pub(super) async fn step(
     attempt: &Attempt,
     evidence: &Evidence,
 ) -> ApiResult<Step> {
-    let Locked { mut story, facts, now, auto_reset } = lock(change, story_id, attempt.action()).await?;
+    let Locked { story, facts, now, auto_reset } = lock(change, story_id, attempt.action()).await?;
     let caller = change.caller;
     let decided = lifecycle::decide(&facts, attempt, &caller.actor(), now)
         .map_err(|refusal| caller.refused(refusal))?;
     let before = &facts.state;
     let mut next = decided.clone();
     let mut log = Log::new(&story, caller);
-    let (mut review, mut verification, mut recorded_backfill) = (None, None, false);
+    let (mut review, mut verification) = (None, None);
     match (attempt, evidence) {
         // Repeated after it was done: there is nothing to tell.
         (Attempt::ForceUnclaim | Attempt::Backfill(_) | Attempt::MarkComplete, _) if next == *before => {}
@@ -141,7 +120,6 @@ pub(super) async fn step(
             log.backfilled(before, &next, backfill);
             let recorded = backfill.metadata(now);
             change.execute(RECORD_BACKFILL, &[&story_id, &recorded]).await?;
-            recorded_backfill = true;
         }
         (Attempt::Contract(_) | Attempt::Claim | Attempt::Start | Attempt::Unclaim, _) => {
             log.status_changed(before, &next);
@@ -157,13 +135,19 @@ pub(super) async fn step(
         ) => return Err(ApiError::internal()),
     }
     let events = log.events;
-    if recorded_backfill {
-        story = change.one(FIND_STORY, &[&story_id]).await?;
-    }
     let verified = |state: &LoopState| state.verified_status == VerifiedStatus::Verified;
-    let verified = verified(&next) && !verified(before);
-    let moves = next != *before;
-    let story = if moves { story.moved(&next, Timestamp(now)) } else { story };
+    let verified_at = (verified(&next) && !verified(before)).then_some(Timestamp(now));
+    if next != *before {
+        change
+            .execute(SAVE_STATE, &save_params(&story_id, &next, &Words::of(&next), &Timestamp(now)))
+            .await?;
+    }
+    let story = match attempt {
+        // Its metadata was written as well.
+        Attempt::Backfill(_) => change.one(FIND_STORY, &[&story_id]).await?,
+        _ if next == *before => story,
+        _ => story.moved(&next, Timestamp(now)),
+    };
     change.tell(events);
     // A new review is of what is there now. An earlier one counts as long as this report stands in this cycle, and so do
     // those who started it.
@@ -175,8 +159,7 @@ pub(super) async fn step(
     };
     let started = facts.started.iter().filter(|holding| holding.counts_in(&next)).cloned().collect();
     let facts = Facts { review: standing, started, ..story.facts() };
-    let moved = moves.then_some(Moved { to: next, at: now, verified });
-    Ok(Step { outcome: Outcome { story, facts, review, verification }, moved })
+    Ok(Step { outcome: Outcome { story, facts, review, verification }, verified_at })
 }
 
 /// Whether by it a story may become verified, or be it no longer: then stories that wait for it turn as well.

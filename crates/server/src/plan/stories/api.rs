@@ -11,8 +11,8 @@ use uuid::Uuid;
 
 use super::locks::{LOCK_STORY, LOCK_WITH_DEPENDENTS};
 use super::store::{
-    CRITERIA, Criterion, DELETE_STORY, FIND_STORY, LIST_BY_STATUS, LIST_EPIC_STORIES, LIST_NUMBERED,
-    LIST_STALE, LIST_STORIES, STORY_KNOWN, STORY_PROJECT, Story, UPDATE_STORY,
+    CRITERIA, Criterion, DELETE_STORY, LIST_BY_STATUS, LIST_EPIC_STORIES, LIST_NUMBERED, LIST_STALE,
+    LIST_STORIES, STORY_KNOWN, STORY_PROJECT, Story, UPDATE_STORY, then_find,
 };
 use super::text::check_metadata;
 use super::{CriteriaList, UnderWay, write_criteria};
@@ -129,8 +129,8 @@ pub(super) async fn update(
 ) -> ApiResult<Json<OneStory>> {
     let story = caller
         .change(async |mut change| {
-            let (_, story) = change.batch((LOCK_STORY.with(&[&id]), FIND_STORY.with(&[&id]))).await?;
-            let story = story.into_iter().next().ok_or_else(ApiError::not_found)?;
+            let story = then_find(&mut change, LOCK_STORY.with(&[&id]), id).await?;
+            let story = story.ok_or_else(ApiError::not_found)?;
             let old = story.text();
             let sent = body.checked(|sent, errors| check_metadata(&old.metadata, sent, errors))?;
             let new = old.changed(sent);
@@ -147,8 +147,8 @@ pub(super) async fn update(
                 &new.estimated_hours,
                 &Jsonb(&new.metadata),
             ];
-            change.execute(UPDATE_STORY, params).await?;
-            let story = change.one(FIND_STORY, &[&id]).await?;
+            let story = then_find(&mut change, UPDATE_STORY.with(params), id).await?;
+            let story = story.ok_or_else(ApiError::not_found)?;
             if let Some(criteria) = &sent.acceptance_criteria {
                 let list = CriteriaList { story_id: id, criteria, replaces: true };
                 write_criteria(&mut change, &[list]).await?;

@@ -8,9 +8,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::api::OneStory;
-use super::store::{
-    COUNT_PROJECT_STORIES, FIND_STORY, INSERT_STORY, LOCK_EPIC_BY_NUMBER, LOCK_EPIC_OF_STORY, Story,
-};
+use super::store::{COUNT_PROJECT_STORIES, EPIC_BY_NUMBER, EPIC_OF_STORY, INSERT_STORY, Story, then_find};
 use super::text::check_metadata;
 use super::{CriteriaList, write_criteria};
 use crate::app::{AtLeast, Caller, Change, Orchestrator};
@@ -39,7 +37,7 @@ pub(super) async fn create(
     caller
         .change(async |mut change| {
             let (project_id, project) = lock_project_of(&mut change, EPIC_PROJECT, epic_id).await?;
-            let epic_id = change.found(LOCK_EPIC_OF_STORY, &[&project_id, &epic_id]).await?;
+            let epic_id = change.found(EPIC_OF_STORY, &[&project_id, &epic_id]).await?;
             let new = checked(&body, |new| new)?;
             let story = insert(&mut change, project_id, &project, epic_id, new).await?;
             change.commit(Created(OneStory { story })).await
@@ -69,7 +67,7 @@ pub(super) async fn create_by_number(
                 body.valid()?;
             }
             let number = body.anyway().epic_number.ok_or_else(epic_number_required)?;
-            let epic_id = change.optional(LOCK_EPIC_BY_NUMBER, &[&project_id, &number]).await?;
+            let epic_id = change.optional(EPIC_BY_NUMBER, &[&project_id, &number]).await?;
             let epic_id = epic_id.ok_or_else(|| epic_not_found(number))?;
             let new = checked(&body, |new| &new.story)?;
             let story = insert(&mut change, project_id, &project, epic_id, new).await?;
@@ -105,7 +103,7 @@ fn epic_not_found(number: i32) -> ApiError {
     )
 }
 
-/// Inserts a story into a locked epic of a locked project.
+/// Inserts a story into an epic of a locked project.
 async fn insert(
     change: &mut Change<'_>,
     project_id: Uuid,
@@ -133,11 +131,10 @@ async fn insert(
         &details.estimated_hours,
         &Jsonb(&metadata),
     ];
-    change
-        .execute(INSERT_STORY, params)
+    let story = then_find(change, INSERT_STORY.with(params), id)
         .await
-        .map_err(|error| number_taken(error, "stories_number", &format!("Story {number}")))?;
-    let story = change.one(FIND_STORY, &[&id]).await?;
+        .map_err(|error| number_taken(error, "stories_number", &format!("Story {number}")))?
+        .ok_or_else(ApiError::internal)?;
     let list = CriteriaList { story_id: id, criteria: &criteria, replaces: false };
     write_criteria(change, &[list]).await?;
     let facts = story.facts();

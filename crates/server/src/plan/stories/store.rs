@@ -10,7 +10,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::StoryText;
-use crate::db::{Row, Timestamp, statements};
+use crate::db::{DbError, Row, Statement, Timestamp, Tx, statements};
 
 /// A story.
 #[derive(Debug, Serialize, JsonSchema, Row)]
@@ -193,6 +193,17 @@ impl Story {
     }
 }
 
+/// Runs a statement about a story and reads the story after it, in one round trip: as the statement has written it, or waited
+/// for it.
+pub(super) async fn then_find(
+    tx: &mut Tx,
+    statement: Statement<'_, ()>,
+    id: Uuid,
+) -> Result<Option<Story>, DbError> {
+    let (_, found) = tx.batch((statement, FIND_STORY.with(&[&id]))).await?;
+    Ok(found.into_iter().next())
+}
+
 /// A criterion of a story.
 #[derive(Debug, Serialize, JsonSchema, Row)]
 pub(super) struct Criterion {
@@ -287,63 +298,57 @@ pub(super) struct DeletedStory {
 macro_rules! queue {
     (ready in $scope:ident) => {
         queue!(@ $scope, "ready", "coalesce(sum(e.open - e.blocked), 0) - (select count(*) from story_states t where ",
-               queue!(@taken $scope), " and t.taken)")
+               queue!(@within $scope), " and t.taken)")
     };
     (blocked in $scope:ident) => {
         queue!(@ $scope, "blocked", "coalesce(sum(e.blocked), 0)", "", "")
     };
-    (@taken project) => { "t.tenant_id = $1 and t.project_id = $2" };
-    (@taken epic) => {
-        "t.tenant_id = $1 and t.epic_id = $2
-         and t.project_id in (select p.id from epics e join projects p on p.tenant_id = e.tenant_id and p.id = e.project_id
-                              where e.tenant_id = $1 and e.id = $2 and (p.id = $5 or $5::uuid is null and p.status = 'active'))"
+    (@active) => { "select id from projects where tenant_id = $1 and status = 'active'" };
+    (@epic_is_asked_for) => {
+        concat!(
+            "exists (select from epics where tenant_id = $1 and id = $2
+                     and (project_id = $5 or $5::uuid is null and project_id in (", queue!(@active), ")))"
+        )
     };
-    (@taken tenant) => {
-        "t.tenant_id = $1 and t.project_id in (select id from projects where tenant_id = $1 and status = 'active')"
-    };
+    (@within project) => { "t.tenant_id = $1 and t.project_id = $2" };
+    (@within epic) => { concat!("t.tenant_id = $1 and t.epic_id = $2 and ", queue!(@epic_is_asked_for)) };
+    (@within tenant) => { concat!("t.tenant_id = $1 and t.project_id in (", queue!(@active), ")") };
     (@ project, $kind:literal, $($count:expr),*) => {
         queue!(
             @text $kind, ::constcat::concat!($($count),*),
-            "epic_states e where e.tenant_id = $1 and e.project_id = $2",
-            "story_states t where t.tenant_id = $1 and t.project_id = $2 and t.",
+            "e.tenant_id = $1 and e.project_id = $2",
+            concat!("story_states t where ", queue!(@within project)),
             "t.epic_position, t.queue_key"
         )
     };
     (@ epic, $kind:literal, $($count:expr),*) => {
         queue!(
             @text $kind, ::constcat::concat!($($count),*),
-            "epic_states e join projects p on p.tenant_id = e.tenant_id and p.id = e.project_id
-             where e.tenant_id = $1 and e.id = $2 and (p.id = $5 or $5::uuid is null and p.status = 'active')",
-            "story_states t
-             where t.tenant_id = $1 and t.epic_id = $2
-               and exists (select from epics e join projects p on p.tenant_id = e.tenant_id and p.id = e.project_id
-                           where e.tenant_id = $1 and e.id = $2
-                             and (p.id = $5 or $5::uuid is null and p.status = 'active'))
-               and t.",
+            concat!("e.tenant_id = $1 and e.id = $2 and ", queue!(@epic_is_asked_for)),
+            concat!("story_states t where ", queue!(@within epic)),
             "t.queue_key"
         )
     };
     (@ tenant, $kind:literal, $($count:expr),*) => {
         queue!(
             @text $kind, ::constcat::concat!($($count),*),
-            "epic_states e join projects p on p.tenant_id = e.tenant_id and p.id = e.project_id
-             where e.tenant_id = $1 and $2::uuid is null and p.status = 'active'",
-            ::constcat::concat!(
-                "projects p cross join lateral (
-                    select * from story_states t where t.tenant_id = p.tenant_id and t.project_id = p.id and t.",
-                $kind,
+            concat!("e.tenant_id = $1 and $2::uuid is null and e.project_id in (", queue!(@active), ")"),
+            concat!(
+                "(", queue!(@active), ") p cross join lateral (
+                    select * from story_states t where t.tenant_id = $1 and t.project_id = p.id and t.", $kind,
                 " order by t.epic_position, t.queue_key limit (select $3::bigint + least($4::bigint, 1000000000000))) t
-                 where p.tenant_id = $1 and p.status = 'active' and t."
+                 where true"
             ),
             "t.epic_position, t.queue_key, t.id"
         )
     };
-    (@text $kind:literal, $count:expr, $counted:expr, $from:expr, $order:literal) => {
+    (@text $kind:literal, $count:expr, $epics:expr, $from:expr, $order:literal) => {
         ::constcat::concat!(
-            "select {*} from (select ", $count, " as total from ", $counted, ") counted
+            "select {*} from (select ", $count, " as total from epic_states e where ", $epics, ") counted
              left join (
                 select t.id, t.epic_position, t.queue_key, t.agent_status, t.verified_status, t.updated_at
-                from ", $from, $kind, " order by ", $order, " limit (select $3::bigint) offset (select $4::bigint)) t on true
+                from ", $from, " and t.", $kind, " order by ", $order,
+            " limit (select $3::bigint) offset (select $4::bigint)) t on true
              left join lateral (
                 select * from stories where stories.tenant_id = $1 and stories.id = t.id offset 0) s on true
              order by t.epic_position, t.queue_key, t.id"
@@ -351,13 +356,21 @@ macro_rules! queue {
     };
 }
 
+/// States of a project, of an epic where `$3` is one, with the words `$4` and `$5` where they are.
+macro_rules! states_by_status {
+    () => {
+        "story_states
+         where tenant_id = $1 and project_id = $2 and ((select $3::uuid) is null or epic_id = (select $3::uuid))
+           and ((select $4::text) is null or agent_status = (select $4::text))
+           and ((select $5::text) is null or verified_status = (select $5::text))"
+    };
+}
+
 statements! {
-    /// Held until the story is there: the epic stays.
-    LOCK_EPIC_OF_STORY -> Uuid = "
-        select id from epics where tenant_id = $1 and project_id = $2 and id = $3 for key share";
-    /// As `LOCK_EPIC_OF_STORY`.
-    LOCK_EPIC_BY_NUMBER -> Uuid = "
-        select id from epics where tenant_id = $1 and project_id = $2 and number = $3 for key share";
+    /// Under the project's lock, which keeps the epic there.
+    EPIC_OF_STORY -> Uuid = "select id from epics where tenant_id = $1 and project_id = $2 and id = $3";
+    /// As `EPIC_OF_STORY`.
+    EPIC_BY_NUMBER -> Uuid = "select id from epics where tenant_id = $1 and project_id = $2 and number = $3";
     COUNT_PROJECT_STORIES -> i64 = "select count(*) from stories where tenant_id = $1 and project_id = $2";
     /// Its state begins with it.
     INSERT_STORY = "
@@ -396,18 +409,12 @@ statements! {
     /// As `LIST_STORIES`, found among the states, which are small.
     LIST_BY_STATUS -> list of Story = {
         within: "",
-        count: "
-            count(*) from story_states
-            where tenant_id = $1 and project_id = $2 and ((select $3::uuid) is null or epic_id = (select $3::uuid))
-              and ((select $4::text) is null or agent_status = (select $4::text))
-              and ((select $5::text) is null or verified_status = (select $5::text))",
-        from: "
-            (select id as found from story_states
-             where tenant_id = $1 and project_id = $2 and ((select $3::uuid) is null or epic_id = (select $3::uuid))
-               and ((select $4::text) is null or agent_status = (select $4::text))
-               and ((select $5::text) is null or verified_status = (select $5::text))
+        count: concat!("count(*) from ", states_by_status!()),
+        from: concat!(
+            "(select id as found from ", states_by_status!(), "
              order by epic_position, queue_key limit (select $6::bigint) offset (select $7::bigint)) page
-            cross join lateral (select * from whole_stories where tenant_id = $1 and id = found offset 0) shown",
+            cross join lateral (select * from whole_stories where tenant_id = $1 and id = found offset 0) shown"
+        ),
         page: "order by epic_position, order_key, number, id",
     };
     LIST_STALE -> list of Story = {
