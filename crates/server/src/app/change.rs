@@ -14,6 +14,8 @@ pub(crate) struct Change<'a> {
     events: Vec<Event>,
     /// Who changes something.
     pub(crate) caller: &'a Identity,
+    /// Who began it: theirs is what is told, if nothing else is said.
+    first: &'a Identity,
     /// What the change means for what is remembered of keys. It is the last to go, after the commit.
     keys: Watch<'a>,
 }
@@ -30,7 +32,7 @@ impl<T> Committed<T> {
 impl<'a> Change<'a> {
     pub(super) fn new(tx: Tx, caller: &'a Identity) -> Self {
         let keys = caller.app.identities.watch(caller.tenant_id);
-        Self { tx, events: Vec::new(), caller, keys }
+        Self { tx, events: Vec::new(), caller, first: caller, keys }
     }
 
     /// The row of a statement.
@@ -41,10 +43,20 @@ impl<'a> Change<'a> {
         self.tx.optional(sql, params).await?.ok_or_else(ApiError::not_found)
     }
 
+    /// What is done from here on is this caller's doing, who is of the same tenant.
+    pub(crate) fn act_for(&mut self, caller: &'a Identity) {
+        self.caller = caller;
+    }
+
     /// Notes what happened, in the order in which it did.
     pub(crate) fn tell(&mut self, events: impl IntoIterator<Item = Event>) {
         let known = self.events.len();
         self.events.extend(events);
+        if !std::ptr::eq(self.caller, self.first) {
+            for event in self.events.iter_mut().skip(known) {
+                event.by.get_or_insert_with(|| self.caller.attribution());
+            }
+        }
         self.keys.notice(self.events.get(known..).unwrap_or_default());
     }
 
@@ -54,7 +66,7 @@ impl<'a> Change<'a> {
     /// When the database fails; then nothing is kept.
     pub(crate) async fn commit<T>(mut self, value: T) -> ApiResult<Committed<T>> {
         self.ends();
-        events::record(self.tx, &self.caller.attribution(), self.events).await?;
+        events::record(self.tx, &self.first.attribution(), self.events).await?;
         Ok(Committed(value))
     }
 
@@ -62,6 +74,11 @@ impl<'a> Change<'a> {
     pub(crate) fn unchanged<T>(mut self, value: T) -> ApiResult<Committed<T>> {
         self.ends();
         Ok(Committed(value))
+    }
+
+    /// Ends work that was refused, and takes back whatever it has written.
+    pub(crate) fn refused<T>(self, value: T) -> Committed<T> {
+        Committed(value)
     }
 
     fn ends(&mut self) {

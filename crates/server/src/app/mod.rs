@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use crate::db::Db;
 use crate::life::Life;
+use crate::trust_loop::Together;
 
 pub(crate) use caller::{
     Access, Agent, Any, AtLeast, Caller, Exact, Identity, Orchestrator, Superadmin, User,
@@ -38,4 +39,6 @@ pub(crate) struct App {
     pub(crate) key_uses: KeyUses,
     /// What keys say about their holders.
     pub(crate) identities: Identities,
+    /// Steps of stories that go together.
+    pub(crate) together: Together,
 }

@@ -150,6 +150,11 @@ impl ApiError {
         self.status.is_server_error()
     }
 
+    /// Whether it may well be otherwise in a moment, and not before.
+    pub(crate) fn is_unavailable(&self) -> bool {
+        self.status == StatusCode::SERVICE_UNAVAILABLE
+    }
+
     /// An answer with its status and headers, and with a body that has it as its `error` and tells other things besides.
     pub(crate) fn beside(&self, body: &impl Serialize) -> Response {
         let mut response = (self.status, axum::Json(body)).into_response();
@@ -167,14 +172,6 @@ impl ApiError {
         members.extend([("code".to_owned(), code.into()), ("reason".to_owned(), message.into())]);
         members.extend(further.into_iter().filter(|(name, _)| name != "remediation"));
         members
-    }
-
-    /// As [`Self::into_members`], for a refusal.
-    ///
-    /// # Errors
-    /// The error itself when it is a failure of the server, which no answer may hide.
-    pub(crate) fn into_refusal(self) -> Result<Map<String, Value>, Self> {
-        if self.is_failure() { Err(self) } else { Ok(self.into_members()) }
     }
 
     /// 500. The reason belongs into the log, never into the answer.

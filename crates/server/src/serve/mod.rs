@@ -19,6 +19,7 @@ use crate::config::{Database, DatabaseOptions, OpenError};
 use crate::db::migrate::newest_version;
 use crate::db::{DEADLINE, DbError, Row, statements};
 use crate::life::Life;
+use crate::trust_loop::Together;
 use crate::{VERSION, routes};
 
 statements! {
@@ -161,6 +162,7 @@ impl Server {
             life: life.clone(),
             key_uses: key_uses.clone(),
             identities: identities.clone(),
+            together: Together::default(),
         };
         let service = routes::service(app.clone());
         let limits = descriptors::within(options.connections, options.pool_size + LISTENING);

@@ -11,7 +11,7 @@ use super::evidence::{
 };
 use super::next_steps::{NextStep, next_steps};
 use super::store::{LIST_VERIFICATIONS, ReviewRecord, VerificationResult};
-use super::transition::{Outcome, perform};
+use super::transition::{Outcome, Wanted, perform};
 use crate::app::{Agent, AtLeast, Caller, Exact, Identity, Orchestrator, User};
 use crate::http::{ApiError, ApiResult, Body, Created, Id, List, Nothing, Paged, Query};
 use crate::plan::stories::Story;
@@ -34,7 +34,7 @@ type Moved = ApiResult<Json<MovedStory>>;
 
 /// Attempts a transition and answers with the story.
 async fn transition(caller: &Identity, id: Uuid, attempt: Attempt, evidence: Evidence) -> Moved {
-    let Outcome { story, facts, .. } = perform(caller, id, &attempt, &evidence).await?;
+    let Outcome { story, facts, .. } = perform(Wanted::of(caller, id, attempt, evidence)).await?;
     let next_actions = next_steps(caller, &facts, id);
     Ok(Json(MovedStory { story, next_actions }))
 }
@@ -82,7 +82,7 @@ pub(super) async fn review_complete(
     Id(id): Id,
     Body(sent): Body<NewReview>,
 ) -> ApiResult<Created<ReviewedStory>> {
-    let outcome = perform(&caller, id, &Attempt::ReviewComplete, &Evidence::Review(sent)).await?;
+    let outcome = perform(Wanted::of(&caller, id, Attempt::ReviewComplete, Evidence::Review(sent))).await?;
     let next_actions = next_steps(&caller, &outcome.facts, id);
     Ok(Created(ReviewedStory { review_record: outcome.review, next_actions }))
 }
@@ -104,7 +104,7 @@ pub(super) async fn verify(
 ) -> ApiResult<Json<VerifiedStory>> {
     let attempt = Attempt::Verify { evidence: has_evidence(&sent) };
     let Outcome { story, facts, verification, .. } =
-        perform(&caller, id, &attempt, &Evidence::Verification(sent)).await?;
+        perform(Wanted::of(&caller, id, attempt, Evidence::Verification(sent))).await?;
     let next_actions = next_steps(&caller, &facts, id);
     Ok(Json(VerifiedStory { status: "verified", run_id: None, story, verification, next_actions }))
 }

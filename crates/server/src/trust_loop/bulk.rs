@@ -1,9 +1,7 @@
-//! Bulk calls: up to 50 stories in one transaction, each by the same step as in its single-story call.
-//!
-//! All stories are locked first, in the order of their ids, and all epics last: calls that overlap never wait for
-//! each other in a circle. An item that is refused has written nothing and leaves the others alone.
+//! Bulk calls: up to 50 stories in one transaction, each by the same step as in its single-story call. An item that is refused
+//! has written nothing and leaves the others alone.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 
 use axum::Json;
 use axum::http::StatusCode;
@@ -20,11 +18,9 @@ use uuid::Uuid;
 
 use super::api::{ByAgent, ByOrchestrator};
 use super::evidence::{Evidence, NewVerification, RejectStory, has_evidence};
-use super::transition::{complete_epic, lock_all, step};
+use super::transition::{Held, Wanted, attempt};
 use crate::app::{Caller, Identity};
-use crate::db::Timestamp;
 use crate::http::{ApiError, ApiResult, Body, Operation, Output, Sent};
-use crate::plan::stories::Story;
 
 /// The most items that one call may hold.
 const MAX_ITEMS: usize = 50;
@@ -77,7 +73,7 @@ struct Item {
     /// `story_id` as it was sent; None when there is none.
     echo: Option<String>,
     /// What to attempt, on which story, or why the item is refused as it stands.
-    work: Result<(Uuid, Attempt, Evidence), Refused>,
+    work: Result<Wanted, Refused>,
 }
 
 /// Why an item failed, as its result tells it.
@@ -129,7 +125,7 @@ pub(super) async fn claim(caller: Caller<ByAgent>, body: Body<BulkClaim>) -> Api
     let items = read_items(&caller, Action::Claim, list, "story_ids", |element| {
         (Some(scalar(element)), Ok((Attempt::Claim, Evidence::None)))
     })?;
-    perform(&caller, Action::Claim, items).await
+    perform(items).await
 }
 
 pub(super) async fn verify(caller: Caller<ByOrchestrator>, body: Body<BulkStories>) -> ApiResult<Results> {
@@ -140,7 +136,7 @@ pub(super) async fn verify(caller: Caller<ByOrchestrator>, body: Body<BulkStorie
             Ok((Attempt::Verify { evidence: has_evidence(&sent) }, Evidence::Verification(sent)))
         })
     })?;
-    perform(&caller, Action::Verify, items).await
+    perform(items).await
 }
 
 pub(super) async fn reject(caller: Caller<ByOrchestrator>, body: Body<BulkStories>) -> ApiResult<Results> {
@@ -155,7 +151,7 @@ pub(super) async fn reject(caller: Caller<ByOrchestrator>, body: Body<BulkStorie
             Ok((Attempt::Reject { reason }, Evidence::Rejection(sent)))
         })
     })?;
-    perform(&caller, Action::Reject, items).await
+    perform(items).await
 }
 
 pub(super) async fn mark_complete(
@@ -171,7 +167,7 @@ pub(super) async fn mark_complete(
             Ok((Attempt::MarkComplete, Evidence::Verification(sent)))
         })
     })?;
-    perform(&caller, Action::MarkComplete, items).await
+    perform(items).await
 }
 
 fn with_defaults(sent: Sent<NewVerification>, summary: &str, review_type: &str) -> Sent<NewVerification> {
@@ -215,7 +211,7 @@ fn read_items(
     let mut seen = HashSet::new();
     let elements = list.and_then(JsonText::elements).unwrap_or_default();
     let items = elements.into_iter().map(|element| {
-        let (sent, attempt) = read(element);
+        let (sent, asked) = read(element);
         let sent = sent.as_ref().and_then(Value::as_str);
         let story_id = sent.and_then(parse_uuid);
         let work = match (sent, story_id) {
@@ -228,7 +224,7 @@ fn read_items(
                 "duplicate",
                 "The story is listed more than once; only its first place counts",
             )),
-            (Some(_), Some(id)) => attempt.map(|(attempt, evidence)| (id, attempt, evidence)),
+            (Some(_), Some(id)) => asked.map(|(attempt, evidence)| Wanted::of(caller, id, attempt, evidence)),
         };
         let echo = story_id.map(|id| id.to_string()).or_else(|| sent.map(str::to_owned));
         Item { echo, work: work.map_err(ApiError::into_members) }
@@ -244,40 +240,23 @@ fn unknown() -> ApiError {
 ///
 /// # Errors
 /// When the database fails; then nothing of the call is kept.
-async fn perform(caller: &Identity, action: Action, items: Vec<Item>) -> ApiResult<Results> {
-    let results = caller
-        .change(async |mut change| {
-            let ids: Vec<Uuid> = items.iter().filter_map(|item| Some(item.work.as_ref().ok()?.0)).collect();
-            lock_all(&mut change, action, &ids).await?;
-            let mut results = Vec::with_capacity(items.len());
-            // By id: the order in which epics are locked.
-            let mut epics: BTreeMap<Uuid, (Story, Timestamp)> = BTreeMap::new();
-            for Item { echo, work } in &items {
-                let outcome = match work {
-                    Err(refused) => Err(refused.clone()),
-                    Ok((story_id, attempt, evidence)) => {
-                        match step(&mut change, *story_id, attempt, evidence).await {
-                            Ok(step) => Ok(step),
-                            Err(error) if error.is_not_found() => Err(unknown().into_members()),
-                            Err(error) => Err(error.into_refusal()?),
-                        }
-                    }
-                };
-                let status = if outcome.is_ok() { "success" } else { "error" };
-                let error = outcome.as_ref().err().cloned().unwrap_or_default();
-                results.push(ItemResult { story_id: echo.clone(), status, error });
-                if let Ok(step) = outcome
-                    && let Some(now) = step.verified_at
-                {
-                    epics.insert(step.outcome.story.epic_id, (step.outcome.story, now));
-                }
-            }
-            for (story, now) in epics.values() {
-                complete_epic(&mut change, story, *now).await?;
-            }
-            change.commit(results).await
-        })
-        .await?;
+async fn perform(items: Vec<Item>) -> ApiResult<Results> {
+    let wanted: Vec<&Wanted> = items.iter().filter_map(|item| item.work.as_ref().ok()).collect();
+    let mut attempted = attempt(&wanted, Held::AreAwaited).await?.into_iter();
+    let results = items.iter().map(|item| {
+        let refused = match &item.work {
+            Err(refused) => Some(refused.clone()),
+            Ok(_) => match attempted.next().flatten() {
+                Some(Ok(_)) => None,
+                Some(Err(error)) if error.is_not_found() => Some(unknown().into_members()),
+                Some(Err(error)) => Some(error.into_members()),
+                None => Some(ApiError::internal().into_members()),
+            },
+        };
+        let status = if refused.is_none() { "success" } else { "error" };
+        ItemResult { story_id: item.echo.clone(), status, error: refused.unwrap_or_default() }
+    });
+    let results: Vec<_> = results.collect();
     let failed = results.iter().all(|result| result.status == "error");
     let why = "No story was processed; results says why for each";
     let error = failed.then(|| ApiError::unprocessable("nothing_processed", why));

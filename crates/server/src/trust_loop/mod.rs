@@ -1,8 +1,8 @@
 //! The trust loop: everything that moves a story, and what is known of the work on it.
 //!
-//! All of it goes through [`transition::perform`]: lock the story, hand the facts to `loopctl_core::lifecycle`,
-//! write the new state with one statement, record the events. There is no shorter way around a guard: bulk calls
-//! ([`bulk`]) take the same step per story, inside one transaction.
+//! All of it goes through [`transition::attempt`]: lock the stories, hand the facts of each to `loopctl_core::lifecycle`, write
+//! the new states with one statement, record the events. There is no shorter way around a guard: one step is as many are,
+//! whether they come in one bulk call ([`bulk`]) or at the same time ([`together`]).
 
 mod api;
 mod bulk;
@@ -11,6 +11,7 @@ mod evidence;
 mod log;
 mod next_steps;
 mod store;
+mod together;
 mod transition;
 mod verify_all;
 
@@ -18,6 +19,7 @@ use crate::app::Endpoint;
 use crate::http::endpoints;
 
 pub(crate) use store::STATEMENTS;
+pub(crate) use together::Together;
 
 /// The routes of this module.
 pub(crate) fn routes() -> Vec<Endpoint> {

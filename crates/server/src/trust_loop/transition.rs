@@ -1,7 +1,8 @@
 //! The path of every transition: lock, decide, apply, record, answer.
 
-use chrono::{DateTime, Utc};
-use loopctl_core::lifecycle::{self, Action, Attempt, Facts, LoopState, Review, VerifiedStatus};
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use loopctl_core::lifecycle::{self, Action, Attempt, Facts, Prerequisite, Review, VerifiedStatus};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -9,18 +10,35 @@ use super::evidence::{Evidence, NewReview, NewVerification};
 use super::log::Log;
 use super::store::{
     COMPLETE_EPIC, FIND_LOCKED, INSERT_REVIEW, INSERT_VERIFICATION, LockedStory, RECORD_BACKFILL,
-    ReviewRecord, SAVE_STATE, UNMET_PREREQUISITES, VerificationResult, Words, save_params,
+    ReviewRecord, Saved, UNMET_PREREQUISITES, Unmet, VerificationResult, save,
 };
+use super::together;
 use crate::app::{Change, Identity};
-use crate::db::{DbError, Jsonb, Params, Timestamp};
+use crate::db::{DbError, Jsonb, Params, Timestamp, column};
 use crate::events::Event;
 use crate::evidence::artifacts;
 use crate::http::{ApiError, ApiResult};
 use crate::plan::stories::{
-    FIND_STORY, LOCK_PROJECTS_OF_STORIES, LOCK_STORIES, LOCK_STORY, LOCK_WITH_DEPENDENTS, Story,
+    FIND_STORY, LOCK_FREE_STORIES, LOCK_PROJECTS_OF_STORIES, LOCK_STORIES, LOCK_WITH_DEPENDENTS, Story,
 };
 
+/// A transition that somebody attempts.
+#[derive(Debug)]
+pub(super) struct Wanted {
+    pub(super) caller: Identity,
+    pub(super) story_id: Uuid,
+    pub(super) attempt: Attempt,
+    pub(super) evidence: Evidence,
+}
+
+impl Wanted {
+    pub(super) fn of(caller: &Identity, story_id: Uuid, attempt: Attempt, evidence: Evidence) -> Self {
+        Self { caller: caller.clone(), story_id, attempt, evidence }
+    }
+}
+
 /// What a transition left behind.
+#[derive(Debug)]
 pub(super) struct Outcome {
     pub(super) story: Story,
     /// The story as the rules see it now.
@@ -29,49 +47,119 @@ pub(super) struct Outcome {
     pub(super) verification: Option<VerificationResult>,
 }
 
-/// Attempts a transition in a transaction of its own.
+/// What became of an attempt: the refusal, or what it left behind. None of a story that somebody else holds, where that was not
+/// waited for.
+pub(super) type Attempted = Option<ApiResult<Outcome>>;
+
+/// Whether stories that somebody else holds are waited for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Held {
+    AreAwaited,
+    AreLeft,
+}
+
+/// Attempts a transition.
 ///
 /// # Errors
 /// 404, or the first guard that fails, or invalid evidence; nothing is changed then.
-pub(super) async fn perform(
-    caller: &Identity,
-    story_id: Uuid,
-    attempt: &Attempt,
-    evidence: &Evidence,
-) -> ApiResult<Outcome> {
-    caller.admit(attempt.action())?;
-    caller
+pub(super) async fn perform(wanted: Wanted) -> ApiResult<Outcome> {
+    let action = wanted.attempt.action();
+    wanted.caller.admit(action)?;
+    if turns_verification(action) { by_itself(&wanted).await } else { together::perform(wanted).await }
+}
+
+/// Attempts a transition in a transaction of its own, whatever it has to wait for.
+pub(super) async fn by_itself(wanted: &Wanted) -> ApiResult<Outcome> {
+    let attempted = attempt(&[wanted], Held::AreAwaited).await?.pop();
+    attempted.flatten().unwrap_or_else(|| Err(ApiError::internal()))
+}
+
+/// Attempts transitions of different stories of one tenant in one transaction. What is refused has written nothing and leaves the
+/// others alone.
+///
+/// # Errors
+/// When the database fails; then nothing is kept of any.
+pub(super) async fn attempt(wanted: &[&Wanted], held: Held) -> ApiResult<Vec<Attempted>> {
+    let Some(first) = wanted.first() else { return Ok(Vec::new()) };
+    first
+        .caller
         .change(async |mut change| {
-            if turns_verification(attempt.action()) {
-                lock_all(&mut change, attempt.action(), &[story_id]).await?;
+            let attempted = steps(&mut change, wanted, held).await?;
+            if attempted.iter().flatten().any(Result::is_ok) {
+                change.commit(attempted).await
+            } else {
+                Ok(change.refused(attempted))
             }
-            let Step { outcome, verified_at } = step(&mut change, story_id, attempt, evidence).await?;
-            if let Some(now) = verified_at {
-                complete_epic(&mut change, &outcome.story, now).await?;
-            }
-            change.commit(outcome).await
         })
         .await
 }
 
-/// What a step has done, and what its transaction has yet to do.
-pub(super) struct Step {
-    pub(super) outcome: Outcome,
-    /// When the story became verified, if it just did: its epic may be complete. Left to the caller, because epics
-    /// come after the last story.
-    pub(super) verified_at: Option<Timestamp>,
+/// All stories are locked first, in the order of their ids, and all epics last: transactions that overlap never wait for each
+/// other in a circle.
+async fn steps<'a>(change: &mut Change<'a>, wanted: &[&'a Wanted], held: Held) -> ApiResult<Vec<Attempted>> {
+    let mut locked = lock(change, wanted, held).await?;
+    let mut stepped = Vec::with_capacity(wanted.len());
+    for wanted in wanted {
+        stepped.push(match locked.remove(&wanted.story_id) {
+            None => Some(Err(ApiError::not_found())),
+            Some(None) => None,
+            Some(Some(story)) => {
+                change.act_for(&wanted.caller);
+                match step(change, wanted, story).await {
+                    Err(error) if error.is_failure() => return Err(error),
+                    stepped => Some(stepped),
+                }
+            }
+        });
+    }
+    let moved = stepped.iter().flatten().flatten().filter_map(|step| step.saved.as_ref());
+    save(change, &moved.collect::<Vec<_>>()).await?;
+    let mut attempted = Vec::with_capacity(wanted.len());
+    // By id: the order in which epics are locked.
+    let mut verified = BTreeMap::new();
+    for (wanted, stepped) in wanted.iter().zip(stepped) {
+        attempted.push(match stepped {
+            None => None,
+            Some(Err(refusal)) => Some(Err(refusal)),
+            Some(Ok(Step { saved, outcome, was_verified })) => {
+                let mut outcome = outcome;
+                if let Attempt::Backfill(_) = wanted.attempt {
+                    // Its metadata was written as well.
+                    outcome.story = change.one(FIND_STORY, &[&wanted.story_id]).await?;
+                }
+                if let Some(saved) = saved.filter(|saved| saved.is_verified() && !was_verified) {
+                    let Story { epic_id, project_id, .. } = outcome.story;
+                    verified.insert(epic_id, (project_id, saved.at, &wanted.caller));
+                }
+                Some(Ok(outcome))
+            }
+        });
+    }
+    for (epic_id, (project_id, at, caller)) in verified {
+        change.act_for(caller);
+        complete_epic(change, epic_id, project_id, at).await?;
+    }
+    Ok(attempted)
 }
 
-/// One transition inside a transaction: everything but completing its epic. What is refused is refused before anything is
-/// written, so that the transaction can go on to another story.
-pub(super) async fn step(
-    change: &mut Change<'_>,
-    story_id: Uuid,
-    attempt: &Attempt,
-    evidence: &Evidence,
-) -> ApiResult<Step> {
-    let Locked { story, facts, now, auto_reset } = lock(change, story_id, attempt.action()).await?;
-    let caller = change.caller;
+/// What a step has done, and what is to be saved because of it.
+struct Step {
+    outcome: Outcome,
+    /// None where nothing has changed.
+    saved: Option<Saved>,
+    was_verified: bool,
+}
+
+/// One transition of a locked story: everything but saving its new state.
+async fn step(change: &mut Change<'_>, wanted: &Wanted, locked: LockedStory) -> ApiResult<Step> {
+    let Wanted { caller, story_id, attempt, evidence } = wanted;
+    let story_id = *story_id;
+    let LockedStory { story, now, review, started, auto_reset } = locked;
+    let unmet = match attempt {
+        Attempt::Claim if story.waits() => unmet_prerequisites(change, story_id).await?,
+        _ => Vec::new(),
+    };
+    let facts = Facts { unmet, started: started.holdings(), review: review.review(), ..story.facts() };
     let decided = lifecycle::decide(&facts, attempt, &caller.actor(), now)
         .map_err(|refusal| caller.refused(refusal))?;
     let before = &facts.state;
@@ -134,20 +222,10 @@ pub(super) async fn step(
             _,
         ) => return Err(ApiError::internal()),
     }
-    let events = log.events;
-    let verified = |state: &LoopState| state.verified_status == VerifiedStatus::Verified;
-    let verified_at = (verified(&next) && !verified(before)).then_some(Timestamp(now));
-    if next != *before {
-        change
-            .execute(SAVE_STATE, &save_params(&story_id, &next, &Words::of(&next), &Timestamp(now)))
-            .await?;
-    }
-    let story = match attempt {
-        // Its metadata was written as well.
-        Attempt::Backfill(_) => change.one(FIND_STORY, &[&story_id]).await?,
-        _ if next == *before => story,
-        _ => story.moved(&next, Timestamp(now)),
-    };
+    let (events, at) = (log.events, Timestamp(now));
+    let saved = (next != *before).then(|| Saved { story_id, state: next.clone(), at });
+    let was_verified = before.verified_status == VerifiedStatus::Verified;
+    let story = if saved.is_some() { story.moved(&next, at) } else { story };
     change.tell(events);
     // A new review is of what is there now. An earlier one counts as long as this report stands in this cycle, and so do
     // those who started it.
@@ -159,7 +237,7 @@ pub(super) async fn step(
     };
     let started = facts.started.iter().filter(|holding| holding.counts_in(&next)).cloned().collect();
     let facts = Facts { review: standing, started, ..story.facts() };
-    Ok(Step { outcome: Outcome { story, facts, review, verification }, verified_at })
+    Ok(Step { outcome: Outcome { story, facts, review, verification }, saved, was_verified })
 }
 
 /// Whether by it a story may become verified, or be it no longer: then stories that wait for it turn as well.
@@ -167,42 +245,42 @@ fn turns_verification(action: Action) -> bool {
     matches!(action, Action::Verify | Action::Reject | Action::Backfill | Action::MarkComplete)
 }
 
-/// Locks the stories of a call, before the first is looked at, and whatever is counted anew because of them.
-pub(super) async fn lock_all(change: &mut Change<'_>, action: Action, ids: &[Uuid]) -> Result<(), DbError> {
-    if !turns_verification(action) {
-        return change.execute(LOCK_STORIES, &[&ids]).await;
-    }
+/// Locks the stories, and whatever is counted anew because of them, and looks up what their guards need: statements run in order,
+/// so the later one sees what the lock has waited for. None of a story that is held by somebody else and not waited for; a story
+/// that does not exist is missing.
+async fn lock(
+    change: &mut Change<'_>,
+    wanted: &[&Wanted],
+    held: Held,
+) -> Result<HashMap<Uuid, Option<LockedStory>>, DbError> {
+    let mut ids = column(wanted, |wanted| wanted.story_id);
+    ids.sort_unstable();
     let params = [&ids as _];
-    change.batch((LOCK_PROJECTS_OF_STORIES.with(&params), LOCK_WITH_DEPENDENTS.with(&params))).await.map(drop)
-}
-
-/// A story under its lock, with the facts that the rules need.
-struct Locked {
-    story: Story,
-    facts: Facts,
-    now: DateTime<Utc>,
-    /// The tenant's `auto_reset_on_rejection`.
-    auto_reset: bool,
-}
-
-/// Locks the story and looks up what its guards need, in one round trip: statements run in order, so the later
-/// one sees what the lock has waited for.
-async fn lock(change: &mut Change<'_>, story_id: Uuid, action: Action) -> ApiResult<Locked> {
-    let params = [&story_id as _];
-    let (_, found) = change.batch((LOCK_STORY.with(&params), FIND_LOCKED.with(&params))).await?;
-    let LockedStory { story, now, review, started, auto_reset } =
-        found.into_iter().next().ok_or_else(ApiError::not_found)?;
-    let mut unmet = Vec::new();
-    if action == Action::Claim && story.waits() {
-        // Nobody can verify one of them meanwhile: the count in the locked row would have to change.
-        let rows = change.all(UNMET_PREREQUISITES, &params).await?;
-        unmet = rows.into_iter().map(|row| row.prerequisite()).collect::<Result<_, _>>()?;
-        if unmet.is_empty() {
-            return Err(DbError::Unexpected(format!("story {story_id} waits for nothing")).into());
-        }
+    let find = FIND_LOCKED.with(&params);
+    if wanted.iter().any(|wanted| turns_verification(wanted.attempt.action())) {
+        let locks = (LOCK_PROJECTS_OF_STORIES.with(&params), LOCK_WITH_DEPENDENTS.with(&params), find);
+        let (_, _, found) = change.batch(locks).await?;
+        return Ok(found.into_iter().map(|locked| (locked.story.id, Some(locked))).collect());
     }
-    let facts = Facts { unmet, started: started.holdings(), review: review.review(), ..story.facts() };
-    Ok(Locked { facts, now, auto_reset, story })
+    let (locked, found) = match held {
+        Held::AreAwaited => change.batch((LOCK_STORIES.with(&params), find)).await?,
+        Held::AreLeft => change.batch((LOCK_FREE_STORIES.with(&params), find)).await?,
+    };
+    let locked: HashSet<Uuid> = locked.into_iter().collect();
+    Ok(found
+        .into_iter()
+        .map(|story| (story.story.id, Some(story).filter(|story| locked.contains(&story.story.id))))
+        .collect())
+}
+
+/// What a story waits for that the caller has locked.
+async fn unmet_prerequisites(change: &mut Change<'_>, story_id: Uuid) -> Result<Vec<Prerequisite>, DbError> {
+    // Nobody can verify one of them meanwhile: the count in the locked row would have to change.
+    let unmet = change.all(UNMET_PREREQUISITES, &[&story_id]).await?;
+    if unmet.is_empty() {
+        return Err(DbError::Unexpected(format!("story {story_id} waits for nothing")));
+    }
+    unmet.into_iter().map(Unmet::prerequisite).collect()
 }
 
 async fn insert_review(
@@ -250,22 +328,22 @@ async fn insert_verification(
 }
 
 /// Tells that the story's epic is complete, if this verification made it so for the first time.
-pub(super) async fn complete_epic(
+async fn complete_epic(
     change: &mut Change<'_>,
-    story: &Story,
+    id: Uuid,
+    project_id: Uuid,
     now: Timestamp,
 ) -> Result<(), DbError> {
-    let id = story.epic_id;
     let completed = change.all(COMPLETE_EPIC, &[&id, &now]).await?;
     let events = completed.into_iter().map(|epic| {
         let new_state = json!({
-            "epic_id": story.epic_id,
+            "epic_id": id,
             "epic_number": epic.number,
             "epic_title": epic.title,
-            "project_id": story.project_id,
+            "project_id": project_id,
             "story_count": epic.story_count,
         });
-        Event::new("epic", story.epic_id, "completed", new_state).project(story.project_id)
+        Event::new("epic", id, "completed", new_state).project(project_id)
     });
     change.tell(events);
     Ok(())

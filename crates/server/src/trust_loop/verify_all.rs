@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::api::ByOrchestrator;
 use super::evidence::{Evidence, NewVerification, has_evidence};
 use super::store::{REPORTED_IN_EPIC, StoryName};
-use super::transition::perform;
+use super::transition::{Wanted, perform};
 use crate::app::Caller;
 use crate::http::{ApiError, ApiResult, Body, Id, Operation, Output};
 
@@ -104,7 +104,7 @@ pub(super) async fn verify_all(
             done.skipped(story, not_attempted());
             continue;
         }
-        match perform(&caller, story.id, &attempt, &evidence).await {
+        match perform(Wanted::of(&caller, story.id, attempt.clone(), evidence.clone())).await {
             Ok(_) => done.verified(story),
             Err(error) => {
                 // What the server cannot do for one story it will not do for the next, and each would take its time.

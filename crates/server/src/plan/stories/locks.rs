@@ -1,13 +1,21 @@
 //! The locks of stories: their states, in the order of ids, after their projects and before everything else.
 
+use uuid::Uuid;
+
 use crate::db::statements;
 
 statements! {
     /// Serialises everything that moves or changes the story. What it waited for is seen by the statements after it.
     LOCK_STORY = "select id from story_states where tenant_id = $1 and id = $2 for no key update";
-    /// Many at once, before the first is looked at: calls that overlap never wait for each other in a circle.
-    LOCK_STORIES = "
-        select id from story_states where tenant_id = $1 and id = any($2) order by id for no key update";
+    /// Many at once, in the order in which they are named, which is that of their ids, before the first is looked at: calls that
+    /// overlap never wait for each other in a circle. Each is looked up by itself, whatever the planner believes of a tenant's size.
+    LOCK_STORIES -> Uuid = "
+        select held.id from unnest((select $2::uuid[])) asked (id) cross join lateral (
+            select t.id from story_states t where t.tenant_id = $1 and t.id = asked.id for no key update) held";
+    /// Those of them that nobody holds: it waits for none.
+    LOCK_FREE_STORIES -> Uuid = "
+        select held.id from unnest((select $2::uuid[])) asked (id) cross join lateral (
+            select t.id from story_states t where t.tenant_id = $1 and t.id = asked.id for no key update skip locked) held";
     /// The projects of stories whose verification may change: by it the stories that wait for them become ready or blocked,
     /// which is counted by one transaction of a project at a time.
     LOCK_PROJECTS_OF_STORIES = "

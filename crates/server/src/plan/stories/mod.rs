@@ -16,7 +16,8 @@ use crate::http::endpoints;
 pub(crate) use criteria::{CriteriaList, STATEMENTS as CRITERIA_STATEMENTS, write_criteria};
 pub(crate) use custody::{Digested, STATEMENTS as CUSTODY_STATEMENTS, Started, UnderWay, joining_started};
 pub(crate) use locks::{
-    LOCK_PROJECTS_OF_STORIES, LOCK_STORIES, LOCK_STORY, LOCK_WITH_DEPENDENTS, STATEMENTS as LOCK_STATEMENTS,
+    LOCK_FREE_STORIES, LOCK_PROJECTS_OF_STORIES, LOCK_STORIES, LOCK_WITH_DEPENDENTS,
+    STATEMENTS as LOCK_STATEMENTS,
 };
 pub(crate) use store::{Asked, FIND_STORY, STATEMENTS, Story};
 pub(crate) use text::StoryText;
