@@ -6,6 +6,7 @@ mod crowds;
 mod custody;
 mod duels;
 mod overlaps;
+mod sharing;
 
 use std::future::Future;
 use std::sync::Arc;
