@@ -143,37 +143,39 @@ pub(crate) async fn prepare_claims(owner: &Client, tenant: &Tenant) {
 /// What a claim writes, on stories of its own, whatever their state: pgbench decides nothing. Every transaction
 /// takes another story: updating few rows again and again would measure their dead versions.
 pub(crate) fn claim_script(owner: &Tenant) -> String {
-    let (tenant, agent, story) = (quoted(&owner.id), quoted(&owner.agent_id), ":story");
-    let none = "null";
+    let (tenant, story) = (quoted(&owner.id), "array[:story]::uuid[]");
+    let array = |value: &str| format!("array[{value}]");
+    let (none, now, agent) = (array("null"), array("now()"), array(&quoted(&owner.agent_id)));
     // A story that comes up again was claimed already: when it was, the database does not let it forget.
-    let once = |column: &str| format!("coalesce({column}, now())");
+    let once = |column: &str| format!("array[coalesce({column}, now())]");
     let (assigned, claimed, touched) =
         (once("assigned_at"), once("first_claimed_at"), once("first_touched_at"));
+    let (status, unverified, first, never) =
+        (array("'assigned'"), array("'unverified'"), array("1"), array("0"));
     let state = [
         &tenant,
         story,
-        "'assigned'",
-        "'unverified'",
+        &status,
+        &unverified,
         &agent,
         &assigned,
-        none,
+        &none,
         &claimed,
-        none,
-        none,
-        none,
-        none,
-        none,
-        none,
+        &none,
+        &none,
+        &none,
+        &none,
+        &none,
+        &none,
         &touched,
-        "1",
-        "0",
-        none,
-        none,
-        none,
-        none,
-        "now()",
+        &first,
+        &never,
+        &none,
+        &none,
+        &none,
+        &none,
+        &now,
     ];
-    let array = |value: &str| format!("array[{value}]");
     let json = array(r#"'{"agent_status": "assigned", "agent_id": "x", "assigned_agent_id": "x"}'::jsonb"#);
     let (uuid, text) = (array("gen_random_uuid()"), array("'story'"));
     let (actor, hash) = (array("'api_key'"), array("sha256('x')"));
@@ -194,9 +196,9 @@ pub(crate) fn claim_script(owner: &Tenant) -> String {
         &hash,
     ];
     let statements = [
-        bind("story_locks", "LOCK_STORY", &[&tenant, story]),
+        bind("story_locks", "LOCK_FREE_STORIES", &[&tenant, story]),
         bind("trust_loop", "FIND_LOCKED", &[&tenant, story]),
-        bind("trust_loop", "SAVE_STATE", &state),
+        bind("trust_loop", "SAVE_STATES", &state),
         bind("events", "RECORD", &event),
     ];
     let pick =
