@@ -42,3 +42,21 @@ pub(crate) struct App {
     /// Steps of stories that go together.
     pub(crate) together: Together,
 }
+
+#[cfg(test)]
+impl App {
+    /// One whose database is nowhere, for what asks it nothing.
+    pub(crate) fn without_database() -> Self {
+        let life = Life::default();
+        let config = tokio_postgres::Config::new();
+        let db = Db::new(config, 1, crate::db::DEADLINE, life.clone()).expect("a pool that opens nothing");
+        Self {
+            db,
+            public_url: Arc::from("http://localhost"),
+            life,
+            key_uses: KeyUses::default(),
+            identities: Identities::default(),
+            together: Together::default(),
+        }
+    }
+}

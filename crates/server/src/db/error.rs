@@ -116,8 +116,7 @@ impl DbError {
     /// Whether the database is away or overloaded, as opposed to having refused something.
     pub fn is_unavailable(&self) -> bool {
         match self {
-            Self::Pool(_) | Self::Silent => true,
-            Self::Uncertain(error) => error.is_unavailable(),
+            Self::Pool(_) | Self::Silent | Self::Uncertain(_) => true,
             Self::Unexpected(_) => false,
             Self::Postgres(error) => match error.as_db_error() {
                 // Class 57P: shutting down or starting up.

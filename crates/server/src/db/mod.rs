@@ -37,6 +37,9 @@ pub use tx::{Batch, Tx};
 /// How long a request waits for a free connection before it is answered with 503.
 const POOL_WAIT: Duration = Duration::from_secs(10);
 
+/// As long as PostgreSQL lets a statement wait for a lock, and we whoever waits for another of their tenant.
+pub(crate) const LOCK_PATIENCE: Duration = Duration::from_secs(10);
+
 /// How long a statement may go unanswered: a little longer than PostgreSQL lets it run. A database that has said nothing by
 /// then says nothing any more.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(65);

@@ -3,16 +3,12 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use tokio::sync::OwnedMutexGuard;
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use super::DbError;
-
-/// As long as PostgreSQL lets a statement wait for a lock.
-const PATIENCE: Duration = Duration::from_secs(10);
+use super::{DbError, LOCK_PATIENCE};
 
 type Line = Arc<tokio::sync::Mutex<()>>;
 
@@ -37,7 +33,7 @@ impl Turns {
         let line = Arc::clone(self.lines().entry(tenant_id).or_default());
         // Before the wait: who leaves the line while waiting is not remembered either.
         let mut turn = Turn { turns: self.clone(), tenant_id, guard: None };
-        let Ok(guard) = timeout(PATIENCE, line.lock_owned()).await else {
+        let Ok(guard) = timeout(LOCK_PATIENCE, line.lock_owned()).await else {
             return Err(DbError::Pool("the tenant's other transactions take too long".to_owned()));
         };
         turn.guard = Some(guard);

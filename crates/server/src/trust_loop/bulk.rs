@@ -242,7 +242,7 @@ fn unknown() -> ApiError {
 /// When the database fails; then nothing of the call is kept.
 async fn perform(items: Vec<Item>) -> ApiResult<Results> {
     let wanted: Vec<&Wanted> = items.iter().filter_map(|item| item.work.as_ref().ok()).collect();
-    let mut attempted = attempt(&wanted, Held::AreAwaited).await?.into_iter();
+    let mut attempted = attempt(&wanted, Held::IsAwaited).await?.into_iter();
     let results = items.iter().map(|item| {
         let refused = match &item.work {
             Err(refused) => Some(refused.clone()),

@@ -209,7 +209,8 @@ statements! {
              where s.tenant_id = $1 and s.id = asked_id offset 0) s"
     );
     /// Writes everything that the lifecycle owns, whatever the transitions. They are few, so that a place in each column costs
-    /// less than a join with rows made of the columns.
+    /// less than a join with rows made of the columns. The range excludes nothing: it has the planner expect one row, and look it up,
+    /// where it might go through all that it believes the tenant to have.
     SAVE_STATES = "
         update story_states t set
             agent_status = ($3::text[])[n.nth],
@@ -232,8 +233,8 @@ statements! {
             verification_source = ($20::text[])[n.nth],
             verified_digest = decode(($21::text[])[n.nth], 'hex'),
             updated_at = ($22::timestamptz[])[n.nth]
-        from unnest((select $2::uuid[])::uuid[]) with ordinality as n (id, nth)
-        where t.tenant_id = $1 and t.id = n.id and n.nth between 1 and 50";
+        from unnest((select $2::uuid[])) with ordinality as n (id, nth)
+        where t.tenant_id = $1 and t.id = n.id and n.nth between 1 and cardinality($2::uuid[])";
     /// A statement of its own: metadata may be large, and the other transitions have nothing to do with it.
     RECORD_BACKFILL = "update stories set metadata = metadata || $3 where tenant_id = $1 and id = $2";
     /// Which report it is of, the database says, and the story's lock makes the next number race-free.

@@ -51,11 +51,11 @@ pub(super) struct Outcome {
 /// waited for.
 pub(super) type Attempted = Option<ApiResult<Outcome>>;
 
-/// Whether stories that somebody else holds are waited for.
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// What becomes of a story that somebody else holds.
+#[derive(Clone, Copy)]
 pub(super) enum Held {
-    AreAwaited,
-    AreLeft,
+    IsAwaited,
+    IsSkipped,
 }
 
 /// Attempts a transition.
@@ -70,8 +70,10 @@ pub(super) async fn perform(wanted: Wanted) -> ApiResult<Outcome> {
 
 /// Attempts a transition in a transaction of its own, whatever it has to wait for.
 pub(super) async fn by_itself(wanted: &Wanted) -> ApiResult<Outcome> {
-    let attempted = attempt(&[wanted], Held::AreAwaited).await?.pop();
-    attempted.flatten().unwrap_or_else(|| Err(ApiError::internal()))
+    let attempted = attempt(&[wanted], Held::IsAwaited).await?.pop();
+    attempted
+        .flatten()
+        .unwrap_or_else(|| Err(DbError::Unexpected("a story was not waited for".to_owned()).into()))
 }
 
 /// Attempts transitions of different stories of one tenant in one transaction. What is refused has written nothing and leaves the
@@ -263,8 +265,8 @@ async fn lock(
         return Ok(found.into_iter().map(|locked| (locked.story.id, Some(locked))).collect());
     }
     let (locked, found) = match held {
-        Held::AreAwaited => change.batch((LOCK_STORIES.with(&params), find)).await?,
-        Held::AreLeft => change.batch((LOCK_FREE_STORIES.with(&params), find)).await?,
+        Held::IsAwaited => change.batch((LOCK_STORIES.with(&params), find)).await?,
+        Held::IsSkipped => change.batch((LOCK_FREE_STORIES.with(&params), find)).await?,
     };
     let locked: HashSet<Uuid> = locked.into_iter().collect();
     Ok(found
