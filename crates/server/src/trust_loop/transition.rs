@@ -128,6 +128,7 @@ async fn steps<'a>(change: &mut Change<'a>, wanted: &[&'a Wanted], held: Held) -
                 if let Attempt::Backfill(_) = wanted.attempt {
                     // Its metadata was written as well.
                     outcome.story = change.one(FIND_STORY, &[&wanted.story_id]).await?;
+                    outcome.facts.backfill = outcome.story.facts().backfill;
                 }
                 if let Some(saved) = saved.filter(|saved| saved.is_verified() && !was_verified) {
                     let Story { epic_id, project_id, .. } = outcome.story;
