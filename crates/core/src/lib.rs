@@ -7,6 +7,7 @@
 //! - [`criteria`]: acceptance criteria, in a story's JSON and as rows.
 //! - [`ledger`]: canonical form and leaf hash of an event.
 //! - [`request`]: what requests may hold, as rules that read a field and describe it; [`fields`] is what they read from.
+//! - [`moment`]: moments in a query, as people and programs write them.
 //! - [`json`]: JSON that is kept as its text.
 
 // The derive of requests names this crate from wherever it is used, here as well.
@@ -20,6 +21,7 @@ pub mod import;
 pub mod json;
 pub mod ledger;
 pub mod lifecycle;
+pub mod moment;
 pub mod number;
 pub mod request;
 pub mod role;

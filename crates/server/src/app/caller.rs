@@ -199,18 +199,56 @@ where
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
+        KeyHolder::from_request_parts(parts, state).await?.in_tenant()
+    }
+}
+
+impl<A: Access> Input for Caller<A> {
+    fn describe(operation: &mut Operation<'_>) {
+        KeyHolder::<A>::describe(operation);
+    }
+}
+
+/// Somebody with a valid key, admitted by `A`, whose tenant is not looked at yet: for routes where other things are told first.
+#[derive(Debug)]
+pub(crate) struct KeyHolder<A> {
+    app: App,
+    key: Key,
+    access: PhantomData<A>,
+}
+
+impl<S, A> FromRequestParts<S> for KeyHolder<A>
+where
+    S: Send + Sync,
+    App: FromRef<S>,
+    A: Access,
+{
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
         let app = App::from_ref(state);
-        let Key { found, role, impersonation } = authenticate(parts, &app).await?;
+        let key = authenticate(parts, &app).await?;
         let span = tracing::Span::current();
-        span.record("key_id", tracing::field::display(found.key_id));
-        span.record("role", role.as_str());
-        A::check(role)?;
+        span.record("key_id", tracing::field::display(key.found.key_id));
+        span.record("role", key.role.as_str());
+        A::check(key.role)?;
+        Ok(Self { app, key, access: PhantomData })
+    }
+}
+
+impl<A> KeyHolder<A> {
+    /// The caller, who works on a tenant.
+    ///
+    /// # Errors
+    /// 400 for a superadmin who names none.
+    pub(crate) fn in_tenant(self) -> ApiResult<Caller<A>> {
+        let Key { found, role, impersonation } = self.key;
         let tenant_id = found
             .tenant_id
             .ok_or_else(|| ApiError::bad_request("Superadmin must use X-Impersonate-Tenant header"))?;
-        span.record("tenant_id", tracing::field::display(tenant_id));
+        tracing::Span::current().record("tenant_id", tracing::field::display(tenant_id));
         let identity = Identity {
-            app,
+            app: self.app,
             key_id: found.key_id,
             key_name: found.key_name.clone(),
             key_prefix: found.key_prefix.clone(),
@@ -219,11 +257,11 @@ where
             agent_id: found.agent_id,
             impersonation,
         };
-        Ok(Self { identity, access: PhantomData })
+        Ok(Caller { identity, access: PhantomData })
     }
 }
 
-impl<A: Access> Input for Caller<A> {
+impl<A: Access> Input for KeyHolder<A> {
     fn describe(operation: &mut Operation<'_>) {
         operation.secured = true;
         operation.refuse(400, "a superadmin key that names no tenant, or an unknown role");
@@ -234,6 +272,7 @@ impl<A: Access> Input for Caller<A> {
 }
 
 /// A valid key, with the tenant that it works on, if any.
+#[derive(Debug)]
 struct Key {
     found: Arc<Found>,
     role: Role,

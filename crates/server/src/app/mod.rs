@@ -15,7 +15,7 @@ use crate::life::Life;
 use crate::trust_loop::Together;
 
 pub(crate) use caller::{
-    Access, Agent, Any, AtLeast, Caller, Exact, Identity, Orchestrator, Superadmin, User,
+    Access, Agent, Any, AtLeast, Caller, Exact, Identity, KeyHolder, Orchestrator, Superadmin, User,
 };
 pub(crate) use change::{Change, Committed};
 pub(crate) use identities::{Identities, STATEMENTS};

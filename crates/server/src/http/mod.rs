@@ -5,6 +5,7 @@ pub(crate) mod cursor;
 pub(crate) mod endpoint;
 pub(crate) mod error;
 pub(crate) mod layers;
+pub(crate) mod moment;
 pub(crate) mod openapi;
 pub(crate) mod page;
 pub(crate) mod query;
@@ -21,6 +22,7 @@ pub(crate) use endpoint::{
     Created, CreatedSecret, Endpoint, Input, NoContent, Operation, Output, endpoints, one,
 };
 pub(crate) use error::{ApiError, ApiResult};
+pub(crate) use moment::{Moment, last_moment, moment};
 pub(crate) use page::{List, Meta, Page, Paged, PagedOrWhole, limits, pages};
 pub(crate) use query::Query;
 

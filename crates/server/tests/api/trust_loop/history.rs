@@ -160,6 +160,7 @@ async fn a_history_is_complete_ordered_and_attributed() {
             "actor_label",
             "old_state",
             "new_state",
+            "project_id",
             "metadata",
             "inserted_at",
         ];

@@ -1,0 +1,155 @@
+//! `GET /audit`.
+
+use serde_json::{Value, json};
+
+use super::each;
+use crate::support::{Caller, Reach, Tenant, bring, text};
+
+async fn audit(who: &Caller, query: &str) -> Value {
+    who.get(&format!("/audit?{query}")).await.expect(200)
+}
+
+async fn rename(tenant: &Tenant, project: &str, name: &str) {
+    tenant.user.patch(&format!("/projects/{project}"), json!({"name": name})).await.expect(200);
+}
+
+#[tokio::test]
+async fn an_entry_tells_who_did_what_to_what() {
+    let tenant = Tenant::new().await;
+    let created = tenant.user.post("/projects", json!({"name": "One", "slug": "one"})).await.expect(201);
+    let project = text(&created["project"]["id"]);
+    rename(&tenant, &project, "Two").await;
+    let list = audit(&tenant.user, "entity_type=project&action=created").await;
+    let rows = list["data"].as_array().unwrap();
+    assert_eq!(rows.len(), 1, "{list:#}");
+    let row = &rows[0];
+    assert_eq!(row["old_state"], Value::Null);
+    assert_eq!(row["new_state"], json!({"name": "One", "slug": "one", "status": "active"}));
+    assert_eq!((&row["entity_id"], &row["project_id"]), (&json!(project), &json!(project)));
+    assert_eq!(row["actor_type"], "api_key");
+    let me = tenant.user.get("/api_keys").await.expect(200);
+    let key = me["data"].as_array().unwrap().iter().find(|key| key["id"] == row["actor_id"]).unwrap();
+    assert_eq!(row["actor_label"], format!("user:{}", text(&key["name"])));
+    let list = audit(&tenant.user, "entity_type=project&action=updated").await;
+    assert_eq!(list["data"][0]["old_state"]["name"], "One");
+    assert_eq!(list["data"][0]["new_state"]["name"], "Two");
+}
+
+#[tokio::test]
+async fn pages_are_clamped_and_told_twice() {
+    let tenant = Tenant::new().await;
+    let project = tenant.project().await;
+    for number in 0..25 {
+        rename(&tenant, &project, &format!("Name {number}")).await;
+    }
+    let query = format!("entity_id={project}&action=updated");
+    let first = audit(&tenant.user, &format!("{query}&page=1&page_size=10")).await;
+    assert_eq!(first["data"].as_array().unwrap().len(), 10);
+    assert_eq!(first["pagination"], json!({"total": 25, "page": 1, "page_size": 10}));
+    assert_eq!((&first["meta"]["total_count"], &first["meta"]["total_pages"]), (&json!(25), &json!(3)));
+    assert_eq!(first["data"][0]["new_state"]["name"], "Name 24");
+    let third = audit(&tenant.user, &format!("{query}&page=3&limit=10")).await;
+    assert_eq!(third["data"].as_array().unwrap().len(), 5);
+    assert_eq!(third["meta"]["as_of"], Value::Null);
+    for (sent, size) in [("page_size=1000", 100), ("page=0", 20), ("page_size=abc", 20), ("limit=7", 7)] {
+        let list = audit(&tenant.user, &format!("{query}&{sent}")).await;
+        assert_eq!((&list["meta"]["page_size"], &list["meta"]["page"]), (&json!(size), &json!(1)), "{sent}");
+    }
+    // What arrives meanwhile moves no further page, when one asks for what there was.
+    let as_of = text(&first["meta"]["as_of"]);
+    assert_eq!(as_of, text(&first["data"][0]["inserted_at"]));
+    let second = audit(&tenant.user, &format!("{query}&page=2&page_size=10&to={as_of}")).await;
+    rename(&tenant, &project, "Later").await;
+    let again = audit(&tenant.user, &format!("{query}&page=2&page_size=10&to={as_of}")).await;
+    assert_eq!(second["data"], again["data"]);
+    assert_eq!(again["meta"]["total_count"], 25);
+}
+
+/// Without a filter the count is told by positions.
+#[tokio::test]
+async fn the_whole_log_newest_first() {
+    let tenant = Tenant::new().await;
+    tenant.project_of(&["1.1", "1.2"]).await;
+    let all = tenant.audit_log().await;
+    let list = audit(&tenant.user, "page_size=3").await;
+    assert_eq!(list["meta"]["total_count"], all.len());
+    let (mut seen, mut times) = (Vec::new(), Vec::new());
+    for page in 1..=list["meta"]["total_pages"].as_i64().unwrap() {
+        let list = audit(&tenant.user, &format!("page_size=3&page={page}")).await;
+        seen.extend(each(&list, "id"));
+        times.extend(each(&list, "inserted_at"));
+    }
+    assert_eq!(seen.len(), all.len());
+    assert!(times.windows(2).all(|pair| pair[0] > pair[1]), "{times:?}");
+    let filtered = audit(&tenant.user, "from=2020-01-01&page_size=100").await;
+    assert_eq!(filtered["meta"]["total_count"], all.len());
+    assert_eq!(each(&filtered, "id")[..seen.len().min(100)], seen[..seen.len().min(100)]);
+}
+
+#[tokio::test]
+async fn filters_narrow_each_and_together() {
+    let tenant = Tenant::new().await;
+    let (a, b, o) = (tenant.agent().await, tenant.agent().await, tenant.orchestrator().await);
+    let (story, other) = (tenant.story().await, tenant.project().await);
+    bring(&story, Reach::Reported, &a, &b, &o).await;
+    let shown = tenant.user.get(&format!("/stories/{story}")).await.expect(200);
+    let (project, epic) = (text(&shown["story"]["project_id"]), text(&shown["story"]["epic_id"]));
+    let moves =
+        audit(&tenant.user, &format!("entity_type=story&entity_id={story}&action=status_changed")).await;
+    assert_eq!(moves["meta"]["total_count"], 4, "contract, claim, start, report: {moves:#}");
+    assert!(moves["data"].as_array().unwrap().iter().all(|row| row["project_id"] == project.as_str()));
+    let by = text(&moves["data"][3]["actor_id"]);
+    for (query, expected) in [
+        (format!("entity_id={story}"), true),
+        (format!("entity_id={epic}"), true),
+        (format!("entity_id={epic}&entity_type=story"), false),
+        (format!("actor_id={by}"), true),
+        (format!("actor_id={by}&action=imported"), false),
+        (format!("actor_id={story}"), false),
+        ("actor_type=api_key".to_owned(), true),
+        ("actor_type=superadmin".to_owned(), false),
+        (format!("project_id={project}&entity_type=story&action=status_changed&actor_type=api_key"), true),
+        (format!("project_id={other}&entity_type=story"), false),
+        ("from=2999-01-01T00:00:00Z".to_owned(), false),
+        ("from=2026-03-01".to_owned(), true),
+        ("to=2026-03-01".to_owned(), false),
+        ("entity_type=&action=&entity_id=&from=".to_owned(), true),
+        ("entity_type=nothing".to_owned(), false),
+    ] {
+        let list = audit(&tenant.user, &query).await;
+        let rows = list["data"].as_array().unwrap();
+        assert_eq!(!rows.is_empty(), expected, "{query}");
+        let total = list["meta"]["total_count"].as_u64().unwrap();
+        assert!(total >= rows.len() as u64 && (total == 0) == rows.is_empty(), "{query}");
+        for pair in query.split('&').filter_map(|pair| pair.split_once('=')) {
+            if let (name @ ("entity_id" | "entity_type" | "actor_id" | "action" | "project_id"), sent) = pair
+                && !sent.is_empty()
+            {
+                assert!(rows.iter().all(|row| row[name] == sent), "{query}");
+            }
+        }
+    }
+    for (name, bad) in [("from", "not-a-date"), ("to", "2026-13-45T99:99:99Z"), ("from", "5")] {
+        let error = tenant.user.get(&format!("/audit?{name}={bad}")).await.expect_error(400, "bad_request");
+        let expected =
+            format!("Invalid timestamp format for '{name}'. Expected ISO8601 (e.g., 2026-01-01T00:00:00Z)");
+        assert_eq!(error["message"], expected);
+    }
+    for name in ["entity_id", "actor_id", "project_id"] {
+        tenant.user.get(&format!("/audit?{name}=x")).await.expect_error(404, "not_found");
+    }
+}
+
+#[tokio::test]
+async fn it_is_the_tenants_owners_to_read() {
+    let (tenant, other) = (Tenant::new().await, Tenant::new().await);
+    tenant.story().await;
+    for key in [tenant.agent().await, tenant.orchestrator().await] {
+        let error = key.get("/audit").await.expect_error(403, "forbidden");
+        assert_eq!(error["message"], "Insufficient permissions. Required role: user");
+    }
+    Caller::nobody().get("/audit").await.expect_error(401, "unauthorized");
+    let own = each(&audit(&tenant.user, "page_size=100").await, "id");
+    let theirs = each(&audit(&other.user, "page_size=100").await, "id");
+    assert!(!own.is_empty() && own.iter().all(|id| !theirs.contains(id)));
+}
