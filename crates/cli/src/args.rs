@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand};
 
 use crate::commands::{
-    agent, api, auth, bulk, deps, epic, evidence, export, import, keys, progress, project, review, settings,
-    state, status, stories, story, tenant, ui_test,
+    agent, api, auth, bulk, deps, epic, events, evidence, export, import, keys, progress, project, review,
+    settings, state, status, story, tenant, ui_test,
 };
 use crate::demo;
 use crate::output::Format;
@@ -179,7 +179,11 @@ pub(crate) enum ClientCommand {
     /// Stories of a project that are reported done and wait for verification
     Pending(Paging),
     /// Everything that happened to a story
-    History(stories::HistoryArguments),
+    History(events::HistoryArguments),
+    /// The audit log, newest first (user)
+    Audit(events::AuditArguments),
+    /// What has happened since, oldest first; with --follow, as it happens
+    Changes(events::ChangesArguments),
     /// Acknowledge a story's title and acceptance criteria before claiming it
     Contract(progress::ContractArguments),
     /// Take a contracted story, or several

@@ -134,6 +134,15 @@ impl Error {
         Self::Other("The answer is not JSON. Is the configured server a loopctl server?".to_owned())
     }
 
+    /// Whether the server may well answer otherwise in a while.
+    pub(crate) fn may_pass(&self) -> bool {
+        match self {
+            Self::Network(_) => true,
+            Self::Server(error) => matches!(error.status, 429 | 502..=504),
+            _ => false,
+        }
+    }
+
     /// The exit codes of the tool.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {

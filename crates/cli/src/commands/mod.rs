@@ -6,6 +6,7 @@ pub(crate) mod auth;
 pub(crate) mod bulk;
 pub(crate) mod deps;
 pub(crate) mod epic;
+pub(crate) mod events;
 pub(crate) mod evidence;
 pub(crate) mod export;
 pub(crate) mod import;
@@ -57,7 +58,9 @@ async fn dispatch(context: &Context, command: Command) -> Result<(), Error> {
         Command::Next(arguments) => stories::next(context, arguments).await,
         Command::Blocked(arguments) => stories::blocked(context, arguments).await,
         Command::Pending(arguments) => stories::pending(context, arguments).await,
-        Command::History(arguments) => stories::history(context, arguments).await,
+        Command::History(arguments) => events::history(context, arguments).await,
+        Command::Audit(arguments) => events::audit(context, arguments).await,
+        Command::Changes(arguments) => events::changes(context, arguments).await,
         Command::Contract(arguments) => progress::contract(context, arguments).await,
         Command::Claim(arguments) => progress::claim(context, arguments).await,
         Command::Start(arguments) => progress::start(context, arguments).await,

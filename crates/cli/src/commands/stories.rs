@@ -1,7 +1,6 @@
-//! Lists of stories: `next`, `blocked`, `pending`; and the `history` of one.
+//! Lists of stories: `next`, `blocked`, `pending`.
 
-use clap::Args;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::args::Paging;
 use crate::client::Client;
@@ -9,14 +8,6 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::output::rows_of;
 use crate::{pages, resolve, table};
-
-#[derive(Debug, Args)]
-pub(crate) struct HistoryArguments {
-    /// Story: id or number
-    story: String,
-    #[command(flatten)]
-    paging: Paging,
-}
 
 /// What a table of stories shows.
 pub(super) const COLUMNS: &[&str] = &["id", "number", "title", "agent_status", "verified_status"];
@@ -98,77 +89,11 @@ pub(crate) async fn pending(context: &Context, paging: Paging) -> Result<(), Err
     show(context, &body, "No stories wait for verification.")
 }
 
-pub(crate) async fn history(context: &Context, arguments: HistoryArguments) -> Result<(), Error> {
-    let client = context.client()?;
-    let story = resolve::story(context, &client, &arguments.story).await?;
-    let path = format!("/stories/{}/history", story.id);
-    let body = pages::list(&client, &path, &[], &arguments.paging).await?;
-    let rows: Vec<Value> = rows_of(&body).iter().map(|entry| history_row(entry, &story.id)).collect();
-    context.output.rows(
-        &body,
-        &rows,
-        &["inserted_at", "entity_type", "action", "actor_label", "change", "entity_id"],
-        "No history.",
-    )
-}
-
-/// How much of a digest people are shown: enough to tell two apart.
-const DIGEST: usize = 12;
-
-/// An audit entry with its change in words. Not every server repeats what and whose the entry is.
-fn history_row(entry: &Value, story: &str) -> Value {
-    let mut row = entry.clone();
-    let changes = ["agent_status", "verified_status"].into_iter().filter_map(|key| {
-        let (old, new) = (&entry["old_state"][key], entry["new_state"][key].as_str()?);
-        match old.as_str() {
-            Some(old) if old == new => None,
-            Some(old) => Some(format!("{old} -> {new}")),
-            None => Some(new.to_owned()),
-        }
-    });
-    let digest = |state: &str| {
-        let digest = entry[state]["criteria_digest"].as_str()?;
-        Some(digest.chars().take(DIGEST).collect::<String>())
-    };
-    let criteria = match (digest("old_state"), digest("new_state")) {
-        (Some(old), Some(new)) => Some(format!("title or criteria: {old} -> {new}")),
-        (None, Some(new)) => Some(format!("criteria {new}")),
-        _ => None,
-    };
-    let change = changes.chain(criteria).collect::<Vec<_>>().join(", ");
-    if let Value::Object(members) = &mut row {
-        members.insert("change".to_owned(), change.into());
-        members.entry("entity_type").or_insert_with(|| json!("story"));
-        members.entry("entity_id").or_insert_with(|| story.into());
-    }
-    row
-}
-
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
-
-    #[test]
-    fn history_says_what_changed() {
-        let entry = json!({"action": "status_changed", "old_state": {"agent_status": "pending", "verified_status": "unverified"},
-            "new_state": {"agent_status": "contracted", "verified_status": "unverified"}});
-        let row = history_row(&entry, "s");
-        assert_eq!((&row["change"], &row["entity_id"]), (&json!("pending -> contracted"), &json!("s")));
-        let created = history_row(&json!({"new_state": {"agent_status": "pending"}, "old_state": null}), "s");
-        assert_eq!(created["change"], "pending");
-    }
-
-    #[test]
-    fn history_says_which_criteria_were_meant() {
-        let change = |entry: Value| history_row(&entry, "s")["change"].clone();
-        let (before, after) = ("a".repeat(64), "b".repeat(64));
-        let changed = json!({"action": "criteria_changed", "old_state": {"criteria_digest": before},
-            "new_state": {"criteria_digest": after}});
-        assert_eq!(change(changed), "title or criteria: aaaaaaaaaaaa -> bbbbbbbbbbbb");
-        let contracted = json!({"action": "status_changed", "old_state": {"agent_status": "pending"},
-            "new_state": {"agent_status": "contracted", "criteria_digest": before}});
-        assert_eq!(change(contracted), "pending -> contracted, criteria aaaaaaaaaaaa");
-    }
 
     #[test]
     fn a_stale_status_is_marked() {

@@ -6,6 +6,7 @@ mod breakdown;
 mod bulk;
 mod connection;
 mod deps;
+mod events;
 mod evidence;
 mod export;
 mod import;

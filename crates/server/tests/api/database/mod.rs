@@ -344,6 +344,7 @@ async fn the_application_role_is_nobody() {
     assert_eq!(
         lines(&owner, callable).await,
         [
+            "audit_log_floor",
             "authenticate",
             "canonical_json",
             "criteria_digest",

@@ -245,6 +245,11 @@ pub(super) async fn steps(world: &World, operation: &Operation) -> Vec<Step> {
                 ["", "&agent_status=none"].map(|rest| format!("?project_id={}{rest}", a.project));
             read(agent, &[(200, &query), (422, &filtered), (400, "")])
         }
+        ("GET", "/audit") => read(user, &[(200, ""), (400, "?from=none"), (404, "?entity_id=none")]),
+        ("GET", "/changes") => read(
+            agent,
+            &[(200, "?since=2000-01-01"), (400, "?since=none"), (404, "?since=2000-01-01&project_id=none")],
+        ),
         ("GET", "/epics/{epic_id}/stories") => read(agent, &[(200, ""), (422, "?verified_status=none")]),
         ("GET", "/projects" | "/projects/{project_id}/ui-tests" | "/projects/{id}/ui_test_runs") => {
             read(agent, &[(200, ""), (422, "?status=none")])

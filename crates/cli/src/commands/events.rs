@@ -1,0 +1,339 @@
+//! What happened: the `history` of a story, `audit`, the log as the tenant's owner reads it, and `changes`, the feed that
+//! orchestrators follow.
+
+use std::time::Duration;
+
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use clap::Args;
+use loopctl_core::moment::{Day, parse};
+use serde_json::{Value, json};
+
+use crate::args::Paging;
+use crate::client::{Client, borrowed};
+use crate::context::Context;
+use crate::error::Error;
+use crate::output::{note, rows_of};
+use crate::{pages, resolve, table};
+
+/// How often it is looked for more.
+const PAUSE: Duration = Duration::from_secs(5);
+
+const COLUMNS: &[&str] = &["inserted_at", "entity_type", "action", "actor_label", "change", "entity_id"];
+
+#[derive(Debug, Args)]
+pub(crate) struct HistoryArguments {
+    /// Story: id or number
+    story: String,
+    #[command(flatten)]
+    paging: Paging,
+}
+
+/// Which entries.
+#[derive(Debug, Args)]
+struct Filters {
+    /// Only of this kind of thing: story, epic, project, ...
+    #[arg(long, value_name = "TYPE")]
+    entity_type: Option<String>,
+    /// Only this action: created, status_changed, verified, ...
+    #[arg(long, value_name = "ACTION")]
+    action: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AuditArguments {
+    #[command(flatten)]
+    filters: Filters,
+    /// Only by this kind of actor: api_key, superadmin, system or human
+    #[arg(long, value_name = "TYPE")]
+    actor_type: Option<String>,
+    /// Only of the thing with this id
+    #[arg(long, value_name = "ID")]
+    entity: Option<String>,
+    /// Only since then: a time, a day, or how long ago (30m, 2h, 7d)
+    #[arg(long, value_name = "TIME")]
+    since: Option<String>,
+    /// Only until then; a day is included
+    #[arg(long, value_name = "TIME")]
+    until: Option<String>,
+    /// Page, from 1
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    page: Option<u32>,
+    /// Rows per page (20)
+    #[arg(long, visible_alias = "limit", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
+    page_size: Option<u32>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ChangesArguments {
+    /// What is later than this: a time, a day, or how long ago (30m, 2h, 7d)
+    #[arg(long, value_name = "TIME")]
+    since: String,
+    #[command(flatten)]
+    filters: Filters,
+    /// Changes per answer (1000)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    limit: Option<u32>,
+    /// All of them, however many answers that takes
+    #[arg(long)]
+    all: bool,
+    /// Print each change on a line of its own as it happens, until interrupted
+    #[arg(long, conflicts_with = "all")]
+    follow: bool,
+}
+
+pub(crate) async fn history(context: &Context, arguments: HistoryArguments) -> Result<(), Error> {
+    let client = context.client()?;
+    let story = resolve::story(context, &client, &arguments.story).await?;
+    let path = format!("/stories/{}/history", story.id);
+    let body = pages::list(&client, &path, &[], &arguments.paging).await?;
+    let rows = rows_of(&body).iter().map(|entry| {
+        let mut row = described(entry);
+        // Not every server repeats what and whose the entry is.
+        if let Value::Object(members) = &mut row {
+            members.entry("entity_type").or_insert_with(|| json!("story"));
+            members.entry("entity_id").or_insert_with(|| story.id.as_str().into());
+        }
+        row
+    });
+    context.output.rows(&body, &rows.collect::<Vec<_>>(), COLUMNS, "No history.")
+}
+
+pub(crate) async fn audit(context: &Context, arguments: AuditArguments) -> Result<(), Error> {
+    let now = Utc::now();
+    let time = |option: &str, sent: &Option<String>, day| {
+        sent.as_ref().map(|text| moment(option, text, day, now)).transpose()
+    };
+    let (from, to) =
+        (time("--since", &arguments.since, Day::Begins)?, time("--until", &arguments.until, Day::Ends)?);
+    let client = context.client()?;
+    let number = |number: Option<u32>| number.map(|number| number.to_string());
+    let query = query([
+        ("project_id", resolve::configured_project(context, &client).await?.map(|project| project.id)),
+        ("entity_type", arguments.filters.entity_type),
+        ("action", arguments.filters.action),
+        ("actor_type", arguments.actor_type),
+        ("entity_id", arguments.entity),
+        ("from", from),
+        ("to", to),
+        ("page", number(arguments.page)),
+        ("page_size", number(arguments.page_size)),
+    ]);
+    let body = client.get("/audit", &borrowed(&query)).await?;
+    show(context, &body, "No entries.")
+}
+
+pub(crate) async fn changes(context: &Context, arguments: ChangesArguments) -> Result<(), Error> {
+    let mut since = moment("--since", &arguments.since, Day::Begins, Utc::now())?;
+    let client = context.client()?;
+    let filters = query([
+        ("project_id", resolve::configured_project(context, &client).await?.map(|project| project.id)),
+        ("entity_type", arguments.filters.entity_type),
+        ("action", arguments.filters.action),
+        ("limit", arguments.limit.map(|limit| limit.to_string())),
+    ]);
+    if arguments.follow {
+        return follow(context, &client, &filters, since).await;
+    }
+    let mut body = read(&client, &filters, &since).await?;
+    while arguments.all
+        && let Some(next) = body["next_since"].as_str()
+    {
+        since = next.to_owned();
+        let mut more = read(&client, &filters, &since).await?;
+        let mut rows = body["data"].take();
+        if let (Some(rows), Some(further)) = (rows.as_array_mut(), more["data"].as_array_mut()) {
+            rows.append(further);
+        }
+        more["data"] = rows;
+        body = more;
+    }
+    show(context, &body, "No changes.")?;
+    if !context.output.is_json() && body["has_more"] == true {
+        note(&format!(
+            "note: there are more; --all shows them, or --since {}",
+            body["cursor"].as_str().unwrap_or_default()
+        ));
+    }
+    Ok(())
+}
+
+/// Prints changes as they happen. A server that is away for a while is waited for: nothing is missed by that.
+async fn follow(
+    context: &Context,
+    client: &Client,
+    filters: &[(&'static str, String)],
+    mut since: String,
+) -> Result<(), Error> {
+    let mut away = false;
+    loop {
+        match read(client, filters, &since).await {
+            Ok(body) => {
+                if std::mem::take(&mut away) {
+                    note("The server answers again.");
+                }
+                for change in rows_of(&body) {
+                    if !context.output.bytes(line(context, change).as_bytes())? {
+                        return Ok(());
+                    }
+                }
+                if let Some(cursor) = body["cursor"].as_str() {
+                    cursor.clone_into(&mut since);
+                }
+                if body["has_more"] == true {
+                    continue;
+                }
+            }
+            Err(error) if error.may_pass() => {
+                if !std::mem::replace(&mut away, true) {
+                    error.report(context.output.format());
+                    note("Waiting for the server.");
+                }
+            }
+            Err(error) => return Err(error),
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// A change on one line: for people in words, for programs as it is.
+fn line(context: &Context, change: &Value) -> String {
+    if !context.output.human() {
+        return format!("{change}\n");
+    }
+    let row = described(change);
+    let words = COLUMNS.iter().map(|column| table::plain(&row[*column]));
+    let words: Vec<_> = words.filter(|word| !word.is_empty()).collect();
+    table::one_line(&words.join("  ")) + "\n"
+}
+
+async fn read(client: &Client, filters: &[(&'static str, String)], since: &str) -> Result<Value, Error> {
+    let mut query = borrowed(filters);
+    query.push(("since", since));
+    client.get("/changes", &query).await
+}
+
+fn show(context: &Context, body: &Value, none: &str) -> Result<(), Error> {
+    let rows: Vec<Value> = rows_of(body).iter().map(described).collect();
+    context.output.rows(body, &rows, COLUMNS, none)
+}
+
+/// How much of a digest people are shown: enough to tell two apart.
+const DIGEST: usize = 12;
+
+/// An entry with its change in words.
+fn described(entry: &Value) -> Value {
+    let mut row = entry.clone();
+    let changes = ["agent_status", "verified_status"].into_iter().filter_map(|key| {
+        let (old, new) = (&entry["old_state"][key], entry["new_state"][key].as_str()?);
+        match old.as_str() {
+            Some(old) if old == new => None,
+            Some(old) => Some(format!("{old} -> {new}")),
+            None => Some(new.to_owned()),
+        }
+    });
+    let digest = |state: &str| {
+        let digest = entry[state]["criteria_digest"].as_str()?;
+        Some(digest.chars().take(DIGEST).collect::<String>())
+    };
+    let criteria = match (digest("old_state"), digest("new_state")) {
+        (Some(old), Some(new)) => Some(format!("title or criteria: {old} -> {new}")),
+        (None, Some(new)) => Some(format!("criteria {new}")),
+        _ => None,
+    };
+    let change = changes.chain(criteria).collect::<Vec<_>>().join(", ");
+    if let Value::Object(members) = &mut row {
+        members.insert("change".to_owned(), change.into());
+    }
+    row
+}
+
+/// The parameters that are given.
+fn query<const N: usize>(parameters: [(&'static str, Option<String>); N]) -> Vec<(&'static str, String)> {
+    parameters.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+}
+
+/// A time as people write it, as a timestamp: `2h` is two hours ago.
+fn moment(option: &str, text: &str, day: Day, now: DateTime<Utc>) -> Result<String, Error> {
+    let moment = ago(text).map(|ago| now.checked_sub_signed(ago)).unwrap_or_else(|| parse(text, day));
+    let moment = moment.ok_or_else(|| {
+        Error::Usage(format!(
+            "Invalid time '{text}' for {option}. Valid: 2026-01-01T00:00:00Z, 2026-01-01, or how long ago: 30m, 2h, 7d"
+        ))
+    })?;
+    Ok(moment.to_rfc3339_opts(SecondsFormat::Micros, true))
+}
+
+fn ago(text: &str) -> Option<TimeDelta> {
+    let text = text.trim();
+    let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let number = number.bytes().all(|byte| byte.is_ascii_digit()).then_some(number)?.parse().ok()?;
+    match unit {
+        "s" => TimeDelta::try_seconds(number),
+        "m" => TimeDelta::try_minutes(number),
+        "h" => TimeDelta::try_hours(number),
+        "d" => TimeDelta::try_days(number),
+        "w" => TimeDelta::try_weeks(number),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn read_at_noon(text: &str, day: Day) -> Option<String> {
+        moment("--since", text, day, "2026-03-08T12:00:00Z".parse().unwrap()).ok()
+    }
+
+    #[test]
+    fn times_are_written_as_people_do() {
+        for (text, meant) in [
+            ("90s", "2026-03-08T11:58:30.000000Z"),
+            ("30m", "2026-03-08T11:30:00.000000Z"),
+            ("2h", "2026-03-08T10:00:00.000000Z"),
+            (" 7d ", "2026-03-01T12:00:00.000000Z"),
+            ("1w", "2026-03-01T12:00:00.000000Z"),
+            ("2026-03-01", "2026-03-01T00:00:00.000000Z"),
+            ("2026-03-01T01:00:00+02:00", "2026-02-28T23:00:00.000000Z"),
+        ] {
+            assert_eq!(read_at_noon(text, Day::Begins).as_deref(), Some(meant), "{text}");
+        }
+        assert_eq!(read_at_noon("2026-03-01", Day::Ends).as_deref(), Some("2026-03-01T23:59:59.999999Z"));
+        for none in
+            ["", "h", "2", "-2h", "2.5h", "2 h", "2y", "99999999999999999999d", "999999999999d", "yesterday"]
+        {
+            assert_eq!(read_at_noon(none, Day::Begins), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn history_says_what_changed() {
+        let entry = json!({"action": "status_changed", "old_state": {"agent_status": "pending", "verified_status": "unverified"},
+            "new_state": {"agent_status": "contracted", "verified_status": "unverified"}});
+        let row = described(&entry);
+        assert_eq!(row["change"], "pending -> contracted");
+        let created = described(&json!({"new_state": {"agent_status": "pending"}, "old_state": null}));
+        assert_eq!(created["change"], "pending");
+    }
+
+    #[test]
+    fn history_says_which_criteria_were_meant() {
+        let change = |entry: Value| described(&entry)["change"].clone();
+        let (before, after) = ("a".repeat(64), "b".repeat(64));
+        let changed = json!({"action": "criteria_changed", "old_state": {"criteria_digest": before},
+            "new_state": {"criteria_digest": after}});
+        assert_eq!(change(changed), "title or criteria: aaaaaaaaaaaa -> bbbbbbbbbbbb");
+        let contracted = json!({"action": "status_changed", "old_state": {"agent_status": "pending"},
+            "new_state": {"agent_status": "contracted", "criteria_digest": before}});
+        assert_eq!(change(contracted), "pending -> contracted, criteria aaaaaaaaaaaa");
+    }
+
+    proptest! {
+        #[test]
+        fn no_time_panics(text in ".{0,30}") {
+            let _ = read_at_noon(&text, Day::Ends);
+        }
+    }
+}
