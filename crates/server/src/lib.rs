@@ -19,6 +19,7 @@ mod routes;
 pub mod serve;
 mod trust_loop;
 
+pub use events::CATALOGUE;
 pub use routes::openapi;
 
 /// The version that `/health`, `/api/v1/` and the command line tell.

@@ -3,6 +3,7 @@
 //! read on.
 
 mod audit;
+mod catalogue;
 mod changes;
 mod history;
 mod record;
@@ -15,6 +16,8 @@ use uuid::Uuid;
 use crate::app::Endpoint;
 use crate::db::{Row, Timestamp};
 use crate::http::{Meta, endpoints};
+
+pub use catalogue::CATALOGUE;
 
 pub(crate) use audit::STATEMENTS as AUDIT_STATEMENTS;
 pub(crate) use changes::STATEMENTS as CHANGES_STATEMENTS;

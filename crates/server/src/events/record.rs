@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
+use super::catalogue;
 use crate::db::{DbError, Jsonb, Tx, column, statements};
 
 statements! {
@@ -186,6 +187,10 @@ struct Entry<'a> {
 
 impl<'a> Entry<'a> {
     fn of(event: &'a Event, caller: &'a Attribution) -> Result<Self, DbError> {
+        let Event { entity_type, action, .. } = event;
+        if !catalogue::lists(entity_type, action) {
+            return Err(DbError::Unexpected(format!("{entity_type}/{action} is in no catalogue of events")));
+        }
         let by = event.by.as_ref().unwrap_or(caller);
         let mut metadata = by.metadata.clone();
         metadata.extend(event.metadata.clone());

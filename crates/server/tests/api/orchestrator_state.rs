@@ -29,7 +29,7 @@ impl Scene {
     }
 
     async fn save(&self, body: Value) -> Reply {
-        put(&self.o, &self.path(), body).await
+        self.o.put(&self.path(), body).await
     }
 
     async fn load(&self, query: &str) -> Value {
@@ -45,10 +45,6 @@ impl Scene {
         log.retain(|entry| entry["entity_type"] == "orchestrator_state");
         log
     }
-}
-
-async fn put(caller: &Caller, path: &str, body: Value) -> Reply {
-    caller.send(caller.request(Method::PUT, path).json(&body)).await
 }
 
 fn main(version: i32, data: Value) -> Value {
@@ -75,8 +71,8 @@ async fn only_orchestrators_keep_state() {
     for caller in [scene.tenant.agent().await, scene.tenant.user.clone()] {
         for reply in [
             // The role is looked at before the project and the body.
-            put(&caller, &format!("/orchestrator/state/{RANDOM_ID}"), json!({})).await,
-            put(&caller, &scene.path(), main(1, json!({}))).await,
+            caller.put(&format!("/orchestrator/state/{RANDOM_ID}"), json!({})).await,
+            caller.put(&scene.path(), main(1, json!({}))).await,
             caller.get(&scene.path()).await,
             caller.get(&history).await,
         ] {
@@ -86,14 +82,14 @@ async fn only_orchestrators_keep_state() {
     }
     let key = create_superadmin_key(&server().owner, &unique("root")).await.unwrap();
     let superadmin = Caller::with_key(&key.raw_key);
-    put(&superadmin, &scene.path(), main(1, json!({}))).await.expect_error(400, "bad_request");
+    superadmin.put(&scene.path(), main(1, json!({}))).await.expect_error(400, "bad_request");
     superadmin.get(&scene.path()).await.expect_error(400, "bad_request");
     for (role, status) in [("", 200), ("orchestrator", 200), ("user", 403), ("agent", 403)] {
         let mut inside = superadmin.clone();
         inside.headers.push(("x-impersonate-tenant", scene.tenant.id.clone()));
         inside.headers.push(("x-effective-role", role.to_owned()));
         let version = scene.load("").await["version"].as_i64().unwrap();
-        put(&inside, &scene.path(), main(version as i32, json!({"by": role}))).await.expect(status);
+        inside.put(&scene.path(), main(version as i32, json!({"by": role}))).await.expect(status);
         inside.get(&scene.path()).await.expect(status);
         inside.get(&history).await.expect(status);
     }
@@ -111,7 +107,7 @@ async fn projects_are_found_first() {
     for project in [theirs.project.as_str(), RANDOM_ID, "nope"] {
         let path = format!("/orchestrator/state/{project}");
         for body in [main(0, json!({})), main(1, json!({})), json!({"state_key": "k", "version": "x"})] {
-            put(&scene.o, &path, body).await.expect_error(404, "not_found");
+            scene.o.put(&path, body).await.expect_error(404, "not_found");
         }
         for path in [path.clone(), format!("{path}/history"), format!("{path}/history?state_key=x")] {
             scene.o.get(&path).await.expect_error(404, "not_found");
@@ -120,7 +116,7 @@ async fn projects_are_found_first() {
     assert_eq!(scene.saves().await, Vec::<Value>::new());
     assert_eq!(theirs.saves().await.len(), 1);
     // A blank key comes before the project.
-    put(&scene.o, &format!("/orchestrator/state/{RANDOM_ID}"), json!({})).await.expect(422);
+    scene.o.put(&format!("/orchestrator/state/{RANDOM_ID}"), json!({})).await.expect(422);
     // Nothing saved yet.
     scene.o.get(&scene.path()).await.expect_error(404, "not_found");
     let history = scene.history("").await;
@@ -265,7 +261,7 @@ async fn keys_and_projects_are_independent() {
     let project = scene.tenant.project().await;
     let elsewhere = format!("/orchestrator/state/{project}");
     scene.o.get(&elsewhere).await.expect_error(404, "not_found");
-    put(&scene.o, &elsewhere, main(0, json!({}))).await.expect(200);
+    scene.o.put(&elsewhere, main(0, json!({}))).await.expect(200);
     assert_eq!(scene.history("").await["meta"]["total_count"], 1);
 }
 
@@ -322,7 +318,7 @@ async fn of_ten_saves_exactly_one_succeeds() {
     for version in 0..8 {
         let calls = (0..SAVERS).map(|saver| {
             let (o, path) = (scene.o.clone(), scene.path());
-            tokio::spawn(async move { put(&o, &path, main(version, json!({"saver": saver}))).await })
+            tokio::spawn(async move { o.put(&path, main(version, json!({"saver": saver}))).await })
         });
         let calls: Vec<_> = calls.collect();
         let replies: Vec<_> = join_all(calls).await.into_iter().map(Result::unwrap).collect();
@@ -347,11 +343,11 @@ async fn savers_who_try_again_all_succeed() {
         let (o, path) = (scene.o.clone(), scene.path());
         tokio::spawn(async move {
             let own = json!({"state_key": format!("own {saver}"), "state_data": {}});
-            put(&o, &path, own).await.expect(200);
+            o.put(&path, own).await.expect(200);
             let (mut version, mut savers) = (0, Vec::new());
             loop {
                 savers.push(json!(saver));
-                let reply = put(&o, &path, main(version, json!({"savers": savers}))).await;
+                let reply = o.put(&path, main(version, json!({"savers": savers}))).await;
                 if reply.status == 200 {
                     return;
                 }

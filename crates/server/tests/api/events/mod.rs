@@ -1,6 +1,7 @@
 //! What those see who follow what happens: the audit log and the change feed.
 
 mod audit;
+mod catalogue;
 mod changes;
 
 use serde_json::Value;

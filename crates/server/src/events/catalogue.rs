@@ -1,0 +1,40 @@
+//! Everything that an event can be: what kind of thing, and what happened to it. Nothing else is ever recorded; a test holds that
+//! each of these is.
+
+/// Kinds of things, each with its actions.
+pub const CATALOGUE: &[(&str, &[&str])] = &[
+    ("agent", &["registered"]),
+    ("api_key", &["created", "revoked"]),
+    ("artifact_report", &["created"]),
+    ("epic", &["created", "updated", "deleted", "completed"]),
+    ("epic_dependency", &["created", "deleted"]),
+    ("orchestrator_state", &["saved"]),
+    ("project", &["created", "updated", "archived", "imported", "merge_imported"]),
+    (
+        "story",
+        &[
+            "created",
+            "updated",
+            "deleted",
+            "criteria_changed",
+            "status_changed",
+            "review_requested",
+            "review_completed",
+            "verified",
+            "rejected",
+            "auto_reset",
+            "force_unclaimed",
+            "backfilled",
+            "mark_complete",
+        ],
+    ),
+    ("story_dependency", &["created", "deleted"]),
+    ("tenant", &["tenant_created", "updated"]),
+    ("ui_test_run", &["ui_test.started", "ui_test.finding_added", "ui_test.completed"]),
+    ("verification_result", &["created"]),
+];
+
+/// Whether there is such an event.
+pub(super) fn lists(entity_type: &str, action: &str) -> bool {
+    CATALOGUE.iter().any(|(kind, actions)| *kind == entity_type && actions.contains(&action))
+}

@@ -1,0 +1,73 @@
+//! Everything that can happen is told, and nothing but what is in the catalogue.
+
+use std::collections::BTreeSet;
+
+use loopctl_server::CATALOGUE;
+use serde_json::json;
+
+use crate::support::{Reach, Tenant, bring, connect, server, text};
+use crate::trust_loop::stories;
+
+/// Whoever adds an event to the catalogue lets it happen here.
+#[tokio::test]
+async fn each_event_of_the_catalogue_is_told_by_something() {
+    let tenant = Tenant::new().await;
+    let (a, b, o, u) =
+        (tenant.agent().await, tenant.agent().await, tenant.orchestrator().await, &tenant.user);
+    let reason = json!({"reason": "r"});
+    // The tenant, a key, projects.
+    u.patch("/tenants/me", json!({"name": "Another"})).await.expect(200);
+    let key = u.post("/api_keys", json!({"name": "k", "role": "agent"})).await.expect(201);
+    u.delete(&format!("/api_keys/{}", text(&key["api_key"]["id"]))).await.expect(200);
+    let project = tenant.project().await;
+    let at = |rest: &str| format!("/projects/{project}{rest}");
+    u.patch(&at(""), json!({"name": "Another"})).await.expect(200);
+    let epic = |number: u32| json!({"number": number, "title": "E", "stories": [{"number": format!("{number}.1"), "title": "S"}]});
+    u.post(&at("/import"), json!({"epics": [epic(1)]})).await.expect(201);
+    u.post(&at("/import?merge=true"), json!({"epics": [epic(2)]})).await.expect(200);
+    // Epics, stories, dependencies.
+    let epics = u.get(&at("/epics")).await.expect(200);
+    let [one, two] = [0, 1].map(|n| text(&epics["data"][n]["id"]));
+    u.patch(&format!("/epics/{one}"), json!({"title": "F"})).await.expect(200);
+    let edge = json!({"epic_id": two, "depends_on_epic_id": one});
+    let edge = u.post("/epic_dependencies", edge).await.expect(201);
+    let of = |edge: &serde_json::Value, name: &str| text(&edge[name]["id"]);
+    u.delete(&format!("/epic_dependencies/{}", of(&edge, "epic_dependency"))).await;
+    let ids = stories(&tenant, 6).await;
+    let edge = json!({"story_id": ids[1], "depends_on_story_id": ids[0]});
+    let edge = u.post("/story_dependencies", edge).await.expect(201);
+    u.delete(&format!("/story_dependencies/{}", of(&edge, "story_dependency"))).await;
+    u.patch(&format!("/stories/{}", ids[0]), json!({"description": "D"})).await.expect(200);
+    // The loop.
+    bring(&ids[0], Reach::Contracted, &a, &b, &o).await;
+    u.patch(&format!("/stories/{}", ids[0]), json!({"title": "T"})).await.expect(200);
+    o.post(&format!("/stories/{}/force-unclaim", ids[0]), json!({})).await.expect(200);
+    bring(&ids[1], Reach::Verified, &a, &b, &o).await;
+    bring(&ids[2], Reach::Reviewed, &a, &b, &o).await;
+    o.post(&format!("/stories/{}/reject", ids[2]), reason.clone()).await.expect(200);
+    o.post(&format!("/stories/{}/backfill", ids[3]), reason).await.expect(200);
+    o.post("/stories/bulk/mark-complete", json!({"stories": [{"story_id": ids[4]}]})).await.expect(200);
+    let alone = tenant.story().await;
+    bring(&alone, Reach::Verified, &a, &b, &o).await;
+    // Evidence.
+    let artifact = json!({"artifact_type": "test", "path": "a.rs"});
+    a.post(&format!("/stories/{}/artifacts", ids[5]), artifact).await.expect(201);
+    let state = json!({"state_key": "main", "state_data": {}, "version": 0});
+    o.put(&format!("/orchestrator/state/{project}"), state).await.expect(200);
+    let run = a.post(&at("/ui_test_runs"), json!({})).await.expect(201);
+    let run = format!("/ui_test_runs/{}", text(&run["data"]["id"]));
+    a.post(&format!("{run}/findings"), json!({"severity": "bug", "title": "B"})).await.expect(201);
+    a.post(&format!("{run}/complete"), json!({"summary": "s"})).await.expect(200);
+    // And the end.
+    u.delete(&format!("/stories/{}", ids[0])).await;
+    u.delete(&format!("/epics/{two}")).await;
+    u.delete(&at("")).await.expect(200);
+    let owner = connect(&server().owner).await;
+    let sql = "select distinct entity_type, action from audit_log where tenant_id = $1::text::uuid";
+    let told: BTreeSet<(String, String)> =
+        owner.query(sql, &[&tenant.id]).await.unwrap().iter().map(|row| (row.get(0), row.get(1))).collect();
+    let listed = CATALOGUE
+        .iter()
+        .flat_map(|(kind, actions)| actions.iter().map(|action| ((*kind).to_owned(), (*action).to_owned())));
+    assert_eq!(told, listed.collect());
+}
