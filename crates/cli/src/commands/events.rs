@@ -119,7 +119,8 @@ pub(crate) async fn audit(context: &Context, arguments: AuditArguments) -> Resul
         ("page_size", number(arguments.page_size)),
     ]);
     let body = client.get("/audit", &borrowed(&query)).await?;
-    show(context, &body, "No entries.")
+    let rows: Vec<Value> = rows_of(&body).iter().map(told).collect();
+    context.output.rows(&body, &rows, COLUMNS, "No entries.")
 }
 
 pub(crate) async fn changes(context: &Context, arguments: ChangesArguments) -> Result<(), Error> {
@@ -147,12 +148,16 @@ pub(crate) async fn changes(context: &Context, arguments: ChangesArguments) -> R
         more["data"] = rows;
         body = more;
     }
-    show(context, &body, "No changes.")?;
+    let rows: Vec<Value> = rows_of(&body).iter().map(told).collect();
+    if context.output.human() && !rows.is_empty() {
+        // The feed does not count: it has no end.
+        context.output.line(&table::human(COLUMNS, &table::cells(COLUMNS, &rows)))?;
+    } else {
+        context.output.rows(&body, &rows, COLUMNS, "No changes.")?;
+    }
     if !context.output.is_json() && body["has_more"] == true {
-        note(&format!(
-            "note: there are more; --all shows them, or --since {}",
-            body["cursor"].as_str().unwrap_or_default()
-        ));
+        let cursor = body["cursor"].as_str().unwrap_or_default();
+        note(&format!("note: there are more: --all, or --since {cursor}"));
     }
     Ok(())
 }
@@ -200,7 +205,7 @@ fn line(context: &Context, change: &Value) -> String {
     if !context.output.human() {
         return format!("{change}\n");
     }
-    let row = described(change);
+    let row = told(change);
     let words = COLUMNS.iter().map(|column| table::plain(&row[*column]));
     let words: Vec<_> = words.filter(|word| !word.is_empty()).collect();
     table::one_line(&words.join("  ")) + "\n"
@@ -212,9 +217,38 @@ async fn read(client: &Client, filters: &[(&'static str, String)], since: &str) 
     client.get("/changes", &query).await
 }
 
-fn show(context: &Context, body: &Value, none: &str) -> Result<(), Error> {
-    let rows: Vec<Value> = rows_of(body).iter().map(described).collect();
-    context.output.rows(body, &rows, COLUMNS, none)
+/// How many fields of an entry people are shown, and how much of each.
+const FIELDS: usize = 3;
+const FIELD: usize = 30;
+
+/// As [`described`]; and where no status has changed, what else has.
+fn told(entry: &Value) -> Value {
+    let mut row = described(entry);
+    if row["change"] == "" {
+        row["change"] = fields(&entry["old_state"], &entry["new_state"]).into();
+    }
+    row
+}
+
+/// The first fields that differ, or that there are: `name: One -> Two, slug: one`. Ids tell people nothing.
+fn fields(old: &Value, new: &Value) -> String {
+    let short = |value: &Value| {
+        let text = table::plain(value);
+        let cut = text.chars().count() > FIELD;
+        text.chars().take(FIELD).chain(cut.then_some('…')).collect::<String>()
+    };
+    let state = if new.is_null() { old } else { new };
+    let fields = state.as_object().into_iter().flatten().filter_map(|(name, value)| {
+        let before = old.get(name).filter(|before| !before.is_null() && !new.is_null());
+        if name == "id" || name.ends_with("_id") || value.is_null() || before == Some(value) {
+            return None;
+        }
+        Some(match before {
+            Some(before) => format!("{name}: {} -> {}", short(before), short(value)),
+            None => format!("{name}: {}", short(value)),
+        })
+    });
+    fields.take(FIELDS).collect::<Vec<_>>().join(", ")
 }
 
 /// How much of a digest people are shown: enough to tell two apart.
@@ -328,6 +362,31 @@ mod tests {
         let contracted = json!({"action": "status_changed", "old_state": {"agent_status": "pending"},
             "new_state": {"agent_status": "contracted", "criteria_digest": before}});
         assert_eq!(change(contracted), "pending -> contracted, criteria aaaaaaaaaaaa");
+    }
+
+    #[test]
+    fn what_else_has_changed_is_told_in_short() {
+        let change =
+            |old: Value, new: Value| told(&json!({"old_state": old, "new_state": new}))["change"].clone();
+        assert_eq!(
+            change(json!({"name": "One", "slug": "s"}), json!({"name": "Two", "slug": "s"})),
+            "name: One -> Two"
+        );
+        assert_eq!(
+            change(Value::Null, json!({"epic_id": "e", "number": "1.1", "title": "Login"})),
+            "number: 1.1, title: Login"
+        );
+        assert_eq!(
+            change(json!({"number": "1.1", "title": "Login"}), Value::Null),
+            "number: 1.1, title: Login"
+        );
+        let long = change(Value::Null, json!({"title": "x".repeat(FIELD + 1)}));
+        assert_eq!(long, format!("title: {}…", "x".repeat(FIELD)));
+        assert_eq!(
+            change(json!({"agent_status": "pending"}), json!({"agent_status": "contracted"})),
+            "pending -> contracted"
+        );
+        assert_eq!(change(Value::Null, Value::Null), "");
     }
 
     proptest! {
