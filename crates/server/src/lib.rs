@@ -5,6 +5,7 @@
 //! `loopctl-core`), apply, record events and answer. See ARCHITECTURE.md.
 
 mod app;
+mod audit;
 pub mod config;
 pub mod db;
 mod events;
@@ -37,12 +38,12 @@ pub fn statements() -> impl Iterator<Item = (&'static str, &'static db::Named)> 
         ("custody", plan::stories::CUSTODY_STATEMENTS),
         ("dependencies", plan::dependencies::STATEMENTS),
         ("epics", plan::epics::STATEMENTS),
-        ("audit", events::AUDIT_STATEMENTS),
-        ("changes", events::CHANGES_STATEMENTS),
+        ("audit", audit::STATEMENTS),
+        ("changes", audit::CHANGES_STATEMENTS),
         ("events", events::STATEMENTS),
         ("exports", plan::exports::STATEMENTS),
         ("db", db::STATEMENTS),
-        ("history", events::HISTORY_STATEMENTS),
+        ("history", audit::HISTORY_STATEMENTS),
         ("imports", plan::imports::STATEMENTS),
         ("keys", identity::keys::STATEMENTS),
         ("orchestrator_state", evidence::orchestrator_state::STATEMENTS),

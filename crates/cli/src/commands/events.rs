@@ -8,6 +8,7 @@ use clap::Args;
 use loopctl_core::moment::{Day, parse};
 use serde_json::{Value, json};
 
+use super::given_parameters;
 use crate::args::Paging;
 use crate::client::{Client, borrowed};
 use crate::context::Context;
@@ -107,7 +108,7 @@ pub(crate) async fn audit(context: &Context, arguments: AuditArguments) -> Resul
         (time("--since", &arguments.since, Day::Begins)?, time("--until", &arguments.until, Day::Ends)?);
     let client = context.client()?;
     let number = |number: Option<u32>| number.map(|number| number.to_string());
-    let query = query([
+    let query = given_parameters([
         ("project_id", resolve::configured_project(context, &client).await?.map(|project| project.id)),
         ("entity_type", arguments.filters.entity_type),
         ("action", arguments.filters.action),
@@ -126,7 +127,7 @@ pub(crate) async fn audit(context: &Context, arguments: AuditArguments) -> Resul
 pub(crate) async fn changes(context: &Context, arguments: ChangesArguments) -> Result<(), Error> {
     let mut since = moment("--since", &arguments.since, Day::Begins, Utc::now())?;
     let client = context.client()?;
-    let filters = query([
+    let filters = given_parameters([
         ("project_id", resolve::configured_project(context, &client).await?.map(|project| project.id)),
         ("entity_type", arguments.filters.entity_type),
         ("action", arguments.filters.action),
@@ -279,11 +280,6 @@ fn described(entry: &Value) -> Value {
         members.insert("change".to_owned(), change.into());
     }
     row
-}
-
-/// The parameters that are given.
-fn query<const N: usize>(parameters: [(&'static str, Option<String>); N]) -> Vec<(&'static str, String)> {
-    parameters.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
 }
 
 /// A time as people write it, as a timestamp: `2h` is two hours ago.

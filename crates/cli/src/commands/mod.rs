@@ -98,6 +98,13 @@ fn given<const N: usize>(members: [(&str, Option<Value>); N]) -> Value {
     given.collect::<Map<_, _>>().into()
 }
 
+/// The same as parameters of a query.
+fn given_parameters<const N: usize>(
+    parameters: [(&'static str, Option<String>); N],
+) -> Vec<(&'static str, String)> {
+    parameters.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+}
+
 /// The same for a command that is pointless without any.
 fn changes<const N: usize>(members: [(&str, Option<Value>); N]) -> Result<Value, Error> {
     match given(members) {

@@ -6,7 +6,7 @@ use serde_json::{Number, Value};
 
 use crate::args::Paging;
 use crate::client::{Client, borrowed};
-use crate::commands::{changes, deleted, given, status, stories};
+use crate::commands::{changes, deleted, given, given_parameters, status, stories};
 use crate::context::Context;
 use crate::error::Error;
 use crate::resolve::{self, Found};
@@ -118,13 +118,12 @@ fn hours(text: &str) -> Result<Number, String> {
 pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Error> {
     match command {
         Command::List { agent_status, verified_status, epic, stale, paging } => {
-            let filters = [
+            let filters = given_parameters([
                 ("agent_status", agent_status),
                 ("verified_status", verified_status),
                 ("stale", stale.then(|| "true".to_owned())),
-            ];
-            let given = filters.into_iter().filter_map(|(key, value)| Some((key, value?)));
-            let body = list(context, given.collect(), epic.as_deref(), &paging).await?;
+            ]);
+            let body = list(context, filters, epic.as_deref(), &paging).await?;
             match stale {
                 true => context.output.list(&body, stories::STALE_COLUMNS, NONE),
                 false => stories::show(context, &body, NONE),

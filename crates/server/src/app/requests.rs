@@ -2,7 +2,7 @@
 
 use super::{Change, Committed, Identity};
 use crate::db::{Batch, ListSql, Params, Row, Sql, Timestamp};
-use crate::http::{ApiError, ApiResult, Cursor, Feed, List, Meta, Page, Place};
+use crate::http::{ApiError, ApiResult, Cursor, Feed, List, Meta, Page, Place, cut};
 
 impl Identity {
     /// Runs statements for the caller's tenant (`$1`), in one round trip.
@@ -48,12 +48,9 @@ impl Identity {
         time: impl Fn(&R) -> Timestamp,
     ) -> ApiResult<Feed<R>> {
         let (page, after) = (&place.page, place.after()?);
-        // One row more than is shown tells whether there are more.
         let (size, skip) = (page.size.saturating_add(1), if after.is_some() { 0 } else { page.skip });
         let (total, mut data) = self.rows(list, filters, &[&size, &skip, &after]).await?;
-        let shown = usize::try_from(page.size).unwrap_or(usize::MAX);
-        let more = data.len() > shown;
-        data.truncate(shown);
+        let more = cut(&mut data, page.size);
         let next_cursor = data.last().filter(|_| more).map(|row| Cursor::at(time(row)));
         let meta = page.meta(total);
         // Which page a cursor leads to is not known.

@@ -98,6 +98,14 @@ impl Place {
     }
 }
 
+/// Leaves `size` rows of those that were read, which were asked for with one more. Whether there are more.
+pub(crate) fn cut<T>(rows: &mut Vec<T>, size: i64) -> bool {
+    let shown = usize::try_from(size).unwrap_or(usize::MAX);
+    let more = rows.len() > shown;
+    rows.truncate(shown);
+    more
+}
+
 /// A part of a list that grows without bound.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "FeedOf{T}")]

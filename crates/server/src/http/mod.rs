@@ -17,7 +17,7 @@ use loopctl_core::fields::parse_uuid;
 use uuid::Uuid;
 
 pub(crate) use body::{Body, LargeBody, Nothing, Sent};
-pub(crate) use cursor::{Cursor, Feed, Place};
+pub(crate) use cursor::{Cursor, Feed, Place, cut};
 pub(crate) use endpoint::{
     Created, CreatedSecret, Endpoint, Input, NoContent, Operation, Output, endpoints, one,
 };

@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use super::api::{ByAgent, ByOrchestrator};
 use super::evidence::{Evidence, NewVerification, RejectStory, has_evidence};
-use super::transition::{Held, Wanted, attempt};
+use super::transition::{Wanted, attempt};
 use crate::app::{Caller, Identity};
 use crate::http::{ApiError, ApiResult, Body, Operation, Output, Sent};
 
@@ -242,16 +242,13 @@ fn unknown() -> ApiError {
 /// When the database fails; then nothing of the call is kept.
 async fn perform(items: Vec<Item>) -> ApiResult<Results> {
     let wanted: Vec<&Wanted> = items.iter().filter_map(|item| item.work.as_ref().ok()).collect();
-    let mut attempted = attempt(&wanted, Held::IsAwaited).await?.into_iter();
+    let mut attempted = attempt(&wanted).await?.into_iter();
     let results = items.iter().map(|item| {
         let refused = match &item.work {
             Err(refused) => Some(refused.clone()),
-            Ok(_) => match attempted.next().flatten() {
-                Some(Ok(_)) => None,
-                Some(Err(error)) if error.is_not_found() => Some(unknown().into_members()),
-                Some(Err(error)) => Some(error.into_members()),
-                None => Some(ApiError::internal().into_members()),
-            },
+            Ok(_) => attempted.next().and_then(Result::err).map(|error| {
+                if error.is_not_found() { unknown().into_members() } else { error.into_members() }
+            }),
         };
         let status = if refused.is_none() { "success" } else { "error" };
         ItemResult { story_id: item.echo.clone(), status, error: refused.unwrap_or_default() }

@@ -285,14 +285,8 @@ pub(super) struct Saved {
     pub(super) at: Timestamp,
 }
 
-impl Saved {
-    pub(super) fn is_verified(&self) -> bool {
-        self.state.verified_status == VerifiedStatus::Verified
-    }
-}
-
 /// Saves the new states of locked stories.
-pub(super) async fn save(tx: &mut Tx, saved: &[&Saved]) -> Result<(), DbError> {
+pub(super) async fn save(tx: &mut Tx, saved: &[Saved]) -> Result<(), DbError> {
     if saved.is_empty() {
         return Ok(());
     }

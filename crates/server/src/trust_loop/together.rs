@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use tracing::{Instrument, Span, info_span};
 use uuid::Uuid;
 
-use super::transition::{Attempted, Held, Outcome, Wanted, attempt, by_itself};
+use super::transition::{Outcome, Wanted, attempt_free, by_itself};
 use crate::app::App;
 use crate::db::{DbError, LOCK_PATIENCE};
 use crate::http::{ApiError, ApiResult};
@@ -90,7 +90,7 @@ async fn go(app: ScopeGuard<App, impl FnOnce(App)>, tenant_id: Uuid) {
 
 async fn all(app: &App, waiting: Vec<Waiting>) {
     let wanted: Vec<&Wanted> = waiting.iter().map(|waiting| &waiting.wanted).collect();
-    let attempted: Vec<Attempted> = match attempt(&wanted, Held::IsSkipped).await {
+    let attempted = match attempt_free(&wanted).await {
         Ok(attempted) => attempted,
         // It will not be otherwise for each of them; or nobody knows what has become of them.
         Err(error) if error.is_unavailable() => wanted.iter().map(|_| Some(Err(error.clone()))).collect(),

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use loopctl_core::lifecycle::{self, Action, Attempt, Facts, Prerequisite, Review, VerifiedStatus};
+use loopctl_core::lifecycle::{
+    self, Action, Attempt, Facts, LoopState, Prerequisite, Review, VerifiedStatus,
+};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -45,17 +47,8 @@ pub(super) struct Outcome {
     pub(super) facts: Facts,
     pub(super) review: Option<ReviewRecord>,
     pub(super) verification: Option<VerificationResult>,
-}
-
-/// What became of an attempt: the refusal, or what it left behind. None of a story that somebody else holds, where that was not
-/// waited for.
-pub(super) type Attempted = Option<ApiResult<Outcome>>;
-
-/// What becomes of a story that somebody else holds.
-#[derive(Clone, Copy)]
-pub(super) enum Held {
-    IsAwaited,
-    IsSkipped,
+    /// When the story became verified, if it just did.
+    verified_at: Option<Timestamp>,
 }
 
 /// Attempts a transition.
@@ -70,10 +63,7 @@ pub(super) async fn perform(wanted: Wanted) -> ApiResult<Outcome> {
 
 /// Attempts a transition in a transaction of its own, whatever it has to wait for.
 pub(super) async fn by_itself(wanted: &Wanted) -> ApiResult<Outcome> {
-    let attempted = attempt(&[wanted], Held::IsAwaited).await?.pop();
-    attempted
-        .flatten()
-        .unwrap_or_else(|| Err(DbError::Unexpected("a story was not waited for".to_owned()).into()))
+    attempt(&[wanted]).await?.pop().unwrap_or_else(|| Err(not_waited_for()))
 }
 
 /// Attempts transitions of different stories of one tenant in one transaction. What is refused has written nothing and leaves the
@@ -81,7 +71,31 @@ pub(super) async fn by_itself(wanted: &Wanted) -> ApiResult<Outcome> {
 ///
 /// # Errors
 /// When the database fails; then nothing is kept of any.
-pub(super) async fn attempt(wanted: &[&Wanted], held: Held) -> ApiResult<Vec<Attempted>> {
+pub(super) async fn attempt(wanted: &[&Wanted]) -> ApiResult<Vec<ApiResult<Outcome>>> {
+    let attempted = transact(wanted, Held::IsAwaited).await?.into_iter();
+    Ok(attempted.map(|attempted| attempted.unwrap_or_else(|| Err(not_waited_for()))).collect())
+}
+
+/// As [`attempt`], of those stories that nobody holds; None of the others.
+///
+/// # Errors
+/// As [`attempt`].
+pub(super) async fn attempt_free(wanted: &[&Wanted]) -> ApiResult<Vec<Option<ApiResult<Outcome>>>> {
+    transact(wanted, Held::IsSkipped).await
+}
+
+fn not_waited_for() -> ApiError {
+    DbError::Unexpected("a story was not waited for".to_owned()).into()
+}
+
+/// What becomes of a story that somebody else holds.
+#[derive(Clone, Copy)]
+enum Held {
+    IsAwaited,
+    IsSkipped,
+}
+
+async fn transact(wanted: &[&Wanted], held: Held) -> ApiResult<Vec<Option<ApiResult<Outcome>>>> {
     let Some(first) = wanted.first() else { return Ok(Vec::new()) };
     first
         .caller
@@ -98,45 +112,39 @@ pub(super) async fn attempt(wanted: &[&Wanted], held: Held) -> ApiResult<Vec<Att
 
 /// All stories are locked first, in the order of their ids, and all epics last: transactions that overlap never wait for each
 /// other in a circle.
-async fn steps<'a>(change: &mut Change<'a>, wanted: &[&'a Wanted], held: Held) -> ApiResult<Vec<Attempted>> {
+async fn steps<'a>(
+    change: &mut Change<'a>,
+    wanted: &[&'a Wanted],
+    held: Held,
+) -> ApiResult<Vec<Option<ApiResult<Outcome>>>> {
     let mut locked = lock(change, wanted, held).await?;
-    let mut stepped = Vec::with_capacity(wanted.len());
+    let (mut attempted, mut saved) = (Vec::with_capacity(wanted.len()), Vec::new());
     for wanted in wanted {
-        stepped.push(match locked.remove(&wanted.story_id) {
+        attempted.push(match locked.remove(&wanted.story_id) {
             None => Some(Err(ApiError::not_found())),
             Some(None) => None,
             Some(Some(story)) => {
                 change.act_for(&wanted.caller);
-                match step(change, wanted, story).await {
+                match step(change, wanted, story, &mut saved).await {
                     Err(error) if error.is_failure() => return Err(error),
                     stepped => Some(stepped),
                 }
             }
         });
     }
-    let moved = stepped.iter().flatten().flatten().filter_map(|step| step.saved.as_ref());
-    save(change, &moved.collect::<Vec<_>>()).await?;
-    let mut attempted = Vec::with_capacity(wanted.len());
+    save(change, &saved).await?;
     // By id: the order in which epics are locked.
     let mut verified = BTreeMap::new();
-    for (wanted, stepped) in wanted.iter().zip(stepped) {
-        attempted.push(match stepped {
-            None => None,
-            Some(Err(refusal)) => Some(Err(refusal)),
-            Some(Ok(Step { saved, outcome, was_verified })) => {
-                let mut outcome = outcome;
-                if let Attempt::Backfill(_) = wanted.attempt {
-                    // Its metadata was written as well.
-                    outcome.story = change.one(FIND_STORY, &[&wanted.story_id]).await?;
-                    outcome.facts.backfill = outcome.story.facts().backfill;
-                }
-                if let Some(saved) = saved.filter(|saved| saved.is_verified() && !was_verified) {
-                    let Story { epic_id, project_id, .. } = outcome.story;
-                    verified.insert(epic_id, (project_id, saved.at, &wanted.caller));
-                }
-                Some(Ok(outcome))
-            }
-        });
+    for (wanted, attempted) in wanted.iter().zip(&mut attempted) {
+        let Some(Ok(outcome)) = attempted else { continue };
+        if let Attempt::Backfill(_) = wanted.attempt {
+            // Its metadata was written as well.
+            outcome.story = change.one(FIND_STORY, &[&wanted.story_id]).await?;
+            outcome.facts.backfill = outcome.story.facts().backfill;
+        }
+        if let Some(at) = outcome.verified_at {
+            verified.insert(outcome.story.epic_id, (outcome.story.project_id, at, &wanted.caller));
+        }
     }
     for (epic_id, (project_id, at, caller)) in verified {
         change.act_for(caller);
@@ -145,16 +153,13 @@ async fn steps<'a>(change: &mut Change<'a>, wanted: &[&'a Wanted], held: Held) -
     Ok(attempted)
 }
 
-/// What a step has done, and what is to be saved because of it.
-struct Step {
-    outcome: Outcome,
-    /// None where nothing has changed.
-    saved: Option<Saved>,
-    was_verified: bool,
-}
-
-/// One transition of a locked story: everything but saving its new state.
-async fn step(change: &mut Change<'_>, wanted: &Wanted, locked: LockedStory) -> ApiResult<Step> {
+/// One transition of a locked story. Its new state, if it has one, is added to those that are yet to be saved.
+async fn step(
+    change: &mut Change<'_>,
+    wanted: &Wanted,
+    locked: LockedStory,
+    saved: &mut Vec<Saved>,
+) -> ApiResult<Outcome> {
     let Wanted { caller, story_id, attempt, evidence } = wanted;
     let story_id = *story_id;
     let LockedStory { story, now, review, started, auto_reset } = locked;
@@ -226,9 +231,10 @@ async fn step(change: &mut Change<'_>, wanted: &Wanted, locked: LockedStory) -> 
         ) => return Err(ApiError::internal()),
     }
     let (events, at) = (log.events, Timestamp(now));
-    let saved = (next != *before).then(|| Saved { story_id, state: next.clone(), at });
-    let was_verified = before.verified_status == VerifiedStatus::Verified;
-    let story = if saved.is_some() { story.moved(&next, at) } else { story };
+    let verified = |state: &LoopState| state.verified_status == VerifiedStatus::Verified;
+    let verified_at = (verified(&next) && !verified(before)).then_some(at);
+    let moves = next != *before;
+    let story = if moves { story.moved(&next, at) } else { story };
     change.tell(events);
     // A new review is of what is there now. An earlier one counts as long as this report stands in this cycle, and so do
     // those who started it.
@@ -240,7 +246,10 @@ async fn step(change: &mut Change<'_>, wanted: &Wanted, locked: LockedStory) -> 
     };
     let started = facts.started.iter().filter(|holding| holding.counts_in(&next)).cloned().collect();
     let facts = Facts { review: standing, started, ..story.facts() };
-    Ok(Step { outcome: Outcome { story, facts, review, verification }, saved, was_verified })
+    if moves {
+        saved.push(Saved { story_id, state: next, at });
+    }
+    Ok(Outcome { story, facts, review, verification, verified_at })
 }
 
 /// Whether by it a story may become verified, or be it no longer: then stories that wait for it turn as well.

@@ -11,18 +11,6 @@ use crate::app::{AtLeast, Caller, User};
 use crate::db::{Params, Timestamp, statements};
 use crate::http::{ApiResult, List, Meta, Moment, Page, Query, last_moment, moment, pages};
 
-/// Entries of a tenant, by the filters that are not null. Stories and everything else have an index each.
-macro_rules! entries {
-    () => {
-        "audit_log
-         where tenant_id = $1 and ($2::text is null or entity_type = $2) and ($3::text is null or action = $3)
-           and ($4::text is null or actor_type = $4) and ($5::uuid is null or actor_id = $5)
-           and ($6::uuid is null or entity_type = 'story' and story_id = $6 or entity_type <> 'story' and entity_id = $6)
-           and ($7::uuid is null or project_id = $7)
-           and ($8::timestamptz is null or inserted_at >= $8) and ($9::timestamptz is null or inserted_at <= $9)"
-    };
-}
-
 statements! {
     /// Positions have no gap: where nothing is filtered they say how many entries there are.
     WHOLE_LOG -> list of AuditEntry = {
@@ -33,9 +21,16 @@ statements! {
         from: "audit_log where tenant_id = $1",
         page: "order by inserted_at desc limit $2 offset $3",
     };
+    /// By the filters that are not null. Stories and everything else have an index each.
     AUDIT_LOG -> list of AuditEntry = {
         within: "",
-        from: entries!(),
+        from: "
+            audit_log
+            where tenant_id = $1 and ($2::text is null or entity_type = $2) and ($3::text is null or action = $3)
+              and ($4::text is null or actor_type = $4) and ($5::uuid is null or actor_id = $5)
+              and ($6::uuid is null or entity_type = 'story' and story_id = $6 or entity_type <> 'story' and entity_id = $6)
+              and ($7::uuid is null or project_id = $7)
+              and ($8::timestamptz is null or inserted_at >= $8) and ($9::timestamptz is null or inserted_at <= $9)",
         page: "order by inserted_at desc limit $10 offset $11",
     };
 }
@@ -89,15 +84,13 @@ pub(super) async fn list(
     let (from, to) = (from.time()?, to.time()?);
     let filters: Params<'_> =
         &[&entity_type, &action, &actor_type, &actor_id, &entity_id, &project_id, &from, &to];
-    let ids = [actor_id, entity_id, project_id];
-    let is_whole = [&entity_type, &action, &actor_type].into_iter().all(Option::is_none)
-        && ids.iter().all(Option::is_none)
-        && from.is_none()
-        && to.is_none();
-    let List { data, meta } = if is_whole {
-        caller.list(&WHOLE_LOG, &[], &page).await?
-    } else {
+    let is_filtered = [&entity_type, &action, &actor_type].into_iter().any(Option::is_some)
+        || [actor_id, entity_id, project_id].iter().any(Option::is_some)
+        || [from, to].iter().any(Option::is_some);
+    let List { data, meta } = if is_filtered {
         caller.list(&AUDIT_LOG, filters, &page).await?
+    } else {
+        caller.list(&WHOLE_LOG, &[], &page).await?
     };
     let as_of = data.first().filter(|_| page.skip == 0).map(|entry| entry.inserted_at);
     Ok(Json(AuditLog { data, pagination: Pagination::of(&meta), meta: AuditMeta { meta, as_of } }))

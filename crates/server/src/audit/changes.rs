@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::app::{Any, KeyHolder};
 use crate::db::{Row, Timestamp, statements};
-use crate::http::{ApiResult, Moment, Query, moment};
+use crate::http::{ApiResult, Moment, Query, cut, moment};
 
 /// The most entries of one answer, and how many there are where nobody says otherwise.
 const MOST: i64 = 1000;
@@ -99,13 +99,10 @@ pub(super) async fn list(
     let ReadChanges { since, project_id, entity_type, action, limit } = query;
     let since: DateTime<Utc> = since.required()?;
     let caller = holder.in_tenant()?;
-    // One more than is shown tells whether there are more.
     let most = limit + 1;
     let params = [&since as _, &project_id as _, &entity_type as _, &action as _, &most as _];
     let (mut data, floor) = caller.read((CHANGES.with(&params), RETENTION_FLOOR.with(&[]))).await?;
-    let shown = usize::try_from(limit).unwrap_or(usize::MAX);
-    let has_more = data.len() > shown;
-    data.truncate(shown);
+    let has_more = cut(&mut data, limit);
     let last = data.last().map(|change| change.inserted_at);
     Ok(Json(Changes {
         has_more,

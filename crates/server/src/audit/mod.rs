@@ -1,0 +1,72 @@
+//! Those who read what happened: the history of a story, the audit log, and the change feed. All of them read what `events` wrote.
+
+mod changes;
+mod history;
+mod log;
+
+use loopctl_core::json::JsonText;
+use schemars::JsonSchema;
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::app::Endpoint;
+use crate::db::{Row, Timestamp};
+use crate::http::{Meta, endpoints};
+
+pub(crate) use changes::STATEMENTS as CHANGES_STATEMENTS;
+pub(crate) use history::STATEMENTS as HISTORY_STATEMENTS;
+pub(crate) use log::STATEMENTS;
+
+/// The routes of this module.
+pub(crate) fn routes() -> Vec<Endpoint> {
+    endpoints! {
+        "Stories";
+        /// Everything that happened to a story, oldest first.
+        ///
+        /// Reaches back as far as the audit log is kept. A deleted story still has its history.
+        GET "/api/v1/stories/{id}/history" => history::story_history;
+
+        "Audit";
+        /// The audit log, newest first.
+        ///
+        /// `meta.as_of` of the first page, sent as `to`, keeps the further ones where they are while entries arrive.
+        GET "/api/v1/audit" => log::list, 400 "a time that is none";
+        /// What has happened since, oldest first.
+        ///
+        /// `cursor`, sent as `since` with the same filters, leads to exactly what comes next: nothing is left out, nothing comes twice,
+        /// whoever writes meanwhile. When `since` lies before `retention_floor`, entries may be gone.
+        GET "/api/v1/changes" => changes::list, 400 "`since` is missing, or no time";
+    }
+}
+
+/// One entry of the audit log.
+#[derive(Debug, Serialize, JsonSchema, Row)]
+struct AuditEntry {
+    id: Uuid,
+    entity_type: String,
+    entity_id: Uuid,
+    action: String,
+    /// `api_key`, `superadmin`, `system` or `human`.
+    actor_type: String,
+    actor_id: Option<Uuid>,
+    actor_label: Option<String>,
+    old_state: Option<JsonText>,
+    new_state: Option<JsonText>,
+    project_id: Option<Uuid>,
+    metadata: JsonText,
+    inserted_at: Timestamp,
+}
+
+/// `pagination` of the audit lists, beside `meta`.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Pagination {
+    total: i64,
+    page: i64,
+    page_size: i64,
+}
+
+impl Pagination {
+    fn of(meta: &Meta) -> Self {
+        Self { total: meta.total_count, page: meta.page, page_size: meta.page_size }
+    }
+}
