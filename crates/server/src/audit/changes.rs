@@ -29,7 +29,7 @@ pub(super) struct Change {
     new_state: Option<JsonText>,
     project_id: Option<Uuid>,
     metadata: JsonText,
-    inserted_at: Timestamp,
+    pub(super) inserted_at: Timestamp,
 }
 
 statements! {
@@ -52,17 +52,24 @@ pub(super) struct Floor {
     floor: Timestamp,
 }
 
+/// Which entries are of interest.
+#[derive(Debug, Request)]
+pub(super) struct Filters {
+    #[rule(id())]
+    pub(super) project_id: Option<Uuid>,
+    #[rule(text(usize::MAX))]
+    pub(super) entity_type: Option<String>,
+    #[rule(text(usize::MAX))]
+    pub(super) action: Option<String>,
+}
+
 #[derive(Request)]
 pub(super) struct ReadChanges {
     /// Required: what is later than this.
     #[rule(moment())]
     since: Moment,
-    #[rule(id())]
-    project_id: Option<Uuid>,
-    #[rule(text(usize::MAX))]
-    entity_type: Option<String>,
-    #[rule(text(usize::MAX))]
-    action: Option<String>,
+    #[flatten]
+    filters: Filters,
     /// The same as `page_size`.
     #[rule(size())]
     limit: i64,
@@ -96,7 +103,7 @@ pub(super) async fn list(
     holder: KeyHolder<Any>,
     Query(query): Query<ReadChanges>,
 ) -> ApiResult<Json<Changes>> {
-    let ReadChanges { since, project_id, entity_type, action, limit } = query;
+    let ReadChanges { since, filters: Filters { project_id, entity_type, action }, limit } = query;
     let since: DateTime<Utc> = since.required()?;
     let caller = holder.in_tenant()?;
     let most = limit + 1;

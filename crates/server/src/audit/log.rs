@@ -1,14 +1,16 @@
 //! The audit log as a tenant's owner reads it.
 
 use axum::Json;
+use chrono::{DateTime, Utc};
 use loopctl_core::request::{Request, id, text};
 use schemars::JsonSchema;
 use serde::Serialize;
+use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::{AuditEntry, Pagination};
 use crate::app::{AtLeast, Caller, User};
-use crate::db::{Params, Timestamp, statements};
+use crate::db::{Timestamp, statements};
 use crate::http::{ApiResult, List, Meta, Moment, Page, Query, last_moment, moment, pages};
 
 statements! {
@@ -35,8 +37,9 @@ statements! {
     };
 }
 
+/// Which entries are of interest.
 #[derive(Request)]
-pub(super) struct ReadAudit {
+pub(super) struct Filters {
     #[rule(text(usize::MAX))]
     entity_type: Option<String>,
     #[rule(text(usize::MAX))]
@@ -56,6 +59,42 @@ pub(super) struct ReadAudit {
     /// Entries of this time and earlier; a day is included.
     #[rule(last_moment())]
     to: Moment,
+}
+
+/// The same, with their times looked at.
+pub(super) struct Filter {
+    filters: Filters,
+    from: Option<DateTime<Utc>>,
+    to: Option<DateTime<Utc>>,
+}
+
+impl Filters {
+    /// # Errors
+    /// 400 for a time that is none.
+    pub(super) fn read(self) -> ApiResult<Filter> {
+        Ok(Filter { from: self.from.time()?, to: self.to.time()?, filters: self })
+    }
+}
+
+impl Filter {
+    /// The parameters of both logs from `$2` on.
+    pub(super) fn params(&self) -> [&(dyn ToSql + Sync); 8] {
+        let Filters { entity_type, action, actor_type, actor_id, entity_id, project_id, .. } = &self.filters;
+        [entity_type, action, actor_type, actor_id, entity_id, project_id, &self.from, &self.to]
+    }
+
+    fn is_empty(&self) -> bool {
+        let Filters { entity_type, action, actor_type, actor_id, entity_id, project_id, .. } = &self.filters;
+        [entity_type, action, actor_type].into_iter().all(Option::is_none)
+            && [actor_id, entity_id, project_id].into_iter().all(Option::is_none)
+            && [self.from, self.to].iter().all(Option::is_none)
+    }
+}
+
+#[derive(Request)]
+pub(super) struct ReadAudit {
+    #[flatten]
+    filters: Filters,
     #[rule(pages(20, 100))]
     page: Page,
 }
@@ -79,18 +118,12 @@ pub(super) async fn list(
     caller: Caller<AtLeast<User>>,
     Query(query): Query<ReadAudit>,
 ) -> ApiResult<Json<AuditLog>> {
-    let ReadAudit { entity_type, action, actor_type, actor_id, entity_id, project_id, from, to, page } =
-        query;
-    let (from, to) = (from.time()?, to.time()?);
-    let filters: Params<'_> =
-        &[&entity_type, &action, &actor_type, &actor_id, &entity_id, &project_id, &from, &to];
-    let is_filtered = [&entity_type, &action, &actor_type].into_iter().any(Option::is_some)
-        || [actor_id, entity_id, project_id].iter().any(Option::is_some)
-        || [from, to].iter().any(Option::is_some);
-    let List { data, meta } = if is_filtered {
-        caller.list(&AUDIT_LOG, filters, &page).await?
-    } else {
+    let ReadAudit { filters, page } = query;
+    let filter = filters.read()?;
+    let List { data, meta } = if filter.is_empty() {
         caller.list(&WHOLE_LOG, &[], &page).await?
+    } else {
+        caller.list(&AUDIT_LOG, &filter.params(), &page).await?
     };
     let as_of = data.first().filter(|_| page.skip == 0).map(|entry| entry.inserted_at);
     Ok(Json(AuditLog { data, pagination: Pagination::of(&meta), meta: AuditMeta { meta, as_of } }))

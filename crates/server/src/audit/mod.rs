@@ -1,8 +1,11 @@
-//! Those who read what happened: the history of a story, the audit log, and the change feed. All of them read what `events` wrote.
+//! Those who read what happened: the history of a story, the audit log, and the change feed, by page and as it
+//! happens. All of them read what `events` wrote.
 
+mod all;
 mod changes;
 mod history;
 mod log;
+mod stream;
 
 use loopctl_core::json::JsonText;
 use schemars::JsonSchema;
@@ -13,9 +16,11 @@ use crate::app::Endpoint;
 use crate::db::{Row, Timestamp};
 use crate::http::{Meta, endpoints};
 
+pub(crate) use all::STATEMENTS as ALL_STATEMENTS;
 pub(crate) use changes::STATEMENTS as CHANGES_STATEMENTS;
 pub(crate) use history::STATEMENTS as HISTORY_STATEMENTS;
 pub(crate) use log::STATEMENTS;
+pub(crate) use stream::STATEMENTS as STREAM_STATEMENTS;
 
 /// The routes of this module.
 pub(crate) fn routes() -> Vec<Endpoint> {
@@ -31,11 +36,19 @@ pub(crate) fn routes() -> Vec<Endpoint> {
         ///
         /// `meta.as_of` of the first page, sent as `to`, keeps the further ones where they are while entries arrive.
         GET "/api/v1/audit" => log::list, 400 "a time that is none";
+        /// The audit log of all tenants, and of what belongs to none, newest first.
+        GET "/api/v1/admin/audit" => all::list, 400 "a time that is none", 503 "the server has no login that may see all tenants";
         /// What has happened since, oldest first.
         ///
         /// `cursor`, sent as `since` with the same filters, leads to exactly what comes next: nothing is left out, nothing comes twice,
         /// whoever writes meanwhile. When `since` lies before `retention_floor`, entries may be gone.
         GET "/api/v1/changes" => changes::list, 400 "`since` is missing, or no time";
+        /// What happens, as it does.
+        ///
+        /// Begins after `Last-Event-ID` or `since`, with what has happened meanwhile, and without either of them now. Nothing is left
+        /// out, nothing comes twice. It ends when the key is revoked and when the server stops: whoever comes back with the last id goes
+        /// on from there. A client that does not read is cut off.
+        GET "/api/v1/changes/stream" => stream::follow, 400 "`since` or `Last-Event-ID` is no time", 429 "too many streams are open";
     }
 }
 

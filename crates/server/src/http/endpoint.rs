@@ -86,6 +86,7 @@ impl<S: Clone + Send + Sync + 'static> Endpoint<S> {
             secured: false,
             path_ids: false,
             query: Vec::new(),
+            headers: Vec::new(),
             body: None,
             answers: BTreeMap::new(),
             failure: None,
@@ -135,6 +136,8 @@ pub(crate) struct Operation<'a> {
     pub(crate) path_ids: bool,
     /// The parameters of its query string.
     pub(crate) query: Vec<Member>,
+    /// The headers that it reads.
+    pub(crate) headers: Vec<Member>,
     /// The name and the schema of its body.
     pub(crate) body: Option<(String, Schema)>,
     /// By status: what it means, and the body.
@@ -149,15 +152,28 @@ pub(crate) struct Answer {
     pub(crate) about: String,
     /// Its body; None where there is none.
     pub(crate) schema: Option<Schema>,
+    /// What the body is written in.
+    pub(crate) content_type: &'static str,
     /// Whether the body is the error envelope, or may be.
     pub(crate) refuses: bool,
 }
+
+/// What bodies are written in, unless something else is said.
+const JSON: &str = "application/json";
 
 impl Operation<'_> {
     /// An answer with a body of this type.
     pub(crate) fn answer<T: JsonSchema>(&mut self, status: u16, about: &str) {
         let schema = Some(self.schemas.subschema_for::<T>());
-        self.answers.insert(status, Answer { about: about.to_owned(), schema, refuses: false });
+        let about = about.to_owned();
+        self.answers.insert(status, Answer { about, schema, content_type: JSON, refuses: false });
+    }
+
+    /// The answer's body is written in something else than JSON, or holds it.
+    pub(crate) fn answer_as(&mut self, status: u16, content_type: &'static str) {
+        if let Some(answer) = self.answers.get_mut(&status) {
+            answer.content_type = content_type;
+        }
     }
 
     /// An answer that has a body of this type or the error envelope.
@@ -176,7 +192,12 @@ impl Operation<'_> {
     /// An answer with the error envelope. What is said later is said besides.
     pub(crate) fn refuse(&mut self, status: u16, why: &str) {
         let answer = self.answers.entry(status);
-        let answer = answer.or_insert_with(|| Answer { about: String::new(), schema: None, refuses: true });
+        let answer = answer.or_insert_with(|| Answer {
+            about: String::new(),
+            schema: None,
+            content_type: JSON,
+            refuses: true,
+        });
         if !answer.about.contains(why) {
             let separator = if answer.about.is_empty() { "" } else { "; " };
             answer.about = format!("{}{separator}{why}", answer.about);
@@ -292,7 +313,8 @@ impl IntoResponse for NoContent {
 
 impl Output for NoContent {
     fn describe(operation: &mut Operation<'_>) {
-        let answer = Answer { about: "Done".to_owned(), schema: None, refuses: false };
+        let about = "Done".to_owned();
+        let answer = Answer { about, schema: None, content_type: JSON, refuses: false };
         operation.answers.insert(204, answer);
     }
 }

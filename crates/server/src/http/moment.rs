@@ -44,6 +44,11 @@ impl Rule for MomentRule {
 }
 
 impl Moment {
+    /// What was sent by another name than a parameter's, if anything was.
+    pub(crate) fn sent(name: &'static str, text: Option<&str>) -> Self {
+        Self { name, sent: text.map(|text| parse(text, Day::Begins)) }
+    }
+
     /// The moment, if one was sent.
     ///
     /// # Errors

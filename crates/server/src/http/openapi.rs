@@ -93,14 +93,17 @@ fn parameters(path: &str, operation: &Operation<'_>) -> Vec<Value> {
         json!({"type": "string"})
     };
     let in_path = names.map(|name| json!({"name": name, "in": "path", "required": true, "schema": schema}));
-    let in_query = operation.query.iter().map(|Member { name, description, schema, required }| {
-        let mut parameter = json!({"name": name, "in": "query", "required": required, "schema": schema});
-        if !description.is_empty() {
-            parameter["description"] = (*description).into();
-        }
-        parameter
-    });
-    in_path.chain(in_query).collect()
+    let in_query = operation.query.iter().map(|member| parameter("query", member));
+    let in_headers = operation.headers.iter().map(|member| parameter("header", member));
+    in_path.chain(in_query).chain(in_headers).collect()
+}
+
+fn parameter(place: &str, Member { name, description, schema, required }: &Member) -> Value {
+    let mut parameter = json!({"name": name, "in": place, "required": required, "schema": schema});
+    if !description.is_empty() {
+        parameter["description"] = (*description).into();
+    }
+    parameter
 }
 
 fn responses(operation: &Operation<'_>, refusal: &Value) -> Value {
@@ -113,7 +116,7 @@ fn responses(operation: &Operation<'_>, refusal: &Value) -> Value {
             (None, refuses) => refuses.then(|| refusal.clone()),
         };
         if let Some(schema) = schema {
-            response["content"] = json!({"application/json": {"schema": schema}});
+            response["content"] = json!({answer.content_type: {"schema": schema}});
         }
         responses.insert(status.to_string(), response);
     }

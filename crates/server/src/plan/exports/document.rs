@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::api::{ExportedStory, Head};
 use super::store::{ExportedEpic, ExportedEpicDependency, ExportedStoryDependency, Listed, Source, StoryRow};
-use super::stream::{CutOff, Sink};
+use crate::http::{CutOff, Sink};
 
 /// Writes the whole document.
 pub(super) async fn write(

@@ -1,13 +1,12 @@
 //! Export of a project as a document that can be imported again.
 //!
-//! The document is read in one snapshot and sent while it is read: `store` reads it page by page, `document` writes what
-//! `api` describes, and `stream` hands it to the client, who may be slow or gone.
+//! The document is read in one snapshot and sent while it is read: `store` reads it page by page, and `document` writes what
+//! `api` describes.
 
 mod api;
 mod document;
 mod hours;
 mod store;
-mod stream;
 
 use crate::app::Endpoint;
 use crate::http::endpoints;

@@ -1,9 +1,10 @@
 //! `GET /audit`.
 
+use loopctl_server::operator::create_superadmin_key;
 use serde_json::{Value, json};
 
 use super::each;
-use crate::support::{Caller, Reach, Tenant, bring, text};
+use crate::support::{Caller, Reach, Tenant, bring, server, text, unique};
 
 async fn audit(who: &Caller, query: &str) -> Value {
     who.get(&format!("/audit?{query}")).await.expect(200)
@@ -152,4 +153,58 @@ async fn it_is_the_tenants_owners_to_read() {
     let own = each(&audit(&tenant.user, "page_size=100").await, "id");
     let theirs = each(&audit(&other.user, "page_size=100").await, "id");
     assert!(!own.is_empty() && own.iter().all(|id| !theirs.contains(id)));
+}
+
+/// Superadmins alone see everybody's, and what belongs to nobody.
+#[tokio::test]
+async fn superadmins_read_the_log_of_all_tenants() {
+    let (a, b) = (Tenant::new().await, Tenant::new().await);
+    let name = unique("reader");
+    let key = create_superadmin_key(&server().owner, &name).await.unwrap();
+    let mut superadmin = Caller::with_key(&key.raw_key);
+    for who in [&a.user, &a.orchestrator().await, &a.agent().await] {
+        let error = who.get("/admin/audit").await.expect_error(403, "forbidden");
+        assert_eq!(error["message"], "This endpoint requires the superadmin role");
+    }
+    Caller::nobody().get("/admin/audit").await.expect_error(401, "unauthorized");
+    let began = a.audit_log().await[0]["inserted_at"].as_str().unwrap().replace('+', "%2B");
+    // What a tenant is told of does not narrow it, nor what it is told of roles.
+    superadmin.headers.push(("x-impersonate-tenant", b.id.clone()));
+    superadmin.headers.push(("x-effective-role", "agent".to_owned()));
+    let of = async |query: &str| superadmin.get(&format!("/admin/audit?{query}")).await.expect(200);
+    for tenant in [&a, &b] {
+        let list = of(&format!("tenant_id={}&page_size=100", tenant.id)).await;
+        let rows = list["data"].as_array().unwrap();
+        let logged = tenant.audit_log().await;
+        assert_eq!(list["meta"]["total_count"], logged.len());
+        let newest_first: Vec<_> = logged.iter().rev().map(|entry| text(&entry["id"])).collect();
+        assert_eq!(each(&list, "id"), newest_first);
+        for row in rows {
+            let told = [&row["tenant_id"], &row["tenant_name"], &row["tenant_slug"]];
+            assert_eq!(told, [&json!(tenant.id), &json!(tenant.slug), &json!(tenant.slug)]);
+        }
+        let keys =
+            of(&format!("tenant_id={}&entity_type=api_key&action=created&page_size=1", tenant.id)).await;
+        assert_eq!(
+            (&keys["data"][0]["entity_type"], keys["data"].as_array().unwrap().len()),
+            (&json!("api_key"), 1)
+        );
+    }
+    let nobodys = of(&format!("entity_id={}", key.id)).await;
+    let row = &nobodys["data"][0];
+    assert_eq!(
+        [&row["tenant_id"], &row["tenant_name"], &row["tenant_slug"], &row["actor_type"]],
+        [&Value::Null, &Value::Null, &Value::Null, &json!("system")]
+    );
+    // Of everybody, in one order.
+    let everybody = of(&format!("from={began}&page_size=100")).await;
+    let times = each(&everybody, "inserted_at");
+    assert!(times.is_sorted_by(|newer, older| newer >= older));
+    let nothing = of("from=2999-01-01").await;
+    assert_eq!((&nothing["data"], &nothing["meta"]["total_pages"]), (&json!([]), &json!(0)));
+    let superadmins = of(&format!("from={began}&actor_type=superadmin")).await;
+    assert!(superadmins["data"].as_array().unwrap().iter().all(|row| row["actor_type"] == "superadmin"));
+    let error = superadmin.get("/admin/audit?to=none").await.expect_error(400, "bad_request");
+    assert!(text(&error["message"]).contains("'to'"));
+    superadmin.get("/admin/audit?tenant_id=none").await.expect_error(404, "not_found");
 }

@@ -3,6 +3,7 @@
 mod audit;
 mod catalogue;
 mod changes;
+mod stream;
 
 use serde_json::Value;
 

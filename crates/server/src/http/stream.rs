@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::http::header;
+use axum::http::{HeaderName, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::try_unfold;
 use schemars::JsonSchema;
@@ -12,25 +12,23 @@ use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::time::timeout;
 use tracing::Instrument as _;
 
+use super::endpoint::{Operation, Output};
 use crate::db::DbError;
-use crate::http::{Operation, Output};
 use crate::life::Life;
+
+const EVENT_STREAM: &str = "text/event-stream";
 
 /// From this size on, what is written is sent.
 const CHUNK: usize = 64 * 1024;
 
 /// How long a client may take to read on. Nothing else ends the wait for one that holds its connection and does not
-/// read, and all the while a snapshot of the database stays open. Shorter than PostgreSQL's own patience with
+/// read, and all the while a snapshot of the database may stay open. Shorter than PostgreSQL's own patience with
 /// transactions that do nothing.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// How long the whole answer may take, however steadily it is read: an open snapshot keeps what is deleted meanwhile
-/// from being cleared away.
-const LIMIT: Duration = Duration::from_secs(300);
-
 /// Why an answer ends before its end.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum CutOff {
+pub(crate) enum CutOff {
     #[error(transparent)]
     Db(#[from] DbError),
     #[error("not to be written as JSON: {0}")]
@@ -42,10 +40,10 @@ pub(super) enum CutOff {
 }
 
 /// An answer that is sent while it is written: a `T`.
-pub(super) struct Streamed<T>(Body, PhantomData<fn() -> T>);
+pub(crate) struct Streamed<T>(Body, PhantomData<fn() -> T>);
 
 impl<T> Streamed<T> {
-    pub(super) fn new(body: Body) -> Self {
+    pub(crate) fn new(body: Body) -> Self {
         Self(body, PhantomData)
     }
 }
@@ -63,10 +61,40 @@ impl<T: JsonSchema> Output for Streamed<T> {
     }
 }
 
+/// An answer that goes on for as long as its client wants to know: server-sent events, whose data are each a `T`.
+pub(crate) struct EventStream<T>(Body, PhantomData<fn() -> T>);
+
+impl<T> EventStream<T> {
+    pub(crate) fn new(body: Body) -> Self {
+        Self(body, PhantomData)
+    }
+}
+
+impl<T> IntoResponse for EventStream<T> {
+    fn into_response(self) -> Response {
+        let headers = [
+            (header::CONTENT_TYPE, EVENT_STREAM),
+            (header::CACHE_CONTROL, "no-store"),
+            // Proxies that collect an answer before they pass it on would keep everything.
+            (HeaderName::from_static("x-accel-buffering"), "no"),
+        ];
+        (headers, self.0).into_response()
+    }
+}
+
+impl<T: JsonSchema> Output for EventStream<T> {
+    fn describe(operation: &mut Operation<'_>) {
+        let about = "Server-sent events. The data of each is one entry, and its id is to be sent as `Last-Event-ID`, or as \
+                     `since`, for what comes after it. Comments say that the connection lives";
+        operation.answer::<T>(200, about);
+        operation.answer_as(200, EVENT_STREAM);
+    }
+}
+
 /// Where the answer is written to.
-pub(super) struct Sink {
+pub(crate) struct Sink {
     /// What has been written and not yet sent.
-    pub(super) buffer: Vec<u8>,
+    pub(crate) buffer: Vec<u8>,
     /// `None` says that the answer is complete.
     sender: Sender<Option<Bytes>>,
     patience: Duration,
@@ -75,7 +103,7 @@ pub(super) struct Sink {
 impl Sink {
     /// Sends what has been written, once it is worth a piece of its own. Waits until the client has read all but
     /// two pieces.
-    pub(super) async fn flush(&mut self) -> Result<(), CutOff> {
+    pub(crate) async fn flush(&mut self) -> Result<(), CutOff> {
         if self.buffer.len() < CHUNK {
             return Ok(());
         }
@@ -83,14 +111,23 @@ impl Sink {
     }
 
     /// Sends the rest, and that it is the rest.
-    pub(super) async fn finish(mut self) -> Result<(), CutOff> {
+    pub(crate) async fn finish(mut self) -> Result<(), CutOff> {
         self.send().await?;
         self.pass(None).await
     }
 
-    async fn send(&mut self) -> Result<(), CutOff> {
+    /// Sends what has been written, however little it is.
+    pub(crate) async fn send(&mut self) -> Result<(), CutOff> {
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
         let piece = std::mem::take(&mut self.buffer);
         self.pass(Some(piece.into())).await
+    }
+
+    /// Waits until nobody reads any more.
+    pub(crate) async fn abandoned(&self) {
+        self.sender.closed().await;
     }
 
     async fn pass(&self, piece: Option<Bytes>) -> Result<(), CutOff> {
@@ -104,14 +141,14 @@ impl Sink {
 ///
 /// Writing is a task of its own. A body is only asked for more while its client reads, so by itself it could not
 /// give up on one that does not.
-pub(super) fn body<F>(life: &Life, write: impl FnOnce(Sink) -> F) -> Body
+pub(crate) fn body<F>(life: &Life, write: impl FnOnce(Sink) -> F) -> Body
 where
     F: Future<Output = Result<(), CutOff>> + Send + 'static,
 {
     let (sink, receiver) = channel(PATIENCE);
-    let writing = timeout(LIMIT, write(sink));
+    let writing = write(sink);
     let writing = async {
-        match writing.await.unwrap_or(Err(CutOff::Slow)) {
+        match writing.await {
             Ok(()) => {}
             Err(CutOff::Gone) => tracing::debug!("the client of a streamed answer is gone"),
             Err(reason @ CutOff::Slow) => tracing::warn!(%reason, "a streamed answer was cut off"),

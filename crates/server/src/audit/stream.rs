@@ -1,0 +1,244 @@
+//! The change feed as it happens: server-sent events, for as long as a client wants to know.
+//!
+//! The log is read as by everybody who polls. Whoever follows it is woken by what this process records, and within a second by
+//! what others do: telling other processes of each change would make all commits wait for each other.
+
+use std::time::Duration;
+
+use axum::extract::FromRequestParts;
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+use loopctl_core::request::{Member, Request};
+use schemars::json_schema;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tracing::Instrument as _;
+use uuid::Uuid;
+
+use super::changes::{CHANGES, Change, Filters};
+use crate::app::{Any, App, Identity, KeyHolder};
+use crate::db::{Row, Timestamp, statements};
+use crate::events::{Listener, MOST_OF_TENANT};
+use crate::http::{
+    ApiError, ApiResult, CutOff, EventStream, Input, Moment, Operation, Query, Sink, moment, stream,
+};
+
+/// How many entries are read at once. Each may be large.
+const BATCH: i64 = 32;
+/// How often the log is read for one client at most, however much is written.
+const PACE: Duration = Duration::from_millis(50);
+/// How often somebody looks whether other processes have recorded anything.
+const LOOK: Duration = Duration::from_secs(1);
+/// How often the key is looked at anew.
+const LOOK_AT_KEY: Duration = Duration::from_millis(500);
+/// After how long without anything to tell the client is told just that.
+const SILENCE: Duration = Duration::from_secs(15);
+/// How long a client may take to learn that there is no more.
+const LAST_WORD: Duration = Duration::from_secs(1);
+
+statements! {
+    /// Where the log ends now.
+    NEWEST -> Newest = "select {*} from audit_heads where tenant_id = $1";
+}
+
+#[derive(Row)]
+pub(super) struct Newest {
+    #[row(sql = "greatest(last_at, 'epoch')")]
+    last_at: Timestamp,
+}
+
+#[derive(Request)]
+pub(super) struct FollowChanges {
+    /// What is later than this; without it, and without `Last-Event-ID`, what is later than now.
+    #[rule(moment())]
+    since: Moment,
+    #[flatten]
+    filters: Filters,
+}
+
+const LAST_EVENT_ID: &str = "Last-Event-ID";
+
+/// The last event that a client has seen, which it sends by itself when it comes back.
+pub(super) struct LastEventId(Moment);
+
+impl<S: Send + Sync> FromRequestParts<S> for LastEventId {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Self::Rejection> {
+        let sent = parts.headers.get(LAST_EVENT_ID).map(|value| value.to_str().unwrap_or("?").trim());
+        Ok(Self(Moment::sent(LAST_EVENT_ID, sent.filter(|text| !text.is_empty()))))
+    }
+}
+
+impl Input for LastEventId {
+    fn describe(operation: &mut Operation<'_>) {
+        operation.headers.push(Member {
+            name: LAST_EVENT_ID,
+            description: "The id of the last event that was seen; wins over `since`.",
+            schema: json_schema!({"type": "string", "format": "date-time"}),
+            required: false,
+        });
+    }
+}
+
+pub(super) async fn follow(
+    holder: KeyHolder<Any>,
+    LastEventId(last): LastEventId,
+    Query(query): Query<FollowChanges>,
+) -> ApiResult<EventStream<Change>> {
+    let FollowChanges { since, filters } = query;
+    let (last, since) = (last.time()?, since.time()?);
+    let caller = holder.in_tenant()?;
+    let cursor = match last.or(since) {
+        Some(sent) => Timestamp(sent),
+        None => caller.find(NEWEST, &[]).await?.last_at,
+    };
+    let app = caller.app.clone();
+    let (listener, is_first) = app.listeners.join(caller.tenant_id).ok_or_else(too_many)?;
+    if is_first {
+        app.life.spawn(look_for_others(app.clone(), caller.tenant_id).in_current_span());
+    }
+    let following = Following { caller: Identity::clone(&caller), filters, cursor, listener };
+    Ok(EventStream::new(stream::body(&app.life, |sink| following.to_the_end(sink))))
+}
+
+fn too_many() -> ApiError {
+    let message = format!(
+        "Too many streams of changes are open ({MOST_OF_TENANT} of a tenant at most): close some, or ask GET /api/v1/changes from \
+         time to time"
+    );
+    ApiError::new(StatusCode::TOO_MANY_REQUESTS, "too_many_streams", message)
+}
+
+/// Wakes those who follow a tenant's log when it has grown, whoever wrote to it, for as long as there are any.
+async fn look_for_others(app: App, tenant_id: Uuid) {
+    let looking = async {
+        let mut seen = None;
+        while app.listeners.anybody(tenant_id) {
+            // Who follows finds out by itself when the database does not answer.
+            if let Ok(newest) = app.db.read(tenant_id, NEWEST.with(&[])).await {
+                let newest = newest.first().map(|newest| newest.last_at);
+                if newest != seen {
+                    app.listeners.wake(tenant_id);
+                    seen = newest;
+                }
+            }
+            sleep(LOOK).await;
+        }
+    };
+    tokio::select! {
+        () = looking => {}
+        () = app.life.ending() => {}
+    }
+}
+
+/// A client that follows the log.
+struct Following {
+    caller: Identity,
+    filters: Filters,
+    /// The time of the last entry that it was given.
+    cursor: Timestamp,
+    listener: Listener,
+}
+
+impl Following {
+    /// Until the client goes, its key is none any more, or the process ends.
+    async fn to_the_end(mut self, mut sink: Sink) -> Result<(), CutOff> {
+        let caller = self.caller.clone();
+        // Who comes back before anything has happened knows from where.
+        self.write_id(&mut sink);
+        sink.buffer.extend_from_slice(b"\n");
+        tokio::select! {
+            told = self.tell(&mut sink) => told?,
+            () = until_refused(&caller) => sink.buffer.clear(),
+            () = caller.app.life.ending() => sink.buffer.clear(),
+        };
+        timeout(LAST_WORD, sink.finish()).await.unwrap_or(Err(CutOff::Slow))
+    }
+
+    async fn tell(&mut self, sink: &mut Sink) -> Result<(), CutOff> {
+        loop {
+            let began = Instant::now();
+            let there_is_more = self.read_on(sink).await?;
+            sink.send().await?;
+            if !there_is_more {
+                self.until_woken(sink).await?;
+                sleep_until(began + PACE).await;
+            }
+        }
+    }
+
+    /// Writes the entries that come next. Whether there may be more.
+    async fn read_on(&mut self, sink: &mut Sink) -> Result<bool, CutOff> {
+        let app = &self.caller.app;
+        let Filters { project_id, entity_type, action } = &self.filters;
+        let params = [&self.cursor as _, project_id as _, entity_type as _, action as _, &BATCH as _];
+        let changes = {
+            let _turn = app.listeners.turn().await;
+            app.db.read(self.caller.tenant_id, CHANGES.with(&params)).await?
+        };
+        for change in &changes {
+            self.cursor = change.inserted_at;
+            self.write_id(sink);
+            sink.buffer.extend_from_slice(b"data: ");
+            serde_json::to_writer(&mut sink.buffer, change)?;
+            sink.buffer.extend_from_slice(b"\n\n");
+        }
+        Ok(i64::try_from(changes.len()).is_ok_and(|read| read == BATCH))
+    }
+
+    fn write_id(&self, sink: &mut Sink) {
+        sink.buffer.extend_from_slice(format!("id: {}\n", self.cursor).as_bytes());
+    }
+
+    /// Waits until there may be something to read. A client to which nothing happens is told that the connection lives.
+    async fn until_woken(&mut self, sink: &mut Sink) -> Result<(), CutOff> {
+        loop {
+            tokio::select! {
+                () = self.listener.woken() => return Ok(()),
+                () = sink.abandoned() => return Err(CutOff::Gone),
+                () = sleep(SILENCE) => {
+                    sink.buffer.extend_from_slice(b":\n\n");
+                    sink.send().await?;
+                }
+            }
+        }
+    }
+}
+
+/// Waits until the caller would not be let in any more.
+async fn until_refused(caller: &Identity) {
+    while caller.is_still_let_in().await {
+        sleep(LOOK_AT_KEY).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt as _;
+    use tokio::time::Instant;
+
+    use super::*;
+
+    /// Nothing is asked of the database as long as nothing happens.
+    #[tokio::test(start_paused = true)]
+    async fn silence_is_told_every_fifteen_seconds() {
+        const TENANT: Uuid = Uuid::from_u128(1);
+        let app = App::without_database();
+        let caller = Identity::of_agent(app.clone(), TENANT, Uuid::from_u128(3));
+        let (listener, _) = app.listeners.join(TENANT).unwrap();
+        let filters = Filters { project_id: None, entity_type: None, action: None };
+        let mut following =
+            Following { caller, filters, cursor: Timestamp(chrono::DateTime::UNIX_EPOCH), listener };
+        let mut body = stream::body(&app.life, |mut sink| async move {
+            following.until_woken(&mut sink).await?;
+            sink.finish().await
+        });
+        let began = Instant::now();
+        for seconds in [15, 30] {
+            let told = body.frame().await.unwrap().unwrap().into_data().unwrap();
+            assert_eq!((&told[..], began.elapsed().as_secs()), (&b":\n\n"[..], seconds));
+        }
+        app.listeners.wake(TENANT);
+        assert!(body.frame().await.is_none(), "there may be something to read");
+    }
+}
