@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
 use reqwest::{Certificate, Method, Response, StatusCode, Url};
 use serde_json::Value;
+use uuid::Uuid;
 
 use crate::error::{Error, ServerError};
 use crate::output;
@@ -35,6 +36,12 @@ pub(crate) struct Client {
 
 /// Repetitions after the first attempt.
 const RETRIES: u32 = 3;
+/// What a server knows a write by: repeated, it is answered as before, and not done again.
+const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
+/// What has happened last of what a client has seen.
+const LAST_EVENT_ID: &str = "Last-Event-ID";
+/// How long a stream of events may say nothing at all, when it should say every 15 s that it lives.
+const LONGEST_SILENCE: Duration = Duration::from_secs(45);
 /// What is known of a write without an answer, and what to do.
 const UNKNOWN: &str = "Sent, outcome unknown: look before repeating";
 /// Who cannot even connect is told so: that is given up a little before the whole attempt.
@@ -86,9 +93,33 @@ impl Client {
 
     /// GET under `/api/v1` of an answer too large to hold: its bytes come as they arrive.
     pub(crate) async fn download(&self, path: &str) -> Result<Download<'_>, Error> {
-        let answer = self.exchange(Method::GET, &self.api(path, &[]), None, true, Reading::Later).await?;
+        let response = self.begin(&self.api(path, &[]), &[], Reading::Later).await?;
+        Ok(Download { client: self, response, limit: self.timeout })
+    }
+
+    /// GET under `/api/v1` of events that go on and on, after the last one that was seen.
+    pub(crate) async fn events(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+        last: &str,
+    ) -> Result<Events<'_>, Error> {
+        let response = self.begin(&self.api(path, query), &[(LAST_EVENT_ID, last)], Reading::Events).await?;
+        let arriving = Download { client: self, response, limit: LONGEST_SILENCE };
+        Ok(Events { arriving, arrived: Vec::new() })
+    }
+
+    /// An answer of which nothing is read yet.
+    async fn begin(
+        &self,
+        url: &str,
+        headers: &[(&'static str, &str)],
+        how: Reading,
+    ) -> Result<Response, Error> {
+        let request = Request { method: Method::GET, url, body: None, headers, how };
+        let answer = self.exchange(&request, true).await?;
         match answer.unread {
-            Some(response) => Ok(Download { client: self, response }),
+            Some(response) => Ok(response),
             None => success((answer.status, answer.body)).and(Err(Error::not_json())),
         }
     }
@@ -157,52 +188,47 @@ impl Client {
         body: Option<&Value>,
         retry: bool,
     ) -> Result<(u16, Value), Error> {
-        let answer = self.exchange(method, url, body, retry, Reading::Whole).await?;
+        let key = Uuid::now_v7().to_string();
+        let key = [(IDEMPOTENCY_KEY, key.as_str())];
+        let headers = if method == Method::GET { &[][..] } else { &key };
+        let answer =
+            self.exchange(&Request { method, url, body, headers, how: Reading::Whole }, retry).await?;
         Ok((answer.status, answer.body))
     }
 
-    /// Sends with the retries that are safe: reading may be repeated after any failure that passes by itself, writing
-    /// only when the server said that it refused to begin (429).
-    async fn exchange(
-        &self,
-        method: Method,
-        url: &str,
-        body: Option<&Value>,
-        retry: bool,
-        how: Reading,
-    ) -> Result<Answer, Error> {
-        let reading = method == Method::GET;
+    /// Sends, and again after any failure that passes by itself: reading does no harm, and of a write the server knows by its key
+    /// that it is the same.
+    async fn exchange(&self, request: &Request<'_>, retry: bool) -> Result<Answer, Error> {
+        let reading = request.method == Method::GET;
         let started = Instant::now();
-        let mut failures = 0;
+        let (mut failures, mut sent) = (0, false);
         loop {
             let again = retry && failures < RETRIES;
             let pause = Duration::from_millis(200) * 2_u32.pow(failures);
             failures += 1;
             // Not reqwest's own limits: they count the time that the reader of a download takes.
-            let attempt = tokio::time::timeout(self.timeout, self.attempt(method.clone(), url, body, how));
-            let Ok(attempt) = attempt.await else {
-                return Err(if reading {
-                    self.unreached(&self.silence())
-                } else {
-                    self.unknown(&self.silence())
-                });
-            };
+            let attempt = tokio::time::timeout(self.timeout, self.attempt(request)).await;
             match attempt {
-                Err(error) => {
+                // A write that may have arrived is settled, however long that takes.
+                Err(_) if again && !reading => sent = true,
+                Err(_) if reading => return Err(self.unreached(&self.silence())),
+                Err(_) => return Err(self.unknown(&self.silence())),
+                Ok(Err(error)) => {
+                    sent |= !reading && !error.is_connect() && !error.is_builder();
                     let lasting = error.is_builder() || error.is_timeout() || is_certificate(&error);
-                    let passing = reading && !lasting;
                     // Only while the caller's patience lasts.
-                    if again && passing && started.elapsed() + pause < self.timeout {
+                    let patient = sent || started.elapsed() + pause < self.timeout;
+                    if again && !lasting && patient {
                         tokio::time::sleep(pause).await;
                         continue;
                     }
-                    let sent = !error.is_connect() && !error.is_builder();
-                    return Err(match sent && !reading {
-                        true => self.unknown(&deepest(&error)),
-                        false => self.network_error(&error),
+                    return Err(if sent {
+                        self.unknown(&deepest(&error))
+                    } else {
+                        self.network_error(&error)
                     });
                 }
-                Ok(Answer { status: 429, retry_after, .. }) if again => {
+                Ok(Ok(Answer { status: 429, retry_after, .. })) if again => {
                     let wait = retry_after.unwrap_or(pause).min(LONGEST_WAIT);
                     if wait >= Duration::from_secs(1) {
                         output::note(&format!(
@@ -212,31 +238,33 @@ impl Client {
                     }
                     tokio::time::sleep(wait).await;
                 }
-                Ok(Answer { status: 502..=504, .. }) if again && reading => tokio::time::sleep(pause).await,
-                Ok(answer) => return Ok(answer),
+                Ok(Ok(answer)) if again && answer.passes() => tokio::time::sleep(pause).await,
+                Ok(Ok(answer)) => return Ok(answer),
             }
         }
     }
 
-    async fn attempt(
-        &self,
-        method: Method,
-        url: &str,
-        body: Option<&Value>,
-        how: Reading,
-    ) -> Result<Answer, reqwest::Error> {
-        let mut request = self.http.request(method, url);
-        if let Some(body) = body {
-            request = request.json(body);
+    async fn attempt(&self, request: &Request<'_>) -> Result<Answer, reqwest::Error> {
+        let mut sending = self.http.request(request.method.clone(), request.url);
+        for (name, value) in request.headers {
+            sending = sending.header(*name, *value);
         }
-        let response = request.send().await?;
+        if let Some(body) = request.body {
+            sending = sending.json(body);
+        }
+        let response = sending.send().await?;
         let status = response.status();
         let header = |name| response.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
         let retry_after =
             header(RETRY_AFTER).and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
         let answer = Answer { status: status.as_u16(), retry_after, body: Value::Null, unread: None };
-        let json = header(CONTENT_TYPE).is_some_and(|kind| kind.starts_with("application/json"));
-        if how == Reading::Later && status.is_success() && json {
+        let is = |wanted: &str| header(CONTENT_TYPE).is_some_and(|kind| kind.starts_with(wanted));
+        let left = match request.how {
+            Reading::Whole => false,
+            Reading::Later => is("application/json"),
+            Reading::Events => is("text/event-stream"),
+        };
+        if left && status.is_success() {
             return Ok(Answer { unread: Some(response), ..answer });
         }
         let location = header(LOCATION).map(ToOwned::to_owned);
@@ -290,6 +318,15 @@ pub(crate) fn borrowed<'a>(query: &'a [(&'a str, String)]) -> Vec<(&'a str, &'a 
     query.iter().map(|(name, value)| (*name, value.as_str())).collect()
 }
 
+/// What is sent, as often as it takes.
+struct Request<'a> {
+    method: Method,
+    url: &'a str,
+    body: Option<&'a Value>,
+    headers: &'a [(&'static str, &'a str)],
+    how: Reading,
+}
+
 struct Answer {
     status: u16,
     retry_after: Option<Duration>,
@@ -298,26 +335,74 @@ struct Answer {
     unread: Option<Response>,
 }
 
-/// What to do with the body of a successful JSON answer. All other bodies are read.
+impl Answer {
+    /// Whether it may well be another one in a moment.
+    fn passes(&self) -> bool {
+        matches!(self.status, 502..=504) || self.body["error"]["code"] == "idempotency_in_progress"
+    }
+}
+
+/// What to do with the body of a successful answer. All other bodies are read.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Reading {
     Whole,
+    /// Of JSON.
     Later,
+    /// Of server-sent events.
+    Events,
 }
 
-/// A successful JSON answer of which nothing was read yet.
+/// A successful answer of which nothing was read yet.
 pub(crate) struct Download<'a> {
     client: &'a Client,
     response: Response,
+    /// How long nothing may come.
+    limit: Duration,
 }
 
 impl Download<'_> {
     /// The next bytes; none at the end.
     pub(crate) async fn chunk(&mut self) -> Result<Option<impl AsRef<[u8]> + use<>>, Error> {
-        let limit = self.client.timeout;
+        let limit = self.limit;
         match tokio::time::timeout(limit, self.response.chunk()).await {
             Ok(chunk) => chunk.map_err(|error| self.client.network_error(&error)),
             Err(_) => Err(self.client.cut_off(&format!("nothing more came for {} s", limit.as_secs()))),
+        }
+    }
+}
+
+/// Events, as they arrive.
+pub(crate) struct Events<'a> {
+    arriving: Download<'a>,
+    arrived: Vec<u8>,
+}
+
+/// What happened, and what it is to be known by.
+pub(crate) struct Event {
+    pub(crate) id: String,
+    /// Null when it says nothing but from where to go on.
+    pub(crate) data: Value,
+}
+
+impl Events<'_> {
+    /// The next one; none at the end. That the connection lives is no event.
+    pub(crate) async fn next(&mut self) -> Result<Option<Event>, Error> {
+        const END: &[u8] = b"\n\n";
+        loop {
+            if let Some(at) = self.arrived.windows(END.len()).position(|bytes| bytes == END) {
+                let block: Vec<u8> = self.arrived.drain(..at + END.len()).collect();
+                let block = String::from_utf8_lossy(&block);
+                let field =
+                    |name: &str| block.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+                let Some(id) = field("id:") else { continue };
+                let data =
+                    field("data:").map(serde_json::from_str).transpose().map_err(|_| Error::not_json())?;
+                return Ok(Some(Event { id: id.to_owned(), data: data.unwrap_or_default() }));
+            }
+            match self.arriving.chunk().await? {
+                Some(bytes) => self.arrived.extend_from_slice(bytes.as_ref()),
+                None => return Ok(None),
+            }
         }
     }
 }

@@ -134,6 +134,11 @@ impl Error {
         Self::Other("The answer is not JSON. Is the configured server a loopctl server?".to_owned())
     }
 
+    /// Whether the server knows no such thing.
+    pub(crate) fn is_not_found(&self) -> bool {
+        matches!(self, Self::Server(error) if error.status == 404)
+    }
+
     /// Whether the server may well answer otherwise in a while.
     pub(crate) fn may_pass(&self) -> bool {
         match self {

@@ -16,8 +16,10 @@ use crate::error::Error;
 use crate::output::{note, rows_of};
 use crate::{pages, resolve, table};
 
-/// How often it is looked for more.
+/// How often it is looked for more, where the server does not tell by itself.
 const PAUSE: Duration = Duration::from_secs(5);
+/// After how long a stream that has ended is begun anew.
+const BREATH: Duration = Duration::from_secs(1);
 
 const COLUMNS: &[&str] = &["inserted_at", "entity_type", "action", "actor_label", "change", "entity_id"];
 
@@ -168,36 +170,88 @@ async fn follow(
     context: &Context,
     client: &Client,
     filters: &[(&'static str, String)],
-    mut since: String,
+    since: String,
 ) -> Result<(), Error> {
-    let mut away = false;
+    let mut following = Following { context, client, filters, since, away: false };
+    let mut streams = true;
     loop {
-        match read(client, filters, &since).await {
-            Ok(body) => {
-                if std::mem::take(&mut away) {
-                    note("The server answers again.");
-                }
-                for change in rows_of(&body) {
-                    if !context.output.bytes(line(context, change).as_bytes())? {
-                        return Ok(());
-                    }
-                }
-                if let Some(cursor) = body["cursor"].as_str() {
-                    cursor.clone_into(&mut since);
-                }
-                if body["has_more"] == true {
-                    continue;
-                }
+        let followed = if streams { following.stream().await } else { following.poll().await };
+        match followed {
+            Ok(Reader::Gone) => return Ok(()),
+            Ok(Reader::Wants) => {}
+            // A server that does not stream is asked from time to time.
+            Err(error) if streams && error.is_not_found() => {
+                streams = false;
+                continue;
             }
             Err(error) if error.may_pass() => {
-                if !std::mem::replace(&mut away, true) {
+                if !std::mem::replace(&mut following.away, true) {
                     error.report(context.output.format());
                     note("Waiting for the server.");
                 }
             }
             Err(error) => return Err(error),
         }
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(if streams { BREATH } else { PAUSE }).await;
+    }
+}
+
+/// Whether anybody still reads what is printed.
+enum Reader {
+    Wants,
+    Gone,
+}
+
+struct Following<'a> {
+    context: &'a Context,
+    client: &'a Client,
+    filters: &'a [(&'static str, String)],
+    /// The time of the last change that was printed.
+    since: String,
+    away: bool,
+}
+
+impl Following<'_> {
+    /// Until the stream ends.
+    async fn stream(&mut self) -> Result<Reader, Error> {
+        let mut events = self.client.events("/changes/stream", &borrowed(self.filters), &self.since).await?;
+        self.is_back();
+        while let Some(event) = events.next().await? {
+            if !event.data.is_null() && !self.print(&event.data)? {
+                return Ok(Reader::Gone);
+            }
+            self.since = event.id;
+        }
+        Ok(Reader::Wants)
+    }
+
+    /// Until there are no more for now.
+    async fn poll(&mut self) -> Result<Reader, Error> {
+        loop {
+            let body = read(self.client, self.filters, &self.since).await?;
+            self.is_back();
+            for change in rows_of(&body) {
+                if !self.print(change)? {
+                    return Ok(Reader::Gone);
+                }
+            }
+            if let Some(cursor) = body["cursor"].as_str() {
+                cursor.clone_into(&mut self.since);
+            }
+            if body["has_more"] != true {
+                return Ok(Reader::Wants);
+            }
+        }
+    }
+
+    fn print(&self, change: &Value) -> Result<bool, Error> {
+        self.context.output.bytes(line(self.context, change).as_bytes())
+    }
+
+    fn is_back(&mut self) {
+        if std::mem::take(&mut self.away) {
+            note("The server answers again.");
+        }
     }
 }
 

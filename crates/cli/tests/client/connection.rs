@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
 
-use crate::support::{Answer, DRIP, NO_ANSWER, World, error};
+use crate::support::{Answer, DRIP, NO_ANSWER, Request, World, error};
 
 #[test]
 fn every_status_has_its_exit_code() {
@@ -40,7 +40,8 @@ fn no_answer_is_a_network_failure() {
     assert!(run.stderr.contains("no answer within 1 s"), "{run:?}");
 }
 
-/// Whatever way the answer was lost, the write may have been carried out: it is sent once, and the message says so.
+/// Whatever way the answer was lost, the write may have been carried out: it is sent again with the key that the server knows it by,
+/// and when there is no answer at all, the message says so.
 #[test]
 fn a_write_without_an_answer_is_not_called_unsent() {
     let lost = [
@@ -55,7 +56,14 @@ fn a_write_without_an_answer_is_not_called_unsent() {
         {
             let before = world.lines().len();
             let run = world.run(&format!("{words} --timeout 1"));
-            assert_eq!((run.code, world.lines().len()), (9, before + 1), "{words}: {run:?}");
+            let sent = world.requests().split_off(before);
+            assert_eq!((run.code, sent.len()), (9, 4), "{words}: {run:?}");
+            let keys: Vec<_> = sent.iter().map(|request| request.header("idempotency-key")).collect();
+            assert!(
+                keys[0].is_some_and(|key| key.len() == 36) && keys.iter().all(|key| *key == keys[0]),
+                "{keys:?}"
+            );
+            assert!(sent.iter().all(|request| request.body == sent[0].body));
             assert!(run.stderr.contains("Sent, outcome unknown: look before repeating"), "{words}: {run:?}");
             assert!(!run.stderr.contains("Cannot reach"), "{run:?}");
         }
@@ -67,6 +75,7 @@ fn a_write_without_an_answer_is_not_called_unsent() {
         assert!(run.code == 9 && run.stderr.starts_with("Error: Cannot reach http://127.0.0.1:"), "{run:?}");
     }
     assert_eq!(silent.lines().len(), 4, "reading is repeated");
+    assert!(silent.requests().iter().all(|request| request.header("idempotency-key").is_none()));
     for (status, advised) in [(502, true), (503, false), (504, true)] {
         let proxy = World::new(move |_| error(status, "no"));
         let run = proxy.run("tenant update --setting a=1");
@@ -87,11 +96,42 @@ fn reading_is_repeated_when_the_server_is_briefly_away() {
     assert_eq!(run.json()["tenant"]["name"], "Acme");
 }
 
+/// A write whose answer was lost is settled by its key, whatever became of it.
 #[test]
-fn writing_is_repeated_only_when_rate_limited() {
+fn a_lost_answer_is_asked_for_again() {
+    let count = AtomicUsize::new(0);
+    let world = World::new(move |_| match count.fetch_add(1, Ordering::SeqCst) {
+        0 => Answer(NO_ANSWER, Vec::new(), json!({})),
+        1 => (409, json!({"error": {"code": "idempotency_in_progress", "message": "wait"}})).into(),
+        2 => error(503, "the outcome is unknown"),
+        _ => json!({"tenant": {"name": "Acme"}}).into(),
+    });
+    let run = world.run("tenant update --setting a=1");
+    assert_eq!((run.code, run.stderr.as_str()), (0, ""), "{run:?}");
+    let requests = world.requests();
+    assert!(
+        requests.len() == 4
+            && requests
+                .iter()
+                .all(|request| request.header("idempotency-key") == requests[0].header("idempotency-key"))
+    );
+    // Another command is another write.
+    let key = |request: &Request| request.header("idempotency-key").map(ToOwned::to_owned);
+    world.run("tenant update --setting a=1");
+    assert_ne!(key(&world.requests()[4]), key(&requests[0]));
+    // What is refused is refused, also a conflict.
+    for status in [400, 404, 409, 422, 500] {
+        let world = World::new(move |_| error(status, "no"));
+        world.run("tenant update --setting a=1");
+        assert_eq!(world.lines().len(), 1, "{status}");
+    }
+}
+
+#[test]
+fn writing_is_repeated_when_the_server_is_away_or_busy() {
     let down = World::new(|_| error(503, "down"));
     let run = down.run("agent register --name a --type implementer");
-    assert_eq!((run.code, down.lines().len()), (10, 1));
+    assert_eq!((run.code, down.lines().len()), (10, 4));
     let busy =
         World::new(|_| Answer(429, vec![("Retry-After", "0".into())], json!({"error": {"message": "busy"}})));
     let run = busy.run("agent register --name a --type implementer");

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Request, World, error};
+use crate::support::{Answer, EVENTS, Request, World, error};
 use crate::{P1, one_project};
 
 fn change(n: usize) -> Value {
@@ -97,11 +97,53 @@ fn changes_are_one_answer_or_all_of_them() {
     assert_eq!(none.stdout.trim(), "No changes.");
 }
 
-/// Each change once, on a line of its own, also when the server is away in between.
+/// Each change once, on a line of its own, also when the stream ends, breaks off within a change, and when the server is away.
+#[test]
+fn a_stream_is_followed_from_where_it_ended() {
+    let asked = AtomicUsize::new(0);
+    let told = |number: usize| format!("id: {}\ndata: {}\n\n", at(number), change(number));
+    let world = World::new(move |request| {
+        if request.path != "/api/v1/changes/stream" {
+            return one_project(request);
+        }
+        let expected = |number: usize| assert_eq!(request.header("last-event-id"), Some(at(number).as_str()));
+        let events = |events: String| Answer(200, vec![(EVENTS, events)], json!({}));
+        match asked.fetch_add(1, Ordering::Relaxed) {
+            0 => events(format!("id: {}\n\n:\n\n{}{}", at(0), told(1), told(2))),
+            1 => {
+                expected(2);
+                events(told(3) + "id: x\ndata: {\"id\"")
+            }
+            // Longer than the client tries by itself.
+            2..=5 => error(503, "away"),
+            6 => {
+                expected(3);
+                events(told(4) + &told(5))
+            }
+            _ => error(401, "Invalid API key"),
+        }
+    });
+    let run = world.run("changes --since 2026-01-01 --entity-type story --follow");
+    let seen: Vec<Value> = run.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(seen, (1..=5).map(change).collect::<Vec<_>>());
+    assert_eq!(run.code, 3, "{run:?}");
+    assert!(run.stderr.contains("away") && run.stderr.contains("answers again"), "{run:?}");
+    let streams = world.requests().into_iter().filter(|request| request.path.ends_with("/stream"));
+    assert!(
+        streams
+            .map(|request| request.query)
+            .all(|query| query.contains("entity_type=story") && !query.contains("limit"))
+    );
+}
+
+/// Where the server has no stream, it is asked from time to time.
 #[test]
 fn what_is_followed_is_seen_once_whatever_the_server_does() {
     let asked = AtomicUsize::new(0);
     let world = World::new(move |request| {
+        if request.path == "/api/v1/changes/stream" {
+            return error(404, "Not found");
+        }
         if request.path != "/api/v1/changes" {
             return one_project(request);
         }
@@ -126,7 +168,7 @@ fn what_is_followed_is_seen_once_whatever_the_server_does() {
     assert!(told.iter().any(|line| line.contains("answers again")), "{told:?}");
     // What will not pass ends it.
     let world = World::new(|request| match request.path.as_str() {
-        "/api/v1/changes" => error(401, "Invalid API key"),
+        "/api/v1/changes/stream" => error(401, "Invalid API key"),
         _ => one_project(request),
     });
     assert_eq!(world.run("changes --since 1h --follow").code, 3);

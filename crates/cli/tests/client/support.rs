@@ -34,6 +34,8 @@ impl Request {
 
 /// Pause in milliseconds between the parts of an answer's body; no header that is sent.
 pub(crate) const DRIP: &str = "Drip";
+/// Server-sent events instead of a body.
+pub(crate) const EVENTS: &str = "events";
 
 /// A status that is none: the server hangs up without a word.
 pub(crate) const NO_ANSWER: u16 = 0;
@@ -207,6 +209,15 @@ fn write(mut stream: &TcpStream, Answer(status, headers, body): &Answer) {
     // An answer may promise more than it holds.
     let length = (!headers.iter().any(|(name, _)| *name == length.0)).then_some(&length);
     let drip = headers.iter().find(|(name, _)| *name == DRIP).and_then(|(_, pause)| pause.parse().ok());
+    // Events are sent as they are written.
+    let events = headers.iter().find(|(name, _)| *name == EVENTS).map(|(_, events)| events.clone());
+    if let Some(events) = events {
+        let _ = write!(
+            stream,
+            "HTTP/1.1 {status} X\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n{events}"
+        );
+        return;
+    }
     let headers = headers.iter().filter(|(name, _)| *name != DRIP).chain(length);
     let headers = headers.map(|(name, value)| format!("{name}: {value}\r\n"));
     let _ = write!(
