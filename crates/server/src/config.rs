@@ -8,7 +8,7 @@ use loopctl_postgres::{Application, EmbeddedCluster, EmbeddedError, EmbeddedOpti
 use tokio_postgres::Config;
 
 use crate::db::migrate::{MigrateError, connect, migrate, newest_version};
-use crate::db::{APP_ROLE, Db, DbError};
+use crate::db::{APP_ROLE, AdminDb, Db, DbError};
 use crate::life::Life;
 
 /// What the private cluster has to know of loopctl. Its owner owns the schema and runs migrations; requests use
@@ -22,6 +22,9 @@ pub static APPLICATION: Application = Application {
     pg_bundle: "LOOPCTL_PG_BUNDLE",
     database_url: "DATABASE_URL",
 };
+
+/// Connections of the owner's login.
+pub(crate) const ADMIN_CONNECTIONS: usize = 2;
 
 /// The database of the private cluster.
 const DATABASE: &str = "loopctl";
@@ -170,6 +173,14 @@ impl Database {
     /// When the pool cannot be built.
     pub(crate) fn pool(&self, size: usize, deadline: Duration, life: Life) -> Result<Db, DbError> {
         Db::new(self.app.clone(), size, deadline, life)
+    }
+
+    /// The owner's pool, which is small: superadmins are few.
+    ///
+    /// # Errors
+    /// When the pool cannot be built.
+    pub(crate) fn admin_pool(&self, deadline: Duration, life: Life) -> Result<AdminDb, DbError> {
+        Ok(AdminDb::new(Db::new(self.owner.clone(), ADMIN_CONNECTIONS, deadline, life)?))
     }
 
     /// Stops the private cluster, if this process runs it.

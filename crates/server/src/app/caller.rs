@@ -1,5 +1,6 @@
 //! Who calls: authentication, impersonation and roles. The only place that decides.
 
+use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::identities::Found;
+use super::ticket::Ticket;
 use super::{App, hash_key};
 use crate::events;
 use crate::http::{ApiError, ApiResult, Input, Operation};
@@ -54,6 +56,25 @@ pub(crate) struct Identity {
     pub agent_id: Option<Uuid>,
     /// Set when a superadmin acts inside the tenant.
     pub impersonation: Option<Impersonation>,
+    /// What they have shown, for those who are to be let in for long.
+    pub(super) shown: Shown,
+    /// What they know this request by, if they may repeat it.
+    pub(super) ticket: Option<Arc<Ticket>>,
+}
+
+/// What a caller has shown to be let in.
+#[derive(Clone)]
+pub(super) struct Shown {
+    key_hash: Arc<str>,
+    /// The tenant that they asked for; only superadmins are let into another than their own.
+    target: Option<Uuid>,
+}
+
+impl fmt::Debug for Shown {
+    /// A hash of a key belongs into no log.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Shown").field("target", &self.target).finish_non_exhaustive()
+    }
 }
 
 /// A superadmin inside a tenant.
@@ -81,6 +102,23 @@ impl Identity {
     /// A rule's refusal as the answer to this caller.
     pub(crate) fn refused(&self, refusal: Refusal) -> ApiError {
         ApiError::refused(refusal, &self.app.public_url)
+    }
+
+    /// Whether the request may be repeated, and has to be answered the same.
+    pub(crate) fn may_repeat(&self) -> bool {
+        self.ticket.is_some()
+    }
+
+    /// The same caller, for one of several changes that a request makes.
+    pub(crate) fn of_several(&self) -> Self {
+        Self { ticket: None, ..self.clone() }
+    }
+
+    /// Whether the key that let them in still would. Who cannot be asked about lets nobody in.
+    pub(crate) async fn is_still_let_in(&self) -> bool {
+        let Shown { key_hash, target } = &self.shown;
+        let found = self.app.identities.find(&self.app.db, key_hash, *target).await;
+        matches!(found, Ok(Some(found)) if found.is_active() && found.tenant_id == Some(self.tenant_id))
     }
 
     /// How this caller's changes are attributed.
@@ -214,6 +252,7 @@ impl<A: Access> Input for Caller<A> {
 pub(crate) struct KeyHolder<A> {
     app: App,
     key: Key,
+    ticket: Option<Arc<Ticket>>,
     access: PhantomData<A>,
 }
 
@@ -228,11 +267,10 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
         let app = App::from_ref(state);
         let key = authenticate(parts, &app).await?;
-        let span = tracing::Span::current();
-        span.record("key_id", tracing::field::display(key.found.key_id));
-        span.record("role", key.role.as_str());
+        note_key(&key.found, key.role);
         A::check(key.role)?;
-        Ok(Self { app, key, access: PhantomData })
+        let ticket = Ticket::of(parts)?;
+        Ok(Self { app, key, ticket, access: PhantomData })
     }
 }
 
@@ -242,7 +280,7 @@ impl<A> KeyHolder<A> {
     /// # Errors
     /// 400 for a superadmin who names none.
     pub(crate) fn in_tenant(self) -> ApiResult<Caller<A>> {
-        let Key { found, role, impersonation } = self.key;
+        let Key { found, role, impersonation, shown } = self.key;
         let tenant_id = found
             .tenant_id
             .ok_or_else(|| ApiError::bad_request("Superadmin must use X-Impersonate-Tenant header"))?;
@@ -256,6 +294,8 @@ impl<A> KeyHolder<A> {
             tenant_id,
             agent_id: found.agent_id,
             impersonation,
+            shown,
+            ticket: self.ticket,
         };
         Ok(Caller { identity, access: PhantomData })
     }
@@ -271,29 +311,74 @@ impl<A: Access> Input for KeyHolder<A> {
     }
 }
 
+/// A superadmin who works on no tenant, or on all of them. What the other headers say of one does not count here.
+#[derive(Debug)]
+pub(crate) struct Admin {
+    pub(crate) app: App,
+}
+
+impl<S> FromRequestParts<S> for Admin
+where
+    S: Send + Sync,
+    App: FromRef<S>,
+{
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
+        let app = App::from_ref(state);
+        let (found, _) = find(parts, &app, None).await?;
+        note_key(&found, found.role);
+        <Exact<(Superadmin,)>>::check(found.role)?;
+        Ok(Self { app })
+    }
+}
+
+impl Input for Admin {
+    fn describe(operation: &mut Operation<'_>) {
+        operation.secured = true;
+        operation.refuse(401, "no valid key");
+        operation.refuse(403, "the key may not do this");
+    }
+}
+
+/// Lets the request's log lines say whose key it is.
+fn note_key(found: &Found, role: Role) {
+    let span = tracing::Span::current();
+    span.record("key_id", tracing::field::display(found.key_id));
+    span.record("role", role.as_str());
+}
+
 /// A valid key, with the tenant that it works on, if any.
 #[derive(Debug)]
 struct Key {
     found: Arc<Found>,
     role: Role,
     impersonation: Option<Impersonation>,
+    shown: Shown,
+}
+
+/// Finds the key, which is one that is let in. `target` is the tenant that a superadmin wants to enter.
+async fn find(parts: &Parts, app: &App, target: Option<Uuid>) -> ApiResult<(Arc<Found>, Shown)> {
+    let token = bearer(parts).ok_or_else(ApiError::unauthorized)?;
+    let shown = Shown { key_hash: hash_key(token).into(), target };
+    let found = app.identities.find(&app.db, &shown.key_hash, target).await?;
+    let found = found.ok_or_else(ApiError::invalid_api_key)?;
+    app.key_uses.note(found.key_id);
+    if !found.is_active() {
+        return Err(ApiError::new(StatusCode::FORBIDDEN, "tenant_not_active", "Access denied"));
+    }
+    Ok((found, shown))
 }
 
 /// Finds the key and its tenant, and lets a superadmin into another tenant.
 async fn authenticate(parts: &Parts, app: &App) -> ApiResult<Key> {
-    let token = bearer(parts).ok_or_else(ApiError::unauthorized)?;
     let impersonate = header(parts, "x-impersonate-tenant");
     // A malformed id names no tenant; the nil UUID finds none.
     let target = impersonate.map(|text| parse_uuid(text).unwrap_or_default());
-    let found = app.identities.find(&app.db, &hash_key(token), target).await?;
-    let found = found.ok_or_else(ApiError::invalid_api_key)?;
-    app.key_uses.note(found.key_id);
+    let (found, shown) = find(parts, app, target).await?;
     let role = found.role;
-    if !found.is_active() {
-        return Err(ApiError::new(StatusCode::FORBIDDEN, "tenant_not_active", "Access denied"));
-    }
     if role != Role::Superadmin || target.is_none() {
-        return Ok(Key { found, role, impersonation: None });
+        return Ok(Key { found, role, impersonation: None, shown });
     }
     let Some(tenant_slug) = found.tenant_slug.clone() else {
         return Err(ApiError::new(StatusCode::NOT_FOUND, "tenant_not_found", "Tenant not found"));
@@ -303,6 +388,7 @@ async fn authenticate(parts: &Parts, app: &App) -> ApiResult<Key> {
         found,
         role: effective_role.unwrap_or(Role::Superadmin),
         impersonation: Some(Impersonation { tenant_slug, effective_role, at: Utc::now() }),
+        shown,
     })
 }
 
@@ -337,6 +423,25 @@ fn bearer(parts: &Parts) -> Option<&str> {
 /// A header's text; empty counts as absent.
 fn header<'a>(parts: &'a Parts, name: &str) -> Option<&'a str> {
     parts.headers.get(name)?.to_str().ok().map(str::trim).filter(|text| !text.is_empty())
+}
+
+#[cfg(test)]
+impl Identity {
+    /// An agent of a tenant, as which nobody can call.
+    pub(crate) fn of_agent(app: App, tenant_id: Uuid, agent_id: Uuid) -> Self {
+        Self {
+            app,
+            key_id: Uuid::from_u128(2),
+            key_name: String::new(),
+            key_prefix: String::new(),
+            role: Role::Agent,
+            tenant_id,
+            agent_id: Some(agent_id),
+            impersonation: None,
+            shown: Shown { key_hash: "".into(), target: None },
+            ticket: None,
+        }
+    }
 }
 
 #[cfg(test)]

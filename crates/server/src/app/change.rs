@@ -6,7 +6,7 @@ use super::Identity;
 use super::identities::Watch;
 use crate::db::{Params, Row, Sql, Tx};
 use crate::events::{self, Event};
-use crate::http::{ApiError, ApiResult};
+use crate::http::{Answer, ApiError, ApiResult};
 
 /// A transaction of the caller's tenant, with what it has to tell. Statements run on it as on a [`Tx`].
 pub(crate) struct Change<'a> {
@@ -60,20 +60,34 @@ impl<'a> Change<'a> {
         self.keys.notice(self.events.get(known..).unwrap_or_default());
     }
 
-    /// Records what was told, as the last statement, and commits.
+    /// Keeps the answer for whoever may ask again, records what was told, as the last statement, and commits.
     ///
     /// # Errors
     /// When the database fails; then nothing is kept.
-    pub(crate) async fn commit<T>(mut self, value: T) -> ApiResult<Committed<T>> {
+    pub(crate) async fn commit<T: Answer>(mut self, answer: T) -> ApiResult<Committed<T>> {
         self.ends();
+        if let Some(ticket) = &self.first.ticket {
+            ticket.keep(&mut self.tx, self.first, &answer).await?;
+        }
+        let is_told = !self.events.is_empty();
         events::record(self.tx, &self.first.attribution(), self.events).await?;
-        Ok(Committed(value))
+        if is_told {
+            self.first.app.listeners.wake(self.first.tenant_id);
+        }
+        Ok(Committed(answer))
     }
 
     /// Ends work that had nothing to change.
-    pub(crate) fn unchanged<T>(mut self, value: T) -> ApiResult<Committed<T>> {
+    ///
+    /// # Errors
+    /// When the answer has to be kept, and the database fails.
+    pub(crate) async fn unchanged<T: Answer>(mut self, answer: T) -> ApiResult<Committed<T>> {
         self.ends();
-        Ok(Committed(value))
+        if let Some(ticket) = &self.first.ticket {
+            ticket.keep(&mut self.tx, self.first, &answer).await?;
+            self.tx.commit(&()).await?;
+        }
+        Ok(Committed(answer))
     }
 
     /// Ends work that was refused, and takes back whatever it has written.

@@ -6,20 +6,23 @@ mod change;
 mod identities;
 mod requests;
 mod secret;
+mod ticket;
 mod uses;
 
 use std::sync::Arc;
 
-use crate::db::Db;
+use crate::db::{AdminDb, Db, Turns};
+use crate::events::Listeners;
 use crate::life::Life;
 use crate::trust_loop::Together;
 
 pub(crate) use caller::{
-    Access, Agent, Any, AtLeast, Caller, Exact, Identity, KeyHolder, Orchestrator, Superadmin, User,
+    Access, Admin, Agent, Any, AtLeast, Caller, Exact, Identity, KeyHolder, Orchestrator, Superadmin, User,
 };
 pub(crate) use change::{Change, Committed};
 pub(crate) use identities::{Identities, STATEMENTS};
 pub(crate) use secret::{hash_key, key_prefix, new_raw_key};
+pub(crate) use ticket::STATEMENTS as TICKET_STATEMENTS;
 pub(crate) use uses::{KeyUses, STATEMENTS as USES_STATEMENTS};
 
 /// A route of this server.
@@ -31,6 +34,8 @@ pub(crate) type Endpoint = crate::http::Endpoint<App>;
 pub(crate) struct App {
     /// The application's connections.
     pub(crate) db: Db,
+    /// The owner's, above what belongs to one tenant alone: for superadmins.
+    pub(crate) admin: AdminDb,
     /// How clients reach this server, without a trailing slash; links in answers start with it.
     pub(crate) public_url: Arc<str>,
     /// For work that outlives its request.
@@ -41,22 +46,36 @@ pub(crate) struct App {
     pub(crate) identities: Identities,
     /// Steps of stories that go together.
     pub(crate) together: Together,
+    /// Who waits for what is recorded next.
+    pub(crate) listeners: Listeners,
+    /// Who sends what somebody else is sending as well.
+    repeated: Turns,
 }
 
-#[cfg(test)]
 impl App {
-    /// One whose database is nowhere, for what asks it nothing.
-    pub(crate) fn without_database() -> Self {
-        let life = Life::default();
-        let config = tokio_postgres::Config::new();
-        let db = Db::new(config, 1, crate::db::DEADLINE, life.clone()).expect("a pool that opens nothing");
+    /// One that knows nothing yet.
+    pub(crate) fn new(db: Db, admin: AdminDb, public_url: Arc<str>, life: Life) -> Self {
         Self {
             db,
-            public_url: Arc::from("http://localhost"),
+            admin,
+            public_url,
             life,
             key_uses: KeyUses::default(),
             identities: Identities::default(),
             together: Together::default(),
+            listeners: Listeners::default(),
+            repeated: Turns::default(),
         }
+    }
+
+    /// One whose database is nowhere, for what asks it nothing.
+    #[cfg(test)]
+    pub(crate) fn without_database() -> Self {
+        let life = Life::default();
+        let config = tokio_postgres::Config::new();
+        let nowhere = || {
+            Db::new(config.clone(), 1, crate::db::DEADLINE, life.clone()).expect("a pool that opens nothing")
+        };
+        Self::new(nowhere(), AdminDb::new(nowhere()), Arc::from("http://localhost"), life)
     }
 }

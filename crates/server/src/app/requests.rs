@@ -2,7 +2,7 @@
 
 use super::{Change, Committed, Identity};
 use crate::db::{Batch, ListSql, Params, Row, Sql, Timestamp};
-use crate::http::{ApiError, ApiResult, Cursor, Feed, List, Meta, Page, Place, cut};
+use crate::http::{Answer, ApiError, ApiResult, Cursor, Feed, List, Meta, Page, Place, cut};
 
 impl Identity {
     /// Runs statements for the caller's tenant (`$1`), in one round trip.
@@ -79,9 +79,46 @@ impl Identity {
     /// Those of `work`, or when the database fails.
     pub(crate) async fn change<'a, T, F>(&'a self, mut work: impl FnMut(Change<'a>) -> F) -> ApiResult<T>
     where
+        T: Answer,
         F: Future<Output = ApiResult<Committed<T>>>,
     {
-        let done = self.app.db.transaction(self.tenant_id, |tx| work(Change::new(tx, self))).await;
-        done.map(Committed::into_value)
+        let (mut _turn, mut first) = (None, String::new());
+        if let Some(ticket) = &self.ticket {
+            _turn = Some(ticket.turn(self).await?);
+            first = ticket.claim(self);
+        }
+        let done = self.app.db.transaction(self.tenant_id, &first, |tx| work(Change::new(tx, self))).await;
+        match (done, &self.ticket) {
+            (Err(error), Some(ticket)) if error.is_repetition() => {
+                // Nobody takes a key without keeping the answer.
+                let kept = ticket.replay(self).await?.ok_or_else(ApiError::internal)?;
+                Err(ApiError::replayed(kept))
+            }
+            (done, _) => done.map(Committed::into_value),
+        }
+    }
+
+    /// For a request that makes several changes, which do nothing again when they are made again: the answer that was given before,
+    /// if it was.
+    ///
+    /// # Errors
+    /// The answer itself, which ends the handler; 409 and 422 as for any change; or when the database fails.
+    pub(crate) async fn was_answered(&self) -> ApiResult<()> {
+        let Some(ticket) = &self.ticket else { return Ok(()) };
+        match ticket.replay(self).await? {
+            Some(kept) => Err(ApiError::replayed(kept)),
+            None => Ok(()),
+        }
+    }
+
+    /// Keeps the answer of a request that has made several changes.
+    ///
+    /// # Errors
+    /// The answer that was given before, when another request was faster; or when the database fails.
+    pub(crate) async fn answers<T: Answer + Clone>(&self, answer: T) -> ApiResult<T> {
+        if !self.may_repeat() {
+            return Ok(answer);
+        }
+        self.change(async |change| change.unchanged(answer.clone()).await).await
     }
 }

@@ -20,6 +20,9 @@ pub enum DbError {
     /// The connection was lost while a change was being committed, so nobody knows whether it was.
     #[error("{0}, while a change was being committed")]
     Uncertain(Box<Self>),
+    /// A transaction that was not even begun: nothing of its work was tried.
+    #[error("{0}, as the transaction was to begin")]
+    Unbegun(Box<Self>),
     /// The database answered something that the code did not expect.
     #[error("unexpected database answer: {0}")]
     Unexpected(String),
@@ -50,7 +53,7 @@ impl DbError {
     fn db(&self) -> Option<&tokio_postgres::error::DbError> {
         match self {
             Self::Postgres(error) => error.as_db_error(),
-            Self::Uncertain(error) => error.db(),
+            Self::Uncertain(error) | Self::Unbegun(error) => error.db(),
             Self::Pool(_) | Self::Silent | Self::Unexpected(_) => None,
         }
     }
@@ -64,7 +67,7 @@ impl DbError {
                 error.as_db_error().is_none_or(|db| *db.code() == SqlState::CRASH_SHUTDOWN)
             }
             Self::Silent => true,
-            Self::Pool(_) | Self::Unexpected(_) | Self::Uncertain(_) => false,
+            Self::Pool(_) | Self::Unexpected(_) | Self::Uncertain(_) | Self::Unbegun(_) => false,
         };
         if lost { Self::Uncertain(Box::new(self)) } else { self }
     }
@@ -73,7 +76,7 @@ impl DbError {
     pub(super) fn is_silence(&self) -> bool {
         match self {
             Self::Silent => true,
-            Self::Uncertain(error) => error.is_silence(),
+            Self::Uncertain(error) | Self::Unbegun(error) => error.is_silence(),
             Self::Pool(_) | Self::Postgres(_) | Self::Unexpected(_) => false,
         }
     }
@@ -81,6 +84,12 @@ impl DbError {
     /// Whether this is a violation of the constraint or unique index of this name.
     pub fn violates(&self, constraint: &str) -> bool {
         self.db().is_some_and(|db| db.constraint() == Some(constraint))
+    }
+
+    /// Whether a transaction was not begun because somebody else was about to do the same, and did not come to an end.
+    pub fn is_beginning_held_up(&self) -> bool {
+        let Self::Unbegun(error) = self else { return false };
+        error.db().is_some_and(|db| *db.code() == SqlState::LOCK_NOT_AVAILABLE)
     }
 
     /// Whether a table that the statement names does not exist.
@@ -118,6 +127,7 @@ impl DbError {
         match self {
             Self::Pool(_) | Self::Silent | Self::Uncertain(_) => true,
             Self::Unexpected(_) => false,
+            Self::Unbegun(error) => error.is_unavailable(),
             Self::Postgres(error) => match error.as_db_error() {
                 // Class 57P: shutting down or starting up.
                 Some(db) => {

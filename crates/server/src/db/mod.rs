@@ -1,5 +1,6 @@
 //! PostgreSQL: connections, tenant transactions, migrations.
 
+mod admin;
 mod error;
 mod line;
 mod listening;
@@ -22,6 +23,7 @@ use uuid::Uuid;
 
 use crate::life::Life;
 
+pub(crate) use admin::{AdminDb, STATEMENTS as ADMIN_STATEMENTS};
 pub use error::DbError;
 pub(crate) use line::APP_ROLE;
 pub(crate) use listening::listen;
@@ -31,7 +33,7 @@ pub(crate) use sql::{ListSql, around_columns, column, statements};
 pub use sql::{Named, Params, Sql, Statement};
 pub use time::Timestamp;
 pub(crate) use tokio_postgres::types::Json as Jsonb;
-use turns::Turns;
+pub(crate) use turns::{Turn, Turns};
 pub use tx::{Batch, Tx};
 
 /// How long a request waits for a free connection before it is answered with 503.
@@ -135,27 +137,33 @@ impl Db {
     /// # Errors
     /// When no connection is to be had, or a statement fails.
     pub async fn read<B: Batch>(&self, tenant_id: Uuid, batch: B) -> Result<B::Answer, DbError> {
-        self.attempts(tenant_id, Tx::reading, |tx| tx.commit(&batch)).await
+        self.attempts(tenant_id, Tx::reading, "", |tx| tx.commit(&batch)).await
     }
 
     /// Runs `work` in a transaction, which it ends itself, and again where that may help: when the transaction lost a
     /// deadlock or a serialisation conflict, or a migration has passed by under its connection. Locks are taken in a
-    /// fixed order, so this is the net below, not the method.
+    /// fixed order, so this is the net below, not the method. `first` is SQL that goes with what begins it, or empty.
     ///
     /// # Errors
     /// The last failure of `work`, or when no connection is to be had.
-    pub async fn transaction<T, E, F>(&self, tenant_id: Uuid, work: impl FnMut(Tx) -> F) -> Result<T, E>
+    pub async fn transaction<T, E, F>(
+        &self,
+        tenant_id: Uuid,
+        first: &str,
+        work: impl FnMut(Tx) -> F,
+    ) -> Result<T, E>
     where
         E: From<DbError>,
         F: Future<Output = Result<T, E>>,
     {
-        self.attempts(tenant_id, Tx::new, work).await
+        self.attempts(tenant_id, Tx::new, first, work).await
     }
 
     async fn attempts<T, E, F>(
         &self,
         tenant_id: Uuid,
         open: Open,
+        first: &str,
         mut work: impl FnMut(Tx) -> F,
     ) -> Result<T, E>
     where
@@ -163,14 +171,14 @@ impl Db {
         F: Future<Output = Result<T, E>>,
     {
         for _ in 1..ATTEMPTS {
-            let tx = self.tenant(tenant_id, open).await?;
+            let tx = self.tenant(tenant_id, open).await?.beginning_with(first);
             let lost = tx.lost();
             match work(tx).await {
                 Err(_) if lost.get() => {}
                 outcome => return outcome,
             }
         }
-        work(self.tenant(tenant_id, open).await?).await
+        work(self.tenant(tenant_id, open).await?.beginning_with(first)).await
     }
 
     /// A transaction for answers too large to be read at once: it only reads, and all its statements see the

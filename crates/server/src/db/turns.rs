@@ -1,5 +1,6 @@
-//! Turns to write: what a tenant's transactions do last is take its log's head, and the next one has it when this one is
-//! committed. Those of one process wait for it here, where waiting costs PostgreSQL nothing; other processes meet on the row.
+//! Turns: what one after the other has to do in any case. What a tenant's transactions do last is take its log's head, and the next
+//! one has it when this one is committed. Those of one process wait for it here, where waiting costs PostgreSQL nothing; other
+//! processes meet on the row.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,36 +9,30 @@ use tokio::sync::OwnedMutexGuard;
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use super::{DbError, LOCK_PATIENCE};
+use super::LOCK_PATIENCE;
 
 type Line = Arc<tokio::sync::Mutex<()>>;
 
-/// A line per tenant that has something to write now.
+/// A line per thing that somebody wants now, such as a tenant's log.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Turns(Arc<Mutex<HashMap<Uuid, Line>>>);
+pub(crate) struct Turns(Arc<Mutex<HashMap<Uuid, Line>>>);
 
-/// A tenant's turn, until it is dropped.
-pub(super) struct Turn {
+/// Somebody's turn, until it is dropped.
+pub(crate) struct Turn {
     turns: Turns,
-    tenant_id: Uuid,
+    of: Uuid,
     /// None when the turn is over.
     guard: Option<OwnedMutexGuard<()>>,
 }
 
 impl Turns {
-    /// Waits in the tenant's line: first come, first served.
-    ///
-    /// # Errors
-    /// When it takes too long.
-    pub(super) async fn next(&self, tenant_id: Uuid) -> Result<Turn, DbError> {
-        let line = Arc::clone(self.lines().entry(tenant_id).or_default());
+    /// Waits in line: first come, first served. None when it takes too long.
+    pub(crate) async fn next(&self, of: Uuid) -> Option<Turn> {
+        let line = Arc::clone(self.lines().entry(of).or_default());
         // Before the wait: who leaves the line while waiting is not remembered either.
-        let mut turn = Turn { turns: self.clone(), tenant_id, guard: None };
-        let Ok(guard) = timeout(LOCK_PATIENCE, line.lock_owned()).await else {
-            return Err(DbError::Pool("the tenant's other transactions take too long".to_owned()));
-        };
-        turn.guard = Some(guard);
-        Ok(turn)
+        let mut turn = Turn { turns: self.clone(), of, guard: None };
+        turn.guard = Some(timeout(LOCK_PATIENCE, line.lock_owned()).await.ok()?);
+        Some(turn)
     }
 
     fn lines(&self) -> std::sync::MutexGuard<'_, HashMap<Uuid, Line>> {
@@ -50,8 +45,8 @@ impl Drop for Turn {
     fn drop(&mut self) {
         self.guard = None;
         let mut lines = self.turns.lines();
-        if lines.get(&self.tenant_id).is_some_and(|line| Arc::strong_count(line) == 1) {
-            lines.remove(&self.tenant_id);
+        if lines.get(&self.of).is_some_and(|line| Arc::strong_count(line) == 1) {
+            lines.remove(&self.of);
         }
     }
 }
@@ -66,10 +61,10 @@ mod tests {
         let first = turns.next(mine).await.unwrap();
         let others = turns.next(other).await.unwrap();
         // Who waits too long is told so, and leaves the line.
-        assert!(turns.next(mine).await.is_err_and(|error| error.is_unavailable()));
+        assert!(turns.next(mine).await.is_none());
         let second = tokio::spawn({
             let turns = turns.clone();
-            async move { turns.next(mine).await.is_ok() }
+            async move { turns.next(mine).await.is_some() }
         });
         tokio::task::yield_now().await;
         assert!(!second.is_finished());
@@ -78,7 +73,7 @@ mod tests {
         let third = turns.next(mine).await.unwrap();
         let leaving = tokio::spawn({
             let turns = turns.clone();
-            async move { turns.next(mine).await.is_ok() }
+            async move { turns.next(mine).await.is_some() }
         });
         tokio::task::yield_now().await;
         leaving.abort();

@@ -116,6 +116,13 @@ impl Tx {
         Self::open("BEGIN READ ONLY", false, client, tenant_id, db)
     }
 
+    /// Only reads, and as whoever the connection's login is.
+    pub(super) fn reading_all(client: Client, tenant_id: Uuid, db: Db) -> Self {
+        let begin = Some("BEGIN READ ONLY".to_owned());
+        let (client, lost) = (Some(client), Lost::default());
+        Self { client, tenant_id, begin, writes: false, turn: None, lost, db }
+    }
+
     /// Only reads, and every statement sees the database as the first one did.
     pub(super) fn snapshot(client: Client, tenant_id: Uuid, db: Db, turn: OwnedSemaphorePermit) -> Self {
         let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY";
@@ -131,6 +138,16 @@ impl Tx {
         let begin = format!("{begin}; {role}SET LOCAL loopctl.tenant_id = '{tenant_id}'");
         let (client, begin, lost) = (Some(client), Some(begin), Lost::default());
         Self { client, tenant_id, begin, writes, turn: None, lost, db }
+    }
+
+    /// With SQL that goes with what begins it, and without which it is not begun; none when empty.
+    #[must_use]
+    pub(super) fn beginning_with(mut self, first: &str) -> Self {
+        if let Some(begin) = self.begin.as_mut().filter(|_| !first.is_empty()) {
+            begin.push_str("; ");
+            begin.push_str(first);
+        }
+        self
     }
 
     /// Tells, also when the transaction is gone, whether it is worth another try.
@@ -194,7 +211,9 @@ impl Tx {
     /// # Errors
     /// As [`Self::commit`], and when the turn does not come.
     pub async fn commit_in_turn<B: Batch>(self, batch: &B) -> Result<B::Answer, DbError> {
-        let _until_committed = self.db.turns.next(self.tenant_id).await?;
+        let turn = self.db.turns.next(self.tenant_id).await;
+        let too_long = || DbError::Pool("the tenant's other transactions take too long".to_owned());
+        let _until_committed = turn.ok_or_else(too_long)?;
         self.commit(batch).await
     }
 
@@ -288,7 +307,7 @@ async fn send(
             in_time(deadline, answer).await?;
         }
         in_time(deadline, &mut committed).await?;
-        begun.take_output().unwrap_or(Ok(()))?;
+        begun.take_output().unwrap_or(Ok(())).map_err(|error| DbError::Unbegun(Box::new(error.into())))?;
         let rows = answers.iter_mut().filter_map(|answer| answer.as_mut().take_output());
         let rows = rows.collect::<Result<Vec<_>, _>>()?;
         committed.take_output().unwrap_or(Ok(()))?;

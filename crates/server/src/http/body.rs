@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::pin::pin;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::extract::{FromRequest, Request as HttpRequest};
@@ -12,6 +13,7 @@ use loopctl_core::json::{Fault, MAX_GROWTH, MAX_MEMBERS, Object, inspect};
 use loopctl_core::request::{Request, schema_of};
 use serde_json::Value;
 use serde_json::value::RawValue;
+use sha2::{Digest as _, Sha256};
 use tokio::time::{sleep, timeout};
 
 use super::endpoint::{Input, Operation};
@@ -42,6 +44,17 @@ const LARGE_DEPTH: usize = 128;
 /// told when the handler asks, because an unknown record comes before a bad field.
 #[derive(Debug)]
 pub(crate) struct Body<T, const LARGE: bool = false>(pub(crate) Sent<T>);
+
+/// The digest of a request's body, for whoever asked for it before the body was read.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct BodyDigest(Arc<OnceLock<[u8; 32]>>);
+
+impl BodyDigest {
+    /// None as long as nothing has been read.
+    pub(crate) fn get(&self) -> Option<[u8; 32]> {
+        self.0.get().copied()
+    }
+}
 
 /// A body with room for an import.
 pub(crate) type LargeBody<T> = Body<T, true>;
@@ -130,7 +143,11 @@ impl<S: Send + Sync, T: Request, const LARGE: bool> FromRequest<S> for Body<T, L
             let text = value.to_str().unwrap_or_default();
             text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
         });
+        let digest = request.extensions().get::<BodyDigest>().cloned();
         let bytes = read(request, limit).await?;
+        if let Some(BodyDigest(digest)) = digest {
+            digest.get_or_init(|| Sha256::digest(&bytes).into());
+        }
         let text = json_text(&bytes, content_type.as_deref())?;
         let object = parse(&text, depth)?;
         Ok(Self(Sent::of(&object.above(parameters.object().unwrap_or_default()))))

@@ -8,7 +8,14 @@ use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
+use super::answer::Kept;
 use crate::db::DbError;
+
+/// What a request with a key that was used before comes to, until it is found out what was answered then.
+const USED_KEY: &str = "idempotency_key_used";
+
+/// The constraint that it violates.
+const USED: &str = "idempotency_keys_pkey";
 
 /// What a handler returns.
 pub(crate) type ApiResult<T> = Result<T, ApiError>;
@@ -29,6 +36,10 @@ pub(crate) struct ApiError {
     // Boxed, because every result has the size of its error.
     #[serde(flatten)]
     members: Box<Map<String, Value>>,
+    // An answer that was given before ends a handler as a refusal does.
+    #[serde(skip)]
+    #[schemars(skip)]
+    replayed: Option<Box<Kept>>,
 }
 
 fn number<S: Serializer>(status: &StatusCode, serializer: S) -> Result<S::Ok, S::Error> {
@@ -38,7 +49,13 @@ fn number<S: Serializer>(status: &StatusCode, serializer: S) -> Result<S::Ok, S:
 impl ApiError {
     /// An error with its stable code and one sentence that says what to do.
     pub(crate) fn new(status: StatusCode, code: &str, message: impl Into<String>) -> Self {
-        Self { status, code: code.to_owned(), message: message.into(), members: Box::default() }
+        Self {
+            status,
+            code: code.to_owned(),
+            message: message.into(),
+            members: Box::default(),
+            replayed: None,
+        }
     }
 
     /// Says it in another sentence.
@@ -174,6 +191,31 @@ impl ApiError {
         members
     }
 
+    /// 409: the same is being done at this moment.
+    pub(crate) fn idempotency_in_progress() -> Self {
+        let message = "Conflict: a request with this Idempotency-Key is still being answered; send it again in a moment, with the \
+                       same key";
+        Self::conflict("idempotency_in_progress", message)
+    }
+
+    /// Nothing is to be done, because it was done before: this is what was answered then.
+    pub(crate) fn replayed(answer: Kept) -> Self {
+        let done = Self::conflict(USED_KEY, "Conflict: this was done before");
+        Self { replayed: Some(Box::new(answer)), ..done }
+    }
+
+    /// Whether this was done before, which is no refusal: see [`Self::replayed`].
+    pub(crate) fn is_repetition(&self) -> bool {
+        self.code == USED_KEY
+    }
+
+    /// 503: what is asked for takes the owner's login, which this server does not have.
+    pub(crate) fn admin_database_missing() -> Self {
+        let message = "Service Unavailable: this server's database login may not see all tenants; the operator has to set \
+                       ADMIN_DATABASE_URL to one that may (superuser, or BYPASSRLS)";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "admin_database_missing", message)
+    }
+
     /// 500. The reason belongs into the log, never into the answer.
     pub(crate) fn internal() -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", "Internal server error")
@@ -188,7 +230,11 @@ impl From<FieldErrors> for ApiError {
 
 impl From<DbError> for ApiError {
     fn from(error: DbError) -> Self {
-        if error.is_storage_failure() {
+        if error.violates(USED) {
+            Self::conflict(USED_KEY, "Conflict: this was done before")
+        } else if error.is_beginning_held_up() {
+            Self::idempotency_in_progress()
+        } else if error.is_storage_failure() {
             tracing::error!(%error, "the database cannot write");
             let message = "Service Unavailable: the database's disk is full or read-only; nothing was changed; reading goes on, \
                            try again when the operator has made room";
@@ -218,7 +264,10 @@ pub(crate) fn learn_more(public_url: &str, topic: &str) -> String {
 }
 
 impl IntoResponse for ApiError {
-    fn into_response(self) -> Response {
+    fn into_response(mut self) -> Response {
+        if let Some(answer) = self.replayed.take() {
+            return answer.into_response();
+        }
         self.beside(&json!({"error": self}))
     }
 }

@@ -1,5 +1,6 @@
 //! What every route shares: what is sent, how answers and errors look, and how all of it is described.
 
+pub(crate) mod answer;
 pub(crate) mod body;
 pub(crate) mod cursor;
 pub(crate) mod endpoint;
@@ -9,6 +10,7 @@ pub(crate) mod moment;
 pub(crate) mod openapi;
 pub(crate) mod page;
 pub(crate) mod query;
+pub(crate) mod stream;
 
 use axum::extract::FromRequestParts;
 use axum::extract::RawPathParams;
@@ -16,7 +18,8 @@ use axum::http::request::Parts;
 use loopctl_core::fields::parse_uuid;
 use uuid::Uuid;
 
-pub(crate) use body::{Body, LargeBody, Nothing, Sent};
+pub(crate) use answer::{Answer, Kept};
+pub(crate) use body::{Body, BodyDigest, LargeBody, Nothing, Sent};
 pub(crate) use cursor::{Cursor, Feed, Place, cut};
 pub(crate) use endpoint::{
     Created, CreatedSecret, Endpoint, Input, NoContent, Operation, Output, endpoints, one,
@@ -25,6 +28,7 @@ pub(crate) use error::{ApiError, ApiResult};
 pub(crate) use moment::{Moment, last_moment, moment};
 pub(crate) use page::{List, Meta, Page, Paged, PagedOrWhole, limits, pages};
 pub(crate) use query::Query;
+pub(crate) use stream::{CutOff, EventStream, Sink, Streamed};
 
 /// The UUID in a path. Anything else there names nothing: 404.
 #[derive(Debug, Clone, Copy)]

@@ -14,12 +14,11 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 pub use self::listener::Connections;
-use crate::app::{App, Identities, KeyUses};
-use crate::config::{Database, DatabaseOptions, OpenError};
+use crate::app::App;
+use crate::config::{ADMIN_CONNECTIONS, Database, DatabaseOptions, OpenError};
 use crate::db::migrate::newest_version;
 use crate::db::{DEADLINE, DbError, Row, statements};
 use crate::life::Life;
-use crate::trust_loop::Together;
 use crate::{VERSION, routes};
 
 statements! {
@@ -155,19 +154,13 @@ impl Server {
         let default_url = || format!("http://localhost:{}", address.port());
         let public_url = options.public_url.clone().unwrap_or_else(default_url);
         let public_url = Arc::from(public_url.trim_end_matches('/'));
-        let (key_uses, identities) = (KeyUses::default(), Identities::default());
-        let app = App {
-            db: db.clone(),
-            public_url,
-            life: life.clone(),
-            key_uses: key_uses.clone(),
-            identities: identities.clone(),
-            together: Together::default(),
-        };
+        let admin = database.admin_pool(options.query_deadline, life.clone())?;
+        let app = App::new(db.clone(), admin, public_url, life.clone());
         let service = routes::service(app.clone());
-        let limits = descriptors::within(options.connections, options.pool_size + LISTENING);
-        life.spawn(key_uses.keep_writing(db, life.clone()));
-        life.spawn(identities.keep_listening(database.app.clone(), life.clone()));
+        let limits =
+            descriptors::within(options.connections, options.pool_size + ADMIN_CONNECTIONS + LISTENING);
+        life.spawn(app.key_uses.clone().keep_writing(db, life.clone()));
+        life.spawn(app.identities.clone().keep_listening(database.app.clone(), life.clone()));
         life.spawn(listener::accept(listener, service, life.clone(), limits));
         Ok((address, app))
     }
@@ -182,6 +175,7 @@ impl Server {
         }
         self.app.key_uses.write_now(&self.app.db).await;
         self.app.db.close();
+        self.app.admin.close();
         Ok(self.database.close().await?)
     }
 }

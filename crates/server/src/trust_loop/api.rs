@@ -34,9 +34,12 @@ type Moved = ApiResult<Json<MovedStory>>;
 
 /// Attempts a transition and answers with the story.
 async fn transition(caller: &Identity, id: Uuid, attempt: Attempt, evidence: Evidence) -> Moved {
-    let Outcome { story, facts, .. } = perform(Wanted::of(caller, id, attempt, evidence)).await?;
-    let next_actions = next_steps(caller, &facts, id);
-    Ok(Json(MovedStory { story, next_actions }))
+    let wanted = Wanted::of(caller, id, attempt, evidence);
+    perform(wanted, |Outcome { story, facts, .. }| {
+        let next_actions = next_steps(caller, &facts, id);
+        Json(MovedStory { story, next_actions })
+    })
+    .await
 }
 
 pub(super) async fn contract(
@@ -82,9 +85,12 @@ pub(super) async fn review_complete(
     Id(id): Id,
     Body(sent): Body<NewReview>,
 ) -> ApiResult<Created<ReviewedStory>> {
-    let outcome = perform(Wanted::of(&caller, id, Attempt::ReviewComplete, Evidence::Review(sent))).await?;
-    let next_actions = next_steps(&caller, &outcome.facts, id);
-    Ok(Created(ReviewedStory { review_record: outcome.review, next_actions }))
+    let wanted = Wanted::of(&caller, id, Attempt::ReviewComplete, Evidence::Review(sent));
+    perform(wanted, |Outcome { facts, review, .. }| {
+        let next_actions = next_steps(&caller, &facts, id);
+        Created(ReviewedStory { review_record: review, next_actions })
+    })
+    .await
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -103,10 +109,12 @@ pub(super) async fn verify(
     Body(sent): Body<NewVerification>,
 ) -> ApiResult<Json<VerifiedStory>> {
     let attempt = Attempt::Verify { evidence: has_evidence(&sent) };
-    let Outcome { story, facts, verification, .. } =
-        perform(Wanted::of(&caller, id, attempt, Evidence::Verification(sent))).await?;
-    let next_actions = next_steps(&caller, &facts, id);
-    Ok(Json(VerifiedStory { status: "verified", run_id: None, story, verification, next_actions }))
+    let wanted = Wanted::of(&caller, id, attempt, Evidence::Verification(sent));
+    perform(wanted, |Outcome { story, facts, verification, .. }| {
+        let next_actions = next_steps(&caller, &facts, id);
+        Json(VerifiedStory { status: "verified", run_id: None, story, verification, next_actions })
+    })
+    .await
 }
 
 pub(super) async fn reject(

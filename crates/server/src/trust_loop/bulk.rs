@@ -18,9 +18,9 @@ use uuid::Uuid;
 
 use super::api::{ByAgent, ByOrchestrator};
 use super::evidence::{Evidence, NewVerification, RejectStory, has_evidence};
-use super::transition::{Wanted, attempt};
+use super::transition::{Outcome, Wanted, attempt};
 use crate::app::{Caller, Identity};
-use crate::http::{ApiError, ApiResult, Body, Operation, Output, Sent};
+use crate::http::{Answer, ApiError, ApiResult, Body, Kept, Operation, Output, Sent};
 
 /// The most items that one call may hold.
 const MAX_ITEMS: usize = 50;
@@ -107,6 +107,12 @@ impl IntoResponse for Results {
             Some(error) => error.beside(&self),
             None => Json(self).into_response(),
         }
+    }
+}
+
+impl Answer for Results {
+    fn kept(&self) -> ApiResult<Option<Kept>> {
+        if self.error.is_some() { Ok(None) } else { Kept::ok(self) }
     }
 }
 
@@ -242,7 +248,13 @@ fn unknown() -> ApiError {
 /// When the database fails; then nothing of the call is kept.
 async fn perform(items: Vec<Item>) -> ApiResult<Results> {
     let wanted: Vec<&Wanted> = items.iter().filter_map(|item| item.work.as_ref().ok()).collect();
-    let mut attempted = attempt(&wanted).await?.into_iter();
+    let attempted = attempt(&wanted, &|outcomes| results(&items, outcomes.to_vec()).kept()).await?;
+    Ok(results(&items, attempted))
+}
+
+/// What became of each item, of which those that could be attempted were.
+fn results(items: &[Item], attempted: Vec<ApiResult<Outcome>>) -> Results {
+    let mut attempted = attempted.into_iter();
     let results = items.iter().map(|item| {
         let refused = match &item.work {
             Err(refused) => Some(refused.clone()),
@@ -257,5 +269,5 @@ async fn perform(items: Vec<Item>) -> ApiResult<Results> {
     let failed = results.iter().all(|result| result.status == "error");
     let why = "No story was processed; results says why for each";
     let error = failed.then(|| ApiError::unprocessable("nothing_processed", why));
-    Ok(Results { results, error })
+    Results { results, error }
 }

@@ -12,7 +12,7 @@ use crate::evidence::artifacts::ArtifactReport;
 use crate::plan::stories::{Started, Story, joining_started};
 
 /// A finished review.
-#[derive(Debug, Serialize, JsonSchema, Row)]
+#[derive(Debug, Clone, Serialize, JsonSchema, Row)]
 pub(super) struct ReviewRecord {
     pub(super) id: Uuid,
     tenant_id: Uuid,
@@ -33,7 +33,7 @@ pub(super) struct ReviewRecord {
 }
 
 /// The result of a verification or rejection, of the alias `v`.
-#[derive(Debug, Serialize, JsonSchema, Row)]
+#[derive(Debug, Clone, Serialize, JsonSchema, Row)]
 pub(super) struct VerificationResult {
     #[row(sql = "(v).id")]
     pub(super) id: Uuid,

@@ -181,7 +181,6 @@ impl Drop for Place<'_> {
 #[cfg(test)]
 mod tests {
     use loopctl_core::lifecycle::Attempt;
-    use loopctl_core::role::Role;
 
     use super::super::evidence::Evidence;
     use super::*;
@@ -192,11 +191,7 @@ mod tests {
     const TENANT: Uuid = Uuid::from_u128(1);
 
     fn caller() -> Identity {
-        let app = App::without_database();
-        let (key_id, agent_id) = (Uuid::from_u128(2), Some(Uuid::from_u128(3)));
-        let (key_name, key_prefix) = (String::new(), String::new());
-        let (role, impersonation) = (Role::Agent, None);
-        Identity { app, key_id, key_name, key_prefix, role, tenant_id: TENANT, agent_id, impersonation }
+        Identity::of_agent(App::without_database(), TENANT, Uuid::from_u128(3))
     }
 
     fn join<'a>(together: &'a Together, caller: &Identity, story: u128) -> (Place<'a>, bool, Answered) {

@@ -19,7 +19,7 @@ use crate::app::{Change, Identity};
 use crate::db::{DbError, Jsonb, Params, Timestamp, column};
 use crate::events::Event;
 use crate::evidence::artifacts;
-use crate::http::{ApiError, ApiResult};
+use crate::http::{Answer, ApiError, ApiResult, Kept};
 use crate::plan::stories::{
     FIND_STORY, LOCK_FREE_STORIES, LOCK_PROJECTS_OF_STORIES, LOCK_STORIES, LOCK_WITH_DEPENDENTS, Story,
 };
@@ -40,7 +40,7 @@ impl Wanted {
 }
 
 /// What a transition left behind.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Outcome {
     pub(super) story: Story,
     /// The story as the rules see it now.
@@ -51,29 +51,45 @@ pub(super) struct Outcome {
     verified_at: Option<Timestamp>,
 }
 
-/// Attempts a transition.
+/// Attempts a transition, and makes of what it left behind the `answer`.
 ///
 /// # Errors
 /// 404, or the first guard that fails, or invalid evidence; nothing is changed then.
-pub(super) async fn perform(wanted: Wanted) -> ApiResult<Outcome> {
+pub(super) async fn perform<A: Answer>(wanted: Wanted, answer: impl Fn(Outcome) -> A + Sync) -> ApiResult<A> {
     let action = wanted.attempt.action();
     wanted.caller.admit(action)?;
-    if turns_verification(action) { by_itself(&wanted).await } else { together::perform(wanted).await }
+    if turns_verification(action) || wanted.caller.may_repeat() {
+        let kept = |outcomes: &[ApiResult<Outcome>]| match outcomes {
+            [Ok(outcome)] => answer(outcome.clone()).kept(),
+            _ => Ok(None),
+        };
+        let attempted = attempt(&[&wanted], &kept).await?.pop();
+        attempted.unwrap_or_else(|| Err(not_waited_for())).map(answer)
+    } else {
+        together::perform(wanted).await.map(answer)
+    }
 }
 
 /// Attempts a transition in a transaction of its own, whatever it has to wait for.
 pub(super) async fn by_itself(wanted: &Wanted) -> ApiResult<Outcome> {
-    attempt(&[wanted]).await?.pop().unwrap_or_else(|| Err(not_waited_for()))
+    attempt(&[wanted], &|_| Ok(None)).await?.pop().unwrap_or_else(|| Err(not_waited_for()))
 }
+
+/// What is kept of what came of some steps, for whoever may ask for them again.
+pub(super) type Keep<'a> = &'a (dyn Fn(&[ApiResult<Outcome>]) -> ApiResult<Option<Kept>> + Sync);
 
 /// Attempts transitions of different stories of one tenant in one transaction. What is refused has written nothing and leaves the
 /// others alone.
 ///
 /// # Errors
 /// When the database fails; then nothing is kept of any.
-pub(super) async fn attempt(wanted: &[&Wanted]) -> ApiResult<Vec<ApiResult<Outcome>>> {
-    let attempted = transact(wanted, Held::IsAwaited).await?.into_iter();
-    Ok(attempted.map(|attempted| attempted.unwrap_or_else(|| Err(not_waited_for()))).collect())
+pub(super) async fn attempt(wanted: &[&Wanted], keep: Keep<'_>) -> ApiResult<Vec<ApiResult<Outcome>>> {
+    let attempted = transact(wanted, Held::IsAwaited, keep).await?;
+    Ok(waited_for(attempted))
+}
+
+fn waited_for(attempted: Vec<Option<ApiResult<Outcome>>>) -> Vec<ApiResult<Outcome>> {
+    attempted.into_iter().map(|attempted| attempted.unwrap_or_else(|| Err(not_waited_for()))).collect()
 }
 
 /// As [`attempt`], of those stories that nobody holds; None of the others.
@@ -81,7 +97,7 @@ pub(super) async fn attempt(wanted: &[&Wanted]) -> ApiResult<Vec<ApiResult<Outco
 /// # Errors
 /// As [`attempt`].
 pub(super) async fn attempt_free(wanted: &[&Wanted]) -> ApiResult<Vec<Option<ApiResult<Outcome>>>> {
-    transact(wanted, Held::IsSkipped).await
+    transact(wanted, Held::IsSkipped, &|_| Ok(None)).await
 }
 
 fn not_waited_for() -> ApiError {
@@ -95,19 +111,33 @@ enum Held {
     IsSkipped,
 }
 
-async fn transact(wanted: &[&Wanted], held: Held) -> ApiResult<Vec<Option<ApiResult<Outcome>>>> {
+/// What came of some steps, and what is kept of that.
+struct Attempted {
+    outcomes: Vec<Option<ApiResult<Outcome>>>,
+    kept: Option<Kept>,
+}
+
+impl Answer for Attempted {
+    fn kept(&self) -> ApiResult<Option<Kept>> {
+        Ok(self.kept.clone())
+    }
+}
+
+async fn transact(
+    wanted: &[&Wanted],
+    held: Held,
+    keep: Keep<'_>,
+) -> ApiResult<Vec<Option<ApiResult<Outcome>>>> {
     let Some(first) = wanted.first() else { return Ok(Vec::new()) };
-    first
-        .caller
-        .change(async |mut change| {
-            let attempted = steps(&mut change, wanted, held).await?;
-            if attempted.iter().flatten().any(Result::is_ok) {
-                change.commit(attempted).await
-            } else {
-                Ok(change.refused(attempted))
-            }
-        })
-        .await
+    let attempted = first.caller.change(async |mut change| {
+        let outcomes = steps(&mut change, wanted, held).await?;
+        if !outcomes.iter().flatten().any(Result::is_ok) {
+            return Ok(change.refused(Attempted { outcomes, kept: None }));
+        }
+        let kept = if first.caller.may_repeat() { keep(&waited_for(outcomes.clone()))? } else { None };
+        change.commit(Attempted { outcomes, kept }).await
+    });
+    Ok(attempted.await?.outcomes)
 }
 
 /// All stories are locked first, in the order of their ids, and all epics last: transactions that overlap never wait for each

@@ -12,12 +12,12 @@ use uuid::Uuid;
 use super::api::ByOrchestrator;
 use super::evidence::{Evidence, NewVerification, has_evidence};
 use super::store::{REPORTED_IN_EPIC, StoryName};
-use super::transition::{Wanted, perform};
+use super::transition::{Wanted, by_itself};
 use crate::app::Caller;
-use crate::http::{ApiError, ApiResult, Body, Id, Operation, Output};
+use crate::http::{Answer, ApiError, ApiResult, Body, Id, Kept, Operation, Output};
 
 /// What verify-all did.
-#[derive(Default, Serialize, JsonSchema)]
+#[derive(Default, Clone, Serialize, JsonSchema)]
 pub(super) struct VerifyAll {
     verified_count: usize,
     skipped_count: usize,
@@ -30,14 +30,14 @@ pub(super) struct VerifyAll {
 }
 
 /// A story that was verified.
-#[derive(Serialize, JsonSchema)]
+#[derive(Clone, Serialize, JsonSchema)]
 struct Verified {
     story_id: Uuid,
     number: String,
 }
 
 /// A story that was skipped, and why: `code`, `reason` and more.
-#[derive(Serialize, JsonSchema)]
+#[derive(Clone, Serialize, JsonSchema)]
 struct Skipped {
     story_id: Uuid,
     number: String,
@@ -66,6 +66,12 @@ impl IntoResponse for VerifyAll {
     }
 }
 
+impl Answer for VerifyAll {
+    fn kept(&self) -> ApiResult<Option<Kept>> {
+        Kept::ok(self)
+    }
+}
+
 impl Output for VerifyAll {
     fn describe(operation: &mut Operation<'_>) {
         operation.answer::<Self>(200, "What was verified, and what was not");
@@ -79,6 +85,8 @@ pub(super) async fn verify_all(
     Body(sent): Body<NewVerification>,
 ) -> ApiResult<VerifyAll> {
     caller.admit(Action::Verify)?;
+    // Each story is a change of its own, and one that is verified is not verified again.
+    caller.was_answered().await?;
     let stories = caller.read(REPORTED_IN_EPIC.with(&[&epic_id])).await?;
     if stories.is_empty() {
         return Err(ApiError::not_found());
@@ -95,6 +103,7 @@ pub(super) async fn verify_all(
     }
     // The same for every story; refused once rather than per story.
     sent.valid()?;
+    let alone = caller.of_several();
     let (attempt, evidence) = (Attempt::Verify { evidence: true }, Evidence::Verification(sent));
     let mut done = VerifyAll::default();
     let mut failure: Option<ApiError> = None;
@@ -104,7 +113,7 @@ pub(super) async fn verify_all(
             done.skipped(story, not_attempted());
             continue;
         }
-        match perform(Wanted::of(&caller, story.id, attempt.clone(), evidence.clone())).await {
+        match by_itself(&Wanted::of(&alone, story.id, attempt.clone(), evidence.clone())).await {
             Ok(_) => done.verified(story),
             Err(error) => {
                 // What the server cannot do for one story it will not do for the next, and each would take its time.
@@ -114,7 +123,7 @@ pub(super) async fn verify_all(
         }
     }
     done.error = failure.filter(|_| done.verified_count == 0);
-    Ok(done)
+    if done.error.is_some() { Ok(done) } else { caller.answers(done).await }
 }
 
 fn not_attempted() -> ApiError {

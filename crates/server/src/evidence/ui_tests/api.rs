@@ -55,7 +55,7 @@ pub(super) async fn start<D: Dialect>(
     Id(project_id): Id,
     body: Body<D::Start>,
 ) -> ApiResult<Created<D::Answer>> {
-    let run = caller
+    caller
         .change(async |mut change| {
             change.found(KEEP_RUN_PROJECT, &[&project_id]).await?;
             let new = D::start(body.valid()?);
@@ -68,10 +68,9 @@ pub(super) async fn start<D: Dialect>(
                 "started_by_agent_id": run.started_by_agent_id, "status": run.status,
             });
             change.tell([Event::new("ui_test_run", id, "ui_test.started", told).project(project_id)]);
-            change.commit(run).await
+            change.commit(Created(D::answer(run))).await
         })
-        .await?;
-    Ok(Created(D::answer(run)))
+        .await
 }
 
 #[derive(Request)]
@@ -130,7 +129,7 @@ pub(super) async fn add_finding<D: Dialect>(
     path: RunPath,
     body: Body<D::Finding>,
 ) -> ApiResult<D::Found> {
-    let run = caller
+    caller
         .change(async |mut change| {
             let ended = ("run_not_in_progress", "Run is not in progress");
             let locked = lock_open(&mut change, path, ended).await?;
@@ -150,10 +149,9 @@ pub(super) async fn add_finding<D: Dialect>(
                 .map_err(|_| ApiError::internal())?;
             let event = Event::new("ui_test_run", run.id, "ui_test.finding_added", told);
             change.tell([event.project(run.project_id)]);
-            change.commit(run).await
+            change.commit(D::found(run)).await
         })
-        .await?;
-    Ok(D::found(run))
+        .await
 }
 
 pub(super) async fn complete<D: Dialect>(
@@ -161,7 +159,7 @@ pub(super) async fn complete<D: Dialect>(
     path: RunPath,
     body: Body<D::Completion>,
 ) -> ApiResult<Json<D::Answer>> {
-    let run = caller
+    caller
         .change(async |mut change| {
             let ended = ("run_already_completed", "Run is already completed");
             let locked = lock_open(&mut change, path, ended).await?;
@@ -175,10 +173,9 @@ pub(super) async fn complete<D: Dialect>(
             let event =
                 Event::new("ui_test_run", run.id, "ui_test.completed", told).old(json!({"status": OPEN}));
             change.tell([event.project(run.project_id)]);
-            change.commit(run).await
+            change.commit(Json(D::answer(run))).await
         })
-        .await?;
-    Ok(Json(D::answer(run)))
+        .await
 }
 
 /// Locks a run, which must be open: `ended` is the code and the message when it is not. A run that does not exist comes

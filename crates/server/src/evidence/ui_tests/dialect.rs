@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::rules::{Completion, Details, Finding, Start};
 use super::store::{UiTestFinding, UiTestRun};
-use crate::http::{Created, Output, one};
+use crate::http::{self, Created, Output, one};
 
 /// The stored status of a run that takes findings.
 pub(super) const OPEN: &str = "in_progress";
@@ -41,7 +41,7 @@ pub(super) trait Dialect {
     /// The answer with one run.
     type Answer: Serialize + JsonSchema;
     /// The answer to a finding.
-    type Found: IntoResponse + Output;
+    type Found: http::Answer + IntoResponse + Output;
 
     fn start(sent: &Self::Start) -> Start<'_>;
 

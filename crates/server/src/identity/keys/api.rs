@@ -64,7 +64,7 @@ pub(super) async fn create(
         return Err(ApiError::forbidden("Forbidden"));
     }
     let raw_key = new_raw_key();
-    let key = caller
+    caller
         .change(async |mut change| {
             let limit = locked_limit(&mut change, MAX_API_KEYS).await?;
             let live = change.one(COUNT_LIVE_KEYS, &[]).await?;
@@ -90,21 +90,19 @@ pub(super) async fn create(
                 "expires_at": key.expires_at,
             });
             change.tell([Event::new("api_key", key.id, "created", told)]);
-            change.commit(key).await
+            let api_key = NewApiKey {
+                id: key.id,
+                raw_key: raw_key.clone(),
+                key_prefix: key.key_prefix,
+                role: key.role,
+                name: key.name,
+                agent_id: key.agent_id,
+                expires_at: key.expires_at,
+                inserted_at: key.inserted_at,
+            };
+            change.commit(CreatedSecret(NewKey { api_key })).await
         })
-        .await?;
-    Ok(CreatedSecret(NewKey {
-        api_key: NewApiKey {
-            id: key.id,
-            raw_key,
-            key_prefix: key.key_prefix,
-            role: key.role,
-            name: key.name,
-            agent_id: key.agent_id,
-            expires_at: key.expires_at,
-            inserted_at: key.inserted_at,
-        },
-    }))
+        .await
 }
 
 /// The body, and the role that it must name.

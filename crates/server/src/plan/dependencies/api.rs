@@ -1,6 +1,7 @@
 //! Requests, answers and handlers of dependencies.
 
 use axum::Json;
+use serde::Serialize;
 use serde_json::json;
 use uuid::Uuid;
 
@@ -19,8 +20,8 @@ pub(super) async fn create_between_epics(
     body: Body<EpicEnds>,
 ) -> ApiResult<Created<OneEpicDependency>> {
     let EpicEnds { epic_id, depends_on_epic_id } = *body.valid()?;
-    let epic_dependency = create(&caller, &EPICS, [epic_id, depends_on_epic_id]).await?;
-    Ok(Created(OneEpicDependency { epic_dependency }))
+    let ends = [epic_id, depends_on_epic_id];
+    create(&caller, &EPICS, ends, |epic_dependency| OneEpicDependency { epic_dependency }).await
 }
 
 one! { pub(super) OneStoryDependency { story_dependency: StoryDependency } }
@@ -30,12 +31,17 @@ pub(super) async fn create_between_stories(
     body: Body<StoryEnds>,
 ) -> ApiResult<Created<OneStoryDependency>> {
     let StoryEnds { story_id, depends_on_story_id } = *body.valid()?;
-    let story_dependency = create(&caller, &STORIES, [story_id, depends_on_story_id]).await?;
-    Ok(Created(OneStoryDependency { story_dependency }))
+    let ends = [story_id, depends_on_story_id];
+    create(&caller, &STORIES, ends, |story_dependency| OneStoryDependency { story_dependency }).await
 }
 
 /// Lets the first of the two ends wait for the second.
-async fn create<D: Row>(caller: &Identity, level: &Level<D>, ends: [Uuid; 2]) -> ApiResult<D> {
+async fn create<D: Row, A: Serialize>(
+    caller: &Identity,
+    level: &Level<D>,
+    ends: [Uuid; 2],
+    answer: fn(D) -> A,
+) -> ApiResult<Created<A>> {
     let [dependent, prerequisite] = ends;
     if dependent == prerequisite {
         return Err(ApiError::unprocessable("depends_on_itself", level.depends_on_itself));
@@ -58,7 +64,7 @@ async fn create<D: Row>(caller: &Identity, level: &Level<D>, ends: [Uuid; 2]) ->
                     .with("remediation", json!({"description": description}))
             })?;
             change.tell([level.created(&edge)]);
-            change.commit(edge).await
+            change.commit(Created(answer(edge))).await
         })
         .await
 }

@@ -116,7 +116,7 @@ pub(super) async fn update(
     body: Body<EpicChange>,
 ) -> ApiResult<Json<OneEpic>> {
     let moves = body.valid().is_ok_and(|new| new.position.is_some());
-    let epic = caller
+    caller
         .change(async |mut change| {
             let epic = if moves {
                 // A changed position reaches the stories.
@@ -125,16 +125,17 @@ pub(super) async fn update(
                 change.found(LOCK_EPIC, &[&id]).await?
             };
             let new = epic.text.changed(body.valid()?);
-            let Some(event) = epic.text.updated(id, &new) else { return change.unchanged(epic) };
+            let Some(event) = epic.text.updated(id, &new) else {
+                return change.unchanged(Json(OneEpic { epic })).await;
+            };
             let metadata = Jsonb(&new.metadata);
             let params: Params<'_> =
                 &[&id, &new.title, &new.description, &new.phase, &new.position, &metadata];
-            let updated = change.one(UPDATE_EPIC, params).await?;
+            let epic = change.one(UPDATE_EPIC, params).await?;
             change.tell([event.project(epic.project_id)]);
-            change.commit(updated).await
+            change.commit(Json(OneEpic { epic })).await
         })
-        .await?;
-    Ok(Json(OneEpic { epic }))
+        .await
 }
 
 pub(super) async fn delete(caller: Caller<AtLeast<User>>, Id(id): Id) -> ApiResult<NoContent> {

@@ -18,7 +18,7 @@ use super::audit;
 use super::store::{REFRESH_DETAILS, Snapshot, TOUCHED_BEFORE, snapshot};
 use super::write::{Changed, VERY_LARGE, changed_stories, write};
 use crate::app::{App, Caller, Change, Exact, Orchestrator, Superadmin, User};
-use crate::http::{ApiError, ApiResult, Id, LargeBody, Operation, Output};
+use crate::http::{Answer, ApiError, ApiResult, Id, Kept, LargeBody, Operation, Output};
 use crate::plan::projects::lock_project;
 use crate::plan::stories::{StoryText, UnderWay};
 
@@ -122,6 +122,13 @@ struct Orphan {
 }
 
 impl Summary {
+    const fn stories_created(&self) -> usize {
+        match self {
+            Self::Fresh(summary) => summary.stories_created,
+            Self::Merge(summary) => summary.stories_created,
+        }
+    }
+
     fn of(mode: Mode, plan: &Plan, found: &Snapshot, unread: Option<Unread>) -> Self {
         let (epics_created, stories_created) = (plan.new_epics.len(), plan.new_stories.len());
         let dependencies_created = plan.new_story_edges.len() + plan.new_epic_edges.len();
@@ -157,6 +164,15 @@ impl IntoResponse for Imported<Summary> {
     }
 }
 
+impl Answer for Imported<Summary> {
+    fn kept(&self) -> ApiResult<Option<Kept>> {
+        match self.import {
+            Summary::Fresh(_) => Kept::created(self),
+            Summary::Merge(_) => Kept::ok(self),
+        }
+    }
+}
+
 impl Output for Imported<Summary> {
     fn describe(operation: &mut Operation<'_>) {
         operation.answer::<Imported<FreshSummary>>(201, "Imported");
@@ -171,7 +187,7 @@ pub(super) async fn import(
 ) -> ApiResult<Imported<Summary>> {
     // Was read without the lock: nobody waits for a large payload to be read.
     let ImportBody { mode, payload } = body.valid()?;
-    let (summary, very_large) = caller
+    let imported = caller
         .change(async |mut change| {
             // An unknown project is 404 whatever the payload says.
             let project = lock_project(&mut change, project_id).await?;
@@ -190,13 +206,13 @@ pub(super) async fn import(
             let written = write(&mut change, project_id, &plan, &found, changed).await?;
             let summary = Summary::of(*mode, &plan, &found, unread);
             change.tell(audit::events(project_id, &plan, written, &under_way, &summary)?);
-            change.commit((summary, new_stories >= VERY_LARGE)).await
+            change.commit(Imported { import: summary }).await
         })
         .await?;
-    if very_large {
+    if imported.import.stories_created() >= VERY_LARGE {
         refresh_statistics(&caller.app).await;
     }
-    Ok(Imported { import: summary })
+    Ok(imported)
 }
 
 /// Work that an agent touched before its story was deleted is finished in the loop: it does not arrive as done.

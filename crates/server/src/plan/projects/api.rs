@@ -204,7 +204,7 @@ pub(super) async fn update(
     body: Body<UpdateProject>,
 ) -> ApiResult<Json<OneProject>> {
     let activates = body.valid().is_ok_and(|new| new.status == Some(ACTIVE));
-    let project = caller
+    caller
         .change(async |mut change| {
             // The tenant's lock comes before the project's.
             let limit = if activates { Some(locked_limit(&mut change, MAX_PROJECTS).await?) } else { None };
@@ -219,12 +219,11 @@ pub(super) async fn update(
             let event = updated(&old, &new);
             save(change, new, event).await
         })
-        .await?;
-    Ok(Json(OneProject { project }))
+        .await
 }
 
 pub(super) async fn archive(caller: Caller<AtLeast<User>>, Id(id): Id) -> ApiResult<Json<OneProject>> {
-    let project = caller
+    caller
         .change(async |mut change| {
             let old = change.found(LOCK_PROJECT_ROW, &[&id]).await?;
             let event = (old.status != ARCHIVED).then(|| {
@@ -233,8 +232,7 @@ pub(super) async fn archive(caller: Caller<AtLeast<User>>, Id(id): Id) -> ApiRes
             });
             save(change, Project { status: ARCHIVED.to_owned(), ..old }, event).await
         })
-        .await?;
-    Ok(Json(OneProject { project }))
+        .await
 }
 
 /// The audit entry of a change; none when nothing changed.
@@ -252,8 +250,12 @@ fn updated(old: &Project, new: &Project) -> Option<Event> {
 }
 
 /// Writes a locked project with its event; without an event nothing has changed.
-async fn save(mut change: Change<'_>, new: Project, event: Option<Event>) -> ApiResult<Committed<Project>> {
-    let Some(event) = event else { return change.unchanged(new) };
+async fn save(
+    mut change: Change<'_>,
+    new: Project,
+    event: Option<Event>,
+) -> ApiResult<Committed<Json<OneProject>>> {
+    let Some(event) = event else { return change.unchanged(Json(OneProject { project: new })).await };
     let params: Params<'_> = &[
         &new.id,
         &new.name,
@@ -264,7 +266,7 @@ async fn save(mut change: Change<'_>, new: Project, event: Option<Event>) -> Api
         &new.mission,
         &Jsonb(&new.metadata),
     ];
-    let saved = change.one(UPDATE_PROJECT, params).await?;
+    let project = change.one(UPDATE_PROJECT, params).await?;
     change.tell([event.project(new.id)]);
-    change.commit(saved).await
+    change.commit(Json(OneProject { project })).await
 }

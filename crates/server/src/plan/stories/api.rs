@@ -127,7 +127,7 @@ pub(super) async fn update(
     Id(id): Id,
     body: Body<StoryChange>,
 ) -> ApiResult<Json<OneStory>> {
-    let story = caller
+    caller
         .change(async |mut change| {
             let story = then_find(&mut change, LOCK_STORY.with(&[&id]), id).await?;
             let story = story.ok_or_else(ApiError::not_found)?;
@@ -135,7 +135,7 @@ pub(super) async fn update(
             let sent = body.checked(|sent, errors| check_metadata(&old.metadata, sent, errors))?;
             let new = old.changed(sent);
             let Some(event) = old.updated(id, &new) else {
-                return change.unchanged(story);
+                return change.unchanged(Json(OneStory { story })).await;
             };
             let asks_for_other = if old.asks_the_same(&new) { &[][..] } else { &[id] };
             let under_way = UnderWay::admit(&mut change, asks_for_other).await?;
@@ -155,10 +155,9 @@ pub(super) async fn update(
             }
             let events = [event].into_iter().chain(under_way.changed(id, story.digest()));
             change.tell(events.map(|event| event.project(story.project_id)));
-            change.commit(story).await
+            change.commit(Json(OneStory { story })).await
         })
-        .await?;
-    Ok(Json(OneStory { story }))
+        .await
 }
 
 pub(super) async fn delete(caller: Caller<AtLeast<User>>, Id(id): Id) -> ApiResult<NoContent> {

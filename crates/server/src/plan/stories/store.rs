@@ -13,7 +13,7 @@ use super::StoryText;
 use crate::db::{DbError, Row, Statement, Timestamp, Tx, statements};
 
 /// A story.
-#[derive(Debug, Serialize, JsonSchema, Row)]
+#[derive(Debug, Clone, Serialize, JsonSchema, Row)]
 pub(crate) struct Story {
     pub(crate) id: Uuid,
     pub(crate) tenant_id: Uuid,
@@ -56,7 +56,7 @@ pub(crate) struct Story {
 }
 
 /// What a story asks for, and whether that is still what was agreed to and what was verified.
-#[derive(Debug, Serialize, JsonSchema, Row)]
+#[derive(Debug, Clone, Serialize, JsonSchema, Row)]
 pub(crate) struct Asked {
     /// SHA-256 of the canonical JSON of title and acceptance criteria, in hexadecimal digits.
     #[row(sql = "encode(criteria_digest, 'hex')")]
@@ -72,7 +72,7 @@ pub(crate) struct Asked {
 }
 
 /// What the rules know of a story besides what it shows.
-#[derive(Debug, Row)]
+#[derive(Debug, Clone, Row)]
 struct Custody {
     unmet_stories: i32,
     unmet_epics: i32,

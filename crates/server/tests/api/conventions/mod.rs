@@ -2,6 +2,7 @@
 
 mod bodies;
 pub(crate) mod health;
+mod idempotency;
 mod malformed;
 mod paging;
 

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use futures_util::future::join;
 use loopctl_server::operator::create_superadmin_key;
 use loopctl_server::serve::Server;
-use reqwest::RequestBuilder;
+use reqwest::{Method, RequestBuilder};
 use serde_json::Value;
 
 use crate::conformance::{OPERATIONS, Operation};
@@ -129,28 +129,53 @@ fn nowhere(operation: &Operation) -> String {
     parts.collect::<Vec<_>>().join("/")
 }
 
-/// The status of an export while as many are being read as may be, and of what says what it does without a database once
-/// that is gone. Not to be had of the server that all tests share.
-async fn unavailable() -> [(&'static str, u16); 2] {
+/// The status of an export while as many are being read as may be, of what a superadmin asks for without the owner's login, and
+/// of what says what it does without a database once that is gone. Not to be had of the server that all tests share.
+async fn unavailable() -> [(&'static str, u16); 3] {
     let tenant = Tenant::new().await;
     let project = huge(&tenant).await;
     // One of the two connections is for exports.
     let (line, options) = line_to("loopctl", 2).await;
-    let server = Server::start(&options).await.unwrap();
+    let running = Server::start(&options).await.unwrap();
     let http = reqwest::Client::builder().tls_certs_only([]).build().unwrap();
     let get = |path: &str| {
         let key = tenant.user.key.as_deref().unwrap();
-        http.get(format!("http://{}{path}", server.address)).bearer_auth(key)
+        http.get(format!("http://{}{path}", running.address)).bearer_auth(key)
     };
     let export = format!("/api/v1/projects/{project}/export");
     let being_read = get(&export).send().await.unwrap();
     assert_eq!(being_read.status(), 200);
     let one_too_many = tenant.user.send(get(&export)).await.status;
     drop(being_read);
+    let key = create_superadmin_key(&server().owner, &unique("walk")).await.unwrap().raw_key;
+    let audit = http.get(format!("http://{}/api/v1/admin/audit", running.address)).bearer_auth(key);
+    let without_login = tenant.user.send(audit).await;
+    without_login.clone().expect_error(503, "admin_database_missing");
     line.send(Line::Cut).unwrap();
     let without_database = tenant.user.send(get("/health")).await.status;
-    server.stop().await.unwrap();
-    [("/api/v1/projects/{id}/export", one_too_many), ("/health", without_database)]
+    running.stop().await.unwrap();
+    [
+        ("/api/v1/projects/{id}/export", one_too_many),
+        ("/api/v1/admin/audit", without_login.status),
+        ("/health", without_database),
+    ]
+}
+
+/// The status of one stream more than a tenant may have.
+async fn too_many_streams() -> (&'static str, u16) {
+    let tenant = Tenant::new().await;
+    let follow = || tenant.user.request(Method::GET, "/changes/stream");
+    let mut open = Vec::new();
+    loop {
+        let response = follow().send().await.unwrap();
+        if response.status() != 200 {
+            let refused = tenant.user.send(follow()).await;
+            refused.clone().expect_error(429, "too_many_streams");
+            return ("/api/v1/changes/stream", refused.status);
+        }
+        open.push(response);
+        assert!(open.len() <= 64, "a bound");
+    }
 }
 
 #[tokio::test]
@@ -163,8 +188,8 @@ async fn every_documented_status_is_answered() {
         }
         provoked
     };
-    let (mut provoked, unavailable) = join(walk, unavailable()).await;
-    for (path, status) in unavailable {
+    let ((mut provoked, unavailable), too_many) = join(join(walk, unavailable()), too_many_streams()).await;
+    for (path, status) in unavailable.into_iter().chain([too_many]) {
         let (_, seen) = provoked.iter_mut().find(|(operation, _)| operation.path == path).unwrap();
         seen.insert(status);
     }

@@ -246,9 +246,16 @@ pub(super) async fn steps(world: &World, operation: &Operation) -> Vec<Step> {
             read(agent, &[(200, &query), (422, &filtered), (400, "")])
         }
         ("GET", "/audit") => read(user, &[(200, ""), (400, "?from=none"), (404, "?entity_id=none")]),
+        ("GET", "/admin/audit") => {
+            read(&world.superadmin, &[(200, ""), (400, "?from=none"), (404, "?tenant_id=none")])
+        }
         ("GET", "/changes") => read(
             agent,
             &[(200, "?since=2000-01-01"), (400, "?since=none"), (404, "?since=2000-01-01&project_id=none")],
+        ),
+        ("GET", "/changes/stream") => read(
+            agent,
+            &[(200, "?since=2000-01-01"), (200, ""), (400, "?since=none"), (404, "?project_id=none")],
         ),
         ("GET", "/epics/{epic_id}/stories") => read(agent, &[(200, ""), (422, "?verified_status=none")]),
         ("GET", "/projects" | "/projects/{project_id}/ui-tests" | "/projects/{id}/ui_test_runs") => {

@@ -13,7 +13,7 @@ use super::steps::{Step, steps};
 use super::{World, short};
 use crate::conformance::{OPERATIONS, Operation};
 use crate::isolation::everything_of;
-use crate::support::{PATIENCE, Reply, server};
+use crate::support::{PATIENCE, Reply, server, unique};
 
 const CONTENT_TYPES: [Option<&str>; 4] =
     [Some("application/json"), Some("application/x-www-form-urlencoded"), Some("text/plain"), None];
@@ -172,4 +172,56 @@ async fn whatever_is_sent_is_done_whole_or_refused_whole() {
         seen += 1;
     }
     assert!(seen > 35, "{seen} routes that write");
+}
+
+/// Repeated with the key that it had, whatever succeeded is answered as before, and nothing happens.
+#[tokio::test]
+async fn whatever_was_done_is_answered_again_and_not_done_again() {
+    let world = World::new().await;
+    let tenant = &world.a.tenant.id;
+    let mut seen = 0;
+    for operation in OPERATIONS.iter().filter(|operation| operation.method != "GET") {
+        let what = format!("{} {}", operation.method, short(operation));
+        let step = before_success(&world, operation).await;
+        let key = unique("key");
+        let send = async || {
+            let request = super::request(&step.who, operation, &step.path, &step.body);
+            step.who.send(request.header("Idempotency-Key", &key)).await
+        };
+        let first = send().await;
+        assert_eq!(
+            (first.status, first.headers.get("idempotent-replayed")),
+            (step.status, None),
+            "{what}: {first:#?}"
+        );
+        let before = everything_of(tenant).await;
+        let mut again = send().await;
+        assert_eq!(
+            again.headers.get("idempotent-replayed").map(|told| told.as_bytes()),
+            Some(&b"true"[..]),
+            "{what}"
+        );
+        let mut told = first.body.clone();
+        if let Some(omitted) = again.body.as_object_mut().and_then(|body| body.remove("omitted")) {
+            assert!(!omitted.as_array().unwrap().is_empty(), "{what}");
+            forget_secrets(&mut told, omitted.as_array().unwrap());
+        }
+        assert_eq!((again.status, &again.body), (first.status, &told), "{what}");
+        assert_eq!(everything_of(tenant).await, before, "{what}");
+        // Whatever else is asked for by this key is something else.
+        let query = if step.path.contains('?') { "&else=1" } else { "?else=1" };
+        let other = super::request(&step.who, operation, &format!("{}{query}", step.path), &step.body);
+        let reused = step.who.send(other.header("Idempotency-Key", &key)).await;
+        reused.expect_error(422, "idempotency_key_reused");
+        assert_eq!(everything_of(tenant).await, before, "{what}");
+        seen += 1;
+    }
+    assert!(seen > 40, "{seen} routes that write");
+}
+
+fn forget_secrets(body: &mut Value, names: &[Value]) {
+    if let Value::Object(members) = body {
+        members.retain(|name, _| !names.contains(&json!(name)));
+        members.values_mut().for_each(|value| forget_secrets(value, names));
+    }
 }
