@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use crate::db::Db;
 use crate::life::Life;
+use crate::secrets::Vault;
 use crate::trust_loop::Together;
 
 pub(crate) use caller::{
@@ -41,6 +42,8 @@ pub(crate) struct App {
     pub(crate) identities: Identities,
     /// Steps of stories that go together.
     pub(crate) together: Together,
+    /// What secrets are encrypted with.
+    pub(crate) vault: Arc<Vault>,
 }
 
 #[cfg(test)]
@@ -57,6 +60,7 @@ impl App {
             key_uses: KeyUses::default(),
             identities: Identities::default(),
             together: Together::default(),
+            vault: Arc::new(Vault::without_key()),
         }
     }
 }

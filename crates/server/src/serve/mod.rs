@@ -19,6 +19,7 @@ use crate::config::{Database, DatabaseOptions, OpenError};
 use crate::db::migrate::newest_version;
 use crate::db::{DEADLINE, DbError, Row, statements};
 use crate::life::Life;
+use crate::secrets::{KeyError, Keys, SealError, Vault};
 use crate::trust_loop::Together;
 use crate::{VERSION, routes};
 
@@ -55,6 +56,8 @@ pub struct ServeOptions {
     pub query_deadline: Duration,
     /// Connections of clients.
     pub connections: Connections,
+    /// What secrets are encrypted with.
+    pub keys: Keys,
 }
 
 impl ServeOptions {
@@ -71,6 +74,7 @@ impl ServeOptions {
             pool_size: 10,
             query_deadline: Self::QUERY_DEADLINE,
             connections: Connections::default(),
+            keys: Keys::default(),
         }
     }
 }
@@ -109,6 +113,9 @@ pub enum ServeError {
     /// The pool.
     #[error(transparent)]
     Db(#[from] DbError),
+    /// The keys of secrets.
+    #[error(transparent)]
+    Keys(#[from] KeyError),
 }
 
 /// A server that listens. Stops when [`Self::stop`] is called, not when dropped.
@@ -149,6 +156,7 @@ impl Server {
         if found != Some(newest_version()) {
             return Err(ServeError::Schema { found: found.unwrap_or_default(), wanted: newest_version() });
         }
+        let vault = Vault::of(&options.keys, &options.database, &database.owner).await?;
         let refused = |reason| ServeError::Listen { address: options.listen, reason };
         let listener = TcpListener::bind(options.listen).await.map_err(refused)?;
         let address = listener.local_addr()?;
@@ -163,7 +171,11 @@ impl Server {
             key_uses: key_uses.clone(),
             identities: identities.clone(),
             together: Together::default(),
+            vault: Arc::new(vault),
         };
+        if !app.vault.has_key() {
+            tracing::warn!("webhooks cannot be created: {}", SealError::NoKey);
+        }
         let service = routes::service(app.clone());
         let limits = descriptors::within(options.connections, options.pool_size + LISTENING);
         life.spawn(key_uses.keep_writing(db, life.clone()));
