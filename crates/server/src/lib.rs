@@ -19,6 +19,7 @@ mod plan;
 mod routes;
 pub mod serve;
 mod trust_loop;
+mod webhooks;
 
 pub use events::CATALOGUE;
 pub use routes::openapi;

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use crate::db::Db;
 use crate::life::Life;
 use crate::trust_loop::Together;
+use crate::webhooks::Webhooks;
 
 pub(crate) use caller::{
     Access, Agent, Any, AtLeast, Caller, Exact, Identity, KeyHolder, Orchestrator, Superadmin, User,
@@ -41,6 +42,8 @@ pub(crate) struct App {
     pub(crate) identities: Identities,
     /// Steps of stories that go together.
     pub(crate) together: Together,
+    /// Where webhooks may lead, and that some are to be told of something.
+    pub(crate) webhooks: Arc<Webhooks>,
 }
 
 #[cfg(test)]
@@ -57,6 +60,7 @@ impl App {
             key_uses: KeyUses::default(),
             identities: Identities::default(),
             together: Together::default(),
+            webhooks: Arc::default(),
         }
     }
 }

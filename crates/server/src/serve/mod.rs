@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use loopctl_core::webhooks::Policy;
 use loopctl_postgres::EmbeddedError;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -20,6 +21,7 @@ use crate::db::migrate::newest_version;
 use crate::db::{DEADLINE, DbError, Row, statements};
 use crate::life::Life;
 use crate::trust_loop::Together;
+use crate::webhooks::Webhooks;
 use crate::{VERSION, routes};
 
 statements! {
@@ -55,6 +57,8 @@ pub struct ServeOptions {
     pub query_deadline: Duration,
     /// Connections of clients.
     pub connections: Connections,
+    /// Where webhooks may lead.
+    pub webhooks: Policy,
 }
 
 impl ServeOptions {
@@ -71,6 +75,7 @@ impl ServeOptions {
             pool_size: 10,
             query_deadline: Self::QUERY_DEADLINE,
             connections: Connections::default(),
+            webhooks: Policy::default(),
         }
     }
 }
@@ -163,6 +168,7 @@ impl Server {
             key_uses: key_uses.clone(),
             identities: identities.clone(),
             together: Together::default(),
+            webhooks: Arc::new(Webhooks::new(options.webhooks.clone())),
         };
         let service = routes::service(app.clone());
         let limits = descriptors::within(options.connections, options.pool_size + LISTENING);
