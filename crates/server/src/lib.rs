@@ -20,6 +20,7 @@ mod routes;
 pub mod secrets;
 pub mod serve;
 mod trust_loop;
+mod webhooks;
 
 pub use events::CATALOGUE;
 pub use routes::openapi;

@@ -4,7 +4,7 @@ use std::ops::{Deref, DerefMut};
 
 use super::Identity;
 use super::identities::Watch;
-use crate::db::{Params, Row, Sql, Tx};
+use crate::db::{Params, Row, Sql, Statement, Tx};
 use crate::events::{self, Event};
 use crate::http::{ApiError, ApiResult};
 
@@ -64,9 +64,24 @@ impl<'a> Change<'a> {
     ///
     /// # Errors
     /// When the database fails; then nothing is kept.
-    pub(crate) async fn commit<T>(mut self, value: T) -> ApiResult<Committed<T>> {
+    pub(crate) async fn commit<T>(self, value: T) -> ApiResult<Committed<T>> {
+        self.end(None, value).await
+    }
+
+    /// As [`Self::commit`], with a statement that comes after the record, in the tenant's turn: for what nobody else who writes to
+    /// the log may be in the middle of.
+    ///
+    /// # Errors
+    /// As [`Self::commit`].
+    pub(crate) async fn commit_with<T>(self, last: Statement<'_, ()>, value: T) -> ApiResult<Committed<T>> {
+        self.end(Some(last), value).await
+    }
+
+    async fn end<T>(mut self, last: Option<Statement<'_, ()>>, value: T) -> ApiResult<Committed<T>> {
         self.ends();
-        events::record(self.tx, &self.first.attribution(), self.events).await?;
+        if events::record(self.tx, &self.first.attribution(), self.events, last).await? {
+            self.first.app.webhooks.queued.notify_one();
+        }
         Ok(Committed(value))
     }
 

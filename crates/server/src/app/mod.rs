@@ -14,6 +14,7 @@ use crate::db::Db;
 use crate::life::Life;
 use crate::secrets::Vault;
 use crate::trust_loop::Together;
+use crate::webhooks::Webhooks;
 
 pub(crate) use caller::{
     Access, Agent, Any, AtLeast, Caller, Exact, Identity, KeyHolder, Orchestrator, Superadmin, User,
@@ -42,6 +43,8 @@ pub(crate) struct App {
     pub(crate) identities: Identities,
     /// Steps of stories that go together.
     pub(crate) together: Together,
+    /// Where webhooks may lead, and that some are to be told of something.
+    pub(crate) webhooks: Arc<Webhooks>,
     /// What secrets are encrypted with.
     pub(crate) vault: Arc<Vault>,
 }
@@ -60,6 +63,7 @@ impl App {
             key_uses: KeyUses::default(),
             identities: Identities::default(),
             together: Together::default(),
+            webhooks: Arc::default(),
             vault: Arc::new(Vault::without_key()),
         }
     }

@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use loopctl_core::webhooks::Policy;
 use loopctl_postgres::EmbeddedError;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -21,6 +22,7 @@ use crate::db::{DEADLINE, DbError, Row, statements};
 use crate::life::Life;
 use crate::secrets::{KeyError, Keys, SealError, Vault};
 use crate::trust_loop::Together;
+use crate::webhooks::Webhooks;
 use crate::{VERSION, routes};
 
 statements! {
@@ -56,6 +58,8 @@ pub struct ServeOptions {
     pub query_deadline: Duration,
     /// Connections of clients.
     pub connections: Connections,
+    /// Where webhooks may lead.
+    pub webhooks: Policy,
     /// What secrets are encrypted with.
     pub keys: Keys,
 }
@@ -74,6 +78,7 @@ impl ServeOptions {
             pool_size: 10,
             query_deadline: Self::QUERY_DEADLINE,
             connections: Connections::default(),
+            webhooks: Policy::default(),
             keys: Keys::default(),
         }
     }
@@ -171,6 +176,7 @@ impl Server {
             key_uses: key_uses.clone(),
             identities: identities.clone(),
             together: Together::default(),
+            webhooks: Arc::new(Webhooks::new(options.webhooks.clone())),
             vault: Arc::new(vault),
         };
         if !app.vault.has_key() {
