@@ -35,6 +35,11 @@ impl Life {
         self.ending.cancelled().await;
     }
 
+    /// Whether that is so already.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.ending.is_cancelled()
+    }
+
     /// Asks everything to come to its end and waits for it, but not for longer than `patience`. Whether all came to
     /// their end by themselves.
     pub(crate) async fn end(&self, patience: Duration) -> bool {

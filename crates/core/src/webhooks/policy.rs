@@ -7,7 +7,8 @@ use super::addresses::{AllowedNetworks, is_blocked};
 const SCHEME: &str = "must use HTTPS or HTTP scheme";
 const SECURE_SCHEME: &str = "must use HTTPS scheme";
 const HOST: &str = "must have a valid host";
-const PRIVATE: &str = "must not target a private or loopback address";
+/// What is said of a URL that leads to this machine or its network.
+pub const PRIVATE: &str = "must not target a private or loopback address";
 const CREDENTIALS: &str = "must not contain credentials";
 const CHARACTERS: &str = "must not contain white space or control characters";
 

@@ -22,7 +22,8 @@ use crate::db::{DEADLINE, DbError, Row, statements};
 use crate::life::Life;
 use crate::secrets::{KeyError, Keys, SealError, Vault};
 use crate::trust_loop::Together;
-use crate::webhooks::Webhooks;
+pub use crate::webhooks::DeliveryOptions;
+use crate::webhooks::{Webhooks, keep_delivering};
 use crate::{VERSION, routes};
 
 statements! {
@@ -60,6 +61,8 @@ pub struct ServeOptions {
     pub connections: Connections,
     /// Where webhooks may lead.
     pub webhooks: Policy,
+    /// How webhooks are delivered to.
+    pub deliveries: DeliveryOptions,
     /// What secrets are encrypted with.
     pub keys: Keys,
 }
@@ -79,6 +82,7 @@ impl ServeOptions {
             query_deadline: Self::QUERY_DEADLINE,
             connections: Connections::default(),
             webhooks: Policy::default(),
+            deliveries: DeliveryOptions::default(),
             keys: Keys::default(),
         }
     }
@@ -186,6 +190,7 @@ impl Server {
         let limits = descriptors::within(options.connections, options.pool_size + LISTENING);
         life.spawn(key_uses.keep_writing(db, life.clone()));
         life.spawn(identities.keep_listening(database.app.clone(), life.clone()));
+        life.spawn(keep_delivering(app.clone(), options.deliveries.clone()));
         life.spawn(listener::accept(listener, service, life.clone(), limits));
         Ok((address, app))
     }

@@ -1,7 +1,12 @@
 //! Webhooks: who is to be told of what, and what is to be delivered to them.
 
+mod delivery;
+
 use loopctl_core::webhooks::Policy;
 use tokio::sync::Notify;
+
+pub use delivery::DeliveryOptions;
+pub(crate) use delivery::{STATEMENTS as DELIVERY_STATEMENTS, keep_delivering};
 
 /// What this server knows of webhooks.
 #[derive(Debug, Default)]

@@ -9,6 +9,9 @@ use serde_json::value::RawValue;
 pub(crate) const MAX_API_KEYS: Limit = Limit { key: "max_api_keys", default: 100 };
 /// How many active projects a tenant may have unless it has set `max_projects`.
 pub(crate) const MAX_PROJECTS: Limit = Limit { key: "max_projects", default: 50 };
+/// How many events may be given up, one after the other, until their webhook is switched off, unless a tenant has set
+/// `webhook_max_consecutive_failures`.
+pub(crate) const MAX_WEBHOOK_FAILURES: Limit = Limit { key: "webhook_max_consecutive_failures", default: 10 };
 
 /// A counting limit.
 #[derive(Debug, Clone, Copy)]
