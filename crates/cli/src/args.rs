@@ -114,10 +114,11 @@ impl Paging {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run the server, with its own PostgreSQL unless DATABASE_URL is set
+    #[command(after_help = server::KEYS)]
     Serve(server::ServeArguments),
     /// Bring the schema of an external database up to date
     Migrate(server::DatabaseArguments),
-    /// What needs access to the database: first tenant, superadmin keys
+    /// What needs access to the database: first tenant, superadmin keys, secrets
     #[command(subcommand)]
     Operator(server::OperatorCommand),
     /// Watch agents work through a backlog, and cheat in vain, on a server of its own

@@ -17,6 +17,7 @@ mod life;
 pub mod operator;
 mod plan;
 mod routes;
+pub mod secrets;
 pub mod serve;
 mod trust_loop;
 mod webhooks;

@@ -16,4 +16,5 @@ mod external;
 mod lifecycle;
 mod log;
 mod memory;
+mod secrets;
 mod support;

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use crate::db::Db;
 use crate::life::Life;
+use crate::secrets::Vault;
 use crate::trust_loop::Together;
 use crate::webhooks::Webhooks;
 
@@ -44,6 +45,8 @@ pub(crate) struct App {
     pub(crate) together: Together,
     /// Where webhooks may lead, and that some are to be told of something.
     pub(crate) webhooks: Arc<Webhooks>,
+    /// What secrets are encrypted with.
+    pub(crate) vault: Arc<Vault>,
 }
 
 #[cfg(test)]
@@ -61,6 +64,7 @@ impl App {
             identities: Identities::default(),
             together: Together::default(),
             webhooks: Arc::default(),
+            vault: Arc::new(Vault::without_key()),
         }
     }
 }

@@ -9,6 +9,7 @@ use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
 use crate::db::DbError;
+use crate::secrets::SealError;
 
 /// What a handler returns.
 pub(crate) type ApiResult<T> = Result<T, ApiError>;
@@ -208,6 +209,22 @@ impl From<DbError> for ApiError {
         } else {
             tracing::error!(%error, "database error");
             Self::internal()
+        }
+    }
+}
+
+impl From<SealError> for ApiError {
+    fn from(error: SealError) -> Self {
+        match error {
+            SealError::NoKey => {
+                let message = format!("Service Unavailable: nothing was changed; {error}");
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "secrets_key_missing", message)
+                    .with("outcome", "unchanged".into())
+            }
+            SealError::TooLong => {
+                tracing::error!(%error, "a secret was not encrypted");
+                Self::internal()
+            }
         }
     }
 }

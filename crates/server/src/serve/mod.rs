@@ -20,6 +20,7 @@ use crate::config::{Database, DatabaseOptions, OpenError};
 use crate::db::migrate::newest_version;
 use crate::db::{DEADLINE, DbError, Row, statements};
 use crate::life::Life;
+use crate::secrets::{KeyError, Keys, SealError, Vault};
 use crate::trust_loop::Together;
 use crate::webhooks::Webhooks;
 use crate::{VERSION, routes};
@@ -59,6 +60,8 @@ pub struct ServeOptions {
     pub connections: Connections,
     /// Where webhooks may lead.
     pub webhooks: Policy,
+    /// What secrets are encrypted with.
+    pub keys: Keys,
 }
 
 impl ServeOptions {
@@ -76,6 +79,7 @@ impl ServeOptions {
             query_deadline: Self::QUERY_DEADLINE,
             connections: Connections::default(),
             webhooks: Policy::default(),
+            keys: Keys::default(),
         }
     }
 }
@@ -114,6 +118,9 @@ pub enum ServeError {
     /// The pool.
     #[error(transparent)]
     Db(#[from] DbError),
+    /// The keys of secrets.
+    #[error(transparent)]
+    Keys(#[from] KeyError),
 }
 
 /// A server that listens. Stops when [`Self::stop`] is called, not when dropped.
@@ -154,6 +161,7 @@ impl Server {
         if found != Some(newest_version()) {
             return Err(ServeError::Schema { found: found.unwrap_or_default(), wanted: newest_version() });
         }
+        let vault = Vault::of(&options.keys, &options.database, &database.owner).await?;
         let refused = |reason| ServeError::Listen { address: options.listen, reason };
         let listener = TcpListener::bind(options.listen).await.map_err(refused)?;
         let address = listener.local_addr()?;
@@ -169,7 +177,11 @@ impl Server {
             identities: identities.clone(),
             together: Together::default(),
             webhooks: Arc::new(Webhooks::new(options.webhooks.clone())),
+            vault: Arc::new(vault),
         };
+        if !app.vault.has_key() {
+            tracing::warn!("webhooks cannot be created: {}", SealError::NoKey);
+        }
         let service = routes::service(app.clone());
         let limits = descriptors::within(options.connections, options.pool_size + LISTENING);
         life.spawn(key_uses.keep_writing(db, life.clone()));
