@@ -57,6 +57,7 @@ pub fn statements() -> impl Iterator<Item = (&'static str, &'static db::Named)> 
         ("tenants", identity::tenants::STATEMENTS),
         ("trust_loop", trust_loop::STATEMENTS),
         ("ui_tests", evidence::ui_tests::STATEMENTS),
+        ("webhooks", webhooks::STATEMENTS),
     ];
     resources.into_iter().flat_map(|(resource, named)| named.iter().map(move |named| (resource, named)))
 }

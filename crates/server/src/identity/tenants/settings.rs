@@ -9,6 +9,8 @@ use serde_json::value::RawValue;
 pub(crate) const MAX_API_KEYS: Limit = Limit { key: "max_api_keys", default: 100 };
 /// How many active projects a tenant may have unless it has set `max_projects`.
 pub(crate) const MAX_PROJECTS: Limit = Limit { key: "max_projects", default: 50 };
+/// How many webhooks a tenant may have unless it has set `max_webhooks`.
+pub(crate) const MAX_WEBHOOKS: Limit = Limit { key: "max_webhooks", default: 10 };
 
 /// A counting limit.
 #[derive(Debug, Clone, Copy)]
