@@ -7,7 +7,7 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 
 use crate::commands::{
     agent, api, auth, bulk, deps, epic, events, evidence, export, import, keys, progress, project, review,
-    settings, state, status, story, tenant, ui_test,
+    settings, state, status, story, tenant, ui_test, webhook,
 };
 use crate::demo;
 use crate::output::Format;
@@ -228,6 +228,9 @@ pub(crate) enum ClientCommand {
     /// Runs of user interface tests
     #[command(subcommand)]
     UiTest(ui_test::Command),
+    /// Webhooks: events that are sent to a URL as they happen (user)
+    #[command(subcommand)]
+    Webhook(webhook::Command),
     /// Health of the server
     Health,
     /// Send any request to the API

@@ -17,6 +17,7 @@ mod server;
 mod slug;
 mod table;
 mod usage;
+mod webhook_options;
 
 use std::process::ExitCode;
 use std::time::Duration;

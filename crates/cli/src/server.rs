@@ -19,6 +19,7 @@ use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGua
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
+use crate::webhook_options::WebhookArguments;
 use crate::{client, output};
 
 /// Where the database is; the same options for every command that needs it.
@@ -89,6 +90,8 @@ pub(crate) struct ServeArguments {
     #[arg(long, env = "LOOPCTL_MAX_CONNECTIONS_PER_PEER", value_name = "N", default_value_t = Connections::MOST_OF_PEER,
           value_parser = count)]
     max_connections_per_peer: usize,
+    #[command(flatten)]
+    webhooks: WebhookArguments,
     /// What to log: error, warn, info, debug, trace, off, or a filter such as `loopctl_server=debug`
     #[arg(long, env = "LOOPCTL_LOG", value_name = "FILTER", default_value = "info")]
     log: String,
@@ -238,6 +241,8 @@ pub(crate) async fn run_serve(arguments: &ServeArguments) -> Result<(), Failure>
             most: arguments.max_connections,
             most_of_peer: arguments.max_connections_per_peer,
         },
+        webhooks: arguments.webhooks.policy().map_err(Failure::Setting)?,
+        deliveries: arguments.webhooks.deliveries(),
         keys: keys()?,
     };
     serve(&options).await.map_err(Failure::Serve)

@@ -58,6 +58,7 @@ pub fn statements() -> impl Iterator<Item = (&'static str, &'static db::Named)> 
         ("trust_loop", trust_loop::STATEMENTS),
         ("ui_tests", evidence::ui_tests::STATEMENTS),
         ("webhook_delivery", webhooks::DELIVERY_STATEMENTS),
+        ("webhooks", webhooks::STATEMENTS),
     ];
     resources.into_iter().flat_map(|(resource, named)| named.iter().map(move |named| (resource, named)))
 }

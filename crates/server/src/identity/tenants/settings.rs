@@ -12,6 +12,8 @@ pub(crate) const MAX_PROJECTS: Limit = Limit { key: "max_projects", default: 50 
 /// How many events may be given up, one after the other, until their webhook is switched off, unless a tenant has set
 /// `webhook_max_consecutive_failures`.
 pub(crate) const MAX_WEBHOOK_FAILURES: Limit = Limit { key: "webhook_max_consecutive_failures", default: 10 };
+/// How many webhooks a tenant may have unless it has set `max_webhooks`.
+pub(crate) const MAX_WEBHOOKS: Limit = Limit { key: "max_webhooks", default: 10 };
 
 /// A counting limit.
 #[derive(Debug, Clone, Copy)]

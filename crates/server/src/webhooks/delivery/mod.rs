@@ -30,13 +30,8 @@ pub struct DeliveryOptions {
     pub retries: RetrySchedule,
 }
 
-impl DeliveryOptions {
-    /// At the same time, unless an operator says otherwise.
-    pub const CONCURRENCY: usize = 10;
-}
-
 impl Default for DeliveryOptions {
     fn default() -> Self {
-        Self { concurrency: Self::CONCURRENCY, retries: RetrySchedule::default() }
+        Self { concurrency: 10, retries: RetrySchedule::default() }
     }
 }
