@@ -10,6 +10,7 @@
 
 mod connections;
 mod crash;
+mod deliveries;
 mod demo;
 mod disk;
 mod external;

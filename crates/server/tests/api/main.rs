@@ -14,6 +14,7 @@ mod support;
 mod conventions;
 mod cursors;
 mod database;
+mod deliveries;
 mod events;
 mod exports;
 mod fuzz;
