@@ -1,6 +1,5 @@
 //! Webhooks that come, change and go while others write to the log, at two servers.
 
-use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::future::{join, join_all};
@@ -73,7 +72,6 @@ async fn a_webhook_is_told_of_what_came_between_its_first_entry_and_its_last() {
     let tenant = Tenant::new().await;
     let settings = json!({"settings": {"max_webhooks": 1000}});
     tenant.user.patch("/tenants/me", settings).await.expect(200);
-    let always = subscribed(&tenant, &["story.status_changed"], None).await;
     let user = &tenant.user;
     while_others_write(&tenant, async |second| {
         let body = json!({"url": URL, "events": ["story.status_changed"]});
@@ -95,7 +93,6 @@ async fn a_webhook_is_told_of_what_came_between_its_first_entry_and_its_last() {
         told_of_some += usize::from(!expected.is_empty());
     }
     assert!(told_of_some > 1, "of {} webhooks", webhooks.len());
-    assert_eq!(queued(&always).await.len(), steps.len());
     assert!(steps.len() >= 150);
 }
 
@@ -105,7 +102,7 @@ async fn webhooks_go_while_they_are_told_something() {
     let tenant = Tenant::new().await;
     let settings = json!({"settings": {"max_webhooks": 1000}});
     tenant.user.patch("/tenants/me", settings).await.expect(200);
-    let user = &tenant.user;
+    let (user, kept) = (&tenant.user, subscribed(&tenant, &["story.status_changed"], None).await);
     while_others_write(&tenant, async |second| {
         let webhooks = join_all((0..3).map(|_| subscribed(&tenant, &["story.status_changed"], None))).await;
         let second = &second;
@@ -122,11 +119,12 @@ async fn webhooks_go_while_they_are_told_something() {
         join_all(ways).await;
     })
     .await;
-    // Nothing is left of them.
-    let sql = "select count(*) from webhook_events where tenant_id = $1::text::uuid";
+    // Nothing is left of them, and the one that stays was told of every step, once.
+    let sql =
+        "select count(*), count(distinct position) from webhook_events where tenant_id = $1::text::uuid";
     let row = connect(&server().owner).await.query_one(sql, &[&tenant.id]).await.unwrap();
-    assert_eq!(row.get::<_, i64>(0), 0);
-    let positions: Vec<_> = tenant.audit_log().await.iter().map(|entry| entry["position"].as_i64()).collect();
-    let distinct: BTreeSet<_> = positions.iter().collect();
-    assert_eq!(distinct.len(), positions.len());
+    let log = tenant.audit_log().await;
+    let steps = log.iter().filter(|entry| entry["action"] == "status_changed").count() as i64;
+    assert_eq!([row.get::<_, i64>(0), row.get::<_, i64>(1)], [steps; 2]);
+    assert_eq!(queued(&kept).await.len() as i64, steps);
 }
