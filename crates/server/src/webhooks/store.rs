@@ -45,7 +45,7 @@ pub(super) struct Delivery {
     response_excerpt: Option<String>,
     last_attempt_at: Option<Timestamp>,
     /// Null unless it is pending.
-    #[row(sql = "case when status = 'pending' then next_attempt_at end as next_attempt_at")]
+    #[row(sql = "case when status = 'pending' then next_attempt_at end")]
     next_attempt_at: Option<Timestamp>,
     pub(super) inserted_at: Timestamp,
 }

@@ -27,4 +27,5 @@ mod races;
 mod trust_loop;
 mod ui_tests;
 mod walk;
+mod webhooks;
 mod work_breakdown;

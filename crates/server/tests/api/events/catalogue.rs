@@ -58,11 +58,22 @@ async fn each_event_of_the_catalogue_is_told_by_something() {
     let run = format!("/ui_test_runs/{}", text(&run["data"]["id"]));
     a.post(&format!("{run}/findings"), json!({"severity": "bug", "title": "B"})).await.expect(201);
     a.post(&format!("{run}/complete"), json!({"summary": "s"})).await.expect(200);
+    // Webhooks.
+    let body = json!({"url": "https://catalogue.invalid/", "events": ["agent.registered"]});
+    let webhook =
+        format!("/webhooks/{}", text(&u.post("/webhooks", body).await.expect(201)["webhook"]["id"]));
+    u.patch(&webhook, json!({"url": "https://other.invalid/"})).await.expect(200);
+    let test = u.post(&format!("{webhook}/test"), json!({})).await.expect(200);
+    let owner = connect(&server().owner).await;
+    let sql = "update webhook_events set status = 'exhausted' where id = $1::text::uuid";
+    owner.execute(sql, &[&text(&test["webhook_event_id"])]).await.unwrap();
+    let again = format!("{webhook}/deliveries/{}/redeliver", text(&test["webhook_event_id"]));
+    u.post(&again, json!({})).await.expect(200);
+    u.delete(&webhook).await.expect(204);
     // And the end.
     u.delete(&format!("/stories/{}", ids[0])).await;
     u.delete(&format!("/epics/{two}")).await;
     u.delete(&at("")).await.expect(200);
-    let owner = connect(&server().owner).await;
     let sql = "select distinct entity_type, action from audit_log where tenant_id = $1::text::uuid";
     let told: BTreeSet<(String, String)> =
         owner.query(sql, &[&tenant.id]).await.unwrap().iter().map(|row| (row.get(0), row.get(1))).collect();
