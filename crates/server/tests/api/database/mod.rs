@@ -324,6 +324,7 @@ async fn the_application_role_is_nobody() {
             "api_keys_have_agents | search_path=public, pg_temp",
             "artifact_reports_touch | search_path=public, pg_temp",
             "authenticate | search_path=public, pg_temp",
+            "claim_webhooks | search_path=public, pg_temp;enable_seqscan=off;enable_bitmapscan=off;enable_sort=off",
             "dependencies_come_or_go | search_path=public, pg_temp",
             "epics_begin | search_path=public, pg_temp",
             "epics_move | search_path=public, pg_temp",
@@ -339,6 +340,7 @@ async fn the_application_role_is_nobody() {
             "story_states_come_or_go | search_path=public, pg_temp",
             "story_states_follow | search_path=public, pg_temp",
             "try_writing | search_path=public, pg_temp",
+            "webhook_queue_stats | search_path=public, pg_temp",
         ]
     );
     // Others have the caller's rights, and where the caller may put a table of the same name they do not look either.
@@ -355,11 +357,13 @@ async fn the_application_role_is_nobody() {
             "audit_log_floor",
             "authenticate",
             "canonical_json",
+            "claim_webhooks",
             "criteria_digest",
             "current_tenant_id",
             "is_implementer",
             "is_sound",
             "keep_custody",
+            "next_webhook_event",
             "note_key_uses",
             "queue_webhook_events",
             "refresh_detail_statistics",
@@ -368,6 +372,7 @@ async fn the_application_role_is_nobody() {
             "story_queue_key",
             "story_small_part",
             "try_writing",
+            "webhook_queue_stats",
         ]
     );
     let default_privileges = "select defaclrole from pg_default_acl";

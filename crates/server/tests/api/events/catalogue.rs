@@ -1,11 +1,12 @@
 //! Everything that can happen is told, and nothing but what is in the catalogue.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use loopctl_server::CATALOGUE;
 use serde_json::json;
 
-use crate::support::{Reach, Tenant, bring, connect, server, text};
+use crate::support::{PATIENCE, Reach, Tenant, bring, connect, server, text};
 use crate::trust_loop::stories;
 
 /// Whoever adds an event to the catalogue lets it happen here.
@@ -69,6 +70,21 @@ async fn each_event_of_the_catalogue_is_told_by_something() {
     owner.execute(sql, &[&text(&test["webhook_event_id"])]).await.unwrap();
     let again = format!("{webhook}/deliveries/{}/redeliver", text(&test["webhook_event_id"]));
     u.post(&again, json!({})).await.expect(200);
+    // To which nothing can be delivered.
+    let settings = json!({"settings": {"webhook_max_consecutive_failures": 1}});
+    u.patch("/tenants/me", settings).await.expect(200);
+    let sql = "update webhooks set url = 'http://127.0.0.1/' where tenant_id = $1::text::uuid";
+    owner.execute(sql, &[&tenant.id]).await.unwrap();
+    tenant.agent().await;
+    let last = "update webhook_events set attempts = 5, next_attempt_at = now()
+                where tenant_id = $1::text::uuid and event_type = 'agent.registered' and status = 'pending'";
+    let switched_off = async {
+        while u.get(&webhook).await.expect(200)["webhook"]["active"] == true {
+            owner.execute(last, &[&tenant.id]).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, switched_off).await.expect("it is switched off");
     u.delete(&webhook).await.expect(204);
     // And the end.
     u.delete(&format!("/stories/{}", ids[0])).await;

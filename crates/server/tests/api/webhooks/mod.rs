@@ -18,10 +18,15 @@ const URL: &str = "https://hooks.invalid/loopctl";
 /// An id that nothing has.
 const NOBODY: &str = "0190f5ad-0000-7000-8000-000000000000";
 
-/// A new webhook for these events; its id.
+/// A new webhook for these events; its id. What is put into the queue for it stays there as it came: it is as if somebody were
+/// delivering to it already.
 async fn subscribed(tenant: &Tenant, events: &[&str], project: Option<&str>) -> String {
     let body = json!({"url": URL, "events": events, "project_id": project});
-    text(&tenant.user.post("/webhooks", body).await.expect(201)["webhook"]["id"])
+    let id = text(&tenant.user.post("/webhooks", body).await.expect(201)["webhook"]["id"]);
+    let sql =
+        "update webhooks set lease = gen_random_uuid(), leased_until = 'infinity' where id = $1::text::uuid";
+    connect(&server().owner).await.execute(sql, &[&id]).await.unwrap();
+    id
 }
 
 /// A new webhook for everything.
