@@ -1,6 +1,7 @@
 //! Webhooks: who is to be told of what, and what is to be delivered to them.
 
 mod api;
+mod cleanup;
 mod store;
 
 use loopctl_core::webhooks::Policy;
@@ -9,6 +10,8 @@ use tokio::sync::Notify;
 use crate::app::Endpoint;
 use crate::http::endpoints;
 
+#[expect(unused_imports, reason = "called by the schedule")]
+pub(crate) use cleanup::cleanup;
 pub(crate) use store::STATEMENTS;
 
 /// The routes of this resource.
