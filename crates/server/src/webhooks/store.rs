@@ -1,5 +1,6 @@
 //! Rows and SQL of webhooks and their deliveries.
 
+use loopctl_core::json::JsonText;
 use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
@@ -102,4 +103,21 @@ statements! {
         update webhook_events set status = 'pending', attempts = 0, next_attempt_at = clock_timestamp(),
                                   delivered_at = null, error = null, updated_at = clock_timestamp()
         where tenant_id = $1 and id = $2";
+    SETTINGS_OF_RETENTION -> JsonText = "select settings from tenants where id = $1";
+    /// A thousand at most of what is over for longer than so many days, and of what was never sent for three times as long: the
+    /// oldest of each webhook. What is to be delivered once more by the time it is locked stays.
+    CLEAN_UP -> i64 = "
+        with gone as (
+            delete from webhook_events e
+            where tenant_id = $1 and status <> 'pending' and id = any (array(
+                select old.id from webhooks w cross join lateral (
+                    select o.id from webhook_events o
+                    where o.tenant_id = w.tenant_id and o.webhook_id = w.id
+                      and o.inserted_at < now() - make_interval(days => $2)
+                      and (o.status in ('delivered', 'exhausted')
+                           or o.status = 'failed' and o.inserted_at < now() - make_interval(days => 3 * $2))
+                    order by o.inserted_at limit 1000) old
+                where w.tenant_id = (select $1::uuid) limit 1000))
+            returning 1
+        ) select count(*) from gone";
 }

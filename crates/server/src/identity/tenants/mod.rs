@@ -9,7 +9,9 @@ use crate::db::{DbError, Tx};
 use crate::http::endpoints;
 
 pub(crate) use api::{NAME, TAKEN, check_email, check_slug, taken_field};
-pub(crate) use settings::{Limit, MAX_API_KEYS, MAX_PROJECTS, MAX_WEBHOOK_FAILURES, MAX_WEBHOOKS};
+pub(crate) use settings::{
+    Limit, MAX_API_KEYS, MAX_PROJECTS, MAX_WEBHOOK_FAILURES, MAX_WEBHOOKS, WEBHOOK_RETENTION_DAYS,
+};
 pub(crate) use store::STATEMENTS;
 
 /// The routes of this resource.

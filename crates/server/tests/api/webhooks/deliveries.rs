@@ -140,3 +140,44 @@ async fn what_is_over_is_delivered_once_more() {
     execute("update webhook_events set status = 'exhausted' where id = $1::text::uuid", &test).await;
     tenant.user.post_empty(&again(&webhook, &test)).await.expect(200);
 }
+
+/// What is deleted after so many days, by the statement of that job.
+#[tokio::test]
+async fn what_is_over_is_forgotten_after_a_while_and_what_is_pending_never() {
+    let (tenant, stranger) = (Tenant::new().await, Tenant::new().await);
+    let (webhook, theirs) = (with_events(&tenant, 8).await, with_events(&stranger, 1).await);
+    let owner = connect(&server().owner).await;
+    let age = async |webhook: &str, status: &str, days: i32| {
+        let sql = "update webhook_events set status = $2, inserted_at = now() - make_interval(days => $3)
+                   where id = (select id from webhook_events where webhook_id = $1::text::uuid and status = 'pending'
+                               and inserted_at > now() - interval '1 day' limit 1)";
+        assert_eq!(owner.execute(sql, &[&webhook, &status, &days]).await.unwrap(), 1);
+    };
+    for (status, days) in [
+        ("delivered", 45),
+        ("delivered", 29),
+        ("exhausted", 31),
+        ("failed", 45),
+        ("failed", 91),
+        ("pending", 400),
+    ] {
+        age(&webhook, status, days).await;
+    }
+    age(&theirs, "delivered", 400).await;
+    let clean = async |days: i32| {
+        let (_, named) = loopctl_server::statements().find(|(_, named)| named.name == "CLEAN_UP").unwrap();
+        let mut app = connect(&server().app).await;
+        let tx = app.transaction().await.unwrap();
+        let set = "set_config('role', 'loopctl_app', true), set_config('loopctl.tenant_id', $1, true)";
+        tx.query(&format!("select {set}"), &[&tenant.id]).await.unwrap();
+        let id: uuid::Uuid = tenant.id.parse().unwrap();
+        let count: i64 = tx.query_one(named.text, &[&id, &days]).await.unwrap().get(0);
+        tx.commit().await.unwrap();
+        count
+    };
+    assert_eq!([clean(30).await, clean(30).await], [3, 0]);
+    let left = super::queued(&webhook).await;
+    let statuses = |status: &str| left.iter().filter(|event| event["status"] == status).count();
+    assert_eq!([statuses("delivered"), statuses("failed"), statuses("pending")], [1, 1, 3]);
+    assert_eq!(super::queued(&theirs).await.len(), 1);
+}

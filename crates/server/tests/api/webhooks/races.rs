@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{URL, queued, subscribed};
 use crate::conventions::health::line_to;
 use crate::races::together;
-use crate::support::{Caller, Tenant, connect, echo, rounds, server, text};
+use crate::support::{Caller, Tenant, connect, echo, rounds, server, somebody_waits_for, text};
 use crate::trust_loop::stories;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -127,4 +127,24 @@ async fn webhooks_go_while_they_are_told_something() {
     let steps = log.iter().filter(|entry| entry["action"] == "status_changed").count() as i64;
     assert_eq!([row.get::<_, i64>(0), row.get::<_, i64>(1)], [steps; 2]);
     assert_eq!(queued(&kept).await.len() as i64, steps);
+}
+
+/// A step that began before a webhook was there, and comes after it in the log.
+#[tokio::test]
+async fn who_waits_for_the_log_tells_those_who_came_meanwhile() {
+    let tenant = Tenant::new().await;
+    let (agent, story) = (tenant.agent().await, tenant.story().await);
+    let mut owner = connect(&server().owner).await;
+    let holding = owner.transaction().await.unwrap();
+    let hold = "select from audit_heads where tenant_id = $1::text::uuid for update";
+    holding.execute(hold, &[&tenant.id]).await.unwrap();
+    let waiting =
+        tokio::spawn(async move { agent.post(&format!("/stories/{story}/contract"), echo()).await });
+    somebody_waits_for(&holding).await;
+    let insert = "insert into webhooks (tenant_id, id, url, signing_secret, events)
+                  values ($1::text::uuid, gen_random_uuid(), $2, '', '{story.status_changed}') returning id::text";
+    let webhook: String = holding.query_one(insert, &[&tenant.id, &URL]).await.unwrap().get(0);
+    holding.commit().await.unwrap();
+    waiting.await.unwrap().expect(200);
+    assert_eq!(queued(&webhook).await.len(), 1);
 }
