@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TrackedFuture;
 
 /// How long what must not be dropped may take when everything else is over.
 const LAST: Duration = Duration::from_secs(1);
@@ -28,6 +29,11 @@ impl Life {
     /// Runs work that must not stop half-way, and takes moments.
     pub(crate) fn complete(&self, work: impl Future<Output = ()> + Send + 'static) {
         self.tasks.spawn(work);
+    }
+
+    /// Work that runs elsewhere, and that the end waits for.
+    pub(crate) fn track<F: Future>(&self, work: F) -> TrackedFuture<F> {
+        self.tasks.track_future(work)
     }
 
     /// When nothing new is to be begun any more.

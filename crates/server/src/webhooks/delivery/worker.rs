@@ -15,6 +15,7 @@ use super::turn::{Office, Turn};
 use super::{DeliveryOptions, LEASE};
 use crate::app::App;
 use crate::db::DbError;
+use crate::life::Life;
 
 /// How often it is looked for something due: when something waits, and otherwise. Other servers may have put it there.
 const SOON: f64 = 1.0;
@@ -36,8 +37,9 @@ struct Turns {
 }
 
 impl Turns {
-    fn begin(&mut self, turn: Turn, taken: Taken) {
-        let task = self.tasks.spawn(turn.run());
+    fn begin(&mut self, turn: Turn, taken: Taken, life: &Life) {
+        // Whatever ends it, its lease is given back before the process ends.
+        let task = self.tasks.spawn(life.track(turn.run()));
         self.taken.insert(task.id(), taken);
     }
 
@@ -99,7 +101,7 @@ async fn claim(office: &Arc<Office>, turns: &mut Turns) -> Duration {
     let webhooks = claim.tenant_ids.into_iter().zip(claim.webhook_ids).zip(claim.struggling);
     for ((tenant_id, webhook_id), struggling) in webhooks {
         let turn = Turn::new(Arc::clone(office), (tenant_id, webhook_id), lease, asked);
-        turns.begin(turn, Taken { tenant_id, struggling });
+        turns.begin(turn, Taken { tenant_id, struggling }, &office.app.life);
     }
     Duration::from_secs_f64(claim.next_in.unwrap_or(IDLE).clamp(SOON, IDLE))
 }

@@ -12,14 +12,15 @@ use super::{owner, server};
 use crate::support::{connect, unique};
 
 /// A database without a server.
-struct Queue {
-    config: Config,
-    owner: Client,
+pub(super) struct Queue {
+    pub(super) options: DatabaseOptions,
+    pub(super) config: Config,
+    pub(super) owner: Client,
     app: Client,
 }
 
 impl Queue {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         let name = unique("claims").replace('-', "_");
         owner().await.batch_execute(&format!("create database {name}")).await.unwrap();
         let [Host::Unix(directory)] = server().owner.get_hosts() else {
@@ -32,7 +33,7 @@ impl Queue {
         let database = Database::open(&options).await.unwrap();
         database.migrate().await.unwrap();
         let (owner, app) = (connect(&database.owner).await, connect(&database.app).await);
-        Self { config: database.owner, owner, app }
+        Self { options, config: database.owner, owner, app }
     }
 
     async fn tenant(&self) -> Uuid {

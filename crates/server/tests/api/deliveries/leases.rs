@@ -9,7 +9,9 @@ use serde_json::json;
 use tokio::sync::Notify;
 use tokio_postgres::config::Host;
 
+use super::claims::Queue;
 use super::{Answering, Receiver, Webhook, agents, eventually, options, server, tenant};
+use crate::support::Tenant;
 
 /// Another server on the same database.
 async fn second() -> Server {
@@ -90,4 +92,22 @@ async fn what_was_lost_meanwhile_is_not_recorded() {
     assert_eq!(requests[0].header("webhook-id"), requests[1].header("webhook-id"));
     let delivered = webhook.settled("delivered").await;
     assert_eq!((&delivered["attempts"], &delivered["response_excerpt"]), (&json!(1), &json!("answer 2")));
+}
+
+/// Nobody waits for a server that is gone, although its receiver never answered.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_stops_gives_back_what_it_had_taken() {
+    let (queue, receiver) = (Queue::new().await, Receiver::never().await);
+    let server = Server::start(&options(ServeOptions::local(queue.options.clone()))).await.unwrap();
+    let tenant = Tenant::at(&queue.config, &format!("http://{}", server.address)).await;
+    let body = json!({"url": receiver.url, "events": ["agent.registered"]});
+    tenant.user.post("/webhooks", body).await.expect(201);
+    tenant.agent().await;
+    receiver.expect(1).await;
+    let taken = "select from webhooks where lease is not null and leased_until > now()";
+    assert_eq!(queue.owner.execute(taken, &[]).await.unwrap(), 1);
+    server.stop().await.unwrap();
+    assert_eq!(queue.owner.execute("select from webhooks where lease is null", &[]).await.unwrap(), 1);
+    let untouched = "select from webhook_events where status = 'pending' and attempts = 0";
+    assert_eq!(queue.owner.execute(untouched, &[]).await.unwrap(), 1);
 }
