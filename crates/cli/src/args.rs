@@ -7,7 +7,7 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 
 use crate::commands::{
     agent, api, auth, bulk, deps, epic, events, evidence, export, import, keys, progress, project, review,
-    settings, state, status, story, tenant, ui_test,
+    settings, state, status, story, tenant, ui_test, webhook,
 };
 use crate::demo;
 use crate::output::Format;
@@ -114,10 +114,11 @@ impl Paging {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run the server, with its own PostgreSQL unless DATABASE_URL is set
+    #[command(after_help = server::KEYS)]
     Serve(server::ServeArguments),
     /// Bring the schema of an external database up to date
     Migrate(server::DatabaseArguments),
-    /// What needs access to the database: first tenant, superadmin keys
+    /// What needs access to the database: first tenant, superadmin keys, secrets
     #[command(subcommand)]
     Operator(server::OperatorCommand),
     /// Watch agents work through a backlog, and cheat in vain, on a server of its own
@@ -227,6 +228,9 @@ pub(crate) enum ClientCommand {
     /// Runs of user interface tests
     #[command(subcommand)]
     UiTest(ui_test::Command),
+    /// Webhooks: events that are sent to a URL as they happen (user)
+    #[command(subcommand)]
+    Webhook(webhook::Command),
     /// Health of the server
     Health,
     /// Send any request to the API

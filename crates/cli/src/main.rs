@@ -17,6 +17,7 @@ mod server;
 mod slug;
 mod table;
 mod usage;
+mod webhook_options;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -66,11 +67,18 @@ fn finish(result: Result<serde_json::Value, server::Failure>) -> u8 {
             if body.pointer("/api_key/raw_key").is_some() {
                 output::note("Save the raw key now: it is not shown again.");
             }
-            let different = body.pointer("/check/different").and_then(serde_json::Value::as_i64).unwrap_or(0);
-            if different > 0 {
-                output::note(&format!("Error: {different} records are kept otherwise than they should be"));
+            let wrong = [
+                ("/check/different", "records are kept otherwise than they should be"),
+                ("/secrets/unreadable", "secrets cannot be read; the others can"),
+            ]
+            .map(|(count, what)| {
+                (body.pointer(count).and_then(serde_json::Value::as_u64).unwrap_or(0), what)
+            });
+            let wrong = wrong.into_iter().find(|(count, _)| *count > 0);
+            if let Some((count, what)) = wrong {
+                output::note(&format!("Error: {count} {what}"));
             }
-            output::print_text(&format!("{body:#}")).max(u8::from(different > 0))
+            output::print_text(&format!("{body:#}")).max(u8::from(wrong.is_some()))
         }
         Err(failure) => failure.report(),
     }

@@ -1,5 +1,6 @@
 //! The commands that run on the server's side, with access to its database: `serve`, `migrate`, `operator`.
 
+use std::env::VarError;
 use std::io::IsTerminal as _;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -8,13 +9,17 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use loopctl_postgres::{EmbeddedCluster, EmbeddedOptions, default_data_dir};
 use loopctl_server::config::{APPLICATION, Database, DatabaseOptions, OpenError};
-use loopctl_server::operator::{OperatorError, check, create_superadmin_key, create_tenant};
+use loopctl_server::operator::{
+    OperatorError, Reencryption, check, create_superadmin_key, create_tenant, reencrypt,
+};
+use loopctl_server::secrets::{KeyError, Keys, Vault};
 use loopctl_server::serve::{Connections, ServeError, ServeOptions, serve};
 use serde_json::{Value, json};
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
+use crate::webhook_options::WebhookArguments;
 use crate::{client, output};
 
 /// Where the database is; the same options for every command that needs it.
@@ -85,6 +90,8 @@ pub(crate) struct ServeArguments {
     #[arg(long, env = "LOOPCTL_MAX_CONNECTIONS_PER_PEER", value_name = "N", default_value_t = Connections::MOST_OF_PEER,
           value_parser = count)]
     max_connections_per_peer: usize,
+    #[command(flatten)]
+    webhooks: WebhookArguments,
     /// What to log: error, warn, info, debug, trace, off, or a filter such as `loopctl_server=debug`
     #[arg(long, env = "LOOPCTL_LOG", value_name = "FILTER", default_value = "info")]
     log: String,
@@ -112,8 +119,32 @@ pub(crate) enum OperatorCommand {
     /// Superadmin keys
     #[command(subcommand)]
     Superadmin(SuperadminCommand),
+    /// Secrets in the database
+    #[command(subcommand)]
+    Secrets(SecretsCommand),
     /// Compare what is kept of readiness with what plans and statuses say (exit 1 when it differs)
     Check(DatabaseArguments),
+}
+
+/// What the help of commands that use the keys of secrets ends with. From the command line everybody on the machine could
+/// read them.
+pub(crate) const KEYS: &str = "Only from the environment:\n  \
+    CLOAK_KEY           what secrets in the database are encrypted with: 32 bytes in base64; with loopctl's own\n                      \
+    PostgreSQL a file in the data directory serves where it is not set\n  \
+    CLOAK_RETIRED_KEYS  earlier ones, separated by commas, for secrets that are not yet encrypted anew";
+
+/// `loopctl operator secrets …`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum SecretsCommand {
+    /// Encrypt all secrets with the current key (exit 1 when one cannot be read)
+    #[command(after_help = KEYS)]
+    Reencrypt {
+        #[command(flatten)]
+        database: DatabaseArguments,
+        /// Only say what would be done
+        #[arg(long)]
+        dry_run: bool,
+    },
 }
 
 /// `loopctl operator tenant …`.
@@ -154,6 +185,7 @@ pub(crate) enum Failure {
     Serve(ServeError),
     Open(OpenError),
     Operator(OperatorError),
+    Keys(KeyError),
     /// An option or a variable that cannot be meant so.
     Setting(String),
 }
@@ -177,6 +209,8 @@ impl Failure {
         match self {
             Self::Serve(error) => (error.to_string(), 1),
             Self::Open(error) => (error.to_string(), 1),
+            Self::Keys(error @ KeyError::Malformed { .. }) => (error.to_string(), 2),
+            Self::Keys(error) => (error.to_string(), 1),
             Self::Operator(error @ OperatorError::Invalid(_)) => (error.to_string(), 2),
             Self::Operator(error) => (error.to_string(), 1),
             Self::Setting(message) => (message.clone(), 2),
@@ -207,8 +241,21 @@ pub(crate) async fn run_serve(arguments: &ServeArguments) -> Result<(), Failure>
             most: arguments.max_connections,
             most_of_peer: arguments.max_connections_per_peer,
         },
+        webhooks: arguments.webhooks.policy().map_err(Failure::Setting)?,
+        deliveries: arguments.webhooks.deliveries(),
+        keys: keys()?,
     };
     serve(&options).await.map_err(Failure::Serve)
+}
+
+/// The keys that the environment names.
+fn keys() -> Result<Keys, Failure> {
+    let variable = |name: &str| match std::env::var(name) {
+        Err(VarError::NotUnicode(_)) => Err(Failure::Setting(format!("{name} is not base64"))),
+        value => Ok(value.ok()),
+    };
+    let (current, retired) = (variable("CLOAK_KEY")?, variable("CLOAK_RETIRED_KEYS")?);
+    Keys::parse(current.as_deref(), retired.as_deref()).map_err(Failure::Keys)
 }
 
 /// Lines of the log that wait to be written; what comes beyond is dropped.
@@ -294,12 +341,30 @@ pub(crate) async fn run_operator(command: &OperatorCommand) -> Result<Value, Fai
             let created = created.map(|key| json!({"api_key": key}));
             close(database, created.map_err(Failure::Operator)).await
         }
+        OperatorCommand::Secrets(SecretsCommand::Reencrypt { database: arguments, dry_run }) => {
+            let keys = keys()?;
+            let database = open(arguments).await?;
+            let done = reencrypt_secrets(arguments, &database, &keys, *dry_run).await;
+            close(database, done).await
+        }
         OperatorCommand::Check(arguments) => {
             let database = open(arguments).await?;
             let checked = check(&database.owner, None).await.map(|check| json!({"check": check}));
             close(database, checked.map_err(Failure::Operator)).await
         }
     }
+}
+
+async fn reencrypt_secrets(
+    arguments: &DatabaseArguments,
+    database: &Database,
+    keys: &Keys,
+    dry_run: bool,
+) -> Result<Value, Failure> {
+    let vault = Vault::of(keys, &arguments.options()?, &database.owner).await.map_err(Failure::Keys)?;
+    let progress = |done: &Reencryption| output::note(&format!("{} secrets looked at", done.looked_at()));
+    let done = reencrypt(&database.owner, &vault, dry_run, progress).await.map_err(Failure::Operator)?;
+    Ok(json!({"secrets": done}))
 }
 
 async fn open(arguments: &DatabaseArguments) -> Result<Database, Failure> {

@@ -17,8 +17,10 @@ mod life;
 pub mod operator;
 mod plan;
 mod routes;
+pub mod secrets;
 pub mod serve;
 mod trust_loop;
+mod webhooks;
 
 pub use events::CATALOGUE;
 pub use routes::openapi;
@@ -59,6 +61,8 @@ pub fn statements() -> impl Iterator<Item = (&'static str, &'static db::Named)> 
         ("tenants", identity::tenants::STATEMENTS),
         ("trust_loop", trust_loop::STATEMENTS),
         ("ui_tests", evidence::ui_tests::STATEMENTS),
+        ("webhook_delivery", webhooks::DELIVERY_STATEMENTS),
+        ("webhooks", webhooks::STATEMENTS),
     ];
     resources.into_iter().flat_map(|(resource, named)| named.iter().map(move |named| (resource, named)))
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TrackedFuture;
 
 /// How long what must not be dropped may take when everything else is over.
 const LAST: Duration = Duration::from_secs(1);
@@ -30,9 +31,19 @@ impl Life {
         self.tasks.spawn(work);
     }
 
+    /// Work that runs elsewhere, and that the end waits for.
+    pub(crate) fn track<F: Future>(&self, work: F) -> TrackedFuture<F> {
+        self.tasks.track_future(work)
+    }
+
     /// When nothing new is to be begun any more.
     pub(crate) async fn ending(&self) {
         self.ending.cancelled().await;
+    }
+
+    /// Whether that is so already.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.ending.is_cancelled()
     }
 
     /// Asks everything to come to its end and waits for it, but not for longer than `patience`. Whether all came to

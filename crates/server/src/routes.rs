@@ -9,7 +9,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::app::{App, Endpoint};
 use crate::http::{ApiError, layers, openapi};
-use crate::{VERSION, audit, evidence, health, identity, plan, trust_loop};
+use crate::{VERSION, audit, evidence, health, identity, plan, trust_loop, webhooks};
 
 /// The service behind the port: paths are tidied before they are routed.
 pub(crate) type Service = MapRequest<Router, fn(Request) -> Request>;
@@ -31,6 +31,7 @@ fn endpoints() -> Vec<Endpoint> {
         evidence::orchestrator_state::routes(),
         evidence::ui_tests::routes(),
         audit::routes(),
+        webhooks::routes(),
     ]
     .into_iter()
     .flatten()

@@ -226,3 +226,32 @@ fn bind(resource: &str, name: &str, values: &[&str]) -> String {
 fn quoted(text: &str) -> String {
     format!("'{text}'")
 }
+
+/// Queues so many events for the webhooks that there are, evenly.
+pub(crate) async fn queue_deliveries(owner: &Client, count: usize) {
+    let sql = "
+        insert into webhook_events (tenant_id, id, webhook_id, event_type, payload, position)
+        select w.tenant_id, gen_random_uuid(), w.id, 'story.verified',
+               jsonb_build_object('event', 'story.verified', 'timestamp', '2026-03-27T12:00:00.123456Z',
+                                  'story_id', gen_random_uuid(), 'project_id', gen_random_uuid(), 'summary', 'checked'),
+               n
+        from generate_series(1, $1::bigint / (select count(*) from webhooks)) n cross join webhooks w";
+    owner.execute(sql, &[&(count as i64)]).await.expect("a queue");
+}
+
+/// How many events wait.
+pub(crate) async fn pending_deliveries(owner: &Client) -> usize {
+    let sql = "select count(*) from webhook_events where status = 'pending'";
+    let pending: i64 = owner.query_one(sql, &[]).await.expect("a count").get(0);
+    pending as usize
+}
+
+/// What is dead of the tables of deliveries, and how large they are.
+pub(crate) async fn traces_of_deliveries(owner: &Client) -> String {
+    let sql = "
+        select string_agg(n_dead_tup || ' (' || pg_size_pretty(pg_total_relation_size(relid)) || ')', ', ' order by relname)
+        from pg_stat_user_tables where relname in ('webhook_events', 'webhooks')";
+    owner.batch_execute("select pg_stat_force_next_flush()").await.expect("statistics");
+    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+    owner.query_one(sql, &[]).await.expect("statistics").get(0)
+}

@@ -3,7 +3,7 @@
 //! counts.
 //!
 //! Prints the tables of `docs/performance.md` on stdout and progress on stderr. With `--profile`, instead, what PostgreSQL
-//! does for each kind of request.
+//! does for each kind of request; with `--deliveries [COUNT]`, what claims are while so many deliveries of webhooks drain.
 
 #![allow(
     clippy::expect_used,
@@ -17,6 +17,7 @@ mod bench;
 mod bulk;
 mod cost;
 mod data;
+mod deliveries;
 mod export;
 mod floor;
 mod http;
@@ -47,7 +48,11 @@ fn main() {
     runtime.block_on(async {
         note("starting loopctl on a scratch cluster");
         drop(Service::start(&scratch).await);
-        if profile { profile::run(&scratch).await } else { measure(&scratch).await }
+        match deliveries::wanted() {
+            Some(count) => deliveries::run(&scratch, count).await,
+            None if profile => profile::run(&scratch).await,
+            None => measure(&scratch).await,
+        }
     });
     std::fs::remove_dir_all(&scratch).expect("the scratch directory goes away");
 }

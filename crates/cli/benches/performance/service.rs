@@ -30,6 +30,7 @@ impl Service {
             .args(["serve", "--port", "0", "--pool-size", POOL, "--data-dir"])
             .arg(data_dir)
             .env_remove("DATABASE_URL")
+            .env("LOOPCTL_WEBHOOK_ALLOWED_PRIVATE_CIDRS", "127.0.0.0/8")
             .stdout(Stdio::piped())
             .spawn()
             .expect("loopctl starts");

@@ -21,6 +21,7 @@ pub(crate) mod stories;
 pub(crate) mod story;
 pub(crate) mod tenant;
 pub(crate) mod ui_test;
+pub(crate) mod webhook;
 
 use serde_json::{Map, Value};
 
@@ -79,6 +80,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<(), Error> {
         Command::Criteria(story) => evidence::criteria(context, story).await,
         Command::State(command) => state::run(context, command).await,
         Command::UiTest(command) => ui_test::run(context, command).await,
+        Command::Webhook(command) => webhook::run(context, command).await,
         Command::Health => api::health(context).await,
         Command::Api(arguments) => api::call(context, arguments).await,
     }

@@ -20,6 +20,7 @@ mod state;
 mod stories;
 mod support;
 mod ui_tests;
+mod webhooks;
 
 use serde_json::{Value, json};
 use support::{Answer, Request, World, error};

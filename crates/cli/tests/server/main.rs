@@ -10,10 +10,12 @@
 
 mod connections;
 mod crash;
+mod deliveries;
 mod demo;
 mod disk;
 mod external;
 mod lifecycle;
 mod log;
 mod memory;
+mod secrets;
 mod support;

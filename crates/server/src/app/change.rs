@@ -4,7 +4,7 @@ use std::ops::{Deref, DerefMut};
 
 use super::Identity;
 use super::identities::Watch;
-use crate::db::{Params, Row, Sql, Tx};
+use crate::db::{Params, Row, Sql, Statement, Tx};
 use crate::events::{self, Event};
 use crate::http::{Answer, ApiError, ApiResult};
 
@@ -64,15 +64,35 @@ impl<'a> Change<'a> {
     ///
     /// # Errors
     /// When the database fails; then nothing is kept.
-    pub(crate) async fn commit<T: Answer>(mut self, answer: T) -> ApiResult<Committed<T>> {
+    pub(crate) async fn commit<T: Answer>(self, answer: T) -> ApiResult<Committed<T>> {
+        self.end(None, answer).await
+    }
+
+    /// As [`Self::commit`], with a statement that comes after the record, in the tenant's turn: for what nobody else who writes to
+    /// the log may be in the middle of.
+    ///
+    /// # Errors
+    /// As [`Self::commit`].
+    pub(crate) async fn commit_with<T: Answer>(
+        self,
+        last: Statement<'_, ()>,
+        answer: T,
+    ) -> ApiResult<Committed<T>> {
+        self.end(Some(last), answer).await
+    }
+
+    async fn end<T: Answer>(mut self, last: Option<Statement<'_, ()>>, answer: T) -> ApiResult<Committed<T>> {
         self.ends();
         if let Some(ticket) = &self.first.ticket {
             ticket.keep(&mut self.tx, self.first, &answer).await?;
         }
         let is_told = !self.events.is_empty();
-        events::record(self.tx, &self.first.attribution(), self.events).await?;
+        let Identity { app, tenant_id, .. } = self.first;
+        if events::record(self.tx, &self.first.attribution(), self.events, last).await? {
+            app.webhooks_queued.notify_one();
+        }
         if is_told {
-            self.first.app.listeners.wake(self.first.tenant_id);
+            app.listeners.wake(*tenant_id);
         }
         Ok(Committed(answer))
     }

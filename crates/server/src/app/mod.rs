@@ -11,9 +11,13 @@ mod uses;
 
 use std::sync::Arc;
 
+use loopctl_core::webhooks::Policy;
+use tokio::sync::Notify;
+
 use crate::db::{AdminDb, Db, Turns};
 use crate::events::Listeners;
 use crate::life::Life;
+use crate::secrets::Vault;
 use crate::trust_loop::Together;
 
 pub(crate) use caller::{
@@ -50,6 +54,12 @@ pub(crate) struct App {
     pub(crate) listeners: Listeners,
     /// Who sends what somebody else is sending as well.
     repeated: Turns,
+    /// Where webhooks may lead.
+    pub(crate) webhook_policy: Arc<Policy>,
+    /// Told when this process has put something into the queue of webhooks. What others put there is found by looking.
+    pub(crate) webhooks_queued: Arc<Notify>,
+    /// What secrets are encrypted with.
+    pub(crate) vault: Arc<Vault>,
 }
 
 impl App {
@@ -65,6 +75,9 @@ impl App {
             together: Together::default(),
             listeners: Listeners::default(),
             repeated: Turns::default(),
+            webhook_policy: Arc::default(),
+            webhooks_queued: Arc::default(),
+            vault: Arc::new(Vault::without_key()),
         }
     }
 

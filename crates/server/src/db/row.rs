@@ -227,7 +227,7 @@ macro_rules! columns {
     )+};
 }
 
-columns!(Uuid, String, bool, i32, i64, f64, Decimal, Timestamp, DateTime<Utc>);
+columns!(Uuid, String, bool, i32, i64, f64, Decimal, Timestamp, DateTime<Utc>, Vec<u8>);
 
 /// Documents are kept as their text.
 impl Column for JsonText {

@@ -32,6 +32,7 @@ pub const CATALOGUE: &[(&str, &[&str])] = &[
     ("tenant", &["tenant_created", "updated"]),
     ("ui_test_run", &["ui_test.started", "ui_test.finding_added", "ui_test.completed"]),
     ("verification_result", &["created"]),
+    ("webhook", &["created", "updated", "deleted", "tested", "redelivered", "webhook_auto_disabled"]),
 ];
 
 /// Whether there is such an event.

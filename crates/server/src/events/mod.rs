@@ -4,8 +4,10 @@
 
 mod catalogue;
 mod listeners;
+mod notice;
 mod record;
 
 pub use catalogue::CATALOGUE;
 pub(crate) use listeners::{Listener, Listeners, MOST_OF_TENANT};
+pub(crate) use notice::{Notice, OfStory};
 pub(crate) use record::{Attribution, Event, Field, STATEMENTS, record, record_as_owner};

@@ -1,8 +1,8 @@
 //! The one writer of events.
 //!
-//! Every change hands its events to [`record`] as the last statement of its transaction. From that one record
-//! come the audit log and story histories today; the change feed, webhook deliveries and the ledger read the
-//! same rows (`position`, `leaf_hash`) and join in here, without any change to the writers.
+//! Every change hands its events to [`record`] as the last statement of its transaction. From that one record come the audit log,
+//! story histories, the change feed, and what webhooks are to be told; the ledger will read the same rows (`leaf_hash`) and join
+//! in here, without any change to the writers.
 
 use std::collections::BTreeMap;
 
@@ -14,20 +14,21 @@ use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::catalogue;
-use crate::db::{DbError, Jsonb, Tx, column, statements};
+use super::notice::Notice;
+use crate::db::{DbError, Jsonb, Statement, Tx, column, statements};
 
 statements! {
     /// Takes the tenant's head row as the last lock of the transaction: positions are gap-free and timestamps
     /// strictly increasing in commit order, also when the clock goes backwards. Without a head row `position`
-    /// is null, and the insert, and with it the whole transaction, fails.
-    RECORD = "
+    /// is null, and the insert, and with it the whole transaction, fails. Yields whether webhooks are to be told of it.
+    RECORD -> bool = "
         with head as (
             update audit_heads
             set position = position + $2,
                 last_at = greatest(clock_timestamp(), last_at + $2 * interval '1 microsecond')
             where tenant_id = $1
             returning position - $2 as position, last_at - $2 * interval '1 microsecond' as last_at
-        )
+        ), entries as (
         insert into audit_log (id, tenant_id, position, inserted_at, project_id, entity_type, entity_id, action,
                                actor_type, actor_id, actor_label, old_state, new_state, metadata, leaf_hash)
         select e.id, $1, head.position + e.nth,
@@ -37,7 +38,11 @@ statements! {
                     $10::text[], $11::jsonb[], $12::jsonb[], $13::jsonb[], $14::bytea[]) with ordinality
              as e (id, project_id, entity_type, entity_id, action, actor_type, actor_id, actor_label, old_state,
                    new_state, metadata, leaf_hash, nth)
-             left join head on true";
+             left join head on true
+        )
+        select queue_webhook_events($1, head.position, head.last_at, $4::uuid[], $15::bigint[], $16::text[], $17::text[],
+                                    $18::uuid[], $19::uuid[])
+        from head where cardinality($15::bigint[]) > 0";
 }
 
 /// Something that happened, to be recorded with its change.
@@ -59,6 +64,8 @@ pub(crate) struct Event {
     pub metadata: Map<String, Value>,
     /// Whose doing it is, when it is not the caller's.
     pub by: Option<Attribution>,
+    /// What webhooks are told of it, if they are.
+    pub notice: Option<Notice>,
 }
 
 impl Event {
@@ -78,6 +85,7 @@ impl Event {
             new_state: Some(new_state.into()),
             metadata: Map::new(),
             by: None,
+            notice: None,
         }
     }
 
@@ -119,6 +127,13 @@ impl Event {
     #[must_use]
     pub(crate) fn project(mut self, project_id: Uuid) -> Self {
         self.project_id = Some(project_id);
+        self
+    }
+
+    /// Says what webhooks are told.
+    #[must_use]
+    pub(crate) fn telling(mut self, notice: Notice) -> Self {
+        self.notice = Some(notice);
         self
     }
 
@@ -216,8 +231,11 @@ fn entries<'a>(events: &'a [Event], caller: &'a Attribution) -> Result<Vec<Entry
     events.iter().map(|event| Entry::of(event, caller)).collect()
 }
 
-/// The parameters of `RECORD` after the tenant.
-fn columns<'a>(entries: &'a [Entry<'a>]) -> [Box<dyn ToSql + Sync + Send + 'a>; 13] {
+/// The parameters of `RECORD` after the tenant: the entries, and what webhooks are told of some of them.
+fn columns<'a>(
+    entries: &'a [Entry<'a>],
+    told: &'a [(i64, &'a Notice)],
+) -> [Box<dyn ToSql + Sync + Send + 'a>; 18] {
     [
         Box::new(entries.len() as i64),
         Box::new(column(entries, |entry| entry.id)),
@@ -232,7 +250,18 @@ fn columns<'a>(entries: &'a [Entry<'a>]) -> [Box<dyn ToSql + Sync + Send + 'a>; 
         Box::new(column(entries, |entry| entry.event.new_state.as_ref().map(Jsonb))),
         Box::new(column(entries, |entry| Jsonb(&entry.metadata))),
         Box::new(column(entries, |entry| entry.leaf_hash.as_slice())),
+        Box::new(column(told, |(nth, _)| *nth)),
+        Box::new(column(told, |(_, notice)| notice.event_type.as_str())),
+        Box::new(column(told, |(_, notice)| notice.payload.as_str())),
+        Box::new(column(told, |(_, notice)| notice.only.map(|(webhook_id, _)| webhook_id))),
+        Box::new(column(told, |(_, notice)| notice.only.map(|(_, id)| id))),
     ]
+}
+
+/// What webhooks are told, each with its event's place, from 1.
+fn told(events: &[Event]) -> Vec<(i64, &Notice)> {
+    let told = events.iter().zip(1..).filter_map(|(event, nth)| Some((nth, event.notice.as_ref()?)));
+    told.collect()
 }
 
 /// What the leaf hash of an event covers.
@@ -250,22 +279,33 @@ struct Content<'a> {
     project_id: Option<Uuid>,
 }
 
-/// Records events, in the order in which they happened, and commits. Without events it only commits.
+/// Records events, in the order in which they happened, and commits. Without events it only commits. Whether webhooks are to be
+/// told of them.
 ///
 /// # Errors
 /// When an event cannot be written; then nothing of the transaction is kept.
-pub(crate) async fn record(tx: Tx, caller: &Attribution, events: Vec<Event>) -> Result<(), DbError> {
+pub(crate) async fn record(
+    tx: Tx,
+    caller: &Attribution,
+    events: Vec<Event>,
+    last: Option<Statement<'_, ()>>,
+) -> Result<bool, DbError> {
     if events.is_empty() {
-        return tx.commit(&()).await;
+        return tx.commit(&()).await.map(|()| false);
     }
-    let entries = entries(&events, caller)?;
-    let columns = columns(&entries);
+    let (entries, told) = (entries(&events, caller)?, told(&events));
+    let columns = columns(&entries, &told);
     let params: Vec<&(dyn ToSql + Sync)> = columns.iter().map(|column| column.as_ref() as _).collect();
-    tx.commit_in_turn(&RECORD.with(&params)).await.map(drop)
+    let record = RECORD.with(&params);
+    let queued = match last {
+        None => tx.commit_in_turn(&record).await?,
+        Some(last) => tx.commit_in_turn(&(record, last)).await?.0,
+    };
+    Ok(queued.first().is_some_and(|queued| *queued))
 }
 
 /// As [`record`], for operator commands, which work with the owner's connection. The nil tenant stands for
-/// what belongs to no tenant.
+/// what belongs to no tenant. What operators do is told to nobody: their connection sees no tenant's webhooks.
 ///
 /// # Errors
 /// When an event cannot be written; then nothing of the transaction is kept.
@@ -276,7 +316,7 @@ pub(crate) async fn record_as_owner(
     events: Vec<Event>,
 ) -> Result<(), DbError> {
     let entries = entries(&events, by)?;
-    let columns = columns(&entries);
+    let columns = columns(&entries, &[]);
     let mut params: Vec<&(dyn ToSql + Sync)> = vec![&tenant_id];
     params.extend(columns.iter().map(|column| column.as_ref() as &(dyn ToSql + Sync)));
     tx.query(RECORD.text(), &params).await?;

@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::answer::Kept;
 use crate::db::DbError;
+use crate::secrets::SealError;
 
 /// What a request with a key that was used before comes to, until it is found out what was answered then.
 const USED_KEY: &str = "idempotency_key_used";
@@ -254,6 +255,22 @@ impl From<DbError> for ApiError {
         } else {
             tracing::error!(%error, "database error");
             Self::internal()
+        }
+    }
+}
+
+impl From<SealError> for ApiError {
+    fn from(error: SealError) -> Self {
+        match error {
+            SealError::NoKey => {
+                let message = format!("Service Unavailable: nothing was changed; {error}");
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "secrets_key_missing", message)
+                    .with("outcome", "unchanged".into())
+            }
+            SealError::TooLong => {
+                tracing::error!(%error, "a secret was not encrypted");
+                Self::internal()
+            }
         }
     }
 }

@@ -1,7 +1,8 @@
 //! What an operator does with access to the database, and nobody over the network: the first tenant, superadmin keys, a look at
-//! whether what is kept is what should be.
+//! whether what is kept is what should be, secrets under a new key.
 
 mod check;
+mod reencrypt;
 
 use loopctl_core::request::Text;
 use serde::Serialize;
@@ -17,6 +18,7 @@ use crate::identity::tenants::{TAKEN, check_email, check_slug, taken_field};
 use crate::identity::{keys, tenants};
 
 pub use check::{Check, Difference, check};
+pub use reencrypt::{Reencryption, Unreadable, reencrypt};
 
 /// Why an operator command did nothing.
 #[derive(Debug, thiserror::Error)]

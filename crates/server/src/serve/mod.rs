@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use loopctl_core::webhooks::Policy;
 use loopctl_postgres::EmbeddedError;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -19,6 +20,9 @@ use crate::config::{ADMIN_CONNECTIONS, Database, DatabaseOptions, OpenError};
 use crate::db::migrate::newest_version;
 use crate::db::{DEADLINE, DbError, Row, statements};
 use crate::life::Life;
+use crate::secrets::{KeyError, Keys, SealError, Vault};
+pub use crate::webhooks::DeliveryOptions;
+use crate::webhooks::keep_delivering;
 use crate::{VERSION, routes};
 
 statements! {
@@ -54,6 +58,12 @@ pub struct ServeOptions {
     pub query_deadline: Duration,
     /// Connections of clients.
     pub connections: Connections,
+    /// Where webhooks may lead.
+    pub webhooks: Policy,
+    /// How webhooks are delivered to.
+    pub deliveries: DeliveryOptions,
+    /// What secrets are encrypted with.
+    pub keys: Keys,
 }
 
 impl ServeOptions {
@@ -70,6 +80,9 @@ impl ServeOptions {
             pool_size: 10,
             query_deadline: Self::QUERY_DEADLINE,
             connections: Connections::default(),
+            webhooks: Policy::default(),
+            deliveries: DeliveryOptions::default(),
+            keys: Keys::default(),
         }
     }
 }
@@ -108,6 +121,9 @@ pub enum ServeError {
     /// The pool.
     #[error(transparent)]
     Db(#[from] DbError),
+    /// The keys of secrets.
+    #[error(transparent)]
+    Keys(#[from] KeyError),
 }
 
 /// A server that listens. Stops when [`Self::stop`] is called, not when dropped.
@@ -148,6 +164,7 @@ impl Server {
         if found != Some(newest_version()) {
             return Err(ServeError::Schema { found: found.unwrap_or_default(), wanted: newest_version() });
         }
+        let vault = Vault::of(&options.keys, &options.database, &database.owner).await?;
         let refused = |reason| ServeError::Listen { address: options.listen, reason };
         let listener = TcpListener::bind(options.listen).await.map_err(refused)?;
         let address = listener.local_addr()?;
@@ -155,12 +172,20 @@ impl Server {
         let public_url = options.public_url.clone().unwrap_or_else(default_url);
         let public_url = Arc::from(public_url.trim_end_matches('/'));
         let admin = database.admin_pool(options.query_deadline, life.clone())?;
-        let app = App::new(db.clone(), admin, public_url, life.clone());
+        let app = App {
+            webhook_policy: Arc::new(options.webhooks.clone()),
+            vault: Arc::new(vault),
+            ..App::new(db.clone(), admin, public_url, life.clone())
+        };
+        if !app.vault.has_key() {
+            tracing::warn!("webhooks cannot be created: {}", SealError::NoKey);
+        }
         let service = routes::service(app.clone());
         let limits =
             descriptors::within(options.connections, options.pool_size + ADMIN_CONNECTIONS + LISTENING);
         life.spawn(app.key_uses.clone().keep_writing(db, life.clone()));
         life.spawn(app.identities.clone().keep_listening(database.app.clone(), life.clone()));
+        life.spawn(keep_delivering(app.clone(), options.deliveries.clone()));
         life.spawn(listener::accept(listener, service, life.clone(), limits));
         Ok((address, app))
     }

@@ -1,12 +1,16 @@
-//! The audit entries of a transition.
+//! The audit entries of a transition, and what webhooks are told of it.
 
-use loopctl_core::lifecycle::{Backfill, LoopState, VerifiedStatus};
+use loopctl_core::json::JsonText;
+use loopctl_core::lifecycle::{AgentStatus, Backfill, LoopState, VerifiedStatus};
+use loopctl_core::webhooks::EventType;
+use serde::Serialize;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::store::{ReviewRecord, VerificationResult};
 use crate::app::Identity;
 use crate::db::Timestamp;
-use crate::events::{self, Event};
+use crate::events::{self, Event, Notice, OfStory};
 use crate::plan::stories::Story;
 
 /// What one transition has to tell, in the order in which things happened.
@@ -30,6 +34,12 @@ impl<'a> Log<'a> {
         &mut self.events[last]
     }
 
+    /// What webhooks are told of the story.
+    fn notice(&self, event_type: EventType, what: impl Serialize) -> Notice {
+        let Story { id, project_id, epic_id, .. } = *self.story;
+        Notice::new(event_type, &OfStory { story_id: id, project_id, epic_id, what })
+    }
+
     pub(super) fn status_changed(&mut self, before: &LoopState, next: &LoopState) {
         let mut old = json!({"agent_status": before.agent_status});
         let mut new = json!({"agent_status": next.agent_status, "agent_id": self.caller.agent_id});
@@ -48,7 +58,13 @@ impl<'a> Log<'a> {
         if let (Some(time), None) = (next.reported_done_at, before.reported_done_at) {
             new["reported_done_at"] = json!(Timestamp(time));
         }
-        self.story("status_changed", Some(old), new);
+        let notice = self.notice(
+            EventType::StoryStatusChanged,
+            json!({
+                "old_status": before.agent_status, "new_status": next.agent_status, "agent_id": self.caller.agent_id,
+            }),
+        );
+        self.story("status_changed", Some(old), new).notice = Some(notice);
     }
 
     pub(super) fn review_requested(&mut self, next: &LoopState) {
@@ -56,7 +72,9 @@ impl<'a> Log<'a> {
             "agent_id": self.caller.agent_id,
             "review_requested_at": next.review_requested_at.map(Timestamp),
         });
-        self.story("review_requested", None, new);
+        let what = json!({"agent_id": self.caller.agent_id});
+        let notice = self.notice(EventType::StoryReviewRequested, what);
+        self.story("review_requested", None, new).notice = Some(notice);
     }
 
     pub(super) fn review_completed(&mut self, record: &ReviewRecord) {
@@ -66,7 +84,14 @@ impl<'a> Log<'a> {
             "fixes_count": record.fixes_count, "disproved_count": record.disproved_count,
             "summary": record.summary, "criteria_digest": record.criteria_digest,
         });
-        self.story("review_completed", None, new);
+        let what = json!({
+            "review_record_id": record.id, "reviewer_agent_id": record.reviewer_agent_id,
+            "review_type": record.review_type, "findings_count": record.findings_count,
+            "fixes_count": record.fixes_count, "disproved_count": record.disproved_count,
+            "summary": record.summary,
+        });
+        let notice = self.notice(EventType::StoryReviewCompleted, what);
+        self.story("review_completed", None, new).notice = Some(notice);
     }
 
     pub(super) fn verification_result(&mut self, result: &VerificationResult) {
@@ -81,32 +106,59 @@ impl<'a> Log<'a> {
         );
     }
 
-    pub(super) fn verified(&mut self, before: &LoopState) {
+    /// What webhooks are told of a verification, be it one without the loop.
+    fn verification(&self, result: &VerificationResult) -> Notice {
+        let what = json!({
+            "orchestrator_agent_id": self.caller.agent_id, "result": result.result,
+            "review_type": result.review_type, "summary": result.summary,
+        });
+        self.notice(EventType::StoryVerified, what)
+    }
+
+    pub(super) fn verified(&mut self, before: &LoopState, result: &VerificationResult) {
         let old = json!({"verified_status": before.verified_status});
         let new = json!({
             "verified_status": VerifiedStatus::Verified, "orchestrator_agent_id": self.caller.agent_id,
         });
-        self.story("verified", Some(old), new);
+        let notice = self.verification(result);
+        self.story("verified", Some(old), new).notice = Some(notice);
     }
 
-    pub(super) fn rejected(&mut self, before: &LoopState, reason: &str) {
+    pub(super) fn rejected(&mut self, before: &LoopState, reason: &str, result: &VerificationResult) {
         let old = json!({"verified_status": before.verified_status});
         let new = json!({
             "verified_status": VerifiedStatus::Rejected, "orchestrator_agent_id": self.caller.agent_id,
             "rejection_reason": reason,
         });
-        self.story("rejected", Some(old), new);
+        let orchestrator_agent_id = self.caller.agent_id;
+        let notice = self.notice(
+            EventType::StoryRejected,
+            Rejected { orchestrator_agent_id, reason, findings: &result.findings },
+        );
+        self.story("rejected", Some(old), new).notice = Some(notice);
     }
 
-    pub(super) fn auto_reset(&mut self, rejected: &LoopState) {
+    pub(super) fn auto_reset(&mut self, rejected: &LoopState, reason: &str) {
         let old = holder(rejected);
         let new = json!({"agent_status": "pending", "assigned_agent_id": null});
-        self.story("auto_reset", Some(old), new).by = Some(events::Attribution::system("auto_reset"));
+        let what = json!({
+            "reason": "rejected", "orchestrator_agent_id": self.caller.agent_id, "rejection_reason": reason,
+            "previous_agent_status": rejected.agent_status,
+            "previous_assigned_agent_id": rejected.assigned_agent_id,
+        });
+        let notice = self.notice(EventType::StoryAutoReset, what);
+        let event = self.story("auto_reset", Some(old), new);
+        (event.by, event.notice) = (Some(events::Attribution::system("auto_reset")), Some(notice));
     }
 
     pub(super) fn force_unclaimed(&mut self, before: &LoopState) {
         let new = json!({"agent_status": "pending", "orchestrator_agent_id": self.caller.agent_id});
-        self.story("force_unclaimed", Some(holder(before)), new);
+        let what = json!({
+            "old_status": before.agent_status, "new_status": AgentStatus::Pending,
+            "orchestrator_agent_id": self.caller.agent_id,
+        });
+        let notice = self.notice(EventType::StoryForceUnclaimed, what);
+        self.story("force_unclaimed", Some(holder(before)), new).notice = Some(notice);
     }
 
     pub(super) fn backfilled(&mut self, before: &LoopState, next: &LoopState, backfill: &Backfill) {
@@ -115,14 +167,34 @@ impl<'a> Log<'a> {
         new["reason"] = json!(backfill.reason);
         new["evidence_url"] = json!(backfill.evidence_url);
         new["pr_number"] = json!(backfill.pr_number);
-        self.story("backfilled", Some(statuses(before)), new);
+        let by = self.caller.attribution();
+        let what = json!({
+            "source": "pre_loopctl", "actor_id": by.actor_id, "actor_label": by.actor_label,
+            "reason": backfill.reason, "evidence_url": backfill.evidence_url, "pr_number": backfill.pr_number,
+        });
+        let notice = self.notice(EventType::StoryBackfilled, what);
+        self.story("backfilled", Some(statuses(before)), new).notice = Some(notice);
     }
 
-    pub(super) fn mark_complete(&mut self, before: &LoopState, next: &LoopState) {
+    pub(super) fn mark_complete(
+        &mut self,
+        before: &LoopState,
+        next: &LoopState,
+        result: &VerificationResult,
+    ) {
         let mut new = statuses(next);
         new["orchestrator_agent_id"] = json!(self.caller.agent_id);
-        self.story("mark_complete", Some(statuses(before)), new);
+        let notice = self.verification(result);
+        self.story("mark_complete", Some(statuses(before)), new).notice = Some(notice);
     }
+}
+
+/// What webhooks are told of a rejection. Findings stay text.
+#[derive(Serialize)]
+struct Rejected<'a> {
+    orchestrator_agent_id: Option<Uuid>,
+    reason: &'a str,
+    findings: &'a JsonText,
 }
 
 fn statuses(state: &LoopState) -> Value {

@@ -47,9 +47,9 @@ pub(super) struct VerificationResult {
     #[row(sql = "(v).result")]
     pub(super) result: String,
     #[row(sql = "(v).summary")]
-    summary: Option<String>,
+    pub(super) summary: Option<String>,
     #[row(sql = "(v).findings")]
-    findings: JsonText,
+    pub(super) findings: JsonText,
     #[row(sql = "(v).review_type")]
     pub(super) review_type: Option<String>,
     #[row(sql = "(v).commit_sha")]
@@ -174,6 +174,11 @@ pub(super) struct CompletedEpic {
     pub(super) title: String,
     #[row(sql = "(select stories from epic_states where tenant_id = $1 and id = $2)")]
     pub(super) story_count: i32,
+    /// From the first claim to the last verification; none when nothing of it was claimed.
+    #[row(sql = "(select extract(epoch from max(s.verified_at) - min(s.first_claimed_at))::bigint
+                  from stories t join story_states s on s.tenant_id = t.tenant_id and s.id = t.id
+                  where t.tenant_id = $1 and t.epic_id = $2)")]
+    pub(super) duration_seconds: Option<i64>,
 }
 
 statements! {

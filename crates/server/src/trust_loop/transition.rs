@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use loopctl_core::lifecycle::{
     self, Action, Attempt, Facts, LoopState, Prerequisite, Review, VerifiedStatus,
 };
+use loopctl_core::webhooks::EventType;
 use serde_json::json;
 use uuid::Uuid;
 
@@ -17,8 +18,8 @@ use super::store::{
 use super::together;
 use crate::app::{Change, Identity};
 use crate::db::{DbError, Jsonb, Params, Timestamp, column};
-use crate::events::Event;
-use crate::evidence::artifacts;
+use crate::events::{Event, Notice};
+use crate::evidence::artifacts::{self, Place};
 use crate::http::{Answer, ApiError, ApiResult, Kept};
 use crate::plan::stories::{
     FIND_STORY, LOCK_FREE_STORIES, LOCK_PROJECTS_OF_STORIES, LOCK_STORIES, LOCK_WITH_DEPENDENTS, Story,
@@ -210,7 +211,9 @@ async fn step(
         (Attempt::Report, Evidence::Report(sent)) => {
             log.status_changed(before, &next);
             if let Some(new) = &sent.valid()?.artifact {
-                let (_, event) = artifacts::insert(change, story_id, story.project_id, new).await?;
+                let Story { id, project_id, epic_id, .. } = story;
+                let place = Place { id, project_id, epic_id };
+                let (_, event) = artifacts::insert(change, &place, new).await?;
                 log.events.push(event);
             }
         }
@@ -224,8 +227,8 @@ async fn step(
             let result = insert_verification(change, story_id, sent.valid()?, Timestamp(now)).await?;
             log.verification_result(&result);
             match attempt {
-                Attempt::MarkComplete => log.mark_complete(before, &next),
-                _ => log.verified(before),
+                Attempt::MarkComplete => log.mark_complete(before, &next, &result),
+                _ => log.verified(before, &result),
             }
             verification = Some(result);
         }
@@ -233,9 +236,9 @@ async fn step(
             let failed = sent.valid()?.failed(reason);
             let result = insert_verification(change, story_id, &failed, Timestamp(now)).await?;
             log.verification_result(&result);
-            log.rejected(before, reason);
+            log.rejected(before, reason, &result);
             if auto_reset {
-                log.auto_reset(&decided);
+                log.auto_reset(&decided, reason);
                 next = lifecycle::auto_reset(&decided);
             }
             verification = Some(result);
@@ -378,14 +381,16 @@ async fn complete_epic(
 ) -> Result<(), DbError> {
     let completed = change.all(COMPLETE_EPIC, &[&id, &now]).await?;
     let events = completed.into_iter().map(|epic| {
-        let new_state = json!({
+        let mut told = json!({
             "epic_id": id,
             "epic_number": epic.number,
             "epic_title": epic.title,
             "project_id": project_id,
             "story_count": epic.story_count,
         });
-        Event::new("epic", id, "completed", new_state).project(project_id)
+        let event = Event::new("epic", id, "completed", told.clone()).project(project_id);
+        told["duration_seconds"] = json!(epic.duration_seconds);
+        event.telling(Notice::new(EventType::EpicCompleted, &told))
     });
     change.tell(events);
     Ok(())

@@ -51,15 +51,19 @@ pub(crate) fn own_database() -> DatabaseOptions {
 }
 
 fn own() -> TestServer {
+    started(ServeOptions {
+        public_url: Some("http://loopctl.test".to_owned()),
+        pool_size: 16,
+        ..ServeOptions::local(own_database())
+    })
+}
+
+/// Starts a server, on a runtime of its own, that runs until the process ends.
+pub(crate) fn started(options: ServeOptions) -> TestServer {
     let (told, tell) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Runtime::new().unwrap();
         runtime.block_on(async {
-            let options = ServeOptions {
-                public_url: Some("http://loopctl.test".to_owned()),
-                pool_size: 16,
-                ..ServeOptions::local(own_database())
-            };
             let server = Server::start(&options).await.expect("the test server starts");
             told.send(TestServer {
                 base: format!("http://{}", server.address),

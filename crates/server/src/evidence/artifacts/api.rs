@@ -33,8 +33,8 @@ pub(super) async fn create(
 ) -> ApiResult<Created<OneArtifact>> {
     caller
         .change(async |mut change| {
-            let project_id = change.found(KEEP_REPORTED_STORY, &[&story_id]).await?;
-            let (report, event) = insert(&mut change, story_id, project_id, body.valid()?).await?;
+            let story = change.found(KEEP_REPORTED_STORY, &[&story_id]).await?;
+            let (report, event) = insert(&mut change, &story, body.valid()?).await?;
             change.tell([event]);
             change.commit(Created(OneArtifact { artifact_report: report })).await
         })

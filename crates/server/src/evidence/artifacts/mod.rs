@@ -7,7 +7,7 @@ use crate::app::Endpoint;
 use crate::http::endpoints;
 
 pub(crate) use api::NewArtifact;
-pub(crate) use store::{ArtifactReport, STATEMENTS, insert};
+pub(crate) use store::{ArtifactReport, Place, STATEMENTS, insert};
 
 /// The routes of this resource.
 pub(crate) fn routes() -> Vec<Endpoint> {

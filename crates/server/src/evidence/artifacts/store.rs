@@ -2,6 +2,7 @@
 
 use loopctl_core::json::JsonText;
 use loopctl_core::role::Role;
+use loopctl_core::webhooks::EventType;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::json;
@@ -10,7 +11,7 @@ use uuid::Uuid;
 use super::api::NewArtifact;
 use crate::app::Change;
 use crate::db::{DbError, Jsonb, Params, Row, Timestamp, statements};
-use crate::events::Event;
+use crate::events::{Event, Notice, OfStory};
 
 /// An artifact report, of the alias `a`.
 #[derive(Debug, Serialize, JsonSchema, Row)]
@@ -40,10 +41,18 @@ pub(crate) struct ArtifactReport {
     updated_at: Timestamp,
 }
 
+/// A story, and where it is.
+#[derive(Row)]
+pub(crate) struct Place {
+    pub(crate) id: Uuid,
+    pub(crate) project_id: Uuid,
+    pub(crate) epic_id: Uuid,
+}
+
 statements! {
     /// The story stays until the transaction ends. Its first artifact is noted in its state.
-    KEEP_REPORTED_STORY -> Uuid = "
-        select project_id from story_states where tenant_id = $1 and id = $2 for no key update";
+    KEEP_REPORTED_STORY -> Place = "
+        select {*} from story_states where tenant_id = $1 and id = $2 for no key update";
     INSERT_ARTIFACT -> ArtifactReport = r#"
         insert into artifact_reports as a (tenant_id, id, story_id, reported_by, reporter_agent_id, artifact_type, path,
                                       "exists", details, inserted_at, updated_at)
@@ -59,11 +68,11 @@ statements! {
 /// Adds a report to a story that the caller has found in this transaction, and yields its event.
 pub(crate) async fn insert(
     change: &mut Change<'_>,
-    story_id: Uuid,
-    project_id: Uuid,
+    story: &Place,
     new: &NewArtifact,
 ) -> Result<(ArtifactReport, Event), DbError> {
     let caller = change.caller;
+    let Place { id: story_id, project_id, epic_id } = *story;
     let params: Params<'_> = &[
         &Uuid::now_v7(),
         &story_id,
@@ -79,8 +88,14 @@ pub(crate) async fn insert(
         "story_id": story_id, "artifact_type": report.artifact_type, "path": report.path, "exists": report.exists,
         "reported_by": report.reported_by, "reporter_agent_id": report.reporter_agent_id,
     });
+    let what = json!({
+        "artifact_report_id": report.id, "artifact_type": report.artifact_type, "path": report.path,
+        "reported_by": report.reported_by, "reporter_agent_id": report.reporter_agent_id,
+    });
+    let notice = Notice::new(EventType::ArtifactReported, &OfStory { story_id, project_id, epic_id, what });
     let event = Event::new("artifact_report", report.id, "created", told)
         .project(project_id)
-        .meta("story_id", story_id.to_string());
+        .meta("story_id", story_id.to_string())
+        .telling(notice);
     Ok((report, event))
 }

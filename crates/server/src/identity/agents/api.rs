@@ -4,6 +4,7 @@ use axum::Json;
 use loopctl_core::fields::{BLANK, FieldErrors};
 use loopctl_core::json::JsonText;
 use loopctl_core::request::{Request, object, text, word};
+use loopctl_core::webhooks::EventType;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::json;
@@ -12,7 +13,7 @@ use uuid::Uuid;
 use super::store::{Agent, BIND_KEY, INSERT_AGENT, KEY_IS_BOUND, LIST_AGENTS, SHOW_AGENT};
 use crate::app::{self, AtLeast, Caller, Exact, Orchestrator};
 use crate::db::{DbError, Jsonb};
-use crate::events::Event;
+use crate::events::{Event, Notice};
 use crate::http::{ApiError, ApiResult, Body, Created, Id, List, Meta, Page, Query, one, pages};
 
 const TYPES: &[&str] = &["orchestrator", "implementer"];
@@ -67,7 +68,10 @@ pub(super) async fn register(
                 return Err(already_bound());
             }
             let told = json!({"name": agent.name, "agent_type": agent.agent_type, "status": agent.status});
-            change.tell([Event::new("agent", agent.id, "registered", told)]);
+            let what =
+                json!({"agent_id": agent.id, "agent_name": agent.name, "agent_type": agent.agent_type});
+            let notice = Notice::new(EventType::AgentRegistered, &what);
+            change.tell([Event::new("agent", agent.id, "registered", told).telling(notice)]);
             change.commit(Created(OneAgent { agent })).await
         })
         .await

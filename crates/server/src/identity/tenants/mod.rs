@@ -9,7 +9,9 @@ use crate::db::{DbError, Tx};
 use crate::http::endpoints;
 
 pub(crate) use api::{NAME, TAKEN, check_email, check_slug, taken_field};
-pub(crate) use settings::{Limit, MAX_API_KEYS, MAX_PROJECTS};
+pub(crate) use settings::{
+    Limit, MAX_API_KEYS, MAX_PROJECTS, MAX_WEBHOOK_FAILURES, MAX_WEBHOOKS, WEBHOOK_RETENTION_DAYS,
+};
 pub(crate) use store::STATEMENTS;
 
 /// The routes of this resource.
@@ -28,5 +30,11 @@ pub(crate) fn routes() -> Vec<Endpoint> {
 /// cannot be overtaken.
 pub(crate) async fn locked_limit(tx: &mut Tx, limit: Limit) -> Result<i64, DbError> {
     let tenant = tx.one(store::LOCK_TENANT, &[]).await?;
+    Ok(limit.of(&tenant.settings))
+}
+
+/// The same, as it is at the moment.
+pub(crate) async fn limit(tx: &mut Tx, limit: Limit) -> Result<i64, DbError> {
+    let tenant = tx.one(store::SHOW_TENANT, &[]).await?;
     Ok(limit.of(&tenant.settings))
 }

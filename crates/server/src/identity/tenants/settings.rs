@@ -9,6 +9,13 @@ use serde_json::value::RawValue;
 pub(crate) const MAX_API_KEYS: Limit = Limit { key: "max_api_keys", default: 100 };
 /// How many active projects a tenant may have unless it has set `max_projects`.
 pub(crate) const MAX_PROJECTS: Limit = Limit { key: "max_projects", default: 50 };
+/// How many events may be given up, one after the other, until their webhook is switched off, unless a tenant has set
+/// `webhook_max_consecutive_failures`.
+pub(crate) const MAX_WEBHOOK_FAILURES: Limit = Limit { key: "webhook_max_consecutive_failures", default: 10 };
+/// How many webhooks a tenant may have unless it has set `max_webhooks`.
+pub(crate) const MAX_WEBHOOKS: Limit = Limit { key: "max_webhooks", default: 10 };
+/// For how many days a tenant keeps deliveries unless it has set `webhook_event_retention_days`.
+pub(crate) const WEBHOOK_RETENTION_DAYS: Limit = Limit { key: "webhook_event_retention_days", default: 30 };
 
 /// A counting limit.
 #[derive(Debug, Clone, Copy)]
@@ -19,7 +26,7 @@ pub(crate) struct Limit {
 
 impl Limit {
     /// What the settings say. A value that is no integer counts as not set.
-    pub(super) fn of(self, settings: &JsonText) -> i64 {
+    pub(crate) fn of(self, settings: &JsonText) -> i64 {
         let value = settings.object().and_then(|settings| settings.get(self.key).map(scalar));
         value.as_ref().and_then(Value::as_i64).filter(|limit| *limit >= 0).unwrap_or(self.default)
     }

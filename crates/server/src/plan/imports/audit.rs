@@ -1,13 +1,14 @@
-//! The audit entries of an import: the rows that single-record endpoints would write, and one summary.
+//! The audit entries of an import: the rows that single-record endpoints would write, and one summary, which webhooks are told.
 
 use loopctl_core::import::Plan;
 use loopctl_core::json::JsonText;
+use loopctl_core::webhooks::EventType;
 use serde_json::json;
 use uuid::Uuid;
 
 use super::api::Summary;
 use super::write::{Written, id};
-use crate::events::Event;
+use crate::events::{Event, Notice};
 use crate::http::{ApiError, ApiResult};
 use crate::plan::stories::UnderWay;
 
@@ -56,11 +57,21 @@ pub(super) fn events(
     for event in &mut events {
         event.metadata.insert("source".to_owned(), json!("import"));
     }
+    let (epics_created, stories_created) = (plan.new_epics.len(), plan.new_stories.len());
+    let mut what =
+        json!({"project_id": project_id, "epic_count": epics_created, "story_count": stories_created});
     let action = match summary {
         Summary::Fresh(_) => "imported",
-        Summary::Merge(_) => "merge_imported",
+        Summary::Merge(_) => {
+            what["merge"] = json!(true);
+            what["epics_created"] = json!(epics_created);
+            what["stories_created"] = json!(stories_created);
+            what["stories_updated"] = json!(plan.updated_stories.len());
+            "merge_imported"
+        }
     };
     let told = JsonText::of(summary).map_err(|_| ApiError::internal())?;
-    events.push(Event::new("project", project_id, action, told));
+    let notice = Notice::new(EventType::ProjectImported, &what);
+    events.push(Event::new("project", project_id, action, told).telling(notice));
     Ok(events.into_iter().map(|event| event.project(project_id)).collect())
 }

@@ -4,12 +4,13 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use loopctl_core::lifecycle::{self, AgentStatus, Holding, LoopState, VerifiedStatus};
+use loopctl_core::webhooks::EventType;
 use serde_json::json;
 use uuid::Uuid;
 
 use crate::app::Change;
 use crate::db::{Row, statements};
-use crate::events::Event;
+use crate::events::{Event, Notice, OfStory};
 use crate::http::ApiResult;
 
 /// Those who started a story in its cycle, or in that of the report that stands, in the order of time: a column each.
@@ -51,6 +52,8 @@ pub(crate) use joining_started;
 #[derive(Row)]
 pub(super) struct Standing {
     id: Uuid,
+    project_id: Uuid,
+    epic_id: Uuid,
     agent_status: AgentStatus,
     verified_status: VerifiedStatus,
     assigned_agent_id: Option<Uuid>,
@@ -81,7 +84,14 @@ statements! {
 }
 
 /// Stories under way whose title or criteria are being changed, with their digest before.
-pub(crate) struct UnderWay(HashMap<Uuid, String>);
+pub(crate) struct UnderWay(HashMap<Uuid, Before>);
+
+/// A story before its criteria are changed.
+struct Before {
+    project_id: Uuid,
+    epic_id: Uuid,
+    digest: String,
+}
 
 impl UnderWay {
     /// Looks at locked stories whose title or criteria the caller is about to change.
@@ -108,7 +118,8 @@ impl UnderWay {
             lifecycle::admit_change_of_criteria(&state, &started, &caller.actor())
                 .map_err(|refusal| caller.refused(refusal).with("story_id", json!(story.id)))?;
             if lifecycle::is_under_way(&state, &started) {
-                under_way.insert(story.id, story.digest);
+                let Standing { project_id, epic_id, digest, .. } = story;
+                under_way.insert(story.id, Before { project_id, epic_id, digest });
             }
         }
         Ok(Self(under_way))
@@ -116,8 +127,13 @@ impl UnderWay {
 
     /// What is to be told of a story that now has this digest.
     pub(crate) fn changed(&self, id: Uuid, digest: &str) -> Option<Event> {
-        let before = self.0.get(&id).filter(|before| *before != digest)?;
-        let event = Event::new("story", id, "criteria_changed", json!({"criteria_digest": digest}));
-        Some(event.old(json!({"criteria_digest": before})))
+        let before = self.0.get(&id).filter(|before| before.digest != digest)?;
+        let Before { project_id, epic_id, digest: old } = before;
+        let what = json!({"old_criteria_digest": old, "new_criteria_digest": digest});
+        let of_story = OfStory { story_id: id, project_id: *project_id, epic_id: *epic_id, what };
+        let event = Event::new("story", id, "criteria_changed", json!({"criteria_digest": digest}))
+            .old(json!({"criteria_digest": old}))
+            .telling(Notice::new(EventType::StoryCriteriaChanged, &of_story));
+        Some(event)
     }
 }

@@ -66,6 +66,8 @@ async fn every_table_is_known() {
             "ui_test_findings",
             "ui_test_runs",
             "verification_results",
+            "webhook_events",
+            "webhooks",
             // Of two of these, with the reader's rights.
             "whole_stories",
         ]
@@ -156,7 +158,7 @@ async fn keys_start_with_the_tenant() {
         };
         assert_eq!(columns, expected, "{table}");
     }
-    assert_eq!(primary.len(), 22, "every table has one");
+    assert_eq!(primary.len(), 24, "every table has one");
     let foreign = lines(
         &owner,
         &format!(
@@ -280,6 +282,8 @@ async fn the_application_role_is_nobody() {
             "ui_test_findings | INSERT,SELECT",
             "ui_test_runs | INSERT,SELECT,UPDATE",
             "verification_results | INSERT,SELECT",
+            "webhook_events | DELETE,INSERT,SELECT",
+            "webhooks | DELETE,INSERT,SELECT",
             "whole_stories | SELECT",
         ]
     );
@@ -304,6 +308,10 @@ async fn the_application_role_is_nobody() {
              reported_by_agent_id,reported_done_at,review_requested_at,updated_at,verification_source,verified_at,\
              verified_digest,verified_status",
             "tenants | UPDATE | default_story_budget_millicents,email,name,settings,slug,token_data_retention_days,updated_at",
+            "webhook_events | UPDATE | attempts,delivered_at,error,last_attempt_at,latency_ms,next_attempt_at,\
+             response_excerpt,response_status,status,updated_at",
+            "webhooks | UPDATE | active,consecutive_failures,events,last_delivery_at,lease,leased_until,project_id,\
+             signing_secret,struggling,updated_at,url",
         ]
     );
     // What runs with the owner's rights is a short list, and looks for names in fixed places only.
@@ -316,6 +324,7 @@ async fn the_application_role_is_nobody() {
             "api_keys_have_agents | search_path=public, pg_temp",
             "artifact_reports_touch | search_path=public, pg_temp",
             "authenticate | search_path=public, pg_temp",
+            "claim_webhooks | search_path=public, pg_temp;enable_seqscan=off;enable_bitmapscan=off;enable_sort=off",
             "dependencies_come_or_go | search_path=public, pg_temp",
             "epics_begin | search_path=public, pg_temp",
             "epics_move | search_path=public, pg_temp",
@@ -331,6 +340,7 @@ async fn the_application_role_is_nobody() {
             "story_states_come_or_go | search_path=public, pg_temp",
             "story_states_follow | search_path=public, pg_temp",
             "try_writing | search_path=public, pg_temp",
+            "webhook_queue_stats | search_path=public, pg_temp",
         ]
     );
     // Others have the caller's rights, and where the caller may put a table of the same name they do not look either.
@@ -347,18 +357,22 @@ async fn the_application_role_is_nobody() {
             "audit_log_floor",
             "authenticate",
             "canonical_json",
+            "claim_webhooks",
             "criteria_digest",
             "current_tenant_id",
             "is_implementer",
             "is_sound",
             "keep_custody",
+            "next_webhook_event",
             "note_key_uses",
+            "queue_webhook_events",
             "refresh_detail_statistics",
             "refresh_record_statistics",
             "story_order_key",
             "story_queue_key",
             "story_small_part",
             "try_writing",
+            "webhook_queue_stats",
         ]
     );
     let default_privileges = "select defaclrole from pg_default_acl";

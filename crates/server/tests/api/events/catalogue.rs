@@ -1,11 +1,12 @@
 //! Everything that can happen is told, and nothing but what is in the catalogue.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use loopctl_server::CATALOGUE;
 use serde_json::json;
 
-use crate::support::{Reach, Tenant, bring, connect, server, text};
+use crate::support::{PATIENCE, Reach, Tenant, bring, connect, server, text};
 use crate::trust_loop::stories;
 
 /// Whoever adds an event to the catalogue lets it happen here.
@@ -58,11 +59,37 @@ async fn each_event_of_the_catalogue_is_told_by_something() {
     let run = format!("/ui_test_runs/{}", text(&run["data"]["id"]));
     a.post(&format!("{run}/findings"), json!({"severity": "bug", "title": "B"})).await.expect(201);
     a.post(&format!("{run}/complete"), json!({"summary": "s"})).await.expect(200);
+    // Webhooks.
+    let body = json!({"url": "https://catalogue.invalid/", "events": ["agent.registered"]});
+    let webhook =
+        format!("/webhooks/{}", text(&u.post("/webhooks", body).await.expect(201)["webhook"]["id"]));
+    u.patch(&webhook, json!({"url": "https://other.invalid/"})).await.expect(200);
+    let test = u.post(&format!("{webhook}/test"), json!({})).await.expect(200);
+    let owner = connect(&server().owner).await;
+    let sql = "update webhook_events set status = 'exhausted' where id = $1::text::uuid";
+    owner.execute(sql, &[&text(&test["webhook_event_id"])]).await.unwrap();
+    let again = format!("{webhook}/deliveries/{}/redeliver", text(&test["webhook_event_id"]));
+    u.post(&again, json!({})).await.expect(200);
+    // To which nothing can be delivered.
+    let settings = json!({"settings": {"webhook_max_consecutive_failures": 1}});
+    u.patch("/tenants/me", settings).await.expect(200);
+    let sql = "update webhooks set url = 'http://127.0.0.1/' where tenant_id = $1::text::uuid";
+    owner.execute(sql, &[&tenant.id]).await.unwrap();
+    tenant.agent().await;
+    let last = "update webhook_events set attempts = 5, next_attempt_at = now()
+                where tenant_id = $1::text::uuid and event_type = 'agent.registered' and status = 'pending'";
+    let switched_off = async {
+        while u.get(&webhook).await.expect(200)["webhook"]["active"] == true {
+            owner.execute(last, &[&tenant.id]).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, switched_off).await.expect("it is switched off");
+    u.delete(&webhook).await.expect(204);
     // And the end.
     u.delete(&format!("/stories/{}", ids[0])).await;
     u.delete(&format!("/epics/{two}")).await;
     u.delete(&at("")).await.expect(200);
-    let owner = connect(&server().owner).await;
     let sql = "select distinct entity_type, action from audit_log where tenant_id = $1::text::uuid";
     let told: BTreeSet<(String, String)> =
         owner.query(sql, &[&tenant.id]).await.unwrap().iter().map(|row| (row.get(0), row.get(1))).collect();

@@ -76,7 +76,7 @@ pub(super) async fn world() -> World {
     let mut callers = vec![Caller::nobody(), Caller::with_key("lc_junk"), Caller::with_key("  ")];
     for _ in 0..2 {
         let tenant = Tenant::new().await;
-        let raise = json!({"settings": {"max_api_keys": 5000, "max_agents": 5000, "max_projects": 5000}});
+        let raise = json!({"settings": {"max_api_keys": 5000, "max_agents": 5000, "max_projects": 5000, "max_webhooks": 5000}});
         tenant.user.patch("/tenants/me", raise).await.expect(200);
         let stories: Vec<_> = (1..=12).map(|minor| story(&format!("1.{minor}"))).collect();
         let project = tenant
@@ -122,6 +122,17 @@ pub(super) async fn world() -> World {
             let body = json!({"name": unique("spare"), "role": "agent"});
             let key = tenant.user.post("/api_keys", body).await.expect(201);
             ids.entry("api_keys").or_default().push(text(&key["api_key"]["id"]));
+        }
+        for kind in ["webhooks", "spare webhooks"] {
+            for _ in 0..5 {
+                let body = json!({"url": "https://fuzz.invalid/", "events": ["story.verified"]});
+                let webhook = tenant.user.post("/webhooks", body).await.expect(201);
+                let webhook = text(&webhook["webhook"]["id"]);
+                let test =
+                    tenant.user.post(&format!("/webhooks/{webhook}/test"), json!({})).await.expect(200);
+                ids.entry("deliveries").or_default().push(text(&test["webhook_event_id"]));
+                ids.entry(kind).or_default().push(webhook);
+            }
         }
         callers.extend([agent, second, orchestrator, tenant.key("agent").await]);
         callers.extend([tenant.key("orchestrator").await, tenant.user.clone()]);

@@ -31,6 +31,9 @@ pub(crate) struct Populated {
     pub(crate) story_edge: String,
     /// A UI test run that is open.
     pub(crate) ui_test_run: String,
+    pub(crate) webhook: String,
+    /// What was given up to deliver to it.
+    pub(crate) delivery: String,
 }
 
 pub(crate) async fn populated() -> Populated {
@@ -91,6 +94,7 @@ pub(crate) async fn populated() -> Populated {
     let state = json!({"state_key": "main", "state_data": {"note": word}});
     let save = orchestrator.request(Method::PUT, &format!("/orchestrator/state/{project}")).json(&state);
     orchestrator.send(save).await.expect(200);
+    let (webhook, delivery) = webhook(&tenant, &word).await;
     let epic = text(&epics["data"][0]["id"]);
     let edge = async |path: String| text(&tenant.user.get(&path).await.expect(200)["data"][0]["id"]);
     let epic_edge = edge(format!("/projects/{project}/epic_dependencies")).await;
@@ -108,7 +112,21 @@ pub(crate) async fn populated() -> Populated {
         project,
         stories,
         ui_test_run,
+        webhook,
+        delivery,
     }
+}
+
+/// A webhook that is told of nothing that happens here, with an event that was given up.
+async fn webhook(tenant: &Tenant, word: &str) -> (String, String) {
+    let body = json!({"url": format!("https://{word}.invalid/"), "events": ["tenant.custody_halted"]});
+    let webhook = text(&tenant.user.post("/webhooks", body).await.expect(201)["webhook"]["id"]);
+    let sql = "insert into webhook_events (tenant_id, id, webhook_id, event_type, payload, position, status)
+               values ($1::text::uuid, gen_random_uuid(), $2::text::uuid, 'tenant.custody_halted', $3, 1, 'exhausted')
+               returning id::text";
+    let owner = connect(&server().owner).await;
+    let row = owner.query_one(sql, &[&tenant.id, &webhook, &json!({"reason": word})]).await.unwrap();
+    (webhook, row.get(0))
 }
 
 /// Every table that belongs to tenants, with the column that says to which. Partitions are left out: their

@@ -49,6 +49,8 @@ pub(crate) fn filled(template: &str, a: &Populated) -> Vec<String> {
             (true, "stories") => a.stories.iter().map(String::as_str).collect(),
             (true, "agents") => vec![a.agent.agent()],
             (true, "api_keys") => vec![&a.key],
+            (true, "webhooks") => vec![&a.webhook],
+            (true, "deliveries") => vec![&a.delivery],
             (true, other) => panic!("{template}: name an id of tenant A for what follows {other:?}"),
         };
         let longer = paths.iter().flat_map(|path| ids.iter().map(move |id| format!("{path}/{id}")));
@@ -111,6 +113,19 @@ fn calls(method: &str, template: &str, a: &Populated) -> Vec<Call> {
         ],
         // Superadmins see everybody's; that others do not is to be seen among the tests of the log.
         ("get", "/admin/audit") => vec![],
+        ("get", "/webhooks") => vec![call(short, Value::Null, Own)],
+        ("post", "/webhooks") => {
+            let body = json!({"url": "https://b.invalid/", "events": ["tenant.custody_halted"]});
+            let (mut own, mut theirs) = (body.clone(), body);
+            own["tenant_id"] = json!(a.tenant.id);
+            theirs["project_id"] = json!(a.project);
+            vec![call(short, own, Own), call(short, theirs, Refused)]
+        }
+        ("patch", "/webhooks/{id}") => {
+            let url = json!({"url": "https://b.invalid/"});
+            [with_ids(url), with_ids(json!({"active": true, "project_id": a.project}))].concat()
+        }
+        ("post", path) if path.starts_with("/webhooks/") => with_ids(json!({})),
         ("get", "/changes") => vec![
             call(&format!("{short}?since=2000-01-01"), Value::Null, Own),
             call(&format!("{short}?since=2000-01-01&project_id={}", a.project), Value::Null, EmptyList),
@@ -221,7 +236,7 @@ async fn no_route_leads_into_another_tenant() {
     let document = serde_json::to_value(loopctl_server::openapi()).unwrap();
     let mut secrets = vec![&a.tenant.id, &a.word, &a.tenant.slug, &a.project, &a.epic, &a.key];
     secrets.extend([&a.empty_epic, &a.epic_edge, &a.story_edge]);
-    secrets.push(&a.ui_test_run);
+    secrets.extend([&a.ui_test_run, &a.webhook, &a.delivery]);
     secrets.extend(&a.stories);
     let agent = a.agent.agent().to_owned();
     secrets.push(&agent);

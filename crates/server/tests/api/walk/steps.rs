@@ -245,6 +245,23 @@ pub(super) async fn steps(world: &World, operation: &Operation) -> Vec<Step> {
                 ["", "&agent_status=none"].map(|rest| format!("?project_id={}{rest}", a.project));
             read(agent, &[(200, &query), (422, &filtered), (400, "")])
         }
+        ("POST", "/webhooks") => {
+            let body = json!({"url": "https://walk.invalid/", "events": ["tenant.custody_halted"]});
+            here(&[(user, 201, body), (user, 422, empty)])
+        }
+        ("PATCH", "/webhooks/{id}") => {
+            here(&[(user, 200, json!({"url": "https://other.invalid/"})), (user, 422, json!({"events": []}))])
+        }
+        ("DELETE", "/webhooks/{id}") => {
+            let body = json!({"url": "https://walk.invalid/", "events": ["tenant.custody_halted"]});
+            let webhook = user.post("/webhooks", body).await.expect(201);
+            of(&text(&webhook["webhook"]["id"]), &[(user, 204, nothing)])
+        }
+        ("POST", "/webhooks/{id}/test") => here(&[(user, 200, empty)]),
+        ("POST", path) if path.ends_with("/redeliver") => {
+            here(&[(user, 200, empty.clone()), (user, 409, empty)])
+        }
+        ("GET", "/webhooks/{id}/deliveries") => read(user, &[(200, ""), (422, "?status=none")]),
         ("GET", "/audit") => read(user, &[(200, ""), (400, "?from=none"), (404, "?entity_id=none")]),
         ("GET", "/admin/audit") => {
             read(&world.superadmin, &[(200, ""), (400, "?from=none"), (404, "?tenant_id=none")])

@@ -1,0 +1,151 @@
+//! A turn: whoever has taken a webhook delivers what it is to be told, one event after the other, until nothing is due, one has
+//! failed, or others should have a turn.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::Utc;
+use loopctl_core::json::scalar;
+use loopctl_core::webhooks::{Envelope, Signer, body};
+use reqwest::header::{HeaderMap, HeaderValue};
+use serde_json::json;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::sender::{EXCHANGE, Sender};
+use super::store::{Due, GIVE_BACK};
+use super::{DeliveryOptions, LEASE};
+use crate::app::App;
+use crate::db::{DbError, Tx};
+use crate::secrets::webhook_context;
+
+/// How long a turn may take, and how many events it may deliver, when others wait for one.
+const TURN: Duration = Duration::from_secs(15);
+const EVENTS: usize = 200;
+
+/// A lease that has not been renewed for so long is not relied on for another exchange: what is slow here may be slow there.
+const RELIED_ON: Duration = LEASE.saturating_sub(EXCHANGE).saturating_sub(Duration::from_secs(10));
+
+/// What deliveries need.
+pub(super) struct Office {
+    pub(super) app: App,
+    pub(super) sender: Sender,
+    pub(super) options: DeliveryOptions,
+}
+
+/// A webhook that was taken.
+pub(super) struct Turn {
+    pub(super) office: Arc<Office>,
+    pub(super) tenant_id: Uuid,
+    pub(super) webhook_id: Uuid,
+    pub(super) lease: Uuid,
+    /// When the lease was last asked for.
+    pub(super) renewed: Instant,
+    /// Whether it is still to be given back.
+    held: bool,
+}
+
+impl Turn {
+    pub(super) fn new(office: Arc<Office>, webhook: (Uuid, Uuid), lease: Uuid, renewed: Instant) -> Self {
+        let (tenant_id, webhook_id) = webhook;
+        Self { office, tenant_id, webhook_id, lease, renewed, held: true }
+    }
+
+    /// Delivers until the turn is over. What fails on the way is tried again when the lease is given back.
+    pub(super) async fn run(mut self) {
+        let outcome = self.deliver_all().await;
+        if let Err(error) = outcome {
+            tracing::warn!(%error, webhook_id = %self.webhook_id, "deliveries of a webhook were broken off");
+        }
+    }
+
+    async fn deliver_all(&mut self) -> Result<(), DbError> {
+        let until = Instant::now() + TURN;
+        let mut next = self.next().await?;
+        let mut count = 0;
+        // Whoever has no next one has given the lease back, or lost it.
+        while let Some(due) = next {
+            if self.renewed.elapsed() > RELIED_ON {
+                return Ok(());
+            }
+            count += 1;
+            let is_last = count >= EVENTS || Instant::now() >= until || self.office.app.life.is_ending();
+            next = self.deliver(&due, is_last).await?;
+        }
+        self.held = false;
+        Ok(())
+    }
+
+    /// Delivers one event and records what came of it.
+    async fn deliver(&mut self, due: &Due, is_last: bool) -> Result<Option<Due>, DbError> {
+        if !due.active && due.event_type != "webhook.test" {
+            return self.deactivated(is_last).await;
+        }
+        let (headers, body) = match self.request(due) {
+            Ok(request) => request,
+            Err(reason) => return self.put_off(due, &reason).await,
+        };
+        let attempt = self.office.sender.post(&due.url, headers, body).await;
+        metrics::histogram!("loopctl_webhook_delivery_duration_seconds")
+            .record(f64::from(attempt.latency) / 1000.0);
+        let Some(error) = &attempt.error else {
+            return self.delivered(due, &attempt, is_last).await;
+        };
+        let number = due.attempts + 1;
+        tracing::debug!(webhook_id = %self.webhook_id, event_id = %due.id, attempt = number, status = attempt.status,
+                        "a delivery failed");
+        match self.office.options.retries.delay(number, rand::random()) {
+            Some(delay) => self.failed(due, &attempt, error, delay).await,
+            None => self.exhausted(due, &attempt, error).await,
+        }
+    }
+
+    /// The head and the bytes of the request. They are signed as they are sent.
+    fn request(&self, due: &Due) -> Result<(HeaderMap, Vec<u8>), String> {
+        let context = webhook_context(&self.tenant_id, &self.webhook_id);
+        let secret =
+            self.office.app.vault.open(&context, &due.signing_secret).map_err(|error| error.to_string())?;
+        let signer = Signer::new(&secret).map_err(|error| error.to_string())?;
+        let told = due.payload.object().and_then(|payload| payload.get("timestamp").map(scalar));
+        let happened = told.as_ref().and_then(|told| told.as_str());
+        let noted = json!(due.inserted_at);
+        let timestamp = happened.or(noted.as_str()).unwrap_or_default();
+        let body = body(&Envelope { id: due.id, event: &due.event_type, timestamp }, &due.payload);
+        let (id, now) = (due.id.to_string(), Utc::now().timestamp());
+        let (of_body, of_message) = (signer.of_body(&body), signer.of_message(due.id, now, &body));
+        let (now, attempt) = (now.to_string(), (due.attempts + 1).to_string());
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("content-type", "application/json"),
+            ("x-loopctl-signature", &of_body),
+            ("x-signature-256", &of_body),
+            ("x-webhook-id", &id),
+            ("x-webhook-timestamp", &now),
+            ("x-loopctl-event", &due.event_type),
+            ("x-loopctl-attempt", &attempt),
+            ("webhook-id", &id),
+            ("webhook-timestamp", &now),
+            ("webhook-signature", &of_message),
+        ] {
+            headers.insert(name, HeaderValue::from_str(value).map_err(|error| error.to_string())?);
+        }
+        Ok((headers, body))
+    }
+}
+
+impl Drop for Turn {
+    /// Also of a turn that is broken off in the middle, so that others need not wait until the lease ends by itself.
+    fn drop(&mut self) {
+        if !self.held || tokio::runtime::Handle::try_current().is_err() {
+            return;
+        }
+        let app = self.office.app.clone();
+        let (tenant_id, webhook_id, lease) = (self.tenant_id, self.webhook_id, self.lease);
+        self.office.app.life.complete(async move {
+            let give_back = |tx: Tx| async move { tx.commit(&GIVE_BACK.with(&[&webhook_id, &lease])).await };
+            if let Err(error) = app.db.transaction::<_, DbError, _>(tenant_id, give_back).await {
+                tracing::debug!(%error, %webhook_id, "a lease was not given back");
+            }
+        });
+    }
+}
