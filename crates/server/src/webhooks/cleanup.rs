@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::store::{CLEAN_UP, SETTINGS_OF_RETENTION};
+use super::store::{CLEAN_UP, Keeping, SETTINGS_OF_RETENTION};
 use crate::db::{Db, DbError};
 use crate::identity::tenants::WEBHOOK_RETENTION_DAYS;
 
@@ -14,8 +14,8 @@ const LONGEST: i64 = 36_500;
 /// # Errors
 /// When the database fails; the batches before stay deleted.
 pub(crate) async fn cleanup(db: &Db, tenant_id: Uuid) -> Result<u64, DbError> {
-    let settings = db.read(tenant_id, SETTINGS_OF_RETENTION.with(&[])).await?;
-    let Some(settings) = settings.first() else { return Ok(0) };
+    let tenant = db.read(tenant_id, SETTINGS_OF_RETENTION.with(&[])).await?;
+    let Some(Keeping { settings }) = tenant.first() else { return Ok(0) };
     let days = WEBHOOK_RETENTION_DAYS.of(settings).clamp(1, LONGEST) as i32;
     let mut deleted = 0;
     loop {

@@ -58,6 +58,12 @@ pub(super) struct Repeated {
     pub(super) event_type: String,
 }
 
+/// What a tenant keeps, and for how long.
+#[derive(Row)]
+pub(super) struct Keeping {
+    pub(super) settings: JsonText,
+}
+
 statements! {
     COUNT_WEBHOOKS -> i64 = "select count(*) from webhooks where tenant_id = $1";
     PROJECT_OF_WEBHOOK -> Uuid = "select id from projects where tenant_id = $1 and id = $2";
@@ -103,7 +109,7 @@ statements! {
         update webhook_events set status = 'pending', attempts = 0, next_attempt_at = clock_timestamp(),
                                   delivered_at = null, error = null, updated_at = clock_timestamp()
         where tenant_id = $1 and id = $2";
-    SETTINGS_OF_RETENTION -> JsonText = "select settings from tenants where id = $1";
+    SETTINGS_OF_RETENTION -> Keeping = "select {*} from tenants where id = $1";
     /// A thousand at most of what is over for longer than so many days, and of what was never sent for three times as long: the
     /// oldest of each webhook. What is to be delivered once more by the time it is locked stays.
     CLEAN_UP -> i64 = "
