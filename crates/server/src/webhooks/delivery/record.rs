@@ -27,20 +27,15 @@ impl Turn {
     }
 
     /// It arrived.
-    pub(super) async fn delivered(
-        &mut self,
-        due: &Due,
-        attempt: &Attempt,
-        is_last: bool,
-    ) -> Result<Option<Due>, DbError> {
+    pub(super) async fn delivered(&mut self, due: &Due, attempt: &Attempt) -> Result<Option<Due>, DbError> {
         let Attempt { status, latency, excerpt, .. } = attempt;
         let (held, lease): (Params<'_>, _) = (&[&self.webhook_id, &self.lease], LEASE.as_secs_f64());
         let record: Params<'_> =
             &[&self.webhook_id, &self.lease, &lease, &due.id, &due.attempts, status, latency, excerpt];
-        let sent = Instant::now();
+        let (sent, is_over) = (Instant::now(), self.is_over());
         let work = |tx: Tx| async move {
             let delivered = DELIVERED.with(record);
-            if is_last {
+            if is_over {
                 let (delivered, _) = tx.commit(&(delivered, GIVE_BACK.with(held))).await?;
                 return Ok((delivered, Vec::new()));
             }
@@ -48,7 +43,7 @@ impl Turn {
         };
         let (delivered, next) = self.office.app.db.transaction::<_, DbError, _>(self.tenant_id, work).await?;
         self.renewed = sent;
-        self.count(&due.event_type, "delivered", !delivered.is_empty());
+        self.tally(&due.event_type, "delivered", !delivered.is_empty());
         Ok(next.into_iter().next())
     }
 
@@ -76,7 +71,7 @@ impl Turn {
         ];
         let work = |tx: Tx| async move { tx.commit(&(FAILED.with(record), GIVE_BACK.with(held))).await };
         let (failed, _) = self.office.app.db.transaction::<_, DbError, _>(self.tenant_id, work).await?;
-        self.count(&due.event_type, "failed", !failed.is_empty());
+        self.tally(&due.event_type, "failed", !failed.is_empty());
         Ok(None)
     }
 
@@ -89,7 +84,7 @@ impl Turn {
     ) -> Result<Option<Due>, DbError> {
         let work = |tx: Tx| self.give_up(tx, due, attempt, error);
         let given_up = self.office.app.db.transaction::<_, DbError, _>(self.tenant_id, work).await?;
-        self.count(&due.event_type, "exhausted", given_up.is_some());
+        self.tally(&due.event_type, "exhausted", given_up.is_some());
         if given_up.is_some_and(|given_up| given_up.disabled) {
             tracing::info!(webhook_id = %self.webhook_id, "a webhook was switched off: too many events could not be delivered");
         }
@@ -132,13 +127,13 @@ impl Turn {
     }
 
     /// The webhook was switched off: what is due is not sent.
-    pub(super) async fn deactivated(&mut self, is_last: bool) -> Result<Option<Due>, DbError> {
+    pub(super) async fn deactivated(&mut self) -> Result<Option<Due>, DbError> {
         let (held, lease): (Params<'_>, _) = (&[&self.webhook_id, &self.lease], LEASE.as_secs_f64());
         let record: Params<'_> = &[&self.webhook_id, &self.lease, &lease];
-        let sent = Instant::now();
+        let (sent, is_over) = (Instant::now(), self.is_over());
         let work = |tx: Tx| async move {
             let deactivated = DEACTIVATED.with(record);
-            if is_last {
+            if is_over {
                 let (types, _) = tx.commit(&(deactivated, GIVE_BACK.with(held))).await?;
                 return Ok((types, Vec::new()));
             }
@@ -147,7 +142,7 @@ impl Turn {
         let (types, next) = self.office.app.db.transaction::<_, DbError, _>(self.tenant_id, work).await?;
         self.renewed = sent;
         for event_type in types {
-            self.count(&event_type, "deactivated", true);
+            self.tally(&event_type, "deactivated", true);
         }
         Ok(next.into_iter().next())
     }
@@ -163,7 +158,7 @@ impl Turn {
         Ok(None)
     }
 
-    fn count(&self, event_type: &str, outcome: &'static str, recorded: bool) {
+    fn tally(&self, event_type: &str, outcome: &'static str, recorded: bool) {
         if recorded {
             let event_type = event_type.to_owned();
             metrics::counter!("loopctl_webhook_deliveries_total", "event_type" => event_type, "outcome" => outcome)

@@ -41,6 +41,9 @@ pub(super) struct Turn {
     pub(super) lease: Uuid,
     /// When the lease was last asked for.
     pub(super) renewed: Instant,
+    /// How many events were delivered, and until when there may be more.
+    count: usize,
+    until: Instant,
     /// Whether it is still to be given back.
     held: bool,
 }
@@ -48,7 +51,13 @@ pub(super) struct Turn {
 impl Turn {
     pub(super) fn new(office: Arc<Office>, webhook: (Uuid, Uuid), lease: Uuid, renewed: Instant) -> Self {
         let (tenant_id, webhook_id) = webhook;
-        Self { office, tenant_id, webhook_id, lease, renewed, held: true }
+        let until = renewed + TURN;
+        Self { office, tenant_id, webhook_id, lease, renewed, count: 0, until, held: true }
+    }
+
+    /// Whether the turn ends with this event.
+    pub(super) fn is_over(&self) -> bool {
+        self.count >= EVENTS || Instant::now() >= self.until || self.office.app.life.is_ending()
     }
 
     /// Delivers until the turn is over. What fails on the way is tried again when the lease is given back.
@@ -60,26 +69,23 @@ impl Turn {
     }
 
     async fn deliver_all(&mut self) -> Result<(), DbError> {
-        let until = Instant::now() + TURN;
         let mut next = self.next().await?;
-        let mut count = 0;
         // Whoever has no next one has given the lease back, or lost it.
         while let Some(due) = next {
-            if self.renewed.elapsed() > RELIED_ON {
+            if self.renewed.elapsed() > RELIED_ON || self.office.app.life.is_ending() {
                 return Ok(());
             }
-            count += 1;
-            let is_last = count >= EVENTS || Instant::now() >= until || self.office.app.life.is_ending();
-            next = self.deliver(&due, is_last).await?;
+            self.count += 1;
+            next = self.deliver(&due).await?;
         }
         self.held = false;
         Ok(())
     }
 
     /// Delivers one event and records what came of it.
-    async fn deliver(&mut self, due: &Due, is_last: bool) -> Result<Option<Due>, DbError> {
+    async fn deliver(&mut self, due: &Due) -> Result<Option<Due>, DbError> {
         if !due.active && due.event_type != "webhook.test" {
-            return self.deactivated(is_last).await;
+            return self.deactivated().await;
         }
         let (headers, body) = match self.request(due) {
             Ok(request) => request,
@@ -89,7 +95,7 @@ impl Turn {
         metrics::histogram!("loopctl_webhook_delivery_duration_seconds")
             .record(f64::from(attempt.latency) / 1000.0);
         let Some(error) = &attempt.error else {
-            return self.delivered(due, &attempt, is_last).await;
+            return self.delivered(due, &attempt).await;
         };
         let number = due.attempts + 1;
         tracing::debug!(webhook_id = %self.webhook_id, event_id = %due.id, attempt = number, status = attempt.status,
