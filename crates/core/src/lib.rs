@@ -8,6 +8,7 @@
 //! - [`ledger`]: canonical form and leaf hash of an event.
 //! - [`request`]: what requests may hold, as rules that read a field and describe it; [`fields`] is what they read from.
 //! - [`moment`]: moments in a query, as people and programs write them.
+//! - [`schedule`]: when what is done regularly is done next, and how long after a failure something is tried again.
 //! - [`json`]: JSON that is kept as its text.
 
 // The derive of requests names this crate from wherever it is used, here as well.
@@ -25,4 +26,5 @@ pub mod moment;
 pub mod number;
 pub mod request;
 pub mod role;
+pub mod schedule;
 mod words;
