@@ -115,9 +115,11 @@ impl Paging {
 pub(crate) enum Command {
     /// Run the server, with its own PostgreSQL unless DATABASE_URL is set
     Serve(server::ServeArguments),
+    /// Do background jobs alone, beside servers that leave them to it
+    Worker(server::WorkerArguments),
     /// Bring the schema of an external database up to date
     Migrate(server::DatabaseArguments),
-    /// What needs access to the database: first tenant, superadmin keys
+    /// What needs access to the database: first tenant, superadmin keys, background jobs
     #[command(subcommand)]
     Operator(server::OperatorCommand),
     /// Watch agents work through a backlog, and cheat in vain, on a server of its own

@@ -1,20 +1,25 @@
 //! The commands that run on the server's side, with access to its database: `serve`, `migrate`, `operator`.
 
+mod jobs;
+
 use std::io::IsTerminal as _;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Subcommand};
+use clap::builder::BoolishValueParser;
+use clap::{ArgAction, Args, Subcommand};
 use loopctl_postgres::{EmbeddedCluster, EmbeddedOptions, default_data_dir};
+use loopctl_server::Settings;
 use loopctl_server::config::{APPLICATION, Database, DatabaseOptions, OpenError};
 use loopctl_server::operator::{OperatorError, check, create_superadmin_key, create_tenant};
-use loopctl_server::serve::{Connections, ServeError, ServeOptions, serve};
+use loopctl_server::serve::{Connections, ServeError, ServeOptions, WorkOptions, serve, work};
 use serde_json::{Value, json};
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
+pub(crate) use self::jobs::print as print_jobs;
 use crate::{client, output};
 
 /// Where the database is; the same options for every command that needs it.
@@ -59,6 +64,33 @@ impl DatabaseArguments {
     }
 }
 
+/// What background jobs are told, and what is logged: the same options for `serve` and `worker`.
+#[derive(Debug, Args)]
+struct WorkArguments {
+    /// For how many days the audit log is kept, in whole months
+    #[arg(long, env = "AUDIT_RETENTION_DAYS", value_name = "DAYS", default_value_t = Settings::default().audit_retention_days,
+          value_parser = clap::value_parser!(u16).range(1..=36500))]
+    audit_retention_days: u16,
+    /// What to log: error, warn, info, debug, trace, off, or a filter such as `loopctl_server=debug`
+    #[arg(long, env = "LOOPCTL_LOG", value_name = "FILTER", default_value = "info")]
+    log: String,
+}
+
+impl WorkArguments {
+    fn settings(&self) -> Settings {
+        Settings { audit_retention_days: self.audit_retention_days }
+    }
+}
+
+/// `loopctl worker`.
+#[derive(Debug, Args)]
+pub(crate) struct WorkerArguments {
+    #[command(flatten)]
+    database: DatabaseArguments,
+    #[command(flatten)]
+    work: WorkArguments,
+}
+
 /// `loopctl serve`.
 #[derive(Debug, Args)]
 pub(crate) struct ServeArguments {
@@ -85,9 +117,15 @@ pub(crate) struct ServeArguments {
     #[arg(long, env = "LOOPCTL_MAX_CONNECTIONS_PER_PEER", value_name = "N", default_value_t = Connections::MOST_OF_PEER,
           value_parser = count)]
     max_connections_per_peer: usize,
-    /// What to log: error, warn, info, debug, trace, off, or a filter such as `loopctl_server=debug`
-    #[arg(long, env = "LOOPCTL_LOG", value_name = "FILTER", default_value = "info")]
-    log: String,
+    /// Leave background jobs to other servers or to `loopctl worker` (or RUN_WORKERS=false)
+    #[arg(long)]
+    no_jobs: bool,
+    /// Whether this server does background jobs
+    #[arg(long, env = "RUN_WORKERS", value_name = "BOOL", default_value = "true", hide = true, action = ArgAction::Set,
+          value_parser = BoolishValueParser::new())]
+    run_workers: bool,
+    #[command(flatten)]
+    work: WorkArguments,
 }
 
 /// How many there may be of something without which nothing works.
@@ -112,6 +150,9 @@ pub(crate) enum OperatorCommand {
     /// Superadmin keys
     #[command(subcommand)]
     Superadmin(SuperadminCommand),
+    /// Background jobs
+    #[command(subcommand)]
+    Jobs(jobs::Command),
     /// Compare what is kept of readiness with what plans and statuses say (exit 1 when it differs)
     Check(DatabaseArguments),
 }
@@ -196,7 +237,7 @@ fn briefly(say: impl FnOnce() + Send + 'static) {
 
 /// Serves until a signal.
 pub(crate) async fn run_serve(arguments: &ServeArguments) -> Result<(), Failure> {
-    let _log = Log::start(&arguments.log)?;
+    let _log = Log::start(&arguments.work.log)?;
     let options = ServeOptions {
         database: arguments.database.options()?,
         listen: SocketAddr::new(arguments.listen, arguments.port),
@@ -207,8 +248,18 @@ pub(crate) async fn run_serve(arguments: &ServeArguments) -> Result<(), Failure>
             most: arguments.max_connections,
             most_of_peer: arguments.max_connections_per_peer,
         },
+        jobs: arguments.run_workers && !arguments.no_jobs,
+        settings: arguments.work.settings(),
     };
     serve(&options).await.map_err(Failure::Serve)
+}
+
+/// Does background jobs until a signal.
+pub(crate) async fn run_worker(arguments: &WorkerArguments) -> Result<(), Failure> {
+    let _log = Log::start(&arguments.work.log)?;
+    let options =
+        WorkOptions { database: arguments.database.options()?, settings: arguments.work.settings() };
+    work(&options).await.map_err(Failure::Serve)
 }
 
 /// Lines of the log that wait to be written; what comes beyond is dropped.
@@ -282,6 +333,7 @@ pub(crate) async fn run_migrate(arguments: &DatabaseArguments) -> Result<Value, 
 /// Runs an operator command. Its result is JSON.
 pub(crate) async fn run_operator(command: &OperatorCommand) -> Result<Value, Failure> {
     match command {
+        OperatorCommand::Jobs(command) => jobs::run(command).await,
         OperatorCommand::Tenant(TenantCommand::Create { database, name, slug, email }) => {
             let database = open(database).await?;
             let created = create_tenant(&database.owner, name, slug, email).await;

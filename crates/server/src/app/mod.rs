@@ -11,6 +11,7 @@ mod uses;
 use std::sync::Arc;
 
 use crate::db::Db;
+use crate::jobs::Queue;
 use crate::life::Life;
 use crate::trust_loop::Together;
 
@@ -35,6 +36,8 @@ pub(crate) struct App {
     pub(crate) public_url: Arc<str>,
     /// For work that outlives its request.
     pub(crate) life: Life,
+    /// Background jobs.
+    pub(crate) jobs: Queue,
     /// When keys were last used.
     pub(crate) key_uses: KeyUses,
     /// What keys say about their holders.
@@ -54,6 +57,7 @@ impl App {
             db,
             public_url: Arc::from("http://localhost"),
             life,
+            jobs: Queue::default(),
             key_uses: KeyUses::default(),
             identities: Identities::default(),
             together: Together::default(),

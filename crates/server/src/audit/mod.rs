@@ -1,8 +1,10 @@
 //! Those who read what happened: the history of a story, the audit log, and the change feed. All of them read what `events` wrote.
+//! And who sees to it that there is room for it, and that it goes when its time is over.
 
 mod changes;
 mod history;
 mod log;
+pub(crate) mod partitions;
 
 use loopctl_core::json::JsonText;
 use schemars::JsonSchema;

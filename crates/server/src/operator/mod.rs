@@ -2,6 +2,7 @@
 //! whether what is kept is what should be.
 
 mod check;
+mod jobs;
 
 use loopctl_core::request::Text;
 use serde::Serialize;
@@ -17,6 +18,7 @@ use crate::identity::tenants::{TAKEN, check_email, check_slug, taken_field};
 use crate::identity::{keys, tenants};
 
 pub use check::{Check, Difference, check};
+pub use jobs::{JobKind, JobRun, list_jobs, run_job};
 
 /// Why an operator command did nothing.
 #[derive(Debug, thiserror::Error)]

@@ -4,6 +4,7 @@ mod descriptors;
 mod listener;
 mod progress;
 mod refusal;
+mod work;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,11 +15,14 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 pub use self::listener::Connections;
+pub use self::work::{WorkOptions, work};
 use crate::app::{App, Identities, KeyUses};
 use crate::config::{Database, DatabaseOptions, OpenError};
 use crate::db::migrate::newest_version;
-use crate::db::{DEADLINE, DbError, Row, statements};
+use crate::db::{DEADLINE, Db, DbError, Row, statements};
+use crate::jobs::{Queue, Worker};
 use crate::life::Life;
+use crate::schedule::{Settings, Tools, kinds};
 use crate::trust_loop::Together;
 use crate::{VERSION, routes};
 
@@ -55,6 +59,10 @@ pub struct ServeOptions {
     pub query_deadline: Duration,
     /// Connections of clients.
     pub connections: Connections,
+    /// Whether it also does the background jobs.
+    pub jobs: bool,
+    /// What background jobs are told.
+    pub settings: Settings,
 }
 
 impl ServeOptions {
@@ -71,6 +79,8 @@ impl ServeOptions {
             pool_size: 10,
             query_deadline: Self::QUERY_DEADLINE,
             connections: Connections::default(),
+            jobs: true,
+            settings: Settings::default(),
         }
     }
 }
@@ -140,26 +150,26 @@ impl Server {
     async fn listen(options: &ServeOptions, database: &Database) -> Result<(SocketAddr, App), ServeError> {
         let life = Life::default();
         let db = database.pool(options.pool_size, options.query_deadline, life.clone())?;
-        let found = match db.without_tenant(SCHEMA_VERSION, &[]).await {
-            Ok(row) => row.and_then(|row| row.version),
-            // Without the schema there is no table to ask. Whatever else is wrong is told as such.
-            Err(error) if error.is_missing_table() => None,
-            Err(error) => return Err(error.into()),
-        };
-        if found != Some(newest_version()) {
-            return Err(ServeError::Schema { found: found.unwrap_or_default(), wanted: newest_version() });
-        }
+        check_schema(&db).await?;
         let refused = |reason| ServeError::Listen { address: options.listen, reason };
         let listener = TcpListener::bind(options.listen).await.map_err(refused)?;
         let address = listener.local_addr()?;
         let default_url = || format!("http://localhost:{}", address.port());
         let public_url = options.public_url.clone().unwrap_or_else(default_url);
         let public_url = Arc::from(public_url.trim_end_matches('/'));
+        let jobs = Queue::default();
+        if options.jobs {
+            let tools = Tools { db: db.clone(), owner: database.owner.clone() };
+            let (kinds, owner) = (kinds(options.settings), database.owner.clone());
+            let worker = Worker::new(db.clone(), owner, kinds, tools, jobs.clone(), options.pool_size);
+            life.spawn(worker.keep_working(life.clone()));
+        }
         let (key_uses, identities) = (KeyUses::default(), Identities::default());
         let app = App {
             db: db.clone(),
             public_url,
             life: life.clone(),
+            jobs,
             key_uses: key_uses.clone(),
             identities: identities.clone(),
             together: Together::default(),
@@ -184,6 +194,20 @@ impl Server {
         self.app.db.close();
         Ok(self.database.close().await?)
     }
+}
+
+/// Whether the database has the schema that this binary was made for.
+async fn check_schema(db: &Db) -> Result<(), ServeError> {
+    let found = match db.without_tenant(SCHEMA_VERSION, &[]).await {
+        Ok(row) => row.and_then(|row| row.version),
+        // Without the schema there is no table to ask. Whatever else is wrong is told as such.
+        Err(error) if error.is_missing_table() => None,
+        Err(error) => return Err(error.into()),
+    };
+    if found != Some(newest_version()) {
+        return Err(ServeError::Schema { found: found.unwrap_or_default(), wanted: newest_version() });
+    }
+    Ok(())
 }
 
 /// Serves until SIGINT or SIGTERM.
