@@ -136,7 +136,7 @@ async fn drop_partition(client: &Client, name: &str) -> Result<bool, DbError> {
 /// whoever dropped the table would drop the net: so they stay, past the retention as well, and an operator is told.
 async fn strays(client: &Client) -> Result<i64, DbError> {
     let sql = "select count(*) as strays, min(inserted_at)::text as since
-               from (select inserted_at from only audit_log_default limit $1) some";
+               from (select inserted_at from only audit_log_default limit $1) found";
     let row = client.query_one(sql, &[&COUNTED]).await?;
     let (strays, since): (i64, Option<String>) = (row.try_get("strays")?, row.try_get("since")?);
     if let Some(since) = since {
