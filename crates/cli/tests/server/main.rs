@@ -13,6 +13,7 @@ mod crash;
 mod demo;
 mod disk;
 mod external;
+mod jobs;
 mod lifecycle;
 mod log;
 mod memory;

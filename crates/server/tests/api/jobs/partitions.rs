@@ -91,7 +91,7 @@ async fn months_are_made_ahead_and_dropped_behind() {
     assert_eq!(result, json!({"created": ahead, "dropped": [older, old], "in_default_partition": 1}));
     let this = month(&owner, 0).await;
     let mut expected = vec!["audit_log_default".to_owned(), recent.clone(), this];
-    expected.extend(ahead.clone());
+    expected.extend_from_slice(&ahead);
     assert_eq!(partitions(&owner).await, expected);
     let left = "select count(*) from audit_log where inserted_at < now() - interval '20 days'";
     assert_eq!(owner.query_one(left, &[]).await.unwrap().get::<_, i64>(0), 2, "the stray and last month's");
@@ -110,7 +110,8 @@ async fn months_are_made_ahead_and_dropped_behind() {
 
     // What was made by the job is closed like what was made by a migration.
     let app = connect(&server.database.app).await;
-    for table in &expected {
+    // (Last month's is the test's own.)
+    for table in expected.iter().filter(|table| **table != recent) {
         let error = owner.batch_execute(&format!("truncate {table}")).await.expect_err(table);
         let message = error.as_db_error().unwrap().message();
         assert!(message.contains("TRUNCATE on audit_log is not allowed"), "{table}: {message}");
