@@ -1,6 +1,7 @@
 //! The commands that run on the server's side, with access to its database: `serve`, `migrate`, `operator`.
 
 mod jobs;
+mod worker;
 
 use std::io::IsTerminal as _;
 use std::net::{IpAddr, SocketAddr};
@@ -10,16 +11,17 @@ use std::time::Duration;
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, Subcommand};
 use loopctl_postgres::{EmbeddedCluster, EmbeddedOptions, default_data_dir};
-use loopctl_server::Settings;
 use loopctl_server::config::{APPLICATION, Database, DatabaseOptions, OpenError};
 use loopctl_server::operator::{OperatorError, check, create_superadmin_key, create_tenant};
-use loopctl_server::serve::{Connections, ServeError, ServeOptions, WorkOptions, serve, work};
+use loopctl_server::serve::{Connections, ServeError, ServeOptions, serve};
 use serde_json::{Value, json};
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
 pub(crate) use self::jobs::print as print_jobs;
+use self::worker::WorkArguments;
+pub(crate) use self::worker::{WorkerArguments, run as run_worker};
 use crate::{client, output};
 
 /// Where the database is; the same options for every command that needs it.
@@ -62,33 +64,6 @@ impl DatabaseArguments {
         };
         Ok(DatabaseOptions::Embedded(options))
     }
-}
-
-/// What background jobs are told, and what is logged: the same options for `serve` and `worker`.
-#[derive(Debug, Args)]
-struct WorkArguments {
-    /// For how many days the audit log is kept, in whole months
-    #[arg(long, env = "AUDIT_RETENTION_DAYS", value_name = "DAYS", default_value_t = Settings::default().audit_retention_days,
-          value_parser = clap::value_parser!(u16).range(1..=36500))]
-    audit_retention_days: u16,
-    /// What to log: error, warn, info, debug, trace, off, or a filter such as `loopctl_server=debug`
-    #[arg(long, env = "LOOPCTL_LOG", value_name = "FILTER", default_value = "info")]
-    log: String,
-}
-
-impl WorkArguments {
-    fn settings(&self) -> Settings {
-        Settings { audit_retention_days: self.audit_retention_days }
-    }
-}
-
-/// `loopctl worker`.
-#[derive(Debug, Args)]
-pub(crate) struct WorkerArguments {
-    #[command(flatten)]
-    database: DatabaseArguments,
-    #[command(flatten)]
-    work: WorkArguments,
 }
 
 /// `loopctl serve`.
@@ -252,14 +227,6 @@ pub(crate) async fn run_serve(arguments: &ServeArguments) -> Result<(), Failure>
         settings: arguments.work.settings(),
     };
     serve(&options).await.map_err(Failure::Serve)
-}
-
-/// Does background jobs until a signal.
-pub(crate) async fn run_worker(arguments: &WorkerArguments) -> Result<(), Failure> {
-    let _log = Log::start(&arguments.work.log)?;
-    let options =
-        WorkOptions { database: arguments.database.options()?, settings: arguments.work.settings() };
-    work(&options).await.map_err(Failure::Serve)
 }
 
 /// Lines of the log that wait to be written; what comes beyond is dropped.

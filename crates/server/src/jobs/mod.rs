@@ -99,4 +99,4 @@ impl Default for Pace {
 }
 
 /// Jobs of one queue that a process runs at the same time, if it has connections for them.
-pub const PLACES: usize = 4;
+const PLACES: usize = 4;

@@ -22,6 +22,9 @@ use crate::life::Life;
 /// How long what runs may go on when the process ends: less than requests have, so that the rest can be given back.
 const GRACE: Duration = Duration::from_secs(3);
 
+/// How long the database may take then to answer what it was asked last.
+const MOMENT: Duration = Duration::from_secs(1);
+
 /// The jobs of this process.
 pub(crate) struct Worker<C> {
     db: Db,
@@ -106,7 +109,12 @@ impl<C: Clone + Send + Sync + 'static> Worker<C> {
         let mut troubled = false;
         loop {
             self.queue.beat();
-            let pause = match self.turn().await {
+            let turn = tokio::select! {
+                turn = self.turn() => turn,
+                // The database may not answer for long. What it gave us then is others' when the lease is over.
+                () = patience(&life) => break,
+            };
+            let pause = match turn {
                 Ok(pause) => {
                     troubled = false;
                     pause
@@ -300,6 +308,12 @@ impl<C: Clone + Send + Sync + 'static> Worker<C> {
     fn kind(&self, name: &str) -> Option<&Kind<C>> {
         self.kinds.iter().find(|kind| kind.name == name)
     }
+}
+
+/// Ends a moment after nothing new is to be begun.
+async fn patience(life: &Life) {
+    life.ending().await;
+    sleep(MOMENT).await;
 }
 
 /// Whether a login may do what the owner of the tables may, and sees all rows.
