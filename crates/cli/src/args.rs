@@ -116,9 +116,11 @@ pub(crate) enum Command {
     /// Run the server, with its own PostgreSQL unless DATABASE_URL is set
     #[command(after_help = server::KEYS)]
     Serve(server::ServeArguments),
+    /// Do background jobs alone, beside servers that leave them to it
+    Worker(server::WorkerArguments),
     /// Bring the schema of an external database up to date
     Migrate(server::DatabaseArguments),
-    /// What needs access to the database: first tenant, superadmin keys, secrets
+    /// What needs access to the database: first tenant, superadmin keys, secrets, background jobs
     #[command(subcommand)]
     Operator(server::OperatorCommand),
     /// Watch agents work through a backlog, and cheat in vain, on a server of its own

@@ -23,6 +23,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use args::{Cli, Command};
+use context::Context;
+use output::Format;
+use server::OperatorCommand;
 
 /// How long the end of the process waits for what still blocks.
 const LAST: Duration = Duration::from_secs(1);
@@ -53,7 +56,16 @@ async fn run(cli: Cli) -> u8 {
         Some(Command::Serve(arguments)) => {
             server::run_serve(&arguments).await.map_or_else(|failure| failure.report_briefly(), |()| 0)
         }
+        Some(Command::Worker(arguments)) => {
+            server::run_worker(&arguments).await.map_or_else(|failure| failure.report_briefly(), |()| 0)
+        }
         Some(Command::Migrate(arguments)) => finish(server::run_migrate(&arguments).await),
+        Some(Command::Operator(command @ OperatorCommand::Jobs(_))) => {
+            // Only for the format: what else may be wrong with the client's settings is no matter here.
+            let format = Context::new(&cli.globals).map_or(Format::Json, |context| context.output.format());
+            let outcome = server::run_operator(&command).await;
+            outcome.map_or_else(|failure| failure.report(), |body| server::print_jobs(&body, format))
+        }
         Some(Command::Operator(command)) => finish(server::run_operator(&command).await),
         Some(Command::Demo(arguments)) => demo::run(&arguments, cli.globals.format).await,
         Some(Command::Client(command)) => commands::run(&cli.globals, command).await,

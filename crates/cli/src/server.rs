@@ -1,12 +1,16 @@
 //! The commands that run on the server's side, with access to its database: `serve`, `migrate`, `operator`.
 
+mod jobs;
+mod worker;
+
 use std::env::VarError;
 use std::io::IsTerminal as _;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Subcommand};
+use clap::builder::BoolishValueParser;
+use clap::{ArgAction, Args, Subcommand};
 use loopctl_postgres::{EmbeddedCluster, EmbeddedOptions, default_data_dir};
 use loopctl_server::config::{APPLICATION, Database, DatabaseOptions, OpenError};
 use loopctl_server::operator::{
@@ -19,6 +23,9 @@ use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGua
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
+pub(crate) use self::jobs::print as print_jobs;
+use self::worker::WorkArguments;
+pub(crate) use self::worker::{WorkerArguments, run as run_worker};
 use crate::webhook_options::WebhookArguments;
 use crate::{client, output};
 
@@ -90,11 +97,17 @@ pub(crate) struct ServeArguments {
     #[arg(long, env = "LOOPCTL_MAX_CONNECTIONS_PER_PEER", value_name = "N", default_value_t = Connections::MOST_OF_PEER,
           value_parser = count)]
     max_connections_per_peer: usize,
+    /// Leave background jobs to other servers or to `loopctl worker` (or RUN_WORKERS=false)
+    #[arg(long)]
+    no_jobs: bool,
+    /// Whether this server does background jobs
+    #[arg(long, env = "RUN_WORKERS", value_name = "BOOL", default_value = "true", hide = true, action = ArgAction::Set,
+          value_parser = BoolishValueParser::new())]
+    run_workers: bool,
     #[command(flatten)]
     webhooks: WebhookArguments,
-    /// What to log: error, warn, info, debug, trace, off, or a filter such as `loopctl_server=debug`
-    #[arg(long, env = "LOOPCTL_LOG", value_name = "FILTER", default_value = "info")]
-    log: String,
+    #[command(flatten)]
+    work: WorkArguments,
 }
 
 /// How many there may be of something without which nothing works.
@@ -122,6 +135,9 @@ pub(crate) enum OperatorCommand {
     /// Secrets in the database
     #[command(subcommand)]
     Secrets(SecretsCommand),
+    /// Background jobs
+    #[command(subcommand)]
+    Jobs(jobs::Command),
     /// Compare what is kept of readiness with what plans and statuses say (exit 1 when it differs)
     Check(DatabaseArguments),
 }
@@ -230,7 +246,7 @@ fn briefly(say: impl FnOnce() + Send + 'static) {
 
 /// Serves until a signal.
 pub(crate) async fn run_serve(arguments: &ServeArguments) -> Result<(), Failure> {
-    let _log = Log::start(&arguments.log)?;
+    let _log = Log::start(&arguments.work.log)?;
     let options = ServeOptions {
         database: arguments.database.options()?,
         listen: SocketAddr::new(arguments.listen, arguments.port),
@@ -244,6 +260,8 @@ pub(crate) async fn run_serve(arguments: &ServeArguments) -> Result<(), Failure>
         webhooks: arguments.webhooks.policy().map_err(Failure::Setting)?,
         deliveries: arguments.webhooks.deliveries(),
         keys: keys()?,
+        jobs: arguments.run_workers && !arguments.no_jobs,
+        settings: arguments.work.settings(),
     };
     serve(&options).await.map_err(Failure::Serve)
 }
@@ -329,6 +347,7 @@ pub(crate) async fn run_migrate(arguments: &DatabaseArguments) -> Result<Value, 
 /// Runs an operator command. Its result is JSON.
 pub(crate) async fn run_operator(command: &OperatorCommand) -> Result<Value, Failure> {
     match command {
+        OperatorCommand::Jobs(command) => jobs::run(command).await,
         OperatorCommand::Tenant(TenantCommand::Create { database, name, slug, email }) => {
             let database = open(database).await?;
             let created = create_tenant(&database.owner, name, slug, email).await;

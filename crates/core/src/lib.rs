@@ -8,6 +8,7 @@
 //! - [`ledger`]: canonical form and leaf hash of an event.
 //! - [`request`]: what requests may hold, as rules that read a field and describe it; [`fields`] is what they read from.
 //! - [`moment`]: moments in a query, as people and programs write them.
+//! - [`schedule`]: when what is done regularly is done next, and how long after a failure something is tried again.
 //! - [`webhooks`]: where webhooks may lead, and what they may be told.
 //! - [`json`]: JSON that is kept as its text.
 
@@ -26,5 +27,6 @@ pub mod moment;
 pub mod number;
 pub mod request;
 pub mod role;
+pub mod schedule;
 pub mod webhooks;
 mod words;

@@ -1,6 +1,6 @@
 //! Where the database is: an external PostgreSQL by URL, or the private cluster of this machine.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
 use std::time::{Duration, Instant};
 
@@ -59,6 +59,16 @@ pub enum OpenError {
     /// The schema.
     #[error(transparent)]
     Migrate(#[from] MigrateError),
+    /// There is nobody to work beside.
+    #[error(
+        "no server of this version runs on {}: start `loopctl serve` first, which runs background jobs itself, or set \
+         DATABASE_URL",
+        dir.display()
+    )]
+    NoServer {
+        /// The data directory.
+        dir: PathBuf,
+    },
     /// The URL.
     #[error("{name} is not a PostgreSQL URL: {reason}")]
     Url {
@@ -122,6 +132,25 @@ impl Database {
             // Whoever holds the directory may be just starting, or just stopping.
             if began.elapsed() > PATIENCE {
                 return Err(error.into());
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// Opens the database for a process that works beside a server for long: the private cluster is the server's, and waited for,
+    /// but not started, because no server could be started after it then.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub async fn attach(options: &DatabaseOptions) -> Result<Self, OpenError> {
+        let DatabaseOptions::Embedded(embedded) = options else { return Self::open(options).await };
+        let began = Instant::now();
+        loop {
+            if let Some(database) = Self::beside(&embedded.data_dir).await {
+                return Ok(database);
+            }
+            if began.elapsed() > PATIENCE {
+                return Err(OpenError::NoServer { dir: embedded.data_dir.clone() });
             }
             tokio::time::sleep(POLL).await;
         }

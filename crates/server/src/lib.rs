@@ -13,10 +13,12 @@ mod evidence;
 mod health;
 mod http;
 mod identity;
+pub mod jobs;
 mod life;
 pub mod operator;
 mod plan;
 mod routes;
+mod schedule;
 pub mod secrets;
 pub mod serve;
 mod trust_loop;
@@ -24,6 +26,7 @@ mod webhooks;
 
 pub use events::CATALOGUE;
 pub use routes::openapi;
+pub use schedule::Settings;
 
 /// The version that `/health`, `/api/v1/` and the command line tell.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -50,11 +53,14 @@ pub fn statements() -> impl Iterator<Item = (&'static str, &'static db::Named)> 
         ("db", db::STATEMENTS),
         ("db_admin", db::ADMIN_STATEMENTS),
         ("history", audit::HISTORY_STATEMENTS),
+        ("health", health::STATEMENTS),
         ("imports", plan::imports::STATEMENTS),
+        ("jobs", jobs::STATEMENTS),
         ("keys", identity::keys::STATEMENTS),
         ("orchestrator_state", evidence::orchestrator_state::STATEMENTS),
         ("project_lock", plan::projects::LOCK_STATEMENTS),
         ("projects", plan::projects::STATEMENTS),
+        ("schedule", schedule::STATEMENTS),
         ("serve", serve::STATEMENTS),
         ("stories", plan::stories::STATEMENTS),
         ("story_locks", plan::stories::LOCK_STATEMENTS),

@@ -14,6 +14,7 @@ mod deliveries;
 mod demo;
 mod disk;
 mod external;
+mod jobs;
 mod lifecycle;
 mod log;
 mod memory;

@@ -195,6 +195,21 @@ impl Daemon {
         daemon
     }
 
+    /// `loopctl worker` in the background.
+    #[track_caller]
+    pub(crate) fn work(environment: &[(&str, &str)]) -> Self {
+        let mut child = command("worker", environment).spawn().unwrap();
+        let log = Log::of(&mut child);
+        let mut daemon = Self { child, log, base: String::new() };
+        wait_for("worker", || {
+            if let Some(status) = daemon.child.try_wait().unwrap() {
+                panic!("the worker ended with {status}: {}", daemon.log.text());
+            }
+            daemon.log.text().contains("the worker is ready").then_some(())
+        });
+        daemon
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }

@@ -16,6 +16,7 @@ use tokio::sync::Notify;
 
 use crate::db::{AdminDb, Db, Turns};
 use crate::events::Listeners;
+use crate::jobs::Queue;
 use crate::life::Life;
 use crate::secrets::Vault;
 use crate::trust_loop::Together;
@@ -44,6 +45,8 @@ pub(crate) struct App {
     pub(crate) public_url: Arc<str>,
     /// For work that outlives its request.
     pub(crate) life: Life,
+    /// Background jobs.
+    pub(crate) jobs: Queue,
     /// When keys were last used.
     pub(crate) key_uses: KeyUses,
     /// What keys say about their holders.
@@ -70,6 +73,7 @@ impl App {
             admin,
             public_url,
             life,
+            jobs: Queue::default(),
             key_uses: KeyUses::default(),
             identities: Identities::default(),
             together: Together::default(),

@@ -1,10 +1,12 @@
 //! Those who read what happened: the history of a story, the audit log, and the change feed, by page and as it
-//! happens. All of them read what `events` wrote.
+//! happens. All of them read what `events` wrote. And who sees to it that there is room for it, and that it goes when its time is
+//! over.
 
 mod all;
 mod changes;
 mod history;
 mod log;
+pub(crate) mod partitions;
 mod stream;
 
 use loopctl_core::json::JsonText;

@@ -108,10 +108,10 @@ pub(super) async fn ask(
     deadline: Duration,
     text: &str,
     params: Params<'_>,
-) -> Result<Option<Row>, DbError> {
+) -> Result<Vec<Row>, DbError> {
     let statement = prepare(client, deadline, text).await?;
-    let row = in_time(deadline, client.query_opt(&statement, params)).await?;
-    row.map_err(DbError::from).inspect_err(|error| {
+    let rows = in_time(deadline, client.query(&statement, params)).await?;
+    rows.map_err(DbError::from).inspect_err(|error| {
         if error.is_stale_plan() {
             client.statement_cache.clear();
         }

@@ -205,6 +205,18 @@ impl Db {
         sql: Sql<R>,
         params: Params<'_>,
     ) -> Result<Option<R>, DbError> {
+        Ok(self.all_without_tenant(sql, params).await?.into_iter().next())
+    }
+
+    /// As [`Self::without_tenant`], and all of its rows.
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) async fn all_without_tenant<R: Row>(
+        &self,
+        sql: Sql<R>,
+        params: Params<'_>,
+    ) -> Result<Vec<R>, DbError> {
         for _ in 1..ATTEMPTS {
             match self.run_alone(sql, params).await {
                 Err(error) if error.is_transient() => {}
@@ -227,7 +239,7 @@ impl Db {
     /// When it does not answer.
     pub(crate) async fn takes_writes(&self) -> Result<bool, DbError> {
         if !self.storage_failed.load(Ordering::Relaxed) {
-            return Ok(self.run_alone(IS_WRITABLE, &[]).await?.unwrap_or(true));
+            return Ok(self.run_alone(IS_WRITABLE, &[]).await?.first().copied().unwrap_or(true));
         }
         match self.run_alone(TRY_WRITING, &[]).await {
             Ok(_) => self.storage_failed.store(false, Ordering::Relaxed),
@@ -258,18 +270,18 @@ impl Db {
         });
     }
 
-    async fn run_alone<R: Row>(&self, sql: Sql<R>, params: Params<'_>) -> Result<Option<R>, DbError> {
+    async fn run_alone<R: Row>(&self, sql: Sql<R>, params: Params<'_>) -> Result<Vec<R>, DbError> {
         // Whoever gives up on the answer must not hand the connection on: the next one would wait for it.
         let give_back = |client| self.give_back(client, "", ABANDONED, None);
         let client = scopeguard::guard(self.pool.get().await?, give_back);
-        let row = line::ask(&client, self.deadline, sql.text, params).await;
+        let rows = line::ask(&client, self.deadline, sql.text, params).await;
         let client = ScopeGuard::into_inner(client);
-        if let Err(error) = &row {
+        if let Err(error) = &rows {
             self.note(error);
         }
-        if row.as_ref().is_err_and(DbError::is_silence) {
+        if rows.as_ref().is_err_and(DbError::is_silence) {
             drop(Object::take(client));
         }
-        row?.as_ref().map(|row| R::read(&mut RowReader::new(row))).transpose()
+        rows?.iter().map(|row| R::read(&mut RowReader::new(row))).collect()
     }
 }

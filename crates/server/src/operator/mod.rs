@@ -2,6 +2,7 @@
 //! whether what is kept is what should be, secrets under a new key.
 
 mod check;
+mod jobs;
 mod reencrypt;
 
 use loopctl_core::request::Text;
@@ -18,6 +19,7 @@ use crate::identity::tenants::{TAKEN, check_email, check_slug, taken_field};
 use crate::identity::{keys, tenants};
 
 pub use check::{Check, Difference, check};
+pub use jobs::{JobKind, JobRun, list_jobs, run_job};
 pub use reencrypt::{Reencryption, Unreadable, reencrypt};
 
 /// Why an operator command did nothing.

@@ -4,6 +4,7 @@ mod descriptors;
 mod listener;
 mod progress;
 mod refusal;
+mod work;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,11 +16,14 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 pub use self::listener::Connections;
+pub use self::work::{WorkOptions, work};
 use crate::app::App;
 use crate::config::{ADMIN_CONNECTIONS, Database, DatabaseOptions, OpenError};
 use crate::db::migrate::newest_version;
-use crate::db::{DEADLINE, DbError, Row, statements};
+use crate::db::{DEADLINE, Db, DbError, Row, statements};
+use crate::jobs::Worker;
 use crate::life::Life;
+use crate::schedule::{Settings, Tools, kinds};
 use crate::secrets::{KeyError, Keys, SealError, Vault};
 pub use crate::webhooks::DeliveryOptions;
 use crate::webhooks::keep_delivering;
@@ -64,6 +68,10 @@ pub struct ServeOptions {
     pub deliveries: DeliveryOptions,
     /// What secrets are encrypted with.
     pub keys: Keys,
+    /// Whether it also does the background jobs, and delivers to webhooks.
+    pub jobs: bool,
+    /// What background jobs are told.
+    pub settings: Settings,
 }
 
 impl ServeOptions {
@@ -83,6 +91,8 @@ impl ServeOptions {
             webhooks: Policy::default(),
             deliveries: DeliveryOptions::default(),
             keys: Keys::default(),
+            jobs: true,
+            settings: Settings::default(),
         }
     }
 }
@@ -155,15 +165,7 @@ impl Server {
     async fn listen(options: &ServeOptions, database: &Database) -> Result<(SocketAddr, App), ServeError> {
         let life = Life::default();
         let db = database.pool(options.pool_size, options.query_deadline, life.clone())?;
-        let found = match db.without_tenant(SCHEMA_VERSION, &[]).await {
-            Ok(row) => row.and_then(|row| row.version),
-            // Without the schema there is no table to ask. Whatever else is wrong is told as such.
-            Err(error) if error.is_missing_table() => None,
-            Err(error) => return Err(error.into()),
-        };
-        if found != Some(newest_version()) {
-            return Err(ServeError::Schema { found: found.unwrap_or_default(), wanted: newest_version() });
-        }
+        check_schema(&db).await?;
         let vault = Vault::of(&options.keys, &options.database, &database.owner).await?;
         let refused = |reason| ServeError::Listen { address: options.listen, reason };
         let listener = TcpListener::bind(options.listen).await.map_err(refused)?;
@@ -183,9 +185,15 @@ impl Server {
         let service = routes::service(app.clone());
         let limits =
             descriptors::within(options.connections, options.pool_size + ADMIN_CONNECTIONS + LISTENING);
-        life.spawn(app.key_uses.clone().keep_writing(db, life.clone()));
+        life.spawn(app.key_uses.clone().keep_writing(db.clone(), life.clone()));
         life.spawn(app.identities.clone().keep_listening(database.app.clone(), life.clone()));
-        life.spawn(keep_delivering(app.clone(), options.deliveries.clone()));
+        if options.jobs {
+            let tools = Tools { db: db.clone(), owner: database.owner.clone() };
+            let (kinds, owner) = (kinds(options.settings), database.owner.clone());
+            let worker = Worker::new(db.clone(), owner, kinds, tools, app.jobs.clone(), options.pool_size);
+            life.spawn(worker.keep_working(life.clone()));
+            life.spawn(keep_delivering(app.clone(), options.deliveries.clone()));
+        }
         life.spawn(listener::accept(listener, service, life.clone(), limits));
         Ok((address, app))
     }
@@ -203,6 +211,20 @@ impl Server {
         self.app.admin.close();
         Ok(self.database.close().await?)
     }
+}
+
+/// Whether the database has the schema that this binary was made for.
+async fn check_schema(db: &Db) -> Result<(), ServeError> {
+    let found = match db.without_tenant(SCHEMA_VERSION, &[]).await {
+        Ok(row) => row.and_then(|row| row.version),
+        // Without the schema there is no table to ask. Whatever else is wrong is told as such.
+        Err(error) if error.is_missing_table() => None,
+        Err(error) => return Err(error.into()),
+    };
+    if found != Some(newest_version()) {
+        return Err(ServeError::Schema { found: found.unwrap_or_default(), wanted: newest_version() });
+    }
+    Ok(())
 }
 
 /// Serves until SIGINT or SIGTERM.

@@ -8,7 +8,6 @@ mod store;
 use crate::app::Endpoint;
 use crate::http::endpoints;
 
-#[expect(unused_imports, reason = "called by the schedule")]
 pub(crate) use cleanup::cleanup;
 pub use delivery::DeliveryOptions;
 pub(crate) use delivery::{STATEMENTS as DELIVERY_STATEMENTS, keep_delivering};

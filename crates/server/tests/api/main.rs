@@ -22,6 +22,7 @@ mod hangups;
 mod identity;
 mod imports;
 mod isolation;
+mod jobs;
 mod orchestrator_state;
 mod races;
 mod trust_loop;

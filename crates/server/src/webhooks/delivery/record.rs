@@ -41,7 +41,8 @@ impl Turn {
             }
             tx.commit(&(delivered, NEXT.with(held))).await
         };
-        let (delivered, next) = self.office.app.db.transaction::<_, DbError, _>(self.tenant_id, work).await?;
+        let (delivered, next) =
+            self.office.app.db.transaction::<_, DbError, _>(self.tenant_id, "", work).await?;
         self.renewed = sent;
         self.tally(&due.event_type, "delivered", !delivered.is_empty());
         Ok(next.into_iter().next())
@@ -70,7 +71,7 @@ impl Turn {
             &delay,
         ];
         let work = |tx: Tx| async move { tx.commit(&(FAILED.with(record), GIVE_BACK.with(held))).await };
-        let (failed, _) = self.office.app.db.transaction::<_, DbError, _>(self.tenant_id, work).await?;
+        let (failed, _) = self.office.app.db.transaction::<_, DbError, _>(self.tenant_id, "", work).await?;
         self.tally(&due.event_type, "failed", !failed.is_empty());
         Ok(None)
     }
@@ -83,7 +84,7 @@ impl Turn {
         error: &str,
     ) -> Result<Option<Due>, DbError> {
         let work = |tx: Tx| self.give_up(tx, due, attempt, error);
-        let given_up = self.office.app.db.transaction::<_, DbError, _>(self.tenant_id, work).await?;
+        let given_up = self.office.app.db.transaction::<_, DbError, _>(self.tenant_id, "", work).await?;
         self.tally(&due.event_type, "exhausted", given_up.is_some());
         if given_up.is_some_and(|given_up| given_up.disabled) {
             tracing::info!(webhook_id = %self.webhook_id, "a webhook was switched off: too many events could not be delivered");
@@ -139,7 +140,7 @@ impl Turn {
             }
             tx.commit(&(deactivated, NEXT.with(held))).await
         };
-        let (types, next) = self.office.app.db.transaction::<_, DbError, _>(self.tenant_id, work).await?;
+        let (types, next) = self.office.app.db.transaction::<_, DbError, _>(self.tenant_id, "", work).await?;
         self.renewed = sent;
         for event_type in types {
             self.tally(&event_type, "deactivated", true);
@@ -154,7 +155,7 @@ impl Turn {
             (PUT_OFF_FOR.as_secs_f64(), "delivery_error: the signing secret cannot be read");
         let record: Params<'_> = &[&self.webhook_id, &self.lease, &due.id, &seconds, &error];
         let work = |tx: Tx| async move { tx.commit(&PUT_OFF.with(record)).await };
-        self.office.app.db.transaction::<_, DbError, _>(self.tenant_id, work).await?;
+        self.office.app.db.transaction::<_, DbError, _>(self.tenant_id, "", work).await?;
         Ok(None)
     }
 

@@ -149,7 +149,7 @@ impl Drop for Turn {
         let (tenant_id, webhook_id, lease) = (self.tenant_id, self.webhook_id, self.lease);
         self.office.app.life.complete(async move {
             let give_back = |tx: Tx| async move { tx.commit(&GIVE_BACK.with(&[&webhook_id, &lease])).await };
-            if let Err(error) = app.db.transaction::<_, DbError, _>(tenant_id, give_back).await {
+            if let Err(error) = app.db.transaction::<_, DbError, _>(tenant_id, "", give_back).await {
                 tracing::debug!(%error, %webhook_id, "a lease was not given back");
             }
         });

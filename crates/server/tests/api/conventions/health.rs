@@ -83,7 +83,7 @@ async fn health_tells_when_the_database_does_not_answer() {
     let health = format!("http://{}/health", server.address);
     let projects = format!("http://{}/api/v1/projects", server.address);
     let degraded = json!({"status": "degraded", "version": "1.0.0",
-                          "checks": {"database": "error", "oban": "ok", "jobs": "ok"}});
+                          "checks": {"database": "error", "oban": "ok", "jobs": "ok", "partitions": "unknown"}});
 
     let (status, body) = get(&http, &health, "").await;
     assert_eq!((status, &body["status"], &body["checks"]["database"]), (200, &json!("ok"), &json!("ok")));

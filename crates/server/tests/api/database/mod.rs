@@ -31,7 +31,7 @@ async fn refused(client: &Client, sql: &str) -> SqlState {
     error.code().cloned().unwrap()
 }
 
-/// Every table is a tenant's, except these two. A new table belongs into one of the lists, and the rules for
+/// Every table is a tenant's, except these. A new table belongs into one of the lists, and the rules for
 /// tenant tables below apply to it.
 #[tokio::test]
 async fn every_table_is_known() {
@@ -39,7 +39,7 @@ async fn every_table_is_known() {
     let tables = "from pg_class c where relnamespace = 'public'::regnamespace and relkind in ('r', 'p', 'f', 'v', 'm')";
     let has_tenant = "exists (select from pg_attribute where attrelid = c.oid and attname = 'tenant_id')";
     let without = lines(&owner, &format!("select relname {tables} and not {has_tenant} order by 1")).await;
-    assert_eq!(without, ["refinery_schema_history", "tenants"]);
+    assert_eq!(without, ["job_schedules", "refinery_schema_history", "tenants"]);
     let with =
         lines(&owner, &format!("select relname {tables} and {has_tenant} and not relispartition order by 1"))
             .await;
@@ -54,6 +54,7 @@ async fn every_table_is_known() {
             "epic_dependencies",
             "epic_states",
             "epics",
+            "jobs",
             "orchestrator_states",
             "projects",
             "review_records",
@@ -104,7 +105,7 @@ async fn row_level_security_is_forced_everywhere() {
     let tables = lines(
         &owner,
         "select relname from pg_class c where relnamespace = 'public'::regnamespace and relkind in ('r', 'p')
-           and not relispartition and relname <> 'refinery_schema_history'",
+           and not relispartition and relname not in ('refinery_schema_history', 'job_schedules')",
     )
     .await;
     for table in tables {
@@ -146,6 +147,7 @@ async fn keys_start_with_the_tenant() {
         let (table, columns) = line.split_once(" | ").unwrap();
         let expected = match table {
             "refinery_schema_history" => "version",
+            "job_schedules" => "kind",
             "tenants" => "id",
             "audit_heads" => "tenant_id",
             // The tenant of superadmin keys is null, which no primary key takes.
@@ -158,7 +160,7 @@ async fn keys_start_with_the_tenant() {
         };
         assert_eq!(columns, expected, "{table}");
     }
-    assert_eq!(primary.len(), 24, "every table has one");
+    assert_eq!(primary.len(), 27, "every table has one");
     let foreign = lines(
         &owner,
         &format!(
@@ -268,6 +270,8 @@ async fn the_application_role_is_nobody() {
             "epic_dependencies | DELETE,INSERT,SELECT",
             "epic_states | SELECT",
             "epics | DELETE,INSERT,SELECT,UPDATE",
+            "job_schedules | SELECT",
+            "jobs | SELECT",
             "orchestrator_states | INSERT,SELECT,UPDATE",
             "projects | INSERT,SELECT,UPDATE",
             "refinery_schema_history | SELECT",
@@ -298,6 +302,7 @@ async fn the_application_role_is_nobody() {
         lines(&owner, by_column).await,
         [
             "api_keys | UPDATE | agent_id,expires_at,revoked_at,superseded_at,updated_at",
+            "jobs | INSERT | args,id,kind,max_attempts,queue,scheduled_at,tenant_id,unique_key",
             "stories | INSERT | acceptance_criteria,description,epic_id,estimated_hours,id,metadata,number,project_id,\
              tenant_id,title",
             "stories | UPDATE | acceptance_criteria,description,estimated_hours,metadata,title,updated_at",
@@ -325,15 +330,26 @@ async fn the_application_role_is_nobody() {
             "artifact_reports_touch | search_path=public, pg_temp",
             "authenticate | search_path=public, pg_temp",
             "claim_webhooks | search_path=public, pg_temp;enable_seqscan=off;enable_bitmapscan=off;enable_sort=off",
+            "claim_jobs | search_path=public, pg_temp",
             "dependencies_come_or_go | search_path=public, pg_temp",
             "epics_begin | search_path=public, pg_temp",
             "epics_move | search_path=public, pg_temp",
             "evidence_is_noted | search_path=public, pg_temp",
+            "fan_out_jobs | search_path=public, pg_temp",
+            "finish_job | search_path=public, pg_temp",
+            "fire_schedule | search_path=public, pg_temp",
             "hold_projects | search_path=public, pg_temp",
+            "job_queue_stats | search_path=public, pg_temp",
+            "jobs_ahead | search_path=public, pg_temp",
             "note_key_uses | search_path=public, pg_temp",
+            "plan_jobs | search_path=public, pg_temp",
+            "prune_jobs | search_path=public, pg_temp",
             "recount | search_path=public, pg_temp",
             "refresh_detail_statistics | search_path=public, pg_temp;lock_timeout=2s",
             "refresh_record_statistics | search_path=public, pg_temp;lock_timeout=2s",
+            "release_jobs | search_path=public, pg_temp",
+            "renew_jobs | search_path=public, pg_temp",
+            "rescue_jobs | search_path=public, pg_temp",
             "stories_begin | search_path=public, pg_temp",
             "stories_remember_number | search_path=public, pg_temp",
             "stories_waiting_for | search_path=public, pg_temp",
@@ -354,20 +370,32 @@ async fn the_application_role_is_nobody() {
     assert_eq!(
         lines(&owner, callable).await,
         [
+            "audit_log_ceiling",
             "audit_log_floor",
             "authenticate",
             "canonical_json",
             "claim_webhooks",
+            "claim_jobs",
             "criteria_digest",
             "current_tenant_id",
+            "fan_out_jobs",
+            "finish_job",
+            "fire_schedule",
             "is_implementer",
             "is_sound",
+            "job_queue_stats",
+            "jobs_ahead",
             "keep_custody",
             "next_webhook_event",
             "note_key_uses",
+            "plan_jobs",
+            "prune_jobs",
             "queue_webhook_events",
             "refresh_detail_statistics",
             "refresh_record_statistics",
+            "release_jobs",
+            "renew_jobs",
+            "rescue_jobs",
             "story_order_key",
             "story_queue_key",
             "story_small_part",

@@ -63,6 +63,11 @@ pub(crate) async fn populated() -> Populated {
         "epic_dependencies": [{"epic": 2, "depends_on": 1}],
     });
     tenant.user.post(&format!("/projects/{project}/import"), payload).await.expect(201);
+    // A job of a kind that nobody knows, and so nobody takes.
+    let job = "insert into jobs (tenant_id, id, queue, kind, max_attempts, args)
+               values ($1::text::uuid, gen_random_uuid(), 'none', 'none', 1, $2)";
+    let owner = connect(&server().owner).await;
+    owner.execute(job, &[&tenant.id, &json!({"note": word})]).await.unwrap();
     let stories = [
         tenant.story_id(&project, "1.1").await,
         tenant.story_id(&project, "1.2").await,

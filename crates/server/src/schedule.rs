@@ -1,0 +1,118 @@
+//! The one list of what is done in the background, and when.
+
+use loopctl_core::json::JsonText;
+use loopctl_core::schedule::{Backoff, Schedule};
+use serde_json::{Value, json};
+use std::time::Duration;
+use tokio_postgres::Config;
+
+use crate::audit::partitions;
+use crate::db::{Db, Sql, statements};
+use crate::jobs::{Job, JobError, Kind, Scope};
+use crate::webhooks;
+
+statements! {
+    PRUNE_JOBS -> i64 = "select prune_jobs($1)";
+    PRUNE_IDEMPOTENCY_KEYS -> i64 = "select prune_idempotency_keys($1)";
+}
+
+/// The queue of what keeps the database in order.
+const MAINTENANCE: &str = "maintenance";
+
+/// After a failure of what is done regularly anyway.
+const BACKOFF: Backoff = Backoff { first: Duration::from_secs(30), most: Duration::from_secs(900) };
+
+/// What is forgotten by one statement.
+const BATCH: i32 = 1000;
+
+/// What jobs are done with.
+#[derive(Clone)]
+pub(crate) struct Tools {
+    /// The application's connections.
+    pub(crate) db: Db,
+    /// The login that owns the tables.
+    pub(crate) owner: Config,
+}
+
+/// Everything that is done in the background. Settings of this process become what the jobs of a schedule are told, whichever
+/// process runs them.
+pub(crate) fn kinds(settings: Settings) -> Vec<Kind<Tools>> {
+    let retention = json!({"retention_days": settings.audit_retention_days});
+    vec![
+        Kind {
+            schedule: Some(Schedule::Daily { hour: 2, minute: 0 }),
+            at_start: true,
+            args: JsonText::from(retention),
+            needs_owner: true,
+            ..maintenance("audit_partitions", |tools, job| Box::pin(audit_partitions(tools, job)))
+        },
+        Kind {
+            schedule: Some(Schedule::Hourly { minute: 20 }),
+            ..maintenance("prune_jobs", |tools, _| Box::pin(prune(tools, PRUNE_JOBS)))
+        },
+        Kind {
+            schedule: Some(Schedule::Hourly { minute: 0 }),
+            ..maintenance("idempotency_cleanup", |tools, _| Box::pin(prune(tools, PRUNE_IDEMPOTENCY_KEYS)))
+        },
+        Kind {
+            scope: Scope::EachTenant,
+            schedule: Some(Schedule::Daily { hour: 3, minute: 0 }),
+            ..maintenance("webhook_cleanup", |tools, job| Box::pin(webhook_cleanup(tools, job)))
+        },
+    ]
+}
+
+/// What the server that was started last says of background jobs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settings {
+    /// For how many days entries of the log are kept; whole months are dropped, so it may be a month more.
+    pub audit_retention_days: u16,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { audit_retention_days: 90 }
+    }
+}
+
+fn maintenance(
+    name: &'static str,
+    run: fn(Tools, Job) -> futures_util::future::BoxFuture<'static, Result<Value, JobError>>,
+) -> Kind<Tools> {
+    Kind {
+        name,
+        queue: MAINTENANCE,
+        scope: Scope::Server,
+        schedule: None,
+        at_start: false,
+        args: JsonText::empty_object(),
+        attempts: 3,
+        backoff: BACKOFF,
+        needs_owner: false,
+        run,
+    }
+}
+
+async fn audit_partitions(tools: Tools, job: Job) -> Result<Value, JobError> {
+    let default = Settings::default().audit_retention_days;
+    let days = job.args.to_value()["retention_days"].as_u64().and_then(|days| u16::try_from(days).ok());
+    let days = days.filter(|days| *days > 0).unwrap_or(default);
+    partitions::keep(&tools.owner, i32::from(days)).await.map_err(|error| JobError(error.to_string()))
+}
+
+/// Forgets what is over, batch by batch.
+async fn prune(tools: Tools, batch: Sql<i64>) -> Result<Value, JobError> {
+    let mut pruned = 0;
+    loop {
+        let count = tools.db.without_tenant(batch, &[&BATCH]).await?.unwrap_or_default();
+        pruned += count;
+        if count < i64::from(BATCH) {
+            return Ok(json!({"pruned": pruned}));
+        }
+    }
+}
+
+async fn webhook_cleanup(tools: Tools, job: Job) -> Result<Value, JobError> {
+    let deleted = webhooks::cleanup(&tools.db, job.tenant_id).await?;
+    Ok(json!({"deleted": deleted}))
+}

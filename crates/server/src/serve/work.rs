@@ -1,0 +1,70 @@
+//! `loopctl worker`: background jobs and deliveries to webhooks alone, for a database that others serve.
+
+use std::sync::Arc;
+
+use loopctl_core::webhooks::Policy;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{DeliveryOptions, ServeError, check_schema};
+use crate::VERSION;
+use crate::app::App;
+use crate::config::{Database, DatabaseOptions};
+use crate::db::DEADLINE;
+use crate::jobs::{Alone, Pace};
+use crate::schedule::{Settings, Tools, kinds};
+use crate::secrets::{Keys, Vault};
+use crate::webhooks::keep_delivering;
+
+/// What `worker` needs to know.
+#[derive(Debug, Clone)]
+pub struct WorkOptions {
+    /// The database.
+    pub database: DatabaseOptions,
+    /// What background jobs are told.
+    pub settings: Settings,
+    /// Where webhooks may lead.
+    pub webhooks: Policy,
+    /// How webhooks are delivered to.
+    pub deliveries: DeliveryOptions,
+    /// What secrets are encrypted with.
+    pub keys: Keys,
+}
+
+/// Does background jobs until SIGINT or SIGTERM.
+///
+/// # Errors
+/// See [`ServeError`].
+pub async fn work(options: &WorkOptions) -> Result<(), ServeError> {
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let begin = async {
+        let database = Database::attach(&options.database).await?;
+        let alone = Alone::new(&database)?;
+        check_schema(alone.db()).await?;
+        let tools = Tools { db: alone.db().clone(), owner: database.owner.clone() };
+        let vault = Vault::of(&options.keys, &options.database, &database.owner).await?;
+        let (life, admin) = (alone.life().clone(), database.admin_pool(DEADLINE, alone.life().clone())?);
+        // Nobody calls it.
+        let nowhere = Arc::from("");
+        let app = App {
+            webhook_policy: Arc::new(options.webhooks.clone()),
+            vault: Arc::new(vault),
+            ..App::new(alone.db().clone(), admin, nowhere, life)
+        };
+        alone.begin(&database, kinds(options.settings), tools, Pace::default(), true);
+        alone.life().spawn(keep_delivering(app, options.deliveries.clone()));
+        Ok::<_, ServeError>(alone)
+    };
+    let alone = tokio::select! {
+        begun = begin => begun?,
+        _ = interrupt.recv() => return Ok(()),
+        _ = terminate.recv() => return Ok(()),
+    };
+    tracing::info!(version = VERSION, "the worker is ready");
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    tracing::info!("stopping: jobs under way may come to their end");
+    alone.stop().await;
+    Ok(())
+}
