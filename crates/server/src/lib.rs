@@ -14,9 +14,11 @@ mod health;
 mod http;
 mod identity;
 mod life;
+mod metrics;
 pub mod operator;
 mod plan;
 mod routes;
+mod scrape;
 pub mod secrets;
 pub mod serve;
 mod trust_loop;
@@ -50,6 +52,7 @@ pub fn statements() -> impl Iterator<Item = (&'static str, &'static db::Named)> 
         ("orchestrator_state", evidence::orchestrator_state::STATEMENTS),
         ("project_lock", plan::projects::LOCK_STATEMENTS),
         ("projects", plan::projects::STATEMENTS),
+        ("scrape", scrape::STATEMENTS),
         ("serve", serve::STATEMENTS),
         ("stories", plan::stories::STATEMENTS),
         ("story_locks", plan::stories::LOCK_STATEMENTS),

@@ -16,5 +16,6 @@ mod external;
 mod lifecycle;
 mod log;
 mod memory;
+mod metrics;
 mod secrets;
 mod support;

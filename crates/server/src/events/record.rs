@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use super::catalogue;
 use crate::db::{DbError, Jsonb, Tx, column, statements};
+use crate::metrics;
 
 statements! {
     /// Takes the tenant's head row as the last lock of the transaction: positions are gap-free and timestamps
@@ -106,6 +107,11 @@ impl Event {
         let before = state(told().map(|field| (field.name, &field.old)).collect());
         let after = state(told().map(|field| (field.name, &field.new)).collect());
         Some(Self::new(entity_type, entity_id, "updated", after).old(before))
+    }
+
+    /// What it is in the catalogue.
+    fn kind(&self) -> (&'static str, &'static str) {
+        (self.entity_type, self.action)
     }
 
     /// Sets the state before.
@@ -261,7 +267,12 @@ pub(crate) async fn record(tx: Tx, caller: &Attribution, events: Vec<Event>) -> 
     let entries = entries(&events, caller)?;
     let columns = columns(&entries);
     let params: Vec<&(dyn ToSql + Sync)> = columns.iter().map(|column| column.as_ref() as _).collect();
-    tx.commit_in_turn(&RECORD.with(&params)).await.map(drop)
+    tx.commit_in_turn(&RECORD.with(&params)).await?;
+    // Of an import there are thousands of one kind in a row.
+    for run in events.chunk_by(|one, next| one.kind() == next.kind()) {
+        metrics::recorded(run[0].entity_type, run[0].action, run.len());
+    }
+    Ok(())
 }
 
 /// As [`record`], for operator commands, which work with the owner's connection. The nil tenant stands for

@@ -19,6 +19,7 @@ use crate::config::{Database, DatabaseOptions, OpenError};
 use crate::db::migrate::newest_version;
 use crate::db::{DEADLINE, DbError, Row, statements};
 use crate::life::Life;
+use crate::metrics;
 use crate::secrets::{KeyError, Keys, SealError, Vault};
 use crate::trust_loop::Together;
 use crate::{VERSION, routes};
@@ -145,6 +146,8 @@ impl Server {
     }
 
     async fn listen(options: &ServeOptions, database: &Database) -> Result<(SocketAddr, App), ServeError> {
+        // Before anything that it counts.
+        metrics::exporter();
         let life = Life::default();
         let db = database.pool(options.pool_size, options.query_deadline, life.clone())?;
         let found = match db.without_tenant(SCHEMA_VERSION, &[]).await {
@@ -180,6 +183,7 @@ impl Server {
         let limits = descriptors::within(options.connections, options.pool_size + LISTENING);
         life.spawn(key_uses.keep_writing(db, life.clone()));
         life.spawn(identities.keep_listening(database.app.clone(), life.clone()));
+        life.spawn(metrics::keep_adding_up(life.clone()));
         life.spawn(listener::accept(listener, service, life.clone(), limits));
         Ok((address, app))
     }
