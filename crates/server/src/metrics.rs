@@ -17,6 +17,7 @@ use crate::VERSION;
 use crate::life::Life;
 
 const REQUESTS: &str = "loopctl_http_requests_total";
+const ABANDONED: &str = "loopctl_http_requests_abandoned_total";
 const REQUEST_SECONDS: &str = "loopctl_http_request_duration_seconds";
 const CONNECTIONS: &str = "loopctl_http_connections";
 const REFUSED_CONNECTIONS: &str = "loopctl_http_connections_refused_total";
@@ -33,8 +34,9 @@ const SECRETS_KEY: &str = "loopctl_secrets_key_configured";
 const BUILD: &str = "loopctl_build_info";
 
 /// The counters, and what each counts.
-const COUNTERS: [(&str, &str); 4] = [
+const COUNTERS: [(&str, &str); 5] = [
     (REQUESTS, "Requests answered, by route, method and status."),
+    (ABANDONED, "Requests whose clients left before they were answered, by route and method."),
     (REFUSED_CONNECTIONS, "Connections that were refused because a limit was reached."),
     (TRANSITIONS, "Stories that went from one status to another, by kind: agent or verified."),
     (AUDIT_WRITES, "Entries written to audit logs, by entity type and action."),
@@ -109,6 +111,11 @@ pub(crate) fn answered(route: &str, method: &'static str, status: StatusCode, to
     ];
     counter!(REQUESTS, labels.clone()).increment(1);
     histogram!(REQUEST_SECONDS, labels).record(took);
+}
+
+/// The client of a request left before the answer.
+pub(crate) fn abandoned(route: &str, method: &'static str) {
+    counter!(ABANDONED, "route" => route.to_owned(), "method" => method).increment(1);
 }
 
 /// Connections of clients that are open.

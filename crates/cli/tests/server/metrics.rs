@@ -1,10 +1,12 @@
 //! What a server counts. Its process is its own here, so everything is counted exactly.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::io::Write as _;
+use std::net::TcpStream;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
-use crate::support::{Daemon, Scratch, call, client, run_on};
+use crate::support::{Daemon, PATIENCE, Scratch, call, client, run_on};
 
 const TENANT: &str = "operator tenant create --name Acme --slug acme --email ops@acme.test";
 
@@ -138,6 +140,36 @@ async fn steps_and_entries_are_counted_when_they_are_committed() {
     assert_eq!(steps(r#"kind="agent",from="pending",to="reported_done""#), 1.0);
     assert_eq!(steps(r#"kind="verified",from="unverified",to="verified""#), 1.0);
     assert_eq!(entries(&text, r#"entity_type="story",action="backfilled""#), 1.0);
+    server.stop();
+}
+
+/// A client that gives up has had no answer, and is counted all the same.
+#[tokio::test]
+async fn who_leaves_before_the_answer_is_counted() {
+    let dir = Scratch::new();
+    let server = Daemon::start(dir.path());
+    let user = run_on(dir.path(), TENANT).json()["api_key"]["raw_key"].as_str().unwrap().to_owned();
+    let url = format!("postgres:///loopctl?host={}&user=loopctl_owner", dir.path().join("run").display());
+    let (owner, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
+    owner.batch_execute("begin; lock table projects").await.unwrap();
+    let mut socket = TcpStream::connect(server.base.strip_prefix("http://").unwrap()).unwrap();
+    let head = format!("GET /api/v1/projects HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {user}\r\n\r\n");
+    socket.write_all(head.as_bytes()).unwrap();
+    let waiting = "select count(*) from pg_stat_activity where cardinality(pg_blocking_pids(pid)) > 0";
+    let patience = Instant::now();
+    while owner.query_one(waiting, &[]).await.unwrap().get::<_, i64>(0) == 0 {
+        assert!(patience.elapsed() < PATIENCE);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    drop(socket);
+    let left = r#"loopctl_http_requests_abandoned_total{route="/api/v1/projects",method="GET"} 1"#;
+    while !local(&server).await.contains(left) {
+        assert!(patience.elapsed() < PATIENCE, "{}", local(&server).await);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(server.log().contains("the client left before its answer"), "{}", server.log());
+    owner.batch_execute("rollback").await.unwrap();
     server.stop();
 }
 

@@ -11,6 +11,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt as _;
 use futures_util::stream::poll_fn;
+use scopeguard::ScopeGuard;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
@@ -64,11 +65,17 @@ pub(crate) async fn observe(request: Request, next: Next) -> Response {
         key_id = tracing::field::Empty,
         role = tracing::field::Empty,
     );
+    let milliseconds = |took: Duration| took.as_secs_f64() * 1000.0;
+    let left = scopeguard::guard((), |()| {
+        let _in_span = span.enter();
+        tracing::info!(duration_ms = milliseconds(started.elapsed()), "the client left before its answer");
+        metrics::abandoned(&route, method);
+    });
     let mut response = next.run(request).instrument(span.clone()).await;
+    ScopeGuard::into_inner(left);
     let took = started.elapsed();
     span.in_scope(|| {
-        let milliseconds = took.as_secs_f64() * 1000.0;
-        tracing::info!(status = response.status().as_u16(), duration_ms = milliseconds, "answered");
+        tracing::info!(status = response.status().as_u16(), duration_ms = milliseconds(took), "answered");
     });
     metrics::answered(&route, method, response.status(), took);
     let headers = response.headers_mut();
