@@ -12,6 +12,7 @@ use crate::commands::{
 use crate::demo;
 use crate::output::Format;
 use crate::pages::STORY_PAGE;
+use crate::secrets;
 use crate::server;
 
 /// The whole command line.
@@ -114,7 +115,7 @@ impl Paging {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run the server, with its own PostgreSQL unless DATABASE_URL is set
-    #[command(after_help = server::KEYS)]
+    #[command(after_help = secrets::KEYS)]
     Serve(server::ServeArguments),
     /// Do background jobs alone, beside servers that leave them to it
     Worker(server::WorkerArguments),

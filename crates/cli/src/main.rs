@@ -13,6 +13,7 @@ mod output;
 mod pages;
 mod replace;
 mod resolve;
+mod secrets;
 mod server;
 mod slug;
 mod table;

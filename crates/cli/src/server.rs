@@ -3,7 +3,6 @@
 mod jobs;
 mod worker;
 
-use std::env::VarError;
 use std::io::IsTerminal as _;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -13,10 +12,8 @@ use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, Subcommand};
 use loopctl_postgres::{EmbeddedCluster, EmbeddedOptions, default_data_dir};
 use loopctl_server::config::{APPLICATION, Database, DatabaseOptions, OpenError};
-use loopctl_server::operator::{
-    OperatorError, Reencryption, check, create_superadmin_key, create_tenant, reencrypt,
-};
-use loopctl_server::secrets::{KeyError, Keys, Vault};
+use loopctl_server::operator::{OperatorError, check, create_superadmin_key, create_tenant};
+use loopctl_server::secrets::KeyError;
 use loopctl_server::serve::{Connections, ServeError, ServeOptions, serve};
 use serde_json::{Value, json};
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
@@ -27,7 +24,7 @@ pub(crate) use self::jobs::print as print_jobs;
 use self::worker::WorkArguments;
 pub(crate) use self::worker::{WorkerArguments, run as run_worker};
 use crate::webhook_options::WebhookArguments;
-use crate::{client, output};
+use crate::{client, output, secrets};
 
 /// Where the database is; the same options for every command that needs it.
 #[derive(Debug, Args)]
@@ -142,18 +139,11 @@ pub(crate) enum OperatorCommand {
     Check(DatabaseArguments),
 }
 
-/// What the help of commands that use the keys of secrets ends with. From the command line everybody on the machine could
-/// read them.
-pub(crate) const KEYS: &str = "Only from the environment:\n  \
-    CLOAK_KEY           what secrets in the database are encrypted with: 32 bytes in base64; with loopctl's own\n                      \
-    PostgreSQL a file in the data directory serves where it is not set\n  \
-    CLOAK_RETIRED_KEYS  earlier ones, separated by commas, for secrets that are not yet encrypted anew";
-
 /// `loopctl operator secrets …`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum SecretsCommand {
     /// Encrypt all secrets with the current key (exit 1 when one cannot be read)
-    #[command(after_help = KEYS)]
+    #[command(after_help = secrets::KEYS)]
     Reencrypt {
         #[command(flatten)]
         database: DatabaseArguments,
@@ -259,21 +249,11 @@ pub(crate) async fn run_serve(arguments: &ServeArguments) -> Result<(), Failure>
         },
         webhooks: arguments.webhooks.policy().map_err(Failure::Setting)?,
         deliveries: arguments.webhooks.deliveries(),
-        keys: keys()?,
+        keys: secrets::keys()?,
         jobs: arguments.run_workers && !arguments.no_jobs,
         settings: arguments.work.settings(),
     };
     serve(&options).await.map_err(Failure::Serve)
-}
-
-/// The keys that the environment names.
-fn keys() -> Result<Keys, Failure> {
-    let variable = |name: &str| match std::env::var(name) {
-        Err(VarError::NotUnicode(_)) => Err(Failure::Setting(format!("{name} is not base64"))),
-        value => Ok(value.ok()),
-    };
-    let (current, retired) = (variable("CLOAK_KEY")?, variable("CLOAK_RETIRED_KEYS")?);
-    Keys::parse(current.as_deref(), retired.as_deref()).map_err(Failure::Keys)
 }
 
 /// Lines of the log that wait to be written; what comes beyond is dropped.
@@ -361,9 +341,9 @@ pub(crate) async fn run_operator(command: &OperatorCommand) -> Result<Value, Fai
             close(database, created.map_err(Failure::Operator)).await
         }
         OperatorCommand::Secrets(SecretsCommand::Reencrypt { database: arguments, dry_run }) => {
-            let keys = keys()?;
+            let keys = secrets::keys()?;
             let database = open(arguments).await?;
-            let done = reencrypt_secrets(arguments, &database, &keys, *dry_run).await;
+            let done = secrets::reencrypt(&arguments.options()?, &database, &keys, *dry_run).await;
             close(database, done).await
         }
         OperatorCommand::Check(arguments) => {
@@ -372,18 +352,6 @@ pub(crate) async fn run_operator(command: &OperatorCommand) -> Result<Value, Fai
             close(database, checked.map_err(Failure::Operator)).await
         }
     }
-}
-
-async fn reencrypt_secrets(
-    arguments: &DatabaseArguments,
-    database: &Database,
-    keys: &Keys,
-    dry_run: bool,
-) -> Result<Value, Failure> {
-    let vault = Vault::of(keys, &arguments.options()?, &database.owner).await.map_err(Failure::Keys)?;
-    let progress = |done: &Reencryption| output::note(&format!("{} secrets looked at", done.looked_at()));
-    let done = reencrypt(&database.owner, &vault, dry_run, progress).await.map_err(Failure::Operator)?;
-    Ok(json!({"secrets": done}))
 }
 
 async fn open(arguments: &DatabaseArguments) -> Result<Database, Failure> {

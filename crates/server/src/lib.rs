@@ -15,10 +15,12 @@ mod http;
 mod identity;
 pub mod jobs;
 mod life;
+mod metrics;
 pub mod operator;
 mod plan;
 mod routes;
 mod schedule;
+mod scrape;
 pub mod secrets;
 pub mod serve;
 mod trust_loop;
@@ -61,6 +63,7 @@ pub fn statements() -> impl Iterator<Item = (&'static str, &'static db::Named)> 
         ("project_lock", plan::projects::LOCK_STATEMENTS),
         ("projects", plan::projects::STATEMENTS),
         ("schedule", schedule::STATEMENTS),
+        ("scrape", scrape::STATEMENTS),
         ("serve", serve::STATEMENTS),
         ("stories", plan::stories::STATEMENTS),
         ("story_locks", plan::stories::LOCK_STATEMENTS),

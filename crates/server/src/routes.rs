@@ -3,13 +3,14 @@
 use axum::Router;
 use axum::extract::Request;
 use axum::middleware::from_fn;
+use axum::routing::get;
 use serde_json::Value;
 use tower::util::MapRequest;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::app::{App, Endpoint};
 use crate::http::{ApiError, layers, openapi};
-use crate::{VERSION, audit, evidence, health, identity, plan, trust_loop, webhooks};
+use crate::{VERSION, audit, evidence, health, identity, plan, scrape, trust_loop, webhooks};
 
 /// The service behind the port: paths are tidied before they are routed.
 pub(crate) type Service = MapRequest<Router, fn(Request) -> Request>;
@@ -40,7 +41,7 @@ fn endpoints() -> Vec<Endpoint> {
 
 /// The whole server for one application state.
 pub(crate) fn service(app: App) -> Service {
-    let router = Router::new().route("/", axum::routing::get(health::root));
+    let router = Router::new().route("/", get(health::root)).route("/metrics", get(scrape::metrics));
     let router = endpoints().into_iter().fold(router, |router, endpoint| endpoint.mount(router));
     // A known path with another method is as unknown as an unknown path.
     let router = router

@@ -4,7 +4,8 @@ use clap::Args;
 use loopctl_server::Settings;
 use loopctl_server::serve::{WorkOptions, work};
 
-use super::{DatabaseArguments, Failure, Log, keys};
+use super::{DatabaseArguments, Failure, Log};
+use crate::secrets;
 use crate::webhook_options::WebhookArguments;
 
 /// What background jobs are told, and what is logged: the same options for `serve` and `worker`.
@@ -44,7 +45,7 @@ pub(crate) async fn run(arguments: &WorkerArguments) -> Result<(), Failure> {
         settings: arguments.work.settings(),
         webhooks: arguments.webhooks.policy().map_err(Failure::Setting)?,
         deliveries: arguments.webhooks.deliveries(),
-        keys: keys()?,
+        keys: secrets::keys()?,
     };
     work(&options).await.map_err(Failure::Serve)
 }

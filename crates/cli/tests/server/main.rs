@@ -18,5 +18,6 @@ mod jobs;
 mod lifecycle;
 mod log;
 mod memory;
+mod metrics;
 mod secrets;
 mod support;

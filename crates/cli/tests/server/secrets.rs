@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio_postgres::{Client, NoTls};
 use uuid::Uuid;
 
-use crate::support::{Daemon, Run, Scratch, run, run_on};
+use crate::support::{Daemon, PATIENCE, Run, Scratch, run, run_on};
 
 const TENANT: &str = "operator tenant create --name Acme --slug acme --email ops@acme.test";
 const REENCRYPT: &str = "operator secrets reencrypt";
@@ -19,6 +19,9 @@ const TWO: &str = "AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=";
 /// What `ONE` makes of "whsec_known" for webhook 2 of tenant 1, with a nonce of zeros; by another implementation.
 const SEALED: &str = "012cda623fc5310b50000000000000000000000000c85debb9166468d1\
     fc0efc66beb37e4235ad74a09157d45d729bcd";
+/// As `SEALED`, of "whsec_another_one".
+const LONGER: &str = "012cda623fc5310b50010101010101010101010101c511c9ff0aa8649d\
+    85d167f8dc6321c7787910c2df09298f659c0ef98a403cec59";
 const TENANT_ID: Uuid = Uuid::from_u128(1);
 const WEBHOOK_ID: Uuid = Uuid::from_u128(2);
 
@@ -171,6 +174,35 @@ async fn all_secrets_are_encrypted_anew_and_the_old_key_can_go() {
     for output in [&moved.stdout, &moved.stderr] {
         assert!(!output.contains("whsec") && !output.contains(ONE) && !output.contains(TWO), "{moved:?}");
     }
+    server.stop();
+}
+
+/// What a server writes meanwhile is neither lost nor left behind.
+#[tokio::test]
+async fn a_secret_that_changes_meanwhile_is_looked_at_again() {
+    let dir = Scratch::new();
+    let server = Daemon::start(dir.path());
+    let (mut changing, watching) = (owner(dir.path(), "loopctl").await, owner(dir.path(), "loopctl").await);
+    webhook(&watching, &hex(SEALED), WEBHOOK_ID).await;
+    let change = changing.transaction().await.unwrap();
+    change.execute("update webhooks set signing_secret = $1", &[&hex(LONGER)]).await.unwrap();
+    let data_dir = dir.path().to_str().unwrap().to_owned();
+    let command = std::thread::spawn(move || {
+        run(REENCRYPT, &[("LOOPCTL_DATA_DIR", &data_dir), ("CLOAK_KEY", TWO), ("CLOAK_RETIRED_KEYS", ONE)])
+    });
+    let waiting = "select count(*) from pg_stat_activity where cardinality(pg_blocking_pids(pid)) > 0";
+    let patience = std::time::Instant::now();
+    while watching.query_one(waiting, &[]).await.unwrap().get::<_, i64>(0) == 0 {
+        assert!(patience.elapsed() < PATIENCE && !command.is_finished());
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    change.commit().await.unwrap();
+    let done = command.join().unwrap();
+    assert_eq!((done.code, counts(&done)), (0, json!([false, 0, 1, 0])), "{done:?}");
+    let stored = watching.query_one("select signing_secret from webhooks", &[]).await.unwrap();
+    let stored: Vec<u8> = stored.get(0);
+    // A secret is as much longer encrypted as it is in the clear.
+    assert!(stored.len() == hex(LONGER).len() && stored != hex(LONGER), "{stored:?}");
     server.stop();
 }
 

@@ -7,11 +7,14 @@ use super::identities::Watch;
 use crate::db::{Params, Row, Sql, Statement, Tx};
 use crate::events::{self, Event};
 use crate::http::{Answer, ApiError, ApiResult};
+use crate::metrics::Step;
 
 /// A transaction of the caller's tenant, with what it has to tell. Statements run on it as on a [`Tx`].
 pub(crate) struct Change<'a> {
     tx: Tx,
     events: Vec<Event>,
+    /// What stories did.
+    steps: Vec<Step>,
     /// Who changes something.
     pub(crate) caller: &'a Identity,
     /// Who began it: theirs is what is told, if nothing else is said.
@@ -32,7 +35,7 @@ impl<T> Committed<T> {
 impl<'a> Change<'a> {
     pub(super) fn new(tx: Tx, caller: &'a Identity) -> Self {
         let keys = caller.app.identities.watch(caller.tenant_id);
-        Self { tx, events: Vec::new(), caller, first: caller, keys }
+        Self { tx, events: Vec::new(), steps: Vec::new(), caller, first: caller, keys }
     }
 
     /// The row of a statement.
@@ -58,6 +61,11 @@ impl<'a> Change<'a> {
             }
         }
         self.keys.notice(self.events.get(known..).unwrap_or_default());
+    }
+
+    /// Notes what a story did, which is counted with the commit.
+    pub(crate) fn steps(&mut self, steps: impl IntoIterator<Item = Step>) {
+        self.steps.extend(steps);
     }
 
     /// Keeps the answer for whoever may ask again, records what was told, as the last statement, and commits.
@@ -94,6 +102,7 @@ impl<'a> Change<'a> {
         if is_told {
             app.listeners.wake(*tenant_id);
         }
+        self.steps.iter().for_each(Step::count);
         Ok(Committed(answer))
     }
 

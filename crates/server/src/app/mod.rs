@@ -67,7 +67,7 @@ pub(crate) struct App {
 
 impl App {
     /// One that knows nothing yet.
-    pub(crate) fn new(db: Db, admin: AdminDb, public_url: Arc<str>, life: Life) -> Self {
+    pub(crate) fn new(db: Db, admin: AdminDb, vault: Vault, public_url: Arc<str>, life: Life) -> Self {
         Self {
             db,
             admin,
@@ -81,7 +81,7 @@ impl App {
             repeated: Turns::default(),
             webhook_policy: Arc::default(),
             webhooks_queued: Arc::default(),
-            vault: Arc::new(Vault::without_key()),
+            vault: Arc::new(vault),
         }
     }
 
@@ -93,6 +93,7 @@ impl App {
         let nowhere = || {
             Db::new(config.clone(), 1, crate::db::DEADLINE, life.clone()).expect("a pool that opens nothing")
         };
-        Self::new(nowhere(), AdminDb::new(nowhere()), Arc::from("http://localhost"), life)
+        let public_url = Arc::from("http://localhost");
+        Self::new(nowhere(), AdminDb::new(nowhere()), Vault::without_key(), public_url, life)
     }
 }

@@ -22,6 +22,7 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::life::Life;
+use crate::metrics::{PoolState, Waits};
 
 pub(crate) use admin::{AdminDb, STATEMENTS as ADMIN_STATEMENTS};
 pub use error::DbError;
@@ -83,6 +84,8 @@ pub struct Db {
     turns: Turns,
     /// Whether connections have another role than the application's.
     takes_role: Arc<AtomicBool>,
+    /// How long it is waited for.
+    waits: Waits,
 }
 
 impl Db {
@@ -116,7 +119,8 @@ impl Db {
             .map_err(|error| DbError::Pool(error.to_string()))?;
         let snapshots = Arc::new(Semaphore::new((size / 2).max(1)));
         let turns = Turns::default();
-        Ok(Self { pool, snapshots, deadline, life, storage_failed: Arc::default(), turns, takes_role })
+        let waits = Waits::new();
+        Ok(Self { pool, snapshots, deadline, life, storage_failed: Arc::default(), turns, takes_role, waits })
     }
 
     /// Closes the connections that nobody uses, and the others when they come back. Whoever asks for one is refused.
@@ -124,12 +128,24 @@ impl Db {
         self.pool.close();
     }
 
+    /// The connections as they are now.
+    pub(crate) fn pool_state(&self) -> PoolState {
+        let status = self.pool.status();
+        let used = status.size.saturating_sub(status.available);
+        PoolState { idle: status.available, used, most: status.max_size, waiting: status.waiting }
+    }
+
+    /// A connection, when there is one.
+    async fn client(&self) -> Result<Client, DbError> {
+        Ok(self.waits.for_connection(self.pool.get()).await?)
+    }
+
     /// A transaction bound to one tenant: the only way to tenant tables.
     ///
     /// # Errors
     /// When no connection is to be had.
     async fn tenant(&self, tenant_id: Uuid, open: Open) -> Result<Tx, DbError> {
-        Ok(open(self.pool.get().await?, tenant_id, self.clone()))
+        Ok(open(self.client().await?, tenant_id, self.clone()))
     }
 
     /// Runs statements that only read in a transaction of their own, in one round trip, and again where that may help.
@@ -191,7 +207,7 @@ impl Db {
         let turn = timeout(POOL_WAIT, Arc::clone(&self.snapshots).acquire_owned()).await;
         let turn = turn.ok().and_then(Result::ok);
         let turn = turn.ok_or_else(|| DbError::Pool("every turn for a snapshot is taken".to_owned()))?;
-        Ok(Tx::snapshot(self.pool.get().await?, tenant_id, self.clone(), turn))
+        Ok(Tx::snapshot(self.client().await?, tenant_id, self.clone(), turn))
     }
 
     /// Runs one statement outside any transaction and tenant, as the pool's login: for authentication, which comes
@@ -273,8 +289,8 @@ impl Db {
     async fn run_alone<R: Row>(&self, sql: Sql<R>, params: Params<'_>) -> Result<Vec<R>, DbError> {
         // Whoever gives up on the answer must not hand the connection on: the next one would wait for it.
         let give_back = |client| self.give_back(client, "", ABANDONED, None);
-        let client = scopeguard::guard(self.pool.get().await?, give_back);
-        let rows = line::ask(&client, self.deadline, sql.text, params).await;
+        let client = scopeguard::guard(self.client().await?, give_back);
+        let rows = self.waits.for_answer(line::ask(&client, self.deadline, sql.text, params)).await;
         let client = ScopeGuard::into_inner(client);
         if let Err(error) = &rows {
             self.note(error);

@@ -218,7 +218,8 @@ impl Tx {
     }
 
     async fn send<B: Batch>(&mut self, batch: &B, commit: Option<&str>) -> Result<B::Answer, DbError> {
-        let answers = self.exchange(&batch.statements(), commit).await;
+        let (statements, waits) = (batch.statements(), self.db.waits.clone());
+        let answers = waits.for_answer(self.exchange(&statements, commit)).await;
         let answers = answers.inspect_err(|error| self.failed(error))?;
         batch.read(Answers(answers.into_iter()))
     }

@@ -16,6 +16,7 @@ use uuid::Uuid;
 use super::catalogue;
 use super::notice::Notice;
 use crate::db::{DbError, Jsonb, Statement, Tx, column, statements};
+use crate::metrics;
 
 statements! {
     /// Takes the tenant's head row as the last lock of the transaction: positions are gap-free and timestamps
@@ -114,6 +115,11 @@ impl Event {
         let before = state(told().map(|field| (field.name, &field.old)).collect());
         let after = state(told().map(|field| (field.name, &field.new)).collect());
         Some(Self::new(entity_type, entity_id, "updated", after).old(before))
+    }
+
+    /// What it is in the catalogue.
+    fn kind(&self) -> (&'static str, &'static str) {
+        (self.entity_type, self.action)
     }
 
     /// Sets the state before.
@@ -301,6 +307,10 @@ pub(crate) async fn record(
         None => tx.commit_in_turn(&record).await?,
         Some(last) => tx.commit_in_turn(&(record, last)).await?.0,
     };
+    // Of an import there are thousands of one kind in a row.
+    for run in events.chunk_by(|one, next| one.kind() == next.kind()) {
+        metrics::recorded(run[0].entity_type, run[0].action, run.len());
+    }
     Ok(queued.first().is_some_and(|queued| *queued))
 }
 

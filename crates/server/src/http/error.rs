@@ -307,4 +307,14 @@ mod tests {
         let told = json!({"status": 401, "code": "unauthorized", "message": "Unauthorized", "further": 1});
         assert_eq!(json!(error), told);
     }
+
+    #[test]
+    fn a_missing_key_is_the_operators_business_and_said_so() {
+        let error = ApiError::from(SealError::NoKey);
+        assert!(error.is_unavailable() && error.message.contains("set CLOAK_KEY"), "{error:?}");
+        assert_eq!(
+            (error.code.as_str(), &error.members["outcome"]),
+            ("secrets_key_missing", &json!("unchanged"))
+        );
+    }
 }

@@ -1,25 +1,32 @@
 //! What happens around every request: path tidying, request id, one log line, common headers.
 
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::body::{Body, HttpBody as _};
 use axum::extract::{MatchedPath, Request};
-use axum::http::{HeaderName, HeaderValue, Uri, header};
+use axum::http::{HeaderName, HeaderValue, Method, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt as _;
 use futures_util::stream::poll_fn;
+use scopeguard::ScopeGuard;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::body::LARGE_BODY_LIMIT;
 use super::error::ApiError;
+use crate::metrics;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
 const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 const PRIVATE: HeaderValue = HeaderValue::from_static("max-age=0, private, must-revalidate");
+
+/// The other end of a request's connection.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Peer(pub(crate) IpAddr);
 
 /// Trailing and doubled slashes do not matter. Runs before routing.
 pub(crate) fn tidy_path(mut request: Request) -> Request {
@@ -37,7 +44,7 @@ pub(crate) fn tidy_path(mut request: Request) -> Request {
     request
 }
 
-/// Gives the request its id and its log line, and the response its common headers.
+/// Gives the request its id and its log line, counts it, and the response its common headers.
 pub(crate) async fn observe(request: Request, next: Next) -> Response {
     let started = Instant::now();
     let request_id = request
@@ -47,20 +54,30 @@ pub(crate) async fn observe(request: Request, next: Next) -> Response {
         .cloned()
         .or_else(|| HeaderValue::from_str(&Uuid::now_v7().to_string()).ok());
     let route = request.extensions().get::<MatchedPath>().map_or("(none)", |path| path.as_str()).to_owned();
+    let (method, peer) = (known(request.method()), request.extensions().get::<Peer>().copied());
     let span = tracing::info_span!(
         "request",
         request_id = request_id.as_ref().and_then(|id| id.to_str().ok()),
-        method = %request.method(),
+        remote_ip = peer.map(|Peer(address)| tracing::field::display(address)),
+        method,
         route,
         tenant_id = tracing::field::Empty,
         key_id = tracing::field::Empty,
         role = tracing::field::Empty,
     );
-    let mut response = next.run(request).instrument(span.clone()).await;
-    span.in_scope(|| {
-        let milliseconds = started.elapsed().as_secs_f64() * 1000.0;
-        tracing::info!(status = response.status().as_u16(), duration_ms = milliseconds, "answered");
+    let milliseconds = |took: Duration| took.as_secs_f64() * 1000.0;
+    let left = scopeguard::guard((), |()| {
+        let _in_span = span.enter();
+        tracing::info!(duration_ms = milliseconds(started.elapsed()), "the client left before its answer");
+        metrics::abandoned(&route, method);
     });
+    let mut response = next.run(request).instrument(span.clone()).await;
+    ScopeGuard::into_inner(left);
+    let took = started.elapsed();
+    span.in_scope(|| {
+        tracing::info!(status = response.status().as_u16(), duration_ms = milliseconds(took), "answered");
+    });
+    metrics::answered(&route, method, response.status(), took);
     let headers = response.headers_mut();
     if let Some(id) = request_id {
         headers.insert(REQUEST_ID, id);
@@ -71,6 +88,20 @@ pub(crate) async fn observe(request: Request, next: Next) -> Response {
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, NOSNIFF);
     headers.entry(header::CACHE_CONTROL).or_insert(PRIVATE);
     response
+}
+
+/// A method is any word that a client can think of: in the log it would be the client's, and so would a series.
+fn known(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
+    }
 }
 
 /// How long an answer waits for the rest of its request.
@@ -124,4 +155,16 @@ pub(crate) fn on_panic(panic: Box<dyn std::any::Any + Send + 'static>) -> Respon
         .unwrap_or("unknown");
     tracing::error!(reason, "a handler panicked");
     ApiError::internal().into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn methods_are_few() {
+        for (sent, told) in [("GET", "GET"), ("PATCH", "PATCH"), ("get", "other"), ("BREW", "other")] {
+            assert_eq!(known(&sent.parse().unwrap()), told);
+        }
+    }
 }

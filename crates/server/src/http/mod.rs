@@ -25,6 +25,7 @@ pub(crate) use endpoint::{
     Created, CreatedSecret, Endpoint, Input, NoContent, Operation, Output, endpoints, one,
 };
 pub(crate) use error::{ApiError, ApiResult};
+pub(crate) use layers::Peer;
 pub(crate) use moment::{Moment, last_moment, moment};
 pub(crate) use page::{List, Meta, Page, Paged, PagedOrWhole, limits, pages};
 pub(crate) use query::Query;

@@ -11,6 +11,7 @@ use tokio::time::sleep;
 use super::store::{Claimed, FAN_OUT, FINISH};
 use super::{Job, JobError, Kind, Scope};
 use crate::db::{Db, DbError, Jsonb};
+use crate::metrics;
 
 /// As many bytes as the table takes of an error or a result.
 const MOST: usize = 4096;
@@ -37,8 +38,7 @@ pub(super) async fn attempt<C>(kind: &Kind<C>, context: C, db: &Db, claimed: Cla
     let error = outcome.as_ref().err().map(|JobError(error)| storable(error));
     let finished = finish(db, &claimed, &outcome, error.as_deref(), again).await;
     let state = finished.as_ref().map_or(None, Option::as_deref).unwrap_or("lost");
-    count(kind.name, state);
-    metrics::histogram!("loopctl_job_duration_seconds", "kind" => kind.name).record(took.as_secs_f64());
+    metrics::job_ended(kind.name, state.to_owned(), took);
     let (took_ms, most) = (took.as_millis(), claimed.max_attempts);
     match (finished, error) {
         (Err(error), _) => {
@@ -58,12 +58,6 @@ pub(super) async fn attempt<C>(kind: &Kind<C>, context: C, db: &Db, claimed: Cla
             tracing::error!(error, most, "a job has failed for the last time, and is given up")
         }
     }
-}
-
-/// One more that has come to this.
-pub(super) fn count(kind: &str, state: &str) {
-    metrics::counter!("loopctl_jobs_total", "kind" => kind.to_owned(), "state" => state.to_owned())
-        .increment(1);
 }
 
 async fn fan_out<C>(kind: &Kind<C>, db: &Db, args: &JsonText) -> Result<Value, JobError> {

@@ -269,7 +269,7 @@ impl<C: Clone + Send + Sync + 'static> Worker<C> {
         }
         if self.rescued.is_none_or(|last| now.duration_since(last) >= self.pace.lease / 4) {
             for job in self.db.all_without_tenant(RESCUE, &[]).await? {
-                count(&job.kind, "lost");
+                metrics::job_lost(job.kind.clone());
                 let (kind, attempt) = (job.kind, job.attempt);
                 match job.state.as_str() {
                     "discarded" => {

@@ -25,7 +25,9 @@ use tower::Service as _;
 
 use super::progress::{Answer, Phase, Progress, Watched};
 use super::refusal;
+use crate::http::Peer;
 use crate::life::Life;
+use crate::metrics;
 use crate::routes::Service;
 
 /// The most that a head may hold, and that is kept of an answer for a connection: whoever has no key yet costs no more. There
@@ -110,6 +112,7 @@ pub(crate) async fn accept(listener: TcpListener, service: Service, life: Life, 
             }
         }
         let Some(place) = place else {
+            metrics::refused_connections().increment(1);
             // Best effort: beyond a few at once, a client sees its connection close.
             if let Ok(turn) = Arc::clone(&refusals).try_acquire_owned() {
                 life.spawn(async move {
@@ -125,7 +128,7 @@ pub(crate) async fn accept(listener: TcpListener, service: Service, life: Life, 
         let (service, ending) = (service.clone(), life.clone());
         life.spawn(async move {
             let _until_closed = place;
-            serve(stream, service, &ending).await;
+            serve(stream, Peer(peer.ip().to_canonical()), service, &ending).await;
         });
     }
 }
@@ -164,12 +167,14 @@ impl Open {
             return None;
         }
         *of_peer += 1;
+        metrics::connections().increment(1.0);
         Some(Place { peer, peers: Arc::clone(&self.peers) })
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
+        metrics::connections().decrement(1.0);
         let mut peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = peers.get_mut(&self.peer) {
             *count -= 1;
@@ -181,7 +186,7 @@ impl Drop for Place {
 }
 
 /// Serves one connection until its client closes it or takes too long, or the process ends.
-async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, service: Service, life: &Life) {
+async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, peer: Peer, service: Service, life: &Life) {
     let progress = Arc::new(Progress::new());
     let io = TokioIo::new(Watched::new(stream, Arc::clone(&progress)));
     let answer = {
@@ -190,6 +195,7 @@ async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, service: Service, li
             progress.enter(Phase::Answering);
             // For whoever waits for its body.
             request.extensions_mut().insert(life.clone());
+            request.extensions_mut().insert(peer);
             let (answering, progress) = (service.clone().call(request.map(Body::new)), Arc::clone(&progress));
             async move {
                 let answer: Response = answering.await?;
@@ -238,7 +244,10 @@ mod tests {
         let service: Service = MapRequest::new(router, |request| request);
         let (client, server) = duplex(1000);
         let life = life.clone();
-        (client, tokio::spawn(async move { serve(server, service, &life).await }))
+        (
+            client,
+            tokio::spawn(async move { serve(server, Peer([127, 0, 0, 1].into()), service, &life).await }),
+        )
     }
 
     /// How long the server keeps the connection when nothing more is sent, and nothing read.

@@ -23,6 +23,7 @@ use crate::db::migrate::newest_version;
 use crate::db::{DEADLINE, Db, DbError, Row, statements};
 use crate::jobs::Worker;
 use crate::life::Life;
+use crate::metrics;
 use crate::schedule::{Settings, Tools, kinds};
 use crate::secrets::{KeyError, Keys, SealError, Vault};
 pub use crate::webhooks::DeliveryOptions;
@@ -163,6 +164,8 @@ impl Server {
     }
 
     async fn listen(options: &ServeOptions, database: &Database) -> Result<(SocketAddr, App), ServeError> {
+        // Before anything that it counts.
+        metrics::exporter();
         let life = Life::default();
         let db = database.pool(options.pool_size, options.query_deadline, life.clone())?;
         check_schema(&db).await?;
@@ -176,8 +179,7 @@ impl Server {
         let admin = database.admin_pool(options.query_deadline, life.clone())?;
         let app = App {
             webhook_policy: Arc::new(options.webhooks.clone()),
-            vault: Arc::new(vault),
-            ..App::new(db.clone(), admin, public_url, life.clone())
+            ..App::new(db.clone(), admin, vault, public_url, life.clone())
         };
         if !app.vault.has_key() {
             tracing::warn!("webhooks cannot be created: {}", SealError::NoKey);
@@ -194,6 +196,7 @@ impl Server {
             life.spawn(worker.keep_working(life.clone()));
             life.spawn(keep_delivering(app.clone(), options.deliveries.clone()));
         }
+        life.spawn(metrics::keep_adding_up(life.clone()));
         life.spawn(listener::accept(listener, service, life.clone(), limits));
         Ok((address, app))
     }

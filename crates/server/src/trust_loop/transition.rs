@@ -21,6 +21,7 @@ use crate::db::{DbError, Jsonb, Params, Timestamp, column};
 use crate::events::{Event, Notice};
 use crate::evidence::artifacts::{self, Place};
 use crate::http::{Answer, ApiError, ApiResult, Kept};
+use crate::metrics::Step;
 use crate::plan::stories::{
     FIND_STORY, LOCK_FREE_STORIES, LOCK_PROJECTS_OF_STORIES, LOCK_STORIES, LOCK_WITH_DEPENDENTS, Story,
 };
@@ -269,6 +270,7 @@ async fn step(
     let moves = next != *before;
     let story = if moves { story.moved(&next, at) } else { story };
     change.tell(events);
+    change.steps(Step::of(before, &next));
     // A new review is of what is there now. An earlier one counts as long as this report stands in this cycle, and so do
     // those who started it.
     let same_report = (next.report_number, next.cycle) == (before.report_number, before.cycle);

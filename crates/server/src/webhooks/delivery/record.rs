@@ -13,6 +13,7 @@ use super::turn::Turn;
 use crate::db::{DbError, Params, Tx};
 use crate::events::{self, Attribution, Event};
 use crate::identity::tenants::{MAX_WEBHOOK_FAILURES, limit};
+use crate::metrics;
 
 /// How long an event is put off whose secret this server cannot read: that is for its operator to mend, and no fault of the
 /// receiver's.
@@ -161,9 +162,7 @@ impl Turn {
 
     fn tally(&self, event_type: &str, outcome: &'static str, recorded: bool) {
         if recorded {
-            let event_type = event_type.to_owned();
-            metrics::counter!("loopctl_webhook_deliveries_total", "event_type" => event_type, "outcome" => outcome)
-                .increment(1);
+            metrics::delivered(event_type.to_owned(), outcome);
         } else {
             // Deleted meanwhile, or another server's by now.
             tracing::warn!(webhook_id = %self.webhook_id, outcome, "what came of a delivery was not recorded: it is gone");

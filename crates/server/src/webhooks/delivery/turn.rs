@@ -17,6 +17,7 @@ use super::store::{Due, GIVE_BACK};
 use super::{DeliveryOptions, LEASE};
 use crate::app::App;
 use crate::db::{DbError, Tx};
+use crate::metrics;
 use crate::secrets::webhook_context;
 
 /// How long a turn may take, and how many events it may deliver, when others wait for one.
@@ -92,8 +93,7 @@ impl Turn {
             Err(reason) => return self.put_off(due, &reason).await,
         };
         let attempt = self.office.sender.post(&due.url, headers, body).await;
-        metrics::histogram!("loopctl_webhook_delivery_duration_seconds")
-            .record(f64::from(attempt.latency) / 1000.0);
+        metrics::delivery_took(Duration::from_millis(attempt.latency.unsigned_abs().into()));
         let Some(error) = &attempt.error else {
             return self.delivered(due, &attempt).await;
         };
