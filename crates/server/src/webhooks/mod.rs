@@ -1,7 +1,7 @@
 //! Webhooks: who is to be told of what, and what is to be delivered to them.
 
 mod api;
-mod cleanup;
+pub(crate) mod cleanup;
 mod store;
 
 use loopctl_core::webhooks::Policy;
@@ -10,8 +10,6 @@ use tokio::sync::Notify;
 use crate::app::Endpoint;
 use crate::http::endpoints;
 
-#[expect(unused_imports, reason = "called by the schedule")]
-pub(crate) use cleanup::cleanup;
 pub(crate) use store::STATEMENTS;
 
 /// The routes of this resource.
