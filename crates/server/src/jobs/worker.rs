@@ -12,12 +12,13 @@ use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::queue::{Alive, Queue};
-use super::run::{attempt, count};
+use super::run::attempt;
 use super::store::{AHEAD, CLAIM, Claimed, DATABASE_NOW, DUE_SCHEDULES, FIRE, PLAN, RELEASE, RENEW, RESCUE};
 use super::{Kind, PLACES, Pace};
 use crate::db::migrate::connect;
 use crate::db::{Db, DbError, Jsonb};
 use crate::life::Life;
+use crate::metrics;
 
 /// How long what runs may go on when the process ends: less than requests have, so that the rest can be given back.
 const GRACE: Duration = Duration::from_secs(3);
