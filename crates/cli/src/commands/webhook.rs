@@ -85,7 +85,8 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Error
         Command::Create { url, events } => create(context, &url, &events).await,
         Command::List(paging) => {
             let body = pages::list(&context.client()?, "/webhooks", &[], &paging).await?;
-            context.output.list(&body, COLUMNS, "No webhooks.")
+            let rows: Vec<Value> = output::rows_of(&body).iter().map(told).collect();
+            context.output.rows(&body, &rows, COLUMNS, "No webhooks.")
         }
         Command::Show { id } => {
             let path = path(&id)?;
@@ -128,6 +129,14 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Error
             context.output.object(&json!({"status": "deleted", "id": id, "message": message}), "")
         }
     }
+}
+
+/// A webhook with its events in words.
+fn told(webhook: &Value) -> Value {
+    let mut row = webhook.clone();
+    let events = webhook["events"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    row["events"] = events.collect::<Vec<_>>().join(", ").into();
+    row
 }
 
 fn path(id: &str) -> Result<String, Error> {

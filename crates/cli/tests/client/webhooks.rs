@@ -126,7 +126,8 @@ fn people_read_tables_and_sentences() {
         run.stdout
     };
     let listed = human("webhook list");
-    for part in ["consecutive_failures", "https://ci.example/hook", "story.verified", "true"] {
+    for part in ["consecutive_failures", "https://ci.example/hook", "story.verified, story.rejected", "true"]
+    {
         assert!(listed.contains(part), "{listed}");
     }
     let deliveries = human(&format!("webhook deliveries {P2}"));

@@ -1,7 +1,7 @@
 //! Webhooks: who is to be told of what, and what is to be delivered to them.
 
 mod api;
-mod cleanup;
+pub(crate) mod cleanup;
 mod delivery;
 mod store;
 
@@ -11,8 +11,6 @@ use tokio::sync::Notify;
 use crate::app::Endpoint;
 use crate::http::endpoints;
 
-#[expect(unused_imports, reason = "called by the schedule")]
-pub(crate) use cleanup::cleanup;
 pub use delivery::DeliveryOptions;
 pub(crate) use delivery::{STATEMENTS as DELIVERY_STATEMENTS, keep_delivering};
 pub(crate) use store::STATEMENTS;
