@@ -89,10 +89,22 @@ async fn what_loses_its_last_worker_is_given_up() {
     let id = sort.enqueue(&worker, Uuid::nil(), "hang").await;
     until("it runs", || !probe.begun().is_empty()).await;
     let owner = connect(&server().owner).await;
-    owner.execute("update jobs set leased_until = '-infinity' where id = $1", &[&id]).await.unwrap();
+    let sql = "update jobs set leased_until = '-infinity' where id = $1 returning lease";
+    let lease: Uuid = owner.query_one(sql, &[&id]).await.unwrap().get(0);
     owner.execute("select rescue_jobs()", &[]).await.unwrap();
     let rows = sort.all_are("discarded", 1).await;
     assert_eq!(rows[0]["last_error"], "its worker was lost: the lease has expired");
+    // Whatever its worker comes to, now or when somebody else has it.
+    let finish = "select finish_job($1, $2, $3, null, '{}', 0)";
+    let late = owner.query_one(finish, &[&Uuid::nil(), &id, &lease]).await.unwrap();
+    assert_eq!(late.get::<_, Option<String>>(0), None);
+    let again = "update jobs set state = 'executing', completed_at = null, lease = gen_random_uuid(),
+                                 leased_until = now() + interval '1 hour' where id = $1";
+    owner.execute(again, &[&id]).await.unwrap();
+    let late = owner.query_one(finish, &[&Uuid::nil(), &id, &lease]).await.unwrap();
+    assert_eq!(late.get::<_, Option<String>>(0), None);
+    assert_eq!(sort.rows(&owner).await[0]["state"], "executing");
+    owner.execute("delete from jobs where id = $1", &[&id]).await.unwrap();
     worker.stop().await;
 }
 
