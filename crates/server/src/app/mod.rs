@@ -56,7 +56,7 @@ pub(crate) struct App {
     /// Who waits for what is recorded next.
     pub(crate) listeners: Listeners,
     /// Who sends what somebody else is sending as well.
-    repeated: Turns,
+    pub(crate) repeated: Turns,
     /// Where webhooks may lead.
     pub(crate) webhook_policy: Arc<Policy>,
     /// Told when this process has put something into the queue of webhooks. What others put there is found by looking.

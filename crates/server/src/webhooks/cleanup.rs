@@ -13,7 +13,6 @@ const LONGEST: i64 = 36_500;
 ///
 /// # Errors
 /// When the database fails; the batches before stay deleted.
-#[expect(dead_code, reason = "what is done regularly calls it")]
 pub(crate) async fn cleanup(db: &Db, tenant_id: Uuid) -> Result<u64, DbError> {
     let tenant = db.read(tenant_id, SETTINGS_OF_RETENTION.with(&[])).await?;
     let Some(Keeping { settings }) = tenant.first() else { return Ok(0) };

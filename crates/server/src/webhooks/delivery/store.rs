@@ -51,7 +51,7 @@ pub(crate) struct GivenUp {
 }
 
 statements! {
-    CLAIM -> Claim = "select {*} from claim_webhooks($1, $2, $3, $4, $5)";
+    CLAIM_WEBHOOKS -> Claim = "select {*} from claim_webhooks($1, $2, $3, $4, $5)";
     /// What the webhook of a lease is to be told next. When there is nothing, the lease is given back.
     NEXT -> Due = "
         with due as materialized (

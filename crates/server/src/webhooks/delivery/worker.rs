@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::names::System;
 use super::sender::Sender;
-use super::store::{CLAIM, Claim};
+use super::store::{CLAIM_WEBHOOKS, Claim};
 use super::turn::{Office, Turn};
 use super::{DeliveryOptions, LEASE};
 use crate::app::App;
@@ -111,6 +111,6 @@ async fn claimed(office: &Office, turns: &Turns, lease: Uuid) -> Result<Claim, D
     let places = i32::try_from(office.options.concurrency).unwrap_or(i32::MAX);
     let (busy, struggling) = (turns.tenants(|_| true), turns.tenants(|taken| taken.struggling));
     let params = &[&lease as _, &LEASE.as_secs_f64() as _, &places as _, &busy as _, &struggling as _];
-    let claim = office.app.db.without_tenant(CLAIM, params).await?;
+    let claim = office.app.db.without_tenant(CLAIM_WEBHOOKS, params).await?;
     claim.ok_or_else(|| DbError::Unexpected("a statement that always yields a row yielded none".to_owned()))
 }

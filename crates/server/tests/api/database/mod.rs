@@ -54,6 +54,7 @@ async fn every_table_is_known() {
             "epic_dependencies",
             "epic_states",
             "epics",
+            "idempotency_keys",
             "jobs",
             "orchestrator_states",
             "projects",
@@ -156,6 +157,8 @@ async fn keys_start_with_the_tenant() {
             "audit_log" => "tenant_id,inserted_at",
             // A number is remembered once.
             "touched_numbers" => "tenant_id,project_id,number",
+            // A key is known by what its client chose.
+            "idempotency_keys" => "tenant_id,api_key_id,key_hash",
             _ => "tenant_id,id",
         };
         assert_eq!(columns, expected, "{table}");
@@ -270,6 +273,7 @@ async fn the_application_role_is_nobody() {
             "epic_dependencies | DELETE,INSERT,SELECT",
             "epic_states | SELECT",
             "epics | DELETE,INSERT,SELECT,UPDATE",
+            "idempotency_keys | INSERT,SELECT",
             "job_schedules | SELECT",
             "jobs | SELECT",
             "orchestrator_states | INSERT,SELECT,UPDATE",
@@ -302,6 +306,7 @@ async fn the_application_role_is_nobody() {
         lines(&owner, by_column).await,
         [
             "api_keys | UPDATE | agent_id,expires_at,revoked_at,superseded_at,updated_at",
+            "idempotency_keys | UPDATE | answer,status",
             "jobs | INSERT | args,id,kind,max_attempts,queue,scheduled_at,tenant_id,unique_key",
             "stories | INSERT | acceptance_criteria,description,epic_id,estimated_hours,id,metadata,number,project_id,\
              tenant_id,title",
@@ -329,8 +334,8 @@ async fn the_application_role_is_nobody() {
             "api_keys_have_agents | search_path=public, pg_temp",
             "artifact_reports_touch | search_path=public, pg_temp",
             "authenticate | search_path=public, pg_temp",
-            "claim_webhooks | search_path=public, pg_temp;enable_seqscan=off;enable_bitmapscan=off;enable_sort=off",
             "claim_jobs | search_path=public, pg_temp",
+            "claim_webhooks | search_path=public, pg_temp;enable_seqscan=off;enable_bitmapscan=off;enable_sort=off",
             "dependencies_come_or_go | search_path=public, pg_temp",
             "epics_begin | search_path=public, pg_temp",
             "epics_move | search_path=public, pg_temp",
@@ -343,6 +348,7 @@ async fn the_application_role_is_nobody() {
             "jobs_ahead | search_path=public, pg_temp",
             "note_key_uses | search_path=public, pg_temp",
             "plan_jobs | search_path=public, pg_temp",
+            "prune_idempotency_keys | search_path=public, pg_temp",
             "prune_jobs | search_path=public, pg_temp",
             "recount | search_path=public, pg_temp",
             "refresh_detail_statistics | search_path=public, pg_temp;lock_timeout=2s",
@@ -374,8 +380,8 @@ async fn the_application_role_is_nobody() {
             "audit_log_floor",
             "authenticate",
             "canonical_json",
-            "claim_webhooks",
             "claim_jobs",
+            "claim_webhooks",
             "criteria_digest",
             "current_tenant_id",
             "fan_out_jobs",
@@ -389,6 +395,7 @@ async fn the_application_role_is_nobody() {
             "next_webhook_event",
             "note_key_uses",
             "plan_jobs",
+            "prune_idempotency_keys",
             "prune_jobs",
             "queue_webhook_events",
             "refresh_detail_statistics",

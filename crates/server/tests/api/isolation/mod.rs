@@ -53,7 +53,9 @@ pub(crate) async fn populated() -> Populated {
     let body = json!({"name": word, "role": "agent"});
     let key = tenant.user.post("/api_keys", body).await.expect(201);
     let body = json!({"name": word, "slug": word, "mission": word});
-    let project = text(&tenant.user.post("/projects", body).await.expect(201)["project"]["id"]);
+    // With a key, so that the answer is kept.
+    let create = tenant.user.request(Method::POST, "/projects").header("Idempotency-Key", &word).json(&body);
+    let project = text(&tenant.user.send(create).await.expect(201)["project"]["id"]);
     let criteria = json!([{"id": "AC-1", "criterion": word}]);
     let story = |number: &str| json!({"number": number, "title": word, "acceptance_criteria": criteria});
     let payload = json!({
