@@ -98,7 +98,7 @@ pub(super) async fn follow(
         app.life.spawn(look_for_others(app.clone(), caller.tenant_id).in_current_span());
     }
     let following = Following { caller: Identity::clone(&caller), filters, cursor, listener };
-    Ok(EventStream::new(stream::body(&app.life, |sink| following.to_the_end(sink))))
+    Ok(EventStream::new(stream::body(&app.life, |sink| following.run(sink))))
 }
 
 fn too_many() -> ApiError {
@@ -142,7 +142,7 @@ struct Following {
 
 impl Following {
     /// Until the client goes, its key is none any more, or the process ends.
-    async fn to_the_end(mut self, mut sink: Sink) -> Result<(), CutOff> {
+    async fn run(mut self, mut sink: Sink) -> Result<(), CutOff> {
         let caller = self.caller.clone();
         // Who comes back before anything has happened knows from where.
         self.write_id(&mut sink);
