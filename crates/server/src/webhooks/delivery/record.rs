@@ -42,7 +42,7 @@ impl Turn {
             tx.commit(&(delivered, NEXT.with(held))).await
         };
         let (delivered, next) = self.office.app.db.transaction::<_, DbError, _>(self.tenant_id, work).await?;
-        self.renewed = sent;
+        (self.renewed, self.pause) = (sent, sent.elapsed());
         self.tally(&due.event_type, "delivered", !delivered.is_empty());
         Ok(next.into_iter().next())
     }
@@ -140,7 +140,7 @@ impl Turn {
             tx.commit(&(deactivated, NEXT.with(held))).await
         };
         let (types, next) = self.office.app.db.transaction::<_, DbError, _>(self.tenant_id, work).await?;
-        self.renewed = sent;
+        (self.renewed, self.pause) = (sent, sent.elapsed());
         for event_type in types {
             self.tally(&event_type, "deactivated", true);
         }
