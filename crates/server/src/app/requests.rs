@@ -87,7 +87,8 @@ impl Identity {
             _turn = Some(ticket.turn(self).await?);
             first = ticket.claim(self);
         }
-        let done = self.app.db.transaction(self.tenant_id, &first, |tx| work(Change::new(tx, self))).await;
+        let done =
+            self.app.db.transaction_with(&first, self.tenant_id, |tx| work(Change::new(tx, self))).await;
         match (done, &self.ticket) {
             (Err(error), Some(ticket)) if error.is_repetition() => {
                 // Nobody takes a key without keeping the answer.

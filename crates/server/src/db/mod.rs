@@ -158,14 +158,26 @@ impl Db {
 
     /// Runs `work` in a transaction, which it ends itself, and again where that may help: when the transaction lost a
     /// deadlock or a serialisation conflict, or a migration has passed by under its connection. Locks are taken in a
-    /// fixed order, so this is the net below, not the method. `first` is SQL that goes with what begins it, or empty.
+    /// fixed order, so this is the net below, not the method.
     ///
     /// # Errors
     /// The last failure of `work`, or when no connection is to be had.
-    pub async fn transaction<T, E, F>(
+    pub async fn transaction<T, E, F>(&self, tenant_id: Uuid, work: impl FnMut(Tx) -> F) -> Result<T, E>
+    where
+        E: From<DbError>,
+        F: Future<Output = Result<T, E>>,
+    {
+        self.transaction_with("", tenant_id, work).await
+    }
+
+    /// As [`Self::transaction`], with SQL that goes along with what begins it.
+    ///
+    /// # Errors
+    /// As [`Self::transaction`], and when that SQL fails: then nothing of the work was tried.
+    pub(crate) async fn transaction_with<T, E, F>(
         &self,
-        tenant_id: Uuid,
         first: &str,
+        tenant_id: Uuid,
         work: impl FnMut(Tx) -> F,
     ) -> Result<T, E>
     where

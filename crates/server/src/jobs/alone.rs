@@ -80,7 +80,7 @@ impl Alone {
             tx.commit(&()).await?;
             Ok::<_, DbError>(id)
         };
-        let id = self.db.transaction(tenant_id, "", work).await?;
+        let id = self.db.transaction(tenant_id, work).await?;
         self.queue.wake();
         Ok(id)
     }

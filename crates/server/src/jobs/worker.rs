@@ -198,7 +198,7 @@ impl<C: Clone + Send + Sync + 'static> Worker<C> {
                 }
                 if kind.at_start {
                     self.db
-                        .transaction(Uuid::nil(), "", async |mut tx| {
+                        .transaction(Uuid::nil(), async |mut tx| {
                             self.queue.enqueue(&mut tx, kind, &kind.args, Some("schedule")).await?;
                             tx.commit(&()).await
                         })

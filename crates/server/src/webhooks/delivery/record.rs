@@ -24,7 +24,7 @@ impl Turn {
     pub(super) async fn next(&self) -> Result<Option<Due>, DbError> {
         let held: Params<'_> = &[&self.webhook_id, &self.lease];
         let ask = |tx: Tx| async move { tx.commit(&NEXT.with(held)).await };
-        Ok(self.office.app.db.transaction(self.tenant_id, "", ask).await?.into_iter().next())
+        Ok(self.office.app.db.transaction(self.tenant_id, ask).await?.into_iter().next())
     }
 
     /// It arrived.
@@ -42,9 +42,8 @@ impl Turn {
             }
             tx.commit(&(delivered, NEXT.with(held))).await
         };
-        let (delivered, next) =
-            self.office.app.db.transaction::<_, DbError, _>(self.tenant_id, "", work).await?;
-        self.renewed = sent;
+        let (delivered, next) = self.office.app.db.transaction::<_, DbError, _>(self.tenant_id, work).await?;
+        (self.renewed, self.pause) = (sent, sent.elapsed());
         self.tally(&due.event_type, "delivered", !delivered.is_empty());
         Ok(next.into_iter().next())
     }
@@ -72,7 +71,7 @@ impl Turn {
             &delay,
         ];
         let work = |tx: Tx| async move { tx.commit(&(FAILED.with(record), GIVE_BACK.with(held))).await };
-        let (failed, _) = self.office.app.db.transaction::<_, DbError, _>(self.tenant_id, "", work).await?;
+        let (failed, _) = self.office.app.db.transaction::<_, DbError, _>(self.tenant_id, work).await?;
         self.tally(&due.event_type, "failed", !failed.is_empty());
         Ok(None)
     }
@@ -85,7 +84,7 @@ impl Turn {
         error: &str,
     ) -> Result<Option<Due>, DbError> {
         let work = |tx: Tx| self.give_up(tx, due, attempt, error);
-        let given_up = self.office.app.db.transaction::<_, DbError, _>(self.tenant_id, "", work).await?;
+        let given_up = self.office.app.db.transaction::<_, DbError, _>(self.tenant_id, work).await?;
         self.tally(&due.event_type, "exhausted", given_up.is_some());
         if given_up.is_some_and(|given_up| given_up.disabled) {
             tracing::info!(webhook_id = %self.webhook_id, "a webhook was switched off: too many events could not be delivered");
@@ -141,8 +140,8 @@ impl Turn {
             }
             tx.commit(&(deactivated, NEXT.with(held))).await
         };
-        let (types, next) = self.office.app.db.transaction::<_, DbError, _>(self.tenant_id, "", work).await?;
-        self.renewed = sent;
+        let (types, next) = self.office.app.db.transaction::<_, DbError, _>(self.tenant_id, work).await?;
+        (self.renewed, self.pause) = (sent, sent.elapsed());
         for event_type in types {
             self.tally(&event_type, "deactivated", true);
         }
@@ -156,7 +155,7 @@ impl Turn {
             (PUT_OFF_FOR.as_secs_f64(), "delivery_error: the signing secret cannot be read");
         let record: Params<'_> = &[&self.webhook_id, &self.lease, &due.id, &seconds, &error];
         let work = |tx: Tx| async move { tx.commit(&PUT_OFF.with(record)).await };
-        self.office.app.db.transaction::<_, DbError, _>(self.tenant_id, "", work).await?;
+        self.office.app.db.transaction::<_, DbError, _>(self.tenant_id, work).await?;
         Ok(None)
     }
 

@@ -22,6 +22,8 @@ const EXCERPT: usize = 1024;
 const TOLD: usize = 200;
 /// How long a connection is kept for what is to be delivered next. It leads where it was opened to.
 const IDLE: Duration = Duration::from_secs(5);
+/// How many of them to one host: several webhooks may lead to it.
+const KEPT: usize = 32;
 
 /// What came of a request.
 #[derive(Debug, Default)]
@@ -71,7 +73,7 @@ impl Sender {
             .no_proxy()
             .referer(false)
             .pool_idle_timeout(IDLE)
-            .pool_max_idle_per_host(1)
+            .pool_max_idle_per_host(KEPT)
             .dns_resolver(Arc::clone(&self.resolver));
         let builder = if is_secure { builder } else { builder.tls_certs_only([]) };
         let client = builder.build()?;

@@ -66,13 +66,14 @@ statements! {
         select * from due";
     GIVE_BACK = "
         update webhooks set lease = null, leased_until = null where tenant_id = $1 and id = $2 and lease = $3";
-    /// The counter is set back whatever it was: who changes it meanwhile waits for this row, or this for them.
+    /// The counter is set back whatever it was: who changes it meanwhile waits for this row, or this for them. Nobody waits for the
+    /// disk: what a crash of the machine forgets of it is delivered again, as it would be if it had come a moment earlier.
     DELIVERED -> Uuid = "
         with held as (
             update webhooks
             set consecutive_failures = 0, last_delivery_at = clock_timestamp(), struggling = false,
                 leased_until = clock_timestamp() + make_interval(secs => $4)
-            where tenant_id = $1 and id = $2 and lease = $3
+            where tenant_id = $1 and id = $2 and lease = $3 and set_config('synchronous_commit', 'off', true) is not null
             returning id
         )
         update webhook_events e

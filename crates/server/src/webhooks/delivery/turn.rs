@@ -9,7 +9,7 @@ use loopctl_core::json::scalar;
 use loopctl_core::webhooks::{Envelope, Signer, body};
 use reqwest::header::{HeaderMap, HeaderValue};
 use serde_json::json;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 use super::sender::{EXCHANGE, Sender};
@@ -23,6 +23,9 @@ use crate::secrets::webhook_context;
 /// How long a turn may take, and how many events it may deliver, when others wait for one.
 const TURN: Duration = Duration::from_secs(15);
 const EVENTS: usize = 200;
+
+/// The longest pause between two events of a turn.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// A lease that has not been renewed for so long is not relied on for another exchange: what is slow here may be slow there.
 const RELIED_ON: Duration = LEASE.saturating_sub(EXCHANGE).saturating_sub(Duration::from_secs(10));
@@ -42,6 +45,9 @@ pub(super) struct Turn {
     pub(super) lease: Uuid,
     /// When the lease was last asked for.
     pub(super) renewed: Instant,
+    /// How long the database took, the last time: as long as that is left to others before it is asked for more. A long queue takes
+    /// what nobody needs, and the busier the database is, the less.
+    pub(super) pause: Duration,
     /// How many events were delivered, and until when there may be more.
     count: usize,
     until: Instant,
@@ -53,7 +59,17 @@ impl Turn {
     pub(super) fn new(office: Arc<Office>, webhook: (Uuid, Uuid), lease: Uuid, renewed: Instant) -> Self {
         let (tenant_id, webhook_id) = webhook;
         let until = renewed + TURN;
-        Self { office, tenant_id, webhook_id, lease, renewed, count: 0, until, held: true }
+        Self {
+            office,
+            tenant_id,
+            webhook_id,
+            lease,
+            renewed,
+            pause: Duration::ZERO,
+            count: 0,
+            until,
+            held: true,
+        }
     }
 
     /// Whether the turn ends with this event.
@@ -76,6 +92,7 @@ impl Turn {
             if self.renewed.elapsed() > RELIED_ON || self.office.app.life.is_ending() {
                 return Ok(());
             }
+            sleep(self.pause.min(PAUSE)).await;
             self.count += 1;
             next = self.deliver(&due).await?;
         }
@@ -149,7 +166,7 @@ impl Drop for Turn {
         let (tenant_id, webhook_id, lease) = (self.tenant_id, self.webhook_id, self.lease);
         self.office.app.life.complete(async move {
             let give_back = |tx: Tx| async move { tx.commit(&GIVE_BACK.with(&[&webhook_id, &lease])).await };
-            if let Err(error) = app.db.transaction::<_, DbError, _>(tenant_id, "", give_back).await {
+            if let Err(error) = app.db.transaction::<_, DbError, _>(tenant_id, give_back).await {
                 tracing::debug!(%error, %webhook_id, "a lease was not given back");
             }
         });
