@@ -20,9 +20,9 @@ pub enum DbError {
     /// The connection was lost while a change was being committed, so nobody knows whether it was.
     #[error("{0}, while a change was being committed")]
     Uncertain(Box<Self>),
-    /// A transaction that was not even begun: nothing of its work was tried.
-    #[error("{0}, as the transaction was to begin")]
-    Unbegun(Box<Self>),
+    /// A transaction that was not begun, because for too long somebody else held what it begins with: nothing of its work was tried.
+    #[error("what the transaction begins with is held by another one")]
+    HeldUp,
     /// The database answered something that the code did not expect.
     #[error("unexpected database answer: {0}")]
     Unexpected(String),
@@ -53,8 +53,8 @@ impl DbError {
     fn db(&self) -> Option<&tokio_postgres::error::DbError> {
         match self {
             Self::Postgres(error) => error.as_db_error(),
-            Self::Uncertain(error) | Self::Unbegun(error) => error.db(),
-            Self::Pool(_) | Self::Silent | Self::Unexpected(_) => None,
+            Self::Uncertain(error) => error.db(),
+            Self::Pool(_) | Self::Silent | Self::HeldUp | Self::Unexpected(_) => None,
         }
     }
 
@@ -67,7 +67,7 @@ impl DbError {
                 error.as_db_error().is_none_or(|db| *db.code() == SqlState::CRASH_SHUTDOWN)
             }
             Self::Silent => true,
-            Self::Pool(_) | Self::Unexpected(_) | Self::Uncertain(_) | Self::Unbegun(_) => false,
+            Self::Pool(_) | Self::Unexpected(_) | Self::Uncertain(_) | Self::HeldUp => false,
         };
         if lost { Self::Uncertain(Box::new(self)) } else { self }
     }
@@ -76,8 +76,8 @@ impl DbError {
     pub(super) fn is_silence(&self) -> bool {
         match self {
             Self::Silent => true,
-            Self::Uncertain(error) | Self::Unbegun(error) => error.is_silence(),
-            Self::Pool(_) | Self::Postgres(_) | Self::Unexpected(_) => false,
+            Self::Uncertain(error) => error.is_silence(),
+            Self::Pool(_) | Self::Postgres(_) | Self::HeldUp | Self::Unexpected(_) => false,
         }
     }
 
@@ -86,10 +86,10 @@ impl DbError {
         self.db().is_some_and(|db| db.constraint() == Some(constraint))
     }
 
-    /// Whether a transaction was not begun because somebody else was about to do the same, and did not come to an end.
-    pub fn is_beginning_held_up(&self) -> bool {
-        let Self::Unbegun(error) = self else { return false };
-        error.db().is_some_and(|db| *db.code() == SqlState::LOCK_NOT_AVAILABLE)
+    /// What it is when it is the answer to what begins a transaction.
+    pub(super) fn while_beginning(error: tokio_postgres::Error) -> Self {
+        let code = error.as_db_error().map(tokio_postgres::error::DbError::code);
+        if code == Some(&SqlState::LOCK_NOT_AVAILABLE) { Self::HeldUp } else { Self::Postgres(error) }
     }
 
     /// Whether a table that the statement names does not exist.
@@ -126,8 +126,7 @@ impl DbError {
     pub fn is_unavailable(&self) -> bool {
         match self {
             Self::Pool(_) | Self::Silent | Self::Uncertain(_) => true,
-            Self::Unexpected(_) => false,
-            Self::Unbegun(error) => error.is_unavailable(),
+            Self::Unexpected(_) | Self::HeldUp => false,
             Self::Postgres(error) => match error.as_db_error() {
                 // Class 57P: shutting down or starting up.
                 Some(db) => {

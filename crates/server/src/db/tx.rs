@@ -308,7 +308,7 @@ async fn send(
             in_time(deadline, answer).await?;
         }
         in_time(deadline, &mut committed).await?;
-        begun.take_output().unwrap_or(Ok(())).map_err(|error| DbError::Unbegun(Box::new(error.into())))?;
+        begun.take_output().unwrap_or(Ok(())).map_err(DbError::while_beginning)?;
         let rows = answers.iter_mut().filter_map(|answer| answer.as_mut().take_output());
         let rows = rows.collect::<Result<Vec<_>, _>>()?;
         committed.take_output().unwrap_or(Ok(()))?;

@@ -233,7 +233,7 @@ impl From<DbError> for ApiError {
     fn from(error: DbError) -> Self {
         if error.violates(USED) {
             Self::conflict(USED_KEY, "Conflict: this was done before")
-        } else if error.is_beginning_held_up() {
+        } else if matches!(error, DbError::HeldUp) {
             Self::idempotency_in_progress()
         } else if error.is_storage_failure() {
             tracing::error!(%error, "the database cannot write");

@@ -10,6 +10,9 @@ use serde_json::{Map, Value, json};
 use super::endpoint::{Endpoint, Operation};
 use super::error::ApiError;
 
+/// What the parameter is known as by which requests may be repeated.
+const REPEATABLE: &str = "IdempotencyKey";
+
 /// The error envelope.
 #[derive(Serialize, JsonSchema)]
 struct Refusal {
@@ -45,6 +48,16 @@ pub(crate) fn document<S: Clone + Send + Sync + 'static>(endpoints: &[Endpoint<S
         "paths": paths,
         "components": {
             "schemas": definitions,
+            "parameters": {REPEATABLE: {
+                "name": "Idempotency-Key",
+                "in": "header",
+                "required": false,
+                "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+                "description": "A key of the client's choice for this request, such as a UUID. Sent again with the same key, it is not \
+                    done again, and an answer with 2xx is given again, with `Idempotent-Replayed: true` and without secrets \
+                    (`omitted` names them). Another request under the key is 422 `idempotency_key_reused`; while the same is \
+                    still being done, it is 409 `idempotency_in_progress`.",
+            }},
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer", "description": "An API key."}},
         },
     })
@@ -64,7 +77,7 @@ fn operation<S: Clone + Send + Sync + 'static>(
         "tags": [endpoint.tag],
         "operationId": operation_id(&endpoint.method, path),
         "summary": summary.replace('\n', " "),
-        "parameters": parameters(path, &described),
+        "parameters": parameters(&endpoint.method, path, &described),
         "responses": responses(&described, refusal),
         "security": if described.secured { json!([{"key": []}]) } else { json!([]) },
     });
@@ -85,7 +98,7 @@ fn operation_id(method: &Method, path: &str) -> String {
     format!("{}_{words}", method.as_str().to_ascii_lowercase()).trim_end_matches('_').to_owned()
 }
 
-fn parameters(path: &str, operation: &Operation<'_>) -> Vec<Value> {
+fn parameters(method: &Method, path: &str, operation: &Operation<'_>) -> Vec<Value> {
     let names = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
     let schema = if operation.path_ids {
         json!({"type": "string", "format": "uuid"})
@@ -95,7 +108,9 @@ fn parameters(path: &str, operation: &Operation<'_>) -> Vec<Value> {
     let in_path = names.map(|name| json!({"name": name, "in": "path", "required": true, "schema": schema}));
     let in_query = operation.query.iter().map(|member| parameter("query", member));
     let in_headers = operation.headers.iter().map(|member| parameter("header", member));
-    in_path.chain(in_query).chain(in_headers).collect()
+    let repeatable = operation.secured && *method != Method::GET;
+    let key = repeatable.then(|| json!({"$ref": format!("#/components/parameters/{REPEATABLE}")}));
+    in_path.chain(in_query).chain(in_headers).chain(key).collect()
 }
 
 fn parameter(place: &str, Member { name, description, schema, required }: &Member) -> Value {
