@@ -238,7 +238,14 @@ impl Client {
                     }
                     tokio::time::sleep(wait).await;
                 }
-                Ok(Ok(answer)) if again && answer.passes() => tokio::time::sleep(pause).await,
+                Ok(Ok(answer)) if again && answer.passes() => {
+                    sent |= answer.body["error"]["outcome"] == "unknown";
+                    tokio::time::sleep(pause).await;
+                }
+                // What was sent before may have been done, whatever is said of this time.
+                Ok(Ok(answer)) if sent && answer.passes() => {
+                    return Err(self.unknown(&format!("it answers {} since", answer.status)));
+                }
                 Ok(Ok(answer)) => return Ok(answer),
             }
         }

@@ -1,4 +1,4 @@
-//! What `serve` is told about webhooks.
+//! What `serve` and `worker` are told about webhooks.
 
 use clap::{ArgAction, Args};
 use loopctl_core::webhooks::{AllowedNetworks, Policy, RetrySchedule};

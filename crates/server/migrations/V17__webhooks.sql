@@ -59,8 +59,7 @@ alter table webhooks enable row level security, force row level security;
 create policy tenant_isolation on webhooks
     using (tenant_id = current_tenant_id()) with check (tenant_id = current_tenant_id());
 grant select, insert, delete on webhooks to loopctl_app;
-grant update (url, events, project_id, active, consecutive_failures, last_delivery_at, struggling, lease, leased_until, updated_at,
-              signing_secret)
+grant update (url, events, project_id, active, consecutive_failures, last_delivery_at, struggling, lease, leased_until, updated_at)
     on webhooks to loopctl_app;
 
 alter table webhook_events enable row level security, force row level security;

@@ -131,7 +131,11 @@ grant execute on function next_webhook_event(uuid) to loopctl_app;
 create function webhook_queue_stats() returns table (pending bigint, oldest_pending_age float8)
     language sql stable security definer set search_path = public, pg_temp as $$
     select count(*), coalesce(extract(epoch from clock_timestamp() - min(p.inserted_at)), 0)::float8
-    from (select e.inserted_at from webhook_events e where e.status = 'pending' limit 1000000) p
+    from (
+        -- As the indexes have it.
+        (select e.inserted_at from webhook_events e where e.status = 'pending' and e.attempts = 0 limit 1000000)
+        union all
+        (select e.inserted_at from webhook_events e where e.status = 'pending' and e.attempts > 0 limit 1000000)) p
 $$;
 revoke all on function webhook_queue_stats() from public;
 grant execute on function webhook_queue_stats() to loopctl_app;

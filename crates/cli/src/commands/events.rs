@@ -68,9 +68,9 @@ pub(crate) struct AuditArguments {
 
 #[derive(Debug, Args)]
 pub(crate) struct ChangesArguments {
-    /// What is later than this: a time, a day, or how long ago (30m, 2h, 7d)
-    #[arg(long, value_name = "TIME")]
-    since: String,
+    /// What is later than this: a time, a day, or how long ago (30m, 2h, 7d); with --follow from now on unless given
+    #[arg(long, value_name = "TIME", required_unless_present = "follow")]
+    since: Option<String>,
     #[command(flatten)]
     filters: Filters,
     /// Changes per answer (1000)
@@ -127,7 +127,8 @@ pub(crate) async fn audit(context: &Context, arguments: AuditArguments) -> Resul
 }
 
 pub(crate) async fn changes(context: &Context, arguments: ChangesArguments) -> Result<(), Error> {
-    let mut since = moment("--since", &arguments.since, Day::Begins, Utc::now())?;
+    let now = Utc::now();
+    let since = arguments.since.as_ref().map(|text| moment("--since", text, Day::Begins, now)).transpose()?;
     let client = context.client()?;
     let filters = given_parameters([
         ("project_id", resolve::configured_project(context, &client).await?.map(|project| project.id)),
@@ -138,6 +139,7 @@ pub(crate) async fn changes(context: &Context, arguments: ChangesArguments) -> R
     if arguments.follow {
         return follow(context, &client, &filters, since).await;
     }
+    let mut since = since.unwrap_or_default();
     let mut body = read(&client, &filters, &since).await?;
     while arguments.all
         && let Some(next) = body["next_since"].as_str()
@@ -170,9 +172,11 @@ async fn follow(
     context: &Context,
     client: &Client,
     filters: &[(&'static str, String)],
-    since: String,
+    since: Option<String>,
 ) -> Result<(), Error> {
-    let mut following = Following { context, client, filters, since, away: false };
+    // A server that does not stream does not say when it is now.
+    let began = Utc::now().to_rfc3339_opts(SecondsFormat::Micros, true);
+    let mut following = Following { context, client, filters, since, began, away: false };
     let mut streams = true;
     loop {
         let followed = if streams { following.stream().await } else { following.poll().await };
@@ -206,21 +210,23 @@ struct Following<'a> {
     context: &'a Context,
     client: &'a Client,
     filters: &'a [(&'static str, String)],
-    /// The time of the last change that was printed.
-    since: String,
+    /// The time of the last change that was seen; None: only what comes is wanted, and nothing has come.
+    since: Option<String>,
+    began: String,
     away: bool,
 }
 
 impl Following<'_> {
     /// Until the stream ends.
     async fn stream(&mut self) -> Result<Reader, Error> {
-        let mut events = self.client.events("/changes/stream", &borrowed(self.filters), &self.since).await?;
+        let since = self.since.as_deref().unwrap_or_default();
+        let mut events = self.client.events("/changes/stream", &borrowed(self.filters), since).await?;
         self.is_back();
         while let Some(event) = events.next().await? {
             if !event.data.is_null() && !self.print(&event.data)? {
                 return Ok(Reader::Gone);
             }
-            self.since = event.id;
+            self.since = Some(event.id);
         }
         Ok(Reader::Wants)
     }
@@ -228,7 +234,7 @@ impl Following<'_> {
     /// Until there are no more for now.
     async fn poll(&mut self) -> Result<Reader, Error> {
         loop {
-            let body = read(self.client, self.filters, &self.since).await?;
+            let body = read(self.client, self.filters, self.since.as_deref().unwrap_or(&self.began)).await?;
             self.is_back();
             for change in rows_of(&body) {
                 if !self.print(change)? {
@@ -236,7 +242,7 @@ impl Following<'_> {
                 }
             }
             if let Some(cursor) = body["cursor"].as_str() {
-                cursor.clone_into(&mut self.since);
+                self.since = Some(cursor.to_owned());
             }
             if body["has_more"] != true {
                 return Ok(Reader::Wants);

@@ -37,7 +37,7 @@ pub(crate) enum Command {
         /// Where events are sent
         #[arg(long)]
         url: Option<String>,
-        /// All event types
+        /// The event types, in place of those before
         #[arg(long, value_name = "TYPES")]
         events: Option<String>,
         /// true (forgets failures) or false

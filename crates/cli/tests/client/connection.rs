@@ -115,6 +115,15 @@ fn a_lost_answer_is_asked_for_again() {
                 .iter()
                 .all(|request| request.header("idempotency-key") == requests[0].header("idempotency-key"))
     );
+    // A server that is away since does not know what became of it.
+    let count = AtomicUsize::new(0);
+    let lost = World::new(move |_| match count.fetch_add(1, Ordering::SeqCst) {
+        0 => Answer(NO_ANSWER, Vec::new(), json!({})),
+        _ => error(503, "nothing was changed"),
+    });
+    let run = lost.run("tenant update --setting a=1");
+    assert_eq!((run.code, lost.lines().len()), (9, 4), "{run:?}");
+    assert!(run.stderr.contains("outcome unknown"), "{run:?}");
     // Another command is another write.
     let key = |request: &Request| request.header("idempotency-key").map(ToOwned::to_owned);
     world.run("tenant update --setting a=1");

@@ -136,6 +136,30 @@ fn a_stream_is_followed_from_where_it_ended() {
     );
 }
 
+/// Without a time it is what comes from now on, which the server knows best.
+#[test]
+fn a_stream_is_followed_from_now_on() {
+    let asked = AtomicUsize::new(0);
+    let world = World::new(move |request| {
+        if request.path != "/api/v1/changes/stream" {
+            return one_project(request);
+        }
+        match asked.fetch_add(1, Ordering::Relaxed) {
+            0 => {
+                assert_eq!(request.header("last-event-id"), Some(""));
+                Answer(200, vec![(EVENTS, format!("id: {}\n\n", at(4)))], json!({}))
+            }
+            _ => {
+                assert_eq!(request.header("last-event-id"), Some(at(4).as_str()));
+                error(401, "Invalid API key")
+            }
+        }
+    });
+    let run = world.run("changes --follow");
+    assert_eq!((run.code, run.stdout.as_str()), (3, ""), "{run:?}");
+    assert_eq!(world.run("changes").code, 2, "a page begins somewhere");
+}
+
 /// Where the server has no stream, it is asked from time to time.
 #[test]
 fn what_is_followed_is_seen_once_whatever_the_server_does() {

@@ -14,16 +14,18 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::Instrument as _;
 use uuid::Uuid;
 
-use super::changes::{CHANGES, Change, Filters};
+use super::changes::{Change, Filters};
 use crate::app::{Any, App, Identity, KeyHolder};
 use crate::db::{Row, Timestamp, statements};
-use crate::events::{Listener, MOST_OF_TENANT};
+use crate::events::{Listener, MOST, MOST_OF_TENANT};
 use crate::http::{
     ApiError, ApiResult, CutOff, EventStream, Input, Moment, Operation, Query, Sink, moment, stream,
 };
 
 /// How many entries are read at once. Each may be large.
 const BATCH: i64 = 32;
+/// How many entries are looked at for them, whatever a client wants to know.
+const WINDOW: i64 = 2000;
 /// How often the log is read for one client at most, however much is written.
 const PACE: Duration = Duration::from_millis(50);
 /// How often somebody looks whether other processes have recorded anything.
@@ -38,6 +40,29 @@ const LAST_WORD: Duration = Duration::from_secs(1);
 statements! {
     /// Where the log ends now.
     NEWEST -> Newest = "select {*} from audit_heads where tenant_id = $1";
+    /// How far the next look goes; null at the end of the log.
+    HORIZON -> Horizon = "
+        select {*} from (
+            select inserted_at from audit_log where tenant_id = $1 and inserted_at > $2
+            order by inserted_at limit (select $3::bigint)) looked_at";
+    /// As the feed is read, no further than that: whoever wants to know little does not look through all of the log at once.
+    FOLLOWED -> Change = "
+        select {*} from audit_log
+        where tenant_id = $1 and inserted_at > $2
+          and inserted_at <= (
+              select max(l.inserted_at) from (
+                  select inserted_at from audit_log where tenant_id = $1 and inserted_at > $2
+                  order by inserted_at limit (select $7::bigint)) l)
+          and ((select $3::uuid) is null or project_id = (select $3::uuid))
+          and ((select $4::text) is null or entity_type = (select $4::text))
+          and ((select $5::text) is null or action = (select $5::text))
+        order by inserted_at limit (select $6::bigint)";
+}
+
+#[derive(Row)]
+pub(super) struct Horizon {
+    #[row(sql = "max(inserted_at)")]
+    at: Option<Timestamp>,
 }
 
 #[derive(Row)]
@@ -103,8 +128,8 @@ pub(super) async fn follow(
 
 fn too_many() -> ApiError {
     let message = format!(
-        "Too many streams of changes are open ({MOST_OF_TENANT} of a tenant at most): close some, or ask GET /api/v1/changes from \
-         time to time"
+        "Too many streams of changes are open ({MOST_OF_TENANT} of a tenant at most, and {MOST} in all): close some, or ask GET \
+         /api/v1/changes from time to time"
     );
     ApiError::new(StatusCode::TOO_MANY_REQUESTS, "too_many_streams", message)
 }
@@ -135,7 +160,7 @@ async fn look_for_others(app: App, tenant_id: Uuid) {
 struct Following {
     caller: Identity,
     filters: Filters,
-    /// The time of the last entry that it was given.
+    /// The time of the last entry that was looked at for it.
     cursor: Timestamp,
     listener: Listener,
 }
@@ -167,15 +192,19 @@ impl Following {
         }
     }
 
-    /// Writes the entries that come next. Whether there may be more.
+    /// Writes the entries that come next, of those that are looked at. Whether there may be more.
     async fn read_on(&mut self, sink: &mut Sink) -> Result<bool, CutOff> {
         let app = &self.caller.app;
         let Filters { project_id, entity_type, action } = &self.filters;
-        let params = [&self.cursor as _, project_id as _, entity_type as _, action as _, &BATCH as _];
-        let changes = {
+        let looked = [&self.cursor as _, &WINDOW as _];
+        let wanted =
+            [&self.cursor as _, project_id as _, entity_type as _, action as _, &BATCH as _, &WINDOW as _];
+        let (horizon, changes) = {
             let _turn = app.listeners.turn().await;
-            app.db.read(self.caller.tenant_id, CHANGES.with(&params)).await?
+            let looks = (HORIZON.with(&looked), FOLLOWED.with(&wanted));
+            app.db.read(self.caller.tenant_id, looks).await?
         };
+        let Some(horizon) = horizon.first().and_then(|horizon| horizon.at) else { return Ok(false) };
         for change in &changes {
             self.cursor = change.inserted_at;
             self.write_id(sink);
@@ -183,7 +212,11 @@ impl Following {
             serde_json::to_writer(&mut sink.buffer, change)?;
             sink.buffer.extend_from_slice(b"\n\n");
         }
-        Ok(i64::try_from(changes.len()).is_ok_and(|read| read == BATCH))
+        if !i64::try_from(changes.len()).is_ok_and(|read| read == BATCH) {
+            // Everything up to there was looked at before, or along with the entries.
+            self.cursor = self.cursor.max(horizon);
+        }
+        Ok(true)
     }
 
     fn write_id(&self, sink: &mut Sink) {
@@ -197,7 +230,10 @@ impl Following {
                 () = self.listener.woken() => return Ok(()),
                 () = sink.abandoned() => return Err(CutOff::Gone),
                 () = sleep(SILENCE) => {
-                    sink.buffer.extend_from_slice(b":\n\n");
+                    // And from where to go on, if nothing of what happened was for it.
+                    sink.buffer.extend_from_slice(b":\n");
+                    self.write_id(sink);
+                    sink.buffer.extend_from_slice(b"\n");
                     sink.send().await?;
                 }
             }
@@ -236,7 +272,8 @@ mod tests {
         let began = Instant::now();
         for seconds in [15, 30] {
             let told = body.frame().await.unwrap().unwrap().into_data().unwrap();
-            assert_eq!((&told[..], began.elapsed().as_secs()), (&b":\n\n"[..], seconds));
+            let expected = b":\nid: 1970-01-01T00:00:00.000000Z\n\n";
+            assert_eq!((&told[..], began.elapsed().as_secs()), (&expected[..], seconds));
         }
         app.listeners.wake(TENANT);
         assert!(body.frame().await.is_none(), "there may be something to read");

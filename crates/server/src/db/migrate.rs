@@ -130,6 +130,15 @@ fn column<'a, T: tokio_postgres::types::FromSql<'a>>(
     Ok(row.try_get(name)?)
 }
 
+/// Whether a login sees the rows of all tenants, row-level security or not.
+///
+/// # Errors
+/// When the database is not to be reached.
+pub async fn is_above_tenants(login: &tokio_postgres::Config) -> Result<bool, DbError> {
+    let sql = "select rolsuper or rolbypassrls as above from pg_roles where rolname = current_user";
+    column(&connect(login).await?.query_one(sql, &[]).await?, "above")
+}
+
 /// One connection outside the pool, for the owner's work.
 ///
 /// # Errors

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 /// The most that listen to one tenant, and in all.
 pub(crate) const MOST_OF_TENANT: usize = 64;
-const MOST: usize = 1024;
+pub(crate) const MOST: usize = 1024;
 
 /// How many read the log at once, of all who listen: the other connections are for those who ask.
 const READERS: usize = 4;

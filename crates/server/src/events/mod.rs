@@ -8,6 +8,6 @@ mod notice;
 mod record;
 
 pub use catalogue::CATALOGUE;
-pub(crate) use listeners::{Listener, Listeners, MOST_OF_TENANT};
+pub(crate) use listeners::{Listener, Listeners, MOST, MOST_OF_TENANT};
 pub(crate) use notice::{Notice, OfStory};
 pub(crate) use record::{Attribution, Event, Field, STATEMENTS, record, record_as_owner};

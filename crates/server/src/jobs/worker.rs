@@ -15,7 +15,7 @@ use super::queue::{Alive, Queue};
 use super::run::attempt;
 use super::store::{AHEAD, CLAIM, Claimed, DATABASE_NOW, DUE_SCHEDULES, FIRE, PLAN, RELEASE, RENEW, RESCUE};
 use super::{Kind, PLACES, Pace};
-use crate::db::migrate::connect;
+use crate::db::migrate::{connect, is_above_tenants};
 use crate::db::{Db, DbError, Jsonb};
 use crate::life::Life;
 use crate::metrics;
@@ -320,7 +320,6 @@ async fn patience(life: &Life) {
 /// Whether a login may do what the owner of the tables may, and sees all rows.
 pub(crate) async fn owns_tables(login: &Config) -> Result<bool, DbError> {
     let client = connect(login).await?;
-    let sql = "select pg_has_role(current_user, (select relowner from pg_class where oid = 'public.jobs'::regclass), 'USAGE')
-                      and (select rolsuper or rolbypassrls from pg_roles where rolname = current_user)";
-    Ok(client.query_one(sql, &[]).await?.try_get(0)?)
+    let sql = "select pg_has_role(current_user, (select relowner from pg_class where oid = 'public.jobs'::regclass), 'USAGE')";
+    Ok(client.query_one(sql, &[]).await?.try_get(0)? && is_above_tenants(login).await?)
 }

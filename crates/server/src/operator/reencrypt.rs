@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::OperatorError;
 use crate::db::DbError;
-use crate::db::migrate::connect;
+use crate::db::migrate::{connect, is_above_tenants};
 use crate::secrets::{SealError, Vault, webhook_context};
 
 /// How many secrets are read at once.
@@ -68,6 +68,11 @@ pub async fn reencrypt(
 ) -> Result<Reencryption, OperatorError> {
     if !vault.has_key() {
         return Err(OperatorError::Invalid(SealError::NoKey.to_string()));
+    }
+    if !is_above_tenants(owner).await? {
+        // It would see none of them, and say that all is well.
+        let message = "this login sees no tenant's secrets: set ADMIN_DATABASE_URL to one that does (superuser, or BYPASSRLS)";
+        return Err(OperatorError::Invalid(message.to_owned()));
     }
     let client = connect(owner).await?;
     let mut found = Reencryption { dry_run, ..Reencryption::default() };

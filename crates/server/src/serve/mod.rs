@@ -48,6 +48,9 @@ const DRAIN: Duration = Duration::from_secs(5);
 /// Connections to the database beside the pool: the one that listens to changes of keys.
 const LISTENING: usize = 1;
 
+/// Connections of jobs that need the owner's login.
+const OWNERS: usize = 1;
+
 /// What `serve` needs to know.
 #[derive(Debug, Clone)]
 pub struct ServeOptions {
@@ -57,7 +60,7 @@ pub struct ServeOptions {
     pub listen: SocketAddr,
     /// How clients reach the server; by default `http://localhost:<port>`.
     pub public_url: Option<String>,
-    /// Connections to the database; it has one more, to listen.
+    /// Connections to the database, for requests; it has a few more, to listen, for superadmins and for jobs.
     pub pool_size: usize,
     /// How long the database may leave a statement unanswered.
     pub query_deadline: Duration,
@@ -185,8 +188,10 @@ impl Server {
             tracing::warn!("webhooks cannot be created: {}", SealError::NoKey);
         }
         let service = routes::service(app.clone());
-        let limits =
-            descriptors::within(options.connections, options.pool_size + ADMIN_CONNECTIONS + LISTENING);
+        // To the database, and to receivers of webhooks, of which some connections are kept for a moment.
+        let others = if options.jobs { 2 * options.deliveries.concurrency + OWNERS } else { 0 };
+        let needed = options.pool_size + ADMIN_CONNECTIONS + LISTENING + others;
+        let limits = descriptors::within(options.connections, needed);
         life.spawn(app.key_uses.clone().keep_writing(db.clone(), life.clone()));
         life.spawn(app.identities.clone().keep_listening(database.app.clone(), life.clone()));
         if options.jobs {

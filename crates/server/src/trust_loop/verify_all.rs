@@ -123,7 +123,14 @@ pub(super) async fn verify_all(
         }
     }
     done.error = failure.filter(|_| done.verified_count == 0);
-    if done.error.is_some() { Ok(done) } else { caller.answers(done).await }
+    if done.error.is_some() {
+        return Ok(done);
+    }
+    match caller.answers(done.clone()).await {
+        // What was done is done, whether its answer could be kept or not.
+        Err(error) if !error.is_replayed() => Ok(done),
+        answered => answered,
+    }
 }
 
 fn not_attempted() -> ApiError {

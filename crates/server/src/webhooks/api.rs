@@ -334,14 +334,14 @@ pub(super) async fn redeliver(
         .change(async |mut change| {
             let webhook = change.found(LOCK_WEBHOOK, &[&webhook_id]).await?;
             let delivery = change.found(LOCK_DELIVERY, &[&webhook_id, &id]).await?;
-            if delivery.status == "pending" {
-                let message = "Conflict: the event is pending and will be delivered without this call";
-                return Err(ApiError::conflict("delivery_pending", message));
-            }
             if !webhook.active && delivery.event_type != EventType::WebhookTest.as_str() {
                 let message =
                     "Conflict: the webhook is not active; activate it first (PATCH it with active true)";
                 return Err(ApiError::conflict("webhook_inactive", message));
+            }
+            if delivery.status == "pending" {
+                let message = "Conflict: the event is pending and will be delivered without this call";
+                return Err(ApiError::conflict("delivery_pending", message));
             }
             change.execute(REDELIVER, &[&id]).await?;
             let told = json!({"webhook_event_id": id});

@@ -340,7 +340,7 @@ impl Events {
     }
 
     /// The data of the first event that came with the answer; empty when none did.
-    async fn already(mut self) -> String {
+    pub(crate) async fn already(mut self) -> String {
         let mut told = self.next().await.unwrap().expect("the id from which it goes on");
         while told.data.is_empty() && !self.arrived.is_empty() {
             told = self.next().await.unwrap().unwrap();

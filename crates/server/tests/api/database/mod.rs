@@ -321,7 +321,7 @@ async fn the_application_role_is_nobody() {
             "webhook_events | UPDATE | attempts,delivered_at,error,last_attempt_at,latency_ms,next_attempt_at,\
              response_excerpt,response_status,status,updated_at",
             "webhooks | UPDATE | active,consecutive_failures,events,last_delivery_at,lease,leased_until,project_id,\
-             signing_secret,struggling,updated_at,url",
+             struggling,updated_at,url",
         ]
     );
     // What runs with the owner's rights is a short list, and looks for names in fixed places only.

@@ -135,6 +135,19 @@ async fn filters_are_those_of_the_feed() {
     assert_eq!(theirs.entry().await.1["entity_id"], mine, "and nothing of the other tenant before");
 }
 
+/// However much of the log is not for it, it is looked through piece by piece, to its end.
+#[tokio::test]
+async fn what_is_wanted_is_found_among_thousands() {
+    let tenant = Tenant::new().await;
+    stories(&tenant, 2100).await;
+    let key = tenant.key("agent").await;
+    let mut events = follow(&key, &format!("?since={EPOCH}&entity_type=api_key&action=created")).await;
+    for name in ["root", "agent-"] {
+        let (_, entry) = events.entry().await;
+        assert!(text(&entry["new_state"]["name"]).starts_with(name), "{entry}");
+    }
+}
+
 /// What another process has recorded is told as well, though nobody tells this one.
 #[tokio::test]
 async fn what_other_processes_record_is_seen() {

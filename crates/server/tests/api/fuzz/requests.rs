@@ -7,7 +7,7 @@ use reqwest::Method;
 use serde_json::{Map, Value, json};
 
 use super::world::{Route, World};
-use crate::support::{echo, unique};
+use crate::support::{Events, echo, unique};
 
 /// Words that mean something somewhere in the contract.
 const WORDS: [&str; 44] = [
@@ -352,7 +352,13 @@ impl World {
         let answer = answer.map_err(|error| format!("no answer: {error:?}"))?;
         let status = answer.status().as_u16();
         let content_type = answer.headers().get("content-type").cloned();
-        let is_json = content_type.is_some_and(|value| value.as_bytes().starts_with(b"application/json"));
+        let is = |of: &[u8]| content_type.as_ref().is_some_and(|value| value.as_bytes().starts_with(of));
+        let is_json = is(b"application/json");
+        if is(b"text/event-stream") && request.method == Method::GET {
+            // Has no end of its own.
+            Events::of(answer).already().await;
+            return Ok(status);
+        }
         let text = answer.text().await.map_err(|error| format!("{status} cut off: {error:?}"))?;
         let body: Value = serde_json::from_str(&text).unwrap_or_default();
         let envelope = &body["error"];
