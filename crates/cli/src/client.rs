@@ -97,14 +97,15 @@ impl Client {
         Ok(Download { client: self, response, limit: self.timeout })
     }
 
-    /// GET under `/api/v1` of events that go on and on, after the last one that was seen.
+    /// GET under `/api/v1` of events that go on and on, after the last one that was seen; None: from now on.
     pub(crate) async fn events(
         &self,
         path: &str,
         query: &[(&str, &str)],
-        last: &str,
+        last: Option<&str>,
     ) -> Result<Events<'_>, Error> {
-        let response = self.begin(&self.api(path, query), &[(LAST_EVENT_ID, last)], Reading::Events).await?;
+        let headers: Vec<_> = last.map(|last| (LAST_EVENT_ID, last)).into_iter().collect();
+        let response = self.begin(&self.api(path, query), &headers, Reading::Events).await?;
         let arriving = Download { client: self, response, limit: LONGEST_SILENCE };
         Ok(Events { arriving, arrived: Vec::new() })
     }

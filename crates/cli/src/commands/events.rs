@@ -219,8 +219,8 @@ struct Following<'a> {
 impl Following<'_> {
     /// Until the stream ends.
     async fn stream(&mut self) -> Result<Reader, Error> {
-        let since = self.since.as_deref().unwrap_or_default();
-        let mut events = self.client.events("/changes/stream", &borrowed(self.filters), since).await?;
+        let (filters, since) = (borrowed(self.filters), self.since.as_deref());
+        let mut events = self.client.events("/changes/stream", &filters, since).await?;
         self.is_back();
         while let Some(event) = events.next().await? {
             if !event.data.is_null() && !self.print(&event.data)? {

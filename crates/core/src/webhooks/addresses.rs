@@ -20,14 +20,20 @@ const BLOCKED_V4: [Ipv4Net; 11] = [
     v4(240, 0, 0, 4),
 ];
 
-/// As above. The last is for translators of one site, which put the IPv4 address wherever they like.
-const BLOCKED_V6: [Ipv6Net; 6] = [
+/// As above. 64:ff9b:1::/48 is for translators of one site, which put the IPv4 address wherever they like.
+const BLOCKED_V6: [Ipv6Net; 11] = [
     v6([0, 0, 0, 0, 0, 0, 0, 0], 128),
     v6([0, 0, 0, 0, 0, 0, 0, 1], 128),
     v6([0xfc00, 0, 0, 0, 0, 0, 0, 0], 7),
     v6([0xfe80, 0, 0, 0, 0, 0, 0, 0], 10),
     v6([0xff00, 0, 0, 0, 0, 0, 0, 0], 8),
     v6([0x64, 0xff9b, 1, 0, 0, 0, 0, 0], 48),
+    // Of one site, as they once were; IPv4 addresses in other clothes; tunnels; nowhere.
+    v6([0xfec0, 0, 0, 0, 0, 0, 0, 0], 10),
+    v6([0, 0, 0, 0, 0, 0, 0, 0], 96),
+    v6([0, 0, 0, 0, 0xffff, 0, 0, 0], 96),
+    v6([0x2001, 0, 0, 0, 0, 0, 0, 0], 32),
+    v6([0x100, 0, 0, 0, 0, 0, 0, 0], 64),
 ];
 
 const fn v4(a: u8, b: u8, c: u8, prefix: u8) -> Ipv4Net {

@@ -1,7 +1,7 @@
 //! What a handler asks of the database for its caller: always the caller's tenant, and nothing else.
 
 use super::{Change, Committed, Identity};
-use crate::db::{Batch, ListSql, Params, Row, Sql, Timestamp};
+use crate::db::{Batch, ListSql, Params, Row, Sql, Timestamp, Tx};
 use crate::http::{Answer, ApiError, ApiResult, Cursor, Feed, List, Meta, Page, Place, cut};
 
 impl Identity {
@@ -99,27 +99,32 @@ impl Identity {
         }
     }
 
-    /// For a request that makes several changes, which do nothing again when they are made again: the answer that was given before,
-    /// if it was.
+    /// Answers a request that makes several changes, each of which does nothing again when it is made again. As long as it goes on,
+    /// its twins wait.
     ///
     /// # Errors
-    /// The answer itself, which ends the handler; 409 and 422 as for any change; or when the database fails.
-    pub(crate) async fn was_answered(&self) -> ApiResult<()> {
-        let Some(ticket) = &self.ticket else { return Ok(()) };
-        match ticket.replay(self).await? {
-            Some(kept) => Err(ApiError::replayed(kept)),
-            None => Ok(()),
+    /// Those of `work`; the answer that was given before, which ends the handler; 409 and 422 as for any change; or when the database
+    /// fails before anything was done.
+    pub(crate) async fn answer_several<T: Answer>(
+        &self,
+        work: impl Future<Output = ApiResult<T>>,
+    ) -> ApiResult<T> {
+        let Some(ticket) = &self.ticket else { return work.await };
+        let _turn = ticket.turn(self).await?;
+        if let Some(kept) = ticket.take(self).await? {
+            return Err(ApiError::replayed(kept));
         }
-    }
-
-    /// Keeps the answer of a request that has made several changes.
-    ///
-    /// # Errors
-    /// The answer that was given before, when another request was faster; or when the database fails.
-    pub(crate) async fn answers<T: Answer + Clone>(&self, answer: T) -> ApiResult<T> {
-        if !self.may_repeat() {
-            return Ok(answer);
+        let answer = work.await?;
+        let keep = async |mut tx: Tx| {
+            ticket.keep(&mut tx, self, &answer).await?;
+            Ok::<_, ApiError>(tx.commit(&()).await?)
+        };
+        // What was done is done, whether its answer can be kept or not.
+        if self.app.db.transaction(self.tenant_id, keep).await.is_err() {
+            tracing::warn!(
+                "an answer could not be kept: repeated, the request says that there was nothing left to do"
+            );
         }
-        self.change(async |change| change.unchanged(answer.clone()).await).await
+        Ok(answer)
     }
 }

@@ -25,6 +25,9 @@ statements! {
     KEEP = "
         update idempotency_keys set status = $4, answer = $5
         where tenant_id = $1 and api_key_id = $2 and key_hash = $3";
+    TAKE = "
+        insert into idempotency_keys (tenant_id, api_key_id, key_hash, fingerprint) values ($1, $2, $3, $4)
+        on conflict (tenant_id, api_key_id, key_hash) do nothing";
     FIND_KEPT -> Found = "
         select {*} from idempotency_keys where tenant_id = $1 and api_key_id = $2 and key_hash = $3";
 }
@@ -96,6 +99,19 @@ impl Ticket {
              values ('{}', '{}', '\\x{key_hash}', '\\x{fingerprint}')",
             caller.tenant_id, caller.key_id
         )
+    }
+
+    /// Takes the key by itself, for a request that makes several changes; the answer that was given before, if it was. Without one
+    /// the request was begun before, and did not come to its end.
+    ///
+    /// # Errors
+    /// 422 when something else was asked for then; or when the database fails.
+    pub(super) async fn take(&self, caller: &Identity) -> ApiResult<Option<Kept>> {
+        let (key_hash, fingerprint) = (&self.key_hash[..], self.fingerprint());
+        let params = [&caller.key_id as _, &key_hash as _, &&fingerprint[..] as _];
+        let take = async |tx: Tx| tx.commit(&TAKE.with(&params)).await;
+        caller.app.db.transaction(caller.tenant_id, take).await.map_err(ApiError::from)?;
+        self.replay(caller).await
     }
 
     /// Keeps the answer, if it is worth it.

@@ -22,8 +22,8 @@ use crate::http::{
     ApiError, ApiResult, CutOff, EventStream, Input, Moment, Operation, Query, Sink, moment, stream,
 };
 
-/// How many entries are read at once. Each may be large.
-const BATCH: i64 = 32;
+/// How many entries are read at once. Each may be large, and is kept until its client has read those before.
+const BATCH: i64 = 8;
 /// How many entries are looked at for them, whatever a client wants to know.
 const WINDOW: i64 = 2000;
 /// How often the log is read for one client at most, however much is written.
@@ -211,6 +211,7 @@ impl Following {
             sink.buffer.extend_from_slice(b"data: ");
             serde_json::to_writer(&mut sink.buffer, change)?;
             sink.buffer.extend_from_slice(b"\n\n");
+            sink.flush().await?;
         }
         if !i64::try_from(changes.len()).is_ok_and(|read| read == BATCH) {
             // Everything up to there was looked at before, or along with the entries.

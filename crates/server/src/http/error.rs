@@ -205,11 +205,6 @@ impl ApiError {
         Self { replayed: Some(Box::new(answer)), ..done }
     }
 
-    /// Whether it is an answer that was given before.
-    pub(crate) fn is_replayed(&self) -> bool {
-        self.replayed.is_some()
-    }
-
     /// Whether this was done before, which is no refusal: see [`Self::replayed`].
     pub(crate) fn is_repetition(&self) -> bool {
         self.code == USED_KEY

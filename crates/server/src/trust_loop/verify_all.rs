@@ -11,13 +11,13 @@ use uuid::Uuid;
 
 use super::api::ByOrchestrator;
 use super::evidence::{Evidence, NewVerification, has_evidence};
-use super::store::{REPORTED_IN_EPIC, StoryName};
+use super::store::{REPORTED_IN_EPIC, ReportedStory, StoryName};
 use super::transition::{Wanted, by_itself};
-use crate::app::Caller;
-use crate::http::{Answer, ApiError, ApiResult, Body, Id, Kept, Operation, Output};
+use crate::app::{Caller, Identity};
+use crate::http::{Answer, ApiError, ApiResult, Body, Id, Kept, Operation, Output, Sent};
 
 /// What verify-all did.
-#[derive(Default, Clone, Serialize, JsonSchema)]
+#[derive(Default, Serialize, JsonSchema)]
 pub(super) struct VerifyAll {
     verified_count: usize,
     skipped_count: usize,
@@ -30,14 +30,14 @@ pub(super) struct VerifyAll {
 }
 
 /// A story that was verified.
-#[derive(Clone, Serialize, JsonSchema)]
+#[derive(Serialize, JsonSchema)]
 struct Verified {
     story_id: Uuid,
     number: String,
 }
 
 /// A story that was skipped, and why: `code`, `reason` and more.
-#[derive(Clone, Serialize, JsonSchema)]
+#[derive(Serialize, JsonSchema)]
 struct Skipped {
     story_id: Uuid,
     number: String,
@@ -68,7 +68,7 @@ impl IntoResponse for VerifyAll {
 
 impl Answer for VerifyAll {
     fn kept(&self) -> ApiResult<Option<Kept>> {
-        Kept::ok(self)
+        if self.error.is_some() { Ok(None) } else { Kept::ok(self) }
     }
 }
 
@@ -85,8 +85,6 @@ pub(super) async fn verify_all(
     Body(sent): Body<NewVerification>,
 ) -> ApiResult<VerifyAll> {
     caller.admit(Action::Verify)?;
-    // Each story is a change of its own, and one that is verified is not verified again.
-    caller.was_answered().await?;
     let stories = caller.read(REPORTED_IN_EPIC.with(&[&epic_id])).await?;
     if stories.is_empty() {
         return Err(ApiError::not_found());
@@ -103,7 +101,15 @@ pub(super) async fn verify_all(
     }
     // The same for every story; refused once rather than per story.
     sent.valid()?;
-    let alone = caller.of_several();
+    // Each story is a change of its own, and one that is verified is not verified again.
+    caller.answer_several(verify_each(caller.of_several(), stories, sent)).await
+}
+
+async fn verify_each(
+    caller: Identity,
+    stories: Vec<ReportedStory>,
+    sent: Sent<NewVerification>,
+) -> ApiResult<VerifyAll> {
     let (attempt, evidence) = (Attempt::Verify { evidence: true }, Evidence::Verification(sent));
     let mut done = VerifyAll::default();
     let mut failure: Option<ApiError> = None;
@@ -113,7 +119,7 @@ pub(super) async fn verify_all(
             done.skipped(story, not_attempted());
             continue;
         }
-        match by_itself(&Wanted::of(&alone, story.id, attempt.clone(), evidence.clone())).await {
+        match by_itself(&Wanted::of(&caller, story.id, attempt.clone(), evidence.clone())).await {
             Ok(_) => done.verified(story),
             Err(error) => {
                 // What the server cannot do for one story it will not do for the next, and each would take its time.
@@ -123,14 +129,7 @@ pub(super) async fn verify_all(
         }
     }
     done.error = failure.filter(|_| done.verified_count == 0);
-    if done.error.is_some() {
-        return Ok(done);
-    }
-    match caller.answers(done.clone()).await {
-        // What was done is done, whether its answer could be kept or not.
-        Err(error) if !error.is_replayed() => Ok(done),
-        answered => answered,
-    }
+    Ok(done)
 }
 
 fn not_attempted() -> ApiError {

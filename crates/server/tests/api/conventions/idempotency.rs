@@ -149,6 +149,33 @@ async fn verify_all_is_answered_again() {
     assert_eq!(post(&o, &path, "other", &body).await.expect(200)["total_eligible"], 0);
 }
 
+/// Of two requests under one key one is refused, and does nothing; twins wait for each other, and tell what was done by both.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn verify_all_is_done_once_under_a_key() {
+    let tenant = Tenant::new().await;
+    let (a, b, o) = (tenant.agent().await, tenant.agent().await, tenant.orchestrator().await);
+    let mut paths = Vec::new();
+    for _ in 0..2 {
+        let ids = stories(&tenant, 6).await;
+        for id in &ids {
+            bring(id, Reach::Reviewed, &a, &b, &o).await;
+        }
+        let epic = text(&a.get(&format!("/stories/{}", ids[0])).await.expect(200)["story"]["epic_id"]);
+        paths.push(format!("/epics/{epic}/verify-all"));
+    }
+    let body = json!({"review_type": "e", "summary": "s"});
+    let answers = join_all([0, 1, 0, 1].map(|n| post(&o, &paths[n], "k", &body))).await;
+    let (done, refused): (Vec<_>, Vec<_>) = answers.into_iter().partition(|answer| answer.status == 200);
+    assert_eq!((done.len(), refused.len()), (2, 2));
+    assert!(
+        done.iter().all(|answer| answer.body["verified_count"] == 6 && answer.body["skipped_count"] == 0)
+    );
+    assert_eq!(done.iter().filter(|answer| is_replayed(answer)).count(), 1);
+    refused.into_iter().for_each(|answer| drop(answer.expect_error(422, "idempotency_key_reused")));
+    let verified = tenant.user.get("/audit?action=verified&entity_type=story").await.expect(200);
+    assert_eq!(verified["meta"]["total_count"], 6);
+}
+
 /// Whoever sends the same at the same time gets the same answer, and it is done once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn twins_are_answered_the_same() {

@@ -14,7 +14,8 @@ use tokio::time::timeout;
 use super::each;
 use crate::conventions::health::{Line, line_to};
 use crate::support::{
-    Caller, Events, PATIENCE, Reach, Tenant, bring, connect, echo, own_database, rounds, server, text, unique,
+    Caller, Events, PATIENCE, Reach, Tenant, bring, connect, echo, own_database, rounds, server, story, text,
+    unique,
 };
 use crate::trust_loop::stories;
 
@@ -139,7 +140,8 @@ async fn filters_are_those_of_the_feed() {
 #[tokio::test]
 async fn what_is_wanted_is_found_among_thousands() {
     let tenant = Tenant::new().await;
-    stories(&tenant, 2100).await;
+    let many: Vec<_> = (1..=2100).map(|minor| story(&format!("1.{minor}"))).collect();
+    tenant.imported(json!({"epics": [{"number": 1, "title": "Epic", "stories": many}]})).await;
     let key = tenant.key("agent").await;
     let mut events = follow(&key, &format!("?since={EPOCH}&entity_type=api_key&action=created")).await;
     for name in ["root", "agent-"] {
