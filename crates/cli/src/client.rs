@@ -240,11 +240,11 @@ impl Client {
                     tokio::time::sleep(wait).await;
                 }
                 Ok(Ok(answer)) if again && answer.passes() => {
-                    sent |= answer.body["error"]["outcome"] == "unknown";
+                    sent |= answer.is_uncertain();
                     tokio::time::sleep(pause).await;
                 }
                 // What was sent before may have been done, whatever is said of this time.
-                Ok(Ok(answer)) if sent && answer.passes() => {
+                Ok(Ok(answer)) if sent && answer.passes() && !answer.is_uncertain() => {
                     return Err(self.unknown(&format!("it answers {} since", answer.status)));
                 }
                 Ok(Ok(answer)) => return Ok(answer),
@@ -347,6 +347,11 @@ impl Answer {
     /// Whether it may well be another one in a moment.
     fn passes(&self) -> bool {
         matches!(self.status, 502..=504) || self.body["error"]["code"] == "idempotency_in_progress"
+    }
+
+    /// Whether the server does not know what became of the request.
+    fn is_uncertain(&self) -> bool {
+        self.body["error"]["outcome"] == "unknown"
     }
 }
 
