@@ -14,12 +14,10 @@ use uuid::Uuid;
 
 use super::Identity;
 use crate::db::{Row, Turn, Tx, statements};
-use crate::http::{Answer, ApiError, ApiResult, BodyDigest, Kept};
+use crate::http::{Answer, ApiError, ApiResult, BodyDigest, IDEMPOTENCY_KEY, Kept};
 
 /// What a client may choose.
 const LONGEST: usize = 255;
-
-pub(crate) const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
 
 statements! {
     KEEP = "
@@ -109,8 +107,7 @@ impl Ticket {
     pub(super) async fn take(&self, caller: &Identity) -> ApiResult<Option<Kept>> {
         let (key_hash, fingerprint) = (&self.key_hash[..], self.fingerprint());
         let params = [&caller.key_id as _, &key_hash as _, &&fingerprint[..] as _];
-        let take = async |tx: Tx| tx.commit(&TAKE.with(&params)).await;
-        caller.app.db.transaction(caller.tenant_id, take).await.map_err(ApiError::from)?;
+        caller.app.db.write(caller.tenant_id, TAKE.with(&params)).await?;
         self.replay(caller).await
     }
 

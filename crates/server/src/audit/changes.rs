@@ -63,6 +63,13 @@ pub(super) struct Filters {
     pub(super) action: Option<String>,
 }
 
+impl Filters {
+    /// Whether every entry is.
+    pub(super) fn is_empty(&self) -> bool {
+        self.project_id.is_none() && self.entity_type.is_none() && self.action.is_none()
+    }
+}
+
 #[derive(Request)]
 pub(super) struct ReadChanges {
     /// Required: what is later than this.

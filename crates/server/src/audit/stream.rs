@@ -40,20 +40,17 @@ const LAST_WORD: Duration = Duration::from_secs(1);
 statements! {
     /// Where the log ends now.
     NEWEST -> Newest = "select {*} from audit_heads where tenant_id = $1";
-    /// How far the next look goes; null at the end of the log.
+    /// How far the next look goes.
     HORIZON -> Horizon = "
         select {*} from (
             select inserted_at from audit_log where tenant_id = $1 and inserted_at > $2
             order by inserted_at limit (select $3::bigint)) looked_at";
-    /// As the feed is read, no further than that: whoever wants to know little does not look through all of the log at once.
+    /// As the feed is read, and no further than that: whoever wants to know little does not look through all of the log at once.
     FOLLOWED -> Change = "
-        select {*} from audit_log
-        where tenant_id = $1 and inserted_at > $2
-          and inserted_at <= (
-              select max(l.inserted_at) from (
-                  select inserted_at from audit_log where tenant_id = $1 and inserted_at > $2
-                  order by inserted_at limit (select $7::bigint)) l)
-          and ((select $3::uuid) is null or project_id = (select $3::uuid))
+        select {*} from (
+            select * from audit_log where tenant_id = $1 and inserted_at > $2
+            order by inserted_at limit (select $7::bigint)) looked_at
+        where ((select $3::uuid) is null or project_id = (select $3::uuid))
           and ((select $4::text) is null or entity_type = (select $4::text))
           and ((select $5::text) is null or action = (select $5::text))
         order by inserted_at limit (select $6::bigint)";
@@ -61,8 +58,12 @@ statements! {
 
 #[derive(Row)]
 pub(super) struct Horizon {
+    /// Null at the end of the log.
     #[row(sql = "max(inserted_at)")]
     at: Option<Timestamp>,
+    /// Whether there may be more behind it.
+    #[row(sql = "count(*) = $3")]
+    is_full: bool,
 }
 
 #[derive(Row)]
@@ -199,12 +200,17 @@ impl Following {
         let looked = [&self.cursor as _, &WINDOW as _];
         let wanted =
             [&self.cursor as _, project_id as _, entity_type as _, action as _, &BATCH as _, &WINDOW as _];
+        let (tenant_id, followed) = (self.caller.tenant_id, FOLLOWED.with(&wanted));
         let (horizon, changes) = {
             let _turn = app.listeners.turn().await;
-            let looks = (HORIZON.with(&looked), FOLLOWED.with(&wanted));
-            app.db.read(self.caller.tenant_id, looks).await?
+            if self.filters.is_empty() {
+                // The entries say by themselves how far that was.
+                (Vec::new(), app.db.read(tenant_id, followed).await?)
+            } else {
+                // What comes in between is looked at and not counted on: the horizon is never too far.
+                app.db.read(tenant_id, (HORIZON.with(&looked), followed)).await?
+            }
         };
-        let Some(horizon) = horizon.first().and_then(|horizon| horizon.at) else { return Ok(false) };
         for change in &changes {
             self.cursor = change.inserted_at;
             self.write_id(sink);
@@ -213,11 +219,12 @@ impl Following {
             sink.buffer.extend_from_slice(b"\n\n");
             sink.flush().await?;
         }
-        if !i64::try_from(changes.len()).is_ok_and(|read| read == BATCH) {
-            // Everything up to there was looked at before, or along with the entries.
-            self.cursor = self.cursor.max(horizon);
+        if i64::try_from(changes.len()).is_ok_and(|read| read == BATCH) {
+            return Ok(true);
         }
-        Ok(true)
+        let Some(Horizon { at: Some(at), is_full }) = horizon.first() else { return Ok(false) };
+        self.cursor = self.cursor.max(*at);
+        Ok(*is_full)
     }
 
     fn write_id(&self, sink: &mut Sink) {

@@ -156,6 +156,14 @@ impl Db {
         self.attempts(tenant_id, Tx::reading, "", |tx| tx.commit(&batch)).await
     }
 
+    /// As [`Self::read`], for statements that write.
+    ///
+    /// # Errors
+    /// As [`Self::read`]; nothing is changed then.
+    pub async fn write<B: Batch>(&self, tenant_id: Uuid, batch: B) -> Result<B::Answer, DbError> {
+        self.attempts(tenant_id, Tx::new, "", |tx| tx.commit(&batch)).await
+    }
+
     /// Runs `work` in a transaction, which it ends itself, and again where that may help: when the transaction lost a
     /// deadlock or a serialisation conflict, or a migration has passed by under its connection. Locks are taken in a
     /// fixed order, so this is the net below, not the method.

@@ -12,6 +12,9 @@ use super::error::{ApiError, ApiResult};
 /// Members of answers that are told once and never again.
 const SECRETS: &[&str] = &["raw_key", "signing_secret", "signing_secret_whsec"];
 
+/// What a client knows a request by that it may repeat.
+pub(crate) const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
+
 /// Says that an answer was given before.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 

@@ -18,7 +18,7 @@ use axum::http::request::Parts;
 use loopctl_core::fields::parse_uuid;
 use uuid::Uuid;
 
-pub(crate) use answer::{Answer, Kept};
+pub(crate) use answer::{Answer, IDEMPOTENCY_KEY, Kept};
 pub(crate) use body::{Body, BodyDigest, LargeBody, Nothing, Sent};
 pub(crate) use cursor::{Cursor, Feed, Place, cut};
 pub(crate) use endpoint::{

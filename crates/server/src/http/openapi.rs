@@ -7,6 +7,7 @@ use schemars::{JsonSchema, SchemaGenerator};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use super::answer::IDEMPOTENCY_KEY;
 use super::endpoint::{Endpoint, Operation};
 use super::error::ApiError;
 
@@ -49,7 +50,7 @@ pub(crate) fn document<S: Clone + Send + Sync + 'static>(endpoints: &[Endpoint<S
         "components": {
             "schemas": definitions,
             "parameters": {REPEATABLE: {
-                "name": "Idempotency-Key",
+                "name": IDEMPOTENCY_KEY,
                 "in": "header",
                 "required": false,
                 "schema": {"type": "string", "minLength": 1, "maxLength": 255},

@@ -62,7 +62,7 @@ pub(super) async fn attempt<C>(kind: &Kind<C>, context: C, db: &Db, claimed: Cla
 
 async fn fan_out<C>(kind: &Kind<C>, db: &Db, args: &JsonText) -> Result<Value, JobError> {
     let added = db.without_tenant(FAN_OUT, &[&kind.name, &kind.queue, &Jsonb(args), &kind.attempts]).await?;
-    Ok(json!({"jobs": added.map_or(0, |added| added.jobs)}))
+    Ok(json!({"jobs": added.unwrap_or_default()}))
 }
 
 async fn finish(

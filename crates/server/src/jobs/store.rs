@@ -64,25 +64,6 @@ pub(crate) struct Renewed {
     pub(super) kept: Vec<Uuid>,
 }
 
-#[derive(Debug, Row)]
-pub(crate) struct Fired {
-    #[row(sql = "fire_schedule($1, $2, $3, $4, $5)")]
-    pub(super) fired: bool,
-}
-
-#[derive(Debug, Row)]
-pub(crate) struct FannedOut {
-    #[row(sql = "fan_out_jobs($1, $2, $3, $4)")]
-    pub(super) jobs: i64,
-}
-
-/// The database's time.
-#[derive(Debug, Row)]
-pub(crate) struct Now {
-    #[row(sql = "clock_timestamp()")]
-    pub(super) now: DateTime<Utc>,
-}
-
 statements! {
     /// None where one with the same key is unfinished.
     ENQUEUE -> Uuid = "
@@ -92,7 +73,7 @@ statements! {
             where unique_key is not null and state in ('available', 'executing', 'retryable') do nothing
         returning id";
     OUTCOME -> Outcome = "select {*} from jobs where tenant_id = $1 and id = $2";
-    DATABASE_NOW -> Now = "select {*}";
+    DATABASE_NOW -> DateTime<Utc> = "select clock_timestamp()";
     AHEAD -> Ahead = "select {*} from jobs_ahead($1, $2, $3)";
     CLAIM -> Claimed = "select {*} from claim_jobs($1, $2, $3, $4, $5)";
     RENEW -> Renewed = "select {*}";
@@ -102,6 +83,6 @@ statements! {
     PLAN = "select plan_jobs($1, $2, $3)";
     DUE_SCHEDULES -> Due = "
         select {*} from job_schedules where kind = any($1) and next_at <= clock_timestamp()";
-    FIRE -> Fired = "select {*}";
-    FAN_OUT -> FannedOut = "select {*}";
+    FIRE -> bool = "select fire_schedule($1, $2, $3, $4, $5)";
+    FAN_OUT -> i64 = "select fan_out_jobs($1, $2, $3, $4)";
 }

@@ -192,7 +192,7 @@ impl<C: Clone + Send + Sync + 'static> Worker<C> {
             let now = self.db.without_tenant(DATABASE_NOW, &[]).await?;
             for kind in &can {
                 if let (Some(schedule), Some(now)) = (kind.schedule, &now) {
-                    let next = schedule.next_after(now.now);
+                    let next = schedule.next_after(*now);
                     self.db.without_tenant(PLAN, &[&kind.name, &Jsonb(&kind.args), &next]).await?;
                     schedules.push(kind.name);
                 }
@@ -222,7 +222,7 @@ impl<C: Clone + Send + Sync + 'static> Worker<C> {
             let next = schedule.next_after(due.now);
             let params: [&(dyn tokio_postgres::types::ToSql + Sync); 5] =
                 [&kind.name, &due.next_at, &next, &kind.queue, &kind.attempts];
-            fired |= self.db.without_tenant(FIRE, &params).await?.is_some_and(|answer| answer.fired);
+            fired |= self.db.without_tenant(FIRE, &params).await?.unwrap_or_default();
         }
         Ok(fired)
     }

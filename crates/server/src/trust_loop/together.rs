@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use tracing::{Instrument, Span, info_span};
 use uuid::Uuid;
 
-use super::transition::{Outcome, Wanted, attempt_free, by_itself};
+use super::transition::{NOTHING, Outcome, Wanted, attempt_free, by_itself};
 use crate::app::App;
 use crate::db::{DbError, LOCK_PATIENCE};
 use crate::http::{ApiError, ApiResult};
@@ -103,7 +103,7 @@ async fn all(app: &App, waiting: Vec<Waiting>) {
             None => {
                 let alone = async move {
                     tokio::select! {
-                        result = by_itself(&wanted) => drop(answer.send(result)),
+                        result = by_itself(&wanted, NOTHING) => drop(answer.send(result)),
                         // Whoever hangs up takes it back.
                         () = answer.closed() => {}
                     }

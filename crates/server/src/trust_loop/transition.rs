@@ -65,20 +65,22 @@ pub(super) async fn perform<A: Answer>(wanted: Wanted, answer: impl Fn(Outcome) 
             [Ok(outcome)] => answer(outcome.clone()).kept(),
             _ => Ok(None),
         };
-        let attempted = attempt(&[&wanted], &kept).await?.pop();
-        attempted.unwrap_or_else(|| Err(not_waited_for())).map(answer)
+        by_itself(&wanted, &kept).await.map(answer)
     } else {
         together::perform(wanted).await.map(answer)
     }
 }
 
 /// Attempts a transition in a transaction of its own, whatever it has to wait for.
-pub(super) async fn by_itself(wanted: &Wanted) -> ApiResult<Outcome> {
-    attempt(&[wanted], &|_| Ok(None)).await?.pop().unwrap_or_else(|| Err(not_waited_for()))
+pub(super) async fn by_itself(wanted: &Wanted, keep: Keep<'_>) -> ApiResult<Outcome> {
+    attempt(&[wanted], keep).await?.pop().unwrap_or_else(|| Err(not_waited_for()))
 }
 
 /// What is kept of what came of some steps, for whoever may ask for them again.
 pub(super) type Keep<'a> = &'a (dyn Fn(&[ApiResult<Outcome>]) -> ApiResult<Option<Kept>> + Sync);
+
+/// Nothing, of steps that nobody can ask for again.
+pub(super) const NOTHING: Keep<'static> = &|_| Ok(None);
 
 /// Attempts transitions of different stories of one tenant in one transaction. What is refused has written nothing and leaves the
 /// others alone.
@@ -99,7 +101,7 @@ fn waited_for(attempted: Vec<Option<ApiResult<Outcome>>>) -> Vec<ApiResult<Outco
 /// # Errors
 /// As [`attempt`].
 pub(super) async fn attempt_free(wanted: &[&Wanted]) -> ApiResult<Vec<Option<ApiResult<Outcome>>>> {
-    transact(wanted, Held::IsSkipped, &|_| Ok(None)).await
+    transact(wanted, Held::IsSkipped, NOTHING).await
 }
 
 fn not_waited_for() -> ApiError {

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::api::ByOrchestrator;
 use super::evidence::{Evidence, NewVerification, has_evidence};
 use super::store::{REPORTED_IN_EPIC, ReportedStory, StoryName};
-use super::transition::{Wanted, by_itself};
+use super::transition::{NOTHING, Wanted, by_itself};
 use crate::app::{Caller, Identity};
 use crate::http::{Answer, ApiError, ApiResult, Body, Id, Kept, Operation, Output, Sent};
 
@@ -119,7 +119,7 @@ async fn verify_each(
             done.skipped(story, not_attempted());
             continue;
         }
-        match by_itself(&Wanted::of(&caller, story.id, attempt.clone(), evidence.clone())).await {
+        match by_itself(&Wanted::of(&caller, story.id, attempt.clone(), evidence.clone()), NOTHING).await {
             Ok(_) => done.verified(story),
             Err(error) => {
                 // What the server cannot do for one story it will not do for the next, and each would take its time.

@@ -20,8 +20,7 @@ pub(crate) async fn cleanup(db: &Db, tenant_id: Uuid) -> Result<u64, DbError> {
     let mut deleted = 0;
     loop {
         let params = [&days as _];
-        let batch = CLEAN_UP.with(&params);
-        let count = db.transaction(tenant_id, async |tx| tx.commit(&batch).await).await?;
+        let count = db.write(tenant_id, CLEAN_UP.with(&params)).await?;
         let count: i64 = count.first().copied().unwrap_or_default();
         deleted += count.unsigned_abs();
         if count == 0 {

@@ -10,7 +10,7 @@ use super::LEASE;
 use super::sender::Attempt;
 use super::store::{DEACTIVATED, DELIVERED, Due, EXHAUSTED, FAILED, GIVE_BACK, GivenUp, NEXT, PUT_OFF};
 use super::turn::Turn;
-use crate::db::{DbError, Params, Tx};
+use crate::db::{Batch, DbError, Params, Row, Statement, Tx};
 use crate::events::{self, Attribution, Event};
 use crate::identity::tenants::{MAX_WEBHOOK_FAILURES, limit};
 use crate::metrics;
@@ -22,30 +22,38 @@ const PUT_OFF_FOR: Duration = Duration::from_secs(60);
 impl Turn {
     /// The first event of the turn.
     pub(super) async fn next(&self) -> Result<Option<Due>, DbError> {
-        let held: Params<'_> = &[&self.webhook_id, &self.lease];
-        let ask = |tx: Tx| async move { tx.commit(&NEXT.with(held)).await };
-        Ok(self.office.app.db.transaction(self.tenant_id, ask).await?.into_iter().next())
+        Ok(self.write(NEXT.with(&[&self.webhook_id, &self.lease])).await?.into_iter().next())
     }
 
     /// It arrived.
     pub(super) async fn delivered(&mut self, due: &Due, attempt: &Attempt) -> Result<Option<Due>, DbError> {
         let Attempt { status, latency, excerpt, .. } = attempt;
-        let (held, lease): (Params<'_>, _) = (&[&self.webhook_id, &self.lease], LEASE.as_secs_f64());
+        let (webhook_id, held) = (self.webhook_id, self.lease);
         let record: Params<'_> =
-            &[&self.webhook_id, &self.lease, &lease, &due.id, &due.attempts, status, latency, excerpt];
-        let (sent, is_over) = (Instant::now(), self.is_over());
-        let work = |tx: Tx| async move {
-            let delivered = DELIVERED.with(record);
-            if is_over {
-                let (delivered, _) = tx.commit(&(delivered, GIVE_BACK.with(held))).await?;
-                return Ok((delivered, Vec::new()));
-            }
-            tx.commit(&(delivered, NEXT.with(held))).await
-        };
-        let (delivered, next) = self.office.app.db.transaction::<_, DbError, _>(self.tenant_id, work).await?;
-        (self.renewed, self.pause) = (sent, sent.elapsed());
+            &[&webhook_id, &held, &LEASE.as_secs_f64(), &due.id, &due.attempts, status, latency, excerpt];
+        let (delivered, next) = self.go_on(DELIVERED.with(record)).await?;
         self.tally(&due.event_type, "delivered", !delivered.is_empty());
-        Ok(next.into_iter().next())
+        Ok(next)
+    }
+
+    /// Records something that leaves the lease, and asks what comes next; at the end of the turn the lease is given back instead.
+    async fn go_on<R: Row>(&mut self, record: Statement<'_, R>) -> Result<(Vec<R>, Option<Due>), DbError> {
+        let (webhook_id, lease) = (self.webhook_id, self.lease);
+        let held: Params<'_> = &[&webhook_id, &lease];
+        let sent = Instant::now();
+        let (recorded, next) = if self.is_over() {
+            let (recorded, _) = self.write((record, GIVE_BACK.with(held))).await?;
+            (recorded, None)
+        } else {
+            let (recorded, next) = self.write((record, NEXT.with(held))).await?;
+            (recorded, next.into_iter().next())
+        };
+        (self.renewed, self.pause) = (sent, sent.elapsed());
+        Ok((recorded, next))
+    }
+
+    async fn write<B: Batch>(&self, batch: B) -> Result<B::Answer, DbError> {
+        self.office.app.db.write(self.tenant_id, batch).await
     }
 
     /// It did not arrive, and is tried again in so many seconds. The turn is over: whoever struggles gets fewer.
@@ -70,8 +78,7 @@ impl Turn {
             &error,
             &delay,
         ];
-        let work = |tx: Tx| async move { tx.commit(&(FAILED.with(record), GIVE_BACK.with(held))).await };
-        let (failed, _) = self.office.app.db.transaction::<_, DbError, _>(self.tenant_id, work).await?;
+        let (failed, _) = self.write((FAILED.with(record), GIVE_BACK.with(held))).await?;
         self.tally(&due.event_type, "failed", !failed.is_empty());
         Ok(None)
     }
@@ -129,23 +136,13 @@ impl Turn {
 
     /// The webhook was switched off: what is due is not sent.
     pub(super) async fn deactivated(&mut self) -> Result<Option<Due>, DbError> {
-        let (held, lease): (Params<'_>, _) = (&[&self.webhook_id, &self.lease], LEASE.as_secs_f64());
-        let record: Params<'_> = &[&self.webhook_id, &self.lease, &lease];
-        let (sent, is_over) = (Instant::now(), self.is_over());
-        let work = |tx: Tx| async move {
-            let deactivated = DEACTIVATED.with(record);
-            if is_over {
-                let (types, _) = tx.commit(&(deactivated, GIVE_BACK.with(held))).await?;
-                return Ok((types, Vec::new()));
-            }
-            tx.commit(&(deactivated, NEXT.with(held))).await
-        };
-        let (types, next) = self.office.app.db.transaction::<_, DbError, _>(self.tenant_id, work).await?;
-        (self.renewed, self.pause) = (sent, sent.elapsed());
+        let (webhook_id, held) = (self.webhook_id, self.lease);
+        let record: Params<'_> = &[&webhook_id, &held, &LEASE.as_secs_f64()];
+        let (types, next) = self.go_on(DEACTIVATED.with(record)).await?;
         for event_type in types {
             self.tally(&event_type, "deactivated", true);
         }
-        Ok(next.into_iter().next())
+        Ok(next)
     }
 
     /// Nobody can sign it at the moment.
@@ -154,8 +151,7 @@ impl Turn {
         let (seconds, error) =
             (PUT_OFF_FOR.as_secs_f64(), "delivery_error: the signing secret cannot be read");
         let record: Params<'_> = &[&self.webhook_id, &self.lease, &due.id, &seconds, &error];
-        let work = |tx: Tx| async move { tx.commit(&PUT_OFF.with(record)).await };
-        self.office.app.db.transaction::<_, DbError, _>(self.tenant_id, work).await?;
+        self.write(PUT_OFF.with(record)).await?;
         Ok(None)
     }
 

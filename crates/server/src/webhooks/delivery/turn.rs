@@ -16,7 +16,7 @@ use super::sender::{EXCHANGE, Sender};
 use super::store::{Due, GIVE_BACK};
 use super::{DeliveryOptions, LEASE};
 use crate::app::App;
-use crate::db::{DbError, Tx};
+use crate::db::DbError;
 use crate::metrics;
 use crate::secrets::webhook_context;
 
@@ -165,8 +165,7 @@ impl Drop for Turn {
         let app = self.office.app.clone();
         let (tenant_id, webhook_id, lease) = (self.tenant_id, self.webhook_id, self.lease);
         self.office.app.life.complete(async move {
-            let give_back = |tx: Tx| async move { tx.commit(&GIVE_BACK.with(&[&webhook_id, &lease])).await };
-            if let Err(error) = app.db.transaction::<_, DbError, _>(tenant_id, give_back).await {
+            if let Err(error) = app.db.write(tenant_id, GIVE_BACK.with(&[&webhook_id, &lease])).await {
                 tracing::debug!(%error, %webhook_id, "a lease was not given back");
             }
         });
