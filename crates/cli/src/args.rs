@@ -12,7 +12,6 @@ use crate::commands::{
 use crate::demo;
 use crate::output::Format;
 use crate::pages::STORY_PAGE;
-use crate::secrets;
 use crate::server;
 
 /// The whole command line.
@@ -115,9 +114,10 @@ impl Paging {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run the server, with its own PostgreSQL unless DATABASE_URL is set
-    #[command(after_help = secrets::KEYS)]
+    #[command(after_help = server::secrets::KEYS)]
     Serve(server::ServeArguments),
-    /// Do background jobs alone, beside servers that leave them to it
+    /// Do background jobs and deliver webhooks, beside servers that leave that to it
+    #[command(after_help = server::secrets::KEYS)]
     Worker(server::WorkerArguments),
     /// Bring the schema of an external database up to date
     Migrate(server::DatabaseArguments),

@@ -1,5 +1,7 @@
 //! HTTP: one request at a time, retries, and answers as JSON values.
 
+mod arriving;
+
 use std::error::Error as _;
 use std::time::{Duration, Instant};
 
@@ -8,6 +10,7 @@ use reqwest::{Certificate, Method, Response, StatusCode, Url};
 use serde_json::Value;
 use uuid::Uuid;
 
+pub(crate) use self::arriving::{Download, Events};
 use crate::error::{Error, ServerError};
 use crate::output;
 
@@ -107,7 +110,7 @@ impl Client {
         let headers: Vec<_> = last.map(|last| (LAST_EVENT_ID, last)).into_iter().collect();
         let response = self.begin(&self.api(path, query), &headers, Reading::Events).await?;
         let arriving = Download { client: self, response, limit: LONGEST_SILENCE };
-        Ok(Events { arriving, arrived: Vec::new() })
+        Ok(Events::of(arriving))
     }
 
     /// An answer of which nothing is read yet.
@@ -363,61 +366,6 @@ enum Reading {
     Later,
     /// Of server-sent events.
     Events,
-}
-
-/// A successful answer of which nothing was read yet.
-pub(crate) struct Download<'a> {
-    client: &'a Client,
-    response: Response,
-    /// How long nothing may come.
-    limit: Duration,
-}
-
-impl Download<'_> {
-    /// The next bytes; none at the end.
-    pub(crate) async fn chunk(&mut self) -> Result<Option<impl AsRef<[u8]> + use<>>, Error> {
-        let limit = self.limit;
-        match tokio::time::timeout(limit, self.response.chunk()).await {
-            Ok(chunk) => chunk.map_err(|error| self.client.network_error(&error)),
-            Err(_) => Err(self.client.cut_off(&format!("nothing more came for {} s", limit.as_secs()))),
-        }
-    }
-}
-
-/// Events, as they arrive.
-pub(crate) struct Events<'a> {
-    arriving: Download<'a>,
-    arrived: Vec<u8>,
-}
-
-/// What happened, and what it is to be known by.
-pub(crate) struct Event {
-    pub(crate) id: String,
-    /// Null when it says nothing but from where to go on.
-    pub(crate) data: Value,
-}
-
-impl Events<'_> {
-    /// The next one; none at the end. That the connection lives is no event.
-    pub(crate) async fn next(&mut self) -> Result<Option<Event>, Error> {
-        const END: &[u8] = b"\n\n";
-        loop {
-            if let Some(at) = self.arrived.windows(END.len()).position(|bytes| bytes == END) {
-                let block: Vec<u8> = self.arrived.drain(..at + END.len()).collect();
-                let block = String::from_utf8_lossy(&block);
-                let field =
-                    |name: &str| block.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
-                let Some(id) = field("id:") else { continue };
-                let data =
-                    field("data:").map(serde_json::from_str).transpose().map_err(|_| Error::not_json())?;
-                return Ok(Some(Event { id: id.to_owned(), data: data.unwrap_or_default() }));
-            }
-            match self.arriving.chunk().await? {
-                Some(bytes) => self.arrived.extend_from_slice(bytes.as_ref()),
-                None => return Ok(None),
-            }
-        }
-    }
 }
 
 fn success((status, body): (u16, Value)) -> Result<Value, Error> {

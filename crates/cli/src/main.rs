@@ -13,12 +13,10 @@ mod output;
 mod pages;
 mod replace;
 mod resolve;
-mod secrets;
 mod server;
 mod slug;
 mod table;
 mod usage;
-mod webhook_options;
 
 use std::process::ExitCode;
 use std::time::Duration;

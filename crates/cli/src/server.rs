@@ -1,6 +1,8 @@
 //! The commands that run on the server's side, with access to its database: `serve`, `migrate`, `operator`.
 
 mod jobs;
+pub(crate) mod secrets;
+mod webhooks;
 mod worker;
 
 use std::io::IsTerminal as _;
@@ -21,10 +23,10 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
 pub(crate) use self::jobs::print as print_jobs;
+use self::webhooks::WebhookArguments;
 use self::worker::WorkArguments;
 pub(crate) use self::worker::{WorkerArguments, run as run_worker};
-use crate::webhook_options::WebhookArguments;
-use crate::{client, output, secrets};
+use crate::{client, output};
 
 /// Where the database is; the same options for every command that needs it.
 #[derive(Debug, Args)]

@@ -4,9 +4,8 @@ use clap::Args;
 use loopctl_server::Settings;
 use loopctl_server::serve::{WorkOptions, work};
 
-use super::{DatabaseArguments, Failure, Log};
-use crate::secrets;
-use crate::webhook_options::WebhookArguments;
+use super::webhooks::WebhookArguments;
+use super::{DatabaseArguments, Failure, Log, secrets};
 
 /// What background jobs are told, and what is logged: the same options for `serve` and `worker`.
 #[derive(Debug, Args)]

@@ -7,8 +7,8 @@ use loopctl_server::operator::{self, Reencryption};
 use loopctl_server::secrets::{Keys, Vault};
 use serde_json::{Value, json};
 
+use super::Failure;
 use crate::output;
-use crate::server::Failure;
 
 /// What the help of commands that use the keys of secrets ends with. From the command line everybody on the machine could
 /// read them.
