@@ -194,6 +194,11 @@ pub(crate) fn claim_script(owner: &Tenant) -> String {
         &json,
         &json,
         &hash,
+        &first,
+        &array("'story.status_changed'"),
+        &array("'{}'"),
+        &none,
+        &none,
     ];
     let statements = [
         bind("story_locks", "LOCK_FREE_STORIES", &[&tenant, story]),
@@ -220,6 +225,7 @@ fn bind(resource: &str, name: &str, values: &[&str]) -> String {
     for (index, value) in values.iter().enumerate().rev() {
         sql = sql.replace(&format!("${}", index + 1), value);
     }
+    assert!(!sql.contains(&format!("${}", values.len() + 1)), "{resource}.{name} takes more values");
     sql.split_whitespace().collect::<Vec<_>>().join(" ") + ";"
 }
 
@@ -246,12 +252,24 @@ pub(crate) async fn pending_deliveries(owner: &Client) -> usize {
     pending as usize
 }
 
-/// What is dead of the tables of deliveries, and how large they are.
-pub(crate) async fn traces_of_deliveries(owner: &Client) -> String {
-    let sql = "
-        select string_agg(n_dead_tup || ' (' || pg_size_pretty(pg_total_relation_size(relid)) || ')', ', ' order by relname)
-        from pg_stat_user_tables where relname in ('webhook_events', 'webhooks')";
+/// Whether any does, which is cheaper to ask.
+pub(crate) async fn are_deliveries_pending(owner: &Client) -> bool {
+    let sql = "select exists (select from webhook_events where status = 'pending' and attempts = 0)";
+    owner.query_one(sql, &[]).await.expect("an answer").get(0)
+}
+
+/// The dead rows of the tables of deliveries, as far as PostgreSQL has noted them.
+pub(crate) async fn dead_rows_of_deliveries(owner: &Client) -> i64 {
+    let sql = "select sum(n_dead_tup)::bigint from pg_stat_user_tables where relname in ('webhook_events', 'webhooks')";
+    owner.query_one(sql, &[]).await.expect("statistics").get(0)
+}
+
+/// Those at the end, and how large the tables are.
+pub(crate) async fn traces_of_deliveries(owner: &Client) -> (i64, String) {
     owner.batch_execute("select pg_stat_force_next_flush()").await.expect("statistics");
     tokio::time::sleep(std::time::Duration::from_secs(2)).await;
-    owner.query_one(sql, &[]).await.expect("statistics").get(0)
+    let sql = "
+        select string_agg(pg_size_pretty(pg_total_relation_size(relid)), ', ' order by relname)
+        from pg_stat_user_tables where relname in ('webhook_events', 'webhooks')";
+    (dead_rows_of_deliveries(owner).await, owner.query_one(sql, &[]).await.expect("statistics").get(0))
 }

@@ -52,7 +52,15 @@ pub(crate) async fn run(scratch: &std::path::Path, count: usize) {
         bell = Some((format!("/webhooks/{id}/test"), tenant));
     }
     let (test, receiving) = bell.expect("a webhook");
+    note(&format!("a queue of {count} deliveries"));
+    // Nothing is delivered for them yet, and what so many new rows cost by themselves is over before anything is measured.
+    owner
+        .batch_execute("update tenants set status = 'suspended' where slug like 'receiving-%'")
+        .await
+        .expect("a pause");
+    data::queue_deliveries(&owner, count).await;
     owner.batch_execute("vacuum analyze").await.expect("statistics");
+    owner.batch_execute("checkpoint").await.expect("a checkpoint");
     let mut plans = plans.iter();
     let mut claim = async || {
         let plan = plans.next().expect("a plan");
@@ -65,8 +73,11 @@ pub(crate) async fn run(scratch: &std::path::Path, count: usize) {
         alone.push(claim().await);
     }
     note(&format!("claims beside {count} deliveries"));
-    data::queue_deliveries(&owner, count).await;
-    // What others queue is looked for every few seconds, and at once when something is queued by the server itself.
+    owner
+        .batch_execute("update tenants set status = 'active' where slug like 'receiving-%'")
+        .await
+        .expect("deliveries");
+    // What others change is looked for every few seconds, and at once when something is queued by the server itself.
     receiving.user.post(&test, &json!({})).await;
     let began = Instant::now();
     let mut beside = Vec::new();
@@ -77,9 +88,9 @@ pub(crate) async fn run(scratch: &std::path::Path, count: usize) {
         }
     }
     let (shared, left) = (began.elapsed(), data::pending_deliveries(&owner).await);
-    let drained = drain(&owner).await;
+    let (drained, most) = drain(&owner).await;
     let both = began.elapsed();
-    let traces = data::traces_of_deliveries(&owner).await;
+    let (dead, sizes) = data::traces_of_deliveries(&owner).await;
     let (alone, beside) = (median(alone), median(beside));
     let per_second = |events: usize, span: Duration| events as f64 / span.as_secs_f64();
     println!("| | |\n|---|---|");
@@ -90,16 +101,18 @@ pub(crate) async fn run(scratch: &std::path::Path, count: usize) {
         println!("| deliveries alone | {:.0}/s |", per_second(left, drained));
     }
     println!("| all of them | {:.1} s |", both.as_secs_f64());
-    println!("| dead rows of events, of webhooks afterwards | {} |", traces);
+    println!("| most dead rows on the way, and at the end | {} and {dead} |", most.max(dead));
+    println!("| sizes of the tables of events and webhooks | {sizes} |");
 }
 
-/// Waits until nothing is pending; how long that took.
-async fn drain(owner: &Client) -> Duration {
-    let began = Instant::now();
-    while data::pending_deliveries(owner).await > 0 {
-        tokio::time::sleep(Duration::from_millis(50)).await;
+/// Waits until nothing is pending; how long that took, and the most dead rows that there were meanwhile.
+async fn drain(owner: &Client) -> (Duration, i64) {
+    let (began, mut most) = (Instant::now(), 0);
+    while data::are_deliveries_pending(owner).await {
+        most = most.max(data::dead_rows_of_deliveries(owner).await);
+        tokio::time::sleep(Duration::from_millis(250)).await;
     }
-    began.elapsed()
+    (began.elapsed(), most)
 }
 
 fn median(mut values: Vec<f64>) -> f64 {

@@ -9,8 +9,8 @@ use tokio::time::Instant;
 use super::LEASE;
 use super::sender::Attempt;
 use super::store::{DEACTIVATED, DELIVERED, Due, EXHAUSTED, FAILED, GIVE_BACK, GivenUp, NEXT, PUT_OFF};
-use super::turn::Turn;
-use crate::db::{Batch, DbError, Params, Row, Statement, Tx};
+use super::turn::{Arrived, Turn};
+use crate::db::{Batch, DbError, Params, Row, Statement, Tx, column};
 use crate::events::{self, Attribution, Event};
 use crate::identity::tenants::{MAX_WEBHOOK_FAILURES, limit};
 use crate::metrics;
@@ -20,36 +20,56 @@ use crate::metrics;
 const PUT_OFF_FOR: Duration = Duration::from_secs(60);
 
 impl Turn {
-    /// The first event of the turn.
-    pub(super) async fn next(&self) -> Result<Option<Due>, DbError> {
-        Ok(self.write(NEXT.with(&[&self.webhook_id, &self.lease])).await?.into_iter().next())
+    /// The first events of the turn.
+    pub(super) async fn next(&self) -> Result<Vec<Due>, DbError> {
+        self.write(NEXT.with(&[&self.webhook_id, &self.lease])).await
     }
 
-    /// It arrived.
-    pub(super) async fn delivered(&mut self, due: &Due, attempt: &Attempt) -> Result<Option<Due>, DbError> {
-        let Attempt { status, latency, excerpt, .. } = attempt;
-        let (webhook_id, held) = (self.webhook_id, self.lease);
+    /// They arrived. What comes next, if that is asked.
+    pub(super) async fn arrived(&mut self, arrived: &[Arrived], ask: bool) -> Result<Vec<Due>, DbError> {
+        if arrived.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (webhook_id, held, lease) = (self.webhook_id, self.lease, LEASE.as_secs_f64());
+        let ids = column(arrived, |event| event.id);
+        let attempts = column(arrived, |event| event.attempts);
+        let statuses = column(arrived, |event| event.attempt.status);
+        let latencies = column(arrived, |event| event.attempt.latency);
+        let excerpts = column(arrived, |event| event.attempt.excerpt.as_deref());
+        let ages = column(arrived, |event| event.at.elapsed().as_secs_f64());
         let record: Params<'_> =
-            &[&webhook_id, &held, &LEASE.as_secs_f64(), &due.id, &due.attempts, status, latency, excerpt];
-        let (delivered, next) = self.go_on(DELIVERED.with(record)).await?;
-        self.tally(&due.event_type, "delivered", !delivered.is_empty());
+            &[&webhook_id, &held, &lease, &ids, &attempts, &statuses, &latencies, &excerpts, &ages];
+        let record = DELIVERED.with(record);
+        let (types, next) =
+            if ask { self.go_on(record).await? } else { (self.write(record).await?, Vec::new()) };
+        for event_type in &types {
+            metrics::delivered(event_type.clone(), "delivered");
+        }
+        if types.len() < arrived.len() {
+            self.lost("delivered");
+        }
         Ok(next)
     }
 
     /// Records something that leaves the lease, and asks what comes next; at the end of the turn the lease is given back instead.
-    async fn go_on<R: Row>(&mut self, record: Statement<'_, R>) -> Result<(Vec<R>, Option<Due>), DbError> {
+    async fn go_on<R: Row>(&mut self, record: Statement<'_, R>) -> Result<(Vec<R>, Vec<Due>), DbError> {
         let (webhook_id, lease) = (self.webhook_id, self.lease);
         let held: Params<'_> = &[&webhook_id, &lease];
         let sent = Instant::now();
         let (recorded, next) = if self.is_over() {
             let (recorded, _) = self.write((record, GIVE_BACK.with(held))).await?;
-            (recorded, None)
+            (recorded, Vec::new())
         } else {
-            let (recorded, next) = self.write((record, NEXT.with(held))).await?;
-            (recorded, next.into_iter().next())
+            self.write((record, NEXT.with(held))).await?
         };
         (self.renewed, self.pause) = (sent, sent.elapsed());
         Ok((recorded, next))
+    }
+
+    /// Nothing was begun with what was read.
+    pub(super) async fn give_back(&self) -> Result<Vec<Due>, DbError> {
+        self.write(GIVE_BACK.with(&[&self.webhook_id, &self.lease])).await?;
+        Ok(Vec::new())
     }
 
     async fn write<B: Batch>(&self, batch: B) -> Result<B::Answer, DbError> {
@@ -63,7 +83,7 @@ impl Turn {
         attempt: &Attempt,
         error: &str,
         delay: f64,
-    ) -> Result<Option<Due>, DbError> {
+    ) -> Result<Vec<Due>, DbError> {
         let Attempt { status, latency, excerpt, .. } = attempt;
         let (held, lease): (Params<'_>, _) = (&[&self.webhook_id, &self.lease], LEASE.as_secs_f64());
         let record: Params<'_> = &[
@@ -80,7 +100,7 @@ impl Turn {
         ];
         let (failed, _) = self.write((FAILED.with(record), GIVE_BACK.with(held))).await?;
         self.tally(&due.event_type, "failed", !failed.is_empty());
-        Ok(None)
+        Ok(Vec::new())
     }
 
     /// It did not arrive, and is given up. That may switch the webhook off, which is told like every other change.
@@ -89,14 +109,14 @@ impl Turn {
         due: &Due,
         attempt: &Attempt,
         error: &str,
-    ) -> Result<Option<Due>, DbError> {
+    ) -> Result<Vec<Due>, DbError> {
         let work = |tx: Tx| self.give_up(tx, due, attempt, error);
         let given_up = self.office.app.db.transaction::<_, DbError, _>(self.tenant_id, work).await?;
         self.tally(&due.event_type, "exhausted", given_up.is_some());
         if given_up.is_some_and(|given_up| given_up.disabled) {
             tracing::info!(webhook_id = %self.webhook_id, "a webhook was switched off: too many events could not be delivered");
         }
-        Ok(None)
+        Ok(Vec::new())
     }
 
     async fn give_up(
@@ -135,7 +155,7 @@ impl Turn {
     }
 
     /// The webhook was switched off: what is due is not sent.
-    pub(super) async fn deactivated(&mut self) -> Result<Option<Due>, DbError> {
+    pub(super) async fn deactivated(&mut self) -> Result<Vec<Due>, DbError> {
         let (webhook_id, held) = (self.webhook_id, self.lease);
         let record: Params<'_> = &[&webhook_id, &held, &LEASE.as_secs_f64()];
         let (types, next) = self.go_on(DEACTIVATED.with(record)).await?;
@@ -146,21 +166,25 @@ impl Turn {
     }
 
     /// Nobody can sign it at the moment.
-    pub(super) async fn put_off(&self, due: &Due, reason: &str) -> Result<Option<Due>, DbError> {
+    pub(super) async fn put_off(&self, due: &Due, reason: &str) -> Result<Vec<Due>, DbError> {
         tracing::error!(webhook_id = %self.webhook_id, reason, "the signing secret of a webhook cannot be read");
         let (seconds, error) =
             (PUT_OFF_FOR.as_secs_f64(), "delivery_error: the signing secret cannot be read");
         let record: Params<'_> = &[&self.webhook_id, &self.lease, &due.id, &seconds, &error];
         self.write(PUT_OFF.with(record)).await?;
-        Ok(None)
+        Ok(Vec::new())
     }
 
     fn tally(&self, event_type: &str, outcome: &'static str, recorded: bool) {
         if recorded {
             metrics::delivered(event_type.to_owned(), outcome);
         } else {
-            // Deleted meanwhile, or another server's by now.
-            tracing::warn!(webhook_id = %self.webhook_id, outcome, "what came of a delivery was not recorded: it is gone");
+            self.lost(outcome);
         }
+    }
+
+    /// Deleted meanwhile, or another server's by now.
+    fn lost(&self, outcome: &'static str) {
+        tracing::warn!(webhook_id = %self.webhook_id, outcome, "what came of a delivery was not recorded: it is gone");
     }
 }

@@ -52,13 +52,14 @@ pub(crate) struct GivenUp {
 
 statements! {
     CLAIM_WEBHOOKS -> Claim = "select {*} from claim_webhooks($1, $2, $3, $4, $5)";
-    /// What the webhook of a lease is to be told next. When there is nothing, the lease is given back.
+    /// What the webhook of a lease is to be told next, in order. When there is nothing, the lease is given back.
     NEXT -> Due = "
         with due as materialized (
-            select {*} from (select next_webhook_event($2) as id) next
+            select {*} from next_webhook_events($2) next
                  join webhook_events e on e.tenant_id = $1 and e.id = next.id
                  join webhooks w on w.tenant_id = $1 and w.id = $2 and w.lease = $3 and w.leased_until > clock_timestamp()
                  join tenants t on t.id = $1 and t.status = 'active'
+            order by next.nth
         ), given_back as (
             update webhooks set lease = null, leased_until = null
             where tenant_id = $1 and id = $2 and lease = $3 and not exists (select from due)
@@ -66,9 +67,10 @@ statements! {
         select * from due";
     GIVE_BACK = "
         update webhooks set lease = null, leased_until = null where tenant_id = $1 and id = $2 and lease = $3";
-    /// The counter is set back whatever it was: who changes it meanwhile waits for this row, or this for them. Nobody waits for the
-    /// disk: what a crash of the machine forgets of it is delivered again, as it would be if it had come a moment earlier.
-    DELIVERED -> Uuid = "
+    /// Events that arrived, each so many seconds ago. The counter is set back whatever it was: who changes it meanwhile waits for
+    /// this row, or this for them. Nobody waits for the disk: what a crash of the machine forgets of it is delivered again, as it
+    /// would be if it had come a moment earlier.
+    DELIVERED -> String = "
         with held as (
             update webhooks
             set consecutive_failures = 0, last_delivery_at = clock_timestamp(), struggling = false,
@@ -77,12 +79,15 @@ statements! {
             returning id
         )
         update webhook_events e
-        set status = 'delivered', attempts = e.attempts + 1, delivered_at = clock_timestamp(),
-            last_attempt_at = clock_timestamp(), updated_at = clock_timestamp(), error = null,
-            response_status = $7, latency_ms = $8, response_excerpt = $9
-        from held
-        where e.tenant_id = $1 and e.id = $5 and e.webhook_id = held.id and e.status = 'pending' and e.attempts = $6
-        returning e.id";
+        set status = 'delivered', attempts = e.attempts + 1, error = null,
+            delivered_at = clock_timestamp() - make_interval(secs => sent.age),
+            last_attempt_at = clock_timestamp() - make_interval(secs => sent.age), updated_at = clock_timestamp(),
+            response_status = sent.status, latency_ms = sent.latency, response_excerpt = sent.excerpt
+        from held, unnest($5::uuid[], $6::int[], $7::int[], $8::int[], $9::text[], $10::float8[])
+            sent (id, attempts, status, latency, excerpt, age)
+        where e.tenant_id = $1 and e.id = sent.id and e.webhook_id = held.id and e.status = 'pending'
+          and e.attempts = sent.attempts
+        returning e.event_type";
     /// Tried again later.
     FAILED -> Uuid = "
         with held as (

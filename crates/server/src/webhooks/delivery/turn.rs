@@ -12,7 +12,7 @@ use serde_json::json;
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
-use super::sender::{EXCHANGE, Sender};
+use super::sender::{Attempt, EXCHANGE, Sender};
 use super::store::{Due, GIVE_BACK};
 use super::{DeliveryOptions, LEASE};
 use crate::app::App;
@@ -27,6 +27,10 @@ const EVENTS: usize = 200;
 /// The longest pause between two events of a turn.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// How long events are delivered as they were read before what came of them is recorded, and it is asked what comes next: a webhook
+/// may have been changed, switched off or deleted meanwhile.
+const FRESH: Duration = Duration::from_millis(50);
+
 /// A lease that has not been renewed for so long is not relied on for another exchange: what is slow here may be slow there.
 const RELIED_ON: Duration = LEASE.saturating_sub(EXCHANGE).saturating_sub(Duration::from_secs(10));
 
@@ -37,6 +41,25 @@ pub(super) struct Office {
     pub(super) options: DeliveryOptions,
 }
 
+/// Why an event did not arrive.
+enum Obstacle {
+    /// The webhook was switched off.
+    Deactivated,
+    /// Nobody can sign it at the moment, for this reason.
+    Unsigned(String),
+    /// What came of the request, and what went wrong.
+    Failed(Attempt, String),
+}
+
+/// An event that arrived.
+pub(super) struct Arrived {
+    pub(super) id: Uuid,
+    /// Before this one.
+    pub(super) attempts: i32,
+    pub(super) attempt: Attempt,
+    pub(super) at: Instant,
+}
+
 /// A webhook that was taken.
 pub(super) struct Turn {
     pub(super) office: Arc<Office>,
@@ -45,8 +68,8 @@ pub(super) struct Turn {
     pub(super) lease: Uuid,
     /// When the lease was last asked for.
     pub(super) renewed: Instant,
-    /// How long the database took, the last time: as long as that is left to others before it is asked for more. A long queue takes
-    /// what nobody needs, and the busier the database is, the less.
+    /// How long the database took, the last time: so long is left to others before each event. A long queue takes what nobody needs,
+    /// and the busier the machine is, the less.
     pub(super) pause: Duration,
     /// How many events were delivered, and until when there may be more.
     count: usize,
@@ -86,40 +109,67 @@ impl Turn {
     }
 
     async fn deliver_all(&mut self) -> Result<(), DbError> {
-        let mut next = self.next().await?;
-        // Whoever has no next one has given the lease back, or lost it.
-        while let Some(due) = next {
-            if self.renewed.elapsed() > RELIED_ON || self.office.app.life.is_ending() {
-                return Ok(());
-            }
-            sleep(self.pause.min(PAUSE)).await;
-            self.count += 1;
-            next = self.deliver(&due).await?;
+        let mut due = self.next().await?;
+        // When nothing comes next, the lease has been given back, or is lost.
+        while !due.is_empty() {
+            due = self.deliver(due).await?;
         }
         self.held = false;
         Ok(())
     }
 
-    /// Delivers one event and records what came of it.
-    async fn deliver(&mut self, due: &Due) -> Result<Option<Due>, DbError> {
-        if !due.active && due.event_type != "webhook.test" {
-            return self.deactivated().await;
+    /// Delivers what was read, in order, and records what came of it; what comes next.
+    async fn deliver(&mut self, due: Vec<Due>) -> Result<Vec<Due>, DbError> {
+        let read = Instant::now();
+        let mut arrived = Vec::new();
+        for due in due {
+            sleep(self.pause.min(PAUSE)).await;
+            if self.renewed.elapsed() > RELIED_ON || self.office.app.life.is_ending() {
+                break;
+            }
+            self.count += 1;
+            match self.send(&due).await {
+                Ok(attempt) => {
+                    arrived.push(Arrived { id: due.id, attempts: due.attempts, attempt, at: Instant::now() })
+                }
+                Err(obstacle) => {
+                    self.arrived(&arrived, false).await?;
+                    return self.stopped(&due, obstacle).await;
+                }
+            }
+            if self.is_over() || read.elapsed() > FRESH {
+                break;
+            }
         }
-        let (headers, body) = match self.request(due) {
-            Ok(request) => request,
-            Err(reason) => return self.put_off(due, &reason).await,
-        };
+        if arrived.is_empty() { self.give_back().await } else { self.arrived(&arrived, true).await }
+    }
+
+    async fn send(&self, due: &Due) -> Result<Attempt, Obstacle> {
+        if !due.active && due.event_type != "webhook.test" {
+            return Err(Obstacle::Deactivated);
+        }
+        let (headers, body) = self.request(due).map_err(Obstacle::Unsigned)?;
         let attempt = self.office.sender.post(&due.url, headers, body).await;
         metrics::delivery_took(Duration::from_millis(attempt.latency.unsigned_abs().into()));
-        let Some(error) = &attempt.error else {
-            return self.delivered(due, &attempt).await;
+        match attempt.error.clone() {
+            None => Ok(attempt),
+            Some(error) => Err(Obstacle::Failed(attempt, error)),
+        }
+    }
+
+    /// What comes next when an event did not arrive.
+    async fn stopped(&mut self, due: &Due, obstacle: Obstacle) -> Result<Vec<Due>, DbError> {
+        let (attempt, error) = match obstacle {
+            Obstacle::Deactivated => return self.deactivated().await,
+            Obstacle::Unsigned(reason) => return self.put_off(due, &reason).await,
+            Obstacle::Failed(attempt, error) => (attempt, error),
         };
         let number = due.attempts + 1;
         tracing::debug!(webhook_id = %self.webhook_id, event_id = %due.id, attempt = number, status = attempt.status,
                         "a delivery failed");
         match self.office.options.retries.delay(number, rand::random()) {
-            Some(delay) => self.failed(due, &attempt, error, delay).await,
-            None => self.exhausted(due, &attempt, error).await,
+            Some(delay) => self.failed(due, &attempt, &error, delay).await,
+            None => self.exhausted(due, &attempt, &error).await,
         }
     }
 

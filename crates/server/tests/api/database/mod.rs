@@ -392,7 +392,7 @@ async fn the_application_role_is_nobody() {
             "job_queue_stats",
             "jobs_ahead",
             "keep_custody",
-            "next_webhook_event",
+            "next_webhook_events",
             "note_key_uses",
             "plan_jobs",
             "prune_idempotency_keys",
