@@ -4,7 +4,7 @@
 /// Kinds of things, each with its actions.
 pub const CATALOGUE: &[(&str, &[&str])] = &[
     ("agent", &["registered"]),
-    ("api_key", &["created", "revoked"]),
+    ("api_key", &["created", "revoked", "rotated"]),
     ("artifact_report", &["created"]),
     ("epic", &["created", "updated", "deleted", "completed"]),
     ("epic_dependency", &["created", "deleted"]),

@@ -347,6 +347,7 @@ async fn the_application_role_is_nobody() {
             "job_queue_stats | search_path=public, pg_temp",
             "jobs_ahead | search_path=public, pg_temp",
             "note_key_uses | search_path=public, pg_temp",
+            "note_webhook | search_path=public, pg_temp",
             "plan_jobs | search_path=public, pg_temp",
             "prune_idempotency_keys | search_path=public, pg_temp",
             "prune_jobs | search_path=public, pg_temp",

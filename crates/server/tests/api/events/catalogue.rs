@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use loopctl_server::CATALOGUE;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{PATIENCE, Reach, Tenant, bring, connect, server, text};
 use crate::trust_loop::stories;
@@ -19,7 +19,9 @@ async fn each_event_of_the_catalogue_is_told_by_something() {
     // The tenant, a key, projects.
     u.patch("/tenants/me", json!({"name": "Another"})).await.expect(200);
     let key = u.post("/api_keys", json!({"name": "k", "role": "agent"})).await.expect(201);
-    u.delete(&format!("/api_keys/{}", text(&key["api_key"]["id"]))).await.expect(200);
+    let path = |key: &Value| format!("/api_keys/{}", text(&key["id"]));
+    let key = u.post(&(path(&key["api_key"]) + "/rotate"), json!({})).await.expect(201);
+    u.delete(&path(&key["new_key"])).await.expect(200);
     let project = tenant.project().await;
     let at = |rest: &str| format!("/projects/{project}{rest}");
     u.patch(&at(""), json!({"name": "Another"})).await.expect(200);

@@ -83,6 +83,7 @@ fn calls(method: &str, template: &str, a: &Populated) -> Vec<Call> {
             call(short, json!({"name": "b", "role": "agent", "tenant_id": a.tenant.id}), Own),
             call(short, json!({"name": "b", "role": "agent", "agent_id": a.agent.agent()}), Refused),
         ],
+        ("post", "/api_keys/{id}/rotate") => with_ids(json!({"grace_period_hours": 0})),
         ("post", "/agents/register") => {
             let body =
                 json!({"name": unique("stranger"), "agent_type": "implementer", "tenant_id": a.tenant.id});

@@ -69,6 +69,11 @@ pub(super) async fn steps(world: &World, operation: &Operation) -> Vec<Step> {
             (user, 422, empty),
         ]),
         ("DELETE", "/api_keys/{id}") => here(&[(user, 200, nothing)]),
+        ("POST", "/api_keys/{id}/rotate") => {
+            let key = user.post("/api_keys", json!({"name": "old", "role": "agent"})).await.expect(201);
+            let id = text(&key["api_key"]["id"]);
+            of(&id, &[(user, 201, json!({"grace_period_hours": 1})), (user, 422, empty)])
+        }
         ("POST", "/agents/register") => {
             let key = a.tenant.key("agent").await;
             let body = json!({"name": unique("agent"), "agent_type": "implementer"});
