@@ -34,7 +34,7 @@ async fn each_event_of_the_catalogue_is_told_by_something() {
     u.patch(&format!("/epics/{one}"), json!({"title": "F"})).await.expect(200);
     let edge = json!({"epic_id": two, "depends_on_epic_id": one});
     let edge = u.post("/epic_dependencies", edge).await.expect(201);
-    let of = |edge: &serde_json::Value, name: &str| text(&edge[name]["id"]);
+    let of = |edge: &Value, name: &str| text(&edge[name]["id"]);
     u.delete(&format!("/epic_dependencies/{}", of(&edge, "epic_dependency"))).await;
     let ids = stories(&tenant, 6).await;
     let edge = json!({"story_id": ids[1], "depends_on_story_id": ids[0]});
