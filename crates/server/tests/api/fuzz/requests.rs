@@ -224,6 +224,7 @@ impl World {
             "reject" => json!({"reason": "no", "findings": [{"a": 1}]}),
             "artifacts" => json!({"artifact_type": "test", "path": "t.rs", "details": {"a": 1}}),
             "register" => json!({"name": unique("fuzz"), "agent_type": "implementer"}),
+            "resolve" | "ignore" => json!({"note": "n"}),
             "api_keys" => json!({"name": unique("fuzz"), "role": "agent"}),
             "epics" => {
                 json!({"number": rng.random_range(1..400), "title": "E", "position": 2, "phase": "p0"})
