@@ -4,6 +4,7 @@
 mod check;
 mod jobs;
 mod reencrypt;
+mod superadmin_keys;
 mod violators;
 
 use loopctl_core::request::Text;
@@ -22,6 +23,7 @@ use crate::identity::{keys, tenants};
 pub use check::{Check, Difference, check};
 pub use jobs::{JobKind, JobRun, list_jobs, run_job};
 pub use reencrypt::{Reencryption, Unreadable, reencrypt};
+pub use superadmin_keys::{SuperadminKey, list_superadmin_keys, revoke_superadmin_key};
 pub use violators::{PendingViolation, Scan, scan_violators};
 
 /// Why an operator command did nothing.
