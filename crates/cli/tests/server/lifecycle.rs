@@ -4,7 +4,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::json;
 
-use crate::support::{Daemon, Scratch, call, is_alive, postgres_pid, run, run_on, wait_for};
+use crate::support::{Daemon, PATIENCE, Scratch, call, is_alive, postgres_pid, run, run_on, wait_for};
 
 const TENANT: &str = "operator tenant create --name Acme --slug acme --email ops@acme.test";
 
