@@ -65,9 +65,9 @@ pub(crate) struct Identity {
 /// What a caller has shown to be let in.
 #[derive(Clone)]
 pub(super) struct Shown {
-    key_hash: Arc<str>,
+    pub(super) key_hash: Arc<str>,
     /// The tenant that they asked for; only superadmins are let into another than their own.
-    target: Option<Uuid>,
+    pub(super) target: Option<Uuid>,
 }
 
 impl fmt::Debug for Shown {
@@ -87,7 +87,7 @@ pub(crate) struct Impersonation {
 
 impl Identity {
     /// Somebody with a key who works on a tenant, of which the request's log lines tell.
-    fn of(
+    pub(super) fn of(
         app: App,
         found: &Found,
         role: Role,
@@ -325,60 +325,8 @@ impl<A: Access> Input for KeyHolder<A> {
     }
 }
 
-/// A superadmin who works on no tenant, or on all of them. What the other headers say of one does not count here.
-#[derive(Debug)]
-pub(crate) struct Admin {
-    pub(crate) app: App,
-    shown: Shown,
-    ticket: Option<Arc<Ticket>>,
-}
-
-impl Admin {
-    /// The same superadmin at work on one tenant, which the path names and not a header: as themselves, whatever the tenant's status.
-    /// What they change is a change of that tenant, by the same steps as every other, and told in its own log.
-    ///
-    /// # Errors
-    /// 404 when there is no such tenant; or when the database fails.
-    pub(crate) async fn in_tenant(self, tenant_id: Uuid) -> ApiResult<Identity> {
-        let Self { app, shown: Shown { key_hash, .. }, ticket } = self;
-        let shown = Shown { key_hash, target: Some(tenant_id) };
-        let found = app.identities.find(&app.db, &shown.key_hash, shown.target).await?;
-        // Revoked since a moment ago.
-        let found = found.ok_or_else(ApiError::invalid_api_key)?;
-        if found.tenant_id != shown.target {
-            return Err(ApiError::not_found());
-        }
-        Ok(Identity::of(app, &found, found.role, tenant_id, None, shown, ticket))
-    }
-}
-
-impl<S> FromRequestParts<S> for Admin
-where
-    S: Send + Sync,
-    App: FromRef<S>,
-{
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
-        let app = App::from_ref(state);
-        let (found, shown) = find(parts, &app, None).await?;
-        note_key(&found, found.role);
-        <Exact<(Superadmin,)>>::check(found.role)?;
-        let ticket = Ticket::of(parts)?;
-        Ok(Self { app, shown, ticket })
-    }
-}
-
-impl Input for Admin {
-    fn describe(operation: &mut Operation<'_>) {
-        operation.secured = true;
-        operation.refuse(401, "no valid key");
-        operation.refuse(403, "the key may not do this");
-    }
-}
-
 /// Lets the request's log lines say whose key it is.
-fn note_key(found: &Found, role: Role) {
+pub(super) fn note_key(found: &Found, role: Role) {
     let span = tracing::Span::current();
     span.record("key_id", tracing::field::display(found.key_id));
     span.record("role", role.as_str());
@@ -394,7 +342,7 @@ struct Key {
 }
 
 /// Finds the key, which is one that is let in. `target` is the tenant that a superadmin wants to enter.
-async fn find(parts: &Parts, app: &App, target: Option<Uuid>) -> ApiResult<(Arc<Found>, Shown)> {
+pub(super) async fn find(parts: &Parts, app: &App, target: Option<Uuid>) -> ApiResult<(Arc<Found>, Shown)> {
     let token = bearer(parts).ok_or_else(ApiError::unauthorized)?;
     let shown = Shown { key_hash: hash_key(token).into(), target };
     let found = app.identities.find(&app.db, &shown.key_hash, target).await?;

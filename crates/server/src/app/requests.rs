@@ -1,8 +1,6 @@
-//! What a handler asks of the database for its caller: always the caller's tenant, and nothing else; for superadmins all of them.
+//! What a handler asks of the database for its caller: always the caller's tenant, and nothing else.
 
-use uuid::Uuid;
-
-use super::{Admin, Change, Committed, Identity};
+use super::{Change, Committed, Identity};
 use crate::db::{Batch, ListSql, Params, Row, Sql, Timestamp, Tx};
 use crate::http::{Answer, ApiError, ApiResult, Cursor, Feed, List, Meta, Page, Place, cut};
 
@@ -128,32 +126,5 @@ impl Identity {
             );
         }
         Ok(answer)
-    }
-}
-
-impl Admin {
-    /// Runs statements that see all tenants, in one round trip. `$1` is `tenant_id`, and means what they make of it.
-    ///
-    /// # Errors
-    /// 503 where the server has no login that may; or when the database fails.
-    pub(crate) async fn read<B: Batch>(&self, tenant_id: Uuid, batch: B) -> ApiResult<B::Answer> {
-        let read = self.app.admin.read(tenant_id, batch).await?;
-        read.ok_or_else(ApiError::admin_database_missing)
-    }
-
-    /// A page of a list of all tenants' rows. `filters` are the parameters of its count after `$1`.
-    ///
-    /// # Errors
-    /// As [`Self::read`].
-    pub(crate) async fn list<R: Row>(
-        &self,
-        list: &ListSql<R>,
-        tenant_id: Uuid,
-        filters: Params<'_>,
-        page: &Page,
-    ) -> ApiResult<List<R>> {
-        let params = [filters, &[&page.size, &page.skip]].concat();
-        let (count, data) = self.read(tenant_id, (list.count.with(filters), list.rows.with(&params))).await?;
-        Ok(List { data, meta: page.meta(count.first().map_or(0, |count| count.total)) })
     }
 }
