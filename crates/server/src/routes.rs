@@ -21,6 +21,7 @@ fn endpoints() -> Vec<Endpoint> {
         identity::tenants::routes(),
         identity::keys::routes(),
         identity::agents::routes(),
+        identity::admin::routes(),
         plan::projects::routes(),
         plan::imports::routes(),
         plan::exports::routes(),

@@ -9,10 +9,12 @@ use crate::db::{DbError, Tx};
 use crate::http::endpoints;
 
 pub(crate) use api::{NAME, TAKEN, check_email, check_slug, taken_field};
+pub(super) use api::{UpdateTenant, apply, checked};
 pub(crate) use settings::{
     Limit, MAX_API_KEYS, MAX_PROJECTS, MAX_WEBHOOK_FAILURES, MAX_WEBHOOKS, WEBHOOK_RETENTION_DAYS,
 };
 pub(crate) use store::STATEMENTS;
+pub(super) use store::{LOCK_TENANT, Tenant};
 
 /// The routes of this resource.
 pub(crate) fn routes() -> Vec<Endpoint> {
@@ -29,7 +31,7 @@ pub(crate) fn routes() -> Vec<Endpoint> {
 /// A counting limit of the tenant, whose row is locked until the transaction ends: what is counted after this
 /// cannot be overtaken.
 pub(crate) async fn locked_limit(tx: &mut Tx, limit: Limit) -> Result<i64, DbError> {
-    let tenant = tx.one(store::LOCK_TENANT, &[]).await?;
+    let tenant = tx.one(LOCK_TENANT, &[]).await?;
     Ok(limit.of(&tenant.settings))
 }
 

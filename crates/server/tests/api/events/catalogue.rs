@@ -6,6 +6,8 @@ use std::time::Duration;
 use loopctl_server::CATALOGUE;
 use serde_json::{Value, json};
 
+use crate::identity::impersonation::superadmin;
+use crate::isolation::violation;
 use crate::support::{PATIENCE, Reach, Tenant, bring, connect, server, text};
 use crate::trust_loop::stories;
 
@@ -88,6 +90,17 @@ async fn each_event_of_the_catalogue_is_told_by_something() {
     };
     tokio::time::timeout(PATIENCE, switched_off).await.expect("it is switched off");
     u.delete(&webhook).await.expect(204);
+    // What a superadmin does.
+    let (superadmin, _) = superadmin().await;
+    let admin = format!("/admin/tenants/{}", tenant.id);
+    superadmin.patch(&admin, json!({"name": "Of the superadmin"})).await.expect(200);
+    for step in ["suspend", "activate"] {
+        superadmin.post(&format!("{admin}/{step}"), json!({})).await.expect(200);
+    }
+    for step in ["resolve", "ignore"] {
+        let violation = violation(&tenant.id, "catalogue").await;
+        superadmin.post(&format!("/admin/violators/{violation}/{step}"), json!({})).await.expect(200);
+    }
     // And the end.
     u.delete(&format!("/stories/{}", ids[0])).await;
     u.delete(&format!("/epics/{two}")).await;

@@ -225,6 +225,7 @@ impl World {
             "artifacts" => json!({"artifact_type": "test", "path": "t.rs", "details": {"a": 1}}),
             "register" => json!({"name": unique("fuzz"), "agent_type": "implementer"}),
             "rotate" => json!({"grace_period_hours": rng.random_range(-1..200)}),
+            "resolve" | "ignore" => json!({"note": "n"}),
             "api_keys" => json!({"name": unique("fuzz"), "role": "agent"}),
             "epics" => {
                 json!({"number": rng.random_range(1..400), "title": "E", "position": 2, "phase": "p0"})

@@ -1,7 +1,7 @@
 //! Who calls, and what they may do.
 
 mod agents;
-mod impersonation;
+pub(crate) mod impersonation;
 mod keys;
 mod names;
 mod remembered;
