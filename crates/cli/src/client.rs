@@ -1,6 +1,7 @@
 //! HTTP: one request at a time, retries, and answers as JSON values.
 
 mod arriving;
+mod connection;
 
 use std::error::Error as _;
 use std::time::{Duration, Instant};
@@ -11,50 +12,9 @@ use serde_json::Value;
 use uuid::Uuid;
 
 pub(crate) use self::arriving::{Download, Events};
+pub(crate) use self::connection::{Connection, Impersonation};
 use crate::error::{Error, ServerError};
 use crate::output;
-
-/// How to reach a server.
-#[derive(Debug)]
-pub(crate) struct Connection {
-    /// Base address.
-    pub(crate) server: String,
-    /// Bearer key.
-    pub(crate) api_key: Option<String>,
-    /// Accept any certificate.
-    pub(crate) insecure: bool,
-    /// PEM file with further trusted certificates.
-    pub(crate) cacert: Option<String>,
-    /// Limit of one request, with the retries after failed connections; of a download, the limit of each silence.
-    pub(crate) timeout: Duration,
-    /// The tenant that a superadmin acts in.
-    pub(crate) impersonation: Option<Impersonation>,
-}
-
-/// A superadmin inside a tenant.
-#[derive(Debug, Clone)]
-pub(crate) struct Impersonation {
-    /// The tenant's id.
-    pub(crate) tenant_id: String,
-    /// The role that is taken; None: that of a superadmin.
-    pub(crate) role: Option<String>,
-}
-
-impl Impersonation {
-    /// The headers that say so.
-    fn headers(&self) -> Result<HeaderMap, Error> {
-        let value = |text: &str| {
-            HeaderValue::from_str(text)
-                .map_err(|_| Error::Usage(format!("{text:?} cannot be sent in a header")))
-        };
-        let mut headers = HeaderMap::new();
-        headers.insert("x-impersonate-tenant", value(&self.tenant_id)?);
-        if let Some(role) = &self.role {
-            headers.insert("x-effective-role", value(role)?);
-        }
-        Ok(headers)
-    }
-}
 
 /// A connection to a server.
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::app::Admin;
-use crate::db::{Row, Timestamp, statements};
+use crate::db::{Params, Row, Timestamp, statements};
 use crate::events::Event;
 use crate::http::{ApiError, ApiResult, Body, Id, List, Meta, Page, Query, limits, one};
 
@@ -100,9 +100,9 @@ pub(super) async fn list(admin: Admin, Query(query): Query<ListViolations>) -> A
         Listed::All => None,
         Listed::Of(status) => Some(status),
     };
-    let filters: [&(dyn tokio_postgres::types::ToSql + Sync); 2] = [&violation_type, &status];
+    let filters: Params<'_> = &[&violation_type, &status];
     let List { data, meta } =
-        admin.list(&LIST_VIOLATIONS, tenant_id.unwrap_or_default(), &filters, &page).await?;
+        admin.list(&LIST_VIOLATIONS, tenant_id.unwrap_or_default(), filters, &page).await?;
     let ready = admin.read(Uuid::nil(), NOTHING_IS_PENDING.with(&[])).await?;
     Ok(Json(Violations { data, meta, merge_ready: ready.first().is_some_and(|ready| *ready) }))
 }

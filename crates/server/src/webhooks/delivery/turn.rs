@@ -149,9 +149,9 @@ impl Turn {
             return Err(Obstacle::Deactivated);
         }
         let (headers, body) = self.request(due).map_err(Obstacle::Unsigned)?;
-        let attempt = self.office.sender.post(&due.url, headers, body).await;
+        let mut attempt = self.office.sender.post(&due.url, headers, body).await;
         metrics::delivery_took(Duration::from_millis(attempt.latency.unsigned_abs().into()));
-        match attempt.error.clone() {
+        match attempt.error.take() {
             None => Ok(attempt),
             Some(error) => Err(Obstacle::Failed(attempt, error)),
         }
