@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, Subcommand};
+use ipnet::IpNet;
 use loopctl_postgres::{EmbeddedCluster, EmbeddedOptions, default_data_dir};
 use loopctl_server::config::{APPLICATION, Database, DatabaseOptions, OpenError};
 use loopctl_server::operator::{OperatorError, check, create_superadmin_key, create_tenant};
@@ -84,6 +85,9 @@ pub(crate) struct ServeArguments {
     /// How clients reach this server (default: http://localhost:PORT)
     #[arg(long, env = "LOOPCTL_PUBLIC_URL", value_name = "URL", value_parser = public_url)]
     public_url: Option<String>,
+    /// Proxies whose word is taken for whom they call for, with commas (default: this machine and private networks)
+    #[arg(long, env = "LOOPCTL_TRUSTED_PROXIES", value_name = "NETWORKS", value_delimiter = ',', value_parser = network)]
+    trusted_proxies: Option<Vec<IpNet>>,
     /// Connections to the database
     #[arg(long, env = "LOOPCTL_POOL_SIZE", value_name = "N", default_value_t = 10,
           value_parser = clap::value_parser!(u16).range(1..=1000))]
@@ -112,6 +116,13 @@ pub(crate) struct ServeArguments {
 /// How many there may be of something without which nothing works.
 fn count(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|count| *count > 0).ok_or_else(|| "a whole number of at least 1".to_owned())
+}
+
+/// A network, or a single address.
+fn network(text: &str) -> Result<IpNet, String> {
+    let text = text.trim();
+    let network = text.parse().ok().or_else(|| text.parse().ok().map(|address: IpAddr| IpNet::from(address)));
+    network.ok_or_else(|| "an address or a network, as in 10.0.0.0/8 (LOOPCTL_TRUSTED_PROXIES)".to_owned())
 }
 
 /// An address that links can begin with.
@@ -243,6 +254,7 @@ pub(crate) async fn run_serve(arguments: &ServeArguments) -> Result<(), Failure>
         database: arguments.database.options()?,
         listen: SocketAddr::new(arguments.listen, arguments.port),
         public_url: arguments.public_url.clone(),
+        trusted_proxies: arguments.trusted_proxies.clone(),
         pool_size: usize::from(arguments.pool_size),
         query_deadline: ServeOptions::QUERY_DEADLINE,
         connections: Connections {

@@ -38,6 +38,7 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 pub fn statements() -> impl Iterator<Item = (&'static str, &'static db::Named)> {
     let resources = [
         ("agents", identity::agents::STATEMENTS),
+        ("authenticators", identity::authenticators::STATEMENTS),
         ("artifacts", evidence::artifacts::STATEMENTS),
         ("caller", app::STATEMENTS),
         ("key_uses", app::USES_STATEMENTS),
@@ -65,6 +66,7 @@ pub fn statements() -> impl Iterator<Item = (&'static str, &'static db::Named)> 
         ("schedule", schedule::STATEMENTS),
         ("scrape", scrape::STATEMENTS),
         ("serve", serve::STATEMENTS),
+        ("signup", identity::signup::STATEMENTS),
         ("stories", plan::stories::STATEMENTS),
         ("story_locks", plan::stories::LOCK_STATEMENTS),
         ("tenants", identity::tenants::STATEMENTS),

@@ -6,6 +6,7 @@ pub const CATALOGUE: &[(&str, &[&str])] = &[
     ("agent", &["registered"]),
     ("api_key", &["created", "revoked"]),
     ("artifact_report", &["created"]),
+    ("authenticator", &["enrolled", "revoked"]),
     ("epic", &["created", "updated", "deleted", "completed"]),
     ("epic_dependency", &["created", "deleted"]),
     ("orchestrator_state", &["saved"]),

@@ -85,11 +85,7 @@ pub(super) async fn create(
             let params: Params<'_> =
                 &[&Uuid::now_v7(), &new.name, &hash, &prefix, &role.as_str(), &new.agent_id, &new.expires_at];
             let key = change.one(INSERT_KEY, params).await.map_err(one_live_key_per_agent)?;
-            let told = json!({
-                "name": key.name, "role": key.role, "key_prefix": key.key_prefix, "agent_id": key.agent_id,
-                "expires_at": key.expires_at,
-            });
-            change.tell([Event::new("api_key", key.id, "created", told)]);
+            change.tell([created(&key)]);
             let api_key = NewApiKey {
                 id: key.id,
                 raw_key: raw_key.clone(),
@@ -103,6 +99,15 @@ pub(super) async fn create(
             change.commit(CreatedSecret(NewKey { api_key })).await
         })
         .await
+}
+
+/// What is told of a new key.
+pub(crate) fn created(key: &ApiKey) -> Event {
+    let told = json!({
+        "name": key.name, "role": key.role, "key_prefix": key.key_prefix, "agent_id": key.agent_id,
+        "expires_at": key.expires_at,
+    });
+    Event::new("api_key", key.id, "created", told)
 }
 
 /// The body, and the role that it must name.

@@ -6,8 +6,8 @@ mod store;
 use crate::app::Endpoint;
 use crate::http::endpoints;
 
-pub(crate) use api::NAME;
-pub(crate) use store::STATEMENTS;
+pub(crate) use api::{NAME, created};
+pub(crate) use store::{INSERT_KEY, STATEMENTS};
 
 /// The routes of this resource.
 pub(crate) fn routes() -> Vec<Endpoint> {

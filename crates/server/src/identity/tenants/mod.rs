@@ -12,7 +12,7 @@ pub(crate) use api::{NAME, TAKEN, check_email, check_slug, taken_field};
 pub(crate) use settings::{
     Limit, MAX_API_KEYS, MAX_PROJECTS, MAX_WEBHOOK_FAILURES, MAX_WEBHOOKS, WEBHOOK_RETENTION_DAYS,
 };
-pub(crate) use store::STATEMENTS;
+pub(crate) use store::{SHOW_TENANT, STATEMENTS, Tenant};
 
 /// The routes of this resource.
 pub(crate) fn routes() -> Vec<Endpoint> {
@@ -35,6 +35,11 @@ pub(crate) async fn locked_limit(tx: &mut Tx, limit: Limit) -> Result<i64, DbErr
 
 /// The same, as it is at the moment.
 pub(crate) async fn limit(tx: &mut Tx, limit: Limit) -> Result<i64, DbError> {
-    let tenant = tx.one(store::SHOW_TENANT, &[]).await?;
+    let tenant = tx.one(SHOW_TENANT, &[]).await?;
     Ok(limit.of(&tenant.settings))
+}
+
+/// Locks the tenant's row until the transaction ends: what is counted of it after this cannot be overtaken.
+pub(crate) async fn lock(tx: &mut Tx) -> Result<(), DbError> {
+    tx.one(store::LOCK_TENANT, &[]).await.map(drop)
 }

@@ -9,7 +9,7 @@ use crate::db::{Row, Timestamp, statements};
 
 /// A tenant as its own keys see it.
 #[derive(Debug, Serialize, JsonSchema, Row)]
-pub(super) struct Tenant {
+pub(crate) struct Tenant {
     pub(super) id: Uuid,
     pub(super) name: String,
     pub(super) slug: String,
