@@ -24,11 +24,13 @@ statements! {
     /// Forgets who has not been here for an hour, and of all others those who have not for longest, beyond ten thousand: who has so
     /// many addresses need not come twice from one. More go than come, so that the table stays small.
     FORGET_ATTEMPTS = "
-        delete from signup_attempts where $1::uuid is not null and (kind, address) in (
-            (select kind, address from signup_attempts where last_at < clock_timestamp() - interval '1 hour'
-             order by last_at limit 10 for update skip locked)
-            union all
-            (select kind, address from signup_attempts order by last_at desc offset 10000 limit 10 for update skip locked))";
+        with old as (
+            select kind, address from signup_attempts where last_at < clock_timestamp() - interval '1 hour'
+            order by last_at limit 10 for update skip locked
+        ), beyond as (
+            select kind, address from signup_attempts order by last_at desc offset 10000 limit 10 for update skip locked
+        )
+        delete from signup_attempts where $1::uuid is not null and (kind, address) in (table old union all table beyond)";
     /// What was asked for with these challenges, which are used up with the transaction.
     TAKE_SIGNUP_CHALLENGES -> TakenChallenge = "
         select {*} from take_signup_challenges($2) where $1::uuid is not null";

@@ -3,7 +3,7 @@
 pub(crate) mod device;
 mod limits;
 mod pending;
-mod proofs;
+pub(crate) mod proofs;
 mod refused;
 
 use std::sync::atomic::{AtomicU16, Ordering};
