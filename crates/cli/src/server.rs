@@ -21,7 +21,7 @@ use loopctl_server::serve::{Connections, ServeError, ServeOptions, serve};
 use serde_json::{Value, json};
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{LevelFilter, ParseError};
 
 pub(crate) use self::jobs::print as print_jobs;
 use self::webhooks::WebhookArguments;
@@ -276,6 +276,9 @@ const LOG_LINES: usize = 4096;
 /// How long the end of the process waits for the last lines.
 const LAST_LINES: Duration = Duration::from_millis(1500);
 
+/// A library that calls it an error when a client sends nonsense, and repeats all of that.
+const UNTOLD: &str = "webauthn_rs_core";
+
 /// Which events are logged. A word by itself is a level: `tracing` would take any other for a module, log all of that, and
 /// nothing else.
 fn log_filter(text: &str) -> Result<EnvFilter, String> {
@@ -287,7 +290,12 @@ fn log_filter(text: &str) -> Result<EnvFilter, String> {
              loopctl_server=debug"
         ));
     }
-    EnvFilter::try_new(text).map_err(|error| error.to_string())
+    let filter = EnvFilter::try_new(text).map_err(|error| error.to_string())?;
+    if text.contains(UNTOLD) {
+        return Ok(filter);
+    }
+    let untold = format!("{UNTOLD}=off").parse().map_err(|error: ParseError| error.to_string())?;
+    Ok(filter.add_directive(untold))
 }
 
 /// The log on stdout. A thread of its own writes it, so that no request waits for whoever reads it, or fails because nobody
@@ -405,6 +413,25 @@ mod tests {
         }
         for filter in ["loud", "info,loud", "info, debug", "loopctl_server=loud", "]["] {
             assert!(log_filter(filter).is_err(), "{filter}");
+        }
+    }
+
+    #[test]
+    fn what_the_log_is_spared_can_be_asked_for() {
+        let told = |filter: &str| log_filter(filter).unwrap().to_string();
+        assert!(told("info").contains("webauthn_rs_core=off"));
+        assert!(!told("webauthn_rs_core=debug").contains("off"));
+    }
+
+    #[test]
+    fn proxies_are_networks_or_addresses() {
+        for (text, known) in
+            [("10.0.0.0/8", "10.0.0.0/8"), (" 192.0.2.7", "192.0.2.7/32"), ("::1", "::1/128")]
+        {
+            assert_eq!(network(text).map(|network| network.to_string()).as_deref(), Ok(known));
+        }
+        for text in ["", "proxy.example", "10.0.0.0/33", "10.0.0"] {
+            assert!(network(text).is_err(), "{text}");
         }
     }
 

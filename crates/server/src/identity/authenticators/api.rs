@@ -216,9 +216,11 @@ pub(super) async fn add(
             })?;
             let sent = new.authenticator.as_ref().ok_or_else(ApiError::internal)?;
             // The first one of a tenant that an operator has made: there is nobody else to ask.
-            if known > 0 {
-                proof::verify(&mut change, &caller.app.public_url, &new.webauthn_assertion).await?;
-            }
+            let signed_by = if known == 0 {
+                None
+            } else {
+                Some(proof::verify(&mut change, &caller.app.public_url, &new.webauthn_assertion).await?)
+            };
             if known >= MOST {
                 return Err(too_many());
             }
@@ -234,7 +236,8 @@ pub(super) async fn add(
                 "friendly_name": data.friendly_name, "attestation_format": data.attestation_format,
                 "fingerprint": fingerprint(&enrolled.credential_id),
             });
-            change.tell([Event::new("authenticator", data.id, "enrolled", told)]);
+            let event = Event::new("authenticator", data.id, "enrolled", told);
+            change.tell([event.meta("signed_by", json!(signed_by))]);
             change.commit(Created(OneAuthenticator { data })).await
         })
         .await
@@ -268,7 +271,8 @@ pub(super) async fn revoke(
             change.found(FIND_AUTHENTICATOR, &[&id]).await?;
             // Also by the one that goes: its owner has it in hand.
             let new = body.valid()?;
-            proof::verify(&mut change, &caller.app.public_url, &new.webauthn_assertion).await?;
+            let signed_by =
+                proof::verify(&mut change, &caller.app.public_url, &new.webauthn_assertion).await?;
             let data = change.found(DELETE_AUTHENTICATOR, &[&id]).await?;
             if known <= 1 {
                 let message = "Conflict: this is the tenant's last authenticator; enrol another one first";
@@ -277,7 +281,8 @@ pub(super) async fn revoke(
             let told = json!({
                 "friendly_name": data.friendly_name, "attestation_format": data.attestation_format,
             });
-            change.tell([Event::new("authenticator", id, "revoked", serde_json::Value::Null).old(told)]);
+            let event = Event { new_state: None, ..Event::new("authenticator", id, "revoked", json!(null)) };
+            change.tell([event.old(told).meta("signed_by", json!(signed_by))]);
             change.commit(Json(OneAuthenticator { data })).await
         })
         .await

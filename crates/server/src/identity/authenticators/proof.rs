@@ -74,6 +74,7 @@ fn parse(raw: &RawValue) -> Option<Assertion> {
 
 /// Holds a proof against what the tenant's authenticators can sign, and uses it up with the transaction: one touch allows one
 /// change. A change that is refused takes nothing, so it may be tried again with the same proof as long as the challenge lasts.
+/// Yields which authenticator has signed.
 ///
 /// # Errors
 /// 401 `webauthn_required` without one, 401 `webauthn_failed` for any other than the right one.

@@ -1,6 +1,7 @@
 //! Signing up, and what authenticators prove: the ceremony with a real authenticator, and everything that is none.
 
 pub(crate) mod device;
+mod keys;
 mod limits;
 mod pending;
 pub(crate) mod proofs;

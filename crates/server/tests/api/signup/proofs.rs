@@ -82,6 +82,8 @@ async fn a_touch_allows_one_change() {
     let told: Vec<_> = log.iter().skip(2).map(of).collect();
     assert_eq!(told, ["authenticator/enrolled", "authenticator/enrolled", "authenticator/revoked"]);
     assert_eq!(log[2]["actor_type"], "api_key");
+    let signed_by = |index: usize| &log[index]["metadata"]["signed_by"];
+    assert_eq!([signed_by(2), signed_by(3), signed_by(4)], [&known[0]["id"], &added["id"], &known[0]["id"]]);
 }
 
 #[tokio::test]
