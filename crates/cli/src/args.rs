@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand};
 
 use crate::commands::{
-    agent, api, auth, bulk, deps, epic, events, evidence, export, import, keys, progress, project, review,
-    settings, state, status, story, tenant, ui_test, webhook,
+    admin, agent, api, auth, bulk, deps, epic, events, evidence, export, import, keys, progress, project,
+    review, settings, state, status, story, tenant, ui_test, webhook,
 };
 use crate::demo;
 use crate::output::Format;
@@ -33,7 +33,7 @@ pub(crate) struct Cli {
 }
 
 /// Options that may stand before or after the command. They override environment and configuration file.
-#[derive(Debug, Default, Args)]
+#[derive(Debug, Default, Clone, Args)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct GlobalOptions {
     /// Output format: json (default), human or csv
@@ -65,9 +65,8 @@ pub(crate) struct GlobalOptions {
     pub(crate) cacert: Option<PathBuf>,
 
     /// Give up on a request after this many seconds (30)
-    #[arg(long, global = true, value_name = "SECONDS", default_value_t = 30, hide_default_value = true,
-          value_parser = clap::value_parser!(u64).range(1..=3600))]
-    pub(crate) timeout: u64,
+    #[arg(long, global = true, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub(crate) timeout: Option<u64>,
 
     /// Print help
     #[arg(long, short, global = true, action = ArgAction::Help)]
@@ -76,6 +75,25 @@ pub(crate) struct GlobalOptions {
     /// Print the version
     #[arg(long, short = 'V', action = ArgAction::Version)]
     version: Option<bool>,
+}
+
+impl GlobalOptions {
+    /// These, and where they say nothing, others.
+    pub(crate) fn or(self, others: &Self) -> Self {
+        let others = others.clone();
+        Self {
+            format: self.format.or(others.format),
+            data_only: self.data_only || others.data_only,
+            server: self.server.or(others.server),
+            api_key: self.api_key.or(others.api_key),
+            project: self.project.or(others.project),
+            insecure: self.insecure || others.insecure,
+            cacert: self.cacert.or(others.cacert),
+            timeout: self.timeout.or(others.timeout),
+            help: self.help,
+            version: self.version,
+        }
+    }
 }
 
 /// Which part of a long list.
@@ -234,6 +252,9 @@ pub(crate) enum ClientCommand {
     /// Webhooks: events that are sent to a URL as they happen (user)
     #[command(subcommand)]
     Webhook(webhook::Command),
+    /// What superadmins do: tenants, sums, what a scan has found, and commands inside a tenant
+    #[command(subcommand)]
+    Admin(admin::Command),
     /// Health of the server
     Health,
     /// Send any request to the API

@@ -27,6 +27,33 @@ pub(crate) struct Connection {
     pub(crate) cacert: Option<String>,
     /// Limit of one request, with the retries after failed connections; of a download, the limit of each silence.
     pub(crate) timeout: Duration,
+    /// The tenant that a superadmin acts in.
+    pub(crate) impersonation: Option<Impersonation>,
+}
+
+/// A superadmin inside a tenant.
+#[derive(Debug, Clone)]
+pub(crate) struct Impersonation {
+    /// The tenant's id.
+    pub(crate) tenant_id: String,
+    /// The role that is taken; None: that of a superadmin.
+    pub(crate) role: Option<String>,
+}
+
+impl Impersonation {
+    /// The headers that say so.
+    fn headers(&self) -> Result<HeaderMap, Error> {
+        let value = |text: &str| {
+            HeaderValue::from_str(text)
+                .map_err(|_| Error::Usage(format!("{text:?} cannot be sent in a header")))
+        };
+        let mut headers = HeaderMap::new();
+        headers.insert("x-impersonate-tenant", value(&self.tenant_id)?);
+        if let Some(role) = &self.role {
+            headers.insert("x-effective-role", value(role)?);
+        }
+        Ok(headers)
+    }
 }
 
 /// A connection to a server.
@@ -62,6 +89,9 @@ impl Client {
                 .map_err(|_| Error::Usage("The API key contains characters that no key has".to_owned()))?;
             value.set_sensitive(true);
             headers.insert(AUTHORIZATION, value);
+        }
+        if let Some(impersonation) = &connection.impersonation {
+            headers.extend(impersonation.headers()?);
         }
         // Fails only when another part of the process chose the provider before us, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -442,6 +472,7 @@ mod tests {
             insecure: false,
             cacert: None,
             timeout: Duration::from_secs(1),
+            impersonation: None,
         })
         .unwrap()
     }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::args::GlobalOptions;
-use crate::client::{Client, Connection};
+use crate::client::{Client, Connection, Impersonation};
 use crate::config::{Config, Setting};
 use crate::error::Error;
 use crate::output::{Format, Output};
@@ -17,7 +17,14 @@ pub(crate) struct Context {
     /// Printer with the resolved format.
     pub(crate) output: Output,
     timeout: Duration,
+    /// What was said on the command line.
+    globals: GlobalOptions,
+    /// The tenant that a superadmin is in.
+    impersonation: Option<Impersonation>,
 }
+
+/// How long an answer is waited for, in seconds, unless something else is said.
+const PATIENCE: u64 = 30;
 
 impl Context {
     /// Reads the settings; touches no network.
@@ -48,8 +55,16 @@ impl Context {
         Ok(Self {
             config,
             output: Output::new(format, globals.data_only),
-            timeout: Duration::from_secs(globals.timeout),
+            timeout: Duration::from_secs(globals.timeout.unwrap_or(PATIENCE)),
+            globals: globals.clone(),
+            impersonation: None,
         })
+    }
+
+    /// That of a command within this one, which has options of its own, inside a tenant.
+    pub(crate) fn inside(&self, options: GlobalOptions, impersonation: Impersonation) -> Result<Self, Error> {
+        let context = Self::new(&options.or(&self.globals))?;
+        Ok(Self { impersonation: Some(impersonation), ..context })
     }
 
     /// A client that authenticates; refuses to start without server and key.
@@ -80,6 +95,7 @@ impl Context {
             insecure: config.flag(Setting::Insecure)?,
             cacert: config.get(Setting::Cacert),
             timeout: self.timeout,
+            impersonation: self.impersonation.clone(),
         })
     }
 }

@@ -296,6 +296,19 @@ pub(crate) async fn agent(client: &Client, reference: &str) -> Result<Found, Err
         .ok_or_else(|| Error::NotFound(format!("Agent {reference} not found")))
 }
 
+/// A tenant by id or slug, for superadmins.
+pub(crate) async fn tenant(client: &Client, reference: &str) -> Result<Found, Error> {
+    if let Some(id) = uuid(reference) {
+        return Ok(Found { label: id.clone(), id });
+    }
+    let slug = reference.trim();
+    let rows = all_pages(client, "/admin/tenants", &[("search", slug)]).await?;
+    rows.iter()
+        .find(|row| row["slug"] == slug)
+        .map(|row| found(row, "slug"))
+        .ok_or_else(|| Error::NotFound(format!("Tenant {slug} not found")))
+}
+
 fn is_named(row: &Value, reference: &str) -> bool {
     row["name"].as_str().is_some_and(|name| composed(name) == composed(reference))
 }

@@ -15,13 +15,17 @@ use clap::{ArgAction, Args, Subcommand};
 use ipnet::IpNet;
 use loopctl_postgres::{EmbeddedCluster, EmbeddedOptions, default_data_dir};
 use loopctl_server::config::{APPLICATION, Database, DatabaseOptions, OpenError};
-use loopctl_server::operator::{OperatorError, check, create_superadmin_key, create_tenant};
+use loopctl_server::operator::{
+    OperatorError, check, create_superadmin_key, create_tenant, list_superadmin_keys, revoke_superadmin_key,
+    scan_violators,
+};
 use loopctl_server::secrets::KeyError;
 use loopctl_server::serve::{Connections, ServeError, ServeOptions, serve};
 use serde_json::{Value, json};
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::{LevelFilter, ParseError};
+use uuid::Uuid;
 
 pub(crate) use self::jobs::print as print_jobs;
 use self::webhooks::WebhookArguments;
@@ -148,8 +152,18 @@ pub(crate) enum OperatorCommand {
     /// Background jobs
     #[command(subcommand)]
     Jobs(jobs::Command),
+    /// Records that ought not to be there
+    #[command(subcommand)]
+    Violators(ViolatorsCommand),
     /// Compare what is kept of readiness with what plans and statuses say (exit 1 when it differs)
     Check(DatabaseArguments),
+}
+
+/// `loopctl operator violators …`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ViolatorsCommand {
+    /// Look for records that ought not to be there, for superadmins to see to (exit 1 when some wait for that)
+    Scan(DatabaseArguments),
 }
 
 /// `loopctl operator secrets …`.
@@ -195,6 +209,15 @@ pub(crate) enum SuperadminCommand {
         /// What the key is for
         #[arg(long)]
         name: String,
+    },
+    /// List superadmin keys, those that are revoked as well
+    ListKeys(DatabaseArguments),
+    /// Revoke a superadmin key
+    RevokeKey {
+        #[command(flatten)]
+        database: DatabaseArguments,
+        /// Id of the key
+        id: Uuid,
     },
 }
 
@@ -362,11 +385,27 @@ pub(crate) async fn run_operator(command: &OperatorCommand) -> Result<Value, Fai
             let created = created.map(|key| json!({"api_key": key}));
             close(database, created.map_err(Failure::Operator)).await
         }
+        OperatorCommand::Superadmin(SuperadminCommand::ListKeys(arguments)) => {
+            let database = open(arguments).await?;
+            let keys = list_superadmin_keys(&database.owner).await.map(|keys| json!({"api_keys": keys}));
+            close(database, keys.map_err(Failure::Operator)).await
+        }
+        OperatorCommand::Superadmin(SuperadminCommand::RevokeKey { database, id }) => {
+            let database = open(database).await?;
+            let revoked = revoke_superadmin_key(&database.owner, *id).await;
+            let revoked = revoked.map(|key| json!({"api_key": key}));
+            close(database, revoked.map_err(Failure::Operator)).await
+        }
         OperatorCommand::Secrets(SecretsCommand::Reencrypt { database: arguments, dry_run }) => {
             let keys = secrets::keys()?;
             let database = open(arguments).await?;
             let done = secrets::reencrypt(&arguments.options()?, &database, &keys, *dry_run).await;
             close(database, done).await
+        }
+        OperatorCommand::Violators(ViolatorsCommand::Scan(arguments)) => {
+            let database = open(arguments).await?;
+            let scan = scan_violators(&database.owner, None).await.map(|scan| json!({"scan": scan}));
+            close(database, scan.map_err(Failure::Operator)).await
         }
         OperatorCommand::Check(arguments) => {
             let database = open(arguments).await?;

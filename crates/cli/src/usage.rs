@@ -10,6 +10,7 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
 use crate::args::Cli;
+use crate::error::Error;
 use crate::output;
 use crate::table::one_line;
 
@@ -28,6 +29,11 @@ impl Stop {
         }
         output::notes(&self.text);
         self.exit
+    }
+
+    /// The same of a command line within another one: help, or what is wrong.
+    pub(crate) fn text(self) -> Result<String, Error> {
+        if self.exit == 0 { Ok(self.text) } else { Err(Error::Refused(self.text)) }
     }
 }
 

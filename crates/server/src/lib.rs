@@ -37,6 +37,9 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// the application role, and looks whether they yield what is read.
 pub fn statements() -> impl Iterator<Item = (&'static str, &'static db::Named)> {
     let resources = [
+        ("admin_stats", identity::admin::STATS_STATEMENTS),
+        ("admin_tenants", identity::admin::TENANTS_STATEMENTS),
+        ("admin_violators", identity::admin::VIOLATORS_STATEMENTS),
         ("agents", identity::agents::STATEMENTS),
         ("authenticators", identity::authenticators::STATEMENTS),
         ("artifacts", evidence::artifacts::STATEMENTS),

@@ -23,6 +23,7 @@ fn endpoints() -> Vec<Endpoint> {
         identity::authenticators::routes(),
         identity::keys::routes(),
         identity::agents::routes(),
+        identity::admin::routes(),
         plan::projects::routes(),
         plan::imports::routes(),
         plan::exports::routes(),

@@ -1,35 +1,41 @@
-//! `auth login`, `auth whoami`.
+//! `auth login`, `auth status`, `auth whoami`.
 
 use std::io::IsTerminal;
 
 use clap::Subcommand;
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
-use crate::config::Setting;
+use crate::commands::settings::masked;
+use crate::config::{Setting, Source};
 use crate::context::Context;
-use crate::error::Error;
-use crate::output;
+use crate::error::{Error, ServerError};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Check a server and key, and save them
     Login {
-        /// API key; read from standard input when absent
+        /// API key; asked for when absent, without showing it
         #[arg(long)]
         key: Option<String>,
+        /// Read the key from standard input, whatever is configured
+        #[arg(long, conflicts_with = "key")]
+        key_stdin: bool,
     },
+    /// Show which server and key are in use, where they come from, and whether they work
+    Status,
     /// Show the tenant and the key in use
     Whoami,
 }
 
 pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Error> {
     match command {
-        Command::Login { key } => login(context, key).await,
+        Command::Login { key, key_stdin } => login(context, key, key_stdin).await,
+        Command::Status => status(context).await,
         Command::Whoami => whoami(context).await,
     }
 }
 
-async fn login(context: &Context, key: Option<String>) -> Result<(), Error> {
+async fn login(context: &Context, key: Option<String>, key_stdin: bool) -> Result<(), Error> {
     let mut config = context.config.forgetting(&[Setting::Server, Setting::ApiKey]);
     let Some(server) = config.get(Setting::Server) else {
         return Err(Error::Usage(
@@ -44,9 +50,9 @@ async fn login(context: &Context, key: Option<String>) -> Result<(), Error> {
     {
         config = config.forgetting(&[Setting::Server, Setting::ApiKey, Setting::Insecure, Setting::Cacert]);
     }
-    let key = match key.or_else(|| config.get(Setting::ApiKey)) {
+    let key = match key.or_else(|| config.get(Setting::ApiKey).filter(|_| !key_stdin)) {
         Some(key) => key,
-        None => ask_key()?,
+        None => ask_key(key_stdin)?,
     };
     let key = key.trim().to_owned();
     if key.is_empty() {
@@ -58,9 +64,7 @@ async fn login(context: &Context, key: Option<String>) -> Result<(), Error> {
 
     match context.client_with(&config)?.get("/tenants/me", &[]).await {
         Ok(_) => {}
-        // A superadmin key belongs to no tenant; this answer proves that the key is good.
-        Err(Error::Server(error))
-            if error.status == 400 && error.message().contains("X-Impersonate-Tenant") => {}
+        Err(Error::Server(error)) if is_superadmin(&error) => {}
         Err(Error::Server(mut error)) => {
             error.headline = Some(format!(
                 "Login failed ({}): {}. Check your server URL and API key.",
@@ -87,15 +91,47 @@ async fn login(context: &Context, key: Option<String>) -> Result<(), Error> {
     context.output.line(&format!("Credentials saved. Server: {server}"))
 }
 
-fn ask_key() -> Result<String, Error> {
-    if std::io::stdin().is_terminal() {
-        output::note("API key:");
+/// A person is asked, and the terminal does not show what they answer.
+fn ask_key(from_stdin: bool) -> Result<String, Error> {
+    let unreadable = |error| Error::Usage(format!("Cannot read the key: {error}"));
+    if std::io::stdin().is_terminal() && !from_stdin {
+        return rpassword::prompt_password("API key: ").map_err(unreadable);
     }
     let mut line = String::new();
-    std::io::stdin()
-        .read_line(&mut line)
-        .map_err(|error| Error::Usage(format!("Cannot read the key from standard input: {error}")))?;
+    std::io::stdin().read_line(&mut line).map_err(unreadable)?;
     Ok(line)
+}
+
+async fn status(context: &Context) -> Result<(), Error> {
+    let config = &context.config;
+    let mut shown = Map::new();
+    for (name, setting) in [("server", Setting::Server), ("api_key", Setting::ApiKey)] {
+        let (value, source) = config.lookup(setting).unzip();
+        let value = if setting == Setting::ApiKey { value.map(|key| masked(&key)) } else { value };
+        shown.insert(name.to_owned(), value.into());
+        shown.insert(format!("{name}_from"), source.map(Source::name).into());
+    }
+    let body = match context.client()?.get("/tenants/me", &[]).await {
+        Ok(body) => body,
+        Err(Error::Server(error)) if is_superadmin(&error) => json!({"api_key": {"role": "superadmin"}}),
+        Err(other) => return Err(other),
+    };
+    let (tenant, key) = (&body["tenant"], &body["api_key"]);
+    for (name, value) in [
+        ("tenant", &tenant["slug"]),
+        ("tenant_id", &tenant["id"]),
+        ("role", &key["role"]),
+        ("key_name", &key["name"]),
+        ("agent_id", &key["agent_id"]),
+    ] {
+        shown.insert(name.to_owned(), value.clone());
+    }
+    context.output.object(&Value::Object(shown), "")
+}
+
+/// A superadmin key belongs to no tenant; this answer proves that the key is good.
+fn is_superadmin(error: &ServerError) -> bool {
+    error.status == 400 && error.message().contains("X-Impersonate-Tenant")
 }
 
 async fn whoami(context: &Context) -> Result<(), Error> {

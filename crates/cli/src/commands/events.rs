@@ -102,28 +102,58 @@ pub(crate) async fn history(context: &Context, arguments: HistoryArguments) -> R
 }
 
 pub(crate) async fn audit(context: &Context, arguments: AuditArguments) -> Result<(), Error> {
-    let now = Utc::now();
-    let time = |option: &str, sent: &Option<String>, day| {
-        sent.as_ref().map(|text| moment(option, text, day, now)).transpose()
-    };
-    let (from, to) =
-        (time("--since", &arguments.since, Day::Begins)?, time("--until", &arguments.until, Day::Ends)?);
+    let mut query = arguments.query()?;
     let client = context.client()?;
-    let number = |number: Option<u32>| number.map(|number| number.to_string());
-    let query = given_parameters([
-        ("project_id", resolve::configured_project(context, &client).await?.map(|project| project.id)),
-        ("entity_type", arguments.filters.entity_type),
-        ("action", arguments.filters.action),
-        ("actor_type", arguments.actor_type),
-        ("entity_id", arguments.entity),
-        ("from", from),
-        ("to", to),
-        ("page", number(arguments.page)),
-        ("page_size", number(arguments.page_size)),
-    ]);
+    if let Some(project) = resolve::configured_project(context, &client).await? {
+        query.insert(0, ("project_id", project.id));
+    }
     let body = client.get("/audit", &borrowed(&query)).await?;
     let rows: Vec<Value> = rows_of(&body).iter().map(told).collect();
     context.output.rows(&body, &rows, COLUMNS, "No entries.")
+}
+
+/// The log of all tenants, or of one. Projects are of one tenant: none is asked for here.
+pub(crate) async fn audit_of_all(
+    context: &Context,
+    arguments: AuditArguments,
+    tenant: Option<&str>,
+) -> Result<(), Error> {
+    let mut query = arguments.query()?;
+    let client = context.client()?;
+    if let Some(tenant) = tenant {
+        query.insert(0, ("tenant_id", resolve::tenant(&client, tenant).await?.id));
+    }
+    let body = client.get("/admin/audit", &borrowed(&query)).await?;
+    let rows = rows_of(&body).iter().map(|entry| {
+        let mut row = told(entry);
+        row["tenant"] = entry["tenant_slug"].clone();
+        row
+    });
+    let columns = [&["tenant"], COLUMNS].concat();
+    context.output.rows(&body, &rows.collect::<Vec<_>>(), &columns, "No entries.")
+}
+
+impl AuditArguments {
+    /// As parameters of the query.
+    fn query(self) -> Result<Vec<(&'static str, String)>, Error> {
+        let now = Utc::now();
+        let time = |option: &str, sent: &Option<String>, day| {
+            sent.as_ref().map(|text| moment(option, text, day, now)).transpose()
+        };
+        let (from, to) =
+            (time("--since", &self.since, Day::Begins)?, time("--until", &self.until, Day::Ends)?);
+        let number = |number: Option<u32>| number.map(|number| number.to_string());
+        Ok(given_parameters([
+            ("entity_type", self.filters.entity_type),
+            ("action", self.filters.action),
+            ("actor_type", self.actor_type),
+            ("entity_id", self.entity),
+            ("from", from),
+            ("to", to),
+            ("page", number(self.page)),
+            ("page_size", number(self.page_size)),
+        ]))
+    }
 }
 
 pub(crate) async fn changes(context: &Context, arguments: ChangesArguments) -> Result<(), Error> {

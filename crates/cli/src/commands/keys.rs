@@ -1,4 +1,4 @@
-//! `keys create|list|revoke`.
+//! `keys create|list|rotate|revoke`.
 
 use clap::Subcommand;
 use reqwest::Method;
@@ -32,6 +32,14 @@ pub(crate) enum Command {
         #[arg(long)]
         include_revoked: bool,
     },
+    /// Put a new key in the place of an old one, which works on for a while; the new one is shown only once
+    Rotate {
+        /// Id of the old key
+        id: String,
+        /// Hours for which the old key works on: 24 if nothing is said, 168 at most, 0 for none
+        #[arg(long, value_name = "N")]
+        grace_hours: Option<u32>,
+    },
     /// Revoke a key
     Revoke {
         /// Id of the key
@@ -40,6 +48,8 @@ pub(crate) enum Command {
 }
 
 const COLUMNS: &[&str] = &["id", "name", "role", "key_prefix", "last_used_at", "expires_at"];
+
+const SHOWN_ONCE: &str = "Warning: save the raw key now. It is not stored and cannot be shown again.";
 
 pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Error> {
     match command {
@@ -51,6 +61,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Error
             let body = context.client()?.get("/api_keys", query).await?;
             context.output.list(&body, COLUMNS, "No keys.")
         }
+        Command::Rotate { id, grace_hours } => rotate(context, &id, grace_hours).await,
         Command::Revoke { id } => {
             let id = resolve::id("key", &id)?;
             context.client()?.write(Method::DELETE, &format!("/api_keys/{id}"), None).await?;
@@ -77,6 +88,18 @@ async fn create(
     }
     let answer = client.post("/api_keys", Some(&body)).await?;
     context.output.object(&answer, "api_key")?;
-    output::note("Warning: save the raw key now. It is not stored and cannot be shown again.");
+    output::note(SHOWN_ONCE);
+    Ok(())
+}
+
+async fn rotate(context: &Context, id: &str, grace_hours: Option<u32>) -> Result<(), Error> {
+    let id = resolve::id("key", id)?;
+    let body = grace_hours.map(|hours| json!({"grace_period_hours": hours}));
+    let answer = context.client()?.post(&format!("/api_keys/{id}/rotate"), body.as_ref()).await?;
+    context.output.object(&answer, "new_key")?;
+    output::note(SHOWN_ONCE);
+    if let Some(end) = answer["old_key_expires_at"].as_str() {
+        output::note(&format!("The old key works until {end}."));
+    }
     Ok(())
 }

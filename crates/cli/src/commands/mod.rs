@@ -1,5 +1,6 @@
 //! The client's commands, one file per group: options and code together.
 
+pub(crate) mod admin;
 pub(crate) mod agent;
 pub(crate) mod api;
 pub(crate) mod auth;
@@ -81,6 +82,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<(), Error> {
         Command::State(command) => state::run(context, command).await,
         Command::UiTest(command) => ui_test::run(context, command).await,
         Command::Webhook(command) => webhook::run(context, command).await,
+        Command::Admin(command) => admin::run(context, command).await,
         Command::Health => api::health(context).await,
         Command::Api(arguments) => api::call(context, arguments).await,
     }

@@ -74,6 +74,6 @@ fn show(context: &Context, reveal: bool) -> Result<(), Error> {
 }
 
 /// Enough of a key to recognise it.
-fn masked(key: &str) -> String {
+pub(crate) fn masked(key: &str) -> String {
     format!("{}...", key.chars().take(8).collect::<String>())
 }

@@ -145,6 +145,7 @@ fn client(address: &str, key: &str) -> Result<Client, Error> {
         insecure: false,
         cacert: None,
         timeout: TIMEOUT,
+        impersonation: None,
     })
 }
 

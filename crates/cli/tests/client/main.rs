@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests: clippy knows only test functions")]
 
+mod admin;
 mod breakdown;
 mod bulk;
 mod connection;

@@ -104,6 +104,76 @@ fn login_saves_only_what_works() {
     let from_stdin = world.run_words(&["auth", "login", "--server", address], &[], "lc_super\n");
     assert_eq!(from_stdin.code, 0, "{from_stdin:?}");
     assert!(stored().contains("lc_super"));
+    // Whatever is configured.
+    let words = ["auth", "login", "--server", address, "--key-stdin"];
+    let run = world.run_words(&words, &[("LOOPCTL_API_KEY", "lc_super")], "lc_good\n");
+    assert_eq!(run.code, 0, "{run:?}");
+    assert!(stored().contains("lc_good"));
+    let both = world.run_words(&["auth", "login", "--key-stdin", "--key", "lc_good"], &[], "lc_good\n");
+    assert_eq!(both.code, 2, "{both:?}");
+    assert_eq!(world.run_words(&words, &[], "\n").code, 2);
+}
+
+/// The key that a person types is not shown.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_terminal_does_not_show_the_key() {
+    use std::io::{Read as _, Write as _};
+    use std::process::{Command, Stdio};
+
+    use nix::sys::termios::{LocalFlags, tcgetattr};
+
+    let world = World::new(|_| json!({"tenant": {"name": "Acme"}}).into());
+    let terminal = nix::pty::openpty(None, None).unwrap();
+    let end = || Stdio::from(terminal.slave.try_clone().unwrap());
+    let mut login = Command::new("setsid")
+        .args(["--ctty", "--wait", env!("CARGO_BIN_EXE_loopctl"), "auth", "login"])
+        .args(["--server", world.address()])
+        .env("LOOPCTL_CONFIG", world.config_path())
+        .env_remove("LOOPCTL_API_KEY")
+        .stdin(end())
+        .stdout(end())
+        .stderr(end())
+        .spawn()
+        .unwrap();
+    // What is typed before it is asked for is shown.
+    let begun = std::time::Instant::now();
+    while tcgetattr(&terminal.slave).unwrap().local_flags.contains(LocalFlags::ECHO) {
+        assert!(login.try_wait().unwrap().is_none(), "it ends without having asked");
+        assert!(begun.elapsed() < std::time::Duration::from_secs(60), "what is typed is shown");
+        std::thread::yield_now();
+    }
+    let mut keyboard = std::fs::File::from(terminal.master);
+    keyboard.write_all(b"lc_typed\n").unwrap();
+    assert!(login.wait().unwrap().success());
+    let mut shown = [0; 1024];
+    let length = keyboard.read(&mut shown).unwrap();
+    let shown = String::from_utf8_lossy(&shown[..length]);
+    assert!(shown.contains("API key: ") && !shown.contains("lc_typed"), "{shown}");
+    assert!(std::fs::read_to_string(world.config_path()).unwrap().contains("lc_typed"));
+}
+
+#[test]
+fn status_says_which_key_is_in_use() {
+    let world = World::new(|request| match request.header("authorization") {
+        Some("Bearer lc_good_key") => json!({
+            "tenant": {"id": P1, "slug": "acme"},
+            "api_key": {"name": "worker", "role": "agent", "agent_id": null, "key_prefix": "lc_good_"},
+        })
+        .into(),
+        Some("Bearer lc_super") => error(400, "Superadmin must use X-Impersonate-Tenant header"),
+        _ => error(401, "Invalid API key"),
+    });
+    let status = |key: &str| world.run_with("auth status", &[("LOOPCTL_API_KEY", key)], "");
+    assert_eq!(
+        status("lc_good_key").json(),
+        json!({"server": world.address(), "server_from": "file", "api_key": "lc_good_...", "api_key_from": "env",
+               "tenant": "acme", "tenant_id": P1, "role": "agent", "key_name": "worker", "agent_id": null})
+    );
+    let superadmin = status("lc_super").json();
+    assert_eq!((&superadmin["role"], &superadmin["tenant"]), (&json!("superadmin"), &json!(null)));
+    assert_eq!(status("lc_bad").code, 3);
+    assert_eq!(World::unconfigured().run("auth status").code, 3);
 }
 
 #[test]
@@ -154,6 +224,20 @@ fn keys_are_checked_before_and_warned_about_after() {
     let good = world.run("keys create --name a --role agent");
     assert_eq!(good.json()["api_key"]["raw_key"], "lc_new");
     assert!(good.stderr.starts_with("Warning: ") && !good.stderr.contains("lc_new"), "{good:?}");
+    let rotated = World::new(|request| {
+        let end = if request.body["grace_period_hours"] == 2 {
+            "2099-01-01T00:00:00Z"
+        } else {
+            "2026-01-01T00:00:00Z"
+        };
+        (201, json!({"new_key": {"id": P1, "raw_key": "lc_next"}, "old_key_expires_at": end})).into()
+    });
+    let run = rotated.run(&format!("keys rotate {P1} --grace-hours 2"));
+    assert_eq!(run.json()["new_key"]["raw_key"], "lc_next");
+    assert!(run.stderr.contains("Warning: ") && run.stderr.contains("until 2099-01-01T00:00:00Z"), "{run:?}");
+    let run = rotated.run(&format!("keys rotate {P1} --format human"));
+    assert!(run.stdout.contains("raw_key: lc_next") && run.stderr.contains("until 2026"), "{run:?}");
+    assert_eq!(rotated.lines(), vec![format!("POST /api/v1/api_keys/{P1}/rotate"); 2]);
     let revoked = world.run(&format!("keys revoke {P1}"));
     assert_eq!(revoked.json(), json!({"status": "revoked", "id": P1}));
 }

@@ -4,7 +4,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::json;
 
-use crate::support::{Daemon, Scratch, call, is_alive, postgres_pid, run, run_on, wait_for};
+use crate::support::{Daemon, PATIENCE, Scratch, call, is_alive, postgres_pid, run, run_on, wait_for};
 
 const TENANT: &str = "operator tenant create --name Acme --slug acme --email ops@acme.test";
 
@@ -85,6 +85,25 @@ async fn operators_work_beside_a_server_and_without_one() {
         .await
         .unwrap();
     assert_eq!(impersonated.status(), 200);
+
+    // A tenant's key is none of these, and a key that is revoked stays so.
+    let id = superadmin["api_key"]["id"].as_str().unwrap();
+    let tenants = other["api_key"]["id"].as_str().unwrap();
+    run_on(dir.path(), &format!("operator superadmin revoke-key {tenants}")).failure(2);
+    run_on(dir.path(), "operator superadmin revoke-key root").failure(2);
+    let stats = format!("{}/api/v1/admin/stats", server.base);
+    assert_eq!(call("GET", &stats, Some(super_key), None).await.unwrap().0, 200);
+    let revoked = run_on(dir.path(), &format!("operator superadmin revoke-key {id}")).json();
+    let again = run_on(dir.path(), &format!("operator superadmin revoke-key {id}")).json();
+    assert!(revoked["api_key"]["revoked_at"].is_string());
+    assert_eq!(again["api_key"]["revoked_at"], revoked["api_key"]["revoked_at"]);
+    // A server may remember it for a moment.
+    let refused = async { while call("GET", &stats, Some(super_key), None).await.unwrap().0 != 401 {} };
+    tokio::time::timeout(PATIENCE, refused).await.expect("it is refused");
+    let listed = run_on(dir.path(), "operator superadmin list-keys").json();
+    let keys = listed["api_keys"].as_array().unwrap();
+    assert_eq!((keys.len(), &keys[0]["id"], &keys[0]["name"]), (1, &json!(id), &json!("root")), "{listed}");
+    assert!(keys[0]["revoked_at"].is_string() && keys[0].get("raw_key").is_none(), "{listed}");
     server.stop();
 }
 
@@ -105,6 +124,9 @@ async fn a_check_tells_what_is_kept_otherwise_than_it_should_be() {
     let fine = run_on(dir.path(), "operator check").json();
     assert_eq!(fine, json!({"check": {"stories": 1, "epics": 1, "different": 0, "differences": []}}));
 
+    const SCAN: &str = "operator violators scan";
+    assert_eq!(run_on(dir.path(), SCAN).json(), json!({"scan": {"new": 0, "pending": 0, "violations": []}}));
+
     let url = format!("postgres:///loopctl?host={}&user=loopctl_owner", dir.path().join("run").display());
     let (owner, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
     tokio::spawn(connection);
@@ -117,6 +139,19 @@ async fn a_check_tells_what_is_kept_otherwise_than_it_should_be() {
     assert!(difference["found"].as_str().unwrap().contains(r#""open": 1"#), "{told}");
     assert!(difference["kept"].as_str().unwrap().contains(r#""open": 0"#), "{told}");
     wrong.failure(1);
+
+    // Found once, and told until somebody has seen to it.
+    let forged = "insert into api_keys (id, tenant_id, name, key_hash, key_prefix, role, inserted_at)
+                  select gen_random_uuid(), id, 'idle', repeat('0', 64), 'lc_idle', 'agent', now() - interval '2 days' from tenants";
+    owner.batch_execute(forged).await.unwrap();
+    for new in [1, 0] {
+        let found = run_on(dir.path(), SCAN);
+        let told: serde_json::Value = serde_json::from_str(&found.stdout).unwrap();
+        assert_eq!((&told["scan"]["new"], &told["scan"]["pending"]), (&json!(new), &json!(1)), "{told}");
+        assert_eq!(told["scan"]["violations"][0]["violation_type"], "nil_agent_non_user_key");
+        assert!(found.stderr.contains("1 records ought not to be there"), "{}", found.stderr);
+        found.failure(1);
+    }
     server.stop();
 }
 

@@ -65,9 +65,9 @@ pub(crate) struct Identity {
 /// What a caller has shown to be let in.
 #[derive(Clone)]
 pub(super) struct Shown {
-    key_hash: Arc<str>,
+    pub(super) key_hash: Arc<str>,
     /// The tenant that they asked for; only superadmins are let into another than their own.
-    target: Option<Uuid>,
+    pub(super) target: Option<Uuid>,
 }
 
 impl fmt::Debug for Shown {
@@ -86,6 +86,31 @@ pub(crate) struct Impersonation {
 }
 
 impl Identity {
+    /// Somebody with a key who works on a tenant, of which the request's log lines tell.
+    pub(super) fn of(
+        app: App,
+        found: &Found,
+        role: Role,
+        tenant_id: Uuid,
+        impersonation: Option<Impersonation>,
+        shown: Shown,
+        ticket: Option<Arc<Ticket>>,
+    ) -> Self {
+        tracing::Span::current().record("tenant_id", tracing::field::display(tenant_id));
+        Self {
+            app,
+            key_id: found.key_id,
+            key_name: found.key_name.clone(),
+            key_prefix: found.key_prefix.clone(),
+            role,
+            tenant_id,
+            agent_id: found.agent_id,
+            impersonation,
+            shown,
+            ticket,
+        }
+    }
+
     /// The caller as the lifecycle's rules see it.
     pub(crate) fn actor(&self) -> Actor {
         Actor { role: self.role, agent_id: self.agent_id, impersonating: self.impersonation.is_some() }
@@ -125,7 +150,8 @@ impl Identity {
     pub(crate) fn attribution(&self) -> events::Attribution {
         match &self.impersonation {
             None => events::Attribution {
-                actor_type: "api_key",
+                // Without impersonation a superadmin is only found in a tenant that an `/admin` path has named.
+                actor_type: if self.role == Role::Superadmin { "superadmin" } else { "api_key" },
                 actor_id: Some(self.key_id),
                 actor_label: format!("{}:{}", self.role, self.key_name),
                 metadata: serde_json::Map::new(),
@@ -284,19 +310,7 @@ impl<A> KeyHolder<A> {
         let tenant_id = found
             .tenant_id
             .ok_or_else(|| ApiError::bad_request("Superadmin must use X-Impersonate-Tenant header"))?;
-        tracing::Span::current().record("tenant_id", tracing::field::display(tenant_id));
-        let identity = Identity {
-            app: self.app,
-            key_id: found.key_id,
-            key_name: found.key_name.clone(),
-            key_prefix: found.key_prefix.clone(),
-            role,
-            tenant_id,
-            agent_id: found.agent_id,
-            impersonation,
-            shown,
-            ticket: self.ticket,
-        };
+        let identity = Identity::of(self.app, &found, role, tenant_id, impersonation, shown, self.ticket);
         Ok(Caller { identity, access: PhantomData })
     }
 }
@@ -311,38 +325,8 @@ impl<A: Access> Input for KeyHolder<A> {
     }
 }
 
-/// A superadmin who works on no tenant, or on all of them. What the other headers say of one does not count here.
-#[derive(Debug)]
-pub(crate) struct Admin {
-    pub(crate) app: App,
-}
-
-impl<S> FromRequestParts<S> for Admin
-where
-    S: Send + Sync,
-    App: FromRef<S>,
-{
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
-        let app = App::from_ref(state);
-        let (found, _) = find(parts, &app, None).await?;
-        note_key(&found, found.role);
-        <Exact<(Superadmin,)>>::check(found.role)?;
-        Ok(Self { app })
-    }
-}
-
-impl Input for Admin {
-    fn describe(operation: &mut Operation<'_>) {
-        operation.secured = true;
-        operation.refuse(401, "no valid key");
-        operation.refuse(403, "the key may not do this");
-    }
-}
-
 /// Lets the request's log lines say whose key it is.
-fn note_key(found: &Found, role: Role) {
+pub(super) fn note_key(found: &Found, role: Role) {
     let span = tracing::Span::current();
     span.record("key_id", tracing::field::display(found.key_id));
     span.record("role", role.as_str());
@@ -358,7 +342,7 @@ struct Key {
 }
 
 /// Finds the key, which is one that is let in. `target` is the tenant that a superadmin wants to enter.
-async fn find(parts: &Parts, app: &App, target: Option<Uuid>) -> ApiResult<(Arc<Found>, Shown)> {
+pub(super) async fn find(parts: &Parts, app: &App, target: Option<Uuid>) -> ApiResult<(Arc<Found>, Shown)> {
     let token = bearer(parts).ok_or_else(ApiError::unauthorized)?;
     let shown = Shown { key_hash: hash_key(token).into(), target };
     let found = app.identities.find(&app.db, &shown.key_hash, target).await?;

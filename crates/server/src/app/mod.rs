@@ -1,6 +1,7 @@
 //! What every handler works with: who calls ([`Caller`]), what it asks of the database for them ([`Identity`]), and the unit
 //! of work ([`Change`]).
 
+mod admin;
 mod caller;
 mod change;
 mod identities;
@@ -23,8 +24,9 @@ use crate::life::Life;
 use crate::secrets::Vault;
 use crate::trust_loop::Together;
 
+pub(crate) use admin::Admin;
 pub(crate) use caller::{
-    Access, Admin, Agent, Any, AtLeast, Caller, Exact, Identity, KeyHolder, Orchestrator, Superadmin, User,
+    Access, Agent, Any, AtLeast, Caller, Exact, Identity, KeyHolder, Orchestrator, Superadmin, User,
 };
 pub(crate) use change::{Change, Committed};
 pub(crate) use identities::{Identities, STATEMENTS};

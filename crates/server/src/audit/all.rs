@@ -4,14 +4,13 @@ use axum::Json;
 use loopctl_core::request::{Request, id};
 use schemars::JsonSchema;
 use serde::Serialize;
-use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::AuditEntry;
 use super::log::Filters;
 use crate::app::Admin;
 use crate::db::{Row, statements};
-use crate::http::{ApiError, ApiResult, List, Page, Query, pages};
+use crate::http::{ApiResult, List, Page, Query, pages};
 
 statements! {
     /// Of the named tenant, or of all of them and of none, which is what the nil UUID stands for.
@@ -59,11 +58,5 @@ pub(super) async fn list(
 ) -> ApiResult<Json<List<AnyEntry>>> {
     let ReadEverybodysAudit { tenant_id, filters, page } = query;
     let filter = filters.read()?;
-    let filters = filter.params();
-    let place: [&(dyn ToSql + Sync); 2] = [&page.size, &page.skip];
-    let params = [&filters[..], &place].concat();
-    let batch = (EVERYBODYS_LOG.count.with(&filters), EVERYBODYS_LOG.rows.with(&params));
-    let read = admin.app.admin.read(tenant_id.unwrap_or_default(), batch).await?;
-    let (count, data) = read.ok_or_else(ApiError::admin_database_missing)?;
-    Ok(Json(List { data, meta: page.meta(count.first().map_or(0, |count| count.total)) }))
+    admin.list(&EVERYBODYS_LOG, tenant_id.unwrap_or_default(), &filter.params(), &page).await.map(Json)
 }

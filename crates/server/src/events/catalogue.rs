@@ -4,8 +4,9 @@
 /// Kinds of things, each with its actions.
 pub const CATALOGUE: &[(&str, &[&str])] = &[
     ("agent", &["registered"]),
-    ("api_key", &["created", "revoked"]),
+    ("api_key", &["created", "revoked", "rotated"]),
     ("artifact_report", &["created"]),
+    ("audit_pending_violation", &["resolved", "ignored"]),
     ("authenticator", &["enrolled", "revoked"]),
     ("epic", &["created", "updated", "deleted", "completed"]),
     ("epic_dependency", &["created", "deleted"]),
@@ -30,7 +31,7 @@ pub const CATALOGUE: &[(&str, &[&str])] = &[
         ],
     ),
     ("story_dependency", &["created", "deleted"]),
-    ("tenant", &["tenant_created", "updated"]),
+    ("tenant", &["tenant_created", "updated", "tenant_updated", "tenant_suspended", "tenant_activated"]),
     ("ui_test_run", &["ui_test.started", "ui_test.finding_added", "ui_test.completed"]),
     ("verification_result", &["created"]),
     ("webhook", &["created", "updated", "deleted", "tested", "redelivered", "webhook_auto_disabled"]),

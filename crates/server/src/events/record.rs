@@ -21,15 +21,15 @@ use crate::metrics;
 statements! {
     /// Takes the tenant's head row as the last lock of the transaction: positions are gap-free and timestamps
     /// strictly increasing in commit order, also when the clock goes backwards. Without a head row `position`
-    /// is null, and the insert, and with it the whole transaction, fails. Yields whether webhooks are to be told of it;
-    /// most tenants have none, and that question is all that they pay.
+    /// is null, and the insert, and with it the whole transaction, fails. Yields whether webhooks are to be told of it.
+    /// Whether the tenant has any is read from the head as it is when it is locked, not as it was when the statement began.
     RECORD -> bool = "
         with head as (
             update audit_heads
             set position = position + $2,
                 last_at = greatest(clock_timestamp(), last_at + $2 * interval '1 microsecond')
             where tenant_id = $1
-            returning position - $2 as position, last_at - $2 * interval '1 microsecond' as last_at
+            returning position - $2 as position, last_at - $2 * interval '1 microsecond' as last_at, has_webhooks
         ), entries as (
         insert into audit_log (id, tenant_id, position, inserted_at, project_id, entity_type, entity_id, action,
                                actor_type, actor_id, actor_label, old_state, new_state, metadata, leaf_hash)
@@ -44,7 +44,7 @@ statements! {
         )
         select queue_webhook_events($1, head.position, head.last_at, $4::uuid[], $15::bigint[], $16::text[], $17::text[],
                                     $18::uuid[], $19::uuid[])
-        from head where cardinality($15::bigint[]) > 0 and exists (select from webhooks w where w.tenant_id = $1)";
+        from head where head.has_webhooks and cardinality($15::bigint[]) > 0";
 }
 
 /// Something that happened, to be recorded with its change.

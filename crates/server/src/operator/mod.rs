@@ -1,9 +1,11 @@
 //! What an operator does with access to the database, and nobody over the network: the first tenant, superadmin keys, a look at
-//! whether what is kept is what should be, secrets under a new key.
+//! whether what is kept is what should be and what is there ought to be, secrets under a new key.
 
 mod check;
 mod jobs;
 mod reencrypt;
+mod superadmin_keys;
+mod violators;
 
 use loopctl_core::request::Text;
 use serde::Serialize;
@@ -21,6 +23,8 @@ use crate::identity::{keys, tenants};
 pub use check::{Check, Difference, check};
 pub use jobs::{JobKind, JobRun, list_jobs, run_job};
 pub use reencrypt::{Reencryption, Unreadable, reencrypt};
+pub use superadmin_keys::{SuperadminKey, list_superadmin_keys, revoke_superadmin_key};
+pub use violators::{PendingViolation, Scan, scan_violators};
 
 /// Why an operator command did nothing.
 #[derive(Debug, thiserror::Error)]

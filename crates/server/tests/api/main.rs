@@ -11,6 +11,7 @@
 mod conformance;
 mod support;
 
+mod admin;
 mod conventions;
 mod cursors;
 mod database;

@@ -45,7 +45,7 @@ pub(super) struct NewKey {
 
 /// A key just created: the only time that its secret is shown.
 #[derive(Serialize, JsonSchema)]
-struct NewApiKey {
+pub(super) struct NewApiKey {
     id: Uuid,
     raw_key: String,
     key_prefix: String,
@@ -54,6 +54,32 @@ struct NewApiKey {
     agent_id: Option<Uuid>,
     expires_at: Option<Timestamp>,
     inserted_at: Timestamp,
+}
+
+impl NewApiKey {
+    pub(super) fn of(key: ApiKey, raw_key: &str) -> Self {
+        Self {
+            id: key.id,
+            raw_key: raw_key.to_owned(),
+            key_prefix: key.key_prefix,
+            role: key.role,
+            name: key.name,
+            agent_id: key.agent_id,
+            expires_at: key.expires_at,
+            inserted_at: key.inserted_at,
+        }
+    }
+}
+
+impl ApiKey {
+    /// What is told of a key that was just created.
+    pub(crate) fn created(&self) -> Event {
+        let told = json!({
+            "name": self.name, "role": self.role, "key_prefix": self.key_prefix, "agent_id": self.agent_id,
+            "expires_at": self.expires_at,
+        });
+        Event::new("api_key", self.id, "created", told)
+    }
 }
 
 pub(super) async fn create(
@@ -85,29 +111,11 @@ pub(super) async fn create(
             let params: Params<'_> =
                 &[&Uuid::now_v7(), &new.name, &hash, &prefix, &role.as_str(), &new.agent_id, &new.expires_at];
             let key = change.one(INSERT_KEY, params).await.map_err(one_live_key_per_agent)?;
-            change.tell([created(&key)]);
-            let api_key = NewApiKey {
-                id: key.id,
-                raw_key: raw_key.clone(),
-                key_prefix: key.key_prefix,
-                role: key.role,
-                name: key.name,
-                agent_id: key.agent_id,
-                expires_at: key.expires_at,
-                inserted_at: key.inserted_at,
-            };
+            change.tell([key.created()]);
+            let api_key = NewApiKey::of(key, &raw_key);
             change.commit(CreatedSecret(NewKey { api_key })).await
         })
         .await
-}
-
-/// What is told of a new key.
-pub(crate) fn created(key: &ApiKey) -> Event {
-    let told = json!({
-        "name": key.name, "role": key.role, "key_prefix": key.key_prefix, "agent_id": key.agent_id,
-        "expires_at": key.expires_at,
-    });
-    Event::new("api_key", key.id, "created", told)
 }
 
 /// The body, and the role that it must name.

@@ -1,12 +1,13 @@
 //! API keys.
 
 mod api;
+mod rotation;
 mod store;
 
 use crate::app::Endpoint;
 use crate::http::endpoints;
 
-pub(crate) use api::{NAME, created};
+pub(crate) use api::NAME;
 pub(crate) use store::{INSERT_KEY, STATEMENTS};
 
 /// The routes of this resource.
@@ -24,5 +25,10 @@ pub(crate) fn routes() -> Vec<Endpoint> {
         ///
         /// Repeating it changes nothing.
         DELETE "/api/v1/api_keys/{id}" => api::revoke;
+        /// Puts a new key in the place of an old one, which works on for a while.
+        ///
+        /// The new one has the name, role and agent of the old one, does not expire, and is shown this once. A key is rotated
+        /// once; its grace period is never longer than the old key would have lived.
+        POST "/api/v1/api_keys/{id}/rotate" => rotation::rotate;
     }
 }

@@ -18,7 +18,7 @@ pub(crate) struct ApiKey {
     pub(crate) agent_id: Option<Uuid>,
     last_used_at: Option<Timestamp>,
     pub(crate) expires_at: Option<Timestamp>,
-    revoked_at: Option<Timestamp>,
+    pub(super) revoked_at: Option<Timestamp>,
     pub(crate) inserted_at: Timestamp,
 }
 
@@ -29,6 +29,15 @@ pub(super) struct LiveKeys {
     pub(super) total: i64,
     #[row(sql = "clock_timestamp()")]
     pub(super) now: Timestamp,
+}
+
+/// A key that is to be rotated.
+#[derive(Row)]
+pub(super) struct Rotatable {
+    #[row(flatten)]
+    pub(super) key: ApiKey,
+    /// When it was, if it was before.
+    pub(super) superseded_at: Option<Timestamp>,
 }
 
 /// What is left to say of a revoked key.
@@ -68,6 +77,14 @@ statements! {
         from: "api_keys where tenant_id = $1 and ($2 or revoked_at is null)",
         page: "order by inserted_at desc, id limit $3 offset $4",
     };
+    LOCK_KEY -> Rotatable = "select {*} from api_keys where tenant_id = $1 and id = $2 for no key update";
+    /// The old key works on for so many hours, and never for longer than before.
+    SUPERSEDE_KEY -> Option<Timestamp> = "
+        update api_keys
+        set superseded_at = clock_timestamp(), updated_at = clock_timestamp(),
+            expires_at = least(expires_at, clock_timestamp() + make_interval(hours => $3))
+        where tenant_id = $1 and id = $2
+        returning expires_at";
     /// Keeps the first time of revocation.
     REVOKE_KEY -> Revoked = "
         with old as (

@@ -24,7 +24,7 @@ use crate::identity::authenticators::{
     Authenticator, MOST, NewAuthenticator, OneEnrolmentChallenge, RelyingParty, ask_for_enrolment, asked,
     by_touch, challenge_of, fallback_name, fingerprint, invalid, keep, too_many,
 };
-use crate::identity::keys::{INSERT_KEY, created};
+use crate::identity::keys::INSERT_KEY;
 use crate::identity::tenants::{NAME, SHOW_TENANT, Tenant, check_email, check_slug, taken_field};
 use crate::secrets::onboarding_context;
 
@@ -226,7 +226,7 @@ async fn create(
         "authenticator_fingerprints": enrolled.iter().map(|one| fingerprint(&one.credential_id)).collect::<Vec<_>>(),
         "audit_signing_public_key": audit_key.told(),
     });
-    let events = vec![Event::new("tenant", tenant_id, "tenant_created", told), created(&key)];
+    let events = vec![Event::new("tenant", tenant_id, "tenant_created", told), key.created()];
     record(tx, &by_touch(), events, None).await?;
     let api_key = RootKey {
         id: key.id,

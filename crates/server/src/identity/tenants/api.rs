@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::settings;
 use super::store::{LOCK_TENANT, SHOW_TENANT, Tenant, UPDATE_TENANT};
 use crate::app::{Any, AtLeast, Caller, User};
-use crate::db::{DbError, Jsonb, Params};
+use crate::db::{DbError, Jsonb, Params, Tx};
 use crate::events::{Event, Field};
 use crate::http::{ApiError, ApiResult, Body, one};
 
@@ -55,7 +55,7 @@ pub(crate) const NAME: Text = text(120).trimmed().shown();
 
 /// `PATCH /tenants/me`: every field is optional.
 #[derive(Debug, Request)]
-pub(super) struct UpdateTenant {
+pub(in crate::identity) struct UpdateTenant {
     #[rule(NAME.filled())]
     name: Option<String>,
     /// Lower-case letters, digits and hyphens.
@@ -154,7 +154,22 @@ pub(super) async fn update(
     caller: Caller<AtLeast<User>>,
     body: Body<UpdateTenant>,
 ) -> ApiResult<Json<OneTenant>> {
-    let new = body.checked(|new, errors| {
+    let new = checked(&body)?;
+    caller
+        .change(async |mut change| {
+            let (tenant, event) = apply(new, &mut change, &[]).await?;
+            change.tell(event);
+            change.commit(Json(OneTenant { tenant })).await
+        })
+        .await
+}
+
+/// What a change of a tenant may ask for.
+///
+/// # Errors
+/// 422 with every field that is not acceptable.
+pub(in crate::identity) fn checked(body: &Body<UpdateTenant>) -> ApiResult<&UpdateTenant> {
+    body.checked(|new, errors| {
         // Nothing enforces it yet, and accepting it would promise that something does.
         if new.custody_mode == Some("strict") {
             errors.add("custody_mode", "strict custody is not available in this version");
@@ -162,32 +177,39 @@ pub(super) async fn update(
         if let Some(settings) = &new.settings {
             settings::check(settings, errors);
         }
-    })?;
+    })
+}
+
+/// Changes the tenant of the transaction. What it is then, and the audit entry, which `always` tells these fields: none when nothing
+/// changed.
+///
+/// # Errors
+/// 422 for what another tenant has; or when the database fails.
+pub(in crate::identity) async fn apply(
+    new: &UpdateTenant,
+    tx: &mut Tx,
+    always: &[&str],
+) -> ApiResult<(Tenant, Option<Event>)> {
     let (email, merged) =
         (new.email.as_deref().map(str::to_lowercase), new.settings.clone().unwrap_or_default());
     let (budget, retention) = (new.default_story_budget_millicents, new.token_data_retention_days);
-    caller
-        .change(async |mut change| {
-            let old = change.one(LOCK_TENANT, &[]).await?;
-            let params: Params<'_> = &[
-                &new.name,
-                &new.slug,
-                &email,
-                &Jsonb(&merged),
-                &budget.is_some(),
-                &budget.flatten(),
-                &retention.is_some(),
-                &retention.flatten(),
-            ];
-            let tenant = change.one(UPDATE_TENANT, params).await.map_err(taken)?;
-            change.tell(updated(&old, &tenant));
-            change.commit(Json(OneTenant { tenant })).await
-        })
-        .await
+    let old = tx.one(LOCK_TENANT, &[]).await?;
+    let params: Params<'_> = &[
+        &new.name,
+        &new.slug,
+        &email,
+        &Jsonb(&merged),
+        &budget.is_some(),
+        &budget.flatten(),
+        &retention.is_some(),
+        &retention.flatten(),
+    ];
+    let tenant = tx.one(UPDATE_TENANT, params).await.map_err(taken)?;
+    let event = updated(&old, &tenant, always);
+    Ok((tenant, event))
 }
 
-/// The audit entry of a change; none when nothing changed.
-fn updated(old: &Tenant, new: &Tenant) -> Option<Event> {
+fn updated(old: &Tenant, new: &Tenant, always: &[&str]) -> Option<Event> {
     let budgets = (&old.default_story_budget_millicents, &new.default_story_budget_millicents);
     let fields = [
         Field::value("name", &old.name, &new.name),
@@ -201,7 +223,7 @@ fn updated(old: &Tenant, new: &Tenant) -> Option<Event> {
             &new.token_data_retention_days,
         ),
     ];
-    Event::updated("tenant", new.id, &[], &fields)
+    Event::updated("tenant", new.id, always, &fields)
 }
 
 fn taken(error: DbError) -> ApiError {

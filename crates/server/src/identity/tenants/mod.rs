@@ -9,9 +9,11 @@ use crate::db::{DbError, Tx};
 use crate::http::endpoints;
 
 pub(crate) use api::{NAME, TAKEN, check_email, check_slug, taken_field};
+pub(super) use api::{UpdateTenant, apply, checked};
 pub(crate) use settings::{
     Limit, MAX_API_KEYS, MAX_PROJECTS, MAX_WEBHOOK_FAILURES, MAX_WEBHOOKS, WEBHOOK_RETENTION_DAYS,
 };
+pub(super) use store::LOCK_TENANT;
 pub(crate) use store::{SHOW_TENANT, STATEMENTS, Tenant};
 
 /// The routes of this resource.
@@ -29,7 +31,7 @@ pub(crate) fn routes() -> Vec<Endpoint> {
 /// A counting limit of the tenant, whose row is locked until the transaction ends: what is counted after this
 /// cannot be overtaken.
 pub(crate) async fn locked_limit(tx: &mut Tx, limit: Limit) -> Result<i64, DbError> {
-    let tenant = tx.one(store::LOCK_TENANT, &[]).await?;
+    let tenant = tx.one(LOCK_TENANT, &[]).await?;
     Ok(limit.of(&tenant.settings))
 }
 
@@ -41,5 +43,5 @@ pub(crate) async fn limit(tx: &mut Tx, limit: Limit) -> Result<i64, DbError> {
 
 /// Locks the tenant's row until the transaction ends: what is counted of it after this cannot be overtaken.
 pub(crate) async fn lock(tx: &mut Tx) -> Result<(), DbError> {
-    tx.one(store::LOCK_TENANT, &[]).await.map(drop)
+    tx.one(LOCK_TENANT, &[]).await.map(drop)
 }

@@ -1,4 +1,4 @@
-//! Rows and SQL of the caller's tenant.
+//! Rows and SQL of one tenant.
 
 use loopctl_core::json::JsonText;
 use schemars::JsonSchema;
@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::db::{Row, Timestamp, statements};
 
-/// A tenant as its own keys see it.
+/// A tenant.
 #[derive(Debug, Serialize, JsonSchema, Row)]
 pub(crate) struct Tenant {
     pub(super) id: Uuid,
@@ -16,7 +16,7 @@ pub(crate) struct Tenant {
     pub(super) email: Option<String>,
     pub(super) settings: JsonText,
     /// Always `active` for a tenant that can see itself, except under impersonation.
-    status: String,
+    pub(in crate::identity) status: String,
     /// `standard` or `strict`.
     custody_mode: String,
     custody_halted_at: Option<Timestamp>,

@@ -51,6 +51,7 @@ async fn every_table_is_known() {
             "artifact_reports",
             "audit_heads",
             "audit_log",
+            "audit_pending_violations",
             "epic_dependencies",
             "epic_states",
             "epics",
@@ -168,7 +169,7 @@ async fn keys_start_with_the_tenant() {
         };
         assert_eq!(columns, expected, "{table}");
     }
-    assert_eq!(primary.len(), 31, "every table has one");
+    assert_eq!(primary.len(), 32, "every table has one");
     let foreign = lines(
         &owner,
         &format!(
@@ -275,6 +276,7 @@ async fn the_application_role_is_nobody() {
             "artifact_reports | INSERT,SELECT",
             "audit_heads | SELECT,UPDATE",
             "audit_log | INSERT,SELECT",
+            "audit_pending_violations | SELECT",
             "epic_dependencies | DELETE,INSERT,SELECT",
             "epic_states | SELECT",
             "epics | DELETE,INSERT,SELECT,UPDATE",
@@ -315,6 +317,7 @@ async fn the_application_role_is_nobody() {
         lines(&owner, by_column).await,
         [
             "api_keys | UPDATE | agent_id,expires_at,revoked_at,superseded_at,updated_at",
+            "audit_pending_violations | UPDATE | resolution_note,resolved_at,resolved_by_api_key_id,status",
             "idempotency_keys | UPDATE | answer,status",
             "jobs | INSERT | args,id,kind,max_attempts,queue,scheduled_at,tenant_id,unique_key",
             "stories | INSERT | acceptance_criteria,description,epic_id,estimated_hours,id,metadata,number,project_id,\
@@ -345,6 +348,7 @@ async fn the_application_role_is_nobody() {
             "artifact_reports_touch | search_path=public, pg_temp",
             "authenticate | search_path=public, pg_temp",
             "begin_enrollment | search_path=public, pg_temp",
+            "change_tenant_status | search_path=public, pg_temp",
             "claim_jobs | search_path=public, pg_temp",
             "claim_webhooks | search_path=public, pg_temp;enable_seqscan=off;enable_bitmapscan=off;enable_sort=off",
             "complete_enrollment | search_path=public, pg_temp",
@@ -359,6 +363,7 @@ async fn the_application_role_is_nobody() {
             "job_queue_stats | search_path=public, pg_temp",
             "jobs_ahead | search_path=public, pg_temp",
             "note_key_uses | search_path=public, pg_temp",
+            "note_webhook | search_path=public, pg_temp",
             "plan_jobs | search_path=public, pg_temp",
             "prune_idempotency_keys | search_path=public, pg_temp",
             "prune_jobs | search_path=public, pg_temp",
@@ -396,6 +401,7 @@ async fn the_application_role_is_nobody() {
             "authenticate",
             "begin_enrollment",
             "canonical_json",
+            "change_tenant_status",
             "claim_jobs",
             "claim_webhooks",
             "complete_enrollment",

@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use loopctl_server::CATALOGUE;
-use serde_json::json;
+use serde_json::{Value, json};
 
+use crate::identity::impersonation::superadmin;
+use crate::isolation::violation;
 use crate::signup::proofs::{add, another, proof, revoke};
 use crate::support::{PATIENCE, Reach, Tenant, bring, connect, server, text};
 use crate::trust_loop::stories;
@@ -20,7 +22,9 @@ async fn each_event_of_the_catalogue_is_told_by_something() {
     // The tenant, a key, projects.
     u.patch("/tenants/me", json!({"name": "Another"})).await.expect(200);
     let key = u.post("/api_keys", json!({"name": "k", "role": "agent"})).await.expect(201);
-    u.delete(&format!("/api_keys/{}", text(&key["api_key"]["id"]))).await.expect(200);
+    let path = |key: &Value| format!("/api_keys/{}", text(&key["id"]));
+    let key = u.post(&(path(&key["api_key"]) + "/rotate"), json!({})).await.expect(201);
+    u.delete(&path(&key["new_key"])).await.expect(200);
     let project = tenant.project().await;
     let at = |rest: &str| format!("/projects/{project}{rest}");
     u.patch(&at(""), json!({"name": "Another"})).await.expect(200);
@@ -33,7 +37,7 @@ async fn each_event_of_the_catalogue_is_told_by_something() {
     u.patch(&format!("/epics/{one}"), json!({"title": "F"})).await.expect(200);
     let edge = json!({"epic_id": two, "depends_on_epic_id": one});
     let edge = u.post("/epic_dependencies", edge).await.expect(201);
-    let of = |edge: &serde_json::Value, name: &str| text(&edge[name]["id"]);
+    let of = |edge: &Value, name: &str| text(&edge[name]["id"]);
     u.delete(&format!("/epic_dependencies/{}", of(&edge, "epic_dependency"))).await;
     let ids = stories(&tenant, 6).await;
     let edge = json!({"story_id": ids[1], "depends_on_story_id": ids[0]});
@@ -95,6 +99,17 @@ async fn each_event_of_the_catalogue_is_told_by_something() {
     add(&tenant, &enrolled, signed).await.expect(201);
     let signed = proof(&tenant, &mut device).await;
     revoke(&tenant, &text(&first["data"]["id"]), signed).await.expect(200);
+    // What a superadmin does.
+    let (superadmin, _) = superadmin().await;
+    let admin = format!("/admin/tenants/{}", tenant.id);
+    superadmin.patch(&admin, json!({"name": "Of the superadmin"})).await.expect(200);
+    for step in ["suspend", "activate"] {
+        superadmin.post(&format!("{admin}/{step}"), json!({})).await.expect(200);
+    }
+    for step in ["resolve", "ignore"] {
+        let violation = violation(&tenant.id, "catalogue").await;
+        superadmin.post(&format!("/admin/violators/{violation}/{step}"), json!({})).await.expect(200);
+    }
     // And the end.
     u.delete(&format!("/stories/{}", ids[0])).await;
     u.delete(&format!("/epics/{two}")).await;

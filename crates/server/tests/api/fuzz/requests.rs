@@ -229,6 +229,8 @@ impl World {
                 "client_data_json": "e30"}, "webauthn_assertion": {"challenge_id": self.id("authenticators", rng),
                 "credential_id": "AAAA", "authenticator_data": "AAAA", "client_data_json": "e30", "signature": "AA"}}),
             "register" => json!({"name": unique("fuzz"), "agent_type": "implementer"}),
+            "rotate" => json!({"grace_period_hours": rng.random_range(-1..200)}),
+            "resolve" | "ignore" => json!({"note": "n"}),
             "api_keys" => json!({"name": unique("fuzz"), "role": "agent"}),
             "epics" => {
                 json!({"number": rng.random_range(1..400), "title": "E", "position": 2, "phase": "p0"})

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use reqwest::Method;
 use serde_json::json;
 
+use crate::isolation::violation;
 use crate::signup::proofs::{add, another};
 use crate::support::{Caller, Tenant, server, story, text, unique};
 
@@ -75,6 +76,7 @@ pub(super) async fn world() -> World {
     let (routes, fields) = routes();
     let mut ids: BTreeMap<&'static str, Vec<String>> = BTreeMap::new();
     let mut callers = vec![Caller::nobody(), Caller::with_key("lc_junk"), Caller::with_key("  ")];
+    let mut entered = None;
     for _ in 0..2 {
         let tenant = Tenant::new().await;
         let raise = json!({"settings": {"max_api_keys": 5000, "max_agents": 5000, "max_projects": 5000, "max_webhooks": 5000}});
@@ -140,13 +142,18 @@ pub(super) async fn world() -> World {
         }
         callers.extend([agent, second, orchestrator, tenant.key("agent").await]);
         callers.extend([tenant.key("orchestrator").await, tenant.user.clone()]);
-        ids.entry("tenants").or_default().push(tenant.id);
+        for _ in 0..5 {
+            ids.entry("violators").or_default().push(violation(&tenant.id, "fuzz").await);
+            // To be changed and suspended, so that those who call may go on.
+            ids.entry("tenants").or_default().push(Tenant::new().await.id);
+        }
+        entered.get_or_insert(tenant.id);
     }
     let key =
         loopctl_server::operator::create_superadmin_key(&server().owner, &unique("super")).await.unwrap();
     callers.push(Caller::with_key(&key.raw_key));
     let mut inside = Caller::with_key(&key.raw_key);
-    inside.headers.push(("x-impersonate-tenant", ids["tenants"][0].clone()));
+    inside.headers.extend(entered.map(|tenant| ("x-impersonate-tenant", tenant)));
     callers.push(inside);
     let http = reqwest::Client::builder()
         .tls_certs_only([])

@@ -7,13 +7,13 @@ use serde_json::{Value, json};
 use super::{RANDOM_ID, sql};
 use crate::support::{Caller, Reach, Tenant, bring, server, text, unique};
 
-async fn superadmin() -> (Caller, String) {
+pub(crate) async fn superadmin() -> (Caller, String) {
     let key = create_superadmin_key(&server().owner, &unique("root")).await.unwrap();
     (Caller::with_key(&key.raw_key), key.id.to_string())
 }
 
 /// The superadmin inside a tenant, with or without an effective role.
-fn inside(superadmin: &Caller, tenant: &str, role: Option<&str>) -> Caller {
+pub(crate) fn inside(superadmin: &Caller, tenant: &str, role: Option<&str>) -> Caller {
     let mut caller = superadmin.clone();
     caller.headers.push(("x-impersonate-tenant", tenant.to_owned()));
     caller.headers.extend(role.map(|role| ("x-effective-role", role.to_owned())));

@@ -1,10 +1,11 @@
 //! Who calls, and what they may do.
 
 mod agents;
-mod impersonation;
+pub(crate) mod impersonation;
 mod keys;
 mod names;
 mod remembered;
+mod rotation;
 mod tenants;
 
 use reqwest::Method;
@@ -250,6 +251,7 @@ async fn roles_come_before_everything() {
         (vec![a, o], Method::POST, "/api_keys".to_owned(), at_least("user")),
         (vec![a, o], Method::GET, "/api_keys".to_owned(), at_least("user")),
         (vec![a, o], Method::DELETE, "/api_keys/not-a-uuid".to_owned(), at_least("user")),
+        (vec![a, o], Method::POST, "/api_keys/not-a-uuid/rotate".to_owned(), at_least("user")),
         (vec![o, u], Method::POST, "/agents/register".to_owned(), exactly("agent")),
         (vec![a], Method::GET, "/agents".to_owned(), at_least("orchestrator")),
         (vec![a], Method::GET, "/agents/not-a-uuid".to_owned(), at_least("orchestrator")),

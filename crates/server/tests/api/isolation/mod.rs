@@ -40,6 +40,8 @@ pub(crate) struct Populated {
     pub(crate) authenticator: String,
     /// The same, to sign with.
     pub(crate) device: Mutex<Device>,
+    /// Something that a scan has found.
+    pub(crate) violation: String,
 }
 
 pub(crate) async fn populated() -> Populated {
@@ -109,6 +111,7 @@ pub(crate) async fn populated() -> Populated {
     orchestrator.send(save).await.expect(200);
     let (webhook, delivery) = webhook(&tenant, &word).await;
     let (authenticator, device) = authenticator(&tenant, &word).await;
+    let violation = violation(&tenant.id, &word).await;
     let epic = text(&epics["data"][0]["id"]);
     let edge = async |path: String| text(&tenant.user.get(&path).await.expect(200)["data"][0]["id"]);
     let epic_edge = edge(format!("/projects/{project}/epic_dependencies")).await;
@@ -130,7 +133,17 @@ pub(crate) async fn populated() -> Populated {
         delivery,
         authenticator,
         device: Mutex::new(device),
+        violation,
     }
+}
+
+/// Something that a scan might have found.
+pub(crate) async fn violation(tenant_id: &str, word: &str) -> String {
+    let sql = "insert into audit_pending_violations (tenant_id, id, violation_type, entity_type, entity_id, detail)
+               values ($1::text::uuid, gen_random_uuid(), 'orphaned_agent_ref', 'api_key', gen_random_uuid(), $2)
+               returning id::text";
+    let owner = connect(&server().owner).await;
+    owner.query_one(sql, &[&tenant_id, &json!({"name": word})]).await.unwrap().get(0)
 }
 
 /// A webhook that is told of nothing that happens here, with an event that was given up.

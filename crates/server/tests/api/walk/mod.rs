@@ -131,7 +131,7 @@ fn nowhere(operation: &Operation) -> String {
 
 /// The status of an export while as many are being read as may be, of what a superadmin asks for without the owner's login, and
 /// of what says what it does without a database once that is gone. Not to be had of the server that all tests share.
-async fn unavailable() -> [(&'static str, u16); 3] {
+async fn unavailable() -> Vec<(&'static str, u16)> {
     let tenant = Tenant::new().await;
     let project = huge(&tenant).await;
     // One of the two connections is for exports.
@@ -148,17 +148,26 @@ async fn unavailable() -> [(&'static str, u16); 3] {
     let one_too_many = tenant.user.send(get(&export)).await.status;
     drop(being_read);
     let key = create_superadmin_key(&server().owner, &unique("walk")).await.unwrap().raw_key;
-    let audit = http.get(format!("http://{}/api/v1/admin/audit", running.address)).bearer_auth(key);
-    let without_login = tenant.user.send(audit).await;
-    without_login.clone().expect_error(503, "admin_database_missing");
+    let mut seen = Vec::new();
+    for path in [
+        "/api/v1/admin/audit",
+        "/api/v1/admin/tenants",
+        "/api/v1/admin/stats",
+        "/api/v1/admin/violators",
+        "/api/v1/admin/violators/{id}/resolve",
+        "/api/v1/admin/violators/{id}/ignore",
+    ] {
+        let method = if path.contains('{') { Method::POST } else { Method::GET };
+        let address = format!("http://{}{}", running.address, path.replace("{id}", NOBODY));
+        let without_login = tenant.user.send(http.request(method, address).bearer_auth(&key)).await;
+        seen.push((path, without_login.status));
+        without_login.expect_error(503, "admin_database_missing");
+    }
     line.send(Line::Cut).unwrap();
     let without_database = tenant.user.send(get("/health")).await.status;
     running.stop().await.unwrap();
-    [
-        ("/api/v1/projects/{id}/export", one_too_many),
-        ("/api/v1/admin/audit", without_login.status),
-        ("/health", without_database),
-    ]
+    seen.extend([("/api/v1/projects/{id}/export", one_too_many), ("/health", without_database)]);
+    seen
 }
 
 /// The status of one stream more than a tenant may have.

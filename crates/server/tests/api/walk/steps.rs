@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::{NOBODY, World, short};
 use crate::conformance::Operation;
 use crate::isolation::routes::filled;
+use crate::isolation::violation;
 use crate::signup::device::HOME;
 use crate::signup::proofs::{add, another, proof};
 use crate::signup::{application, enrolled, visitor};
@@ -139,6 +140,11 @@ pub(super) async fn steps(world: &World, operation: &Operation) -> Vec<Step> {
             (user, 422, empty),
         ]),
         ("DELETE", "/api_keys/{id}") => here(&[(user, 200, nothing)]),
+        ("POST", "/api_keys/{id}/rotate") => {
+            let key = user.post("/api_keys", json!({"name": "old", "role": "agent"})).await.expect(201);
+            let id = text(&key["api_key"]["id"]);
+            of(&id, &[(user, 201, json!({"grace_period_hours": 1})), (user, 422, empty)])
+        }
         ("POST", "/agents/register") => {
             let key = a.tenant.key("agent").await;
             let body = json!({"name": unique("agent"), "agent_type": "implementer"});
@@ -333,6 +339,35 @@ pub(super) async fn steps(world: &World, operation: &Operation) -> Vec<Step> {
         }
         ("GET", "/webhooks/{id}/deliveries") => read(user, &[(200, ""), (422, "?status=none")]),
         ("GET", "/audit") => read(user, &[(200, ""), (400, "?from=none"), (404, "?entity_id=none")]),
+        ("PATCH", "/admin/tenants/{id}") => {
+            let superadmin = &world.superadmin;
+            here(&[(superadmin, 200, json!({"name": "B"})), (superadmin, 422, json!({"slug": "-"}))])
+        }
+        ("POST", "/admin/tenants/{id}/suspend") => {
+            let (superadmin, tenant) = (&world.superadmin, Tenant::new().await);
+            of(&tenant.id, &[(superadmin, 200, empty.clone()), (superadmin, 422, empty)])
+        }
+        ("POST", "/admin/tenants/{id}/activate") => {
+            let (superadmin, tenant) = (&world.superadmin, Tenant::new().await);
+            superadmin.post(&format!("/admin/tenants/{}/suspend", tenant.id), json!({})).await.expect(200);
+            of(&tenant.id, &[(superadmin, 200, empty.clone()), (superadmin, 422, empty)])
+        }
+        ("POST", "/admin/violators/{id}/resolve" | "/admin/violators/{id}/ignore") => {
+            let (superadmin, violation) = (&world.superadmin, violation(&a.tenant.id, &a.word).await);
+            let note = |note: Value| json!({"note": note});
+            let tries = [
+                (superadmin, 422, note(json!(7))),
+                (superadmin, 200, note(json!("n"))),
+                (superadmin, 422, empty),
+            ];
+            of(&violation, &tries)
+        }
+        ("GET", "/admin/violators") => {
+            read(&world.superadmin, &[(200, ""), (404, "?tenant_id=none"), (422, "?status=none")])
+        }
+        ("GET", "/admin/tenants" | "/admin/tenants/{id}" | "/admin/stats") => {
+            read(&world.superadmin, &[(200, "")])
+        }
         ("GET", "/admin/audit") => {
             read(&world.superadmin, &[(200, ""), (400, "?from=none"), (404, "?tenant_id=none")])
         }

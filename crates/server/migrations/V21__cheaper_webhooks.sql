@@ -1,3 +1,31 @@
+-- What webhooks cost: those that many events wait for, and those that are not there.
+
+-- Whether a tenant has ever had a webhook, beside the head of its log: whoever records something has locked the head, and sees
+-- there what was committed while it waited. Most tenants have none, and pay nothing.
+alter table audit_heads add column has_webhooks boolean not null default false;
+
+drop trigger audit_head_advances on audit_heads;
+create trigger audit_head_advances after update of tenant_id, position, last_at on audit_heads for each row
+    when (new.tenant_id <> old.tenant_id or new.position <= old.position or new.last_at <= old.last_at)
+    execute function audit_head_advances();
+
+create function note_webhook() returns trigger language plpgsql security definer set search_path = public, pg_temp as $$
+begin
+    update audit_heads set has_webhooks = true where tenant_id = new.tenant_id and not has_webhooks;
+    return null;
+end
+$$;
+revoke all on function note_webhook() from public;
+-- At the end of its transaction: the head is locked last of all, and in the tenant's turn.
+create constraint trigger note_webhook after insert on webhooks deferrable initially deferred
+    for each row execute function note_webhook();
+
+alter table webhooks no force row level security;
+alter table audit_heads no force row level security;
+update audit_heads set has_webhooks = true where tenant_id in (select tenant_id from webhooks);
+alter table webhooks force row level security;
+alter table audit_heads force row level security;
+
 -- What a webhook is to be told next: a few events at a time, in order, so that a long queue takes few transactions.
 
 drop function next_webhook_event(uuid);
