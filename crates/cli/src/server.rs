@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, Subcommand};
+use ipnet::IpNet;
 use loopctl_postgres::{EmbeddedCluster, EmbeddedOptions, default_data_dir};
 use loopctl_server::config::{APPLICATION, Database, DatabaseOptions, OpenError};
 use loopctl_server::operator::{
@@ -23,7 +24,7 @@ use loopctl_server::serve::{Connections, ServeError, ServeOptions, serve};
 use serde_json::{Value, json};
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{LevelFilter, ParseError};
 use uuid::Uuid;
 
 pub(crate) use self::jobs::print as print_jobs;
@@ -88,6 +89,9 @@ pub(crate) struct ServeArguments {
     /// How clients reach this server (default: http://localhost:PORT)
     #[arg(long, env = "LOOPCTL_PUBLIC_URL", value_name = "URL", value_parser = public_url)]
     public_url: Option<String>,
+    /// Proxies whose word is taken for whom they call for, with commas (default: this machine and private networks)
+    #[arg(long, env = "LOOPCTL_TRUSTED_PROXIES", value_name = "NETWORKS", value_delimiter = ',', value_parser = network)]
+    trusted_proxies: Option<Vec<IpNet>>,
     /// Connections to the database
     #[arg(long, env = "LOOPCTL_POOL_SIZE", value_name = "N", default_value_t = 10,
           value_parser = clap::value_parser!(u16).range(1..=1000))]
@@ -116,6 +120,13 @@ pub(crate) struct ServeArguments {
 /// How many there may be of something without which nothing works.
 fn count(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|count| *count > 0).ok_or_else(|| "a whole number of at least 1".to_owned())
+}
+
+/// A network, or a single address.
+fn network(text: &str) -> Result<IpNet, String> {
+    let text = text.trim();
+    let network = text.parse().ok().or_else(|| text.parse().ok().map(|address: IpAddr| IpNet::from(address)));
+    network.ok_or_else(|| "an address or a network, as in 10.0.0.0/8 (LOOPCTL_TRUSTED_PROXIES)".to_owned())
 }
 
 /// An address that links can begin with.
@@ -266,6 +277,7 @@ pub(crate) async fn run_serve(arguments: &ServeArguments) -> Result<(), Failure>
         database: arguments.database.options()?,
         listen: SocketAddr::new(arguments.listen, arguments.port),
         public_url: arguments.public_url.clone(),
+        trusted_proxies: arguments.trusted_proxies.clone(),
         pool_size: usize::from(arguments.pool_size),
         query_deadline: ServeOptions::QUERY_DEADLINE,
         connections: Connections {
@@ -287,6 +299,9 @@ const LOG_LINES: usize = 4096;
 /// How long the end of the process waits for the last lines.
 const LAST_LINES: Duration = Duration::from_millis(1500);
 
+/// A library that calls it an error when a client sends nonsense, and repeats all of that.
+const UNTOLD: &str = "webauthn_rs_core";
+
 /// Which events are logged. A word by itself is a level: `tracing` would take any other for a module, log all of that, and
 /// nothing else.
 fn log_filter(text: &str) -> Result<EnvFilter, String> {
@@ -298,7 +313,12 @@ fn log_filter(text: &str) -> Result<EnvFilter, String> {
              loopctl_server=debug"
         ));
     }
-    EnvFilter::try_new(text).map_err(|error| error.to_string())
+    let filter = EnvFilter::try_new(text).map_err(|error| error.to_string())?;
+    if text.contains(UNTOLD) {
+        return Ok(filter);
+    }
+    let untold = format!("{UNTOLD}=off").parse().map_err(|error: ParseError| error.to_string())?;
+    Ok(filter.add_directive(untold))
 }
 
 /// The log on stdout. A thread of its own writes it, so that no request waits for whoever reads it, or fails because nobody
@@ -432,6 +452,25 @@ mod tests {
         }
         for filter in ["loud", "info,loud", "info, debug", "loopctl_server=loud", "]["] {
             assert!(log_filter(filter).is_err(), "{filter}");
+        }
+    }
+
+    #[test]
+    fn what_the_log_is_spared_can_be_asked_for() {
+        let told = |filter: &str| log_filter(filter).unwrap().to_string();
+        assert!(told("info").contains("webauthn_rs_core=off"));
+        assert!(!told("webauthn_rs_core=debug").contains("off"));
+    }
+
+    #[test]
+    fn proxies_are_networks_or_addresses() {
+        for (text, known) in
+            [("10.0.0.0/8", "10.0.0.0/8"), (" 192.0.2.7", "192.0.2.7/32"), ("::1", "::1/128")]
+        {
+            assert_eq!(network(text).map(|network| network.to_string()).as_deref(), Ok(known));
+        }
+        for text in ["", "proxy.example", "10.0.0.0/33", "10.0.0"] {
+            assert!(network(text).is_err(), "{text}");
         }
     }
 

@@ -9,6 +9,7 @@
 //! - [`request`]: what requests may hold, as rules that read a field and describe it; [`fields`] is what they read from.
 //! - [`moment`]: moments in a query, as people and programs write them.
 //! - [`schedule`]: when what is done regularly is done next, and how long after a failure something is tried again.
+//! - [`signup_limit`]: how often one client may try to sign up.
 //! - [`webhooks`]: where webhooks may lead, and what they may be told.
 //! - [`json`]: JSON that is kept as its text.
 
@@ -28,5 +29,6 @@ pub mod number;
 pub mod request;
 pub mod role;
 pub mod schedule;
+pub mod signup_limit;
 pub mod webhooks;
 mod words;

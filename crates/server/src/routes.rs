@@ -18,7 +18,9 @@ pub(crate) type Service = MapRequest<Router, fn(Request) -> Request>;
 fn endpoints() -> Vec<Endpoint> {
     [
         health::routes(),
+        identity::signup::routes(),
         identity::tenants::routes(),
+        identity::authenticators::routes(),
         identity::keys::routes(),
         identity::agents::routes(),
         identity::admin::routes(),

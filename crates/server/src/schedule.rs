@@ -5,6 +5,7 @@ use loopctl_core::schedule::{Backoff, Schedule};
 use serde_json::{Value, json};
 use std::time::Duration;
 use tokio_postgres::Config;
+use uuid::Uuid;
 
 use crate::audit::partitions;
 use crate::db::{Db, Sql, statements};
@@ -13,6 +14,8 @@ use crate::webhooks;
 
 statements! {
     PRUNE_JOBS -> i64 = "select prune_jobs($1)";
+    PRUNE_WEBAUTHN_CHALLENGES -> i64 = "select prune_webauthn_challenges($1)";
+    PRUNE_PENDING_TENANTS -> Uuid = "select prune_pending_tenants()";
     PRUNE_IDEMPOTENCY_KEYS -> i64 = "select prune_idempotency_keys($1)";
 }
 
@@ -53,6 +56,16 @@ pub(crate) fn kinds(settings: Settings) -> Vec<Kind<Tools>> {
         Kind {
             schedule: Some(Schedule::Hourly { minute: 0 }),
             ..maintenance("idempotency_cleanup", |tools, _| Box::pin(prune(tools, PRUNE_IDEMPOTENCY_KEYS)))
+        },
+        Kind {
+            schedule: Some(Schedule::Every { minutes: 5 }),
+            ..maintenance("prune_webauthn_challenges", |tools, _| {
+                Box::pin(prune(tools, PRUNE_WEBAUTHN_CHALLENGES))
+            })
+        },
+        Kind {
+            schedule: Some(Schedule::Every { minutes: 5 }),
+            ..maintenance("prune_pending_tenants", |tools, _| Box::pin(prune_pending_tenants(tools)))
         },
         Kind {
             scope: Scope::EachTenant,
@@ -110,6 +123,15 @@ async fn prune(tools: Tools, batch: Sql<i64>) -> Result<Value, JobError> {
             return Ok(json!({"pruned": pruned}));
         }
     }
+}
+
+/// Forgets tenants whose enrolment did not come to its end. Signing up is one transaction, so there are none but by other hands.
+async fn prune_pending_tenants(tools: Tools) -> Result<Value, JobError> {
+    let pruned = tools.db.all_without_tenant(PRUNE_PENDING_TENANTS, &[]).await?;
+    if !pruned.is_empty() {
+        tracing::info!(tenants = ?pruned, "tenants were forgotten whose enrolment did not come to its end");
+    }
+    Ok(json!({"pruned": pruned}))
 }
 
 async fn webhook_cleanup(tools: Tools, job: Job) -> Result<Value, JobError> {

@@ -12,11 +12,13 @@ mod uses;
 
 use std::sync::Arc;
 
+use ipnet::IpNet;
 use loopctl_core::webhooks::Policy;
 use tokio::sync::Notify;
 
 use crate::db::{AdminDb, Db, Turns};
 use crate::events::Listeners;
+use crate::http::private_networks;
 use crate::jobs::Queue;
 use crate::life::Life;
 use crate::secrets::Vault;
@@ -45,6 +47,8 @@ pub(crate) struct App {
     pub(crate) admin: AdminDb,
     /// How clients reach this server, without a trailing slash; links in answers start with it.
     pub(crate) public_url: Arc<str>,
+    /// Whose word is taken for whom they call for.
+    pub(crate) trusted_proxies: Arc<[IpNet]>,
     /// For work that outlives its request.
     pub(crate) life: Life,
     /// Background jobs.
@@ -74,6 +78,7 @@ impl App {
             db,
             admin,
             public_url,
+            trusted_proxies: private_networks().into(),
             life,
             jobs: Queue::default(),
             key_uses: KeyUses::default(),

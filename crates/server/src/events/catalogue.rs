@@ -7,6 +7,7 @@ pub const CATALOGUE: &[(&str, &[&str])] = &[
     ("api_key", &["created", "revoked", "rotated"]),
     ("artifact_report", &["created"]),
     ("audit_pending_violation", &["resolved", "ignored"]),
+    ("authenticator", &["enrolled", "revoked"]),
     ("epic", &["created", "updated", "deleted", "completed"]),
     ("epic_dependency", &["created", "deleted"]),
     ("orchestrator_state", &["saved"]),

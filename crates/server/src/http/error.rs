@@ -18,6 +18,9 @@ const USED_KEY: &str = "idempotency_key_used";
 /// The constraint that it violates.
 const USED: &str = "idempotency_keys_pkey";
 
+/// In how many seconds it may be tried again: a member, and the header of that name.
+const RETRY_AFTER: &str = "retry_after_seconds";
+
 /// What a handler returns.
 pub(crate) type ApiResult<T> = Result<T, ApiError>;
 
@@ -146,6 +149,11 @@ impl ApiError {
         if context.is_empty() { error } else { error.with("context", Value::Object(context)) }
     }
 
+    /// Its stable word.
+    pub(crate) fn code(&self) -> &str {
+        &self.code
+    }
+
     /// Whether this is a 404.
     pub(crate) fn is_not_found(&self) -> bool {
         self.status == StatusCode::NOT_FOUND
@@ -178,6 +186,9 @@ impl ApiError {
         let mut response = (self.status, axum::Json(body)).into_response();
         if self.status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if let Some(seconds) = self.members.get(RETRY_AFTER).and_then(Value::as_u64) {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
         }
         response
     }
@@ -215,6 +226,26 @@ impl ApiError {
         let message = "Service Unavailable: this server's database login may not see all tenants; the operator has to set \
                        ADMIN_DATABASE_URL to one that may (superuser, or BYPASSRLS)";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "admin_database_missing", message)
+    }
+
+    /// 429: not before so many seconds.
+    pub(crate) fn too_many_requests(message: &str, seconds: u32) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", message).with(RETRY_AFTER, seconds.into())
+    }
+
+    /// 503: authenticators sign for the name of a host, and this server has none.
+    pub(crate) fn no_relying_party() -> Self {
+        let message = "Service Unavailable: authenticators cannot sign for this server's public URL; the operator has to set \
+                       LOOPCTL_PUBLIC_URL to one with the name of a host";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "webauthn_unavailable", message)
+    }
+
+    /// 500: nothing is created whose key cannot be kept.
+    pub(crate) fn audit_key_storage_failed(reason: &SealError) -> Self {
+        let message = format!(
+            "Internal server error: the tenant's audit key cannot be kept, so nothing was created; {reason}"
+        );
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "audit_key_storage_failed", message)
     }
 
     /// 500. The reason belongs into the log, never into the answer.

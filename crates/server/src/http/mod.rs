@@ -2,6 +2,7 @@
 
 pub(crate) mod answer;
 pub(crate) mod body;
+pub(crate) mod client;
 pub(crate) mod cursor;
 pub(crate) mod endpoint;
 pub(crate) mod error;
@@ -20,11 +21,12 @@ use uuid::Uuid;
 
 pub(crate) use answer::{Answer, IDEMPOTENCY_KEY, Kept};
 pub(crate) use body::{Body, BodyDigest, LargeBody, Nothing, Sent};
+pub(crate) use client::{client_address, network_of, private_networks};
 pub(crate) use cursor::{Cursor, Feed, Place, cut};
 pub(crate) use endpoint::{
     Created, CreatedSecret, Endpoint, Input, NoContent, Operation, Output, endpoints, one,
 };
-pub(crate) use error::{ApiError, ApiResult};
+pub(crate) use error::{ApiError, ApiResult, learn_more};
 pub(crate) use layers::Peer;
 pub(crate) use moment::{Moment, last_moment, moment};
 pub(crate) use page::{List, Meta, Page, Paged, PagedOrWhole, limits, pages};

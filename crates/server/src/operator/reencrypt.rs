@@ -1,13 +1,13 @@
 //! Encrypts all secrets with the current key, so that those before it can be forgotten.
 
 use serde::Serialize;
-use tokio_postgres::{Client, Config};
+use tokio_postgres::{Client, Config, Row};
 use uuid::Uuid;
 
 use super::OperatorError;
 use crate::db::DbError;
 use crate::db::migrate::{connect, is_above_tenants};
-use crate::secrets::{SealError, Vault, webhook_context};
+use crate::secrets::{SealError, Vault, tenant_context, webhook_context};
 
 /// How many secrets are read at once.
 const BATCH: i64 = 500;
@@ -15,12 +15,59 @@ const BATCH: i64 = 500;
 /// How many that cannot be read are told.
 const TOLD: usize = 100;
 
-const NEXT: &str = "
-    select tenant_id, id, signing_secret from webhooks where (tenant_id, id) > ($1, $2) order by tenant_id, id limit $3";
-const AGAIN: &str = "select signing_secret from webhooks where tenant_id = $1 and id = $2";
-/// Unless it has been changed meanwhile.
-const REPLACE: &str = "
-    update webhooks set signing_secret = $4 where tenant_id = $1 and id = $2 and signing_secret = $3";
+/// Secrets of one kind, and how they are found, by the tenant and an id.
+struct Kind {
+    /// After the last one, so many: tenant, id, name, secret.
+    next: &'static str,
+    again: &'static str,
+    /// Unless it has been changed meanwhile.
+    replace: &'static str,
+    of_webhooks: bool,
+}
+
+const KINDS: [Kind; 2] = [
+    Kind {
+        next: "
+            select tenant_id, id, '', signing_secret from webhooks
+            where (tenant_id, id) > ($1, $2) order by tenant_id, id limit $3",
+        again: "select signing_secret from webhooks where tenant_id = $1 and id = $2",
+        replace: "
+            update webhooks set signing_secret = $4 where tenant_id = $1 and id = $2 and signing_secret = $3",
+        of_webhooks: true,
+    },
+    Kind {
+        next: "
+            select tenant_id, id, name, ciphertext from tenant_secrets
+            where (tenant_id, id) > ($1, $2) order by tenant_id, id limit $3",
+        again: "select ciphertext from tenant_secrets where tenant_id = $1 and id = $2",
+        replace: "
+            update tenant_secrets set ciphertext = $4, updated_at = clock_timestamp()
+            where tenant_id = $1 and id = $2 and ciphertext = $3",
+        of_webhooks: false,
+    },
+];
+
+/// A secret that was found.
+struct Found {
+    tenant_id: Uuid,
+    id: Uuid,
+    name: String,
+    sealed: Vec<u8>,
+}
+
+impl Found {
+    fn read(row: &Row) -> Result<Self, DbError> {
+        let read = || {
+            Ok::<_, tokio_postgres::Error>(Self {
+                tenant_id: row.try_get(0)?,
+                id: row.try_get(1)?,
+                name: row.try_get(2)?,
+                sealed: row.try_get(3)?,
+            })
+        };
+        read().map_err(DbError::from)
+    }
+}
 
 /// What was found, and done.
 #[derive(Debug, Default, Serialize)]
@@ -42,8 +89,12 @@ pub struct Reencryption {
 pub struct Unreadable {
     /// Whose.
     pub tenant_id: Uuid,
-    /// Of which webhook.
-    pub webhook_id: Uuid,
+    /// Of which webhook, if it is one's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub webhook_id: Option<Uuid>,
+    /// What it is called, if it is the tenant's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// Why.
     pub reason: String,
 }
@@ -76,37 +127,48 @@ pub async fn reencrypt(
     }
     let client = connect(owner).await?;
     let mut found = Reencryption { dry_run, ..Reencryption::default() };
-    let (mut tenant_id, mut webhook_id) = (Uuid::nil(), Uuid::nil());
-    loop {
-        let rows = client.query(NEXT, &[&tenant_id, &webhook_id, &BATCH]).await.map_err(DbError::from)?;
-        if rows.is_empty() {
-            return Ok(found);
+    for kind in &KINDS {
+        let (mut tenant_id, mut id) = (Uuid::nil(), Uuid::nil());
+        loop {
+            let rows = client.query(kind.next, &[&tenant_id, &id, &BATCH]).await.map_err(DbError::from)?;
+            if rows.is_empty() {
+                break;
+            }
+            for row in rows {
+                let secret = Found::read(&row)?;
+                (tenant_id, id) = (secret.tenant_id, secret.id);
+                one(&client, vault, kind, secret, &mut found).await?;
+            }
+            progress(&found);
         }
-        for row in rows {
-            let read = || Ok::<_, tokio_postgres::Error>((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?));
-            let sealed;
-            (tenant_id, webhook_id, sealed) = read().map_err(DbError::from)?;
-            one(&client, vault, (tenant_id, webhook_id), sealed, &mut found).await?;
-        }
-        progress(&found);
     }
+    Ok(found)
 }
 
 async fn one(
     client: &Client,
     vault: &Vault,
-    (tenant_id, webhook_id): (Uuid, Uuid),
-    mut sealed: Vec<u8>,
+    kind: &Kind,
+    secret: Found,
     found: &mut Reencryption,
 ) -> Result<(), OperatorError> {
-    let context = webhook_context(&tenant_id, &webhook_id);
+    let Found { tenant_id, id, name, mut sealed } = secret;
+    let context =
+        if kind.of_webhooks { webhook_context(&tenant_id, &id) } else { tenant_context(&tenant_id, &name) };
     loop {
         let plain = match vault.open(&context, &sealed) {
             Ok(plain) => plain,
             Err(error) => {
                 found.unreadable += 1;
                 if found.failures.len() < TOLD {
-                    found.failures.push(Unreadable { tenant_id, webhook_id, reason: error.to_string() });
+                    let (webhook_id, name) =
+                        if kind.of_webhooks { (Some(id), None) } else { (None, Some(name.clone())) };
+                    found.failures.push(Unreadable {
+                        tenant_id,
+                        webhook_id,
+                        name,
+                        reason: error.to_string(),
+                    });
                 }
                 return Ok(());
             }
@@ -120,13 +182,12 @@ async fn one(
             return Ok(());
         }
         let new = vault.seal(&context, &plain).map_err(|error| OperatorError::Invalid(error.to_string()))?;
-        let params: [&(dyn tokio_postgres::types::ToSql + Sync); 4] =
-            [&tenant_id, &webhook_id, &sealed, &new];
-        if client.execute(REPLACE, &params).await.map_err(DbError::from)? == 1 {
+        let params: [&(dyn tokio_postgres::types::ToSql + Sync); 4] = [&tenant_id, &id, &sealed, &new];
+        if client.execute(kind.replace, &params).await.map_err(DbError::from)? == 1 {
             found.reencrypted += 1;
             return Ok(());
         }
-        let again = client.query_opt(AGAIN, &[&tenant_id, &webhook_id]).await.map_err(DbError::from)?;
+        let again = client.query_opt(kind.again, &[&tenant_id, &id]).await.map_err(DbError::from)?;
         let Some(again) = again else { return Ok(()) };
         sealed = again.try_get(0).map_err(DbError::from)?;
     }

@@ -28,7 +28,7 @@ const KEY_LEN: usize = 32;
 pub(super) const KEY_ID_LEN: usize = 8;
 
 /// Everything that is encrypted.
-const SEALED: &str = "select count(*) from webhooks";
+const SEALED: &str = "select (select count(*) from webhooks) + (select count(*) from tenant_secrets)";
 
 /// Why there are no keys.
 #[derive(Debug, thiserror::Error)]

@@ -10,6 +10,7 @@
 //! ```
 
 mod keys;
+mod token;
 
 use std::fmt;
 
@@ -56,6 +57,16 @@ pub enum UnsealError {
 /// What the signing secret of a webhook is bound to.
 pub(crate) fn webhook_context<'a>(tenant_id: &'a Uuid, webhook_id: &'a Uuid) -> [&'a [u8]; 3] {
     [b"webhook", tenant_id.as_bytes(), webhook_id.as_bytes()]
+}
+
+/// What a secret of a tenant is bound to, by its name.
+pub(crate) fn tenant_context<'a>(tenant_id: &'a Uuid, name: &'a str) -> [&'a [u8]; 3] {
+    [b"tenant", tenant_id.as_bytes(), name.as_bytes()]
+}
+
+/// What a token for the first steps of a tenant is bound to.
+pub fn onboarding_context(tenant_id: &Uuid) -> [&[u8]; 2] {
+    [b"onboarding", tenant_id.as_bytes()]
 }
 
 /// Seals secrets with the current key, and opens them with whichever key they name.

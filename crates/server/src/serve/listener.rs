@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::io::ErrorKind;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -25,7 +25,7 @@ use tower::Service as _;
 
 use super::progress::{Answer, Phase, Progress, Watched};
 use super::refusal;
-use crate::http::Peer;
+use crate::http::{Peer, network_of};
 use crate::life::Life;
 use crate::metrics;
 use crate::routes::Service;
@@ -104,7 +104,7 @@ pub(crate) async fn accept(listener: TcpListener, service: Service, life: Life, 
                 continue;
             }
         };
-        let place = open.admit(peer_of(peer.ip()));
+        let place = open.admit(network_of(peer.ip()));
         if place.is_some() == full {
             full = place.is_none();
             if full {
@@ -130,17 +130,6 @@ pub(crate) async fn accept(listener: TcpListener, service: Service, life: Life, 
             let _until_closed = place;
             serve(stream, Peer(peer.ip().to_canonical()), service, &ending).await;
         });
-    }
-}
-
-/// Whom an address stands for: of IPv6, a customer has a whole network.
-fn peer_of(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) if !address.is_loopback() => {
-            let [a, b, c, d, ..] = address.segments();
-            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
-        }
-        address => address,
     }
 }
 
@@ -383,7 +372,7 @@ mod tests {
             ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
             ("::1", "::1"),
         ] {
-            assert_eq!(peer_of(address.parse().unwrap()), peer.parse::<IpAddr>().unwrap(), "{address}");
+            assert_eq!(network_of(address.parse().unwrap()), peer.parse::<IpAddr>().unwrap(), "{address}");
         }
     }
 }

@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use loopctl_core::webhooks::Policy;
 use loopctl_postgres::EmbeddedError;
 use tokio::net::TcpListener;
@@ -21,6 +22,7 @@ use crate::app::App;
 use crate::config::{ADMIN_CONNECTIONS, Database, DatabaseOptions, OpenError};
 use crate::db::migrate::newest_version;
 use crate::db::{DEADLINE, Db, DbError, Row, statements};
+use crate::http::private_networks;
 use crate::jobs::Worker;
 use crate::life::Life;
 use crate::metrics;
@@ -60,6 +62,8 @@ pub struct ServeOptions {
     pub listen: SocketAddr,
     /// How clients reach the server; by default `http://localhost:<port>`.
     pub public_url: Option<String>,
+    /// Proxies whose word is taken for whom they call for; by default this machine and private networks.
+    pub trusted_proxies: Option<Vec<IpNet>>,
     /// Connections to the database, for requests; it has a few more, to listen, for superadmins and for jobs.
     pub pool_size: usize,
     /// How long the database may leave a statement unanswered.
@@ -89,6 +93,7 @@ impl ServeOptions {
             database,
             listen: ([127, 0, 0, 1], 0).into(),
             public_url: None,
+            trusted_proxies: None,
             pool_size: 10,
             query_deadline: Self::QUERY_DEADLINE,
             connections: Connections::default(),
@@ -181,11 +186,12 @@ impl Server {
         let public_url = Arc::from(public_url.trim_end_matches('/'));
         let admin = database.admin_pool(options.query_deadline, life.clone())?;
         let app = App {
+            trusted_proxies: options.trusted_proxies.clone().unwrap_or_else(private_networks).into(),
             webhook_policy: Arc::new(options.webhooks.clone()),
             ..App::new(db.clone(), admin, vault, public_url, life.clone())
         };
         if !app.vault.has_key() {
-            tracing::warn!("webhooks cannot be created: {}", SealError::NoKey);
+            tracing::warn!("neither webhooks nor tenants can be created: {}", SealError::NoKey);
         }
         let service = routes::service(app.clone());
         // To the database, and to receivers of webhooks, of which some connections are kept for a moment.

@@ -73,7 +73,7 @@ impl NewApiKey {
 
 impl ApiKey {
     /// What is told of a key that was just created.
-    pub(super) fn created(&self) -> Event {
+    pub(crate) fn created(&self) -> Event {
         let told = json!({
             "name": self.name, "role": self.role, "key_prefix": self.key_prefix, "agent_id": self.agent_id,
             "expires_at": self.expires_at,

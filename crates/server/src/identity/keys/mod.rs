@@ -8,7 +8,7 @@ use crate::app::Endpoint;
 use crate::http::endpoints;
 
 pub(crate) use api::NAME;
-pub(crate) use store::STATEMENTS;
+pub(crate) use store::{INSERT_KEY, STATEMENTS};
 
 /// The routes of this resource.
 pub(crate) fn routes() -> Vec<Endpoint> {

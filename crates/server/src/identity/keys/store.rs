@@ -9,17 +9,17 @@ use crate::db::{Row, Timestamp, statements};
 
 /// An API key without its secret.
 #[derive(Debug, Clone, Serialize, JsonSchema, Row)]
-pub(super) struct ApiKey {
-    pub(super) id: Uuid,
-    pub(super) name: String,
+pub(crate) struct ApiKey {
+    pub(crate) id: Uuid,
+    pub(crate) name: String,
     /// The first 8 characters of the secret.
-    pub(super) key_prefix: String,
-    pub(super) role: Role,
-    pub(super) agent_id: Option<Uuid>,
+    pub(crate) key_prefix: String,
+    pub(crate) role: Role,
+    pub(crate) agent_id: Option<Uuid>,
     last_used_at: Option<Timestamp>,
-    pub(super) expires_at: Option<Timestamp>,
+    pub(crate) expires_at: Option<Timestamp>,
     pub(super) revoked_at: Option<Timestamp>,
-    pub(super) inserted_at: Timestamp,
+    pub(crate) inserted_at: Timestamp,
 }
 
 /// How many keys count against the limit, and when that was.

@@ -13,8 +13,8 @@ pub(super) use api::{UpdateTenant, apply, checked};
 pub(crate) use settings::{
     Limit, MAX_API_KEYS, MAX_PROJECTS, MAX_WEBHOOK_FAILURES, MAX_WEBHOOKS, WEBHOOK_RETENTION_DAYS,
 };
-pub(crate) use store::STATEMENTS;
-pub(super) use store::{LOCK_TENANT, Tenant};
+pub(super) use store::LOCK_TENANT;
+pub(crate) use store::{SHOW_TENANT, STATEMENTS, Tenant};
 
 /// The routes of this resource.
 pub(crate) fn routes() -> Vec<Endpoint> {
@@ -37,6 +37,11 @@ pub(crate) async fn locked_limit(tx: &mut Tx, limit: Limit) -> Result<i64, DbErr
 
 /// The same, as it is at the moment.
 pub(crate) async fn limit(tx: &mut Tx, limit: Limit) -> Result<i64, DbError> {
-    let tenant = tx.one(store::SHOW_TENANT, &[]).await?;
+    let tenant = tx.one(SHOW_TENANT, &[]).await?;
     Ok(limit.of(&tenant.settings))
+}
+
+/// Locks the tenant's row until the transaction ends: what is counted of it after this cannot be overtaken.
+pub(crate) async fn lock(tx: &mut Tx) -> Result<(), DbError> {
+    tx.one(LOCK_TENANT, &[]).await.map(drop)
 }

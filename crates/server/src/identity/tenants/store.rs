@@ -9,7 +9,7 @@ use crate::db::{Row, Timestamp, statements};
 
 /// A tenant.
 #[derive(Debug, Serialize, JsonSchema, Row)]
-pub(in crate::identity) struct Tenant {
+pub(crate) struct Tenant {
     pub(super) id: Uuid,
     pub(super) name: String,
     pub(super) slug: String,

@@ -39,7 +39,7 @@ async fn every_table_is_known() {
     let tables = "from pg_class c where relnamespace = 'public'::regnamespace and relkind in ('r', 'p', 'f', 'v', 'm')";
     let has_tenant = "exists (select from pg_attribute where attrelid = c.oid and attname = 'tenant_id')";
     let without = lines(&owner, &format!("select relname {tables} and not {has_tenant} order by 1")).await;
-    assert_eq!(without, ["job_schedules", "refinery_schema_history", "tenants"]);
+    assert_eq!(without, ["job_schedules", "refinery_schema_history", "signup_attempts", "tenants"]);
     let with =
         lines(&owner, &format!("select relname {tables} and {has_tenant} and not relispartition order by 1"))
             .await;
@@ -65,10 +65,13 @@ async fn every_table_is_known() {
             "story_dependencies",
             "story_starts",
             "story_states",
+            "tenant_root_authenticators",
+            "tenant_secrets",
             "touched_numbers",
             "ui_test_findings",
             "ui_test_runs",
             "verification_results",
+            "webauthn_challenges",
             "webhook_events",
             "webhooks",
             // Of two of these, with the reader's rights.
@@ -107,7 +110,7 @@ async fn row_level_security_is_forced_everywhere() {
     let tables = lines(
         &owner,
         "select relname from pg_class c where relnamespace = 'public'::regnamespace and relkind in ('r', 'p')
-           and not relispartition and relname not in ('refinery_schema_history', 'job_schedules')",
+           and not relispartition and relname not in ('refinery_schema_history', 'job_schedules', 'signup_attempts')",
     )
     .await;
     for table in tables {
@@ -151,6 +154,8 @@ async fn keys_start_with_the_tenant() {
             "refinery_schema_history" => "version",
             "job_schedules" => "kind",
             "tenants" => "id",
+            // Who comes from an address has no tenant yet.
+            "signup_attempts" => "kind,address",
             "audit_heads" => "tenant_id",
             // The tenant of superadmin keys is null, which no primary key takes.
             "api_keys" => "id",
@@ -164,7 +169,7 @@ async fn keys_start_with_the_tenant() {
         };
         assert_eq!(columns, expected, "{table}");
     }
-    assert_eq!(primary.len(), 28, "every table has one");
+    assert_eq!(primary.len(), 32, "every table has one");
     let foreign = lines(
         &owner,
         &format!(
@@ -261,7 +266,7 @@ async fn the_application_role_is_nobody() {
          group by 1 order by 1",
     )
     .await;
-    // Evidence and the log are appended to; tenants come from operators; nothing is ever truncated, and on
+    // Evidence and the log are appended to; tenants come from operators, or by their owners through a function; nothing is ever truncated, and on
     // partitions there is no privilege at all. Some columns of tenants and keys may be updated: the list below.
     assert_eq!(
         privileges,
@@ -282,16 +287,20 @@ async fn the_application_role_is_nobody() {
             "projects | INSERT,SELECT,UPDATE",
             "refinery_schema_history | SELECT",
             "review_records | INSERT,SELECT",
+            "signup_attempts | DELETE,INSERT,SELECT,UPDATE",
             "stories | DELETE,SELECT",
             "story_acceptance_criteria | DELETE,INSERT,SELECT,UPDATE",
             "story_dependencies | DELETE,INSERT,SELECT",
             "story_starts | SELECT",
             "story_states | SELECT",
+            "tenant_root_authenticators | DELETE,INSERT,SELECT",
+            "tenant_secrets | INSERT",
             "tenants | SELECT",
             "touched_numbers | SELECT",
             "ui_test_findings | INSERT,SELECT",
             "ui_test_runs | INSERT,SELECT,UPDATE",
             "verification_results | INSERT,SELECT",
+            "webauthn_challenges | DELETE,INSERT,SELECT",
             "webhook_events | DELETE,INSERT,SELECT",
             "webhooks | DELETE,INSERT,SELECT",
             "whole_stories | SELECT",
@@ -320,6 +329,7 @@ async fn the_application_role_is_nobody() {
              cycle,first_claimed_at,first_touched_at,rejected_at,rejection_reason,report_cycle,report_number,\
              reported_by_agent_id,reported_done_at,review_requested_at,updated_at,verification_source,verified_at,\
              verified_digest,verified_status",
+            "tenant_root_authenticators | UPDATE | last_used_at,sign_count,updated_at",
             "tenants | UPDATE | default_story_budget_millicents,email,name,settings,slug,token_data_retention_days,updated_at",
             "webhook_events | UPDATE | attempts,delivered_at,error,last_attempt_at,latency_ms,next_attempt_at,\
              response_excerpt,response_status,status,updated_at",
@@ -337,9 +347,11 @@ async fn the_application_role_is_nobody() {
             "api_keys_have_agents | search_path=public, pg_temp",
             "artifact_reports_touch | search_path=public, pg_temp",
             "authenticate | search_path=public, pg_temp",
+            "begin_enrollment | search_path=public, pg_temp",
             "change_tenant_status | search_path=public, pg_temp",
             "claim_jobs | search_path=public, pg_temp",
             "claim_webhooks | search_path=public, pg_temp;enable_seqscan=off;enable_bitmapscan=off;enable_sort=off",
+            "complete_enrollment | search_path=public, pg_temp",
             "dependencies_come_or_go | search_path=public, pg_temp",
             "epics_begin | search_path=public, pg_temp",
             "epics_move | search_path=public, pg_temp",
@@ -355,6 +367,8 @@ async fn the_application_role_is_nobody() {
             "plan_jobs | search_path=public, pg_temp",
             "prune_idempotency_keys | search_path=public, pg_temp",
             "prune_jobs | search_path=public, pg_temp",
+            "prune_pending_tenants | search_path=public, pg_temp",
+            "prune_webauthn_challenges | search_path=public, pg_temp",
             "recount | search_path=public, pg_temp",
             "refresh_detail_statistics | search_path=public, pg_temp;lock_timeout=2s",
             "refresh_record_statistics | search_path=public, pg_temp;lock_timeout=2s",
@@ -366,6 +380,7 @@ async fn the_application_role_is_nobody() {
             "stories_waiting_for | search_path=public, pg_temp",
             "story_states_come_or_go | search_path=public, pg_temp",
             "story_states_follow | search_path=public, pg_temp",
+            "take_signup_challenges | search_path=public, pg_temp",
             "try_writing | search_path=public, pg_temp",
             "webhook_queue_stats | search_path=public, pg_temp",
         ]
@@ -384,10 +399,12 @@ async fn the_application_role_is_nobody() {
             "audit_log_ceiling",
             "audit_log_floor",
             "authenticate",
+            "begin_enrollment",
             "canonical_json",
             "change_tenant_status",
             "claim_jobs",
             "claim_webhooks",
+            "complete_enrollment",
             "criteria_digest",
             "current_tenant_id",
             "fan_out_jobs",
@@ -403,6 +420,8 @@ async fn the_application_role_is_nobody() {
             "plan_jobs",
             "prune_idempotency_keys",
             "prune_jobs",
+            "prune_pending_tenants",
+            "prune_webauthn_challenges",
             "queue_webhook_events",
             "refresh_detail_statistics",
             "refresh_record_statistics",
@@ -412,6 +431,7 @@ async fn the_application_role_is_nobody() {
             "story_order_key",
             "story_queue_key",
             "story_small_part",
+            "take_signup_challenges",
             "try_writing",
             "webhook_queue_stats",
         ]

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::identity::impersonation::superadmin;
 use crate::isolation::violation;
+use crate::signup::proofs::{add, another, proof, revoke};
 use crate::support::{PATIENCE, Reach, Tenant, bring, connect, server, text};
 use crate::trust_loop::stories;
 
@@ -90,6 +91,14 @@ async fn each_event_of_the_catalogue_is_told_by_something() {
     };
     tokio::time::timeout(PATIENCE, switched_off).await.expect("it is switched off");
     u.delete(&webhook).await.expect(204);
+    // Authenticators.
+    let (mut device, enrolled) = another(&tenant).await;
+    let first = add(&tenant, &enrolled, json!(null)).await.expect(201);
+    let (_, enrolled) = another(&tenant).await;
+    let signed = proof(&tenant, &mut device).await;
+    add(&tenant, &enrolled, signed).await.expect(201);
+    let signed = proof(&tenant, &mut device).await;
+    revoke(&tenant, &text(&first["data"]["id"]), signed).await.expect(200);
     // What a superadmin does.
     let (superadmin, _) = superadmin().await;
     let admin = format!("/admin/tenants/{}", tenant.id);

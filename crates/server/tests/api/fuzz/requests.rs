@@ -223,6 +223,11 @@ impl World {
             }
             "reject" => json!({"reason": "no", "findings": [{"a": 1}]}),
             "artifacts" => json!({"artifact_type": "test", "path": "t.rs", "details": {"a": 1}}),
+            "signup" => json!({"name": "F", "slug": unique("fuzz"), "email": "f@fuzz.example",
+                "authenticators": [{"credential_id": "AAAA", "attestation_object": "o2NmbXRkbm9uZQ", "client_data_json": "e30"}]}),
+            "authenticators" => json!({"authenticator": {"credential_id": "AAAA", "attestation_object": "oA",
+                "client_data_json": "e30"}, "webauthn_assertion": {"challenge_id": self.id("authenticators", rng),
+                "credential_id": "AAAA", "authenticator_data": "AAAA", "client_data_json": "e30", "signature": "AA"}}),
             "register" => json!({"name": unique("fuzz"), "agent_type": "implementer"}),
             "rotate" => json!({"grace_period_hours": rng.random_range(-1..200)}),
             "resolve" | "ignore" => json!({"note": "n"}),

@@ -7,8 +7,11 @@ mod rows;
 use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::sync::Mutex;
 use tokio_postgres::Client;
 
+use crate::signup::device::Device;
+use crate::signup::proofs::{add, another, asked};
 use crate::support::{Caller, Tenant, connect, server, text, unique};
 
 /// A tenant with at least one row in every tenant table, all of whose names hold one word.
@@ -34,6 +37,9 @@ pub(crate) struct Populated {
     pub(crate) webhook: String,
     /// What was given up to deliver to it.
     pub(crate) delivery: String,
+    pub(crate) authenticator: String,
+    /// The same, to sign with.
+    pub(crate) device: Mutex<Device>,
     /// Something that a scan has found.
     pub(crate) violation: String,
 }
@@ -104,6 +110,7 @@ pub(crate) async fn populated() -> Populated {
     let save = orchestrator.request(Method::PUT, &format!("/orchestrator/state/{project}")).json(&state);
     orchestrator.send(save).await.expect(200);
     let (webhook, delivery) = webhook(&tenant, &word).await;
+    let (authenticator, device) = authenticator(&tenant, &word).await;
     let violation = violation(&tenant.id, &word).await;
     let epic = text(&epics["data"][0]["id"]);
     let edge = async |path: String| text(&tenant.user.get(&path).await.expect(200)["data"][0]["id"]);
@@ -124,6 +131,8 @@ pub(crate) async fn populated() -> Populated {
         ui_test_run,
         webhook,
         delivery,
+        authenticator,
+        device: Mutex::new(device),
         violation,
     }
 }
@@ -147,6 +156,18 @@ async fn webhook(tenant: &Tenant, word: &str) -> (String, String) {
     let owner = connect(&server().owner).await;
     let row = owner.query_one(sql, &[&tenant.id, &webhook, &json!({"reason": word})]).await.unwrap();
     (webhook, row.get(0))
+}
+
+/// The tenant's first authenticator, a challenge for it, and a secret.
+async fn authenticator(tenant: &Tenant, word: &str) -> (String, Device) {
+    let (device, mut enrolled) = another(tenant).await;
+    enrolled["friendly_name"] = json!(word);
+    let added = add(tenant, &enrolled, Value::Null).await.expect(201);
+    asked(tenant).await;
+    let sql = "insert into tenant_secrets (tenant_id, id, name, ciphertext)
+               values ($1::text::uuid, gen_random_uuid(), 'audit_signing_key', $2)";
+    connect(&server().owner).await.execute(sql, &[&tenant.id, &word.as_bytes()]).await.unwrap();
+    (text(&added["data"]["id"]), device)
 }
 
 /// Every table that belongs to tenants, with the column that says to which. Partitions are left out: their

@@ -6,7 +6,34 @@ use super::{NOBODY, World, short};
 use crate::conformance::Operation;
 use crate::isolation::routes::filled;
 use crate::isolation::violation;
-use crate::support::{Caller, Reach, Tenant, echo, text, unique};
+use crate::signup::device::HOME;
+use crate::signup::proofs::{add, another, proof};
+use crate::signup::{application, enrolled, visitor};
+use crate::support::{Caller, Reach, Tenant, connect, echo, server, text, unique};
+
+/// Somebody from an address of their own. What keys they have does not matter.
+fn wanderer(who: &Caller) -> Caller {
+    let mut wanderer = who.clone();
+    wanderer.headers.extend(visitor().headers);
+    wanderer
+}
+
+/// Somebody on a page of others.
+fn foreign(who: &Caller) -> Caller {
+    let mut foreign = wanderer(who);
+    foreign.headers.push(("origin", "http://evil.test".to_owned()));
+    foreign
+}
+
+/// Somebody who has tried as often as one may.
+async fn insistent(who: &Caller, kind: &str) -> Caller {
+    let insistent = wanderer(who);
+    let (_, address) = insistent.headers.last().unwrap();
+    let sql = "insert into signup_attempts (kind, address, times)
+               values ($1, host(network(set_masklen($2::text::inet, 64))), array(select now() from generate_series(1, 60)))";
+    connect(&server().owner).await.execute(sql, &[&kind, address]).await.unwrap();
+    insistent
+}
 
 /// A call, and the status that is its answer.
 pub(super) struct Step {
@@ -61,6 +88,49 @@ pub(super) async fn steps(world: &World, operation: &Operation) -> Vec<Step> {
     match (operation.method.as_str(), route.as_str()) {
         ("GET", "//health") => steps("//health", &[(&Caller::nobody(), 200, nothing)]),
         ("GET", "") => steps("", &[(&Caller::nobody(), 200, nothing)]),
+        ("POST", "//signup/challenge") => {
+            let tries = [
+                (&wanderer(user), 200, empty.clone()),
+                (&foreign(user), 403, empty.clone()),
+                (&insistent(user, "challenge").await, 429, empty),
+            ];
+            here(&tries)
+        }
+        ("POST", "//signup") => {
+            let who = wanderer(user);
+            let (_, one) = enrolled(&who, &HOME).await;
+            let body = application(&unique("walk"), &[one]);
+            let tries = [
+                (&who, 422, empty.clone()),
+                (&foreign(user), 403, empty.clone()),
+                (&insistent(user, "signup").await, 429, empty),
+                (&who, 201, body),
+            ];
+            here(&tries)
+        }
+        ("POST", "/tenants/{tenant_id}/authenticators") => {
+            let (_, one) = another(&a.tenant).await;
+            let signed = proof(&a.tenant, &mut *a.device.lock().await).await;
+            let body = json!({"authenticator": one, "webauthn_assertion": signed});
+            here(&[(user, 422, empty), (user, 401, json!({"authenticator": one})), (user, 201, body)])
+        }
+        ("POST", path) if path.starts_with("/tenants/") => here(&[(user, 200, empty)]),
+        ("DELETE", "/tenants/{tenant_id}/authenticators/{id}") => {
+            let mut device = a.device.lock().await;
+            let (_, one) = another(&a.tenant).await;
+            let signed = proof(&a.tenant, &mut device).await;
+            let spare = text(&add(&a.tenant, &one, signed).await.expect(201)["data"]["id"]);
+            let body = json!({"webauthn_assertion": proof(&a.tenant, &mut device).await});
+            // Another tenant, who has but one.
+            let other = Tenant::new().await;
+            let (mut theirs, one) = another(&other).await;
+            let last = text(&add(&other, &one, json!(null)).await.expect(201)["data"]["id"]);
+            let theirs = json!({"webauthn_assertion": proof(&other, &mut theirs).await});
+            let path = |tenant: &Tenant, id: &str| format!("/tenants/{}/authenticators/{id}", tenant.id);
+            let mut tries = steps(&path(&other, &last), &[(&other.user, 409, theirs)]);
+            tries.extend(steps(&path(&a.tenant, &spare), &[(user, 401, empty), (user, 200, body)]));
+            tries
+        }
         ("PATCH", "/tenants/me") => {
             here(&[(user, 200, json!({"name": "A"})), (user, 422, json!({"slug": "-"}))])
         }

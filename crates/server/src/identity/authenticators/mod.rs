@@ -1,0 +1,44 @@
+//! The authenticators (WebAuthn) with which a tenant's owner proves to be there, and what they are asked to sign.
+
+mod api;
+mod binary;
+mod ceremony;
+mod challenges;
+mod proof;
+mod store;
+
+use crate::app::Endpoint;
+use crate::http::endpoints;
+
+pub(crate) use api::{
+    MOST, NewAuthenticator, OneEnrolmentChallenge, by_touch, fallback_name, fingerprint, invalid, keep,
+    too_many,
+};
+pub(crate) use ceremony::{RelyingParty, challenge_of};
+pub(crate) use challenges::{ask_for_enrolment, asked};
+pub(crate) use store::{Authenticator, STATEMENTS, TakenChallenge};
+
+/// The routes of this resource.
+pub(crate) fn routes() -> Vec<Endpoint> {
+    endpoints! { "Tenants";
+        /// The tenant's authenticators, in the order in which they were enrolled.
+        GET "/api/v1/tenants/{tenant_id}/authenticators" => api::list;
+        /// A challenge to enrol a further authenticator with.
+        ///
+        /// For one enrolment, within 5 minutes.
+        POST "/api/v1/tenants/{tenant_id}/authenticators/challenge" => api::enrolment_challenge;
+        /// Enrols a further authenticator.
+        ///
+        /// Needs an assertion of one that the tenant has; only its first one, where an operator has made the tenant, does not.
+        POST "/api/v1/tenants/{tenant_id}/authenticators" => api::add, 401 "no assertion, or not one of this tenant's";
+        /// Revokes an authenticator, which is never the last one.
+        ///
+        /// Needs an assertion of one that the tenant has.
+        DELETE "/api/v1/tenants/{tenant_id}/authenticators/{id}" => api::revoke,
+            401 "no assertion, or not one of this tenant's", 409 "it is the last one";
+        /// A challenge for an authenticator of the tenant to sign.
+        ///
+        /// For one assertion, within 5 minutes.
+        POST "/api/v1/tenants/{tenant_id}/webauthn/challenge" => api::challenge;
+    }
+}

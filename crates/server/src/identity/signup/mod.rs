@@ -1,0 +1,26 @@
+//! How people create a tenant over the network: by enrolling authenticators. There is no other way, and no password.
+
+mod api;
+mod audit_key;
+mod limit;
+mod store;
+mod visitor;
+
+use crate::app::Endpoint;
+use crate::http::endpoints;
+
+pub(crate) use store::STATEMENTS;
+
+/// The routes of this resource.
+pub(crate) fn routes() -> Vec<Endpoint> {
+    endpoints! { "Signup";
+        /// A challenge to enrol an authenticator with.
+        ///
+        /// For one enrolment, within 5 minutes; the next authenticator needs another one.
+        POST "/signup/challenge" => api::challenge, 429 "too many of this address within an hour";
+        /// Creates a tenant with its authenticators and its first key.
+        ///
+        /// The raw key is shown this once. What fails leaves nothing behind, and the challenges as they were.
+        POST "/signup" => api::sign_up, 429 "too many of this address within an hour";
+    }
+}

@@ -1,0 +1,58 @@
+//! How often one address may try.
+
+use serde_json::json;
+
+use super::visitor;
+use crate::support::{Caller, connect, server};
+
+#[tokio::test]
+async fn the_sixth_within_an_hour_is_told_to_wait() {
+    let visitor = visitor();
+    for _ in 0..5 {
+        visitor.post("//signup", json!({})).await.expect_error(422, "no_authenticators");
+    }
+    let reply = visitor.post("//signup", json!({})).await;
+    let told = reply.headers["retry-after"].to_str().unwrap().to_owned();
+    let error = reply.expect_error(429, "rate_limited");
+    assert_eq!(error["message"], "Too many registration attempts. Please try again later.");
+    assert_eq!(error["retry_after_seconds"].to_string(), told);
+    assert!((3500..=3600).contains(&error["retry_after_seconds"].as_i64().unwrap()));
+    // Whoever is a neighbour of the same network is the same; challenges are another matter, and so are other addresses.
+    let mut neighbour = visitor.clone();
+    let address = neighbour.headers[0].1.replace("::1", "::2");
+    neighbour.headers[0].1 = address.clone();
+    neighbour.post("//signup", json!({})).await.expect_error(429, "rate_limited");
+    visitor.post("//signup/challenge", json!({})).await.expect(200);
+    super::visitor().post("//signup", json!({})).await.expect_error(422, "no_authenticators");
+    // What a client invents before its proxy does not help it.
+    neighbour.headers[0].1 = format!("192.0.2.1, {address}");
+    neighbour.post("//signup", json!({})).await.expect_error(429, "rate_limited");
+    // An hour later.
+    let sql = "update signup_attempts set times = array(select t - interval '1 hour' from unnest(times) t)
+               where kind = 'signup' and address = $1";
+    let network = address.replace("::2", "::");
+    assert_eq!(connect(&server().owner).await.execute(sql, &[&network]).await.unwrap(), 1);
+    visitor.post("//signup", json!({})).await.expect_error(422, "no_authenticators");
+}
+
+#[tokio::test]
+async fn challenges_are_bounded_too_and_so_is_what_is_kept() {
+    let (visitor, owner) = (visitor(), connect(&server().owner).await);
+    let ask = async |visitor: &Caller| visitor.post("//signup/challenge", json!({})).await;
+    for _ in 0..60 {
+        ask(&visitor).await.expect(200);
+    }
+    ask(&visitor).await.expect_error(429, "rate_limited");
+    // Who has not been here for an hour is forgotten.
+    owner
+        .execute("insert into signup_attempts (kind, address, last_at) values ('signup', 'gone', now() - interval '61 minutes')", &[])
+        .await
+        .unwrap();
+    ask(&super::visitor()).await.expect(200);
+    let left = "select count(*) from signup_attempts where address = 'gone'";
+    let mut gone: i64 = 1;
+    while gone > 0 {
+        ask(&super::visitor()).await.expect(200);
+        gone = owner.query_one(left, &[]).await.unwrap().get(0);
+    }
+}
