@@ -6,16 +6,17 @@
 //! - [`import`]: validation of an import payload.
 //! - [`criteria`]: acceptance criteria, in a story's JSON and as rows.
 //! - [`ledger`]: canonical form and leaf hash of an event.
+//! - [`attempts`]: how often one client without a key may try something.
 //! - [`request`]: what requests may hold, as rules that read a field and describe it; [`fields`] is what they read from.
 //! - [`moment`]: moments in a query, as people and programs write them.
 //! - [`schedule`]: when what is done regularly is done next, and how long after a failure something is tried again.
-//! - [`signup_limit`]: how often one client may try to sign up.
 //! - [`webhooks`]: where webhooks may lead, and what they may be told.
 //! - [`json`]: JSON that is kept as its text.
 
 // The derive of requests names this crate from wherever it is used, here as well.
 extern crate self as loopctl_core;
 
+pub mod attempts;
 pub mod breakdown;
 pub mod criteria;
 pub mod fields;
@@ -29,6 +30,5 @@ pub mod number;
 pub mod request;
 pub mod role;
 pub mod schedule;
-pub mod signup_limit;
 pub mod webhooks;
 mod words;

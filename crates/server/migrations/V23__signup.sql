@@ -21,7 +21,8 @@ create table tenant_root_authenticators (
     inserted_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
     primary key (tenant_id, id),
-    constraint tenant_root_authenticators_credential unique (tenant_id, credential_id)
+    -- Of one tenant, as everywhere: by it is known who signs in.
+    constraint tenant_root_authenticators_credential unique (credential_id)
 );
 
 -- What authenticators are asked to sign: each for one enrolment or one proof, by whichever server asks for it to be looked at.
@@ -51,16 +52,16 @@ create table tenant_secrets (
     constraint tenant_secrets_name unique (tenant_id, name)
 );
 
--- Who tried to sign up in the last hour. Whose address it is belongs to no tenant.
-create table signup_attempts (
-    kind text not null check (kind in ('signup', 'challenge')),
+-- Who tried to sign up, or in, in the last hour. Whose address it is belongs to no tenant.
+create table address_attempts (
+    kind text not null check (kind in ('signup', 'challenge', 'sign_in')),
     address text not null,
     -- The attempts that were let through.
     times timestamptz[] not null default '{}',
     last_at timestamptz not null default clock_timestamp(),
     primary key (kind, address)
 );
-create index signup_attempts_last on signup_attempts (last_at);
+create index address_attempts_last on address_attempts (last_at);
 
 alter table tenant_root_authenticators enable row level security, force row level security;
 create policy tenant_isolation on tenant_root_authenticators
@@ -77,7 +78,7 @@ grant update (sign_count, last_used_at, updated_at) on tenant_root_authenticator
 grant select, insert, delete on webauthn_challenges to loopctl_app;
 -- Written, and read by nothing yet.
 grant insert on tenant_secrets to loopctl_app;
-grant select, insert, update, delete on signup_attempts to loopctl_app;
+grant select, insert, update, delete on address_attempts to loopctl_app;
 
 -- Uses up challenges that were given to somebody without a tenant: what was asked for with those that are still good.
 create function take_signup_challenges(p_challenges bytea[]) returns table (challenge bytea, state jsonb)

@@ -24,6 +24,7 @@ mod scrape;
 pub mod secrets;
 pub mod serve;
 mod trust_loop;
+mod web;
 mod webhooks;
 
 pub use events::CATALOGUE;
@@ -69,7 +70,12 @@ pub fn statements() -> impl Iterator<Item = (&'static str, &'static db::Named)> 
         ("schedule", schedule::STATEMENTS),
         ("scrape", scrape::STATEMENTS),
         ("serve", serve::STATEMENTS),
+        ("attempts", identity::ATTEMPTS_STATEMENTS),
         ("signup", identity::signup::STATEMENTS),
+        ("sessions", identity::sessions::STATEMENTS),
+        ("onboarding", identity::onboarding::STATEMENTS),
+        ("account", identity::account::STATEMENTS),
+        ("session", app::SESSION_STATEMENTS),
         ("stories", plan::stories::STATEMENTS),
         ("story_locks", plan::stories::LOCK_STATEMENTS),
         ("tenants", identity::tenants::STATEMENTS),

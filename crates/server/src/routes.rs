@@ -10,7 +10,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::app::{App, Endpoint};
 use crate::http::{ApiError, layers, openapi};
-use crate::{VERSION, audit, evidence, health, identity, plan, scrape, trust_loop, webhooks};
+use crate::{VERSION, audit, evidence, health, identity, plan, scrape, trust_loop, web, webhooks};
 
 /// The service behind the port: paths are tidied before they are routed.
 pub(crate) type Service = MapRequest<Router, fn(Request) -> Request>;
@@ -19,6 +19,9 @@ fn endpoints() -> Vec<Endpoint> {
     [
         health::routes(),
         identity::signup::routes(),
+        identity::onboarding::routes(),
+        identity::sessions::routes(),
+        identity::account::routes(),
         identity::tenants::routes(),
         identity::authenticators::routes(),
         identity::keys::routes(),
@@ -44,7 +47,10 @@ fn endpoints() -> Vec<Endpoint> {
 
 /// The whole server for one application state.
 pub(crate) fn service(app: App) -> Service {
-    let router = Router::new().route("/", get(health::root)).route("/metrics", get(scrape::metrics));
+    let router = Router::new()
+        .route("/", get(health::root))
+        .route("/metrics", get(scrape::metrics))
+        .route("/assets/{name}", get(web::assets));
     let router = endpoints().into_iter().fold(router, |router, endpoint| endpoint.mount(router));
     // A known path with another method is as unknown as an unknown path.
     let router = router

@@ -15,6 +15,7 @@ use crate::webhooks;
 statements! {
     PRUNE_JOBS -> i64 = "select prune_jobs($1)";
     PRUNE_WEBAUTHN_CHALLENGES -> i64 = "select prune_webauthn_challenges($1)";
+    PRUNE_SESSIONS -> i64 = "select prune_sessions($1)";
     PRUNE_PENDING_TENANTS -> Uuid = "select prune_pending_tenants()";
     PRUNE_IDEMPOTENCY_KEYS -> i64 = "select prune_idempotency_keys($1)";
 }
@@ -62,6 +63,10 @@ pub(crate) fn kinds(settings: Settings) -> Vec<Kind<Tools>> {
             ..maintenance("prune_webauthn_challenges", |tools, _| {
                 Box::pin(prune(tools, PRUNE_WEBAUTHN_CHALLENGES))
             })
+        },
+        Kind {
+            schedule: Some(Schedule::Hourly { minute: 40 }),
+            ..maintenance("prune_sessions", |tools, _| Box::pin(prune(tools, PRUNE_SESSIONS)))
         },
         Kind {
             schedule: Some(Schedule::Every { minutes: 5 }),

@@ -4,6 +4,7 @@ use clap::Subcommand;
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 
+use crate::config::Setting;
 use crate::context::Context;
 use crate::error::Error;
 
@@ -11,7 +12,7 @@ use crate::error::Error;
 pub(crate) enum Command {
     /// Show your tenant
     Info,
-    /// Says how a tenant is made: beside the server, with `loopctl operator tenant create`
+    /// Says where a tenant is made: in a browser, on the server's page /signup
     Register {
         /// Options of older versions; it is not done over the network whatever they say.
         #[arg(hide = true, trailing_var_arg = true, allow_hyphen_values = true)]
@@ -31,16 +32,23 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Error
             let body = context.client()?.get("/tenants/me", &[]).await?;
             context.output.object(&body, "tenant")
         }
-        Command::Register { .. } => Err(Error::Refused(REGISTRATION.to_owned())),
+        Command::Register { .. } => {
+            Err(Error::Refused(registration(context.config.get(Setting::Server).as_deref())))
+        }
         Command::Update { setting } => update(context, &setting).await,
     }
 }
 
 /// What there is instead of a registration.
-const REGISTRATION: &str = "\
-Error: Tenants are not registered over the network: whoever runs the server creates them, with access to its database.
-Run beside it: loopctl operator tenant create --name <name> --slug <slug> --email <address>
-It prints the tenant's first key, for: loopctl auth login --server <url> --key <key>";
+fn registration(server: Option<&str>) -> String {
+    let server = server.unwrap_or("https://loopctl.com").trim_end_matches('/');
+    format!(
+        "\
+Error: A tenant is created by WebAuthn enrollment (a passkey or security key) in a browser; the command line cannot do that.
+Visit {server}/signup. It shows the tenant's first key, for: loopctl auth login --server {server}
+Whoever runs the server can do without a browser: loopctl operator tenant create --name <name> --slug <slug> --email <address>"
+    )
+}
 
 async fn update(context: &Context, settings: &[String]) -> Result<(), Error> {
     if settings.is_empty() {

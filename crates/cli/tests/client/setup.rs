@@ -243,12 +243,17 @@ fn keys_are_checked_before_and_warned_about_after() {
 }
 
 #[test]
-fn a_registration_is_sent_to_the_operator() {
-    let run = World::unconfigured().run("tenant register --name x --email y");
-    assert_eq!(run.code, 2);
-    let command = "loopctl operator tenant create --name <name> --slug <slug> --email <address>";
-    assert!(run.stderr.starts_with("Error: ") && run.stderr.contains(command), "{run:?}");
-    assert!(!run.stderr.contains("signup"), "{run:?}");
+fn a_registration_is_sent_to_the_browser() {
+    for (server, page) in [
+        ("", "https://loopctl.com/signup"),
+        ("--server http://localhost:4000/", "http://localhost:4000/signup"),
+    ] {
+        let run = World::unconfigured().run(&format!("{server} tenant register --name x --email y"));
+        assert_eq!(run.code, 2);
+        for told in ["Error: ", "WebAuthn enrollment", page, "loopctl operator tenant create"] {
+            assert!(run.stderr.contains(told), "{told}: {run:?}");
+        }
+    }
 }
 
 #[test]

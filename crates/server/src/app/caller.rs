@@ -17,6 +17,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::identities::Found;
+use super::session::SignedIn;
 use super::ticket::Ticket;
 use super::{App, hash_key};
 use crate::events;
@@ -37,12 +38,12 @@ impl<A> Deref for Caller<A> {
     }
 }
 
-/// What an API key says about its holder. Nothing here comes from a body.
+/// What an API key, or the touch that a session began with, says about its holder. Nothing here comes from a body.
 #[derive(Debug, Clone)]
 pub(crate) struct Identity {
     /// The server that they call.
     pub app: App,
-    /// The key in use.
+    /// The key in use, or the session.
     pub key_id: Uuid,
     /// Its name.
     pub key_name: String,
@@ -56,6 +57,8 @@ pub(crate) struct Identity {
     pub agent_id: Option<Uuid>,
     /// Set when a superadmin acts inside the tenant.
     pub impersonation: Option<Impersonation>,
+    /// Set when it is no key that lets them in, but a touch.
+    pub(super) signed_in: Option<SignedIn>,
     /// What they have shown, for those who are to be let in for long.
     pub(super) shown: Shown,
     /// What they know this request by, if they may repeat it.
@@ -68,6 +71,13 @@ pub(super) struct Shown {
     pub(super) key_hash: Arc<str>,
     /// The tenant that they asked for; only superadmins are let into another than their own.
     pub(super) target: Option<Uuid>,
+}
+
+impl Shown {
+    /// No key: it lets nobody in for longer than a request.
+    pub(super) fn nothing() -> Self {
+        Self { key_hash: "".into(), target: None }
+    }
 }
 
 impl fmt::Debug for Shown {
@@ -106,6 +116,7 @@ impl Identity {
             tenant_id,
             agent_id: found.agent_id,
             impersonation,
+            signed_in: None,
             shown,
             ticket,
         }
@@ -148,6 +159,9 @@ impl Identity {
 
     /// How this caller's changes are attributed.
     pub(crate) fn attribution(&self) -> events::Attribution {
+        if let Some(signed_in) = &self.signed_in {
+            return signed_in.attribution();
+        }
         match &self.impersonation {
             None => events::Attribution {
                 // Without impersonation a superadmin is only found in a tenant that an `/admin` path has named.
@@ -349,7 +363,7 @@ pub(super) async fn find(parts: &Parts, app: &App, target: Option<Uuid>) -> ApiR
     let found = found.ok_or_else(ApiError::invalid_api_key)?;
     app.key_uses.note(found.key_id);
     if !found.is_active() {
-        return Err(ApiError::new(StatusCode::FORBIDDEN, "tenant_not_active", "Access denied"));
+        return Err(ApiError::tenant_not_active());
     }
     Ok((found, shown))
 }
@@ -422,7 +436,8 @@ impl Identity {
             tenant_id,
             agent_id: Some(agent_id),
             impersonation: None,
-            shown: Shown { key_hash: "".into(), target: None },
+            signed_in: None,
+            shown: Shown::nothing(),
             ticket: None,
         }
     }

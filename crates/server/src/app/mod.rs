@@ -7,6 +7,7 @@ mod change;
 mod identities;
 mod requests;
 mod secret;
+mod session;
 mod ticket;
 mod uses;
 
@@ -30,7 +31,8 @@ pub(crate) use caller::{
 };
 pub(crate) use change::{Change, Committed};
 pub(crate) use identities::{Identities, STATEMENTS};
-pub(crate) use secret::{hash_key, key_prefix, new_raw_key};
+pub(crate) use secret::{hash_key, key_prefix, new_raw_key, new_session_token};
+pub(crate) use session::{MaybePerson, Owner, Person, STATEMENTS as SESSION_STATEMENTS, session_cookie};
 pub(crate) use ticket::STATEMENTS as TICKET_STATEMENTS;
 pub(crate) use uses::{KeyUses, STATEMENTS as USES_STATEMENTS};
 

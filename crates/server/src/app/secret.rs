@@ -1,4 +1,4 @@
-//! The secrets behind API keys.
+//! The secrets behind API keys and sessions.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -7,9 +7,18 @@ use sha2::{Digest, Sha256};
 
 /// A new secret: `lc_` and 30 random bytes in base64url, 43 characters. Shown once, never stored.
 pub(crate) fn new_raw_key() -> String {
+    format!("lc_{}", random_text())
+}
+
+/// What a browser is given when somebody signs in; no key, and it does not look like one.
+pub(crate) fn new_session_token() -> String {
+    format!("lcs_{}", random_text())
+}
+
+fn random_text() -> String {
     let mut bytes = [0_u8; 30];
     rand::rng().fill_bytes(&mut bytes);
-    format!("lc_{}", BASE64_URL_SAFE_NO_PAD.encode(bytes))
+    BASE64_URL_SAFE_NO_PAD.encode(bytes)
 }
 
 /// What is stored of a key, and looked up: SHA-256 in lower-case hex. The look-up is by an index on the hash,

@@ -11,6 +11,7 @@ pub const CATALOGUE: &[(&str, &[&str])] = &[
     ("epic", &["created", "updated", "deleted", "completed"]),
     ("epic_dependency", &["created", "deleted"]),
     ("orchestrator_state", &["saved"]),
+    ("session", &["signed_in", "signed_out"]),
     ("project", &["created", "updated", "archived", "imported", "merge_imported"]),
     (
         "story",

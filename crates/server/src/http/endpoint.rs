@@ -169,6 +169,12 @@ impl Operation<'_> {
         self.answers.insert(status, Answer { about, schema, content_type: JSON, refuses: false });
     }
 
+    /// An answer without a body.
+    pub(crate) fn answer_empty(&mut self, status: u16, about: &str) {
+        let about = about.to_owned();
+        self.answers.insert(status, Answer { about, schema: None, content_type: JSON, refuses: false });
+    }
+
     /// The answer's body is written in something else than JSON, or holds it.
     pub(crate) fn answer_as(&mut self, status: u16, content_type: &'static str) {
         if let Some(answer) = self.answers.get_mut(&status) {
@@ -313,8 +319,6 @@ impl IntoResponse for NoContent {
 
 impl Output for NoContent {
     fn describe(operation: &mut Operation<'_>) {
-        let about = "Done".to_owned();
-        let answer = Answer { about, schema: None, content_type: JSON, refuses: false };
-        operation.answers.insert(204, answer);
+        operation.answer_empty(204, "Done");
     }
 }

@@ -233,6 +233,17 @@ impl ApiError {
         Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", message).with(RETRY_AFTER, seconds.into())
     }
 
+    /// 401: for what is done on pages by whoever has signed in.
+    pub(crate) fn not_signed_in() -> Self {
+        let message = "Unauthorized: nobody has signed in, or not for long enough; sign in at /sign-in";
+        Self::new(StatusCode::UNAUTHORIZED, "not_signed_in", message)
+    }
+
+    /// 403: a tenant that is suspended, or not there yet.
+    pub(crate) fn tenant_not_active() -> Self {
+        Self::new(StatusCode::FORBIDDEN, "tenant_not_active", "Access denied")
+    }
+
     /// 503: authenticators sign for the name of a host, and this server has none.
     pub(crate) fn no_relying_party() -> Self {
         let message = "Service Unavailable: authenticators cannot sign for this server's public URL; the operator has to set \

@@ -9,6 +9,7 @@ pub(crate) mod error;
 pub(crate) mod layers;
 pub(crate) mod moment;
 pub(crate) mod openapi;
+pub(crate) mod origin;
 pub(crate) mod page;
 pub(crate) mod query;
 pub(crate) mod stream;
@@ -29,6 +30,7 @@ pub(crate) use endpoint::{
 pub(crate) use error::{ApiError, ApiResult, learn_more};
 pub(crate) use layers::Peer;
 pub(crate) use moment::{Moment, last_moment, moment};
+pub(crate) use origin::{admit_own_pages, origin_of, require_own_page};
 pub(crate) use page::{List, Meta, Page, Paged, PagedOrWhole, limits, pages};
 pub(crate) use query::Query;
 pub(crate) use stream::{CutOff, EventStream, Sink, Streamed};

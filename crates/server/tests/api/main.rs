@@ -25,6 +25,7 @@ mod imports;
 mod isolation;
 mod jobs;
 mod orchestrator_state;
+mod pages;
 mod races;
 mod signup;
 mod trust_loop;

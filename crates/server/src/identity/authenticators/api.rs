@@ -17,7 +17,7 @@ use super::store::{
     Authenticator, COUNT_AUTHENTICATORS, DELETE_AUTHENTICATOR, FIND_AUTHENTICATOR, INSERT_AUTHENTICATOR,
     LIST_AUTHENTICATORS, TAKE_CHALLENGE,
 };
-use crate::app::{AtLeast, Caller, User};
+use crate::app::Owner;
 use crate::db::{DbError, Tx};
 use crate::events::{Attribution, Event};
 use crate::http::{
@@ -105,7 +105,7 @@ pub(super) struct OwnTenant {
 impl OwnTenant {
     /// # Errors
     /// 404 for another tenant, who does not exist for this caller.
-    fn of(&self, caller: &Caller<AtLeast<User>>) -> ApiResult<()> {
+    fn of(&self, caller: &Owner) -> ApiResult<()> {
         if self.tenant_id == caller.tenant_id { Ok(()) } else { Err(ApiError::not_found()) }
     }
 }
@@ -129,7 +129,7 @@ impl Input for OwnTenant {
 }
 
 one! {
-    pub(super) OneProofChallenge { data: ProofChallenge }
+    pub(crate) OneProofChallenge { data: ProofChallenge }
     pub(crate) OneEnrolmentChallenge { data: EnrolmentChallenge }
     pub(super) OneAuthenticator { data: Authenticator }
 }
@@ -141,7 +141,7 @@ pub(super) struct ListAuthenticators {
 }
 
 pub(super) async fn list(
-    caller: Caller<AtLeast<User>>,
+    caller: Owner,
     tenant: OwnTenant,
     Query(query): Query<ListAuthenticators>,
 ) -> ApiResult<Json<List<Authenticator>>> {
@@ -150,7 +150,7 @@ pub(super) async fn list(
 }
 
 pub(super) async fn challenge(
-    caller: Caller<AtLeast<User>>,
+    caller: Owner,
     tenant: OwnTenant,
     _: Body<Nothing>,
 ) -> ApiResult<Json<OneProofChallenge>> {
@@ -165,7 +165,7 @@ pub(super) async fn challenge(
 }
 
 pub(super) async fn enrolment_challenge(
-    caller: Caller<AtLeast<User>>,
+    caller: Owner,
     tenant: OwnTenant,
     _: Body<Nothing>,
 ) -> ApiResult<Json<OneEnrolmentChallenge>> {
@@ -199,7 +199,7 @@ pub(crate) fn by_touch() -> Attribution {
 }
 
 pub(super) async fn add(
-    caller: Caller<AtLeast<User>>,
+    caller: Owner,
     tenant: OwnTenant,
     body: Body<AddAuthenticator>,
 ) -> ApiResult<Created<OneAuthenticator>> {
@@ -258,7 +258,7 @@ pub(super) struct RevokeAuthenticator {
 }
 
 pub(super) async fn revoke(
-    caller: Caller<AtLeast<User>>,
+    caller: Owner,
     tenant: OwnTenant,
     body: Body<RevokeAuthenticator>,
 ) -> ApiResult<Json<OneAuthenticator>> {

@@ -30,7 +30,7 @@ pub(crate) struct EnrolmentChallenge {
 
 /// What a browser needs to prove that an authenticator is there.
 #[derive(Serialize, JsonSchema)]
-pub(super) struct ProofChallenge {
+pub(crate) struct ProofChallenge {
     challenge_id: Uuid,
     /// 32 bytes, base64url. For one proof.
     challenge: String,
@@ -71,6 +71,27 @@ pub(crate) async fn ask_for_enrolment(tx: &mut Tx, party: &RelyingParty) -> ApiR
 /// # Errors
 /// When the database fails.
 pub(super) async fn ask_for_proof(tx: &mut Tx, party: &RelyingParty) -> ApiResult<ProofChallenge> {
+    let allow_credentials = credential_ids(tx).await?;
+    ask_one_of(tx, party, allow_credentials).await
+}
+
+/// Asks whoever signs in for a proof by one of these authenticators, or where there are none by any that knows of us.
+///
+/// # Errors
+/// When the database fails.
+pub(crate) async fn ask_for_sign_in(
+    tx: &mut Tx,
+    party: &RelyingParty,
+    credential_ids: &[Vec<u8>],
+) -> ApiResult<ProofChallenge> {
+    ask_one_of(tx, party, credential_ids.iter().map(|id| encode(id)).collect()).await
+}
+
+async fn ask_one_of(
+    tx: &mut Tx,
+    party: &RelyingParty,
+    allow_credentials: Vec<String>,
+) -> ApiResult<ProofChallenge> {
     let (challenge, state) = party.begin_proof().map_err(unexpected)?;
     let challenge_id = Uuid::now_v7();
     let params = [&challenge_id as _, &"assertion" as _, &challenge as _, &Jsonb(&state) as _];
@@ -80,7 +101,7 @@ pub(super) async fn ask_for_proof(tx: &mut Tx, party: &RelyingParty) -> ApiResul
         challenge: encode(&challenge),
         rp_id: party.id.clone(),
         user_verification: ceremony::USER_VERIFICATION,
-        allow_credentials: credential_ids(tx).await?,
+        allow_credentials,
         timeout_ms: timeout_ms(),
         expires_at,
     })

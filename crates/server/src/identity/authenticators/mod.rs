@@ -11,11 +11,12 @@ use crate::app::Endpoint;
 use crate::http::endpoints;
 
 pub(crate) use api::{
-    MOST, NewAuthenticator, OneEnrolmentChallenge, by_touch, fallback_name, fingerprint, invalid, keep,
-    too_many,
+    MOST, NewAuthenticator, OneEnrolmentChallenge, OneProofChallenge, by_touch, fallback_name, fingerprint,
+    invalid, keep, too_many,
 };
 pub(crate) use ceremony::{RelyingParty, challenge_of};
-pub(crate) use challenges::{ask_for_enrolment, asked};
+pub(crate) use challenges::{ask_for_enrolment, ask_for_sign_in, asked};
+pub(crate) use proof::{Sent, assertion, failed, verify, verify_sign_in};
 pub(crate) use store::{Authenticator, STATEMENTS, TakenChallenge};
 
 /// The routes of this resource.

@@ -13,8 +13,10 @@ use webauthn_rs_core::proto::AuthenticationState;
 
 use super::binary::{self, binary};
 use super::ceremony::{Proof, RelyingParty};
-use super::store::{LOCK_AUTHENTICATOR, NOTE_USE, TAKE_CHALLENGE_BY_ID};
-use crate::db::Tx;
+use super::store::{
+    LOCK_AUTHENTICATOR, NOTE_USE, TAKE_CHALLENGE_BY_ID, TAKE_SIGN_IN_CHALLENGE, TakenChallenge,
+};
+use crate::db::{Sql, Tx};
 use crate::http::{ApiError, ApiResult, learn_more};
 
 /// What an authenticator has signed, and what it was asked for by.
@@ -72,6 +74,28 @@ fn parse(raw: &RawValue) -> Option<Assertion> {
     Assertion::from_object(&Object::parse(raw)?).ok()
 }
 
+impl Sent {
+    /// What an authenticator signed.
+    ///
+    /// # Errors
+    /// 401 without, or when it cannot be read.
+    fn assertion(&self, public_url: &str) -> ApiResult<&Assertion> {
+        match self {
+            Self::Nothing => Err(required(public_url)),
+            Self::Unreadable => Err(failed(public_url, "it cannot be read")),
+            Self::Assertion(assertion) => Ok(assertion),
+        }
+    }
+
+    /// Of whom it says that they signed, which is not looked at yet.
+    ///
+    /// # Errors
+    /// As for a proof without.
+    pub(crate) fn credential_id(&self, public_url: &str) -> ApiResult<&[u8]> {
+        Ok(&self.assertion(public_url)?.credential_id)
+    }
+}
+
 /// Holds a proof against what the tenant's authenticators can sign, and uses it up with the transaction: one touch allows one
 /// change. A change that is refused takes nothing, so it may be tried again with the same proof as long as the challenge lasts.
 /// Yields which authenticator has signed.
@@ -79,14 +103,27 @@ fn parse(raw: &RawValue) -> Option<Assertion> {
 /// # Errors
 /// 401 `webauthn_required` without one, 401 `webauthn_failed` for any other than the right one.
 pub(crate) async fn verify(tx: &mut Tx, public_url: &str, sent: &Sent) -> ApiResult<Uuid> {
-    let assertion = match sent {
-        Sent::Nothing => return Err(required(public_url)),
-        Sent::Unreadable => return Err(failed(public_url, "it cannot be read")),
-        Sent::Assertion(assertion) => assertion,
-    };
+    verify_asked(tx, TAKE_CHALLENGE_BY_ID, public_url, sent).await
+}
+
+/// As [`verify`], of a proof that was asked for by whoever signs in.
+///
+/// # Errors
+/// As there.
+pub(crate) async fn verify_sign_in(tx: &mut Tx, public_url: &str, sent: &Sent) -> ApiResult<Uuid> {
+    verify_asked(tx, TAKE_SIGN_IN_CHALLENGE, public_url, sent).await
+}
+
+async fn verify_asked(
+    tx: &mut Tx,
+    take: Sql<TakenChallenge>,
+    public_url: &str,
+    sent: &Sent,
+) -> ApiResult<Uuid> {
+    let assertion = sent.assertion(public_url)?;
     let party = RelyingParty::of(public_url)?;
     let challenge_id = assertion.challenge_id.unwrap_or_default();
-    let taken = tx.optional(TAKE_CHALLENGE_BY_ID, &[&challenge_id]).await?;
+    let taken = tx.optional(take, &[&challenge_id]).await?;
     let Some(taken) = taken else {
         return Err(failed(public_url, "its challenge is unknown, used or over"));
     };
@@ -136,7 +173,8 @@ fn required(public_url: &str) -> ApiError {
     told(ApiError::new(StatusCode::UNAUTHORIZED, "webauthn_required", message), public_url)
 }
 
-fn failed(public_url: &str, why: &str) -> ApiError {
+/// 401: not the right one, and why.
+pub(crate) fn failed(public_url: &str, why: &str) -> ApiError {
     let message = format!("The WebAuthn assertion was not accepted: {why}");
     told(ApiError::new(StatusCode::UNAUTHORIZED, "webauthn_failed", message), public_url)
 }
@@ -145,9 +183,9 @@ fn told(error: ApiError, public_url: &str) -> ApiError {
     error.with(
         "remediation",
         serde_json::json!({
-            "description": "This needs one of the tenant's authenticators, besides the key.",
-            "next_action": "Ask POST /tenants/:id/webauthn/challenge for a challenge, let an authenticator sign it, and send what \
-                            it made as webauthn_assertion.",
+            "description": "This needs one of the tenant's authenticators.",
+            "next_action": "Ask POST /tenants/:id/webauthn/challenge for a challenge, or POST /sign-in/challenge to sign in; let an \
+                            authenticator sign it, and send what it made as webauthn_assertion.",
             "learn_more": learn_more(public_url, "break_glass"),
         }),
     )

@@ -74,6 +74,9 @@ statements! {
         delete from webauthn_challenges
         where tenant_id = $1 and id = $2 and purpose = 'assertion' and expires_at > clock_timestamp()
         returning {*}";
+    /// One that was given to whoever wants to sign in to some tenant.
+    TAKE_SIGN_IN_CHALLENGE -> TakenChallenge = "
+        select {*} from take_sign_in_challenge($2) where $1::uuid is not null";
     TAKE_CHALLENGE -> TakenChallenge = "
         delete from webauthn_challenges
         where tenant_id = $1 and challenge = $2 and purpose = 'registration' and expires_at > clock_timestamp()

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::store::{
     AGENT_EXISTS, ApiKey, COUNT_LIVE_KEYS, INSERT_KEY, LIST_KEYS, REVOKE_KEY, Revoked, RevokedApiKey,
 };
-use crate::app::{AtLeast, Caller, User, hash_key, key_prefix, new_raw_key};
+use crate::app::{AtLeast, Caller, Change, User, hash_key, key_prefix, new_raw_key};
 use crate::db::{DbError, Params, Timestamp};
 use crate::events::Event;
 use crate::http::{ApiError, ApiResult, Body, CreatedSecret, Id, List, Meta, Page, Query, one, pages};
@@ -39,7 +39,7 @@ pub(super) struct CreateKey {
 }
 
 #[derive(Serialize, JsonSchema)]
-pub(super) struct NewKey {
+pub(crate) struct NewKey {
     api_key: NewApiKey,
 }
 
@@ -92,14 +92,9 @@ pub(super) async fn create(
     let raw_key = new_raw_key();
     caller
         .change(async |mut change| {
-            let limit = locked_limit(&mut change, MAX_API_KEYS).await?;
-            let live = change.one(COUNT_LIVE_KEYS, &[]).await?;
-            if live.total >= limit {
-                let message = format!("API key limit reached (max: {limit})");
-                return Err(ApiError::unprocessable("api_key_limit_reached", message));
-            }
+            let now = room(&mut change).await?;
             let (new, role) = checked(&body)?;
-            if new.expires_at.is_some_and(|time| time <= live.now.0) {
+            if new.expires_at.is_some_and(|time| time <= now.0) {
                 return Err(ApiError::invalid_field("expires_at", "must be in the future"));
             }
             if let Some(agent_id) = new.agent_id
@@ -116,6 +111,40 @@ pub(super) async fn create(
             change.commit(CreatedSecret(NewKey { api_key })).await
         })
         .await
+}
+
+/// Holds the tenant until another key is there, if there may be one; what time it is then.
+///
+/// # Errors
+/// 422 when there are as many as there may be; or when the database fails.
+async fn room(change: &mut Change<'_>) -> ApiResult<Timestamp> {
+    let limit = locked_limit(change, MAX_API_KEYS).await?;
+    let live = change.one(COUNT_LIVE_KEYS, &[]).await?;
+    if live.total >= limit {
+        let message = format!("API key limit reached (max: {limit})");
+        return Err(ApiError::unprocessable("api_key_limit_reached", message));
+    }
+    Ok(live.now)
+}
+
+/// Adds a key of role `user` for an owner who has shown to be one: `signed_by` is the authenticator.
+///
+/// # Errors
+/// 422 when there are as many as there may be; or when the database fails.
+pub(crate) async fn add_for_owner(
+    change: &mut Change<'_>,
+    name: &str,
+    raw_key: &str,
+    signed_by: Uuid,
+) -> ApiResult<NewKey> {
+    room(change).await?;
+    let (hash, prefix) = (hash_key(raw_key), key_prefix(raw_key));
+    let (agent_id, expires_at) = (None::<Uuid>, None::<DateTime<Utc>>);
+    let params: Params<'_> =
+        &[&Uuid::now_v7(), &name, &hash, &prefix, &Role::User.as_str(), &agent_id, &expires_at];
+    let key = change.one(INSERT_KEY, params).await?;
+    change.tell([key.created().meta("signed_by", json!(signed_by))]);
+    Ok(NewKey { api_key: NewApiKey::of(key, raw_key) })
 }
 
 /// The body, and the role that it must name.

@@ -7,7 +7,7 @@ mod store;
 use crate::app::Endpoint;
 use crate::http::endpoints;
 
-pub(crate) use api::NAME;
+pub(crate) use api::{NAME, NewKey, add_for_owner};
 pub(crate) use store::{INSERT_KEY, STATEMENTS};
 
 /// The routes of this resource.

@@ -2,30 +2,30 @@
 
 use axum::Json;
 use chrono::{TimeDelta, Utc};
+use loopctl_core::attempts::{CHALLENGES, SIGNUPS};
 use loopctl_core::fields::{BLANK, FieldErrors, Fields, INVALID};
 use loopctl_core::json::{Object, elements};
 use loopctl_core::request::{Custom, Request, custom, schema_of, text};
 use loopctl_core::role::Role;
-use loopctl_core::signup_limit::{CHALLENGES, SIGNUPS};
 use schemars::{JsonSchema, json_schema};
 use serde::Serialize;
 use serde_json::json;
 use uuid::Uuid;
 
 use super::audit_key::{self, AuditKey};
-use super::limit;
 use super::store::{BEGIN_ENROLLMENT, COMPLETE_ENROLLMENT, KEEP_SECRET, TAKE_SIGNUP_CHALLENGES};
-use super::visitor::Visitor;
 use crate::app::{hash_key, key_prefix, new_raw_key};
 use crate::db::{DbError, Timestamp, Tx};
 use crate::events::{Event, record};
 use crate::http::{ApiError, ApiResult, Body, CreatedSecret, Nothing, learn_more};
+use crate::identity::attempts::count;
 use crate::identity::authenticators::{
     Authenticator, MOST, NewAuthenticator, OneEnrolmentChallenge, RelyingParty, ask_for_enrolment, asked,
     by_touch, challenge_of, fallback_name, fingerprint, invalid, keep, too_many,
 };
 use crate::identity::keys::INSERT_KEY;
 use crate::identity::tenants::{NAME, SHOW_TENANT, Tenant, check_email, check_slug, taken_field};
+use crate::identity::visitor::Visitor;
 use crate::secrets::onboarding_context;
 
 /// The first key of every tenant.
@@ -38,7 +38,7 @@ pub(super) async fn challenge(
     Visitor { app, party, address }: Visitor,
     _: Body<Nothing>,
 ) -> ApiResult<Json<OneEnrolmentChallenge>> {
-    limit::count(&app.db, CHALLENGES, address).await?;
+    count(&app.db, CHALLENGES, address).await?;
     app.db
         .transaction(Uuid::nil(), async |mut tx: Tx| {
             let data = ask_for_enrolment(&mut tx, &party).await?;
@@ -143,7 +143,7 @@ pub(super) async fn sign_up(
     Visitor { app, party, address }: Visitor,
     body: Body<TenantSignupRequest>,
 ) -> ApiResult<CreatedSecret<SignedUp>> {
-    limit::count(&app.db, SIGNUPS, address).await?;
+    count(&app.db, SIGNUPS, address).await?;
     let explained = |error: ApiError| explained(error, &app.public_url);
     let new = checked(&body).map_err(explained)?;
     let tenant_id = Uuid::now_v7();

@@ -2,9 +2,8 @@
 
 mod api;
 mod audit_key;
-mod limit;
+mod page;
 mod store;
-mod visitor;
 
 use crate::app::Endpoint;
 use crate::http::endpoints;
@@ -14,6 +13,8 @@ pub(crate) use store::STATEMENTS;
 /// The routes of this resource.
 pub(crate) fn routes() -> Vec<Endpoint> {
     endpoints! { "Signup";
+        /// The page on which people create a tenant.
+        GET "/signup" => page::page;
         /// A challenge to enrol an authenticator with.
         ///
         /// For one enrolment, within 5 minutes; the next authenticator needs another one.

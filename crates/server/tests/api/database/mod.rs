@@ -39,7 +39,7 @@ async fn every_table_is_known() {
     let tables = "from pg_class c where relnamespace = 'public'::regnamespace and relkind in ('r', 'p', 'f', 'v', 'm')";
     let has_tenant = "exists (select from pg_attribute where attrelid = c.oid and attname = 'tenant_id')";
     let without = lines(&owner, &format!("select relname {tables} and not {has_tenant} order by 1")).await;
-    assert_eq!(without, ["job_schedules", "refinery_schema_history", "signup_attempts", "tenants"]);
+    assert_eq!(without, ["address_attempts", "job_schedules", "refinery_schema_history", "tenants"]);
     let with =
         lines(&owner, &format!("select relname {tables} and {has_tenant} and not relispartition order by 1"))
             .await;
@@ -60,6 +60,7 @@ async fn every_table_is_known() {
             "orchestrator_states",
             "projects",
             "review_records",
+            "sessions",
             "stories",
             "story_acceptance_criteria",
             "story_dependencies",
@@ -110,7 +111,7 @@ async fn row_level_security_is_forced_everywhere() {
     let tables = lines(
         &owner,
         "select relname from pg_class c where relnamespace = 'public'::regnamespace and relkind in ('r', 'p')
-           and not relispartition and relname not in ('refinery_schema_history', 'job_schedules', 'signup_attempts')",
+           and not relispartition and relname not in ('refinery_schema_history', 'job_schedules', 'address_attempts')",
     )
     .await;
     for table in tables {
@@ -155,7 +156,7 @@ async fn keys_start_with_the_tenant() {
             "job_schedules" => "kind",
             "tenants" => "id",
             // Who comes from an address has no tenant yet.
-            "signup_attempts" => "kind,address",
+            "address_attempts" => "kind,address",
             "audit_heads" => "tenant_id",
             // The tenant of superadmin keys is null, which no primary key takes.
             "api_keys" => "id",
@@ -169,7 +170,7 @@ async fn keys_start_with_the_tenant() {
         };
         assert_eq!(columns, expected, "{table}");
     }
-    assert_eq!(primary.len(), 32, "every table has one");
+    assert_eq!(primary.len(), 33, "every table has one");
     let foreign = lines(
         &owner,
         &format!(
@@ -190,7 +191,7 @@ async fn keys_start_with_the_tenant() {
             assert!(from.starts_with("tenant_id,") && to.starts_with("tenant_id,"), "{line}");
         }
     }
-    // Whatever is unique is unique within a tenant, except what names a tenant or a key to the whole world.
+    // Whatever is unique is unique within a tenant, except what names a tenant, or whoever shows it, to the whole world.
     let unique = lines(
         &owner,
         &format!(
@@ -202,7 +203,14 @@ async fn keys_start_with_the_tenant() {
     )
     .await;
     let global: Vec<_> = unique.iter().filter(|line| !line.contains(" | tenant_id,")).collect();
-    assert_eq!(global, ["api_keys | key_hash", "tenants | email", "tenants | slug"]);
+    let expected = [
+        "api_keys | key_hash",
+        "sessions | token_hash",
+        "tenant_root_authenticators | credential_id",
+        "tenants | email",
+        "tenants | slug",
+    ];
+    assert_eq!(global, expected);
 }
 
 /// Tenants can be spread over several servers: what is looked up before a tenant is known can be everywhere, and everything else
@@ -271,6 +279,7 @@ async fn the_application_role_is_nobody() {
     assert_eq!(
         privileges,
         [
+            "address_attempts | DELETE,INSERT,SELECT,UPDATE",
             "agents | INSERT,SELECT",
             "api_keys | INSERT,SELECT",
             "artifact_reports | INSERT,SELECT",
@@ -287,7 +296,7 @@ async fn the_application_role_is_nobody() {
             "projects | INSERT,SELECT,UPDATE",
             "refinery_schema_history | SELECT",
             "review_records | INSERT,SELECT",
-            "signup_attempts | DELETE,INSERT,SELECT,UPDATE",
+            "sessions | DELETE,INSERT,SELECT",
             "stories | DELETE,SELECT",
             "story_acceptance_criteria | DELETE,INSERT,SELECT,UPDATE",
             "story_dependencies | DELETE,INSERT,SELECT",
@@ -347,6 +356,7 @@ async fn the_application_role_is_nobody() {
             "api_keys_have_agents | search_path=public, pg_temp",
             "artifact_reports_touch | search_path=public, pg_temp",
             "authenticate | search_path=public, pg_temp",
+            "authenticators_of | search_path=public, pg_temp",
             "begin_enrollment | search_path=public, pg_temp",
             "change_tenant_status | search_path=public, pg_temp",
             "claim_jobs | search_path=public, pg_temp",
@@ -357,6 +367,7 @@ async fn the_application_role_is_nobody() {
             "epics_move | search_path=public, pg_temp",
             "evidence_is_noted | search_path=public, pg_temp",
             "fan_out_jobs | search_path=public, pg_temp",
+            "find_session | search_path=public, pg_temp",
             "finish_job | search_path=public, pg_temp",
             "fire_schedule | search_path=public, pg_temp",
             "hold_projects | search_path=public, pg_temp",
@@ -368,6 +379,7 @@ async fn the_application_role_is_nobody() {
             "prune_idempotency_keys | search_path=public, pg_temp",
             "prune_jobs | search_path=public, pg_temp",
             "prune_pending_tenants | search_path=public, pg_temp",
+            "prune_sessions | search_path=public, pg_temp",
             "prune_webauthn_challenges | search_path=public, pg_temp",
             "recount | search_path=public, pg_temp",
             "refresh_detail_statistics | search_path=public, pg_temp;lock_timeout=2s",
@@ -380,7 +392,9 @@ async fn the_application_role_is_nobody() {
             "stories_waiting_for | search_path=public, pg_temp",
             "story_states_come_or_go | search_path=public, pg_temp",
             "story_states_follow | search_path=public, pg_temp",
+            "take_sign_in_challenge | search_path=public, pg_temp",
             "take_signup_challenges | search_path=public, pg_temp",
+            "tenant_of_authenticator | search_path=public, pg_temp",
             "try_writing | search_path=public, pg_temp",
             "webhook_queue_stats | search_path=public, pg_temp",
         ]
@@ -399,6 +413,7 @@ async fn the_application_role_is_nobody() {
             "audit_log_ceiling",
             "audit_log_floor",
             "authenticate",
+            "authenticators_of",
             "begin_enrollment",
             "canonical_json",
             "change_tenant_status",
@@ -408,6 +423,7 @@ async fn the_application_role_is_nobody() {
             "criteria_digest",
             "current_tenant_id",
             "fan_out_jobs",
+            "find_session",
             "finish_job",
             "fire_schedule",
             "is_implementer",
@@ -421,6 +437,7 @@ async fn the_application_role_is_nobody() {
             "prune_idempotency_keys",
             "prune_jobs",
             "prune_pending_tenants",
+            "prune_sessions",
             "prune_webauthn_challenges",
             "queue_webhook_events",
             "refresh_detail_statistics",
@@ -431,7 +448,9 @@ async fn the_application_role_is_nobody() {
             "story_order_key",
             "story_queue_key",
             "story_small_part",
+            "take_sign_in_challenge",
             "take_signup_challenges",
+            "tenant_of_authenticator",
             "try_writing",
             "webhook_queue_stats",
         ]

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::identity::impersonation::superadmin;
 use crate::isolation::violation;
 use crate::signup::proofs::{add, another, proof, revoke};
+use crate::signup::sessions::signed_in;
 use crate::support::{PATIENCE, Reach, Tenant, bring, connect, server, text};
 use crate::trust_loop::stories;
 
@@ -94,11 +95,13 @@ async fn each_event_of_the_catalogue_is_told_by_something() {
     // Authenticators.
     let (mut device, enrolled) = another(&tenant).await;
     let first = add(&tenant, &enrolled, json!(null)).await.expect(201);
-    let (_, enrolled) = another(&tenant).await;
+    let (mut second, enrolled) = another(&tenant).await;
     let signed = proof(&tenant, &mut device).await;
     add(&tenant, &enrolled, signed).await.expect(201);
     let signed = proof(&tenant, &mut device).await;
     revoke(&tenant, &text(&first["data"]["id"]), signed).await.expect(200);
+    let page = signed_in(&mut second).await;
+    page.post("//sign-out", json!({})).await.expect(200);
     // What a superadmin does.
     let (superadmin, _) = superadmin().await;
     let admin = format!("/admin/tenants/{}", tenant.id);

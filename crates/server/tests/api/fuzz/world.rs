@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::isolation::violation;
 use crate::signup::proofs::{add, another};
+use crate::signup::sessions::signed_in;
 use crate::support::{Caller, Tenant, server, story, text, unique};
 
 /// A route of the document.
@@ -126,9 +127,10 @@ pub(super) async fn world() -> World {
             let key = tenant.user.post("/api_keys", body).await.expect(201);
             ids.entry("api_keys").or_default().push(text(&key["api_key"]["id"]));
         }
-        let (_, enrolled) = another(&tenant).await;
+        let (mut device, enrolled) = another(&tenant).await;
         let added = add(&tenant, &enrolled, json!(null)).await.expect(201);
         ids.entry("authenticators").or_default().push(text(&added["data"]["id"]));
+        callers.push(signed_in(&mut device).await);
         for kind in ["webhooks", "spare webhooks"] {
             for _ in 0..5 {
                 let body = json!({"url": "https://fuzz.invalid/", "events": ["story.verified"]});

@@ -12,6 +12,7 @@ use tokio_postgres::Client;
 
 use crate::signup::device::Device;
 use crate::signup::proofs::{add, another, asked};
+use crate::signup::sessions::signed_in;
 use crate::support::{Caller, Tenant, connect, server, text, unique};
 
 /// A tenant with at least one row in every tenant table, all of whose names hold one word.
@@ -110,7 +111,8 @@ pub(crate) async fn populated() -> Populated {
     let save = orchestrator.request(Method::PUT, &format!("/orchestrator/state/{project}")).json(&state);
     orchestrator.send(save).await.expect(200);
     let (webhook, delivery) = webhook(&tenant, &word).await;
-    let (authenticator, device) = authenticator(&tenant, &word).await;
+    let (authenticator, mut device) = authenticator(&tenant, &word).await;
+    signed_in(&mut device).await;
     let violation = violation(&tenant.id, &word).await;
     let epic = text(&epics["data"][0]["id"]);
     let edge = async |path: String| text(&tenant.user.get(&path).await.expect(200)["data"][0]["id"]);

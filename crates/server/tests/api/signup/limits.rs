@@ -28,7 +28,7 @@ async fn the_sixth_within_an_hour_is_told_to_wait() {
     neighbour.headers[0].1 = format!("192.0.2.1, {address}");
     neighbour.post("//signup", json!({})).await.expect_error(429, "rate_limited");
     // An hour later.
-    let sql = "update signup_attempts set times = array(select t - interval '1 hour' from unnest(times) t)
+    let sql = "update address_attempts set times = array(select t - interval '1 hour' from unnest(times) t)
                where kind = 'signup' and address = $1";
     let network = address.replace("::2", "::");
     assert_eq!(connect(&server().owner).await.execute(sql, &[&network]).await.unwrap(), 1);
@@ -45,11 +45,11 @@ async fn challenges_are_bounded_too_and_so_is_what_is_kept() {
     ask(&visitor).await.expect_error(429, "rate_limited");
     // Who has not been here for an hour is forgotten.
     owner
-        .execute("insert into signup_attempts (kind, address, last_at) values ('signup', 'gone', now() - interval '61 minutes')", &[])
+        .execute("insert into address_attempts (kind, address, last_at) values ('signup', 'gone', now() - interval '61 minutes')", &[])
         .await
         .unwrap();
     ask(&super::visitor()).await.expect(200);
-    let left = "select count(*) from signup_attempts where address = 'gone'";
+    let left = "select count(*) from address_attempts where address = 'gone'";
     let mut gone: i64 = 1;
     while gone > 0 {
         ask(&super::visitor()).await.expect(200);

@@ -6,6 +6,7 @@ mod limits;
 mod pending;
 pub(crate) mod proofs;
 mod refused;
+pub(crate) mod sessions;
 
 use std::sync::atomic::{AtomicU16, Ordering};
 
@@ -15,13 +16,17 @@ use serde_json::{Value, json};
 use crate::support::{Caller, Reply, Tenant, connect, server, text, unique};
 use device::{Device, HOME, Page};
 
-/// Somebody without a key, from an address that nobody else has, behind a proxy on this machine.
-pub(crate) fn visitor() -> Caller {
+/// An address that nobody else has.
+pub(crate) fn address() -> String {
     static COUNTER: AtomicU16 = AtomicU16::new(0);
     let (pid, number) = (std::process::id(), COUNTER.fetch_add(1, Ordering::Relaxed));
-    let address = format!("2001:{:x}:{:x}:{number:x}::1", pid >> 16, pid & 0xffff);
+    format!("2001:{:x}:{:x}:{number:x}::1", pid >> 16, pid & 0xffff)
+}
+
+/// Somebody without a key, from an address that nobody else has, behind a proxy on this machine.
+pub(crate) fn visitor() -> Caller {
     let mut visitor = Caller::nobody();
-    visitor.headers.push(("x-forwarded-for", address));
+    visitor.headers.push(("x-forwarded-for", address()));
     visitor
 }
 

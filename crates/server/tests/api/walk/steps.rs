@@ -4,11 +4,13 @@ use serde_json::{Value, json};
 
 use super::{NOBODY, World, short};
 use crate::conformance::Operation;
+use crate::isolation::Populated;
 use crate::isolation::routes::filled;
 use crate::isolation::violation;
 use crate::signup::device::HOME;
 use crate::signup::proofs::{add, another, proof};
-use crate::signup::{application, enrolled, visitor};
+use crate::signup::sessions::{asked_to_sign_in, signed_in};
+use crate::signup::{application, enrolled, signed_up, visitor};
 use crate::support::{Caller, Reach, Tenant, connect, echo, server, text, unique};
 
 /// Somebody from an address of their own. What keys they have does not matter.
@@ -29,10 +31,24 @@ fn foreign(who: &Caller) -> Caller {
 async fn insistent(who: &Caller, kind: &str) -> Caller {
     let insistent = wanderer(who);
     let (_, address) = insistent.headers.last().unwrap();
-    let sql = "insert into signup_attempts (kind, address, times)
+    let sql = "insert into address_attempts (kind, address, times)
                values ($1, host(network(set_masklen($2::text::inet, 64))), array(select now() from generate_series(1, 60)))";
     connect(&server().owner).await.execute(sql, &[&kind, address]).await.unwrap();
     insistent
+}
+
+/// A page of ours in a browser in which the populated tenant's owner has signed in.
+async fn page_of(a: &Populated) -> Caller {
+    signed_in(&mut *a.device.lock().await).await
+}
+
+/// That of the owner of a tenant that is suspended.
+async fn suspended_page() -> Caller {
+    let (tenant, mut device) = signed_up().await;
+    let page = signed_in(&mut device).await;
+    let sql = "update tenants set status = 'suspended' where id = $1::text::uuid";
+    connect(&server().owner).await.execute(sql, &[&tenant.id]).await.unwrap();
+    page
 }
 
 /// A call, and the status that is its answer.
@@ -88,6 +104,72 @@ pub(super) async fn steps(world: &World, operation: &Operation) -> Vec<Step> {
     match (operation.method.as_str(), route.as_str()) {
         ("GET", "//health") => steps("//health", &[(&Caller::nobody(), 200, nothing)]),
         ("GET", "") => steps("", &[(&Caller::nobody(), 200, nothing)]),
+        ("GET", "//signup") => here(&[(&Caller::nobody(), 200, nothing)]),
+        ("GET", "//tenants/{tenant_id}/onboarding") => {
+            let who = wanderer(user);
+            let (_, one) = enrolled(&who, &HOME).await;
+            let made = who.post("//signup", application(&unique("walk"), &[one])).await.expect(201);
+            let mut tries =
+                steps(&format!("/{}", text(&made["data"]["redirect_to"])), &[(&who, 200, nothing.clone())]);
+            tries.extend(here(&[(&who, 302, nothing)]));
+            tries
+        }
+        ("GET", "//sign-in") => {
+            let tries = [
+                (&Caller::nobody(), 200, nothing.clone()),
+                (&page_of(a).await, 302, nothing.clone()),
+                (&suspended_page().await, 403, nothing),
+            ];
+            here(&tries)
+        }
+        ("GET", "//account") => {
+            let tries = [
+                (&Caller::nobody(), 302, nothing.clone()),
+                (&page_of(a).await, 200, nothing.clone()),
+                (&suspended_page().await, 403, nothing),
+            ];
+            here(&tries)
+        }
+        ("POST", "//sign-in/challenge") => {
+            let tries = [
+                (&wanderer(user), 200, empty.clone()),
+                (&wanderer(user), 422, json!({"slug": 7})),
+                (&foreign(user), 403, empty.clone()),
+                (&insistent(user, "sign_in").await, 429, empty),
+            ];
+            here(&tries)
+        }
+        ("POST", "//sign-in") => {
+            let who = wanderer(user);
+            let signed = a.device.lock().await.prove(&asked_to_sign_in(&who).await, &HOME).await;
+            let body = json!({"webauthn_assertion": signed});
+            here(&[(&who, 401, empty.clone()), (&foreign(user), 403, empty), (&who, 200, body)])
+        }
+        ("POST", "//sign-out") => {
+            let page = page_of(a).await;
+            let mut foreign = page.clone();
+            foreign.headers.retain(|(name, _)| *name != "origin");
+            here(&[
+                (&Caller::nobody(), 401, empty.clone()),
+                (&foreign, 403, empty.clone()),
+                (&page, 200, empty),
+            ])
+        }
+        ("POST", "//account/keys") => {
+            let page = page_of(a).await;
+            let mut foreign = page.clone();
+            foreign.headers.retain(|(name, _)| *name != "origin");
+            let named = json!({"name": unique("walk")});
+            let signed = proof(&a.tenant, &mut *a.device.lock().await).await;
+            let body = json!({"name": unique("walk"), "webauthn_assertion": signed});
+            let tries = [
+                (&page, 401, named.clone()),
+                (&page, 422, empty),
+                (&foreign, 403, named),
+                (&page, 201, body),
+            ];
+            here(&tries)
+        }
         ("POST", "//signup/challenge") => {
             let tries = [
                 (&wanderer(user), 200, empty.clone()),

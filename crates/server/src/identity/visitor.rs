@@ -4,19 +4,18 @@ use std::net::IpAddr;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use axum::http::{StatusCode, header};
 
 use crate::app::App;
-use crate::http::{ApiError, Input, Operation, Peer, client_address};
+use crate::http::{ApiError, Input, Operation, Peer, admit_own_pages, client_address};
 use crate::identity::authenticators::RelyingParty;
 
-/// A client that signs up. A browser says whose page it is that calls, and others than ours may not.
-pub(super) struct Visitor {
-    pub(super) app: App,
+/// A client that signs up, or in. A browser says whose page it is that calls, and others than ours may not.
+pub(crate) struct Visitor {
+    pub(crate) app: App,
     /// Whom authenticators sign for.
-    pub(super) party: RelyingParty,
+    pub(crate) party: RelyingParty,
     /// Behind proxies that are trusted, what they say of it.
-    pub(super) address: IpAddr,
+    pub(crate) address: IpAddr,
 }
 
 impl FromRequestParts<App> for Visitor {
@@ -24,11 +23,7 @@ impl FromRequestParts<App> for Visitor {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
         let party = RelyingParty::of(&app.public_url)?;
-        let mut origins = parts.headers.get_all(header::ORIGIN).iter();
-        if !origins.all(|origin| origin.as_bytes() == party.origin.as_bytes()) {
-            let message = format!("Forbidden: this may be called from pages of {} alone", party.origin);
-            return Err(ApiError::new(StatusCode::FORBIDDEN, "origin_mismatch", message));
-        }
+        admit_own_pages(&parts.headers, &app.public_url)?;
         let Peer(peer) = parts.extensions.get().copied().ok_or_else(ApiError::internal)?;
         let address = client_address(peer, &parts.headers, &app.trusted_proxies);
         Ok(Self { app: app.clone(), party, address })

@@ -1,26 +1,31 @@
-//! How often one client may try to sign up: so many times within any hour, whenever it begins.
+//! How often one client without a key may try something: so many times within any hour, whenever it begins.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 /// What is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SignupLimit {
+pub struct AttemptLimit {
     /// What it is called where it is counted.
     pub name: &'static str,
+    /// What clients are told it is.
+    pub of: &'static str,
     /// How many attempts are let through within a window.
     pub most: usize,
 }
 
 /// Signing up, whatever becomes of it.
-pub const SIGNUPS: SignupLimit = SignupLimit { name: "signup", most: 5 };
+pub const SIGNUPS: AttemptLimit = AttemptLimit { name: "signup", of: "registration", most: 5 };
 
 /// Asking for a challenge to enrol an authenticator with.
-pub const CHALLENGES: SignupLimit = SignupLimit { name: "challenge", most: 60 };
+pub const CHALLENGES: AttemptLimit = AttemptLimit { name: "challenge", of: "registration", most: 60 };
+
+/// Asking for a challenge to sign in with.
+pub const SIGN_INS: AttemptLimit = AttemptLimit { name: "sign_in", of: "sign-in", most: 60 };
 
 /// For how long an attempt counts.
 const WINDOW: TimeDelta = TimeDelta::hours(1);
 
-impl SignupLimit {
+impl AttemptLimit {
     /// Whether there may be another attempt now, after those of `earlier`: what to remember then, oldest first. One that is refused is
     /// not remembered, so that whoever keeps trying is let in as soon as whoever waits.
     ///
@@ -68,7 +73,7 @@ mod tests {
         fn no_hour_has_more_than_the_limit(
             pauses in prop::collection::vec(0..2000_i64, 1..100), most in 1..7_usize,
         ) {
-            let limit = SignupLimit { name: "", most };
+            let limit = AttemptLimit { name: "", of: "", most };
             let (mut now, mut known, mut admitted) = (0, Vec::new(), Vec::<i64>::new());
             for pause in pauses {
                 now += pause;
@@ -88,7 +93,7 @@ mod tests {
         fn what_is_told_to_wait_is_what_it_takes(
             earlier in prop::collection::vec(-4000..4000_i64, 0..20), most in 1..7_usize,
         ) {
-            let limit = SignupLimit { name: "", most };
+            let limit = AttemptLimit { name: "", of: "", most };
             let known: Vec<_> = earlier.iter().map(|second| at(*second)).collect();
             if let Err(seconds) = limit.admit(&known, at(0)) {
                 prop_assert!((1..=3600).contains(&seconds));

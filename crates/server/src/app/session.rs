@@ -1,0 +1,256 @@
+//! Who has signed in, in a browser: the other way in than a key, for what a tenant's owner does on pages.
+
+use std::ops::Deref;
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, Method, header};
+use cookie::time::Duration;
+use cookie::{Cookie, SameSite};
+use loopctl_core::role::Role;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::caller::{AtLeast, Caller, Identity, Shown, User};
+use super::{App, hash_key};
+use crate::db::{Row, statements};
+use crate::events::Attribution;
+use crate::http::{ApiError, ApiResult, Input, Operation, origin_of, require_own_page};
+
+statements! {
+    FIND_SESSION -> Session = "select {*} from find_session($1)";
+}
+
+/// What `find_session()` answers.
+#[derive(Row)]
+pub(crate) struct Session {
+    tenant_id: Uuid,
+    session_id: Uuid,
+    authenticator_id: Uuid,
+    friendly_name: String,
+    tenant_status: String,
+}
+
+/// By which touch somebody is here.
+#[derive(Debug, Clone)]
+pub(crate) struct SignedIn {
+    /// The session.
+    pub(crate) session_id: Uuid,
+    /// The authenticator that it began with.
+    pub(crate) authenticator_id: Uuid,
+    /// Its name.
+    pub(crate) friendly_name: String,
+}
+
+impl SignedIn {
+    /// How what they do is attributed.
+    pub(super) fn attribution(&self) -> Attribution {
+        let metadata = json!({"session_id": self.session_id, "authenticator": self.friendly_name});
+        Attribution {
+            actor_type: "human",
+            actor_id: Some(self.authenticator_id),
+            actor_label: "human:webauthn".to_owned(),
+            metadata: metadata.as_object().cloned().unwrap_or_default(),
+        }
+    }
+}
+
+/// Somebody who has signed in: the tenant's user, for as long as the authenticator is one of the tenant's.
+#[derive(Debug)]
+pub(crate) struct Person {
+    identity: Identity,
+    /// By which touch.
+    pub(crate) signed_in: SignedIn,
+}
+
+impl Deref for Person {
+    type Target = Identity;
+
+    fn deref(&self) -> &Identity {
+        &self.identity
+    }
+}
+
+impl FromRequestParts<App> for Person {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        find(parts, app).await?.ok_or_else(ApiError::not_signed_in)
+    }
+}
+
+impl Input for Person {
+    fn describe(operation: &mut Operation<'_>) {
+        operation.refuse(401, "nobody has signed in");
+        operation.refuse(403, "it is called from a page of another origin, or the tenant is suspended");
+    }
+}
+
+/// Somebody who may have signed in, for pages that then show something else.
+#[derive(Debug)]
+pub(crate) struct MaybePerson(pub(crate) Option<Person>);
+
+impl FromRequestParts<App> for MaybePerson {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        find(parts, app).await.map(Self)
+    }
+}
+
+impl Input for MaybePerson {
+    fn describe(operation: &mut Operation<'_>) {
+        operation.refuse(403, "the tenant is suspended");
+    }
+}
+
+/// The tenant's owner: with a key of that role, or signed in. Both at once is a key.
+#[derive(Debug)]
+pub(crate) struct Owner(Identity);
+
+impl Deref for Owner {
+    type Target = Identity;
+
+    fn deref(&self) -> &Identity {
+        &self.0
+    }
+}
+
+impl FromRequestParts<App> for Owner {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        if !parts.headers.contains_key(header::AUTHORIZATION)
+            && let Some(person) = find(parts, app).await?
+        {
+            return Ok(Self(person.identity));
+        }
+        let caller = Caller::<AtLeast<User>>::from_request_parts(parts, app).await?;
+        Ok(Self((*caller).clone()))
+    }
+}
+
+impl Input for Owner {
+    fn describe(operation: &mut Operation<'_>) {
+        Caller::<AtLeast<User>>::describe(operation);
+    }
+}
+
+/// Who has signed in with the browser that calls. A session alone is not enough to change something: it must be one of our own
+/// pages that asks for it.
+async fn find(parts: &Parts, app: &App) -> ApiResult<Option<Person>> {
+    let Some(token) = shown(&parts.headers, &app.public_url)? else { return Ok(None) };
+    let session = app.db.without_tenant(FIND_SESSION, &[&hash_key(&token)]).await?;
+    let Some(session) = session else { return Ok(None) };
+    if session.tenant_status != "active" {
+        return Err(ApiError::tenant_not_active());
+    }
+    if !matches!(parts.method, Method::GET | Method::HEAD) {
+        require_own_page(&parts.headers, &app.public_url)?;
+    }
+    let Session { tenant_id, session_id, authenticator_id, friendly_name, .. } = session;
+    let signed_in = SignedIn { session_id, authenticator_id, friendly_name };
+    let identity = Identity::signed_in(app.clone(), tenant_id, signed_in.clone());
+    Ok(Some(Person { identity, signed_in }))
+}
+
+impl Identity {
+    /// Somebody who has signed in, of which the request's log lines tell.
+    fn signed_in(app: App, tenant_id: Uuid, signed_in: SignedIn) -> Self {
+        let span = tracing::Span::current();
+        span.record("tenant_id", tracing::field::display(tenant_id));
+        span.record("role", Role::User.as_str());
+        Self {
+            app,
+            key_id: signed_in.session_id,
+            key_name: signed_in.friendly_name.clone(),
+            key_prefix: String::new(),
+            role: Role::User,
+            tenant_id,
+            agent_id: None,
+            impersonation: None,
+            signed_in: Some(signed_in),
+            shown: Shown::nothing(),
+            ticket: None,
+        }
+    }
+}
+
+/// The name of the cookie. A browser takes the one of a secure server from that very host alone; those of servers on one machine are
+/// told apart by their ports, which browsers do not.
+fn cookie_name(origin: &str) -> String {
+    if origin.starts_with("https:") {
+        return "__Host-loopctl".to_owned();
+    }
+    let port = origin.rsplit_once(':').map(|(_, port)| port).filter(|port| !port.starts_with('/'));
+    format!("loopctl-{}", port.unwrap_or("80"))
+}
+
+/// What a browser shows of a session.
+fn shown(headers: &HeaderMap, public_url: &str) -> ApiResult<Option<String>> {
+    if !headers.contains_key(header::COOKIE) {
+        return Ok(None);
+    }
+    let name = cookie_name(&origin_of(public_url)?);
+    let sent = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let cookies = sent.flat_map(|value| Cookie::split_parse(value.to_owned())).flatten();
+    let mut values = cookies.filter(|cookie| cookie.name() == name).map(|cookie| cookie.value().to_owned());
+    Ok(values.next().filter(|value| !value.is_empty()))
+}
+
+/// What a browser is given to show from now on, or nothing any more: never to scripts, and never from the pages of others.
+///
+/// # Errors
+/// 503 when the server's public URL is none that pages can have.
+pub(crate) fn session_cookie(public_url: &str, token: &str, seconds: i64) -> ApiResult<HeaderValue> {
+    let origin = origin_of(public_url)?;
+    let cookie = Cookie::build((cookie_name(&origin), token))
+        .path("/")
+        .http_only(true)
+        .same_site(SameSite::Strict)
+        .secure(origin.starts_with("https:"))
+        .max_age(Duration::seconds(seconds));
+    let mut value = HeaderValue::from_str(&cookie.build().to_string()).map_err(|_| ApiError::internal())?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cookies_are_for_our_own_pages_and_no_script() {
+        for (url, expected) in [
+            (
+                "https://loop.example/",
+                "__Host-loopctl=lcs_x; HttpOnly; SameSite=Strict; Secure; Path=/; Max-Age=60",
+            ),
+            ("http://localhost:4000", "loopctl-4000=lcs_x; HttpOnly; SameSite=Strict; Path=/; Max-Age=60"),
+            ("http://localhost", "loopctl-80=lcs_x; HttpOnly; SameSite=Strict; Path=/; Max-Age=60"),
+        ] {
+            let cookie = session_cookie(url, "lcs_x", 60).unwrap();
+            assert_eq!(cookie.to_str().unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn a_browser_shows_the_session_of_this_server() {
+        let home = "http://localhost:4000";
+        for (sent, token) in [
+            (&["a=b; loopctl-4000=lcs_x"][..], Some("lcs_x")),
+            (&["a=b", "loopctl-4000=lcs_x; loopctl-4001=lcs_y"], Some("lcs_x")),
+            (&["loopctl-4001=lcs_y"], None),
+            (&["loopctl-4000="], None),
+            (&["__Host-loopctl=lcs_x"], None),
+            (&["=;;=; loopctl-4000"], None),
+            (&[], None),
+        ] {
+            let mut headers = HeaderMap::new();
+            for cookie in sent {
+                headers.append(header::COOKIE, HeaderValue::from_static(cookie));
+            }
+            assert_eq!(shown(&headers, home).unwrap().as_deref(), token, "{sent:?}");
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Pages as they go out.
+
+use askama::Template;
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{Html, IntoResponse, Response};
+
+use crate::http::{ApiError, Operation, Output};
+
+/// What a browser may do on a page of ours: load from us and talk to us. No script stands in a page itself, and nobody else may put
+/// a page of ours into theirs.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+                      form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+const HEADERS: [(HeaderName, HeaderValue); 5] = [
+    (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY)),
+    // For browsers that do not know the policy above.
+    (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
+    // An address may hold a token.
+    (header::REFERRER_POLICY, HeaderValue::from_static("same-origin")),
+    (HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin")),
+    // What is shown to somebody who has signed in is not to be found when they have left.
+    (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+];
+
+/// A page, made of its template.
+pub(crate) struct Page<T>(pub(crate) T);
+
+impl<T: Template> IntoResponse for Page<T> {
+    fn into_response(self) -> Response {
+        match self.0.render() {
+            Ok(html) => (HEADERS, Html(html)).into_response(),
+            Err(error) => {
+                tracing::error!(%error, "a page cannot be made");
+                ApiError::internal().into_response()
+            }
+        }
+    }
+}
+
+impl<T> Output for Page<T> {
+    fn describe(operation: &mut Operation<'_>) {
+        operation.answer::<String>(200, "A page");
+        operation.answer_as(200, "text/html");
+    }
+}
+
+/// A page, or where else to go.
+pub(crate) enum Visit<T> {
+    /// Here.
+    Page(T),
+    /// There, by a path of ours.
+    Elsewhere(&'static str),
+}
+
+impl<T: Template> IntoResponse for Visit<T> {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Page(page) => Page(page).into_response(),
+            Self::Elsewhere(path) => {
+                let location = [(header::LOCATION, HeaderValue::from_static(path))];
+                (StatusCode::FOUND, HEADERS, location).into_response()
+            }
+        }
+    }
+}
+
+impl<T> Output for Visit<T> {
+    fn describe(operation: &mut Operation<'_>) {
+        Page::<T>::describe(operation);
+        operation.answer_empty(302, "Elsewhere: this page is not for whoever calls");
+    }
+}
