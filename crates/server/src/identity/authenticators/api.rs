@@ -17,7 +17,7 @@ use super::store::{
     Authenticator, COUNT_AUTHENTICATORS, DELETE_AUTHENTICATOR, FIND_AUTHENTICATOR, INSERT_AUTHENTICATOR,
     LIST_AUTHENTICATORS, TAKE_CHALLENGE,
 };
-use crate::app::{AtLeast, Caller, User};
+use crate::app::{AtLeast, Caller, KeyHolder, User};
 use crate::db::{DbError, Tx};
 use crate::events::{Attribution, Event};
 use crate::http::{
@@ -149,12 +149,13 @@ pub(super) async fn list(
     caller.list(&LIST_AUTHENTICATORS, &[], &query.page).await.map(Json)
 }
 
+/// A superadmin asks for what they need the tenant's owner for, such as the end of a halt.
 pub(super) async fn challenge(
-    caller: Caller<AtLeast<User>>,
-    tenant: OwnTenant,
+    holder: KeyHolder<AtLeast<User>>,
+    Id(tenant_id): Id,
     _: Body<Nothing>,
 ) -> ApiResult<Json<OneProofChallenge>> {
-    tenant.of(&caller)?;
+    let caller = holder.in_tenant_of_path(tenant_id).await?;
     let party = RelyingParty::of(&caller.app.public_url)?;
     caller
         .change(async |mut change| {

@@ -1,4 +1,8 @@
 //! The authenticators (WebAuthn) with which a tenant's owner proves to be there, and what they are asked to sign.
+//!
+//! A credential is one of a tenant's (`tenant_id`, `credential_id`), and the same may be another tenant's as well: people have several
+//! tenants and one authenticator. Neither learns of the other by it, as it would if only one could have it. A proof is none in the other
+//! tenant, because a challenge is of one tenant, and each counts for itself how often the credential has signed.
 
 mod api;
 mod binary;
@@ -16,7 +20,8 @@ pub(crate) use api::{
 };
 pub(crate) use ceremony::{RelyingParty, challenge_of};
 pub(crate) use challenges::{ask_for_enrolment, asked};
-pub(crate) use store::{Authenticator, STATEMENTS, TakenChallenge};
+pub(crate) use proof::{Sent, assertion, verify};
+pub(crate) use store::{Authenticator, COUNT_AUTHENTICATORS, STATEMENTS, TakenChallenge};
 
 /// The routes of this resource.
 pub(crate) fn routes() -> Vec<Endpoint> {
