@@ -168,7 +168,8 @@ impl Operation<'_> {
     pub(crate) fn answer<T: JsonSchema>(&mut self, status: u16, about: &str) {
         let schema = Some(self.schemas.subschema_for::<T>());
         let about = about.to_owned();
-        self.answers.insert(status, Answer { about, schema, content_type: JSON, also: Vec::new(), refuses: false });
+        self.answers
+            .insert(status, Answer { about, schema, content_type: JSON, also: Vec::new(), refuses: false });
     }
 
     /// The answer's body is written in something else than JSON, or holds it.

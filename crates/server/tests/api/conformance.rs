@@ -38,9 +38,9 @@ pub(crate) static OPERATIONS: LazyLock<Vec<Operation>> = LazyLock::new(|| {
             let responses = operation["responses"].as_object().unwrap().iter();
             let answers = responses.map(|(status, response)| {
                 // Where there are several forms, the body is in one of them.
-                let forms = response["content"].as_object().map(|content| {
-                    content.values().map(|form| form["schema"].clone()).collect::<Vec<_>>()
-                });
+                let forms = response["content"]
+                    .as_object()
+                    .map(|content| content.values().map(|form| form["schema"].clone()).collect::<Vec<_>>());
                 (status.clone(), forms.map(|forms| validator(&json!({"anyOf": forms}), &document)))
             });
             operations.push(Operation {

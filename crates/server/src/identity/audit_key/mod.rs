@@ -1,10 +1,10 @@
 //! The public half of the key that a tenant's log is signed with: whoever is to check the log needs it, and nobody has to be asked for it.
 
+use axum::Json;
 use axum::extract::{FromRequestParts, State};
 use axum::http::header;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
-use axum::Json;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use ed25519::pkcs8::spki::der::pem::LineEnding;
@@ -57,7 +57,8 @@ impl Accepted {
             Some((media_type, _)) => media_type.trim(),
             None => range.trim(),
         });
-        let mut known = ranges.filter(|range| [PEM, JWK].iter().any(|known| range.eq_ignore_ascii_case(known)));
+        let mut known =
+            ranges.filter(|range| [PEM, JWK].iter().any(|known| range.eq_ignore_ascii_case(known)));
         if known.next().is_some_and(|first| first.eq_ignore_ascii_case(JWK)) { Self::Jwk } else { Self::Pem }
     }
 }

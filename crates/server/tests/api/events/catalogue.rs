@@ -6,6 +6,7 @@ use std::time::Duration;
 use loopctl_server::CATALOGUE;
 use serde_json::{Value, json};
 
+use crate::admin::halts::halt;
 use crate::identity::impersonation::superadmin;
 use crate::isolation::violation;
 use crate::signup::proofs::{add, another, proof, revoke};
@@ -94,7 +95,7 @@ async fn each_event_of_the_catalogue_is_told_by_something() {
     // Authenticators.
     let (mut device, enrolled) = another(&tenant).await;
     let first = add(&tenant, &enrolled, json!(null)).await.expect(201);
-    let (_, enrolled) = another(&tenant).await;
+    let (mut another_device, enrolled) = another(&tenant).await;
     let signed = proof(&tenant, &mut device).await;
     add(&tenant, &enrolled, signed).await.expect(201);
     let signed = proof(&tenant, &mut device).await;
@@ -106,6 +107,10 @@ async fn each_event_of_the_catalogue_is_told_by_something() {
     for step in ["suspend", "activate"] {
         superadmin.post(&format!("{admin}/{step}"), json!({})).await.expect(200);
     }
+    halt(&tenant.id).await;
+    let signed = proof(&tenant, &mut another_device).await;
+    let body = json!({"webauthn_assertion": signed});
+    superadmin.post(&format!("{admin}/clear-halt"), body).await.expect(200);
     for step in ["resolve", "ignore"] {
         let violation = violation(&tenant.id, "catalogue").await;
         superadmin.post(&format!("/admin/violators/{violation}/{step}"), json!({})).await.expect(200);

@@ -184,6 +184,13 @@ fn attestation_object(format: &str, statement: Vec<(Cbor, Cbor)>, auth_data: &[u
     serde_cbor_2::to_vec(&Cbor::Map(members.into_iter().collect())).unwrap()
 }
 
+/// The same enrolment for another challenge, without another touch: what an authenticator can do that does not attest itself.
+pub(crate) fn again(enrolled: &Value, challenge: &Value, page: &Page) -> Value {
+    let mut again = enrolled.clone();
+    again["client_data_json"] = json!(b64(&client_data("webauthn.create", challenge, page)));
+    again
+}
+
 /// An enrolment with one bit of a field turned over, `from` its end.
 pub(crate) fn forged(enrolled: &Value, field: &str, from: usize) -> Value {
     let mut bytes = unb64(&enrolled[field]);
