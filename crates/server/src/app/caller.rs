@@ -331,7 +331,8 @@ impl<A> KeyHolder<A> {
 impl<A: Access> Input for KeyHolder<A> {
     fn describe(operation: &mut Operation<'_>) {
         operation.secured = true;
-        operation.refuse(400, "a superadmin key that names no tenant where one is needed, or an unknown role");
+        operation
+            .refuse(400, "a superadmin key that names no tenant where one is needed, or an unknown role");
         operation.refuse(401, "no valid key");
         operation.refuse(403, "the key may not do this");
         operation.refuse(404, "no such tenant to impersonate");
