@@ -38,12 +38,14 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// the application role, and looks whether they yield what is read.
 pub fn statements() -> impl Iterator<Item = (&'static str, &'static db::Named)> {
     let resources = [
+        ("admin_halts", identity::admin::HALTS_STATEMENTS),
         ("admin_stats", identity::admin::STATS_STATEMENTS),
         ("admin_tenants", identity::admin::TENANTS_STATEMENTS),
         ("admin_violators", identity::admin::VIOLATORS_STATEMENTS),
         ("agents", identity::agents::STATEMENTS),
         ("authenticators", identity::authenticators::STATEMENTS),
         ("artifacts", evidence::artifacts::STATEMENTS),
+        ("audit_key", identity::audit_key::STATEMENTS),
         ("caller", app::STATEMENTS),
         ("key_uses", app::USES_STATEMENTS),
         ("idempotency", app::TICKET_STATEMENTS),

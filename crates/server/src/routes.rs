@@ -24,6 +24,7 @@ fn endpoints() -> Vec<Endpoint> {
         identity::account::routes(),
         identity::tenants::routes(),
         identity::authenticators::routes(),
+        identity::audit_key::routes(),
         identity::keys::routes(),
         identity::agents::routes(),
         identity::admin::routes(),

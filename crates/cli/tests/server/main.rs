@@ -11,13 +11,19 @@
 mod connections;
 mod crash;
 mod deliveries;
+// An authenticator without a browser, as the tests of the API have it.
 mod demo;
+#[allow(dead_code, reason = "there it is asked for more than here")]
+#[path = "../../../server/tests/api/signup/device.rs"]
+mod device;
 mod disk;
 mod external;
 mod jobs;
+mod leaks;
 mod lifecycle;
 mod log;
 mod memory;
 mod metrics;
 mod secrets;
 mod support;
+mod two_servers;

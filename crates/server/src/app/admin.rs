@@ -27,15 +27,7 @@ impl Admin {
     /// # Errors
     /// 404 when there is no such tenant; or when the database fails.
     pub(crate) async fn in_tenant(self, tenant_id: Uuid) -> ApiResult<Identity> {
-        let Self { app, shown: Shown { key_hash, .. }, ticket } = self;
-        let shown = Shown { key_hash, target: Some(tenant_id) };
-        let found = app.identities.find(&app.db, &shown.key_hash, shown.target).await?;
-        // Revoked since a moment ago.
-        let found = found.ok_or_else(ApiError::invalid_api_key)?;
-        if found.tenant_id != shown.target {
-            return Err(ApiError::not_found());
-        }
-        Ok(Identity::of(app, &found, found.role, tenant_id, None, shown, ticket))
+        enter(self.app, self.shown, self.ticket, tenant_id).await
     }
 
     /// Runs statements that see all tenants, in one round trip. `$1` is `tenant_id`, and means what they make of it.
@@ -62,6 +54,23 @@ impl Admin {
         let (count, data) = self.read(tenant_id, (list.count.with(filters), list.rows.with(&params))).await?;
         Ok(List { data, meta: page.meta(count.first().map_or(0, |count| count.total)) })
     }
+}
+
+/// See [`Admin::in_tenant`].
+pub(super) async fn enter(
+    app: App,
+    Shown { key_hash, .. }: Shown,
+    ticket: Option<Arc<Ticket>>,
+    tenant_id: Uuid,
+) -> ApiResult<Identity> {
+    let shown = Shown { key_hash, target: Some(tenant_id) };
+    let found = app.identities.find(&app.db, &shown.key_hash, shown.target).await?;
+    // Revoked since a moment ago.
+    let found = found.ok_or_else(ApiError::invalid_api_key)?;
+    if found.tenant_id != shown.target {
+        return Err(ApiError::not_found());
+    }
+    Ok(Identity::of(app, &found, found.role, tenant_id, None, shown, ticket))
 }
 
 impl<S> FromRequestParts<S> for Admin

@@ -16,6 +16,7 @@ use loopctl_core::role::Role;
 use serde_json::json;
 use uuid::Uuid;
 
+use super::admin::enter;
 use super::identities::Found;
 use super::session::SignedIn;
 use super::ticket::Ticket;
@@ -327,12 +328,25 @@ impl<A> KeyHolder<A> {
         let identity = Identity::of(self.app, &found, role, tenant_id, impersonation, shown, self.ticket);
         Ok(Caller { identity, access: PhantomData })
     }
+
+    /// The caller, who works on the tenant that a path names: their own, or as a superadmin who is inside none any.
+    ///
+    /// # Errors
+    /// 404 for any other, who does not exist for them; or when the database fails.
+    pub(crate) async fn in_tenant_of_path(self, tenant_id: Uuid) -> ApiResult<Identity> {
+        if self.key.found.tenant_id.is_none() {
+            return enter(self.app, self.key.shown, self.ticket, tenant_id).await;
+        }
+        let Caller { identity, .. } = self.in_tenant()?;
+        if identity.tenant_id == tenant_id { Ok(identity) } else { Err(ApiError::not_found()) }
+    }
 }
 
 impl<A: Access> Input for KeyHolder<A> {
     fn describe(operation: &mut Operation<'_>) {
         operation.secured = true;
-        operation.refuse(400, "a superadmin key that names no tenant, or an unknown role");
+        operation
+            .refuse(400, "a superadmin key that names no tenant where one is needed, or an unknown role");
         operation.refuse(401, "no valid key");
         operation.refuse(403, "the key may not do this");
         operation.refuse(404, "no such tenant to impersonate");

@@ -32,7 +32,9 @@ pub(crate) use caller::{
 pub(crate) use change::{Change, Committed};
 pub(crate) use identities::{Identities, STATEMENTS};
 pub(crate) use secret::{hash_key, key_prefix, new_raw_key, new_session_token};
-pub(crate) use session::{MaybePerson, Owner, Person, STATEMENTS as SESSION_STATEMENTS, session_cookie};
+pub(crate) use session::{
+    MaybePerson, Owner, OwnerOfPath, Person, STATEMENTS as SESSION_STATEMENTS, session_cookie,
+};
 pub(crate) use ticket::STATEMENTS as TICKET_STATEMENTS;
 pub(crate) use uses::{KeyUses, STATEMENTS as USES_STATEMENTS};
 

@@ -11,11 +11,11 @@ use loopctl_core::role::Role;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::caller::{AtLeast, Caller, Identity, Shown, User};
+use super::caller::{AtLeast, Caller, Identity, KeyHolder, Shown, User};
 use super::{App, hash_key};
 use crate::db::{Row, statements};
 use crate::events::Attribution;
-use crate::http::{ApiError, ApiResult, Input, Operation, origin_of, require_own_page};
+use crate::http::{ApiError, ApiResult, Id, Input, Operation, origin_of, path_ids, require_own_page};
 
 statements! {
     FIND_SESSION -> Session = "select {*} from find_session($1)";
@@ -133,6 +133,36 @@ impl FromRequestParts<App> for Owner {
 impl Input for Owner {
     fn describe(operation: &mut Operation<'_>) {
         Caller::<AtLeast<User>>::describe(operation);
+    }
+}
+
+/// As [`Owner`], of the tenant that the path names first; a superadmin may name any.
+#[derive(Debug)]
+pub(crate) struct OwnerOfPath(pub(crate) Identity);
+
+impl FromRequestParts<App> for OwnerOfPath {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        let person =
+            if parts.headers.contains_key(header::AUTHORIZATION) { None } else { find(parts, app).await? };
+        let holder = match &person {
+            Some(_) => None,
+            None => Some(KeyHolder::<AtLeast<User>>::from_request_parts(parts, app).await?),
+        };
+        let tenant_id = path_ids(parts, app).await?.first().copied().ok_or_else(ApiError::not_found)?;
+        match (person, holder) {
+            (Some(person), _) if person.tenant_id == tenant_id => Ok(Self(person.identity)),
+            (None, Some(holder)) => holder.in_tenant_of_path(tenant_id).await.map(Self),
+            _ => Err(ApiError::not_found()),
+        }
+    }
+}
+
+impl Input for OwnerOfPath {
+    fn describe(operation: &mut Operation<'_>) {
+        KeyHolder::<AtLeast<User>>::describe(operation);
+        Id::describe(operation);
     }
 }
 

@@ -32,7 +32,17 @@ pub const CATALOGUE: &[(&str, &[&str])] = &[
         ],
     ),
     ("story_dependency", &["created", "deleted"]),
-    ("tenant", &["tenant_created", "updated", "tenant_updated", "tenant_suspended", "tenant_activated"]),
+    (
+        "tenant",
+        &[
+            "tenant_created",
+            "updated",
+            "tenant_updated",
+            "tenant_suspended",
+            "tenant_activated",
+            "halt_cleared",
+        ],
+    ),
     ("ui_test_run", &["ui_test.started", "ui_test.finding_added", "ui_test.completed"]),
     ("verification_result", &["created"]),
     ("webhook", &["created", "updated", "deleted", "tested", "redelivered", "webhook_auto_disabled"]),

@@ -154,6 +154,8 @@ pub(crate) struct Answer {
     pub(crate) schema: Option<Schema>,
     /// What the body is written in.
     pub(crate) content_type: &'static str,
+    /// What else it is written in for those who would rather have that, and how it looks then.
+    pub(crate) also: Vec<(&'static str, Schema)>,
     /// Whether the body is the error envelope, or may be.
     pub(crate) refuses: bool,
 }
@@ -166,19 +168,31 @@ impl Operation<'_> {
     pub(crate) fn answer<T: JsonSchema>(&mut self, status: u16, about: &str) {
         let schema = Some(self.schemas.subschema_for::<T>());
         let about = about.to_owned();
-        self.answers.insert(status, Answer { about, schema, content_type: JSON, refuses: false });
+        self.answers
+            .insert(status, Answer { about, schema, content_type: JSON, also: Vec::new(), refuses: false });
     }
 
     /// An answer without a body.
     pub(crate) fn answer_empty(&mut self, status: u16, about: &str) {
         let about = about.to_owned();
-        self.answers.insert(status, Answer { about, schema: None, content_type: JSON, refuses: false });
+        self.answers.insert(
+            status,
+            Answer { about, schema: None, content_type: JSON, also: Vec::new(), refuses: false },
+        );
     }
 
     /// The answer's body is written in something else than JSON, or holds it.
     pub(crate) fn answer_as(&mut self, status: u16, content_type: &'static str) {
         if let Some(answer) = self.answers.get_mut(&status) {
             answer.content_type = content_type;
+        }
+    }
+
+    /// Whoever accepts this content type has a body of this type instead.
+    pub(crate) fn answer_also<T: JsonSchema>(&mut self, status: u16, content_type: &'static str) {
+        let schema = self.schemas.subschema_for::<T>();
+        if let Some(answer) = self.answers.get_mut(&status) {
+            answer.also.push((content_type, schema));
         }
     }
 
@@ -202,6 +216,7 @@ impl Operation<'_> {
             about: String::new(),
             schema: None,
             content_type: JSON,
+            also: Vec::new(),
             refuses: true,
         });
         if !answer.about.contains(why) {

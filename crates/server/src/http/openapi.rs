@@ -134,6 +134,9 @@ fn responses(operation: &Operation<'_>, refusal: &Value) -> Value {
         if let Some(schema) = schema {
             response["content"] = json!({answer.content_type: {"schema": schema}});
         }
+        for (content_type, schema) in &answer.also {
+            response["content"][content_type] = json!({"schema": schema});
+        }
         responses.insert(status.to_string(), response);
     }
     let schema = match &operation.failure {

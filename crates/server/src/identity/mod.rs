@@ -1,10 +1,11 @@
-//! Who there is: tenants, how they come about, their API keys, their authenticators, their agents; and what superadmins see and do of
-//! all of them.
+//! Who there is: tenants, how they come about, their API keys, their authenticators, the key of their log, their agents; and what
+//! superadmins see and do of all of them.
 
 pub(crate) mod account;
 pub(crate) mod admin;
 pub(crate) mod agents;
 mod attempts;
+pub(crate) mod audit_key;
 pub(crate) mod authenticators;
 pub(crate) mod keys;
 pub(crate) mod onboarding;

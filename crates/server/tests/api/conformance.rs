@@ -37,9 +37,11 @@ pub(crate) static OPERATIONS: LazyLock<Vec<Operation>> = LazyLock::new(|| {
         for (method, operation) in item.as_object().unwrap() {
             let responses = operation["responses"].as_object().unwrap().iter();
             let answers = responses.map(|(status, response)| {
-                let content = response["content"].as_object();
-                let schema = content.and_then(|content| content.values().next()?.get("schema"));
-                (status.clone(), schema.map(|schema| validator(schema, &document)))
+                // Where there are several forms, the body is in one of them.
+                let forms = response["content"]
+                    .as_object()
+                    .map(|content| content.values().map(|form| form["schema"].clone()).collect::<Vec<_>>());
+                (status.clone(), forms.map(|forms| validator(&json!({"anyOf": forms}), &document)))
             });
             operations.push(Operation {
                 is_stream: responses_of(operation, "text/event-stream"),

@@ -3,6 +3,7 @@
 //! Lists and sums run over the owner's login, above row-level security. What concerns one tenant is asked and changed as everything
 //! else in it is: in its own transaction, as the application's role, with the change in its own log.
 
+mod halts;
 mod stats;
 mod tenants;
 mod violators;
@@ -10,6 +11,7 @@ mod violators;
 use crate::app::Endpoint;
 use crate::http::endpoints;
 
+pub(crate) use halts::STATEMENTS as HALTS_STATEMENTS;
 pub(crate) use stats::STATEMENTS as STATS_STATEMENTS;
 pub(crate) use tenants::STATEMENTS as TENANTS_STATEMENTS;
 pub(crate) use violators::STATEMENTS as VIOLATORS_STATEMENTS;
@@ -29,6 +31,10 @@ pub(crate) fn routes() -> Vec<Endpoint> {
         POST "/api/v1/admin/tenants/{id}/suspend" => tenants::suspend, 422 "the tenant is not active";
         /// Activates a suspended tenant: its keys are let in again.
         POST "/api/v1/admin/tenants/{id}/activate" => tenants::activate, 422 "the tenant is not suspended";
+        /// Ends the halt of a tenant's custody. Of a tenant that is not halted it changes nothing.
+        ///
+        /// Needs an assertion of one of the tenant's authenticators. A tenant that has none needs a reason, which its log tells.
+        POST "/api/v1/admin/tenants/{id}/clear-halt" => halts::clear, 401 "no assertion, or not one of this tenant's";
         /// How much of everything there is, over all tenants.
         GET "/api/v1/admin/stats" => stats::show, 503 "the server has no login that may see all tenants";
         /// What a scan has found that ought not to be there, newest first.

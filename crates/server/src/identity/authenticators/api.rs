@@ -17,7 +17,7 @@ use super::store::{
     Authenticator, COUNT_AUTHENTICATORS, DELETE_AUTHENTICATOR, FIND_AUTHENTICATOR, INSERT_AUTHENTICATOR,
     LIST_AUTHENTICATORS, TAKE_CHALLENGE,
 };
-use crate::app::Owner;
+use crate::app::{Owner, OwnerOfPath};
 use crate::db::{DbError, Tx};
 use crate::events::{Attribution, Event};
 use crate::http::{
@@ -149,12 +149,11 @@ pub(super) async fn list(
     caller.list(&LIST_AUTHENTICATORS, &[], &query.page).await.map(Json)
 }
 
+/// A superadmin asks for what they need the tenant's owner for, such as the end of a halt.
 pub(super) async fn challenge(
-    caller: Owner,
-    tenant: OwnTenant,
+    OwnerOfPath(caller): OwnerOfPath,
     _: Body<Nothing>,
 ) -> ApiResult<Json<OneProofChallenge>> {
-    tenant.of(&caller)?;
     let party = RelyingParty::of(&caller.app.public_url)?;
     caller
         .change(async |mut change| {

@@ -1,4 +1,7 @@
 //! The authenticators (WebAuthn) with which a tenant's owner proves to be there, and what they are asked to sign.
+//!
+//! A credential is one tenant's alone: by it is known who signs in. People with several tenants enrol one and the same device in each,
+//! and it makes another credential for each.
 
 mod api;
 mod binary;
@@ -17,7 +20,7 @@ pub(crate) use api::{
 pub(crate) use ceremony::{RelyingParty, challenge_of};
 pub(crate) use challenges::{ask_for_enrolment, ask_for_sign_in, asked};
 pub(crate) use proof::{Sent, assertion, failed, verify, verify_sign_in};
-pub(crate) use store::{Authenticator, STATEMENTS, TakenChallenge};
+pub(crate) use store::{Authenticator, COUNT_AUTHENTICATORS, STATEMENTS, TakenChallenge};
 
 /// The routes of this resource.
 pub(crate) fn routes() -> Vec<Endpoint> {

@@ -19,7 +19,7 @@ pub(crate) struct Tenant {
     pub(in crate::identity) status: String,
     /// `standard` or `strict`.
     custody_mode: String,
-    custody_halted_at: Option<Timestamp>,
+    pub(in crate::identity) custody_halted_at: Option<Timestamp>,
     pub(super) default_story_budget_millicents: Option<i64>,
     pub(super) token_data_retention_days: Option<i32>,
     inserted_at: Timestamp,

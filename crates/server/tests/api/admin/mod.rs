@@ -1,5 +1,6 @@
 //! What superadmins see and do of all tenants.
 
+pub(crate) mod halts;
 mod suspension;
 mod tenants;
 mod violators;
@@ -7,6 +8,7 @@ mod violators;
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use crate::conformance::OPERATIONS;
 use crate::identity::impersonation::{inside, superadmin};
 use crate::isolation::{everything_of, populated};
 use crate::support::{Caller, Reply, Tenant, a_moment, connect, server};
@@ -14,18 +16,15 @@ use crate::support::{Caller, Reply, Tenant, a_moment, connect, server};
 /// An id that nothing has.
 const NOBODY: &str = "0190163d-8694-739b-aea5-966c26f8ad91";
 
-/// Every route of superadmins, of these two records.
+/// Every route of superadmins that is mounted, of these two records.
 fn routes(tenant: &str, violation: &str) -> Vec<(Method, String)> {
-    let get = ["/admin/tenants", "/admin/stats", "/admin/violators", "/admin/audit"];
-    let mut routes: Vec<_> = get.iter().map(|path| (Method::GET, (*path).to_owned())).collect();
-    for (method, rest) in
-        [(Method::GET, ""), (Method::PATCH, ""), (Method::POST, "/suspend"), (Method::POST, "/activate")]
-    {
-        routes.push((method, format!("/admin/tenants/{tenant}{rest}")));
-    }
-    for step in ["resolve", "ignore"] {
-        routes.push((Method::POST, format!("/admin/violators/{violation}/{step}")));
-    }
+    let routes = OPERATIONS.iter().filter_map(|operation| {
+        let path = operation.path.strip_prefix("/api/v1").filter(|path| path.starts_with("/admin/"))?;
+        let id = if path.starts_with("/admin/violators") { violation } else { tenant };
+        Some((operation.method(), path.replace("{id}", id)))
+    });
+    let routes: Vec<_> = routes.collect();
+    assert!(routes.len() >= 11);
     routes
 }
 

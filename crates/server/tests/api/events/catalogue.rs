@@ -6,6 +6,7 @@ use std::time::Duration;
 use loopctl_server::CATALOGUE;
 use serde_json::{Value, json};
 
+use crate::admin::halts::halt;
 use crate::identity::impersonation::superadmin;
 use crate::isolation::violation;
 use crate::signup::proofs::{add, another, proof, revoke};
@@ -109,6 +110,10 @@ async fn each_event_of_the_catalogue_is_told_by_something() {
     for step in ["suspend", "activate"] {
         superadmin.post(&format!("{admin}/{step}"), json!({})).await.expect(200);
     }
+    halt(&tenant.id).await;
+    let signed = proof(&tenant, &mut second).await;
+    let body = json!({"webauthn_assertion": signed});
+    superadmin.post(&format!("{admin}/clear-halt"), body).await.expect(200);
     for step in ["resolve", "ignore"] {
         let violation = violation(&tenant.id, "catalogue").await;
         superadmin.post(&format!("/admin/violators/{violation}/{step}"), json!({})).await.expect(200);

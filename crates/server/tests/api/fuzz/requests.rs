@@ -230,6 +230,7 @@ impl World {
                 "credential_id": "AAAA", "authenticator_data": "AAAA", "client_data_json": "e30", "signature": "AA"}}),
             "register" => json!({"name": unique("fuzz"), "agent_type": "implementer"}),
             "rotate" => json!({"grace_period_hours": rng.random_range(-1..200)}),
+            "clear-halt" => json!({"webauthn_assertion": "touched", "override_reason": "r"}),
             "resolve" | "ignore" => json!({"note": "n"}),
             "api_keys" => json!({"name": unique("fuzz"), "role": "agent"}),
             "epics" => {

@@ -69,15 +69,13 @@ pub(crate) fn unb64(value: &Value) -> Vec<u8> {
 pub(crate) struct Device {
     inner: Authenticator<MemoryStore, Owner, AvailableBackend>,
     pub(crate) credential_id: Vec<u8>,
-    /// What it said of itself when it was enrolled.
-    auth_data: Vec<u8>,
 }
 
 impl Device {
     pub(crate) fn new() -> Self {
         let mut inner = Authenticator::new(Aaguid::new_empty(), MemoryStore::new(), Owner, AvailableBackend);
         inner.set_make_credentials_with_signature_counter(true);
-        Self { inner, credential_id: Vec::new(), auth_data: Vec::new() }
+        Self { inner, credential_id: Vec::new() }
     }
 
     /// Enrols it with a challenge: what a browser sends.
@@ -103,18 +101,11 @@ impl Device {
             pin_protocol: None,
         };
         let made = self.inner.make_credential(request).await.expect("a credential");
+        let auth_data = made.auth_data.to_vec();
         let attested = made.auth_data.attested_credential_data.as_ref().expect("attested data");
         self.credential_id = attested.credential_id().to_vec();
-        self.auth_data = made.auth_data.to_vec();
-        self.attest(challenge, page)
-    }
-
-    /// Answers another challenge with the credential that it has, as if it were new.
-    pub(crate) fn attest(&self, challenge: &Value, page: &Page) -> Value {
-        let client_data = client_data(page.ceremony.unwrap_or("webauthn.create"), challenge, page);
         let (format, statement) = if page.attests {
-            let hash = Sha256::digest(&client_data);
-            let signature = self.sign(&[&self.auth_data[..], &hash].concat());
+            let signature = self.sign(&[&auth_data[..], &hash].concat());
             let alg = (Cbor::Text("alg".to_owned()), Cbor::Integer(-7));
             ("packed", vec![alg, (Cbor::Text("sig".to_owned()), Cbor::Bytes(signature))])
         } else {
@@ -122,7 +113,7 @@ impl Device {
         };
         json!({
             "credential_id": b64(&self.credential_id),
-            "attestation_object": b64(&attestation_object(format, statement, &self.auth_data)),
+            "attestation_object": b64(&attestation_object(format, statement, &auth_data)),
             "client_data_json": b64(&client_data),
         })
     }
@@ -191,6 +182,13 @@ fn attestation_object(format: &str, statement: Vec<(Cbor, Cbor)>, auth_data: &[u
         (text("authData"), Cbor::Bytes(auth_data.to_vec())),
     ];
     serde_cbor_2::to_vec(&Cbor::Map(members.into_iter().collect())).unwrap()
+}
+
+/// The same enrolment for another challenge, without another touch: what an authenticator can do that does not attest itself.
+pub(crate) fn again(enrolled: &Value, challenge: &Value, page: &Page) -> Value {
+    let mut again = enrolled.clone();
+    again["client_data_json"] = json!(b64(&client_data("webauthn.create", challenge, page)));
+    again
 }
 
 /// An enrolment with one bit of a field turned over, `from` its end.

@@ -1,5 +1,6 @@
 //! How often one address may try.
 
+use futures_util::future::join_all;
 use serde_json::json;
 
 use super::visitor;
@@ -55,4 +56,32 @@ async fn challenges_are_bounded_too_and_so_is_what_is_kept() {
         ask(&super::visitor()).await.expect(200);
         gone = owner.query_one(left, &[]).await.unwrap().get(0);
     }
+}
+
+/// Who comes with ever more addresses does not make the table grow: beyond ten thousand the oldest are forgotten.
+#[tokio::test]
+async fn ten_thousand_addresses_are_kept_at_most() {
+    let owner = connect(&server().owner).await;
+    // So long ago that nobody else is forgotten in their place, and not so long that their time is over.
+    let flood = "insert into signup_attempts (kind, address, last_at)
+                 select 'challenge', 'flood ' || n, now() - interval '50 minutes' from generate_series(1, 10040) n";
+    owner.execute(flood, &[]).await.unwrap();
+    let count = async |of: &str| -> i64 {
+        let sql = format!("select count(*) from signup_attempts where {of}");
+        owner.query_one(&sql, &[]).await.unwrap().get(0)
+    };
+    let visitors: Vec<_> = (0..10).map(|_| visitor()).collect();
+    while count("true").await > 10_000 {
+        // Each leaves a row and takes ten away.
+        join_all(visitors.iter().map(async |visitor| {
+            visitor.post("//signup/challenge", json!({})).await.expect(200);
+        }))
+        .await;
+    }
+    assert!(count("address like 'flood %'").await < 10_000);
+    for visitor in &visitors {
+        let address = visitor.headers[0].1.replace("::1", "::");
+        assert_eq!(count(&format!("kind = 'challenge' and address = '{address}'")).await, 1, "{address}");
+    }
+    owner.execute("delete from signup_attempts where address like 'flood %'", &[]).await.unwrap();
 }

@@ -1,5 +1,7 @@
 //! Signing up, and what authenticators prove: the ceremony with a real authenticator, and everything that is none.
 
+mod audit_key;
+mod crowds;
 pub(crate) mod device;
 mod keys;
 mod limits;

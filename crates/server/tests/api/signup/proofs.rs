@@ -35,7 +35,8 @@ pub(crate) async fn add(tenant: &Tenant, enrolled: &Value, proof: Value) -> Repl
     tenant.user.post(&format!("/tenants/{}/authenticators", tenant.id), body).await
 }
 
-async fn list(tenant: &Tenant) -> Vec<Value> {
+/// The tenant's authenticators.
+pub(crate) async fn list(tenant: &Tenant) -> Vec<Value> {
     let path = format!("/tenants/{}/authenticators", tenant.id);
     tenant.user.get(&path).await.expect(200)["data"].as_array().unwrap().clone()
 }

@@ -3,10 +3,10 @@
 use serde_json::{Value, json};
 use tokio::join;
 
-use super::device::{Device, HOME, Page, b64, forged};
+use super::device::{Device, HOME, Page, again, b64, forged};
 use super::proofs::{add, another, asked, proof, revoke};
 use super::{signed_up, visitor};
-use crate::support::{Caller, Reply, Tenant, connect, server, text};
+use crate::support::{Caller, Reply, Tenant, connect, server, text, unique};
 
 /// What a browser is asked to sign to sign in.
 pub(crate) async fn asked_to_sign_in(who: &Caller) -> Value {
@@ -267,22 +267,24 @@ async fn sessions_end() {
     assert!(is_in(&newest).await);
 }
 
-/// One authenticator is one tenant's: by it is known who signs in.
+/// A credential is one tenant's: by it is known who signs in. Somebody who knows of another's, and gives it out for theirs, is refused.
 #[tokio::test]
-async fn an_authenticator_is_enrolled_in_one_tenant() {
-    let (tenant, mut device) = signed_up().await;
-    let (other, mut theirs) = signed_up().await;
-    let path = format!("/tenants/{}/authenticators/challenge", other.id);
-    let challenge = other.user.post(&path, json!({})).await.expect(200)["data"]["challenge"].clone();
-    let enrolled = device.attest(&challenge, &HOME);
-    let signed = proof(&other, &mut theirs).await;
-    let error = add(&other, &enrolled, signed).await.expect_error(422, "invalid_attestation");
+async fn a_credential_is_enrolled_in_one_tenant() {
+    let silent = Page { attests: false, ..HOME };
+    let (tenant, other) = (Tenant::new().await, Tenant::new().await);
+    let ask = async |tenant: &Tenant| {
+        let path = format!("/tenants/{}/authenticators/challenge", tenant.id);
+        tenant.user.post(&path, json!({})).await.expect(200)["data"]["challenge"].clone()
+    };
+    let mut device = Device::new();
+    let enrolled = device.enrol(&ask(&tenant).await, &silent).await;
+    add(&tenant, &enrolled, Value::Null).await.expect(201);
+    let theirs = again(&enrolled, &ask(&other).await, &silent);
+    let error = add(&other, &theirs, Value::Null).await.expect_error(422, "invalid_attestation");
     assert_eq!(error["reason"], "invalid_attestation");
-    // Nor does a whole tenant begin with it.
-    let challenge = super::challenge(&visitor()).await;
-    let enrolled = device.attest(&challenge, &HOME);
-    let body = super::application(&crate::support::unique("signup"), &[enrolled]);
+    let theirs = again(&enrolled, &super::challenge(&visitor()).await, &silent);
+    let body = super::application(&unique("signup"), &[theirs]);
     visitor().post("//signup", body).await.expect_error(422, "invalid_attestation");
     assert!(is_in(&signed_in(&mut device).await).await);
-    assert_eq!(sessions_of(&tenant).await, 1);
+    assert_eq!((sessions_of(&tenant).await, sessions_of(&other).await), (1, 0));
 }

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{NOBODY, World, short};
+use crate::admin::halts::halt;
 use crate::conformance::Operation;
 use crate::isolation::Populated;
 use crate::isolation::routes::filled;
@@ -434,6 +435,12 @@ pub(super) async fn steps(world: &World, operation: &Operation) -> Vec<Step> {
             superadmin.post(&format!("/admin/tenants/{}/suspend", tenant.id), json!({})).await.expect(200);
             of(&tenant.id, &[(superadmin, 200, empty.clone()), (superadmin, 422, empty)])
         }
+        ("POST", "/admin/tenants/{id}/clear-halt") => {
+            halt(&a.tenant.id).await;
+            let superadmin = &world.superadmin;
+            let signed = proof(&a.tenant, &mut *a.device.lock().await).await;
+            here(&[(superadmin, 401, empty), (superadmin, 200, json!({"webauthn_assertion": signed}))])
+        }
         ("POST", "/admin/violators/{id}/resolve" | "/admin/violators/{id}/ignore") => {
             let (superadmin, violation) = (&world.superadmin, violation(&a.tenant.id, &a.word).await);
             let note = |note: Value| json!({"note": note});
@@ -452,6 +459,9 @@ pub(super) async fn steps(world: &World, operation: &Operation) -> Vec<Step> {
         }
         ("GET", "/admin/audit") => {
             read(&world.superadmin, &[(200, ""), (400, "?from=none"), (404, "?tenant_id=none")])
+        }
+        ("GET", "/tenants/{id}/audit_public_key") => {
+            of(&signed_up().await.0.id, &[(&Caller::nobody(), 200, nothing)])
         }
         ("GET", "/changes") => read(
             agent,
