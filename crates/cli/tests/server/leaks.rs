@@ -161,6 +161,28 @@ async fn tell(teller: &mut Teller, dir: &Path) {
         teller.post(&path, Some(key), &body, status).await;
     }
 
+    // A session, from a page of ours and from one of others; and a key that its owner makes with it.
+    let asked = teller.post("/sign-in/challenge", None, &json!({"slug": "acme"}), 200).await["data"].clone();
+    let proof = device.prove(&asked, &HOME).await;
+    teller.is_signed(&proof);
+    let sign_in =
+        teller.http.post(format!("{}/sign-in", teller.base)).json(&json!({"webauthn_assertion": proof}));
+    let signed_in = sign_in.send().await.unwrap();
+    assert_eq!(signed_in.status(), 200);
+    let cookie = signed_in.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
+    teller.is_secret("a session", cookie.split_once("=lcs_").unwrap().1);
+    let asked = teller.post(&challenge, Some(&user), &nothing, 200).await["data"].clone();
+    let proof = device.prove(&asked, &HOME).await;
+    teller.is_signed(&proof);
+    let key = json!({"name": "lost", "webauthn_assertion": proof});
+    for (origin, status) in [("http://evil.test", 403), (HOME.origin, 201), (HOME.origin, 401)] {
+        let request = teller.http.post(format!("{}/account/keys", teller.base)).json(&key);
+        let answer = teller.send(request.header("cookie", &cookie).header("origin", origin), status).await;
+        if status == 201 {
+            teller.is_key(&answer["api_key"]);
+        }
+    }
+
     // Whoever is let in nowhere: with what is no key, what is one no more, and what is none here.
     let rotated_away = teller.keys[1].clone();
     teller.is_secret("no key", "lc_no_key_of_this_server_and_of_no_other_one");
@@ -212,7 +234,7 @@ async fn nobody_else_is_told_a_secret() {
         answers: String::new(),
     };
     tell(&mut teller, dir.path()).await;
-    assert!(teller.keys.len() == 4 && teller.secrets.len() > 40);
+    assert!(teller.keys.len() == 5 && teller.secrets.len() > 40);
     let url = format!("postgres:///loopctl?host={}&user=loopctl_owner", dir.path().join("run").display());
     let (owner, connection) = tokio_postgres::connect(&url, NoTls).await.unwrap();
     tokio::spawn(connection);
@@ -221,7 +243,8 @@ async fn nobody_else_is_told_a_secret() {
         teller.is_not_in(table, rows);
     }
     // There was something to look at.
-    for table in ["audit_log", "api_keys", "idempotency_keys", "tenant_secrets", "webhook_events"] {
+    for table in ["audit_log", "api_keys", "idempotency_keys", "sessions", "tenant_secrets", "webhook_events"]
+    {
         assert!(kept.iter().any(|(known, rows)| known == table && !rows.is_empty()), "{table}");
     }
     teller.is_not_in("an answer", &teller.answers);
