@@ -19,5 +19,6 @@ mod lifecycle;
 mod log;
 mod memory;
 mod metrics;
+mod rates;
 mod secrets;
 mod support;

@@ -54,7 +54,12 @@ impl Process {
     }
 
     /// A request from its beginning to its end, while nothing else happens.
-    fn request(&mut self, database: &mut Database, window: i64, processes: i64) -> (Standing, Option<Reached>) {
+    fn request(
+        &mut self,
+        database: &mut Database,
+        window: i64,
+        processes: i64,
+    ) -> (Standing, Option<Reached>) {
         for _ in 0..4 {
             if let Some(judged) = self.judge() {
                 if self.key.run_low() || self.tenant.run_low() {
@@ -76,7 +81,9 @@ impl Process {
 #[test]
 fn a_limit_is_a_whole_number_from_one() {
     assert_eq!([Some("1"), Some("500"), Some("9223372036854775807")].map(limit), [1, 500, i64::MAX]);
-    for bad in [None, Some("0"), Some("-1"), Some("\"5\""), Some("1.5"), Some("null"), Some("true"), Some("[1]")] {
+    for bad in
+        [None, Some("0"), Some("-1"), Some("\"5\""), Some("1.5"), Some("null"), Some("true"), Some("[1]")]
+    {
         assert_eq!(limit(bad), DEFAULT, "{bad:?}");
     }
     assert_eq!(limit_of_tenant(i64::MAX), i64::MAX);

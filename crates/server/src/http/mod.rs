@@ -11,6 +11,7 @@ pub(crate) mod moment;
 pub(crate) mod openapi;
 pub(crate) mod page;
 pub(crate) mod query;
+pub(crate) mod rate;
 pub(crate) mod stream;
 
 use axum::extract::FromRequestParts;
@@ -31,6 +32,7 @@ pub(crate) use layers::Peer;
 pub(crate) use moment::{Moment, last_moment, moment};
 pub(crate) use page::{List, Meta, Page, Paged, PagedOrWhole, limits, pages};
 pub(crate) use query::Query;
+pub(crate) use rate::Noted;
 pub(crate) use stream::{CutOff, EventStream, Sink, Streamed};
 
 /// The UUID in a path. Anything else there names nothing: 404.

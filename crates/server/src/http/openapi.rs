@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use super::answer::IDEMPOTENCY_KEY;
 use super::endpoint::{Endpoint, Operation};
 use super::error::ApiError;
+use super::rate;
 
 /// What the parameter is known as by which requests may be repeated.
 const REPEATABLE: &str = "IdempotencyKey";
@@ -49,6 +50,7 @@ pub(crate) fn document<S: Clone + Send + Sync + 'static>(endpoints: &[Endpoint<S
         "paths": paths,
         "components": {
             "schemas": definitions,
+            "headers": rate::described(),
             "parameters": {REPEATABLE: {
                 "name": IDEMPOTENCY_KEY,
                 "in": "header",
@@ -133,6 +135,9 @@ fn responses(operation: &Operation<'_>, refusal: &Value) -> Value {
         };
         if let Some(schema) = schema {
             response["content"] = json!({answer.content_type: {"schema": schema}});
+        }
+        if operation.secured {
+            response["headers"] = rate::references();
         }
         responses.insert(status.to_string(), response);
     }

@@ -12,6 +12,8 @@ use serde_json::{Value, json};
 pub(crate) struct Operation {
     pub(crate) method: String,
     pub(crate) path: String,
+    /// Whether it needs a key.
+    pub(crate) is_secured: bool,
     /// By status.
     answers: Vec<(String, Option<Validator>)>,
     /// Whether it answers for as long as somebody wants to know: `body` is then what it told first, if anything.
@@ -42,6 +44,7 @@ pub(crate) static OPERATIONS: LazyLock<Vec<Operation>> = LazyLock::new(|| {
                 (status.clone(), schema.map(|schema| validator(schema, &document)))
             });
             operations.push(Operation {
+                is_secured: operation["security"] != json!([]),
                 is_stream: responses_of(operation, "text/event-stream"),
                 method: method.to_uppercase(),
                 path: path.clone(),

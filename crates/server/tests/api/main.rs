@@ -26,6 +26,7 @@ mod isolation;
 mod jobs;
 mod orchestrator_state;
 mod races;
+mod rates;
 mod signup;
 mod trust_loop;
 mod ui_tests;

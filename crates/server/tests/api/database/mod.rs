@@ -59,6 +59,7 @@ async fn every_table_is_known() {
             "jobs",
             "orchestrator_states",
             "projects",
+            "rate_windows",
             "review_records",
             "stories",
             "story_acceptance_criteria",
@@ -169,7 +170,7 @@ async fn keys_start_with_the_tenant() {
         };
         assert_eq!(columns, expected, "{table}");
     }
-    assert_eq!(primary.len(), 32, "every table has one");
+    assert_eq!(primary.len(), 33, "every table has one");
     let foreign = lines(
         &owner,
         &format!(
@@ -375,11 +376,13 @@ async fn the_application_role_is_nobody() {
             "release_jobs | search_path=public, pg_temp",
             "renew_jobs | search_path=public, pg_temp",
             "rescue_jobs | search_path=public, pg_temp",
+            "return_permits | search_path=public, pg_temp",
             "stories_begin | search_path=public, pg_temp",
             "stories_remember_number | search_path=public, pg_temp",
             "stories_waiting_for | search_path=public, pg_temp",
             "story_states_come_or_go | search_path=public, pg_temp",
             "story_states_follow | search_path=public, pg_temp",
+            "take_permits | search_path=public, pg_temp",
             "take_signup_challenges | search_path=public, pg_temp",
             "try_writing | search_path=public, pg_temp",
             "webhook_queue_stats | search_path=public, pg_temp",
@@ -417,6 +420,7 @@ async fn the_application_role_is_nobody() {
             "keep_custody",
             "next_webhook_events",
             "note_key_uses",
+            "note_server",
             "plan_jobs",
             "prune_idempotency_keys",
             "prune_jobs",
@@ -428,9 +432,11 @@ async fn the_application_role_is_nobody() {
             "release_jobs",
             "renew_jobs",
             "rescue_jobs",
+            "return_permits",
             "story_order_key",
             "story_queue_key",
             "story_small_part",
+            "take_permits",
             "take_signup_challenges",
             "try_writing",
             "webhook_queue_stats",

@@ -16,6 +16,7 @@ use crate::conformance::{OPERATIONS, Operation};
 use crate::conventions::health::{Line, line_to};
 use crate::exports::streaming::huge;
 use crate::isolation::{Populated, populated};
+use crate::rates::limited_to;
 use crate::support::{Caller, Reach, Tenant, bring, connect, server, unique};
 use steps::{Step, steps};
 
@@ -37,6 +38,8 @@ struct World {
     /// The key of a tenant that is suspended.
     suspended: Caller,
     superadmin: Caller,
+    /// The key of a tenant that may make one request a minute.
+    hurried: Caller,
 }
 
 impl World {
@@ -47,6 +50,7 @@ impl World {
         connect(&server().owner).await.execute(sql, &[&suspended.id]).await.unwrap();
         let key = create_superadmin_key(&server().owner, &root).await.unwrap();
         Self {
+            hurried: limited_to(1).await.user,
             reviewer: a.tenant.agent().await,
             accomplice: a.tenant.orchestrator_of(a.agent.agent()).await,
             unbound: a.tenant.key("orchestrator").await,
@@ -89,6 +93,19 @@ impl World {
         plain.into_iter().chain([broken_query]).chain(bodies).collect()
     }
 
+    /// The status of one request too many of a route, in one minute.
+    async fn too_often(&self, operation: &Operation) -> u16 {
+        loop {
+            let request = self.hurried.request(operation.method(), &nowhere(operation));
+            let reply = self.hurried.send(request).await;
+            // It is the first one of a minute, at most every other time.
+            if reply.status == 429 {
+                reply.clone().expect_error(429, "rate_limited");
+                return reply.status;
+            }
+        }
+    }
+
     /// The statuses that a route answers, whatever is done to it.
     async fn provoked(&self, operation: &Operation) -> BTreeSet<u16> {
         let mut seen = BTreeSet::new();
@@ -100,6 +117,9 @@ impl World {
         }
         for (caller, request) in self.provocations(operation, &done.who) {
             seen.insert(caller.send(request).await.status);
+        }
+        if operation.is_secured {
+            seen.insert(self.too_often(operation).await);
         }
         // What succeeded, of a record that is not there.
         if operation.path.contains('{') {
