@@ -270,3 +270,63 @@ impl Counters {
 fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn payer(nth: u128) -> Payer {
+        Payer { key_id: Uuid::from_u128(2 * nth), tenant_id: Uuid::from_u128(2 * nth + 1), limit: 80 }
+    }
+
+    /// Asks, and is given a batch at this moment of the database's clock.
+    fn take(counters: &mut Counters, payer: Payer, moment: i64, now: Instant) {
+        let (_, asked) = counters.ask(payer, now);
+        let [key, tenant] = asked.map(|ask| ask.most);
+        let taken = Taken {
+            moment,
+            servers: 1,
+            key_issued: key,
+            key_granted: key,
+            tenant_issued: tenant,
+            tenant_granted: tenant,
+        };
+        counters.receive(payer, asked, &taken, now);
+    }
+
+    #[test]
+    fn a_permit_is_good_for_the_database_s_minute() {
+        let (mut counters, now) = (Counters::default(), Instant::now());
+        assert!(counters.judge(payer(1), now).is_none(), "nothing is known");
+        // Two seconds before a minute ends there, whatever it is here.
+        take(&mut counters, payer(1), 118_000_000, now);
+        let (judged, _) = counters.judge(payer(1), now).unwrap();
+        assert_eq!(judged.standing, Standing { limit: 80, remaining: 79, reset: 120 });
+        assert!(judged.refused.is_none() && counters.judge(payer(2), now).is_none());
+        assert!(counters.judge(payer(1), now + Duration::from_millis(1_999)).is_some());
+        assert!(counters.judge(payer(1), now + Duration::from_secs(2)).is_none());
+    }
+
+    #[test]
+    fn more_is_taken_ahead_once() {
+        let (mut counters, now) = (Counters::default(), Instant::now());
+        take(&mut counters, payer(1), 0, now);
+        let ahead: Vec<_> = (0..10).map(|_| counters.judge(payer(1), now).unwrap().1).collect();
+        assert_eq!(ahead.iter().filter(|ahead| **ahead).count(), 1);
+        assert!(ahead[4], "when half of ten is gone");
+        assert!(counters.judge(payer(1), now).is_none());
+    }
+
+    #[test]
+    fn there_is_room_for_so_many_and_it_is_given_back() {
+        let (mut counters, now) = (Counters::default(), Instant::now());
+        for nth in 0..MOST as u128 {
+            take(&mut counters, payer(nth), 0, now);
+            assert!(counters.permits.len() <= MOST && counters.judge(payer(nth), now).is_some());
+        }
+        counters.sweep(now);
+        assert!(!counters.permits.is_empty(), "what counts stays");
+        counters.sweep(now + SWEEP);
+        assert_eq!((counters.permits.len(), counters.permits.capacity()), (0, 0));
+    }
+}

@@ -6,6 +6,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use futures_util::future::join_all;
 use loopctl_server::serve::ServeOptions;
+use reqwest::Method;
 use tokio::task::yield_now;
 use tokio_postgres::Client;
 
@@ -83,9 +84,10 @@ async fn waits_for(watcher: &Client, locker: i32) -> bool {
 
 /// How many requests were given up by their clients.
 async fn abandoned() -> u64 {
-    let text = Caller::nobody().at(&ALONE.base).get("//metrics").await.body;
+    let metrics = Caller::nobody().at(&ALONE.base).request(Method::GET, "//metrics");
+    let text = metrics.send().await.unwrap().text().await.unwrap();
     let of_route = "loopctl_http_requests_abandoned_total{route=\"/api/v1/tenants/me\",method=\"GET\"} ";
-    let line = text.as_str().unwrap().lines().find_map(|line| line.strip_prefix(of_route));
+    let line = text.lines().find_map(|line| line.strip_prefix(of_route));
     line.map_or(0, |count| count.parse().unwrap())
 }
 
