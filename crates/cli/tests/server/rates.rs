@@ -2,10 +2,13 @@
 //!
 //! A minute may end in the middle of it. What is to be within one minute is tried again, with a tenant of its own, until it was.
 
+use std::time::Duration;
+
 use serde_json::Value;
+use tokio::time::timeout;
 use tokio_postgres::{Client, NoTls};
 
-use crate::support::{Daemon, Scratch, client, run};
+use crate::support::{Daemon, PATIENCE, Scratch, client, run};
 
 const CLIENTS: usize = 32;
 
@@ -41,9 +44,12 @@ impl Fleet {
     async fn know_of(&self, count: usize) {
         let noted = "select count(*) from pg_locks where locktype = 'advisory' and classid = 'rate_windows'::regclass";
         let wanted = i64::try_from(count).unwrap();
-        while self.owner.query_one(noted, &[]).await.unwrap().get::<_, i64>(0) != wanted {
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-        }
+        let known = async {
+            while self.owner.query_one(noted, &[]).await.unwrap().get::<_, i64>(0) != wanted {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(PATIENCE, known).await.expect("the servers note themselves");
     }
 
     /// The key of a new tenant with this limit.
