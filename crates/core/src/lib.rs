@@ -10,6 +10,7 @@
 //! - [`request`]: what requests may hold, as rules that read a field and describe it; [`fields`] is what they read from.
 //! - [`moment`]: moments in a query, as people and programs write them.
 //! - [`schedule`]: when what is done regularly is done next, and how long after a failure something is tried again.
+//! - [`rate`]: how many requests keys and tenants may make within a minute.
 //! - [`webhooks`]: where webhooks may lead, and what they may be told.
 //! - [`json`]: JSON that is kept as its text.
 
@@ -27,6 +28,7 @@ pub mod ledger;
 pub mod lifecycle;
 pub mod moment;
 pub mod number;
+pub mod rate;
 pub mod request;
 pub mod role;
 pub mod schedule;

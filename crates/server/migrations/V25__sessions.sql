@@ -22,9 +22,9 @@ grant select, insert, delete on sessions to loopctl_app;
 
 -- Whose session it is, before it is known of which tenant.
 create function find_session(p_token_hash text)
-    returns table (tenant_id uuid, session_id uuid, authenticator_id uuid, friendly_name text, tenant_status text)
+    returns table (tenant_id uuid, session_id uuid, authenticator_id uuid, friendly_name text, tenant_status text, rate_limit text)
     language sql stable security definer set search_path = public, pg_temp as $$
-    select s.tenant_id, s.id, a.id, a.friendly_name, t.status
+    select s.tenant_id, s.id, a.id, a.friendly_name, t.status, (t.settings -> 'rate_limit_requests_per_minute')::text
     from sessions s
     join tenant_root_authenticators a on a.tenant_id = s.tenant_id and a.id = s.authenticator_id
     join tenants t on t.id = s.tenant_id

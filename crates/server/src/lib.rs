@@ -70,6 +70,7 @@ pub fn statements() -> impl Iterator<Item = (&'static str, &'static db::Named)> 
         ("project_lock", plan::projects::LOCK_STATEMENTS),
         ("projects", plan::projects::STATEMENTS),
         ("schedule", schedule::STATEMENTS),
+        ("rates", app::RATES_STATEMENTS),
         ("scrape", scrape::STATEMENTS),
         ("serve", serve::STATEMENTS),
         ("attempts", identity::ATTEMPTS_STATEMENTS),

@@ -35,6 +35,7 @@ const JOBS: &str = "loopctl_jobs_total";
 const JOB_SECONDS: &str = "loopctl_job_duration_seconds";
 const JOB_QUEUE: &str = "loopctl_jobs_queued";
 const JOB_AGE: &str = "loopctl_jobs_oldest_due_seconds";
+const RATE_LIMITED: &str = "loopctl_rate_limited_total";
 const DELIVERIES: &str = "loopctl_webhook_deliveries_total";
 const DELIVERY_SECONDS: &str = "loopctl_webhook_delivery_duration_seconds";
 const DELIVERY_QUEUE: &str = "loopctl_webhook_deliveries_pending";
@@ -42,10 +43,11 @@ const DELIVERY_AGE: &str = "loopctl_webhook_oldest_pending_seconds";
 const BUILD: &str = "loopctl_build_info";
 
 /// The counters, and what each counts.
-const COUNTERS: [(&str, &str); 7] = [
+const COUNTERS: [(&str, &str); 8] = [
     (REQUESTS, "Requests answered, by route, method and status."),
     (ABANDONED, "Requests whose clients left before they were answered, by route and method."),
     (REFUSED_CONNECTIONS, "Connections that were refused because a limit was reached."),
+    (RATE_LIMITED, "Requests that were refused because a rate limit was reached, by whose: key or tenant."),
     (TRANSITIONS, "Stories that went from one status to another, by kind: agent or verified."),
     (AUDIT_WRITES, "Entries written to audit logs, by entity type and action."),
     (JOBS, "Attempts of background jobs that ended, by kind and the state that the job is then in."),
@@ -145,6 +147,11 @@ pub(crate) fn connections() -> Gauge {
 /// Connections that were refused.
 pub(crate) fn refused_connections() -> Counter {
     counter!(REFUSED_CONNECTIONS)
+}
+
+/// A request was refused because the rate limit of its key, or of its tenant, was reached.
+pub(crate) fn rate_limited(of: &'static str) {
+    counter!(RATE_LIMITED, "limit" => of).increment(1);
 }
 
 /// Entries of one kind were committed to a log.

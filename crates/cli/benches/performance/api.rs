@@ -30,6 +30,11 @@ impl Api {
         answer(path, request).await.json().await.expect("JSON")
     }
 
+    pub(crate) async fn patch(&self, path: &str, body: &Value) {
+        let request = self.http.patch(self.url(path)).bearer_auth(&self.key).json(body);
+        answer(path, request).await;
+    }
+
     /// The id of a new project.
     pub(crate) async fn project(&self, slug: &str) -> String {
         let answer = self.post("/projects", &json!({"name": slug, "slug": slug})).await;

@@ -24,6 +24,7 @@ mod lifecycle;
 mod log;
 mod memory;
 mod metrics;
+mod rates;
 mod secrets;
 mod support;
 mod two_servers;

@@ -6,7 +6,7 @@ use axum::extract::{FromRef, FromRequestParts};
 use axum::http::request::Parts;
 use uuid::Uuid;
 
-use super::caller::{Shown, find, note_key};
+use super::caller::{Shown, count, describe_key, find, note_key};
 use super::ticket::Ticket;
 use super::{Access, App, Exact, Identity, Superadmin};
 use crate::db::{Batch, ListSql, Params, Row};
@@ -84,6 +84,7 @@ where
         let app = App::from_ref(state);
         let (found, shown) = find(parts, &app, None).await?;
         note_key(&found, found.role);
+        count(parts, &app, &found).await?;
         <Exact<(Superadmin,)>>::check(found.role)?;
         let ticket = Ticket::of(parts)?;
         Ok(Self { app, shown, ticket })
@@ -92,8 +93,6 @@ where
 
 impl Input for Admin {
     fn describe(operation: &mut Operation<'_>) {
-        operation.secured = true;
-        operation.refuse(401, "no valid key");
-        operation.refuse(403, "the key may not do this");
+        describe_key(operation);
     }
 }

@@ -12,17 +12,19 @@ use axum::http::request::Parts;
 use chrono::{DateTime, SecondsFormat, Utc};
 use loopctl_core::fields::parse_uuid;
 use loopctl_core::lifecycle::{self, Action, Actor, Refusal};
+use loopctl_core::rate::Reached;
 use loopctl_core::role::Role;
 use serde_json::json;
 use uuid::Uuid;
 
 use super::admin::enter;
 use super::identities::Found;
+use super::rates::{Judged, Payer};
 use super::session::SignedIn;
 use super::ticket::Ticket;
 use super::{App, hash_key};
-use crate::events;
-use crate::http::{ApiError, ApiResult, Input, Operation};
+use crate::http::{ApiError, ApiResult, Input, Noted, Operation};
+use crate::{events, metrics};
 
 /// A handler's caller, admitted by `A`: [`Any`] role, [`AtLeast`] a role, or [`Exact`]ly one of some roles.
 #[derive(Debug, Clone)]
@@ -309,6 +311,7 @@ where
         let app = App::from_ref(state);
         let key = authenticate(parts, &app).await?;
         note_key(&key.found, key.role);
+        count(parts, &app, &key.found).await?;
         A::check(key.role)?;
         let ticket = Ticket::of(parts)?;
         Ok(Self { app, key, ticket, access: PhantomData })
@@ -344,14 +347,23 @@ impl<A> KeyHolder<A> {
 
 impl<A: Access> Input for KeyHolder<A> {
     fn describe(operation: &mut Operation<'_>) {
-        operation.secured = true;
+        describe_key(operation);
         operation
             .refuse(400, "a superadmin key that names no tenant where one is needed, or an unknown role");
-        operation.refuse(401, "no valid key");
-        operation.refuse(403, "the key may not do this");
         operation.refuse(404, "no such tenant to impersonate");
     }
 }
+
+/// What every operation refuses that needs a key.
+pub(super) fn describe_key(operation: &mut Operation<'_>) {
+    operation.secured = true;
+    operation.refuse(401, "no valid key");
+    operation.refuse(403, "the key may not do this");
+    operation.refuse(429, TOO_OFTEN);
+}
+
+/// When a request is one too many.
+pub(super) const TOO_OFTEN: &str = "too many requests of the key or of its tenant within this minute";
 
 /// Lets the request's log lines say whose key it is.
 pub(super) fn note_key(found: &Found, role: Role) {
@@ -380,6 +392,33 @@ pub(super) async fn find(parts: &Parts, app: &App, target: Option<Uuid>) -> ApiR
         return Err(ApiError::tenant_not_active());
     }
     Ok((found, shown))
+}
+
+/// Counts a request of a key that is let in, whatever comes of it, and notes for the answer how the key stands. Superadmins are not
+/// counted.
+///
+/// # Errors
+/// 429 beyond the limit of the key or of its tenant; or when the database had to be asked, and fails.
+pub(super) async fn count(parts: &Parts, app: &App, found: &Found) -> ApiResult<()> {
+    let Some(tenant_id) = found.tenant_id.filter(|_| found.role != Role::Superadmin) else { return Ok(()) };
+    pay(parts, app, Payer { key_id: found.key_id, tenant_id, limit: found.rate_limit() }).await
+}
+
+/// As [`count`], of whoever it is.
+///
+/// # Errors
+/// As there.
+pub(super) async fn pay(parts: &Parts, app: &App, payer: Payer) -> ApiResult<()> {
+    let Judged { standing, refused } = app.rates.admit(app, payer).await?;
+    if let Some(noted) = parts.extensions.get::<Noted>() {
+        noted.note(standing);
+    }
+    let Some((reached, seconds)) = refused else { return Ok(()) };
+    metrics::rate_limited(match reached {
+        Reached::Key => "key",
+        Reached::Tenant => "tenant",
+    });
+    Err(ApiError::too_many_requests(&format!("Too many requests. Retry after {seconds} seconds."), seconds))
 }
 
 /// Finds the key and its tenant, and lets a superadmin into another tenant.

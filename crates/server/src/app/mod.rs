@@ -5,6 +5,7 @@ mod admin;
 mod caller;
 mod change;
 mod identities;
+mod rates;
 mod requests;
 mod secret;
 mod session;
@@ -31,6 +32,7 @@ pub(crate) use caller::{
 };
 pub(crate) use change::{Change, Committed};
 pub(crate) use identities::{Identities, STATEMENTS};
+pub(crate) use rates::{Rates, STATEMENTS as RATES_STATEMENTS};
 pub(crate) use secret::{hash_key, key_prefix, new_raw_key, new_session_token};
 pub(crate) use session::{
     MaybePerson, Owner, OwnerOfPath, Person, STATEMENTS as SESSION_STATEMENTS, session_cookie,
@@ -61,6 +63,8 @@ pub(crate) struct App {
     pub(crate) key_uses: KeyUses,
     /// What keys say about their holders.
     pub(crate) identities: Identities,
+    /// How often keys call.
+    pub(crate) rates: Rates,
     /// Steps of stories that go together.
     pub(crate) together: Together,
     /// Who waits for what is recorded next.
@@ -87,6 +91,7 @@ impl App {
             jobs: Queue::default(),
             key_uses: KeyUses::default(),
             identities: Identities::default(),
+            rates: Rates::default(),
             together: Together::default(),
             listeners: Listeners::default(),
             repeated: Turns::default(),

@@ -7,14 +7,17 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, header};
 use cookie::time::Duration;
 use cookie::{Cookie, SameSite};
+use loopctl_core::rate;
 use loopctl_core::role::Role;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::caller::{AtLeast, Caller, Identity, KeyHolder, Shown, User};
+use super::caller::{AtLeast, Caller, Identity, KeyHolder, Shown, TOO_OFTEN, User, pay};
+use super::rates::Payer;
 use super::{App, hash_key};
 use crate::db::{Row, statements};
 use crate::events::Attribution;
+use crate::http::Session::{Needed, Taken};
 use crate::http::{ApiError, ApiResult, Id, Input, Operation, origin_of, path_ids, require_own_page};
 
 statements! {
@@ -29,6 +32,8 @@ pub(crate) struct Session {
     authenticator_id: Uuid,
     friendly_name: String,
     tenant_status: String,
+    /// What the tenant has set, as JSON.
+    rate_limit: Option<String>,
 }
 
 /// By which touch somebody is here.
@@ -81,8 +86,10 @@ impl FromRequestParts<App> for Person {
 
 impl Input for Person {
     fn describe(operation: &mut Operation<'_>) {
+        operation.session = Some(Needed);
         operation.refuse(401, "nobody has signed in");
         operation.refuse(403, "it is called from a page of another origin, or the tenant is suspended");
+        operation.refuse(429, TOO_OFTEN);
     }
 }
 
@@ -100,7 +107,9 @@ impl FromRequestParts<App> for MaybePerson {
 
 impl Input for MaybePerson {
     fn describe(operation: &mut Operation<'_>) {
+        operation.session = Some(Taken);
         operation.refuse(403, "the tenant is suspended");
+        operation.refuse(429, TOO_OFTEN);
     }
 }
 
@@ -133,6 +142,7 @@ impl FromRequestParts<App> for Owner {
 impl Input for Owner {
     fn describe(operation: &mut Operation<'_>) {
         Caller::<AtLeast<User>>::describe(operation);
+        operation.session = Some(Taken);
     }
 }
 
@@ -162,6 +172,7 @@ impl FromRequestParts<App> for OwnerOfPath {
 impl Input for OwnerOfPath {
     fn describe(operation: &mut Operation<'_>) {
         KeyHolder::<AtLeast<User>>::describe(operation);
+        operation.session = Some(Taken);
         Id::describe(operation);
     }
 }
@@ -175,6 +186,13 @@ async fn find(parts: &Parts, app: &App) -> ApiResult<Option<Person>> {
     if session.tenant_status != "active" {
         return Err(ApiError::tenant_not_active());
     }
+    // Sessions of one authenticator are counted together, as one key.
+    let payer = Payer {
+        key_id: session.authenticator_id,
+        tenant_id: session.tenant_id,
+        limit: rate::limit(session.rate_limit.as_deref()),
+    };
+    pay(parts, app, payer).await?;
     if !matches!(parts.method, Method::GET | Method::HEAD) {
         require_own_page(&parts.headers, &app.public_url)?;
     }

@@ -15,14 +15,14 @@ use super::line::{CONNECT, in_time, watch};
 const PERIOD: Duration = Duration::from_secs(3);
 const ANSWER: Duration = Duration::from_secs(3);
 
-/// Listens to a channel until the line is lost. From when `begun` is called, nothing that is told is missed: `heard` is given
-/// each notification's text.
+/// Listens until the line is lost, after `listen` was said on it, which names the channel. From when `begun` is called, nothing that is
+/// told is missed: `heard` is given each notification's text.
 ///
 /// # Errors
 /// Why it does not listen, or no longer.
 pub(crate) async fn listen(
     database: &Config,
-    channel: &str,
+    listen: &str,
     begun: impl Fn(),
     heard: impl Fn(&str),
 ) -> Result<Infallible, DbError> {
@@ -30,7 +30,7 @@ pub(crate) async fn listen(
     watch(&mut database);
     let (client, mut connection) = in_time(CONNECT, database.connect(NoTls)).await??;
     let ask = async {
-        in_time(ANSWER, client.batch_execute(&format!("LISTEN {channel}"))).await??;
+        in_time(ANSWER, client.batch_execute(listen)).await??;
         begun();
         loop {
             sleep(PERIOD).await;

@@ -84,6 +84,7 @@ impl<S: Clone + Send + Sync + 'static> Endpoint<S> {
         let mut operation = Operation {
             schemas,
             secured: false,
+            session: None,
             path_ids: false,
             query: Vec::new(),
             headers: Vec::new(),
@@ -132,6 +133,8 @@ pub(crate) struct Operation<'a> {
     pub(crate) schemas: &'a mut SchemaGenerator,
     /// Whether it needs a key.
     pub(crate) secured: bool,
+    /// Whether it takes a session, and whether it needs one.
+    pub(crate) session: Option<Session>,
     /// Whether what varies in its path are ids.
     pub(crate) path_ids: bool,
     /// The parameters of its query string.
@@ -144,6 +147,15 @@ pub(crate) struct Operation<'a> {
     pub(crate) answers: BTreeMap<u16, Answer>,
     /// What a failure of the server may be told with, beside the envelope alone.
     pub(crate) failure: Option<Schema>,
+}
+
+/// What a route wants of whoever has signed in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Session {
+    /// Nobody else is let in.
+    Needed,
+    /// So much as a key, or nothing.
+    Taken,
 }
 
 /// An answer.

@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 use super::body::LARGE_BODY_LIMIT;
 use super::error::ApiError;
+use super::rate::Noted;
 use crate::metrics;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -45,7 +46,7 @@ pub(crate) fn tidy_path(mut request: Request) -> Request {
 }
 
 /// Gives the request its id and its log line, counts it, and the response its common headers.
-pub(crate) async fn observe(request: Request, next: Next) -> Response {
+pub(crate) async fn observe(mut request: Request, next: Next) -> Response {
     let started = Instant::now();
     let request_id = request
         .headers()
@@ -71,6 +72,8 @@ pub(crate) async fn observe(request: Request, next: Next) -> Response {
         tracing::info!(duration_ms = milliseconds(started.elapsed()), "the client left before its answer");
         metrics::abandoned(&route, method);
     });
+    let noted = Noted::default();
+    request.extensions_mut().insert(noted.clone());
     let mut response = next.run(request).instrument(span.clone()).await;
     ScopeGuard::into_inner(left);
     let took = started.elapsed();
@@ -85,6 +88,7 @@ pub(crate) async fn observe(request: Request, next: Next) -> Response {
     if headers.get(header::CONTENT_TYPE).is_some_and(|value| value == "application/json") {
         headers.insert(header::CONTENT_TYPE, JSON);
     }
+    noted.tell(headers);
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, NOSNIFF);
     headers.entry(header::CACHE_CONTROL).or_insert(PRIVATE);
     response

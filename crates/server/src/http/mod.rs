@@ -12,6 +12,7 @@ pub(crate) mod openapi;
 pub(crate) mod origin;
 pub(crate) mod page;
 pub(crate) mod query;
+pub(crate) mod rate;
 pub(crate) mod stream;
 
 use axum::extract::FromRequestParts;
@@ -25,7 +26,7 @@ pub(crate) use body::{Body, BodyDigest, LargeBody, Nothing, Sent};
 pub(crate) use client::{client_address, network_of, private_networks};
 pub(crate) use cursor::{Cursor, Feed, Place, cut};
 pub(crate) use endpoint::{
-    Created, CreatedSecret, Endpoint, Input, NoContent, Operation, Output, endpoints, one,
+    Created, CreatedSecret, Endpoint, Input, NoContent, Operation, Output, Session, endpoints, one,
 };
 pub(crate) use error::{ApiError, ApiResult, learn_more};
 pub(crate) use layers::Peer;
@@ -33,6 +34,7 @@ pub(crate) use moment::{Moment, last_moment, moment};
 pub(crate) use origin::{admit_own_pages, origin_of, require_own_page};
 pub(crate) use page::{List, Meta, Page, Paged, PagedOrWhole, limits, pages};
 pub(crate) use query::Query;
+pub(crate) use rate::Noted;
 pub(crate) use stream::{CutOff, EventStream, Sink, Streamed};
 
 /// The UUID in a path. Anything else there names nothing: 404.

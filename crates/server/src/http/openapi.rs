@@ -8,8 +8,9 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::answer::IDEMPOTENCY_KEY;
-use super::endpoint::{Endpoint, Operation};
+use super::endpoint::{Endpoint, Operation, Session};
 use super::error::ApiError;
+use super::rate;
 
 /// What the parameter is known as by which requests may be repeated.
 const REPEATABLE: &str = "IdempotencyKey";
@@ -49,6 +50,7 @@ pub(crate) fn document<S: Clone + Send + Sync + 'static>(endpoints: &[Endpoint<S
         "paths": paths,
         "components": {
             "schemas": definitions,
+            "headers": rate::described(),
             "parameters": {REPEATABLE: {
                 "name": IDEMPOTENCY_KEY,
                 "in": "header",
@@ -59,7 +61,13 @@ pub(crate) fn document<S: Clone + Send + Sync + 'static>(endpoints: &[Endpoint<S
                     (`omitted` names them). Another request under the key is 422 `idempotency_key_reused`; while the same is \
                     still being done, it is 409 `idempotency_in_progress`.",
             }},
-            "securitySchemes": {"key": {"type": "http", "scheme": "bearer", "description": "An API key."}},
+            "securitySchemes": {
+                "key": {"type": "http", "scheme": "bearer", "description": "An API key."},
+                "session": {
+                    "type": "apiKey", "in": "cookie", "name": "__Host-loopctl",
+                    "description": "What POST /sign-in gives a browser; on a server without TLS the cookie is called after its port.",
+                },
+            },
         },
     })
 }
@@ -80,7 +88,7 @@ fn operation<S: Clone + Send + Sync + 'static>(
         "summary": summary.replace('\n', " "),
         "parameters": parameters(&endpoint.method, path, &described),
         "responses": responses(&described, refusal),
-        "security": if described.secured { json!([{"key": []}]) } else { json!([]) },
+        "security": security(&described),
     });
     if !rest.is_empty() {
         operation["description"] = rest.replace('\n', " ").into();
@@ -91,6 +99,18 @@ fn operation<S: Clone + Send + Sync + 'static>(
         bodies.insert(name, schema.into());
     }
     operation
+}
+
+/// What lets somebody in: one of these.
+fn security(operation: &Operation<'_>) -> Value {
+    let (key, session, nothing) = (json!({"key": []}), json!({"session": []}), json!({}));
+    match (operation.secured, operation.session) {
+        (false, None) => json!([]),
+        (true, None) => json!([key]),
+        (true, Some(_)) => json!([key, session]),
+        (false, Some(Session::Needed)) => json!([session]),
+        (false, Some(Session::Taken)) => json!([nothing, session]),
+    }
 }
 
 fn operation_id(method: &Method, path: &str) -> String {
@@ -136,6 +156,9 @@ fn responses(operation: &Operation<'_>, refusal: &Value) -> Value {
         }
         for (content_type, schema) in &answer.also {
             response["content"][content_type] = json!({"schema": schema});
+        }
+        if operation.secured || operation.session.is_some() {
+            response["headers"] = rate::references();
         }
         responses.insert(status.to_string(), response);
     }

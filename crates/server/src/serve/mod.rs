@@ -200,6 +200,7 @@ impl Server {
         let limits = descriptors::within(options.connections, needed);
         life.spawn(app.key_uses.clone().keep_writing(db.clone(), life.clone()));
         life.spawn(app.identities.clone().keep_listening(database.app.clone(), life.clone()));
+        life.spawn(app.rates.clone().keep_sweeping(life.clone()));
         if options.jobs {
             let tools = Tools { db: db.clone(), owner: database.owner.clone() };
             let (kinds, owner) = (kinds(options.settings), database.owner.clone());
@@ -220,6 +221,7 @@ impl Server {
         if !self.app.life.end(DRAIN).await {
             tracing::warn!("requests were still running after {} s; they were ended", DRAIN.as_secs());
         }
+        self.app.rates.give_back(&self.app.db).await;
         self.app.key_uses.write_now(&self.app.db).await;
         self.app.db.close();
         self.app.admin.close();

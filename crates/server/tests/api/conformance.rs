@@ -12,6 +12,10 @@ use serde_json::{Value, json};
 pub(crate) struct Operation {
     pub(crate) method: String,
     pub(crate) path: String,
+    /// Whether it needs a key.
+    pub(crate) is_secured: bool,
+    /// Whether it takes keys, and not only sessions.
+    pub(crate) takes_keys: bool,
     /// By status.
     answers: Vec<(String, Option<Validator>)>,
     /// Whether it answers for as long as somebody wants to know: `body` is then what it told first, if anything.
@@ -44,6 +48,8 @@ pub(crate) static OPERATIONS: LazyLock<Vec<Operation>> = LazyLock::new(|| {
                 (status.clone(), forms.map(|forms| validator(&json!({"anyOf": forms}), &document)))
             });
             operations.push(Operation {
+                is_secured: operation["security"] != json!([]),
+                takes_keys: operation["security"][0]["key"].is_array(),
                 is_stream: responses_of(operation, "text/event-stream"),
                 method: method.to_uppercase(),
                 path: path.clone(),

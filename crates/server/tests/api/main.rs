@@ -27,6 +27,7 @@ mod jobs;
 mod orchestrator_state;
 mod pages;
 mod races;
+mod rates;
 mod signup;
 mod trust_loop;
 mod ui_tests;

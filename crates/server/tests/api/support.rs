@@ -250,6 +250,9 @@ impl Caller {
         let response = self.http.execute(request).await.unwrap();
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let is_stream = headers.get("content-type").is_some_and(|of| of == "text/event-stream");
+        let told =
+            ["limit", "remaining", "reset"].map(|of| headers.contains_key(format!("x-ratelimit-{of}")));
+        assert!(told == [true; 3] || told == [false; 3], "{what}: {headers:?}");
         let text = if is_stream && method == Method::GET {
             Events::of(response).already().await
         } else {
@@ -312,6 +315,16 @@ impl Tenant {
 
     /// On another server than that of all tests: its database's owner, and its address.
     pub(crate) async fn at(owner: &Config, base: &str) -> Self {
+        let tenant = Self::untouched(owner, base).await;
+        // Tests do in a second what people and agents do in an hour.
+        let raise = "update tenants set settings = '{\"rate_limit_requests_per_minute\": 1000000}'
+                     where id = $1::text::uuid";
+        connect(owner).await.execute(raise, &[&tenant.id]).await.unwrap();
+        tenant
+    }
+
+    /// With nothing set: each of its keys may make 300 requests a minute.
+    pub(crate) async fn untouched(owner: &Config, base: &str) -> Self {
         let slug = unique("tenant");
         let email = format!("{slug}@loopctl.test");
         let (tenant, key) = operator::create_tenant(owner, &slug, &slug, &email).await.unwrap();

@@ -99,6 +99,11 @@ impl Known {
         }
     }
 
+    /// Whether changes by other processes are heard.
+    pub(super) fn is_listening(&self) -> bool {
+        self.listening
+    }
+
     /// From now on changes are heard.
     pub(super) fn begin(&mut self) {
         self.forget(None);

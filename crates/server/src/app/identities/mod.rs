@@ -10,6 +10,7 @@ mod known;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use loopctl_core::rate;
 use loopctl_core::role::Role;
 use tokio::time::sleep;
 use tokio_postgres::Config;
@@ -37,6 +38,8 @@ pub(crate) struct Found {
     pub(super) tenant_slug: Option<String>,
     /// Seconds; None: the key does not expire.
     expires_in: Option<f64>,
+    /// What the tenant has set, as JSON.
+    rate_limit: Option<String>,
 }
 
 impl Found {
@@ -44,10 +47,15 @@ impl Found {
     pub(super) fn is_active(&self) -> bool {
         self.role == Role::Superadmin || self.tenant_status.as_deref() == Some("active")
     }
+
+    /// How many requests the key may make within a minute.
+    pub(super) fn rate_limit(&self) -> i64 {
+        rate::limit(self.rate_limit.as_deref())
+    }
 }
 
-/// Where migration V14 tells of changes.
-const CHANNEL: &str = "loopctl_key_changes";
+/// Where the database tells of changes. Whoever listens is also a server that rate limits are shared with.
+const LISTEN: &str = "LISTEN loopctl_key_changes; SELECT note_server()";
 
 /// What changes when a key says something else, as events name it. An agent is bound to the key that registers it.
 const CHANGING: &[&str] = &["api_key", "agent", "tenant"];
@@ -91,13 +99,18 @@ impl Identities {
         Watch { identities: self, tenant_id, changes: false }
     }
 
+    /// Whether changes by others are heard.
+    pub(super) fn are_listening(&self) -> bool {
+        self.known().is_listening()
+    }
+
     /// Listens to what other processes change, for as long as this one lives. While it does not, nothing is remembered.
     pub(crate) async fn keep_listening(self, database: Config, life: Life) {
         let listening = async {
             let (mut pause, mut told) = (FIRST_PAUSE, false);
             loop {
                 let (tried, begun) = (Instant::now(), || self.known().begin());
-                let Err(error) = listen(&database, CHANNEL, begun, |tenant| self.hear(tenant)).await;
+                let Err(error) = listen(&database, LISTEN, begun, |tenant| self.hear(tenant)).await;
                 told &= !self.known().end();
                 if tried.elapsed() > LONGEST_PAUSE {
                     pause = FIRST_PAUSE;
@@ -175,6 +188,7 @@ fn found(role: Role, tenant_id: Option<Uuid>, status: &str) -> Arc<Found> {
         tenant_status: tenant_id.map(|_| status.to_owned()),
         tenant_slug: tenant_id.map(|_| "slug".to_owned()),
         expires_in: None,
+        rate_limit: None,
     })
 }
 

@@ -144,7 +144,8 @@ async fn a_change_is_refused_as_to_the_tenant_itself() {
 
 #[tokio::test]
 async fn a_change_is_merged_and_told_to_the_tenant() {
-    let (tenant, (superadmin, key_id)) = (Tenant::new().await, superadmin().await);
+    let (tenant, (superadmin, key_id)) =
+        (Tenant::untouched(&server().owner, &server().base).await, superadmin().await);
     let path = format!("/admin/tenants/{}", tenant.id);
     tenant.user.patch("/tenants/me", json!({"settings": {"max_projects": 3, "note": "n"}})).await.expect(200);
     let body = json!({"settings": {"max_webhooks": 20, "note": null}});

@@ -59,6 +59,7 @@ async fn every_table_is_known() {
             "jobs",
             "orchestrator_states",
             "projects",
+            "rate_windows",
             "review_records",
             "sessions",
             "stories",
@@ -170,7 +171,7 @@ async fn keys_start_with_the_tenant() {
         };
         assert_eq!(columns, expected, "{table}");
     }
-    assert_eq!(primary.len(), 33, "every table has one");
+    assert_eq!(primary.len(), 34, "every table has one");
     let foreign = lines(
         &owner,
         &format!(
@@ -388,11 +389,13 @@ async fn the_application_role_is_nobody() {
             "release_jobs | search_path=public, pg_temp",
             "renew_jobs | search_path=public, pg_temp",
             "rescue_jobs | search_path=public, pg_temp",
+            "return_permits | search_path=public, pg_temp",
             "stories_begin | search_path=public, pg_temp",
             "stories_remember_number | search_path=public, pg_temp",
             "stories_waiting_for | search_path=public, pg_temp",
             "story_states_come_or_go | search_path=public, pg_temp",
             "story_states_follow | search_path=public, pg_temp",
+            "take_permits | search_path=public, pg_temp",
             "take_sign_in_challenge | search_path=public, pg_temp",
             "take_signup_challenges | search_path=public, pg_temp",
             "tenant_of_authenticator | search_path=public, pg_temp",
@@ -435,6 +438,7 @@ async fn the_application_role_is_nobody() {
             "keep_custody",
             "next_webhook_events",
             "note_key_uses",
+            "note_server",
             "plan_jobs",
             "prune_idempotency_keys",
             "prune_jobs",
@@ -447,9 +451,11 @@ async fn the_application_role_is_nobody() {
             "release_jobs",
             "renew_jobs",
             "rescue_jobs",
+            "return_permits",
             "story_order_key",
             "story_queue_key",
             "story_small_part",
+            "take_permits",
             "take_sign_in_challenge",
             "take_signup_challenges",
             "tenant_of_authenticator",

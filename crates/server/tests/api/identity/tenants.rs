@@ -4,9 +4,13 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use super::RANDOM_ID;
-use crate::support::{Caller, Tenant, unique};
+use crate::support::{Caller, Tenant, server, unique};
 
 const BAD_SLUG: &str = "must be lowercase alphanumeric with hyphens, starting and ending with alphanumeric";
+
+async fn untouched() -> Tenant {
+    Tenant::untouched(&server().owner, &server().base).await
+}
 
 async fn shown(caller: &Caller) -> Value {
     caller.get("/tenants/me").await.expect(200)["tenant"].clone()
@@ -120,7 +124,7 @@ async fn refused_updates() {
 /// Whatever its role, and every field of it.
 #[tokio::test]
 async fn every_key_sees_its_tenant() {
-    let tenant = Tenant::new().await;
+    let tenant = untouched().await;
     let agent = tenant.agent().await;
     let me = agent.get("/tenants/me").await.expect(200);
     let mut fields = me["tenant"].clone();
@@ -146,7 +150,7 @@ async fn every_key_sees_its_tenant() {
 /// What may be changed, what is told of it, and what may not be changed this way.
 #[tokio::test]
 async fn updates() {
-    let tenant = Tenant::new().await;
+    let tenant = untouched().await;
     let (slug, before) = (unique("renamed"), shown(&tenant.user).await);
     let body = json!({
         "name": "  New Name ", "slug": slug, "email": " Boss@ACME.example ", "default_story_budget_millicents": 5_000_000_000_i64,
@@ -217,7 +221,7 @@ async fn updates() {
 /// Merged by the database, so that no concurrent change is lost.
 #[tokio::test]
 async fn concurrent_updates_all_survive() {
-    let tenant = Tenant::new().await;
+    let tenant = untouched().await;
     let patches = (0..24).map(|number| {
         let user = &tenant.user;
         async move {

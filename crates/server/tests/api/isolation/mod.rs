@@ -191,11 +191,14 @@ async fn tenant_tables(owner: &Client) -> Vec<(String, &'static str)> {
     tables
 }
 
-/// Everything that a tenant has, as the database holds it, but for when its keys were last used: that is noted in its own time.
+/// Everything that a tenant has, as the database holds it, but for when its keys were last used, which is noted in its own time, and
+/// how often.
 pub(crate) async fn everything_of(tenant_id: &str) -> Vec<(String, Value)> {
     let owner = connect(&server().owner).await;
     let mut all = Vec::new();
-    for (table, column) in tenant_tables(&owner).await {
+    for (table, column) in
+        tenant_tables(&owner).await.into_iter().filter(|(table, _)| table != "rate_windows")
+    {
         let rows = owner
             .query_one(
                 &format!(

@@ -10,12 +10,15 @@ use futures_util::future::join;
 use loopctl_server::operator::create_superadmin_key;
 use loopctl_server::serve::Server;
 use reqwest::{Method, RequestBuilder};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::conformance::{OPERATIONS, Operation};
 use crate::conventions::health::{Line, line_to};
 use crate::exports::streaming::huge;
 use crate::isolation::{Populated, populated};
+use crate::rates::limited_to;
+use crate::signup::sessions::signed_in;
+use crate::signup::signed_up;
 use crate::support::{Caller, Reach, Tenant, bring, connect, server, unique};
 use steps::{Step, steps};
 
@@ -37,6 +40,10 @@ struct World {
     /// The key of a tenant that is suspended.
     suspended: Caller,
     superadmin: Caller,
+    /// The key of a tenant that may make one request a minute.
+    hurried: Caller,
+    /// The same on a page, in a browser in which the owner has signed in.
+    hurried_page: Caller,
 }
 
 impl World {
@@ -47,6 +54,8 @@ impl World {
         connect(&server().owner).await.execute(sql, &[&suspended.id]).await.unwrap();
         let key = create_superadmin_key(&server().owner, &root).await.unwrap();
         Self {
+            hurried: limited_to(1).await.user,
+            hurried_page: hurried_page().await,
             reviewer: a.tenant.agent().await,
             accomplice: a.tenant.orchestrator_of(a.agent.agent()).await,
             unbound: a.tenant.key("orchestrator").await,
@@ -89,6 +98,20 @@ impl World {
         plain.into_iter().chain([broken_query]).chain(bodies).collect()
     }
 
+    /// The status of one request too many of a route, in one minute.
+    async fn too_often(&self, operation: &Operation) -> u16 {
+        loop {
+            let hurried = if operation.takes_keys { &self.hurried } else { &self.hurried_page };
+            let request = hurried.request(operation.method(), &nowhere(operation));
+            let reply = hurried.send(request).await;
+            // It is the first one of a minute, at most every other time.
+            if reply.status == 429 {
+                reply.clone().expect_error(429, "rate_limited");
+                return reply.status;
+            }
+        }
+    }
+
     /// The statuses that a route answers, whatever is done to it.
     async fn provoked(&self, operation: &Operation) -> BTreeSet<u16> {
         let mut seen = BTreeSet::new();
@@ -102,6 +125,9 @@ impl World {
             who.send(request(who, operation, path, body)).await.expect(*status);
             seen.insert(*status);
         }
+        if operation.is_secured {
+            seen.insert(self.too_often(operation).await);
+        }
         // What succeeded, of a record that is not there.
         if operation.path.contains('{') {
             let request = request(&done.who, operation, &nowhere(operation), &done.body);
@@ -114,6 +140,15 @@ impl World {
         }
         seen
     }
+}
+
+/// A page of ours in the browser of the owner of a tenant that may do one thing in a minute.
+async fn hurried_page() -> Caller {
+    let (tenant, mut device) = signed_up().await;
+    let page = signed_in(&mut device).await;
+    let settings = json!({"settings": {"rate_limit_requests_per_minute": 1}});
+    tenant.user.patch("/tenants/me", settings).await.expect(200);
+    page
 }
 
 fn request(who: &Caller, operation: &Operation, path: &str, body: &Value) -> RequestBuilder {

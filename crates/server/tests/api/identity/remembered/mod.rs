@@ -254,6 +254,8 @@ async fn only_what_authentication_reads_is_told() {
     listener.batch_execute(&format!("listen loopctl_key_changes; listen {end}")).await.unwrap();
     let key = format!("update api_keys set {{}} where tenant_id = '{}' and agent_id is not null", tenant.id);
     let own = format!("update tenants set {{}} where id = '{}'", tenant.id);
+    let limit =
+        |limit: &str| format!("settings = settings || '{{\"rate_limit_requests_per_minute\": {limit}}}'");
     let agents = format!("update agents set {{}} where tenant_id = '{}'", tenant.id);
     let ids = format!("(select array_agg(id) from api_keys where tenant_id = '{}')", tenant.id);
     for (change, tells) in [
@@ -262,10 +264,15 @@ async fn only_what_authentication_reads_is_told() {
         (agents.replace("{}", "last_seen_at = clock_timestamp()"), false),
         (agents.replace("{}", "status = 'idle', name = 'renamed', metadata = '{\"a\": 1}'"), false),
         (
-            own.replace("{}", "settings = '{\"a\": 1}', name = 'renamed', email = null, updated_at = now()"),
+            own.replace(
+                "{}",
+                "settings = settings || '{\"a\": 1}', name = 'renamed', email = null, updated_at = now()",
+            ),
             false,
         ),
         (own.replace("{}", "status = status, slug = slug"), false),
+        (own.replace("{}", &limit("1000000")), false),
+        (own.replace("{}", &limit("1000001")), true),
         (key.replace("{}", "superseded_at = now(), updated_at = now(), revoked_at = revoked_at"), false),
         (key.replace("{}", "name = 'renamed'"), true),
         (key.replace("{}", "expires_at = now() + interval '1 day'"), true),
