@@ -14,9 +14,11 @@ struct Process {
     window: i64,
     limit: i64,
     processes: i64,
-    /// What it has asked for, and what was answered.
-    asked: Option<((Ask, Ask), Option<(Given, Given)>)>,
+    asked: Option<Exchange>,
 }
+
+/// What was asked for of both counters, and what they answered.
+type Exchange = ((Ask, Ask), Option<(Given, Given)>);
 
 #[derive(Debug, Default)]
 struct Database {

@@ -1,6 +1,7 @@
 //! Many clients at once, of one server alone: just as many requests pass as may.
 
 use std::collections::HashMap;
+use std::slice::from_ref;
 use std::sync::LazyLock;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -39,7 +40,7 @@ async fn of_one_key_just_as_many_pass_as_may() {
     for limit in [1, 7, 30, 150] {
         let replies = loop {
             let tenant = limited_on(&ALONE, limit).await;
-            let replies = crowd(&[tenant.user.clone()], 8).await;
+            let replies = crowd(from_ref(&tenant.user), 8).await;
             if of_one_minute(replies.iter().map(|(_, reply)| reply)) {
                 break replies;
             }
