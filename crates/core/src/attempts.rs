@@ -20,6 +20,10 @@ pub const SIGNUPS: AttemptLimit = AttemptLimit { name: "signup", of: "registrati
 pub const CHALLENGES: AttemptLimit = AttemptLimit { name: "challenge", of: "registration", most: 60 };
 
 /// Asking for a challenge to sign in with.
+pub const SIGN_IN_CHALLENGES: AttemptLimit =
+    AttemptLimit { name: "sign_in_challenge", of: "sign-in", most: 60 };
+
+/// Signing in, whatever becomes of it.
 pub const SIGN_INS: AttemptLimit = AttemptLimit { name: "sign_in", of: "sign-in", most: 60 };
 
 /// For how long an attempt counts.

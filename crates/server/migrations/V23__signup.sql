@@ -52,9 +52,9 @@ create table tenant_secrets (
     constraint tenant_secrets_name unique (tenant_id, name)
 );
 
--- Who tried to sign up, or in, in the last hour. Whose address it is belongs to no tenant.
+-- Who tried to sign up, or in, in the last hour or little more. Whose address it is belongs to no tenant.
 create table address_attempts (
-    kind text not null check (kind in ('signup', 'challenge', 'sign_in')),
+    kind text not null check (kind in ('signup', 'challenge', 'sign_in_challenge', 'sign_in')),
     address text not null,
     -- The attempts that were let through.
     times timestamptz[] not null default '{}',

@@ -1,9 +1,9 @@
 -- How many requests keys and tenants make within a minute, counted for all servers together. A server takes permits from here, some at
 -- a time, and lets a request pass for each without asking again.
 
--- How many permits were issued in a minute, for a key or for all keys of a tenant: the id is the key's or the tenant's own. There is one
--- row for each, which begins anew with each minute in which somebody asks; what a crash takes with it costs nothing but that minute's
--- count. No foreign key to the key: it is never deleted but with its tenant.
+-- How many permits were issued in a minute, for a key, for the sessions of an authenticator, or for all of a tenant: the id is its own. There
+-- is one row for each, which begins anew with each minute in which somebody asks; what a crash takes with it costs nothing but that
+-- minute's count. There is no foreign key to what the id names: rows of which nobody has asked for a day are forgotten.
 create unlogged table rate_windows (
     tenant_id uuid not null references tenants (id) on delete cascade,
     id uuid not null,
@@ -88,9 +88,21 @@ create function return_permits(p_tenant_ids uuid[], p_ids uuid[], p_minutes bigi
         from returned r join free using (tenant_id, id)
         where (w.tenant_id, w.id) = (r.tenant_id, r.id) and w.minute = r.minute
 $$;
-revoke all on function note_server(), take_permits(uuid, uuid, bigint, bigint, bigint[], bigint[]),
+-- Forgets counters of which nobody has asked for a day, so many at a time; how many it were.
+create function prune_rate_windows(p_most integer) returns bigint
+    language sql volatile security definer set search_path = public, pg_temp as $$
+    with old as (
+        delete from rate_windows where (tenant_id, id) in (
+            select w.tenant_id, w.id from rate_windows w
+            where w.minute < floor(extract(epoch from clock_timestamp()) / 60) - 1440 limit p_most for update skip locked)
+        returning 1
+    )
+    select count(*) from old
+$$;
+
+revoke all on function prune_rate_windows(integer), note_server(), take_permits(uuid, uuid, bigint, bigint, bigint[], bigint[]),
     return_permits(uuid[], uuid[], bigint[], bigint[]) from public;
-grant execute on function note_server(), take_permits(uuid, uuid, bigint, bigint, bigint[], bigint[]),
+grant execute on function prune_rate_windows(integer), note_server(), take_permits(uuid, uuid, bigint, bigint, bigint[], bigint[]),
     return_permits(uuid[], uuid[], bigint[], bigint[]) to loopctl_app;
 
 -- As before, and what the tenant has set as its limit, as JSON; null when it has set none.

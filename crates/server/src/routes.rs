@@ -2,14 +2,14 @@
 
 use axum::Router;
 use axum::extract::Request;
-use axum::middleware::from_fn;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::get;
 use serde_json::Value;
 use tower::util::MapRequest;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::app::{App, Endpoint};
-use crate::http::{ApiError, layers, openapi};
+use crate::http::{ApiError, Front, layers, openapi, tls};
 use crate::{VERSION, audit, evidence, health, identity, plan, scrape, trust_loop, web, webhooks};
 
 /// The service behind the port: paths are tidied before they are routed.
@@ -53,12 +53,14 @@ pub(crate) fn service(app: App) -> Service {
         .route("/metrics", get(scrape::metrics))
         .route("/assets/{name}", get(web::assets));
     let router = endpoints().into_iter().fold(router, |router, endpoint| endpoint.mount(router));
+    let front = Front { public_url: app.public_url.clone(), trusted_proxies: app.trusted_proxies.clone() };
     // A known path with another method is as unknown as an unknown path.
     let router = router
         .method_not_allowed_fallback(not_found)
         .fallback(not_found)
         .layer(CatchPanicLayer::custom(layers::on_panic))
         .layer(from_fn(layers::drain))
+        .layer(from_fn_with_state(front, tls::secure))
         .layer(from_fn(layers::observe))
         .with_state(app);
     MapRequest::new(router, layers::tidy_path)

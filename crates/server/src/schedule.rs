@@ -15,6 +15,15 @@ use crate::webhooks;
 statements! {
     PRUNE_JOBS -> i64 = "select prune_jobs($1)";
     PRUNE_WEBAUTHN_CHALLENGES -> i64 = "select prune_webauthn_challenges($1)";
+    PRUNE_ADDRESS_ATTEMPTS -> i64 = "
+        with old as (
+            delete from address_attempts where (kind, address) in (
+                select kind, address from address_attempts where last_at <= clock_timestamp() - interval '1 hour'
+                order by last_at limit $1::integer for update skip locked)
+            returning 1
+        )
+        select count(*) from old";
+    PRUNE_RATE_WINDOWS -> i64 = "select prune_rate_windows($1)";
     PRUNE_SESSIONS -> i64 = "select prune_sessions($1)";
     PRUNE_PENDING_TENANTS -> Uuid = "select prune_pending_tenants()";
     PRUNE_IDEMPOTENCY_KEYS -> i64 = "select prune_idempotency_keys($1)";
@@ -63,6 +72,14 @@ pub(crate) fn kinds(settings: Settings) -> Vec<Kind<Tools>> {
             ..maintenance("prune_webauthn_challenges", |tools, _| {
                 Box::pin(prune(tools, PRUNE_WEBAUTHN_CHALLENGES))
             })
+        },
+        Kind {
+            schedule: Some(Schedule::Every { minutes: 5 }),
+            ..maintenance("prune_address_attempts", |tools, _| Box::pin(prune(tools, PRUNE_ADDRESS_ATTEMPTS)))
+        },
+        Kind {
+            schedule: Some(Schedule::Hourly { minute: 50 }),
+            ..maintenance("prune_rate_windows", |tools, _| Box::pin(prune(tools, PRUNE_RATE_WINDOWS)))
         },
         Kind {
             schedule: Some(Schedule::Hourly { minute: 40 }),

@@ -5,7 +5,7 @@ use std::ops::{Deref, DerefMut};
 use super::Identity;
 use super::identities::Watch;
 use crate::db::{Params, Row, Sql, Statement, Tx};
-use crate::events::{self, Event};
+use crate::events::Event;
 use crate::http::{Answer, ApiError, ApiResult};
 use crate::metrics::Step;
 
@@ -94,14 +94,8 @@ impl<'a> Change<'a> {
         if let Some(ticket) = &self.first.ticket {
             ticket.keep(&mut self.tx, self.first, &answer).await?;
         }
-        let is_told = !self.events.is_empty();
         let Identity { app, tenant_id, .. } = self.first;
-        if events::record(self.tx, &self.first.attribution(), self.events, last).await? {
-            app.webhooks_queued.notify_one();
-        }
-        if is_told {
-            app.listeners.wake(*tenant_id);
-        }
+        app.record_with(self.tx, *tenant_id, &self.first.attribution(), self.events, last).await?;
         self.steps.iter().for_each(Step::count);
         Ok(Committed(answer))
     }

@@ -17,9 +17,10 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use loopctl_core::webhooks::Policy;
 use tokio::sync::Notify;
+use uuid::Uuid;
 
-use crate::db::{AdminDb, Db, Turns};
-use crate::events::Listeners;
+use crate::db::{AdminDb, Db, DbError, Statement, Turns, Tx};
+use crate::events::{self, Attribution, Event, Listeners};
 use crate::http::private_networks;
 use crate::jobs::Queue;
 use crate::life::Life;
@@ -35,7 +36,7 @@ pub(crate) use identities::{Identities, STATEMENTS};
 pub(crate) use rates::{Rates, STATEMENTS as RATES_STATEMENTS};
 pub(crate) use secret::{hash_key, key_prefix, new_raw_key, new_session_token};
 pub(crate) use session::{
-    MaybePerson, Owner, OwnerOfPath, Person, STATEMENTS as SESSION_STATEMENTS, session_cookie,
+    MaybePerson, Owner, OwnerOrSuperadmin, Person, STATEMENTS as SESSION_STATEMENTS, session_cookie,
 };
 pub(crate) use ticket::STATEMENTS as TICKET_STATEMENTS;
 pub(crate) use uses::{KeyUses, STATEMENTS as USES_STATEMENTS};
@@ -99,6 +100,42 @@ impl App {
             webhooks_queued: Arc::default(),
             vault: Arc::new(vault),
         }
+    }
+
+    /// Commits a transaction of the tenant's with what it has to tell, and wakes whoever waits for that.
+    ///
+    /// # Errors
+    /// When the database fails; then nothing is kept.
+    pub(crate) async fn record(
+        &self,
+        tx: Tx,
+        tenant_id: Uuid,
+        by: &Attribution,
+        events: Vec<Event>,
+    ) -> Result<(), DbError> {
+        self.record_with(tx, tenant_id, by, events, None).await
+    }
+
+    /// As [`Self::record`], with a statement that comes after the record.
+    ///
+    /// # Errors
+    /// As there.
+    async fn record_with(
+        &self,
+        tx: Tx,
+        tenant_id: Uuid,
+        by: &Attribution,
+        events: Vec<Event>,
+        last: Option<Statement<'_, ()>>,
+    ) -> Result<(), DbError> {
+        let is_told = !events.is_empty();
+        if events::record(tx, by, events, last).await? {
+            self.webhooks_queued.notify_one();
+        }
+        if is_told {
+            self.listeners.wake(tenant_id);
+        }
+        Ok(())
     }
 
     /// One whose database is nowhere, for what asks it nothing.

@@ -33,6 +33,9 @@ pub(crate) struct Taken {
 /// How often counters of earlier minutes are forgotten.
 const SWEEP: Duration = Duration::from_secs(60);
 
+/// How long an answer may have been under way, in microseconds.
+const LATEST: i64 = 10_000_000;
+
 /// Of how many keys and tenants something is known at once. Those that call within a minute are hardly ever more.
 const MOST: usize = 100_000;
 
@@ -194,6 +197,13 @@ impl Counters {
         Some(then.saturating_add(micros(now.saturating_duration_since(read))))
     }
 
+    /// What time it is, when the database says so: an answer that was long under way says what it was, and must not set the clock back. A
+    /// database whose clock was set back, or another one, is believed.
+    fn later(&self, said: i64, now: Instant) -> i64 {
+        let known = self.moment(now).filter(|known| *known - said < LATEST);
+        known.map_or(said, |known| known.max(said))
+    }
+
     /// Pays for a request, and says whether more are to be taken ahead. None: the database has to be asked first.
     fn judge(&mut self, payer: Payer, now: Instant) -> Option<(Judged, bool)> {
         let moment = self.moment(now)?;
@@ -223,7 +233,7 @@ impl Counters {
 
     /// Takes what the counters have given.
     fn receive(&mut self, payer: Payer, asked: [Ask; 2], taken: &Taken, now: Instant) {
-        self.clock = Some((taken.moment, now));
+        self.clock = Some((self.later(taken.moment, now), now));
         self.servers = taken.servers;
         let window = rate::window_of(taken.moment);
         let given = |issued, granted| Given { window, processes: taken.servers, issued, granted };

@@ -18,7 +18,7 @@ use super::{App, hash_key};
 use crate::db::{Row, statements};
 use crate::events::Attribution;
 use crate::http::Session::{Needed, Taken};
-use crate::http::{ApiError, ApiResult, Id, Input, Operation, origin_of, path_ids, require_own_page};
+use crate::http::{ApiError, ApiResult, Input, Operation, origin_of, require_own_page};
 
 statements! {
     FIND_SESSION -> Session = "select {*} from find_session($1)";
@@ -50,10 +50,10 @@ pub(crate) struct SignedIn {
 impl SignedIn {
     /// How what they do is attributed.
     pub(super) fn attribution(&self) -> Attribution {
-        let metadata = json!({"session_id": self.session_id, "authenticator": self.friendly_name});
+        let metadata = json!({"session_id": self.session_id, "authenticator_id": self.authenticator_id});
         Attribution {
             actor_type: "human",
-            actor_id: Some(self.authenticator_id),
+            actor_id: None,
             actor_label: "human:webauthn".to_owned(),
             metadata: metadata.as_object().cloned().unwrap_or_default(),
         }
@@ -88,7 +88,7 @@ impl Input for Person {
     fn describe(operation: &mut Operation<'_>) {
         operation.session = Some(Needed);
         operation.refuse(401, "nobody has signed in");
-        operation.refuse(403, "it is called from a page of another origin, or the tenant is suspended");
+        operation.refuse(403, "it is called from a page of another origin");
         operation.refuse(429, TOO_OFTEN);
     }
 }
@@ -108,12 +108,11 @@ impl FromRequestParts<App> for MaybePerson {
 impl Input for MaybePerson {
     fn describe(operation: &mut Operation<'_>) {
         operation.session = Some(Taken);
-        operation.refuse(403, "the tenant is suspended");
         operation.refuse(429, TOO_OFTEN);
     }
 }
 
-/// The tenant's owner: with a key of that role, or signed in. Both at once is a key.
+/// The tenant's owner: with a key of that role, or signed in.
 #[derive(Debug)]
 pub(crate) struct Owner(Identity);
 
@@ -129,9 +128,7 @@ impl FromRequestParts<App> for Owner {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
-        if !parts.headers.contains_key(header::AUTHORIZATION)
-            && let Some(person) = find(parts, app).await?
-        {
+        if let Some(person) = without_key(parts, app).await? {
             return Ok(Self(person.identity));
         }
         let caller = Caller::<AtLeast<User>>::from_request_parts(parts, app).await?;
@@ -146,45 +143,60 @@ impl Input for Owner {
     }
 }
 
-/// As [`Owner`], of the tenant that the path names first; a superadmin may name any.
+/// As [`Owner`], or a superadmin who is inside no tenant: for what is asked in the name of the tenant in a path.
 #[derive(Debug)]
-pub(crate) struct OwnerOfPath(pub(crate) Identity);
+pub(crate) enum OwnerOrSuperadmin {
+    /// Somebody with a key.
+    Key(KeyHolder<AtLeast<User>>),
+    /// Somebody who has signed in.
+    Person(Person),
+}
 
-impl FromRequestParts<App> for OwnerOfPath {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
-        let person =
-            if parts.headers.contains_key(header::AUTHORIZATION) { None } else { find(parts, app).await? };
-        let holder = match &person {
-            Some(_) => None,
-            None => Some(KeyHolder::<AtLeast<User>>::from_request_parts(parts, app).await?),
-        };
-        let tenant_id = path_ids(parts, app).await?.first().copied().ok_or_else(ApiError::not_found)?;
-        match (person, holder) {
-            (Some(person), _) if person.tenant_id == tenant_id => Ok(Self(person.identity)),
-            (None, Some(holder)) => holder.in_tenant_of_path(tenant_id).await.map(Self),
-            _ => Err(ApiError::not_found()),
+impl OwnerOrSuperadmin {
+    /// Who works on this tenant.
+    ///
+    /// # Errors
+    /// 404 for another tenant than their own, unless it is a superadmin who asks; or when the database fails.
+    pub(crate) async fn in_tenant_of_path(self, tenant_id: Uuid) -> ApiResult<Identity> {
+        match self {
+            Self::Key(holder) => holder.in_tenant_of_path(tenant_id).await,
+            Self::Person(person) if person.tenant_id == tenant_id => Ok(person.identity),
+            Self::Person(_) => Err(ApiError::not_found()),
         }
     }
 }
 
-impl Input for OwnerOfPath {
-    fn describe(operation: &mut Operation<'_>) {
-        KeyHolder::<AtLeast<User>>::describe(operation);
-        operation.session = Some(Taken);
-        Id::describe(operation);
+impl FromRequestParts<App> for OwnerOrSuperadmin {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        match without_key(parts, app).await? {
+            Some(person) => Ok(Self::Person(person)),
+            None => KeyHolder::from_request_parts(parts, app).await.map(Self::Key),
+        }
     }
 }
 
-/// Who has signed in with the browser that calls. A session alone is not enough to change something: it must be one of our own
-/// pages that asks for it.
+impl Input for OwnerOrSuperadmin {
+    fn describe(operation: &mut Operation<'_>) {
+        KeyHolder::<AtLeast<User>>::describe(operation);
+        operation.session = Some(Taken);
+    }
+}
+
+/// Who has signed in, where no key is shown. Both at once is a key.
+async fn without_key(parts: &Parts, app: &App) -> ApiResult<Option<Person>> {
+    if parts.headers.contains_key(header::AUTHORIZATION) { Ok(None) } else { find(parts, app).await }
+}
+
+/// Who has signed in with the browser that calls: nobody, as long as the tenant is suspended. A session alone is not enough to change
+/// something: it must be one of our own pages that asks for it.
 async fn find(parts: &Parts, app: &App) -> ApiResult<Option<Person>> {
     let Some(token) = shown(&parts.headers, &app.public_url)? else { return Ok(None) };
     let session = app.db.without_tenant(FIND_SESSION, &[&hash_key(&token)]).await?;
-    let Some(session) = session else { return Ok(None) };
-    if session.tenant_status != "active" {
-        return Err(ApiError::tenant_not_active());
+    let Some(session) = session.filter(|session| session.tenant_status == "active") else { return Ok(None) };
+    if !matches!(parts.method, Method::GET | Method::HEAD) {
+        require_own_page(&parts.headers, &app.public_url)?;
     }
     // Sessions of one authenticator are counted together, as one key.
     let payer = Payer {
@@ -193,9 +205,6 @@ async fn find(parts: &Parts, app: &App) -> ApiResult<Option<Person>> {
         limit: rate::limit(session.rate_limit.as_deref()),
     };
     pay(parts, app, payer).await?;
-    if !matches!(parts.method, Method::GET | Method::HEAD) {
-        require_own_page(&parts.headers, &app.public_url)?;
-    }
     let Session { tenant_id, session_id, authenticator_id, friendly_name, .. } = session;
     let signed_in = SignedIn { session_id, authenticator_id, friendly_name };
     let identity = Identity::signed_in(app.clone(), tenant_id, signed_in.clone());

@@ -35,7 +35,7 @@ pub(crate) fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet
     client
 }
 
-fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
+pub(super) fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
     trusted.iter().any(|network| network.contains(&address))
 }
 
@@ -105,7 +105,7 @@ mod tests {
         assert_eq!(client("127.0.0.1", &[("x-forwarded-for", way)]), "203.0.113.7");
         let twice = [("x-forwarded-for", "192.0.2.66"), ("x-forwarded-for", "203.0.113.7")];
         assert_eq!(client("127.0.0.1", &twice), "203.0.113.7");
-        // It does not get away with nonsense, nor with a header that its proxy does not write.
+        // It does not get away with nonsense, nor with a header that is looked at after the one that its proxy writes.
         assert_eq!(
             client("127.0.0.1", &[("x-forwarded-for", "203.0.113.7, nonsense, 10.0.0.2")]),
             "10.0.0.2"

@@ -14,6 +14,7 @@ pub(crate) mod page;
 pub(crate) mod query;
 pub(crate) mod rate;
 pub(crate) mod stream;
+pub(crate) mod tls;
 
 use axum::extract::FromRequestParts;
 use axum::extract::RawPathParams;
@@ -36,6 +37,7 @@ pub(crate) use page::{List, Meta, Page, Paged, PagedOrWhole, limits, pages};
 pub(crate) use query::Query;
 pub(crate) use rate::Noted;
 pub(crate) use stream::{CutOff, EventStream, Sink, Streamed};
+pub(crate) use tls::Front;
 
 /// The UUID in a path. Anything else there names nothing: 404.
 #[derive(Debug, Clone, Copy)]

@@ -26,15 +26,16 @@ statements! {
     NOTE_ATTEMPTS = "
         update address_attempts set times = $4 where kind = $2 and address = $3 and $1::uuid is not null";
     /// Forgets who has not been here for an hour, and of all others those who have not for longest, beyond ten thousand: who has so
-    /// many addresses need not come twice from one. More go than come, so that the table stays small.
+    /// many addresses need not come twice from one. More go than come, so that the table stays small. Which ones is looked up first:
+    /// rows that are skipped by an offset would be locked as well.
     FORGET_ATTEMPTS = "
         with old as (
-            select kind, address from address_attempts where last_at < clock_timestamp() - interval '1 hour'
+            select kind, address from address_attempts
+            where last_at <= greatest(clock_timestamp() - interval '1 hour',
+                                      (select last_at from address_attempts order by last_at desc offset 10000 limit 1))
             order by last_at limit 10 for update skip locked
-        ), beyond as (
-            select kind, address from address_attempts order by last_at desc offset 10000 limit 10 for update skip locked
         )
-        delete from address_attempts where $1::uuid is not null and (kind, address) in (table old union all table beyond)";
+        delete from address_attempts where $1::uuid is not null and (kind, address) in (table old)";
 }
 
 /// Counts an attempt, whatever comes of it.

@@ -55,10 +55,8 @@ pub(crate) fn asset(name: &str) -> &'static str {
 /// 404.
 pub(crate) async fn serve(Path(name): Path<String>) -> Result<Response, ApiError> {
     const FOREVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
-    const HARMLESS: (HeaderName, HeaderValue) = (
-        header::CONTENT_SECURITY_POLICY,
-        HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'"),
-    );
+    const HARMLESS: (HeaderName, HeaderValue) =
+        (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'"));
     let (content_type, file) = ASSETS.files.get(&name).ok_or_else(ApiError::not_found)?;
     let kind = (header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     Ok(([kind, (header::CACHE_CONTROL, FOREVER), HARMLESS], file.data.clone()).into_response())

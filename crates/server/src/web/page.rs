@@ -11,12 +11,13 @@ use crate::http::{ApiError, Operation, Output};
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
                       form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
-const HEADERS: [(HeaderName, HeaderValue); 5] = [
+const HEADERS: [(HeaderName, HeaderValue); 6] = [
     (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY)),
     // For browsers that do not know the policy above.
     (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
-    // An address may hold a token.
-    (header::REFERRER_POLICY, HeaderValue::from_static("same-origin")),
+    // An address may hold a token, which is none of others' business.
+    (header::REFERRER_POLICY, HeaderValue::from_static("strict-origin-when-cross-origin")),
+    (HeaderName::from_static("x-permitted-cross-domain-policies"), HeaderValue::from_static("none")),
     (HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin")),
     // What is shown to somebody who has signed in is not to be found when they have left.
     (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),

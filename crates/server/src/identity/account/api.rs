@@ -6,6 +6,7 @@ use crate::app::{Person, new_raw_key};
 use crate::http::{ApiResult, Body, CreatedSecret};
 use crate::identity::authenticators::{Sent, assertion, verify};
 use crate::identity::keys::{NAME, NewKey, add_for_owner};
+use crate::identity::tenants::lock;
 
 /// `POST /account/keys`.
 #[derive(Debug, Request)]
@@ -25,6 +26,7 @@ pub(super) async fn create_key(
     person
         .change(async |mut change| {
             let new = body.valid()?;
+            lock(&mut change).await?;
             let signed_by = verify(&mut change, &person.app.public_url, &new.webauthn_assertion).await?;
             let key = add_for_owner(&mut change, &new.name, &raw_key, signed_by).await?;
             change.commit(CreatedSecret(key)).await

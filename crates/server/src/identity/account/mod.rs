@@ -11,7 +11,7 @@ pub(crate) use page::STATEMENTS;
 /// The routes of this resource.
 pub(crate) fn routes() -> Vec<Endpoint> {
     endpoints! { "Sessions";
-        /// The page of whoever has signed in: the tenant, its authenticators, and where else it is signed in.
+        /// The page of whoever has signed in: the tenant and its authenticators.
         GET "/account" => page::page;
         /// Creates a key of role `user`, for an owner who has lost theirs.
         ///

@@ -17,7 +17,7 @@ use super::store::{
     Authenticator, COUNT_AUTHENTICATORS, DELETE_AUTHENTICATOR, FIND_AUTHENTICATOR, INSERT_AUTHENTICATOR,
     LIST_AUTHENTICATORS, TAKE_CHALLENGE,
 };
-use crate::app::{Owner, OwnerOfPath};
+use crate::app::{Owner, OwnerOrSuperadmin};
 use crate::db::{DbError, Tx};
 use crate::events::{Attribution, Event};
 use crate::http::{
@@ -151,9 +151,11 @@ pub(super) async fn list(
 
 /// A superadmin asks for what they need the tenant's owner for, such as the end of a halt.
 pub(super) async fn challenge(
-    OwnerOfPath(caller): OwnerOfPath,
+    asking: OwnerOrSuperadmin,
+    Id(tenant_id): Id,
     _: Body<Nothing>,
 ) -> ApiResult<Json<OneProofChallenge>> {
+    let caller = asking.in_tenant_of_path(tenant_id).await?;
     let party = RelyingParty::of(&caller.app.public_url)?;
     caller
         .change(async |mut change| {

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use loopctl_core::attempts::SIGN_INS;
+use loopctl_core::attempts::{SIGN_IN_CHALLENGES, SIGN_INS};
 use loopctl_core::request::{Request, text};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -11,11 +11,11 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::store::{
-    AUTHENTICATORS_OF, END_OLD_SESSIONS, END_SESSION, INSERT_SESSION, TENANT_OF_AUTHENTICATOR,
+    AUTHENTICATORS_OF, END_OLD_SESSIONS, END_SESSION, Home, INSERT_SESSION, TENANT_OF_AUTHENTICATOR,
 };
 use crate::app::{App, Person, hash_key, new_session_token, session_cookie};
 use crate::db::{Timestamp, Tx};
-use crate::events::{Event, record};
+use crate::events::Event;
 use crate::http::{ApiError, ApiResult, Body, NoContent, Nothing, Operation, Output};
 use crate::identity::attempts::count;
 use crate::identity::authenticators::{
@@ -39,7 +39,7 @@ pub(super) async fn challenge(
     Visitor { app, party, address }: Visitor,
     body: Body<AskToSignIn>,
 ) -> ApiResult<Json<OneProofChallenge>> {
-    count(&app.db, SIGN_INS, address).await?;
+    count(&app.db, SIGN_IN_CHALLENGES, address).await?;
     let slug = body.valid()?.slug.as_deref().unwrap_or_default().to_lowercase();
     app.db
         .transaction(Uuid::nil(), async |mut tx: Tx| {
@@ -92,25 +92,25 @@ impl<T: JsonSchema> Output for WithCookie<T> {
 }
 
 pub(super) async fn sign_in(
-    Visitor { app, .. }: Visitor,
+    Visitor { app, address, .. }: Visitor,
     body: Body<SignIn>,
 ) -> ApiResult<WithCookie<SignedIn>> {
+    count(&app.db, SIGN_INS, address).await?;
     let sent = &body.valid()?.webauthn_assertion;
     let credential_id = sent.credential_id(&app.public_url)?;
     let home = app.db.without_tenant(TENANT_OF_AUTHENTICATOR, &[&credential_id]).await?;
     let home = home.ok_or_else(|| failed(&app.public_url, "its authenticator is enrolled nowhere"))?;
     let token = new_session_token();
-    let is_active = home.tenant_status == "active";
-    let work = async |tx: Tx| begin(&app, tx, is_active, sent, &token).await;
+    let work = async |tx: Tx| begin(&app, tx, &home, sent, &token).await;
     let data = app.db.transaction(home.tenant_id, work).await?;
     let cookie = session_cookie(&app.public_url, &token, SECONDS.into())?;
     Ok(WithCookie { cookie, body: SignedIn { data } })
 }
 
 /// Whether a tenant is suspended is told to those alone who have shown that they belong to it.
-async fn begin(app: &App, mut tx: Tx, is_active: bool, sent: &Sent, token: &str) -> ApiResult<NewSession> {
+async fn begin(app: &App, mut tx: Tx, home: &Home, sent: &Sent, token: &str) -> ApiResult<NewSession> {
     let authenticator_id = verify_sign_in(&mut tx, &app.public_url, sent).await?;
-    if !is_active {
+    if home.tenant_status != "active" {
         return Err(ApiError::tenant_not_active());
     }
     let id = Uuid::now_v7();
@@ -119,7 +119,8 @@ async fn begin(app: &App, mut tx: Tx, is_active: bool, sent: &Sent, token: &str)
     tx.execute(END_OLD_SESSIONS, &[&authenticator_id]).await?;
     let tenant = tx.one(SHOW_TENANT, &[]).await?;
     let told = json!({"authenticator_id": authenticator_id, "expires_at": expires_at});
-    record(tx, &by_touch(), vec![Event::new("session", id, "signed_in", told)], None).await?;
+    let event = Event::new("session", id, "signed_in", told);
+    app.record(tx, home.tenant_id, &by_touch(), vec![event]).await?;
     Ok(NewSession { tenant, expires_at, redirect_to: "/account" })
 }
 

@@ -23,7 +23,8 @@ pub(crate) fn routes() -> Vec<Endpoint> {
         ///
         /// It is good for 12 hours, and no longer than the authenticator is one of the tenant's. It is no API key: what it opens are
         /// pages, and the routes of authenticators.
-        POST "/sign-in" => api::sign_in, 401 "no assertion, or of nobody", 403 "the tenant is suspended";
+        POST "/sign-in" => api::sign_in, 401 "no assertion, or of nobody", 403 "the tenant is suspended",
+            429 "too many of this address within an hour";
         /// Signs out.
         POST "/sign-out" => api::sign_out;
     }

@@ -14,9 +14,9 @@ use uuid::Uuid;
 
 use super::audit_key::{self, AuditKey};
 use super::store::{BEGIN_ENROLLMENT, COMPLETE_ENROLLMENT, KEEP_SECRET, TAKE_SIGNUP_CHALLENGES};
-use crate::app::{hash_key, key_prefix, new_raw_key};
+use crate::app::{App, hash_key, key_prefix, new_raw_key};
 use crate::db::{DbError, Timestamp, Tx};
-use crate::events::{Event, record};
+use crate::events::Event;
 use crate::http::{ApiError, ApiResult, Body, CreatedSecret, Nothing, learn_more};
 use crate::identity::attempts::count;
 use crate::identity::authenticators::{
@@ -151,7 +151,7 @@ pub(super) async fn sign_up(
     let until = Utc::now() + ONBOARDING;
     let token = app.vault.issue_token(&onboarding_context(&tenant_id), until)?;
     let signed_up = app.db.transaction(tenant_id, async |tx: Tx| {
-        let mut data = create(tx, new, tenant_id, &party, &audit_key).await?;
+        let mut data = create(&app, tx, new, tenant_id, &party, &audit_key).await?;
         data.redirect_to = format!("/tenants/{tenant_id}/onboarding?token={token}");
         Ok(CreatedSecret(SignedUp { data }))
     });
@@ -183,6 +183,7 @@ fn checked(body: &Body<TenantSignupRequest>) -> ApiResult<&TenantSignupRequest> 
 
 /// All of it, in one transaction.
 async fn create(
+    app: &App,
     mut tx: Tx,
     new: &TenantSignupRequest,
     tenant_id: Uuid,
@@ -227,7 +228,7 @@ async fn create(
         "audit_signing_public_key": audit_key.told(),
     });
     let events = vec![Event::new("tenant", tenant_id, "tenant_created", told), key.created()];
-    record(tx, &by_touch(), events, None).await?;
+    app.record(tx, tenant_id, &by_touch(), events).await?;
     let api_key = RootKey {
         id: key.id,
         raw_key,

@@ -25,9 +25,11 @@
     loopctl.busy(byId("add-authenticator-btn"), failure, async () => {
       const name = loopctl.named(byId("authenticator-friendly-name"), "Name the authenticator");
       if (!name) return;
+      // The proof first: without it nothing is to be left on the new one.
+      const webauthn_assertion = await proof();
       const asked = await loopctl.post(`${tenant}/authenticators/challenge`);
       const authenticator = await loopctl.enroll(asked, document.querySelector("h1").textContent, name);
-      await loopctl.post(`${tenant}/authenticators`, { authenticator, webauthn_assertion: await proof() });
+      await loopctl.post(`${tenant}/authenticators`, { authenticator, webauthn_assertion });
       location.reload();
     });
   });

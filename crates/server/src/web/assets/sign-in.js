@@ -3,8 +3,9 @@
 {
   const byId = (id) => document.getElementById(id);
   const [form, button, failure, slug] = ["sign-in-form", "sign-in-btn", "sign-in-error", "tenant-slug-input"].map(byId);
-  const hindrance = loopctl.hindrance();
+  const hindrance = loopctl.hindrance(form.dataset.origin);
   if (hindrance) loopctl.tell(failure, hindrance);
+  button.disabled = Boolean(hindrance);
 
   form.addEventListener("submit", (event) => {
     event.preventDefault();

@@ -8,6 +8,8 @@
   const [label, enroll, list] = ["authenticator-friendly-name", "enroll-authenticator-btn", "enrolled-authenticators"].map(byId);
   const fields = { name, slug, email };
   let enrolled = [];
+  // Whether there was an attempt of which nobody knows what became of it.
+  let tried = false;
 
   function show() {
     list.replaceChildren(
@@ -103,6 +105,11 @@
       show();
       return new Error(`${error.message}. Nothing was created; enroll your authenticators again, which are good for five minutes.`);
     }
+    // An earlier attempt whose answer was lost may have been the one that took the slug.
+    if (tried && refusal.code === "slug_taken") {
+      return new Error("If your tenant was created by the attempt before, sign in with your authenticator, and make a key there.");
+    }
+    tried ||= !refusal.status;
     return first ? new Error("Nothing was created: correct what is marked.") : error;
   }
 }

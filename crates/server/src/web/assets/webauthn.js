@@ -17,7 +17,7 @@ const loopctl = (() => {
         body: JSON.stringify(body),
       });
     } catch {
-      throw new Error("The server cannot be reached. Nothing was changed, as far as is known; try again.");
+      throw new Error("The server gave no answer. Try again; if it was done all the same, it says so.");
     }
     const answer = await response.json().catch(() => ({}));
     if (response.ok) return answer.data ?? answer;

@@ -5,6 +5,7 @@ pub(crate) mod health;
 mod idempotency;
 mod malformed;
 mod paging;
+mod tls;
 
 use reqwest::Method;
 use serde_json::{Value, json};

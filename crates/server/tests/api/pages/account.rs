@@ -18,19 +18,18 @@ async fn removing_an_authenticator_ends_its_sessions_everywhere() {
     let path = format!("/tenants/{}/authenticators", owner.tenant_id);
     let second = browser.plug_in(Kind::Roaming).await;
     browser.write("#authenticator-friendly-name", "In the safe").await;
-    // Its owner touches the new one first, and then the old one.
-    browser.touches(&owner.authenticator, false).await;
-    let wait = "const get = navigator.credentials.get.bind(navigator.credentials);
-        navigator.credentials.get = (options) =>
-            new Promise((go) => (globalThis.touched = go)).then(() => get(options));";
+    // Its owner touches the old one first, and then the new one.
+    browser.touches(&second, false).await;
+    let wait = "const create = navigator.credentials.create.bind(navigator.credentials);
+        navigator.credentials.create = (options) =>
+            new Promise((go) => (globalThis.touched = go)).then(() => create(options));";
     browser.run(wait).await;
     browser.click("#add-authenticator-btn").await;
     browser.until("return !!globalThis.touched").await;
-    browser.touches(&second, false).await;
-    browser.touches(&owner.authenticator, true).await;
+    browser.touches(&owner.authenticator, false).await;
+    browser.touches(&second, true).await;
     browser.run("touched()").await;
     browser.until_seen("#authenticator-2 .remove").await;
-    browser.touches(&second, true).await;
     browser.look("account-two").await;
     let list = owner.key.get(&path).await.expect(200);
     assert_eq!(list["data"][1]["friendly_name"], "In the safe");

@@ -63,11 +63,11 @@ async fn challenges_are_bounded_too_and_so_is_what_is_kept() {
 async fn ten_thousand_addresses_are_kept_at_most() {
     let owner = connect(&server().owner).await;
     // So long ago that nobody else is forgotten in their place, and not so long that their time is over.
-    let flood = "insert into signup_attempts (kind, address, last_at)
+    let flood = "insert into address_attempts (kind, address, last_at)
                  select 'challenge', 'flood ' || n, now() - interval '50 minutes' from generate_series(1, 10040) n";
     owner.execute(flood, &[]).await.unwrap();
     let count = async |of: &str| -> i64 {
-        let sql = format!("select count(*) from signup_attempts where {of}");
+        let sql = format!("select count(*) from address_attempts where {of}");
         owner.query_one(&sql, &[]).await.unwrap().get(0)
     };
     let visitors: Vec<_> = (0..10).map(|_| visitor()).collect();
@@ -83,5 +83,5 @@ async fn ten_thousand_addresses_are_kept_at_most() {
         let address = visitor.headers[0].1.replace("::1", "::");
         assert_eq!(count(&format!("kind = 'challenge' and address = '{address}'")).await, 1, "{address}");
     }
-    owner.execute("delete from signup_attempts where address like 'flood %'", &[]).await.unwrap();
+    owner.execute("delete from address_attempts where address like 'flood %'", &[]).await.unwrap();
 }

@@ -201,10 +201,12 @@ async fn a_session_serves_our_own_pages_and_nobody_else() {
     let last = log.last().unwrap();
     assert_eq!((text(&last["action"]).as_str(), text(&last["actor_type"]).as_str()), ("enrolled", "human"));
     let list = page.get(&path).await.expect(200);
-    assert_eq!((&last["actor_id"], &list["data"][1]["id"]), (&list["data"][0]["id"], &added["data"]["id"]));
+    let by = &last["metadata"]["authenticator_id"];
+    assert_eq!((by, &last["actor_id"]), (&list["data"][0]["id"], &Value::Null));
+    assert_eq!(list["data"][1]["id"], added["data"]["id"]);
     // Of another tenant it knows nothing.
     let (other, _) = signed_up().await;
-    assert!([403, 404].contains(&page.get(&format!("/tenants/{}/authenticators", other.id)).await.status));
+    page.get(&format!("/tenants/{}/authenticators", other.id)).await.expect_error(404, "not_found");
     // It is not let in where keys are.
     for path in ["/tenants/me", "/api_keys", "/projects", "/audit"] {
         page.get(path).await.expect_error(401, "unauthorized");
@@ -260,7 +262,8 @@ async fn sessions_end() {
     // As long as the tenant is suspended nobody is in, nor gets in.
     let sql = "update tenants set status = $2 where id = $1::text::uuid";
     owner.execute(sql, &[&tenant.id, &"suspended"]).await.unwrap();
-    newest.get("//account").await.expect_error(403, "tenant_not_active");
+    assert!(!is_in(&newest).await);
+    newest.post("//sign-out", json!({})).await.expect_error(401, "not_signed_in");
     let signed = second.prove(&asked_to_sign_in(&visitor()).await, &HOME).await;
     sign_in_with(signed).await.expect_error(403, "tenant_not_active");
     owner.execute(sql, &[&tenant.id, &"active"]).await.unwrap();
