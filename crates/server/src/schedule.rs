@@ -18,7 +18,7 @@ statements! {
     PRUNE_ADDRESS_ATTEMPTS -> i64 = "
         with old as (
             delete from address_attempts where (kind, address) in (
-                select kind, address from address_attempts where last_at <= clock_timestamp() - interval '1 hour'
+                select kind, address from address_attempts where last_at <= statement_timestamp() - interval '1 hour'
                 order by last_at limit $1::integer for update skip locked)
             returning 1
         )

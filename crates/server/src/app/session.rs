@@ -249,10 +249,14 @@ fn shown(headers: &HeaderMap, public_url: &str) -> ApiResult<Option<String>> {
         return Ok(None);
     }
     let name = cookie_name(&origin_of(public_url)?);
-    let sent = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let cookies = sent.flat_map(|value| Cookie::split_parse(value.to_owned())).flatten();
-    let mut values = cookies.filter(|cookie| cookie.name() == name).map(|cookie| cookie.value().to_owned());
-    Ok(values.next().filter(|value| !value.is_empty()))
+    // What other programs of this host keep is in there, too, and need not be text.
+    let sent = headers.get_all(header::COOKIE).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
+    let cookies = sent.flat_map(|value| Cookie::split_parse(value.into_owned())).flatten();
+    let values = cookies.filter(|cookie| cookie.name() == name).map(|cookie| cookie.value().to_owned());
+    // Of several, which one is ours cannot be told: another program of this host may have planted one.
+    let mut values: Vec<_> = values.filter(|value| !value.is_empty()).collect();
+    values.dedup();
+    Ok(values.pop().filter(|_| values.is_empty()))
 }
 
 /// What a browser is given to show from now on, or nothing any more: never to scripts, and never from the pages of others.
@@ -297,6 +301,10 @@ mod tests {
         for (sent, token) in [
             (&["a=b; loopctl-4000=lcs_x"][..], Some("lcs_x")),
             (&["a=b", "loopctl-4000=lcs_x; loopctl-4001=lcs_y"], Some("lcs_x")),
+            (&["loopctl-4000=lcs_x; loopctl-4000=lcs_x"], Some("lcs_x")),
+            (&["loopctl-4000=lcs_x; loopctl-4000="], Some("lcs_x")),
+            (&["loopctl-4000=lcs_y; loopctl-4000=lcs_x"], None),
+            (&["loopctl-4000=lcs_y", "loopctl-4000=lcs_x"], None),
             (&["loopctl-4001=lcs_y"], None),
             (&["loopctl-4000="], None),
             (&["__Host-loopctl=lcs_x"], None),
@@ -309,5 +317,9 @@ mod tests {
             }
             assert_eq!(shown(&headers, home).unwrap().as_deref(), token, "{sent:?}");
         }
+        let mut headers = HeaderMap::new();
+        let beside = HeaderValue::from_bytes(b"name=\xc3\xa9; loopctl-4000=lcs_x; other=\xff").unwrap();
+        headers.append(header::COOKIE, beside);
+        assert_eq!(shown(&headers, home).unwrap().as_deref(), Some("lcs_x"));
     }
 }

@@ -40,7 +40,8 @@ impl Front {
             return Came::Somehow;
         }
         // The nearest proxy adds what it knows at the end.
-        let said = headers.get_all("x-forwarded-proto").iter().last().and_then(|value| value.to_str().ok());
+        let said =
+            headers.get_all("x-forwarded-proto").iter().next_back().and_then(|value| value.to_str().ok());
         match said.and_then(|said| said.rsplit(',').next()).map(str::trim) {
             Some(said) if said.eq_ignore_ascii_case("https") => Came::Securely,
             Some(said) if said.eq_ignore_ascii_case("http") => Came::Plainly,

@@ -31,7 +31,7 @@ statements! {
     FORGET_ATTEMPTS = "
         with old as (
             select kind, address from address_attempts
-            where last_at <= greatest(clock_timestamp() - interval '1 hour',
+            where last_at <= greatest(statement_timestamp() - interval '1 hour',
                                       (select last_at from address_attempts order by last_at desc offset 10000 limit 1))
             order by last_at limit 10 for update skip locked
         )

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use axum::extract::Path;
+use axum::extract::rejection::PathRejection;
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use rust_embed::{EmbeddedFile, RustEmbed};
@@ -53,10 +54,11 @@ pub(crate) fn asset(name: &str) -> &'static str {
 ///
 /// # Errors
 /// 404.
-pub(crate) async fn serve(Path(name): Path<String>) -> Result<Response, ApiError> {
+pub(crate) async fn serve(name: Result<Path<String>, PathRejection>) -> Result<Response, ApiError> {
     const FOREVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
     const HARMLESS: (HeaderName, HeaderValue) =
         (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'"));
+    let Path(name) = name.map_err(|_| ApiError::not_found())?;
     let (content_type, file) = ASSETS.files.get(&name).ok_or_else(ApiError::not_found)?;
     let kind = (header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     Ok(([kind, (header::CACHE_CONTROL, FOREVER), HARMLESS], file.data.clone()).into_response())

@@ -16,7 +16,7 @@ use webauthn_rs_core::proto::{
 };
 
 use super::store::StoredAuthenticator;
-use crate::http::{ApiError, ApiResult};
+use crate::http::{ApiError, ApiResult, origin_of};
 
 /// What browsers show.
 pub(crate) const NAME: &str = "loopctl";
@@ -39,7 +39,12 @@ pub(crate) struct RelyingParty {
     core: WebauthnCore,
     /// The name of the host.
     pub(crate) id: String,
+    /// Where its pages are from, as browsers name it.
+    origin: String,
 }
+
+/// The longest id of a credential, by the standard; and the longest public key that is kept.
+const LONGEST: (usize, usize) = (1023, 8192);
 
 /// What an authenticator made when it was enrolled.
 pub(crate) struct Attestation {
@@ -79,7 +84,7 @@ impl RelyingParty {
         let origins = vec![url];
         let core =
             WebauthnCore::new_unsafe_experts_only(NAME, &id, origins, TIMEOUT, Some(false), Some(false));
-        Ok(Self { core, id })
+        Ok(Self { core, id, origin: origin_of(public_url)? })
     }
 
     /// A new challenge for the enrolment of an authenticator, and what is to be kept until then.
@@ -117,19 +122,35 @@ impl RelyingParty {
             type_: PUBLIC_KEY.to_owned(),
             extensions: Default::default(),
         };
+        self.is_of_our_page(&sent.client_data_json)?;
         let credential = self.core.register_credential(&response, state, None)?;
         // The library goes by what was attested, and looks at nothing else.
         if credential.cred_id != sent.credential_id {
             return Err(WebauthnError::CredentialNotFound);
         }
+        let public_key = cose_key(&sent.attestation_object)?;
+        if credential.cred_id.len() > LONGEST.0 || public_key.len() > LONGEST.1 {
+            return Err(WebauthnError::CredentialNotFound);
+        }
         Ok(Enrolled {
-            public_key: cose_key(&sent.attestation_object)?,
+            public_key,
             attestation_format: format_name(&credential.attestation_format),
             sign_count: credential.counter,
             user_verified: credential.user_verified,
             backup_eligible: credential.backup_eligible,
             credential_id: credential.cred_id,
         })
+    }
+
+    /// Whether the browser says that it was on a page of ours, and on no page of others that shows one of ours. The library is content
+    /// with less.
+    fn is_of_our_page(&self, client_data_json: &[u8]) -> Result<(), WebauthnError> {
+        let data: ClientData =
+            serde_json::from_slice(client_data_json).map_err(WebauthnError::ParseJSONFailure)?;
+        if data.origin == self.origin && !data.cross_origin.unwrap_or_default() {
+            return Ok(());
+        }
+        Err(WebauthnError::InvalidRPOrigin)
     }
 
     /// A new challenge for a proof, and what is to be kept until then.
@@ -166,17 +187,23 @@ impl RelyingParty {
             extensions: Default::default(),
             type_: PUBLIC_KEY.to_owned(),
         };
+        self.is_of_our_page(&sent.client_data_json)?;
         let result = self.core.authenticate_single_credential(&response, state, &credential(known)?)?;
         Ok(result.counter())
     }
 }
 
+/// What a browser says of what it did.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ClientData {
+    challenge: String,
+    origin: String,
+    cross_origin: Option<bool>,
+}
+
 /// The challenge that a client says it was given, by which it is looked up.
 pub(crate) fn challenge_of(client_data_json: &[u8]) -> Option<Vec<u8>> {
-    #[derive(Deserialize)]
-    struct ClientData {
-        challenge: String,
-    }
     let data: ClientData = serde_json::from_slice(client_data_json).ok()?;
     super::binary::decode(&data.challenge)
 }

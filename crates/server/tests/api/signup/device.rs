@@ -51,11 +51,18 @@ pub(crate) struct Page {
     pub(crate) ceremony: Option<&'static str>,
     /// Whether it signs for its own key (`packed`) or says nothing of it (`none`).
     pub(crate) attests: bool,
+    /// Whether a page of somebody else shows it in a frame.
+    pub(crate) framed: bool,
 }
 
 /// That of the server of all tests.
-pub(crate) const HOME: Page =
-    Page { origin: "http://loopctl.test", rp_id: "loopctl.test", ceremony: None, attests: true };
+pub(crate) const HOME: Page = Page {
+    origin: "http://loopctl.test",
+    rp_id: "loopctl.test",
+    ceremony: None,
+    attests: true,
+    framed: false,
+};
 
 pub(crate) fn b64(bytes: &[u8]) -> String {
     BASE64_URL_SAFE_NO_PAD.encode(bytes)
@@ -170,7 +177,8 @@ impl Device {
 }
 
 fn client_data(ceremony: &str, challenge: &Value, page: &Page) -> Vec<u8> {
-    let data = json!({"type": ceremony, "challenge": challenge, "origin": page.origin, "crossOrigin": false});
+    let data =
+        json!({"type": ceremony, "challenge": challenge, "origin": page.origin, "crossOrigin": page.framed});
     data.to_string().into_bytes()
 }
 
@@ -189,6 +197,23 @@ pub(crate) fn again(enrolled: &Value, challenge: &Value, page: &Page) -> Value {
     let mut again = enrolled.clone();
     again["client_data_json"] = json!(b64(&client_data("webauthn.create", challenge, page)));
     again
+}
+
+/// An enrolment that says nothing of its key, with an id of this length.
+pub(crate) fn stretched(enrolled: &Value, length: usize) -> Value {
+    let object: Cbor = serde_cbor_2::from_slice(&unb64(&enrolled["attestation_object"])).unwrap();
+    let Cbor::Map(members) = object else { panic!("an attestation object") };
+    let Some(Cbor::Bytes(data)) = members.get(&Cbor::Text("authData".to_owned())) else { panic!("its data") };
+    // The hash of the server, flags, count and the kind of authenticator; then the length of the id, the id, and the key.
+    let (head, rest) = data.split_at(53);
+    let known = usize::from(u16::from_be_bytes([rest[0], rest[1]]));
+    let id = vec![7; length];
+    let said = u16::try_from(length).unwrap().to_be_bytes();
+    let data = [head, &said, &id, &rest[2 + known..]].concat();
+    let mut stretched = enrolled.clone();
+    stretched["credential_id"] = json!(b64(&id));
+    stretched["attestation_object"] = json!(b64(&attestation_object("none", Vec::new(), &data)));
+    stretched
 }
 
 /// An enrolment with one bit of a field turned over, `from` its end.

@@ -116,6 +116,8 @@ async fn nothing_else_is_a_proof() {
     // For another page, another server, another purpose.
     for page in [
         Page { origin: "http://evil.test", ..HOME },
+        Page { origin: "http://loopctl.test/x", ..HOME },
+        Page { framed: true, ..HOME },
         Page { origin: "http://loopctl.test:81", ..HOME },
         Page { rp_id: "evil.test", ..HOME },
         Page { ceremony: Some("webauthn.create"), ..HOME },

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tokio::join;
 
-use super::device::{Device, HOME, Page, forged};
+use super::device::{Device, HOME, Page, forged, stretched};
 use super::{application, challenge, enrolled, leaves_nothing, refuse, signed_up, visitor};
 use crate::support::{connect, server, unique};
 
@@ -68,6 +68,10 @@ async fn a_forged_attestation_is_none() {
         assert_eq!(error["reason"], "invalid_attestation", "{forgery}");
         assert!(error["message"].as_str().unwrap().starts_with("Invalid attestation"), "{error}");
     }
+    // One that is longer than ids may be.
+    let (_, silent) = enrolled(&visitor(), &Page { attests: false, ..HOME }).await;
+    let reply = visitor().post("//signup", application(&slug, &[stretched(&silent, 1024)])).await;
+    refuse(reply, 422, "invalid_attestation", &slug).await;
     // Beside a good one as well, which is not kept either.
     let reply =
         visitor().post("//signup", application(&slug, &[other, forged(&one, "attestation_object", 1)])).await;
@@ -82,6 +86,7 @@ async fn what_was_made_for_others_is_none() {
     let slug = unique("others");
     for page in [
         Page { origin: "http://evil.test", ..HOME },
+        Page { framed: true, ..HOME },
         Page { origin: "https://loopctl.test", ..HOME },
         Page { origin: "http://loopctl.test:81", ..HOME },
         Page { origin: "http://www.loopctl.test", ..HOME },

@@ -138,6 +138,8 @@ async fn nothing_else_opens_a_session() {
     refused(device.prove(&enrolment, &HOME).await, "webauthn_failed").await;
     for page in [
         Page { origin: "http://evil.test", ..HOME },
+        Page { origin: "http://loopctl.test/x", ..HOME },
+        Page { framed: true, ..HOME },
         Page { rp_id: "evil.test", ..HOME },
         Page { ceremony: Some("webauthn.create"), ..HOME },
     ] {
