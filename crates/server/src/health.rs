@@ -1,10 +1,10 @@
-//! `GET /health` and the discovery document.
+//! `GET /health`.
 
 use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -38,10 +38,6 @@ pub(crate) fn routes() -> Vec<Endpoint> {
     endpoints! { "Health";
         /// Whether the server can do its work.
         GET "/health" => health;
-
-        "Discovery";
-        /// Where to go from here.
-        GET "/api/v1" => discovery;
     }
 }
 
@@ -103,28 +99,4 @@ async fn health(State(app): State<App>) -> Health {
     };
     let status = if (database, jobs) == ("ok", "ok") { "ok" } else { "degraded" };
     Health { status, version: VERSION, checks: Checks { database, oban: jobs, jobs, partitions } }
-}
-
-#[derive(Serialize, JsonSchema)]
-struct Discovery {
-    name: &'static str,
-    version: &'static str,
-    docs: &'static str,
-    swagger_ui: &'static str,
-    health: &'static str,
-}
-
-async fn discovery() -> Json<Discovery> {
-    Json(Discovery {
-        name: "loopctl",
-        version: VERSION,
-        docs: "/api/v1/openapi",
-        swagger_ui: "/swaggerui",
-        health: "/health",
-    })
-}
-
-/// `GET /` sends everybody to the discovery document; there is no page to prefer yet.
-pub(crate) async fn root() -> Response {
-    (StatusCode::FOUND, [(header::LOCATION, "/api/v1/")]).into_response()
 }

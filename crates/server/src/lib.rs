@@ -8,6 +8,7 @@ mod app;
 mod audit;
 pub mod config;
 pub mod db;
+mod discovery;
 mod events;
 mod evidence;
 mod health;

@@ -1,5 +1,6 @@
 //! The one list of routes. OpenAPI is read from what is mounted here, never written twice.
 
+use axum::Extension;
 use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{from_fn, from_fn_with_state};
@@ -9,14 +10,16 @@ use tower::util::MapRequest;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::app::{App, Endpoint};
+use crate::discovery::Told;
 use crate::http::{ApiError, Front, layers, openapi, tls};
-use crate::{VERSION, audit, evidence, health, identity, plan, scrape, trust_loop, web, webhooks};
+use crate::{VERSION, audit, discovery, evidence, health, identity, plan, scrape, trust_loop, web, webhooks};
 
 /// The service behind the port: paths are tidied before they are routed.
 pub(crate) type Service = MapRequest<Router, fn(Request) -> Request>;
 
 fn endpoints() -> Vec<Endpoint> {
     [
+        discovery::routes(),
         health::routes(),
         identity::signup::routes(),
         identity::onboarding::routes(),
@@ -46,18 +49,21 @@ fn endpoints() -> Vec<Endpoint> {
     .collect()
 }
 
-/// The whole server for one application state.
-pub(crate) fn service(app: App) -> Service {
+/// The whole server for one application state. `named` is the URL by which clients reach it, if somebody has named one.
+pub(crate) fn service(app: App, named: Option<&str>) -> Service {
+    let endpoints = endpoints();
+    let told = Told::of(&endpoints, named);
     let router = Router::new()
-        .route("/", get(health::root))
+        .route("/", get(discovery::root))
         .route("/metrics", get(scrape::metrics))
         .route("/assets/{name}", get(web::assets));
-    let router = endpoints().into_iter().fold(router, |router, endpoint| endpoint.mount(router));
+    let router = endpoints.into_iter().fold(router, |router, endpoint| endpoint.mount(router));
     let front = Front { public_url: app.public_url.clone(), trusted_proxies: app.trusted_proxies.clone() };
     // A known path with another method is as unknown as an unknown path.
     let router = router
         .method_not_allowed_fallback(not_found)
         .fallback(not_found)
+        .layer(Extension(told))
         .layer(CatchPanicLayer::custom(layers::on_panic))
         .layer(from_fn(layers::drain))
         .layer(from_fn_with_state(front, tls::secure))

@@ -4,17 +4,18 @@ use serde_json::{Map, Value, json};
 
 use super::{Action, Actor, AgentStatus, Facts, Holding, LoopState, Prerequisite, VerifiedStatus};
 
-/// How a refusal is answered.
+/// How a refusal is answered: the number is that of HTTP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u16)]
 pub enum Status {
     /// 400.
-    BadRequest,
+    BadRequest = 400,
     /// 403.
-    Forbidden,
+    Forbidden = 403,
     /// 409.
-    Conflict,
+    Conflict = 409,
     /// 422.
-    Unprocessable,
+    Unprocessable = 422,
 }
 
 /// A refused attempt.

@@ -12,6 +12,8 @@ use super::{Access, App, Exact, Identity, Superadmin};
 use crate::db::{Batch, ListSql, Params, Row};
 use crate::http::{ApiError, ApiResult, Input, List, Operation, Page};
 
+type OnlySuperadmins = Exact<(Superadmin,)>;
+
 /// A superadmin who works on no tenant, or on all of them. What the other headers say of one does not count here.
 #[derive(Debug)]
 pub(crate) struct Admin {
@@ -85,7 +87,7 @@ where
         let (found, shown) = find(parts, &app, None).await?;
         note_key(&found, found.role);
         count(parts, &app, &found).await?;
-        <Exact<(Superadmin,)>>::check(found.role)?;
+        OnlySuperadmins::check(found.role)?;
         let ticket = Ticket::of(parts)?;
         Ok(Self { app, shown, ticket })
     }
@@ -93,6 +95,6 @@ where
 
 impl Input for Admin {
     fn describe(operation: &mut Operation<'_>) {
-        describe_key(operation);
+        describe_key::<OnlySuperadmins>(operation);
     }
 }

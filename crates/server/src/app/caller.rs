@@ -1,4 +1,4 @@
-//! Who calls: authentication, impersonation and roles. The only place that decides.
+//! Who calls: authentication, impersonation and roles. The only place that decides; what a role may is in [`super::access`].
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -17,6 +17,7 @@ use loopctl_core::role::Role;
 use serde_json::json;
 use uuid::Uuid;
 
+use super::access::Access;
 use super::admin::enter;
 use super::identities::Found;
 use super::rates::{Judged, Payer};
@@ -26,7 +27,7 @@ use super::{App, hash_key};
 use crate::http::{ApiError, ApiResult, Input, Noted, Operation};
 use crate::{events, metrics};
 
-/// A handler's caller, admitted by `A`: [`Any`] role, [`AtLeast`] a role, or [`Exact`]ly one of some roles.
+/// A handler's caller, admitted by `A`: any role, at least a role, or exactly one of some roles.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller<A> {
     identity: Identity,
@@ -190,87 +191,6 @@ impl Identity {
     }
 }
 
-/// Decides whether a role may call.
-pub(crate) trait Access {
-    /// # Errors
-    /// 403 with the contract's sentence.
-    fn check(role: Role) -> ApiResult<()>;
-}
-
-/// Names a role in a type.
-pub(crate) trait RoleName {
-    /// The role.
-    const ROLE: Role;
-}
-
-macro_rules! roles {
-    ($($(#[$about:meta])+ $role:ident)+) => {$(
-        $(#[$about])+
-        #[derive(Debug, Clone)]
-        pub(crate) struct $role;
-
-        impl RoleName for $role {
-            const ROLE: Role = Role::$role;
-        }
-    )+};
-}
-
-roles! {
-    /// Role `agent`.
-    Agent
-    /// Role `orchestrator`.
-    Orchestrator
-    /// Role `user`.
-    User
-    /// Role `superadmin`.
-    Superadmin
-}
-
-/// Every valid key.
-#[derive(Debug, Clone)]
-pub(crate) struct Any;
-/// The role or a higher one.
-#[derive(Debug, Clone)]
-pub(crate) struct AtLeast<R>(PhantomData<R>);
-/// Exactly one of the named roles, without any hierarchy.
-#[derive(Debug, Clone)]
-pub(crate) struct Exact<R>(PhantomData<R>);
-
-impl Access for Any {
-    fn check(_role: Role) -> ApiResult<()> {
-        Ok(())
-    }
-}
-
-impl<R: RoleName> Access for AtLeast<R> {
-    fn check(role: Role) -> ApiResult<()> {
-        if role >= R::ROLE {
-            return Ok(());
-        }
-        Err(ApiError::forbidden(format!("Insufficient permissions. Required role: {}", R::ROLE)))
-    }
-}
-
-macro_rules! exact {
-    ($(($($role:ident),+))+) => {$(
-        impl<$($role: RoleName),+> Access for Exact<($($role,)+)> {
-            fn check(role: Role) -> ApiResult<()> {
-                exactly(&[$($role::ROLE),+], role)
-            }
-        }
-    )+};
-}
-
-exact! { (A) (A, B) (A, B, C) }
-
-fn exactly(roles: &[Role], role: Role) -> ApiResult<()> {
-    if roles.contains(&role) {
-        return Ok(());
-    }
-    let names: Vec<_> = roles.iter().map(|role| role.as_str()).collect();
-    Err(ApiError::forbidden(format!("This endpoint requires the {} role", names.join(" or "))))
-}
-
 impl<S, A> FromRequestParts<S> for Caller<A>
 where
     S: Send + Sync,
@@ -332,6 +252,13 @@ impl<A> KeyHolder<A> {
         Ok(Caller { identity, access: PhantomData })
     }
 
+    /// Whether the key may call what takes keys of these roles. Where it takes only those of superadmins, it is the key that counts,
+    /// whatever role it takes on: such routes look at no tenant.
+    pub(crate) fn may_call(&self, roles: &[Role]) -> bool {
+        let Key { found, role, .. } = &self.key;
+        roles.contains(role) || roles == [Role::Superadmin] && found.role == Role::Superadmin
+    }
+
     /// The caller, who works on the tenant that a path names: their own, or as a superadmin who is inside none any.
     ///
     /// # Errors
@@ -347,16 +274,16 @@ impl<A> KeyHolder<A> {
 
 impl<A: Access> Input for KeyHolder<A> {
     fn describe(operation: &mut Operation<'_>) {
-        describe_key(operation);
+        describe_key::<A>(operation);
         operation
             .refuse(400, "a superadmin key that names no tenant where one is needed, or an unknown role");
         operation.refuse(404, "no such tenant to impersonate");
     }
 }
 
-/// What every operation refuses that needs a key.
-pub(super) fn describe_key(operation: &mut Operation<'_>) {
-    operation.secured = true;
+/// Whose keys an operation takes, and what every one refuses that needs a key.
+pub(super) fn describe_key<A: Access>(operation: &mut Operation<'_>) {
+    operation.roles = A::roles();
     operation.refuse(401, "no valid key");
     operation.refuse(403, "the key may not do this");
     operation.refuse(429, TOO_OFTEN);
@@ -519,15 +446,5 @@ mod tests {
         {
             assert_eq!(token(&none), None, "{none:?}");
         }
-    }
-
-    #[test]
-    fn exact_roles_know_no_hierarchy() {
-        assert!(<Exact<(Agent,)>>::check(Role::Agent).is_ok());
-        for role in [Role::Orchestrator, Role::User, Role::Superadmin] {
-            assert!(<Exact<(Agent,)>>::check(role).is_err());
-            assert!(<AtLeast<Agent>>::check(role).is_ok());
-        }
-        assert!(<AtLeast<User>>::check(Role::Orchestrator).is_err());
     }
 }

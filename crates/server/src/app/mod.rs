@@ -1,6 +1,7 @@
 //! What every handler works with: who calls ([`Caller`]), what it asks of the database for them ([`Identity`]), and the unit
 //! of work ([`Change`]).
 
+mod access;
 mod admin;
 mod caller;
 mod change;
@@ -27,10 +28,9 @@ use crate::life::Life;
 use crate::secrets::Vault;
 use crate::trust_loop::Together;
 
+pub(crate) use access::{Access, Agent, Any, AtLeast, Exact, Orchestrator, Superadmin, User};
 pub(crate) use admin::Admin;
-pub(crate) use caller::{
-    Access, Agent, Any, AtLeast, Caller, Exact, Identity, KeyHolder, Orchestrator, Superadmin, User,
-};
+pub(crate) use caller::{Caller, Identity, KeyHolder};
 pub(crate) use change::{Change, Committed};
 pub(crate) use identities::{Identities, STATEMENTS};
 pub(crate) use rates::{Rates, STATEMENTS as RATES_STATEMENTS};

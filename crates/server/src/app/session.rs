@@ -12,7 +12,8 @@ use loopctl_core::role::Role;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::caller::{AtLeast, Caller, Identity, KeyHolder, Shown, TOO_OFTEN, User, pay};
+use super::access::{AtLeast, User};
+use super::caller::{Caller, Identity, KeyHolder, Shown, TOO_OFTEN, pay};
 use super::rates::Payer;
 use super::{App, hash_key};
 use crate::db::{Row, statements};

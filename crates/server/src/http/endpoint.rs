@@ -9,6 +9,7 @@ use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
 use loopctl_core::request::Member;
+use loopctl_core::role::Role;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 
@@ -20,14 +21,13 @@ pub(crate) struct Endpoint<S> {
     pub(crate) path: &'static str,
     /// The group that it belongs to.
     pub(crate) tag: &'static str,
-    /// What it does: a sentence, and perhaps more.
-    pub(crate) about: &'static str,
+    about: &'static str,
     /// What it refuses besides what its signature says, by status.
     refusals: Vec<(u16, &'static str)>,
     describe: fn(&mut Operation<'_>),
     route: MethodRouter<S>,
     /// Further paths of the same route.
-    pub(crate) aliases: Vec<&'static str>,
+    aliases: Vec<&'static str>,
 }
 
 impl<S: Clone + Send + Sync + 'static> Endpoint<S> {
@@ -79,11 +79,21 @@ impl<S: Clone + Send + Sync + 'static> Endpoint<S> {
         Self { route: self.route.on(MethodFilter::PUT, handler), ..self }
     }
 
+    /// What it does: a sentence, and perhaps more after an empty line.
+    pub(crate) fn about(&self) -> String {
+        self.about.trim().lines().map(str::trim).collect::<Vec<_>>().join("\n")
+    }
+
+    /// Its paths: the one that it is known by, and its aliases.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = &'static str> {
+        std::iter::once(self.path).chain(self.aliases.iter().copied())
+    }
+
     /// What is known of it.
     pub(crate) fn operation<'a>(&self, schemas: &'a mut SchemaGenerator) -> Operation<'a> {
         let mut operation = Operation {
             schemas,
-            secured: false,
+            roles: Vec::new(),
             session: None,
             path_ids: false,
             query: Vec::new(),
@@ -131,8 +141,8 @@ pub(crate) use endpoints;
 pub(crate) struct Operation<'a> {
     /// Collects the types that have a name.
     pub(crate) schemas: &'a mut SchemaGenerator,
-    /// Whether it needs a key.
-    pub(crate) secured: bool,
+    /// The roles of the keys that it takes; none where no key lets anybody in.
+    pub(crate) roles: Vec<Role>,
     /// Whether it takes a session, and whether it needs one.
     pub(crate) session: Option<Session>,
     /// Whether what varies in its path are ids.
@@ -176,6 +186,11 @@ pub(crate) struct Answer {
 const JSON: &str = "application/json";
 
 impl Operation<'_> {
+    /// Whether it takes keys, and needs one unless something else lets somebody in.
+    pub(crate) fn takes_keys(&self) -> bool {
+        !self.roles.is_empty()
+    }
+
     /// An answer with a body of this type.
     pub(crate) fn answer<T: JsonSchema>(&mut self, status: u16, about: &str) {
         let schema = Some(self.schemas.subschema_for::<T>());

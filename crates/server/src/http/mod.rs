@@ -6,6 +6,7 @@ pub(crate) mod client;
 pub(crate) mod cursor;
 pub(crate) mod endpoint;
 pub(crate) mod error;
+pub(crate) mod fixed;
 pub(crate) mod layers;
 pub(crate) mod moment;
 pub(crate) mod openapi;
@@ -30,6 +31,7 @@ pub(crate) use endpoint::{
     Created, CreatedSecret, Endpoint, Input, NoContent, Operation, Output, Session, endpoints, one,
 };
 pub(crate) use error::{ApiError, ApiResult, learn_more};
+pub(crate) use fixed::{Fixed, IfNoneMatch, Unless};
 pub(crate) use layers::Peer;
 pub(crate) use moment::{Moment, last_moment, moment};
 pub(crate) use origin::{admit_own_pages, origin_of, require_own_page};

@@ -12,8 +12,14 @@ use super::endpoint::{Endpoint, Operation, Session};
 use super::error::ApiError;
 use super::rate;
 
+/// What keys are known as among what lets somebody in.
+const KEY: &str = "BearerAuth";
+
 /// What the parameter is known as by which requests may be repeated.
 const REPEATABLE: &str = "IdempotencyKey";
+
+/// What the answer is known as to one request too many.
+const TOO_MANY: &str = "RateLimitError";
 
 /// The error envelope.
 #[derive(Serialize, JsonSchema)]
@@ -31,7 +37,7 @@ pub(crate) fn document<S: Clone + Send + Sync + 'static>(endpoints: &[Endpoint<S
     let mut paths: Map<String, Value> = Map::new();
     let mut bodies = Map::new();
     for endpoint in endpoints {
-        for path in std::iter::once(endpoint.path).chain(endpoint.aliases.iter().copied()) {
+        for path in endpoint.paths() {
             let operation = operation(endpoint, path, &mut schemas, &mut bodies, &refusal);
             let methods = paths.entry(path).or_insert_with(|| json!({}));
             methods[endpoint.method.as_str().to_ascii_lowercase()] = operation;
@@ -47,10 +53,17 @@ pub(crate) fn document<S: Clone + Send + Sync + 'static>(endpoints: &[Endpoint<S
             "license": {"name": "MIT", "identifier": "MIT"},
             "version": version,
         },
+        "servers": [{"url": "/"}, {"url": "http://localhost:4000", "description": "As it is when nothing else is said"}],
+        "security": [{KEY: []}],
         "paths": paths,
         "components": {
             "schemas": definitions,
             "headers": rate::described(),
+            "responses": {TOO_MANY: {
+                "description": "Too many requests within this minute; `retry_after_seconds` and `Retry-After` say when to try again",
+                "headers": rate::references(),
+                "content": {"application/json": {"schema": refusal}},
+            }},
             "parameters": {REPEATABLE: {
                 "name": IDEMPOTENCY_KEY,
                 "in": "header",
@@ -62,7 +75,7 @@ pub(crate) fn document<S: Clone + Send + Sync + 'static>(endpoints: &[Endpoint<S
                     still being done, it is 409 `idempotency_in_progress`.",
             }},
             "securitySchemes": {
-                "key": {"type": "http", "scheme": "bearer", "description": "An API key."},
+                KEY: {"type": "http", "scheme": "bearer", "description": "An API key."},
                 "session": {
                     "type": "apiKey", "in": "cookie", "name": "__Host-loopctl",
                     "description": "What POST /sign-in gives a browser; on a server without TLS the cookie is called after its port.",
@@ -80,8 +93,8 @@ fn operation<S: Clone + Send + Sync + 'static>(
     refusal: &Value,
 ) -> Value {
     let described = endpoint.operation(schemas);
-    let about = endpoint.about.lines().map(str::trim).collect::<Vec<_>>().join("\n");
-    let (summary, rest) = about.trim().split_once("\n\n").unwrap_or((about.trim(), ""));
+    let about = endpoint.about();
+    let (summary, rest) = about.split_once("\n\n").unwrap_or((&about, ""));
     let mut operation = json!({
         "tags": [endpoint.tag],
         "operationId": operation_id(&endpoint.method, path),
@@ -93,6 +106,9 @@ fn operation<S: Clone + Send + Sync + 'static>(
     if !rest.is_empty() {
         operation["description"] = rest.replace('\n', " ").into();
     }
+    if described.takes_keys() {
+        operation["x-loopctl-roles"] = json!(described.roles);
+    }
     if let Some((name, schema)) = described.body {
         let reference = json!({"$ref": format!("#/components/schemas/{name}")});
         operation["requestBody"] = json!({"content": {"application/json": {"schema": reference}}});
@@ -103,8 +119,8 @@ fn operation<S: Clone + Send + Sync + 'static>(
 
 /// What lets somebody in: one of these.
 fn security(operation: &Operation<'_>) -> Value {
-    let (key, session, nothing) = (json!({"key": []}), json!({"session": []}), json!({}));
-    match (operation.secured, operation.session) {
+    let (key, session, nothing) = (json!({KEY: []}), json!({"session": []}), json!({}));
+    match (operation.takes_keys(), operation.session) {
         (false, None) => json!([]),
         (true, None) => json!([key]),
         (true, Some(_)) => json!([key, session]),
@@ -129,7 +145,7 @@ fn parameters(method: &Method, path: &str, operation: &Operation<'_>) -> Vec<Val
     let in_path = names.map(|name| json!({"name": name, "in": "path", "required": true, "schema": schema}));
     let in_query = operation.query.iter().map(|member| parameter("query", member));
     let in_headers = operation.headers.iter().map(|member| parameter("header", member));
-    let repeatable = operation.secured && *method != Method::GET;
+    let repeatable = operation.takes_keys() && *method != Method::GET;
     let key = repeatable.then(|| json!({"$ref": format!("#/components/parameters/{REPEATABLE}")}));
     in_path.chain(in_query).chain(in_headers).chain(key).collect()
 }
@@ -144,7 +160,14 @@ fn parameter(place: &str, Member { name, description, schema, required }: &Membe
 
 fn responses(operation: &Operation<'_>, refusal: &Value) -> Value {
     let mut responses = Map::new();
+    let is_counted = operation.takes_keys() || operation.session.is_some();
     for (status, answer) in &operation.answers {
+        if *status == 429 && is_counted {
+            let reference =
+                json!({"$ref": format!("#/components/responses/{TOO_MANY}"), "description": answer.about});
+            responses.insert(status.to_string(), reference);
+            continue;
+        }
         let mut response = json!({"description": answer.about});
         let schema = match (&answer.schema, answer.refuses) {
             (Some(schema), true) => Some(json!({"anyOf": [schema, refusal]})),
@@ -157,7 +180,7 @@ fn responses(operation: &Operation<'_>, refusal: &Value) -> Value {
         for (content_type, schema) in &answer.also {
             response["content"][content_type] = json!({"schema": schema});
         }
-        if operation.secured || operation.session.is_some() {
+        if is_counted {
             response["headers"] = rate::references();
         }
         responses.insert(status.to_string(), response);

@@ -193,7 +193,7 @@ impl Server {
         if !app.vault.has_key() {
             tracing::warn!("neither webhooks nor tenants can be created: {}", SealError::NoKey);
         }
-        let service = routes::service(app.clone());
+        let service = routes::service(app.clone(), options.public_url.as_deref());
         // To the database, and to receivers of webhooks, of which some connections are kept for a moment.
         let others = if options.jobs { 2 * options.deliveries.concurrency + OWNERS } else { 0 };
         let needed = options.pool_size + ADMIN_CONNECTIONS + LISTENING + others;

@@ -8,6 +8,8 @@ use jsonschema::Validator;
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use crate::support::text;
+
 /// An operation of the document.
 pub(crate) struct Operation {
     pub(crate) method: String,
@@ -16,6 +18,8 @@ pub(crate) struct Operation {
     pub(crate) is_secured: bool,
     /// Whether it takes keys, and not only sessions.
     pub(crate) takes_keys: bool,
+    /// The roles of the keys that it takes.
+    pub(crate) roles: Vec<String>,
     /// By status.
     answers: Vec<(String, Option<Validator>)>,
     /// Whether it answers for as long as somebody wants to know: `body` is then what it told first, if anything.
@@ -41,6 +45,10 @@ pub(crate) static OPERATIONS: LazyLock<Vec<Operation>> = LazyLock::new(|| {
         for (method, operation) in item.as_object().unwrap() {
             let responses = operation["responses"].as_object().unwrap().iter();
             let answers = responses.map(|(status, response)| {
+                let response = match response["$ref"].as_str() {
+                    Some(reference) => document.pointer(&reference[1..]).unwrap(),
+                    None => response,
+                };
                 // Where there are several forms, the body is in one of them.
                 let forms = response["content"]
                     .as_object()
@@ -49,7 +57,8 @@ pub(crate) static OPERATIONS: LazyLock<Vec<Operation>> = LazyLock::new(|| {
             });
             operations.push(Operation {
                 is_secured: operation["security"] != json!([]),
-                takes_keys: operation["security"][0]["key"].is_array(),
+                takes_keys: operation["security"][0]["BearerAuth"].is_array(),
+                roles: operation["x-loopctl-roles"].as_array().into_iter().flatten().map(text).collect(),
                 is_stream: responses_of(operation, "text/event-stream"),
                 method: method.to_uppercase(),
                 path: path.clone(),

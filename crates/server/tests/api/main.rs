@@ -16,6 +16,7 @@ mod conventions;
 mod cursors;
 mod database;
 mod deliveries;
+mod discovery;
 mod events;
 mod exports;
 mod fuzz;

@@ -1,4 +1,5 @@
 mod custody;
+mod description;
 mod rules;
 mod world;
 mod worlds;

@@ -160,7 +160,8 @@ async fn discovery_and_slashes() {
             discovery,
             json!({
                 "name": "loopctl", "version": "1.0.0", "docs": "/api/v1/openapi", "swagger_ui": "/swaggerui",
-                "health": "/health",
+                "health": "/health", "routes": "/api/v1/routes", "lifecycle": "/api/v1/lifecycle",
+                "ready_stories": "/api/v1/stories/ready", "well_known": "/.well-known/loopctl", "signup": "/signup",
             }),
             "{path}"
         );

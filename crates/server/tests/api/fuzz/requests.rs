@@ -361,7 +361,7 @@ impl World {
         let status = answer.status().as_u16();
         let content_type = answer.headers().get("content-type").cloned();
         let is = |of: &[u8]| content_type.as_ref().is_some_and(|value| value.as_bytes().starts_with(of));
-        let is_json = is(b"application/json");
+        let is_json = is(b"application/json") || is(b"application/schema+json");
         if is(b"text/event-stream") && request.method == Method::GET {
             // Has no end of its own.
             Events::of(answer).already().await;

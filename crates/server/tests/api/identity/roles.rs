@@ -9,7 +9,7 @@ use super::RANDOM_ID;
 use super::impersonation::{inside, superadmin};
 use crate::conformance::OPERATIONS;
 use crate::signup::visitor;
-use crate::support::{Caller, Tenant};
+use crate::support::{Caller, Tenant, text};
 
 /// What a route asks for.
 #[derive(Debug, Clone, Copy)]
@@ -36,6 +36,10 @@ const MATRIX: &[(Needs, &[&str])] = &[
         &[
             "GET /health",
             "GET /api/v1",
+            "GET /openapi",
+            "GET /lifecycle",
+            "GET /.well-known/loopctl",
+            "GET /.well-known/loopctl/schema.json",
             "POST /signup",
             "POST /signup/challenge",
             "GET /tenants/{id}/audit_public_key",
@@ -48,7 +52,16 @@ const MATRIX: &[(Needs, &[&str])] = &[
         ],
     ),
     (Session, &["POST /sign-out", "POST /account/keys"]),
-    (Key, &["GET /tenants/me", "GET /changes", "GET /changes/stream", "GET /stories/{id}/history"]),
+    (
+        Key,
+        &[
+            "GET /routes",
+            "GET /tenants/me",
+            "GET /changes",
+            "GET /changes/stream",
+            "GET /stories/{id}/history",
+        ],
+    ),
     (
         AtLeast("agent"),
         &[
@@ -209,6 +222,14 @@ impl Needs {
     }
 }
 
+impl Needs {
+    /// The roles of the keys that are let in.
+    fn roles(self) -> Vec<&'static str> {
+        let keys = !matches!(self, Nothing | Session);
+        RISING.into_iter().filter(|role| keys && self.refusal(role).is_none()).collect()
+    }
+}
+
 /// A kind of caller.
 struct Kind {
     caller: Caller,
@@ -275,8 +296,9 @@ async fn is_let_in(kind: &Kind, method: &Method, template: &str) {
     assert!(!is_refused && reply.status < 500, "{what}");
     let must_go_in = reply.body["error"]["message"] == "Superadmin must use X-Impersonate-Tenant header";
     assert!(!must_go_in || reply.status == 400 && kind.outside, "{what}");
-    // Of a tenant that the path names they need not be inside.
-    let without_tenant = ["/admin/", "/webauthn/challenge"].iter().any(|part| template.contains(part));
+    // Of a tenant that the path names they need not be inside, nor where none is looked at.
+    let without_tenant =
+        ["/admin/", "/webauthn/challenge", "/routes"].iter().any(|part| template.contains(part));
     let is_public = kind.caller.key.is_none() || matches!(needs(method, template), Some(Nothing));
     assert_eq!(must_go_in, kind.outside && !without_tenant && !is_public, "{what}");
 }
@@ -291,6 +313,47 @@ fn needs(method: &Method, template: &str) -> Option<Needs> {
     of(method.as_str()).or_else(|| (*method == Method::PUT).then(|| of("PATCH")).flatten())
 }
 
+/// A path as [`Caller::request`] takes it.
+fn template_of(path: &str) -> String {
+    path.strip_prefix("/api/v1").map_or_else(|| format!("/{path}"), str::to_owned)
+}
+
+/// What clients are told of who may call what is what the table says, to which the next test holds the server.
+#[tokio::test]
+async fn clients_are_told_what_they_may_call() {
+    for operation in OPERATIONS.iter() {
+        let needs = needs(&operation.method(), &template_of(&operation.path)).expect("a route of the table");
+        assert_eq!(operation.roles, needs.roles(), "{} {}", operation.method, operation.path);
+    }
+    for kind in kinds(&Tenant::new().await).await {
+        let Some(role) = kind.role else { continue };
+        let told = kind.caller.get("/routes").await.expect(200);
+        let routes = told["routes"].as_array().unwrap();
+        assert_eq!(told["count"], routes.len());
+        let mut listed = BTreeSet::new();
+        for route in routes {
+            let (method, path) = (text(&route["method"]), text(&route["path"]));
+            let parts = path.split('/').map(|part| match part.strip_prefix(':') {
+                Some(name) => format!("{{{name}}}"),
+                None => part.to_owned(),
+            });
+            let path = parts.collect::<Vec<_>>().join("/");
+            let template = template_of(&path);
+            let needs = needs(&method.parse().unwrap(), &template).expect("a route of the table");
+            let allowed = match needs {
+                Nothing => true,
+                Session => false,
+                _ => kind.taken && template.starts_with("/admin/") || needs.refusal(role).is_none(),
+            };
+            assert_eq!(route["roles"], json!(needs.roles()), "{method} {path}");
+            assert_eq!(route["allowed"], allowed, "{role}: {method} {path}");
+            assert!(listed.insert((method, path)), "once each: {route}");
+        }
+        let mounted = OPERATIONS.iter().map(|known| (known.method.clone(), known.path.clone()));
+        assert_eq!(listed, mounted.collect());
+    }
+}
+
 #[tokio::test]
 async fn every_route_lets_in_whom_it_should_and_nobody_else() {
     let tenant = Tenant::new().await;
@@ -299,8 +362,7 @@ async fn every_route_lets_in_whom_it_should_and_nobody_else() {
     let kinds = kinds(&tenant).await;
     let mut mounted = BTreeSet::new();
     for operation in OPERATIONS.iter() {
-        let below = operation.path.strip_prefix("/api/v1").map(str::to_owned);
-        let template = below.unwrap_or_else(|| format!("/{}", operation.path));
+        let template = template_of(&operation.path);
         let twin = operation.method == "PATCH" && template.contains('{') && !template.starts_with("/admin/");
         for method in [Some(operation.method()), twin.then_some(Method::PUT)].into_iter().flatten() {
             let Some(needs) = needs(&method, &template) else {

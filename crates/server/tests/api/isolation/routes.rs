@@ -75,6 +75,10 @@ fn calls(method: &str, template: &str, a: &Populated) -> Vec<Call> {
     match (method, short) {
         ("get", "/health") => vec![call("//health", Value::Null, Own)],
         ("get", "") => vec![call("/", Value::Null, Own)],
+        ("get", "/openapi" | "/routes" | "/lifecycle") => vec![call(short, Value::Null, Own)],
+        ("get", path) if path.starts_with("/.well-known/") => {
+            vec![call(&format!("/{path}"), Value::Null, Own)]
+        }
         // Whoever signs up has no tenant yet; what of others is in the way is to be seen among the tests of that.
         ("post", "/signup" | "/signup/challenge") => vec![],
         // Pages know nothing of keys: whose they are is told by a token or a session, which the tests of those look at.

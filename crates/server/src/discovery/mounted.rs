@@ -1,0 +1,78 @@
+//! The routes that are mounted: as an OpenAPI document, and as a list in which whoever calls finds what they may use.
+
+use axum::Json;
+use loopctl_core::role::Role;
+use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, SchemaGenerator};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::told::{LOOK_AGAIN, Told};
+use crate::VERSION;
+use crate::app::{Any, Endpoint, KeyHolder};
+use crate::http::{Fixed, IfNoneMatch, Session, Unless, openapi as description};
+
+/// A document that is described elsewhere.
+pub(super) type Document = Map<String, Value>;
+
+pub(super) fn document(endpoints: &[Endpoint]) -> Fixed<Document> {
+    Fixed::new(&description::document(endpoints, VERSION), "application/json", LOOK_AGAIN)
+}
+
+pub(super) async fn openapi(told: Told, known: IfNoneMatch) -> Unless<Document> {
+    told.documents().openapi.unless(&known)
+}
+
+/// A route in one line.
+#[derive(Clone, Serialize, JsonSchema)]
+pub(super) struct Route {
+    method: String,
+    /// With `:id` for what varies.
+    path: String,
+    description: String,
+    /// The path of which this is another name.
+    alias_of: Option<String>,
+    /// The roles of the keys that it takes; none where keys are not looked at, because it is for everybody, or for whoever has
+    /// signed in.
+    roles: Vec<Role>,
+    /// Whether the key that asks may use it.
+    allowed: bool,
+}
+
+/// Every path of every route, in the order of the list. Allowed is what is allowed to everybody.
+pub(super) fn routes_of(endpoints: &[Endpoint]) -> Vec<Route> {
+    let mut schemas = SchemaSettings::draft2020_12().into_generator();
+    endpoints.iter().flat_map(|endpoint| paths_of(endpoint, &mut schemas)).collect()
+}
+
+fn paths_of(endpoint: &Endpoint, schemas: &mut SchemaGenerator) -> Vec<Route> {
+    let operation = endpoint.operation(schemas);
+    let mut description = endpoint.about().split_whitespace().collect::<Vec<_>>().join(" ");
+    if !operation.query.is_empty() {
+        let names: Vec<_> = operation.query.iter().map(|member| format!("`{}`", member.name)).collect();
+        description = format!("{description} Query: {}.", names.join(", "));
+    }
+    let path_of = |path: &str| path.replace('{', ":").replace('}', "");
+    let route = |path: &'static str| Route {
+        method: endpoint.method.to_string(),
+        path: path_of(path),
+        description: description.clone(),
+        alias_of: (path != endpoint.path).then(|| path_of(endpoint.path)),
+        roles: operation.roles.clone(),
+        allowed: !operation.takes_keys() && operation.session != Some(Session::Needed),
+    };
+    endpoint.paths().map(route).collect()
+}
+
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Routes {
+    count: usize,
+    routes: Vec<Route>,
+}
+
+pub(super) async fn list(holder: KeyHolder<Any>, told: Told) -> Json<Routes> {
+    let marked =
+        |route: &Route| Route { allowed: route.allowed || holder.may_call(&route.roles), ..route.clone() };
+    let routes: Vec<_> = told.documents().routes.iter().map(marked).collect();
+    Json(Routes { count: routes.len(), routes })
+}

@@ -1,0 +1,57 @@
+//! What the server tells of itself: made once, when it starts, of the routes that are mounted then.
+
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+
+use super::lifecycle::Lifecycle;
+use super::mounted::{Document, Route};
+use super::well_known::WellKnown;
+use super::{lifecycle, mounted, well_known};
+use crate::app::Endpoint;
+use crate::http::{ApiError, ApiResult, Fixed, Input, Operation};
+
+/// For what may be otherwise when the server is another version.
+pub(super) const LOOK_AGAIN: &str = "public, max-age=0, must-revalidate";
+
+/// All of it, at hand with every request.
+#[derive(Clone)]
+pub(crate) struct Told(Arc<Documents>);
+
+pub(super) struct Documents {
+    pub(super) openapi: Fixed<Document>,
+    pub(super) routes: Vec<Route>,
+    pub(super) lifecycle: Fixed<Lifecycle>,
+    pub(super) well_known: Fixed<WellKnown>,
+    pub(super) well_known_schema: Fixed<Document>,
+}
+
+impl Told {
+    /// Of these routes, on a server that clients reach by this URL if somebody has named one.
+    pub(crate) fn of(endpoints: &[Endpoint], public_url: Option<&str>) -> Self {
+        Self(Arc::new(Documents {
+            openapi: mounted::document(endpoints),
+            routes: mounted::routes_of(endpoints),
+            lifecycle: lifecycle::document(),
+            well_known: well_known::document(public_url),
+            well_known_schema: well_known::document_of_schema(),
+        }))
+    }
+
+    pub(super) fn documents(&self) -> &Documents {
+        &self.0
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Told {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> ApiResult<Self> {
+        parts.extensions.get::<Self>().cloned().ok_or_else(ApiError::internal)
+    }
+}
+
+impl Input for Told {
+    fn describe(_: &mut Operation<'_>) {}
+}
