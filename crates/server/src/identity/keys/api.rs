@@ -11,10 +11,10 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::store::{
-    AGENT_EXISTS, ApiKey, COUNT_LIVE_KEYS, INSERT_KEY, LIST_KEYS, REVOKE_KEY, Revoked, RevokedApiKey,
+    AGENT_EXISTS, ApiKey, COUNT_LIVE_KEYS, LIST_KEYS, REVOKE_KEY, Revoked, RevokedApiKey, insert_key,
 };
-use crate::app::{AtLeast, Caller, Change, User, hash_key, key_prefix, new_raw_key};
-use crate::db::{DbError, Params, Timestamp};
+use crate::app::{AtLeast, Caller, Change, User, new_raw_key};
+use crate::db::{DbError, Timestamp};
 use crate::events::Event;
 use crate::http::{ApiError, ApiResult, Body, CreatedSecret, Id, List, Meta, Page, Query, one, pages};
 use crate::identity::tenants::{MAX_API_KEYS, locked_limit};
@@ -102,10 +102,8 @@ pub(super) async fn create(
             {
                 return Err(ApiError::invalid_field("agent_id", "does not exist"));
             }
-            let (hash, prefix) = (hash_key(&raw_key), key_prefix(&raw_key));
-            let params: Params<'_> =
-                &[&Uuid::now_v7(), &new.name, &hash, &prefix, &role.as_str(), &new.agent_id, &new.expires_at];
-            let key = change.one(INSERT_KEY, params).await.map_err(one_live_key_per_agent)?;
+            let key = insert_key(&mut change, &raw_key, &new.name, role, new.agent_id, new.expires_at).await;
+            let key = key.map_err(one_live_key_per_agent)?;
             change.tell([key.created()]);
             let api_key = NewApiKey::of(key, &raw_key);
             change.commit(CreatedSecret(NewKey { api_key })).await
@@ -138,11 +136,7 @@ pub(crate) async fn add_for_owner(
     signed_by: Uuid,
 ) -> ApiResult<NewKey> {
     room(change).await?;
-    let (hash, prefix) = (hash_key(raw_key), key_prefix(raw_key));
-    let (agent_id, expires_at) = (None::<Uuid>, None::<DateTime<Utc>>);
-    let params: Params<'_> =
-        &[&Uuid::now_v7(), &name, &hash, &prefix, &Role::User.as_str(), &agent_id, &expires_at];
-    let key = change.one(INSERT_KEY, params).await?;
+    let key = insert_key(change, raw_key, name, Role::User, None, None).await?;
     change.tell([key.created().meta("signed_by", json!(signed_by))]);
     Ok(NewKey { api_key: NewApiKey::of(key, raw_key) })
 }

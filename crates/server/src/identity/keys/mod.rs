@@ -8,7 +8,7 @@ use crate::app::Endpoint;
 use crate::http::endpoints;
 
 pub(crate) use api::{NAME, NewKey, add_for_owner};
-pub(crate) use store::{INSERT_KEY, STATEMENTS};
+pub(crate) use store::{STATEMENTS, insert_key};
 
 /// The routes of this resource.
 pub(crate) fn routes() -> Vec<Endpoint> {

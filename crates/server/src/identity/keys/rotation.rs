@@ -4,12 +4,11 @@ use loopctl_core::request::{Custom, Request, custom};
 use schemars::{JsonSchema, json_schema};
 use serde::Serialize;
 use serde_json::{Value, json};
-use uuid::Uuid;
 
 use super::api::NewApiKey;
-use super::store::{INSERT_KEY, LOCK_KEY, Rotatable, SUPERSEDE_KEY};
-use crate::app::{AtLeast, Caller, User, hash_key, key_prefix, new_raw_key};
-use crate::db::{Params, Timestamp};
+use super::store::{LOCK_KEY, Rotatable, SUPERSEDE_KEY, insert_key};
+use crate::app::{AtLeast, Caller, User, new_raw_key};
+use crate::db::Timestamp;
 use crate::events::Event;
 use crate::http::{ApiError, ApiResult, Body, CreatedSecret, Id};
 
@@ -70,11 +69,7 @@ pub(super) async fn rotate(
             }
             // First, because an agent has one live key of a role.
             let until = change.one(SUPERSEDE_KEY, &[&id, &hours]).await?;
-            let (hash, prefix) = (hash_key(&raw_key), key_prefix(&raw_key));
-            let never: Option<Timestamp> = None;
-            let params: Params<'_> =
-                &[&Uuid::now_v7(), &old.name, &hash, &prefix, &old.role.as_str(), &old.agent_id, &never];
-            let new = change.one(INSERT_KEY, params).await?;
+            let new = insert_key(&mut change, &raw_key, &old.name, old.role, old.agent_id, None).await?;
             let told = json!({"new_key_id": new.id, "new_key_prefix": new.key_prefix, "expires_at": until});
             let rotated =
                 Event::new("api_key", id, "rotated", told).old(json!({"expires_at": old.expires_at}));

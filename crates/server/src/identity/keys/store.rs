@@ -1,11 +1,13 @@
 //! Rows and SQL of API keys.
 
+use chrono::{DateTime, Utc};
 use loopctl_core::role::Role;
 use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::db::{Row, Timestamp, statements};
+use crate::app::{hash_key, key_prefix};
+use crate::db::{DbError, Params, Row, Timestamp, Tx, statements};
 
 /// An API key without its secret.
 #[derive(Debug, Clone, Serialize, JsonSchema, Row)]
@@ -94,4 +96,22 @@ statements! {
         update api_keys set revoked_at = coalesce(revoked_before, clock_timestamp()), updated_at = clock_timestamp()
         from old where id = old_id
         returning {*}";
+}
+
+/// Adds a key of the transaction's tenant. Of its secret no more is kept than what it is looked up by, and what people see.
+///
+/// # Errors
+/// When the agent has a live key of this role; or when the database fails.
+pub(crate) async fn insert_key(
+    tx: &mut Tx,
+    raw_key: &str,
+    name: &str,
+    role: Role,
+    agent_id: Option<Uuid>,
+    expires_at: Option<DateTime<Utc>>,
+) -> Result<ApiKey, DbError> {
+    let (hash, prefix) = (hash_key(raw_key), key_prefix(raw_key));
+    let params: Params<'_> =
+        &[&Uuid::now_v7(), &name, &hash, &prefix, &role.as_str(), &agent_id, &expires_at];
+    tx.one(INSERT_KEY, params).await
 }

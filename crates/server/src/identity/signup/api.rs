@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::audit_key::{self, AuditKey};
 use super::store::{BEGIN_ENROLLMENT, COMPLETE_ENROLLMENT, KEEP_SECRET, TAKE_SIGNUP_CHALLENGES};
-use crate::app::{App, hash_key, key_prefix, new_raw_key};
+use crate::app::{App, new_raw_key};
 use crate::db::{DbError, Timestamp, Tx};
 use crate::events::Event;
 use crate::http::{ApiError, ApiResult, Body, CreatedSecret, Nothing, learn_more};
@@ -23,7 +23,7 @@ use crate::identity::authenticators::{
     Authenticator, MOST, NewAuthenticator, OneEnrolmentChallenge, RelyingParty, ask_for_enrolment, asked,
     by_touch, challenge_of, fallback_name, fingerprint, invalid, keep, too_many,
 };
-use crate::identity::keys::INSERT_KEY;
+use crate::identity::keys::insert_key;
 use crate::identity::tenants::{NAME, SHOW_TENANT, Tenant, check_email, check_slug, taken_field};
 use crate::identity::visitor::Visitor;
 use crate::secrets::onboarding_context;
@@ -217,11 +217,8 @@ async fn create(
     tx.execute(KEEP_SECRET, &[&Uuid::now_v7(), &audit_key::NAME, &audit_key.sealed]).await?;
     tx.execute(COMPLETE_ENROLLMENT, &[]).await?;
     let tenant = tx.one(SHOW_TENANT, &[]).await?;
-    let (raw_key, expires_at) = (new_raw_key(), None::<Timestamp>);
-    let (hash, prefix) = (hash_key(&raw_key), key_prefix(&raw_key));
-    let params: [&(dyn tokio_postgres::types::ToSql + Sync); 7] =
-        [&Uuid::now_v7(), &ROOT, &hash, &prefix, &Role::User.as_str(), &None::<Uuid>, &expires_at];
-    let key = tx.one(INSERT_KEY, &params).await?;
+    let raw_key = new_raw_key();
+    let key = insert_key(&mut tx, &raw_key, ROOT, Role::User, None, None).await?;
     let told = json!({
         "name": new.name, "slug": slug, "email": email, "authenticator_count": enrolled.len(),
         "authenticator_fingerprints": enrolled.iter().map(|one| fingerprint(&one.credential_id)).collect::<Vec<_>>(),
