@@ -21,9 +21,8 @@ use super::access::Access;
 use super::admin::enter;
 use super::identities::Found;
 use super::rates::{Judged, Payer};
-use super::session::SignedIn;
 use super::ticket::Ticket;
-use super::{App, hash_key};
+use super::{App, hash_key, session};
 use crate::http::{ApiError, ApiResult, Input, Noted, Operation};
 use crate::{events, metrics};
 
@@ -32,6 +31,13 @@ use crate::{events, metrics};
 pub(crate) struct Caller<A> {
     identity: Identity,
     access: PhantomData<A>,
+}
+
+impl<A> Caller<A> {
+    /// Who they are, admitted as they were.
+    pub(super) fn into_identity(self) -> Identity {
+        self.identity
+    }
 }
 
 impl<A> Deref for Caller<A> {
@@ -61,8 +67,8 @@ pub(crate) struct Identity {
     pub agent_id: Option<Uuid>,
     /// Set when a superadmin acts inside the tenant.
     pub impersonation: Option<Impersonation>,
-    /// Set when it is no key that lets them in, but a touch.
-    pub(super) signed_in: Option<SignedIn>,
+    /// The authenticator that a session began with, where it is no key that lets them in.
+    pub(super) touched: Option<Uuid>,
     /// What they have shown, for those who are to be let in for long.
     pub(super) shown: Shown,
     /// What they know this request by, if they may repeat it.
@@ -120,7 +126,7 @@ impl Identity {
             tenant_id,
             agent_id: found.agent_id,
             impersonation,
-            signed_in: None,
+            touched: None,
             shown,
             ticket,
         }
@@ -163,8 +169,8 @@ impl Identity {
 
     /// How this caller's changes are attributed.
     pub(crate) fn attribution(&self) -> events::Attribution {
-        if let Some(signed_in) = &self.signed_in {
-            return signed_in.attribution();
+        if let Some(authenticator_id) = self.touched {
+            return session::attribution(self.key_id, authenticator_id);
         }
         match &self.impersonation {
             None => events::Attribution {
@@ -416,7 +422,7 @@ impl Identity {
             tenant_id,
             agent_id: Some(agent_id),
             impersonation: None,
-            signed_in: None,
+            touched: None,
             shown: Shown::nothing(),
             ticket: None,
         }

@@ -13,7 +13,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::access::{AtLeast, User};
-use super::caller::{Caller, Identity, KeyHolder, Shown, TOO_OFTEN, pay};
+use super::caller::{Identity, KeyHolder, Shown, TOO_OFTEN, pay};
 use super::rates::Payer;
 use super::{App, hash_key};
 use crate::db::{Row, statements};
@@ -37,43 +37,27 @@ pub(crate) struct Session {
     rate_limit: Option<String>,
 }
 
-/// By which touch somebody is here.
-#[derive(Debug, Clone)]
-pub(crate) struct SignedIn {
-    /// The session.
-    pub(crate) session_id: Uuid,
-    /// The authenticator that it began with.
-    pub(crate) authenticator_id: Uuid,
-    /// Its name.
-    pub(crate) friendly_name: String,
-}
-
-impl SignedIn {
-    /// How what they do is attributed.
-    pub(super) fn attribution(&self) -> Attribution {
-        let metadata = json!({"session_id": self.session_id, "authenticator_id": self.authenticator_id});
-        Attribution {
-            actor_type: "human",
-            actor_id: None,
-            actor_label: "human:webauthn".to_owned(),
-            metadata: metadata.as_object().cloned().unwrap_or_default(),
-        }
+/// How what is done in a session is attributed, which began with a touch of this authenticator.
+pub(super) fn attribution(session_id: Uuid, authenticator_id: Uuid) -> Attribution {
+    let metadata = json!({"session_id": session_id, "authenticator_id": authenticator_id});
+    Attribution {
+        actor_type: "human",
+        actor_id: None,
+        actor_label: "human:webauthn".to_owned(),
+        metadata: metadata.as_object().cloned().unwrap_or_default(),
     }
 }
 
-/// Somebody who has signed in: the tenant's user, for as long as the authenticator is one of the tenant's.
+/// Somebody who has signed in: the tenant's user, for as long as the authenticator is one of the tenant's. In the place of a key's id
+/// and name are the session's id and the authenticator's name.
 #[derive(Debug)]
-pub(crate) struct Person {
-    identity: Identity,
-    /// By which touch.
-    pub(crate) signed_in: SignedIn,
-}
+pub(crate) struct Person(Identity);
 
 impl Deref for Person {
     type Target = Identity;
 
     fn deref(&self) -> &Identity {
-        &self.identity
+        &self.0
     }
 }
 
@@ -129,18 +113,16 @@ impl FromRequestParts<App> for Owner {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
-        if let Some(person) = without_key(parts, app).await? {
-            return Ok(Self(person.identity));
+        match OwnerOrSuperadmin::from_request_parts(parts, app).await? {
+            OwnerOrSuperadmin::Person(Person(identity)) => Ok(Self(identity)),
+            OwnerOrSuperadmin::Key(holder) => Ok(Self(holder.in_tenant()?.into_identity())),
         }
-        let caller = Caller::<AtLeast<User>>::from_request_parts(parts, app).await?;
-        Ok(Self((*caller).clone()))
     }
 }
 
 impl Input for Owner {
     fn describe(operation: &mut Operation<'_>) {
-        Caller::<AtLeast<User>>::describe(operation);
-        operation.session = Some(Taken);
+        OwnerOrSuperadmin::describe(operation);
     }
 }
 
@@ -161,7 +143,7 @@ impl OwnerOrSuperadmin {
     pub(crate) async fn in_tenant_of_path(self, tenant_id: Uuid) -> ApiResult<Identity> {
         match self {
             Self::Key(holder) => holder.in_tenant_of_path(tenant_id).await,
-            Self::Person(person) if person.tenant_id == tenant_id => Ok(person.identity),
+            Self::Person(Person(identity)) if identity.tenant_id == tenant_id => Ok(identity),
             Self::Person(_) => Err(ApiError::not_found()),
         }
     }
@@ -171,10 +153,13 @@ impl FromRequestParts<App> for OwnerOrSuperadmin {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
-        match without_key(parts, app).await? {
-            Some(person) => Ok(Self::Person(person)),
-            None => KeyHolder::from_request_parts(parts, app).await.map(Self::Key),
+        // Both at once is a key.
+        if !parts.headers.contains_key(header::AUTHORIZATION)
+            && let Some(person) = find(parts, app).await?
+        {
+            return Ok(Self::Person(person));
         }
+        KeyHolder::from_request_parts(parts, app).await.map(Self::Key)
     }
 }
 
@@ -183,11 +168,6 @@ impl Input for OwnerOrSuperadmin {
         KeyHolder::<AtLeast<User>>::describe(operation);
         operation.session = Some(Taken);
     }
-}
-
-/// Who has signed in, where no key is shown. Both at once is a key.
-async fn without_key(parts: &Parts, app: &App) -> ApiResult<Option<Person>> {
-    if parts.headers.contains_key(header::AUTHORIZATION) { Ok(None) } else { find(parts, app).await }
 }
 
 /// Who has signed in with the browser that calls: nobody, as long as the tenant is suspended. A session alone is not enough to change
@@ -206,28 +186,25 @@ async fn find(parts: &Parts, app: &App) -> ApiResult<Option<Person>> {
         limit: rate::limit(session.rate_limit.as_deref()),
     };
     pay(parts, app, payer).await?;
-    let Session { tenant_id, session_id, authenticator_id, friendly_name, .. } = session;
-    let signed_in = SignedIn { session_id, authenticator_id, friendly_name };
-    let identity = Identity::signed_in(app.clone(), tenant_id, signed_in.clone());
-    Ok(Some(Person { identity, signed_in }))
+    Ok(Some(Person(Identity::signed_in(app.clone(), session))))
 }
 
 impl Identity {
     /// Somebody who has signed in, of which the request's log lines tell.
-    fn signed_in(app: App, tenant_id: Uuid, signed_in: SignedIn) -> Self {
+    fn signed_in(app: App, session: Session) -> Self {
         let span = tracing::Span::current();
-        span.record("tenant_id", tracing::field::display(tenant_id));
+        span.record("tenant_id", tracing::field::display(session.tenant_id));
         span.record("role", Role::User.as_str());
         Self {
             app,
-            key_id: signed_in.session_id,
-            key_name: signed_in.friendly_name.clone(),
+            key_id: session.session_id,
+            key_name: session.friendly_name,
             key_prefix: String::new(),
             role: Role::User,
-            tenant_id,
+            tenant_id: session.tenant_id,
             agent_id: None,
             impersonation: None,
-            signed_in: Some(signed_in),
+            touched: Some(session.authenticator_id),
             shown: Shown::nothing(),
             ticket: None,
         }

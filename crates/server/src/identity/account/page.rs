@@ -54,7 +54,7 @@ pub(super) async fn page(MaybePerson(person): MaybePerson) -> ApiResult<Visit<Ac
     Ok(Visit::Page(AccountPage {
         tenant_id: person.tenant_id,
         tenant,
-        by: person.signed_in.friendly_name.clone(),
+        by: person.key_name.clone(),
         authenticators,
         most: MOST,
     }))

@@ -137,7 +137,7 @@ struct Elsewhere {
 
 pub(super) async fn sign_out(person: Person, _: Body<Nothing>) -> ApiResult<WithCookie<SignedOut>> {
     let cookie = session_cookie(&person.app.public_url, "", 0)?;
-    let id = person.signed_in.session_id;
+    let id = person.key_id;
     person
         .change(async |mut change| {
             if change.optional(END_SESSION, &[&id]).await?.is_none() {
