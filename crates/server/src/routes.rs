@@ -51,13 +51,12 @@ fn endpoints() -> Vec<Endpoint> {
 
 /// The whole server for one application state. `named` is the URL by which clients reach it, if somebody has named one.
 pub(crate) fn service(app: App, named: Option<&str>) -> Service {
-    let endpoints = endpoints();
-    let told = Told::of(&endpoints, named);
+    let told = Told::of(endpoints, named);
     let router = Router::new()
         .route("/", get(discovery::root))
         .route("/metrics", get(scrape::metrics))
         .route("/assets/{name}", get(web::assets));
-    let router = endpoints.into_iter().fold(router, |router, endpoint| endpoint.mount(router));
+    let router = endpoints().into_iter().fold(router, |router, endpoint| endpoint.mount(router));
     let front = Front { public_url: app.public_url.clone(), trusted_proxies: app.trusted_proxies.clone() };
     // A known path with another method is as unknown as an unknown path.
     let router = router

@@ -1,6 +1,6 @@
-//! What the server tells of itself: made once, when it starts, of the routes that are mounted then.
+//! What the server tells of itself: made once, of the routes that are mounted.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -19,23 +19,27 @@ pub(super) const LOOK_AGAIN: &str = "public, max-age=0, must-revalidate";
 #[derive(Clone)]
 pub(crate) struct Told(Arc<Documents>);
 
+/// What is made of the routes.
+type Late<T> = LazyLock<T, Box<dyn FnOnce() -> T + Send>>;
+
+/// Each is made for whoever asks first: a server that starts has better things to do.
 pub(super) struct Documents {
-    pub(super) openapi: Fixed<Document>,
-    pub(super) routes: Vec<Route>,
-    pub(super) lifecycle: Fixed<Lifecycle>,
+    pub(super) openapi: Late<Fixed<Document>>,
+    pub(super) routes: Late<Vec<Route>>,
+    pub(super) lifecycle: LazyLock<Fixed<Lifecycle>>,
     pub(super) well_known: Fixed<WellKnown>,
-    pub(super) well_known_schema: Fixed<Document>,
+    pub(super) well_known_schema: LazyLock<Fixed<Document>>,
 }
 
 impl Told {
     /// Of these routes, on a server that clients reach by this URL if somebody has named one.
-    pub(crate) fn of(endpoints: &[Endpoint], public_url: Option<&str>) -> Self {
+    pub(crate) fn of(endpoints: fn() -> Vec<Endpoint>, public_url: Option<&str>) -> Self {
         Self(Arc::new(Documents {
-            openapi: mounted::document(endpoints),
-            routes: mounted::routes_of(endpoints),
-            lifecycle: lifecycle::document(),
+            openapi: LazyLock::new(Box::new(move || mounted::document(&endpoints()))),
+            routes: LazyLock::new(Box::new(move || mounted::routes_of(&endpoints()))),
+            lifecycle: LazyLock::new(lifecycle::document),
             well_known: well_known::document(public_url),
-            well_known_schema: well_known::document_of_schema(),
+            well_known_schema: LazyLock::new(well_known::document_of_schema),
         }))
     }
 
