@@ -47,6 +47,13 @@ pub(crate) struct Tools {
     pub(crate) owner: Config,
 }
 
+/// What forgets, batch by batch, what a statement finds to be over.
+macro_rules! pruning {
+    ($name:literal, $schedule:expr, $batch:ident) => {
+        Kind { schedule: Some($schedule), ..maintenance($name, |tools, _| Box::pin(prune(tools, $batch))) }
+    };
+}
+
 /// Everything that is done in the background. Settings of this process become what the jobs of a schedule are told, whichever
 /// process runs them.
 pub(crate) fn kinds(settings: Settings) -> Vec<Kind<Tools>> {
@@ -59,32 +66,12 @@ pub(crate) fn kinds(settings: Settings) -> Vec<Kind<Tools>> {
             needs_owner: true,
             ..maintenance("audit_partitions", |tools, job| Box::pin(audit_partitions(tools, job)))
         },
-        Kind {
-            schedule: Some(Schedule::Hourly { minute: 20 }),
-            ..maintenance("prune_jobs", |tools, _| Box::pin(prune(tools, PRUNE_JOBS)))
-        },
-        Kind {
-            schedule: Some(Schedule::Hourly { minute: 0 }),
-            ..maintenance("idempotency_cleanup", |tools, _| Box::pin(prune(tools, PRUNE_IDEMPOTENCY_KEYS)))
-        },
-        Kind {
-            schedule: Some(Schedule::Every { minutes: 5 }),
-            ..maintenance("prune_webauthn_challenges", |tools, _| {
-                Box::pin(prune(tools, PRUNE_WEBAUTHN_CHALLENGES))
-            })
-        },
-        Kind {
-            schedule: Some(Schedule::Every { minutes: 5 }),
-            ..maintenance("prune_address_attempts", |tools, _| Box::pin(prune(tools, PRUNE_ADDRESS_ATTEMPTS)))
-        },
-        Kind {
-            schedule: Some(Schedule::Hourly { minute: 50 }),
-            ..maintenance("prune_rate_windows", |tools, _| Box::pin(prune(tools, PRUNE_RATE_WINDOWS)))
-        },
-        Kind {
-            schedule: Some(Schedule::Hourly { minute: 40 }),
-            ..maintenance("prune_sessions", |tools, _| Box::pin(prune(tools, PRUNE_SESSIONS)))
-        },
+        pruning!("prune_jobs", Schedule::Hourly { minute: 20 }, PRUNE_JOBS),
+        pruning!("idempotency_cleanup", Schedule::Hourly { minute: 0 }, PRUNE_IDEMPOTENCY_KEYS),
+        pruning!("prune_webauthn_challenges", Schedule::Every { minutes: 5 }, PRUNE_WEBAUTHN_CHALLENGES),
+        pruning!("prune_address_attempts", Schedule::Every { minutes: 5 }, PRUNE_ADDRESS_ATTEMPTS),
+        pruning!("prune_rate_windows", Schedule::Hourly { minute: 50 }, PRUNE_RATE_WINDOWS),
+        pruning!("prune_sessions", Schedule::Hourly { minute: 40 }, PRUNE_SESSIONS),
         Kind {
             schedule: Some(Schedule::Every { minutes: 5 }),
             ..maintenance("prune_pending_tenants", |tools, _| Box::pin(prune_pending_tenants(tools)))
