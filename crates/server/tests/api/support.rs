@@ -180,6 +180,13 @@ impl Reply {
     }
 }
 
+/// Connections to servers of these tests, which go where they are told and nowhere else.
+pub(crate) fn http_client() -> reqwest::Client {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let redirects = reqwest::redirect::Policy::none();
+    reqwest::Client::builder().tls_certs_only([]).redirect(redirects).build().unwrap()
+}
+
 /// Somebody who calls: a key, or nobody.
 #[derive(Clone)]
 pub(crate) struct Caller {
@@ -202,13 +209,13 @@ impl Caller {
 
     /// A caller without a key.
     pub(crate) fn nobody() -> Self {
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let http = reqwest::Client::builder()
-            .tls_certs_only([])
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .unwrap();
-        Self { http, base: server().base.clone(), key: None, agent_id: None, headers: Vec::new() }
+        Self {
+            http: http_client(),
+            base: server().base.clone(),
+            key: None,
+            agent_id: None,
+            headers: Vec::new(),
+        }
     }
 
     /// The same, who calls another server.

@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::sync::watch;
 use tokio_postgres::config::Host;
 
-use crate::support::{self, PATIENCE, Tenant, connect, server, somebody_waits_for};
+use crate::support::{self, PATIENCE, Tenant, connect, http_client, server, somebody_waits_for};
 
 /// The line between a server and its database.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -77,7 +77,7 @@ async fn get(http: &reqwest::Client, url: &str, key: &str) -> (u16, Value) {
 #[tokio::test]
 async fn health_tells_when_the_database_does_not_answer() {
     let key = Tenant::new().await.user.key.unwrap();
-    let http = reqwest::Client::builder().tls_certs_only([]).build().unwrap();
+    let http = http_client();
     let (line, options) = line_to("loopctl", 4).await;
     let server = Server::start(&options).await.unwrap();
     let health = format!("http://{}/health", server.address);
@@ -119,7 +119,7 @@ async fn health_tells_when_the_database_does_not_answer() {
 async fn a_silent_line_is_given_up() {
     let tenant = Tenant::new().await;
     let key = tenant.user.key.clone().unwrap();
-    let http = reqwest::Client::builder().tls_certs_only([]).build().unwrap();
+    let http = http_client();
     let (line, options) = line_to("loopctl", 2).await;
     let server = Server::start(&ServeOptions { query_deadline: SOON, ..options }).await.unwrap();
     let projects = format!("http://{}/api/v1/projects", server.address);
@@ -141,7 +141,7 @@ async fn a_silent_line_is_given_up() {
 async fn the_outcome_is_unknown_only_of_what_was_being_committed() {
     let tenant = Tenant::new().await;
     let (key, project) = (tenant.user.key.clone().unwrap(), tenant.project().await);
-    let http = reqwest::Client::builder().tls_certs_only([]).build().unwrap();
+    let http = http_client();
     let (line, options) = line_to("loopctl", 2).await;
     let server = Server::start(&ServeOptions { query_deadline: SOON, ..options }).await.unwrap();
     let base = format!("http://{}/api/v1", server.address);

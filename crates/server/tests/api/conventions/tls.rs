@@ -4,18 +4,13 @@ use loopctl_server::serve::ServeOptions;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{own_database, started};
+use crate::support::{http_client, own_database, started};
 
 #[tokio::test]
 async fn who_comes_without_tls_is_sent_where_it_is() {
     let public_url = Some("https://loop.test".to_owned());
     let server = started(ServeOptions { public_url, ..ServeOptions::local(own_database()) });
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let http = reqwest::Client::builder()
-        .tls_certs_only([])
-        .redirect(reqwest::redirect::Policy::none())
-        .build()
-        .unwrap();
+    let http = http_client();
     let send = async |method: Method, path: &str, host: &str, proto: Option<&str>| {
         let request = http.request(method, format!("{}{path}", server.base)).header("host", host);
         let request =

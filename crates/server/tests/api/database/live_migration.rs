@@ -8,7 +8,7 @@ use loopctl_server::serve::{ServeOptions, Server};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{connect, own_database};
+use crate::support::{connect, http_client, own_database};
 
 /// Adds a column to `stories`, and one to what `authenticate()` yields.
 const MIGRATION: &str = r"
@@ -37,7 +37,7 @@ pub(super) struct Client {
 impl Client {
     pub(super) fn new(base: String, key: String) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        Self { http: reqwest::Client::builder().tls_certs_only([]).build().unwrap(), base, key }
+        Self { http: http_client(), base, key }
     }
 
     pub(super) async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> (u16, Value) {

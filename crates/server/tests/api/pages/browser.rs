@@ -13,7 +13,7 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
 use crate::signup;
-use crate::support::PATIENCE;
+use crate::support::{PATIENCE, http_client};
 
 /// How an element is named in WebDriver's answers.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
@@ -70,7 +70,7 @@ impl Browser {
         };
         // What else it has to say must not fill its pipe.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        let http = reqwest::Client::new();
+        let http = http_client();
         let driver_url = format!("http://127.0.0.1:{port}");
         let arguments = [
             "--headless=new",

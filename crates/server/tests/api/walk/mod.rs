@@ -19,7 +19,7 @@ use crate::isolation::{Populated, populated};
 use crate::rates::limited_to;
 use crate::signup::sessions::signed_in;
 use crate::signup::signed_up;
-use crate::support::{Caller, Reach, Tenant, bring, connect, server, unique};
+use crate::support::{Caller, Reach, Tenant, bring, connect, http_client, server, unique};
 use steps::{Step, steps};
 
 /// An id that nothing has.
@@ -177,7 +177,7 @@ async fn unavailable() -> Vec<(&'static str, u16)> {
     // One of the two connections is for exports.
     let (line, options) = line_to("loopctl", 2).await;
     let running = Server::start(&options).await.unwrap();
-    let http = reqwest::Client::builder().tls_certs_only([]).build().unwrap();
+    let http = http_client();
     let get = |path: &str| {
         let key = tenant.user.key.as_deref().unwrap();
         http.get(format!("http://{}{path}", running.address)).bearer_auth(key)
