@@ -6,6 +6,7 @@
 //! - [`import`]: validation of an import payload.
 //! - [`criteria`]: acceptance criteria, in a story's JSON and as rows.
 //! - [`ledger`]: canonical form and leaf hash of an event.
+//! - [`code`]: the stable words of everything that is refused or fails.
 //! - [`attempts`]: how often one client without a key may try something.
 //! - [`request`]: what requests may hold, as rules that read a field and describe it; [`fields`] is what they read from.
 //! - [`moment`]: moments in a query, as people and programs write them.
@@ -19,6 +20,7 @@ extern crate self as loopctl_core;
 
 pub mod attempts;
 pub mod breakdown;
+pub mod code;
 pub mod criteria;
 pub mod fields;
 pub mod graph;

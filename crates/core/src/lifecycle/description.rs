@@ -12,6 +12,7 @@ use super::{
     Action, Actor, AgentStatus, Attempt, Backfill, Echo, Facts, Holding, LoopState, Prerequisite, Refusal,
     Review, VerifiedStatus, auto_reset, decide,
 };
+use crate::code::Code;
 use crate::role::Role;
 
 /// Where a story stands: what is claimed, and what was verified.
@@ -40,7 +41,7 @@ pub struct Refused {
     /// The HTTP status.
     pub status: u16,
     /// The refusal's stable word.
-    pub code: &'static str,
+    pub code: Code,
     /// In which case.
     pub when: String,
 }
@@ -196,7 +197,7 @@ fn refusals(rule: &Rule, standings: &[Standing]) -> Vec<Refused> {
 /// The cases in which a rule is refused with one code.
 struct Cases {
     status: u16,
-    code: &'static str,
+    code: Code,
     lacks: Vec<Lack>,
     standings: Vec<Standing>,
 }

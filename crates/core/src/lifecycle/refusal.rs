@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::code::Code;
+
 use super::{Action, Actor, AgentStatus, Facts, Holding, LoopState, Prerequisite, VerifiedStatus};
 
 /// How a refusal is answered: the number is that of HTTP.
@@ -24,7 +26,7 @@ pub struct Refusal {
     /// How it is answered.
     pub status: Status,
     /// Stable code for machines.
-    pub code: &'static str,
+    pub code: Code,
     /// The contract's sentence. Clients compare it, so advice is no part of it.
     pub message: String,
     /// What to do instead.
@@ -50,23 +52,17 @@ pub struct Conflict {
 const CHANGE_CRITERIA: &str = "change-criteria";
 
 impl Refusal {
-    fn about(state: &LoopState, action: Action, status: Status, code: &'static str, message: String) -> Self {
+    fn about(state: &LoopState, action: Action, status: Status, code: Code, message: String) -> Self {
         Self::at(state, action.as_str(), status, code, message)
     }
 
-    fn at(
-        state: &LoopState,
-        action: &'static str,
-        status: Status,
-        code: &'static str,
-        message: String,
-    ) -> Self {
+    fn at(state: &LoopState, action: &'static str, status: Status, code: Code, message: String) -> Self {
         let (agent_status, verified_status) = (state.agent_status, state.verified_status);
         let conflict = Some(Conflict { agent_status, verified_status, action });
         Self { conflict, ..Self::plain(status, code, message) }
     }
 
-    fn plain(status: Status, code: &'static str, message: String) -> Self {
+    fn plain(status: Status, code: Code, message: String) -> Self {
         Self { status, code, message, hints: Vec::new(), conflict: None, context: Box::default() }
     }
 
@@ -95,19 +91,19 @@ impl Refusal {
                 "Register an agent with this key first (POST /api/v1/agents/register).",
             )
         };
-        Self::plain(status, "agent_required", message.to_owned()).hint(hint)
+        Self::plain(status, Code::AgentRequired, message.to_owned()).hint(hint)
     }
 
     pub(super) fn title_mismatch() -> Self {
         let message = "story_title does not match".to_owned();
-        Self::plain(Status::Unprocessable, "contract_mismatch", message)
+        Self::plain(Status::Unprocessable, Code::ContractMismatch, message)
             .hint("Read the story (GET /api/v1/stories/:id) and send its exact title.")
     }
 
     pub(super) fn count_mismatch(expected: usize, given: Option<&Value>) -> Self {
         let given = given.cloned().unwrap_or(Value::Null);
         let message = format!("Contract mismatch: expected ac_count {expected} but got {given}");
-        Self::plain(Status::Unprocessable, "contract_mismatch", message)
+        Self::plain(Status::Unprocessable, Code::ContractMismatch, message)
             .hint("Read the story (GET /api/v1/stories/:id) and count its acceptance_criteria.")
             .with("expected_ac_count", json!(expected))
             .with("provided_ac_count", given)
@@ -120,26 +116,29 @@ impl Refusal {
             }
             _ => "Another agent holds this story. Pick another one from GET /api/v1/stories/ready.",
         };
-        Self::about(state, action, Status::Forbidden, "not_assigned_agent", "Forbidden".to_owned()).hint(hint)
+        Self::about(state, action, Status::Forbidden, Code::NotAssignedAgent, "Forbidden".to_owned())
+            .hint(hint)
     }
 
     pub(super) fn own_work(facts: &Facts, action: Action, actor: &Actor) -> Self {
         let (code, verb, hint) = match action {
             Action::Report if actor.holds(&facts.state) => (
-                "self_report_blocked",
+                Code::SelfReportBlocked,
                 "report",
                 "A different agent must call report. You implemented this story: call request-review and stop.",
             ),
             Action::Report => (
-                "self_report_blocked",
+                Code::SelfReportBlocked,
                 "report",
                 "A different agent must call report. You started this story in this cycle, too, though you hold it no longer.",
             ),
-            Action::ReviewComplete => {
-                ("self_review_blocked", "review", "A different agent must complete the review of this story.")
-            }
+            Action::ReviewComplete => (
+                Code::SelfReviewBlocked,
+                "review",
+                "A different agent must complete the review of this story.",
+            ),
             _ => (
-                "self_verify_blocked",
+                Code::SelfVerifyBlocked,
                 "verify",
                 "An orchestrator linked to another agent must verify or reject this story.",
             ),
@@ -154,7 +153,7 @@ impl Refusal {
         let message =
             "Cannot change title or criteria of your own implementation: nobody sets the measure of their own work."
                 .to_owned();
-        Self::at(state, CHANGE_CRITERIA, Status::Conflict, "self_criteria_blocked", message)
+        Self::at(state, CHANGE_CRITERIA, Status::Conflict, Code::SelfCriteriaBlocked, message)
             .hint("Leave title and acceptance_criteria as they are, or ask a user or another orchestrator to change them.")
             .with("held", json!(actor.held(state, started)))
     }
@@ -168,7 +167,7 @@ impl Refusal {
             })
             .collect();
         let message = format!("Conflict: Cannot claim: {}{}", named.join(", "), statuses(state));
-        let code = "dependencies_not_met";
+        let code = Code::DependenciesNotMet;
         let mut refusal = Self::about(state, Action::Claim, Status::Conflict, code, message);
         let (mut stories, mut epics) = (Vec::new(), Vec::new());
         for prerequisite in unmet {
@@ -190,14 +189,14 @@ impl Refusal {
 
     pub(super) fn evidence_required(state: &LoopState) -> Self {
         let message = "Review evidence required: review_type and summary".to_owned();
-        Self::about(state, Action::Verify, Status::Unprocessable, "review_evidence_required", message)
+        Self::about(state, Action::Verify, Status::Unprocessable, Code::ReviewEvidenceRequired, message)
             .hint("Repeat the call with a non-blank review_type and summary of what was checked.")
     }
 
     pub(super) fn no_review_record(state: &LoopState) -> Self {
         let message =
             "No review record found that is newer than the report: review-complete comes first".to_owned();
-        Self::about(state, Action::Verify, Status::Unprocessable, "review_not_conducted", message).hint(
+        Self::about(state, Action::Verify, Status::Unprocessable, Code::ReviewNotConducted, message).hint(
             "Another agent than the implementers reviews this report, after a rejection again: \
              POST /api/v1/stories/:id/review-complete; then verify.",
         )
@@ -205,7 +204,7 @@ impl Refusal {
 
     pub(super) fn criteria_changed(state: &LoopState) -> Self {
         let message = "Title or acceptance criteria have changed since the review".to_owned();
-        Self::about(state, Action::Verify, Status::Unprocessable, "criteria_changed", message).hint(
+        Self::about(state, Action::Verify, Status::Unprocessable, Code::CriteriaChanged, message).hint(
             "Review again: another agent than the implementer reads the story as it is now and calls \
              POST /api/v1/stories/:id/review-complete; then verify.",
         )
@@ -213,19 +212,19 @@ impl Refusal {
 
     pub(super) fn not_reported(state: &LoopState, action: Action) -> Self {
         let message = format!("Cannot {action}: the story must be in reported_done first{}", statuses(state));
-        Self::about(state, action, Status::Unprocessable, "invalid_transition", message)
+        Self::about(state, action, Status::Unprocessable, Code::InvalidTransition, message)
             .hint("A reviewer confirms the implementation with POST /api/v1/stories/:id/report first.")
     }
 
     pub(super) fn decided(state: &LoopState, action: Action) -> Self {
         let (code, word, hint) = match state.verified_status {
             VerifiedStatus::Verified => (
-                "already_verified",
+                Code::AlreadyVerified,
                 "is already verified",
                 "Nothing to do. To correct a backfill, reject the story and rework it through the loop.",
             ),
             _ => (
-                "story_rejected",
+                Code::StoryRejected,
                 "was rejected",
                 "Rework it through the loop: contract, claim, start, report, review-complete, verify.",
             ),
@@ -247,7 +246,7 @@ impl Refusal {
         } else {
             "Reset the story with force-unclaim if nobody has worked on it, or finish it through the loop."
         };
-        Self::about(state, action, Status::Unprocessable, "not_pre_existing", message).hint(hint)
+        Self::about(state, action, Status::Unprocessable, Code::NotPreExisting, message).hint(hint)
     }
 
     /// The story is in a state from which the action does not go; the hint depends on who asks.
@@ -257,10 +256,10 @@ impl Refusal {
         let mine = actor.holds(state);
         let (code, wants) = match (action, state.agent_status) {
             (Action::Claim | Action::Start, Pending) if !verified => {
-                ("must_contract_first", " (story must be contracted first)")
+                (Code::MustContractFirst, " (story must be contracted first)")
             }
-            (Action::Start, Contracted) => ("must_claim_first", " (story must be claimed first)"),
-            _ => ("invalid_transition", ""),
+            (Action::Start, Contracted) => (Code::MustClaimFirst, " (story must be claimed first)"),
+            _ => (Code::InvalidTransition, ""),
         };
         let hint = match (action, state.agent_status) {
             (Action::Contract | Action::Claim, _)

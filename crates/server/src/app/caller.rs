@@ -10,6 +10,7 @@ use axum::http::StatusCode;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use chrono::{DateTime, SecondsFormat, Utc};
+use loopctl_core::code::Code;
 use loopctl_core::fields::parse_uuid;
 use loopctl_core::lifecycle::{self, Action, Actor, Refusal};
 use loopctl_core::rate::Reached;
@@ -365,7 +366,7 @@ async fn authenticate(parts: &Parts, app: &App) -> ApiResult<Key> {
         return Ok(Key { found, role, impersonation: None, shown });
     }
     let Some(tenant_slug) = found.tenant_slug.clone() else {
-        return Err(ApiError::new(StatusCode::NOT_FOUND, "tenant_not_found", "Tenant not found"));
+        return Err(ApiError::new(StatusCode::NOT_FOUND, Code::TenantNotFound, "Tenant not found"));
     };
     let effective_role = effective_role(parts)?;
     Ok(Key {

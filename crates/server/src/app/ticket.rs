@@ -5,6 +5,7 @@
 //! change, or not at all. Whoever sends the same while it is being done waits for it, in this process where that costs nothing, in
 //! another on the row.
 
+use loopctl_core::code::Code;
 use std::sync::Arc;
 
 use axum::http::request::Parts;
@@ -132,7 +133,7 @@ impl Ticket {
         let Some(Found { is_same, status, answer }) = found else { return Ok(None) };
         if !is_same {
             return Err(ApiError::unprocessable(
-                "idempotency_key_reused",
+                Code::IdempotencyKeyReused,
                 "This Idempotency-Key was used for another request (method, path, query or body differ): use a new key for each",
             ));
         }

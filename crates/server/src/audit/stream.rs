@@ -8,6 +8,7 @@ use std::time::Duration;
 use axum::extract::FromRequestParts;
 use axum::http::StatusCode;
 use axum::http::request::Parts;
+use loopctl_core::code::Code;
 use loopctl_core::request::{Member, Request};
 use schemars::json_schema;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
@@ -132,7 +133,7 @@ fn too_many() -> ApiError {
         "Too many streams of changes are open ({MOST_OF_TENANT} of a tenant at most, and {MOST} in all): close some, or ask GET \
          /api/v1/changes from time to time"
     );
-    ApiError::new(StatusCode::TOO_MANY_REQUESTS, "too_many_streams", message)
+    ApiError::new(StatusCode::TOO_MANY_REQUESTS, Code::TooManyStreams, message)
 }
 
 /// Wakes those who follow a tenant's log when it has grown, whoever wrote to it, for as long as there are any.

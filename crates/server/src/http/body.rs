@@ -8,6 +8,7 @@ use std::time::Duration;
 use axum::extract::{FromRequest, Request as HttpRequest};
 use axum::http::{StatusCode, header};
 use http_body_util::BodyExt as _;
+use loopctl_core::code::Code;
 use loopctl_core::fields::{FieldErrors, Fields, INVALID};
 use loopctl_core::json::{Fault, MAX_GROWTH, MAX_MEMBERS, Object, inspect};
 use loopctl_core::request::{Request, schema_of};
@@ -218,16 +219,16 @@ fn too_slow() -> ApiError {
         PAUSE.as_secs(),
         SENDING.as_secs()
     );
-    ApiError::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", message)
+    ApiError::new(StatusCode::REQUEST_TIMEOUT, Code::RequestTimeout, message)
 }
 
 fn stopping() -> ApiError {
     let message = "Service Unavailable: the server is stopping and did not wait for the body; nothing was changed; try again";
-    ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", message)
+    ApiError::new(StatusCode::SERVICE_UNAVAILABLE, Code::Stopping, message)
 }
 
 fn too_large(limit: usize) -> ApiError {
-    ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "Request Entity Too Large")
+    ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, Code::BodyTooLarge, "Request Entity Too Large")
         .with("limit_bytes", limit.into())
 }
 
@@ -250,7 +251,7 @@ fn json_text<'a>(bytes: &'a [u8], content_type: Option<&str>) -> ApiResult<Cow<'
         Err(_) if is_form => Err(ApiError::bad_request("Bad Request: the form is not valid UTF-8")),
         _ => Err(ApiError::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "unsupported_media_type",
+            Code::UnsupportedMediaType,
             "Unsupported Media Type",
         )
         .with("remediation", serde_json::json!({"description": "Send application/json."}))),
@@ -261,7 +262,7 @@ fn parse(text: &str, depth: usize) -> ApiResult<Object<'_>> {
     let raw: &RawValue = serde_json::from_str(text).map_err(|error| malformed(&error))?;
     inspect(text, depth).map_err(|fault| unacceptable(text, &fault, depth))?;
     Object::parse(raw)
-        .ok_or_else(|| ApiError::unprocessable("not_an_object", "Request body must be a JSON object"))
+        .ok_or_else(|| ApiError::unprocessable(Code::NotAnObject, "Request body must be a JSON object"))
 }
 
 /// What is well-formed JSON and not to be had all the same.

@@ -2,6 +2,7 @@
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use loopctl_core::code::Code;
 use loopctl_core::fields::FieldErrors;
 use loopctl_core::lifecycle::{Refusal, Status};
 use schemars::JsonSchema;
@@ -12,10 +13,7 @@ use super::answer::Kept;
 use crate::db::DbError;
 use crate::secrets::SealError;
 
-/// What a request with a key that was used before comes to, until it is found out what was answered then.
-const USED_KEY: &str = "idempotency_key_used";
-
-/// The constraint that it violates.
+/// The constraint that a request violates whose key was used before.
 const USED: &str = "idempotency_keys_pkey";
 
 /// In how many seconds it may be tried again: a member, and the header of that name.
@@ -34,16 +32,28 @@ pub(crate) struct ApiError {
     #[schemars(with = "u16")]
     status: StatusCode,
     /// A stable word for programs.
-    code: String,
+    code: Code,
     /// A sentence for people.
     message: String,
     // Boxed, because every result has the size of its error.
     #[serde(flatten)]
     members: Box<Map<String, Value>>,
-    // An answer that was given before ends a handler as a refusal does.
+    // What was done before ends a handler as a refusal does.
     #[serde(skip)]
     #[schemars(skip)]
-    replayed: Option<Box<Kept>>,
+    repeats: Repetition,
+}
+
+/// Whether it was done before, under the same key.
+#[derive(Debug, Clone, Default)]
+enum Repetition {
+    /// Not that anybody knows.
+    #[default]
+    No,
+    /// It was; what was answered then is still to be found out.
+    Unread,
+    /// It was, and this was answered.
+    Answered(Box<Kept>),
 }
 
 fn number<S: Serializer>(status: &StatusCode, serializer: S) -> Result<S::Ok, S::Error> {
@@ -52,14 +62,8 @@ fn number<S: Serializer>(status: &StatusCode, serializer: S) -> Result<S::Ok, S:
 
 impl ApiError {
     /// An error with its stable code and one sentence that says what to do.
-    pub(crate) fn new(status: StatusCode, code: &str, message: impl Into<String>) -> Self {
-        Self {
-            status,
-            code: code.to_owned(),
-            message: message.into(),
-            members: Box::default(),
-            replayed: None,
-        }
+    pub(crate) fn new(status: StatusCode, code: Code, message: impl Into<String>) -> Self {
+        Self { status, code, message: message.into(), members: Box::default(), repeats: Repetition::No }
     }
 
     /// Says it in another sentence.
@@ -77,36 +81,36 @@ impl ApiError {
 
     /// 400.
     pub(crate) fn bad_request(message: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "bad_request", message)
+        Self::new(StatusCode::BAD_REQUEST, Code::BadRequest, message)
     }
 
     /// 401, no usable `Authorization` header.
     pub(crate) fn unauthorized() -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "Unauthorized")
+        Self::new(StatusCode::UNAUTHORIZED, Code::Unauthorized, "Unauthorized")
     }
 
     /// 401, key unknown, revoked or expired: not told apart.
     pub(crate) fn invalid_api_key() -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, "invalid_api_key", "Invalid API key")
+        Self::new(StatusCode::UNAUTHORIZED, Code::InvalidApiKey, "Invalid API key")
     }
 
     /// 403.
     pub(crate) fn forbidden(message: impl Into<String>) -> Self {
-        Self::new(StatusCode::FORBIDDEN, "forbidden", message)
+        Self::new(StatusCode::FORBIDDEN, Code::Forbidden, message)
     }
 
     /// 404: absent, in another tenant, or no such route; not told apart.
     pub(crate) fn not_found() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not_found", "Not found")
+        Self::new(StatusCode::NOT_FOUND, Code::NotFound, "Not found")
     }
 
     /// 409.
-    pub(crate) fn conflict(code: &str, message: impl Into<String>) -> Self {
+    pub(crate) fn conflict(code: Code, message: impl Into<String>) -> Self {
         Self::new(StatusCode::CONFLICT, code, message)
     }
 
     /// 422 for a business rule.
-    pub(crate) fn unprocessable(code: &str, message: impl Into<String>) -> Self {
+    pub(crate) fn unprocessable(code: Code, message: impl Into<String>) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, message)
     }
 
@@ -150,8 +154,8 @@ impl ApiError {
     }
 
     /// Its stable word.
-    pub(crate) fn code(&self) -> &str {
-        &self.code
+    pub(crate) fn code(&self) -> Code {
+        self.code
     }
 
     /// Whether this is a 404.
@@ -198,7 +202,7 @@ impl ApiError {
     pub(crate) fn into_members(self) -> Map<String, Value> {
         let Self { code, message, members: further, .. } = self.naming_fields();
         let mut members = Map::new();
-        members.extend([("code".to_owned(), code.into()), ("reason".to_owned(), message.into())]);
+        members.extend([("code".to_owned(), code.as_str().into()), ("reason".to_owned(), message.into())]);
         members.extend(further.into_iter().filter(|(name, _)| name != "remediation"));
         members
     }
@@ -207,48 +211,52 @@ impl ApiError {
     pub(crate) fn idempotency_in_progress() -> Self {
         let message = "Conflict: a request with this Idempotency-Key is still being answered; send it again in a moment, with the \
                        same key";
-        Self::conflict("idempotency_in_progress", message)
+        Self::conflict(Code::IdempotencyInProgress, message)
     }
 
-    /// Nothing is to be done, because it was done before: this is what was answered then.
+    /// Nothing is to be done, because it was done before.
+    fn used_key() -> Self {
+        Self { repeats: Repetition::Unread, ..Self::idempotency_in_progress() }
+    }
+
+    /// The same, and this is what was answered then.
     pub(crate) fn replayed(answer: Kept) -> Self {
-        let done = Self::conflict(USED_KEY, "Conflict: this was done before");
-        Self { replayed: Some(Box::new(answer)), ..done }
+        Self { repeats: Repetition::Answered(Box::new(answer)), ..Self::used_key() }
     }
 
     /// Whether this was done before, which is no refusal: see [`Self::replayed`].
     pub(crate) fn is_repetition(&self) -> bool {
-        self.code == USED_KEY
+        !matches!(self.repeats, Repetition::No)
     }
 
     /// 503: what is asked for takes the owner's login, which this server does not have.
     pub(crate) fn admin_database_missing() -> Self {
         let message = "Service Unavailable: this server's database login may not see all tenants; the operator has to set \
                        ADMIN_DATABASE_URL to one that may (superuser, or BYPASSRLS)";
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "admin_database_missing", message)
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, Code::AdminDatabaseMissing, message)
     }
 
     /// 429: not before so many seconds.
     pub(crate) fn too_many_requests(message: &str, seconds: u32) -> Self {
-        Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", message).with(RETRY_AFTER, seconds.into())
+        Self::new(StatusCode::TOO_MANY_REQUESTS, Code::RateLimited, message).with(RETRY_AFTER, seconds.into())
     }
 
     /// 401: for what is done on pages by whoever has signed in.
     pub(crate) fn not_signed_in() -> Self {
         let message = "Unauthorized: nobody has signed in, or not for long enough; sign in at /sign-in";
-        Self::new(StatusCode::UNAUTHORIZED, "not_signed_in", message)
+        Self::new(StatusCode::UNAUTHORIZED, Code::NotSignedIn, message)
     }
 
     /// 403: a tenant that is suspended, or not there yet.
     pub(crate) fn tenant_not_active() -> Self {
-        Self::new(StatusCode::FORBIDDEN, "tenant_not_active", "Access denied")
+        Self::new(StatusCode::FORBIDDEN, Code::TenantNotActive, "Access denied")
     }
 
     /// 503: authenticators sign for the name of a host, and this server has none.
     pub(crate) fn no_relying_party() -> Self {
         let message = "Service Unavailable: authenticators cannot sign for this server's public URL; the operator has to set \
                        LOOPCTL_PUBLIC_URL to one with the name of a host";
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "webauthn_unavailable", message)
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, Code::WebauthnUnavailable, message)
     }
 
     /// 500: nothing is created whose key cannot be kept.
@@ -256,32 +264,32 @@ impl ApiError {
         let message = format!(
             "Internal server error: the tenant's audit key cannot be kept, so nothing was created; {reason}"
         );
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "audit_key_storage_failed", message)
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, Code::AuditKeyStorageFailed, message)
     }
 
     /// 500. The reason belongs into the log, never into the answer.
     pub(crate) fn internal() -> Self {
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", "Internal server error")
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, Code::InternalError, "Internal server error")
     }
 }
 
 impl From<FieldErrors> for ApiError {
     fn from(errors: FieldErrors) -> Self {
-        Self::unprocessable("validation_failed", "Validation failed").with("details", json!(errors.0))
+        Self::unprocessable(Code::ValidationFailed, "Validation failed").with("details", json!(errors.0))
     }
 }
 
 impl From<DbError> for ApiError {
     fn from(error: DbError) -> Self {
         if error.violates(USED) {
-            Self::conflict(USED_KEY, "Conflict: this was done before")
+            Self::used_key()
         } else if matches!(error, DbError::HeldUp) {
             Self::idempotency_in_progress()
         } else if error.is_storage_failure() {
             tracing::error!(%error, "the database cannot write");
             let message = "Service Unavailable: the database's disk is full or read-only; nothing was changed; reading goes on, \
                            try again when the operator has made room";
-            Self::new(StatusCode::SERVICE_UNAVAILABLE, "storage_unavailable", message)
+            Self::new(StatusCode::SERVICE_UNAVAILABLE, Code::StorageUnavailable, message)
                 .with("outcome", "unchanged".into())
         } else if error.is_unavailable() {
             tracing::error!(%error, "database unavailable");
@@ -292,7 +300,7 @@ impl From<DbError> for ApiError {
                 ("unchanged", "nothing was changed; try again")
             };
             let message = format!("Service Unavailable: {advice}");
-            Self::new(StatusCode::SERVICE_UNAVAILABLE, "database_unavailable", message)
+            Self::new(StatusCode::SERVICE_UNAVAILABLE, Code::DatabaseUnavailable, message)
                 .with("outcome", outcome.into())
         } else {
             tracing::error!(%error, "database error");
@@ -306,7 +314,7 @@ impl From<SealError> for ApiError {
         match error {
             SealError::NoKey => {
                 let message = format!("Service Unavailable: nothing was changed; {error}");
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, "secrets_key_missing", message)
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, Code::SecretsKeyMissing, message)
                     .with("outcome", "unchanged".into())
             }
             SealError::TooLong => {
@@ -317,14 +325,14 @@ impl From<SealError> for ApiError {
     }
 }
 
-/// Where people read about an error code or an action.
-pub(crate) fn learn_more(public_url: &str, topic: &str) -> String {
-    format!("{public_url}/wiki/{}", topic.replace('_', "-"))
+/// Where an error is explained: what happened, why the rule is there, and what to do.
+pub(crate) fn learn_more(public_url: &str, code: Code) -> String {
+    format!("{public_url}/docs/errors#{code}")
 }
 
 impl IntoResponse for ApiError {
     fn into_response(mut self) -> Response {
-        if let Some(answer) = self.replayed.take() {
+        if let Repetition::Answered(answer) = std::mem::take(&mut self.repeats) {
             return answer.into_response();
         }
         self.beside(&json!({"error": self}))
@@ -354,9 +362,6 @@ mod tests {
     fn a_missing_key_is_the_operators_business_and_said_so() {
         let error = ApiError::from(SealError::NoKey);
         assert!(error.is_unavailable() && error.message.contains("set CLOAK_KEY"), "{error:?}");
-        assert_eq!(
-            (error.code.as_str(), &error.members["outcome"]),
-            ("secrets_key_missing", &json!("unchanged"))
-        );
+        assert_eq!((error.code, &error.members["outcome"]), (Code::SecretsKeyMissing, &json!("unchanged")));
     }
 }

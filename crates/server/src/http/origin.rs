@@ -1,6 +1,7 @@
 //! Whose page it is that calls.
 
 use axum::http::{HeaderMap, StatusCode, header};
+use loopctl_core::code::Code;
 use url::Url;
 
 use super::error::{ApiError, ApiResult};
@@ -37,7 +38,7 @@ pub(crate) fn require_own_page(headers: &HeaderMap, public_url: &str) -> ApiResu
 
 fn foreign(own: &str) -> ApiError {
     let message = format!("Forbidden: this may be called from pages of {own} alone");
-    ApiError::new(StatusCode::FORBIDDEN, "origin_mismatch", message)
+    ApiError::new(StatusCode::FORBIDDEN, Code::OriginMismatch, message)
 }
 
 #[cfg(test)]

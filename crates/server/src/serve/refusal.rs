@@ -4,13 +4,14 @@
 //! its connection and never while a request is being answered; where the bytes of a connection pass by, it is exchanged.
 
 use axum::http::StatusCode;
+use loopctl_core::code::Code;
 use serde_json::json;
 use uuid::Uuid;
 
 /// What somebody is told for whom there is no connection.
 pub(super) fn full() -> Vec<u8> {
     let message = "Service Unavailable: too many connections are open; close some, or try again";
-    answer(StatusCode::SERVICE_UNAVAILABLE, "too_many_connections", message, "retry-after: 5\r\n")
+    answer(StatusCode::SERVICE_UNAVAILABLE, Code::TooManyConnections, message, "retry-after: 5\r\n")
 }
 
 /// The answer to go out instead of these bytes, if they are a refusal of hyper's.
@@ -18,16 +19,16 @@ pub(super) fn instead_of(bytes: &[u8]) -> Option<Vec<u8>> {
     let status = refused_by_hyper(bytes)?;
     let (code, message) = match status {
         StatusCode::BAD_REQUEST => (
-            "bad_request",
+            Code::BadRequest,
             "Bad Request: the head of the request cannot be read; send a line with method, path and version, a line for \
              each header, and an empty one",
         ),
         StatusCode::URI_TOO_LONG => (
-            "uri_too_long",
+            Code::UriTooLong,
             "URI Too Long: a path and its query may have 65534 bytes; send the rest in the body",
         ),
         StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => (
-            "head_too_large",
+            Code::HeadTooLarge,
             "Request Header Fields Too Large: send at most 100 headers, with less than 96 KiB in all",
         ),
         _ => return None,
@@ -48,9 +49,9 @@ fn refused_by_hyper(bytes: &[u8]) -> Option<StatusCode> {
 }
 
 /// A whole answer in the common form. `headers` are further ones, each with its line's end.
-fn answer(status: StatusCode, code: &str, message: &str, headers: &str) -> Vec<u8> {
+fn answer(status: StatusCode, code: Code, message: &str, headers: &str) -> Vec<u8> {
     let id = Uuid::now_v7();
-    tracing::info!(request_id = %id, status = status.as_u16(), code, "answered what was no request");
+    tracing::info!(request_id = %id, status = status.as_u16(), %code, "answered what was no request");
     let body = json!({"error": {"status": status.as_u16(), "code": code, "message": message}}).to_string();
     let length = body.len();
     format!(

@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use loopctl_core::code::Code;
 use loopctl_core::fields::parse_uuid;
 use loopctl_core::json::{JsonText, Object, scalar};
 use loopctl_core::lifecycle::{Action, Attempt};
@@ -204,7 +205,7 @@ fn read_items(
     name: &str,
     read: impl Fn(&RawValue) -> Asked,
 ) -> ApiResult<Vec<Item>> {
-    let refused = |message: String| ApiError::unprocessable("invalid_batch", message);
+    let refused = |message: String| ApiError::unprocessable(Code::InvalidBatch, message);
     let length = list.and_then(JsonText::count);
     let length = length.ok_or_else(|| refused(format!("{name} is required and must be an array")))?;
     caller.admit(action)?;
@@ -222,12 +223,12 @@ fn read_items(
         let story_id = sent.and_then(parse_uuid);
         let work = match (sent, story_id) {
             (None, _) => Err(ApiError::unprocessable(
-                "invalid_item",
+                Code::InvalidItem,
                 "Story not found: story_id is required and must be a string",
             )),
             (Some(_), None) => Err(unknown()),
             (Some(_), Some(id)) if !seen.insert(id) => Err(ApiError::unprocessable(
-                "duplicate",
+                Code::Duplicate,
                 "The story is listed more than once; only its first place counts",
             )),
             (Some(_), Some(id)) => asked.map(|(attempt, evidence)| Wanted::of(caller, id, attempt, evidence)),
@@ -239,7 +240,7 @@ fn read_items(
 }
 
 fn unknown() -> ApiError {
-    ApiError::new(StatusCode::NOT_FOUND, "not_found", "Story not found")
+    ApiError::new(StatusCode::NOT_FOUND, Code::NotFound, "Story not found")
 }
 
 /// Attempts every item in one transaction and answers with what became of each.
@@ -268,6 +269,6 @@ fn results(items: &[Item], attempted: Vec<ApiResult<Outcome>>) -> Results {
     let results: Vec<_> = results.collect();
     let failed = results.iter().all(|result| result.status == "error");
     let why = "No story was processed; results says why for each";
-    let error = failed.then(|| ApiError::unprocessable("nothing_processed", why));
+    let error = failed.then(|| ApiError::unprocessable(Code::NothingProcessed, why));
     Results { results, error }
 }

@@ -2,6 +2,7 @@
 //! contract's order of errors.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use loopctl_core::code::Code;
 use loopctl_core::fields::{FieldErrors, INVALID};
 use loopctl_core::json::{JsonText, scalar};
 use loopctl_core::lifecycle::Echo;
@@ -211,7 +212,7 @@ impl RejectStory {
     /// 422 when it is missing, blank, no string or too long.
     pub(super) fn required_reason(&self) -> ApiResult<String> {
         let reason = self.reason.clone().ok_or_else(|| {
-            ApiError::unprocessable("reason_required", "reason is required and cannot be blank")
+            ApiError::unprocessable(Code::ReasonRequired, "reason is required and cannot be blank")
         })?;
         if reason.chars().count() > 50_000 {
             return Err(ApiError::invalid_field("reason", "should be at most 50000 character(s)"));

@@ -7,7 +7,6 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::app::Identity;
-use crate::http::error::learn_more;
 
 /// A call that would pass next.
 #[derive(Serialize, JsonSchema)]
@@ -30,7 +29,7 @@ pub(super) fn next_steps(caller: &Identity, facts: &Facts, story_id: Uuid) -> Ve
             path: format!("/api/v1/stories/{story_id}/{}", next.action),
             required_body: next.required_body,
             preconditions: next.preconditions,
-            learn_more: learn_more(&caller.app.public_url, next.action.as_str()),
+            learn_more: format!("{}/docs/lifecycle#actions", caller.app.public_url),
         })
         .collect()
 }

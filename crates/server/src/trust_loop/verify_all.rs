@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use loopctl_core::code::Code;
 use loopctl_core::lifecycle::{Action, Attempt};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -91,7 +92,7 @@ pub(super) async fn verify_all(
     }
     if !has_evidence(&sent) {
         return Err(ApiError::unprocessable(
-            "review_evidence_required",
+            Code::ReviewEvidenceRequired,
             "Review evidence required: review_type and summary",
         )
         .with(
@@ -134,5 +135,5 @@ async fn verify_each(
 
 fn not_attempted() -> ApiError {
     let message = "Not attempted, because the server failed at a story before; call verify-all again";
-    ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "not_attempted", message)
+    ApiError::new(StatusCode::SERVICE_UNAVAILABLE, Code::NotAttempted, message)
 }

@@ -5,6 +5,7 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use loopctl_core::code::Code;
 use loopctl_core::fields::{BLANK, FieldErrors, INVALID};
 use loopctl_core::request::{Custom, Request, boolean, custom, nullable, text, uuid, word};
 use loopctl_core::webhooks::{EventType, NO_EVENTS, Policy};
@@ -113,7 +114,7 @@ pub(super) async fn create(
             let limit = locked_limit(&mut change, MAX_WEBHOOKS).await?;
             if change.one(COUNT_WEBHOOKS, &[]).await? >= limit {
                 let message = "Webhook limit reached for this tenant";
-                return Err(ApiError::unprocessable("webhook_limit_reached", message));
+                return Err(ApiError::unprocessable(Code::WebhookLimitReached, message));
             }
             let known = is_known_project(&mut change, body.anyway().project_id).await?;
             let new = body.checked(|new, errors| {
@@ -337,11 +338,11 @@ pub(super) async fn redeliver(
             if !webhook.active && delivery.event_type != EventType::WebhookTest.as_str() {
                 let message =
                     "Conflict: the webhook is not active; activate it first (PATCH it with active true)";
-                return Err(ApiError::conflict("webhook_inactive", message));
+                return Err(ApiError::conflict(Code::WebhookInactive, message));
             }
             if delivery.status == "pending" {
                 let message = "Conflict: the event is pending and will be delivered without this call";
-                return Err(ApiError::conflict("delivery_pending", message));
+                return Err(ApiError::conflict(Code::DeliveryPending, message));
             }
             change.execute(REDELIVER, &[&id]).await?;
             let told = json!({"webhook_event_id": id});

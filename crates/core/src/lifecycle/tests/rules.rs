@@ -73,7 +73,7 @@ fn hints_say_what_to_do() {
     ];
     for (action, status, who, code, words) in rows {
         let refusal = refuse(holding(status, Some(A)), action, who);
-        assert_eq!((refusal.status, refusal.code), (Status::Conflict, code), "{action} {status}");
+        assert_eq!((refusal.status, refusal.code.as_str()), (Status::Conflict, code), "{action} {status}");
         let conflict = refusal.conflict.unwrap();
         assert_eq!((conflict.agent_status, conflict.action), (status, action.as_str()));
         assert!(refusal.hints.iter().any(|hint| hint.contains(words)), "{action}: {:?}", refusal.hints);
@@ -90,7 +90,7 @@ fn verified_stories_are_closed() {
     // Also after a force-unclaim, which leaves `pending` and `verified`.
     for action in [Action::Contract, Action::Claim] {
         let refusal = refuse(verified(AgentStatus::Pending), action, actor(Role::Agent, Some(B)));
-        assert_eq!(refusal.code, "invalid_transition");
+        assert_eq!(refusal.code.as_str(), "invalid_transition");
         assert!(refusal.hints[0].contains("reject"));
     }
     let refusal = refuse(verified(AgentStatus::ReportedDone), Action::Unclaim, actor(Role::Agent, Some(A)));
@@ -109,7 +109,7 @@ fn strangers_may_not_touch_a_claim() {
         (Action::Unclaim, AgentStatus::Contracted),
     ] {
         let refusal = refuse(holding(status, Some(A)), action, actor(Role::Agent, Some(B)));
-        assert_eq!((refusal.status, refusal.code), (Status::Forbidden, "not_assigned_agent"));
+        assert_eq!((refusal.status, refusal.code.as_str()), (Status::Forbidden, "not_assigned_agent"));
         assert!(!refusal.hints.is_empty());
     }
 }
@@ -171,7 +171,7 @@ fn unmet_prerequisites_are_named() {
     ];
     let contracted = Facts { unmet, ..facts(holding(AgentStatus::Contracted, None)) };
     let refusal = decide(&contracted, &Attempt::Claim, &actor(Role::Agent, Some(A)), at(1)).unwrap_err();
-    assert_eq!(refusal.code, "dependencies_not_met");
+    assert_eq!(refusal.code.as_str(), "dependencies_not_met");
     assert_eq!(refusal.context["unmet_story_ids"], json!([A]));
     assert_eq!(refusal.context["unmet_epic_ids"], json!([B]));
     let hints = refusal.hints;
@@ -182,7 +182,8 @@ fn unmet_prerequisites_are_named() {
 fn evidence_comes_after_the_state_and_before_the_review_record() {
     let verifier = actor(Role::Orchestrator, Some(B));
     let verify = |facts: &Facts, evidence| {
-        decide(facts, &Attempt::Verify { evidence }, &verifier, at(9)).map_err(|refusal| refusal.code)
+        decide(facts, &Attempt::Verify { evidence }, &verifier, at(9))
+            .map_err(|refusal| refusal.code.as_str())
     };
     let implementing = facts(holding(AgentStatus::Implementing, Some(A)));
     assert_eq!(verify(&implementing, false), Err("invalid_transition"));
@@ -203,7 +204,7 @@ fn bootstrapping_is_for_work_outside_the_loop() {
         decide(facts, &attempt, &orchestrator, at(9)).map_err(|refusal| {
             well_formed(&refusal);
             assert_eq!(refusal.status, Status::Unprocessable);
-            (refusal.code, refusal.message)
+            (refusal.code.as_str(), refusal.message)
         })
     };
     let fill = || Attempt::Backfill(backfill("done before"));

@@ -155,7 +155,7 @@ fn next_actions_never_promise_what_would_be_refused() {
                     Err(None) => assert!(matches!(next.action, Action::Contract | Action::Claim)),
                     Err(Some(refusal)) => assert!(
                         matches!(
-                            refusal.code,
+                            refusal.code.as_str(),
                             "agent_required" | "review_not_conducted" | "criteria_changed"
                         ),
                         "{next:?} for {actor:?}: {refusal:?}"

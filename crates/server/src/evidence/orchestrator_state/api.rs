@@ -1,6 +1,7 @@
 //! Requests, answers and handlers of `/orchestrator/state/{project_id}`.
 
 use axum::Json;
+use loopctl_core::code::Code;
 use loopctl_core::json::JsonText;
 use loopctl_core::request::{Request, integer, object, text};
 use serde::Serialize;
@@ -97,7 +98,7 @@ fn version_conflict(current: i32, sent: i32) -> ApiError {
             ),
         ),
     };
-    ApiError::conflict("version_conflict", message)
+    ApiError::conflict(Code::VersionConflict, message)
         .with("current_version", json!(current))
         .with("current_state", json!(format!("v{current}")))
         .with("attempted_action", json!("save_state"))

@@ -4,6 +4,7 @@
 use axum::Json;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
+use loopctl_core::code::Code;
 use loopctl_core::json::JsonText;
 use loopctl_core::request::{Request, word};
 use schemars::JsonSchema;
@@ -131,14 +132,14 @@ pub(super) async fn add_finding<D: Dialect>(
 ) -> ApiResult<D::Found> {
     caller
         .change(async |mut change| {
-            let ended = ("run_not_in_progress", "Run is not in progress");
+            let ended = (Code::RunNotInProgress, "Run is not in progress");
             let locked = lock_open(&mut change, path, ended).await?;
             let finding = D::finding(body.valid()?);
             let (content, counts) = (Jsonb(finding.content()?), finding.counts());
             if locked.findings_count >= MAX_FINDINGS {
                 let message =
                     format!("A run has at most {MAX_FINDINGS} findings; complete it and start another");
-                return Err(ApiError::unprocessable("too_many_findings", message));
+                return Err(ApiError::unprocessable(Code::TooManyFindings, message));
             }
             let (finding_id, position) = (Uuid::now_v7(), locked.findings_count + 1);
             change.execute(INSERT_FINDING, &[&finding_id, &path.id, &position, &content]).await?;
@@ -161,7 +162,7 @@ pub(super) async fn complete<D: Dialect>(
 ) -> ApiResult<Json<D::Answer>> {
     caller
         .change(async |mut change| {
-            let ended = ("run_already_completed", "Run is already completed");
+            let ended = (Code::RunAlreadyCompleted, "Run is already completed");
             let locked = lock_open(&mut change, path, ended).await?;
             let completion = D::completion(body.valid()?);
             let status = completion.status(locked.critical_count, locked.high_count);
@@ -183,7 +184,7 @@ pub(super) async fn complete<D: Dialect>(
 async fn lock_open(
     change: &mut Change<'_>,
     path: RunPath,
-    (code, message): (&str, &str),
+    (code, message): (Code, &str),
 ) -> ApiResult<LockedRun> {
     let run = change.found(LOCK_RUN, &[&path.id, &path.project_id]).await?;
     if run.status == OPEN {

@@ -1,6 +1,7 @@
 //! Tenants as superadmins see them: all of them, one of them, changed, suspended and activated.
 
 use axum::Json;
+use loopctl_core::code::Code;
 use loopctl_core::request::{Request, text};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -157,8 +158,8 @@ async fn take(step: &Step, admin: Admin, id: Uuid) -> ApiResult<Json<OneWholeTen
 /// 422. A tenant whose enrolment is not complete must not come into being by a detour, and what was deactivated stays so.
 fn impossible(step: &Step, status: &str) -> ApiError {
     if status == step.to {
-        return ApiError::unprocessable("tenant_status_unchanged", format!("Tenant is already {status}"));
+        return ApiError::unprocessable(Code::TenantStatusUnchanged, format!("Tenant is already {status}"));
     }
     let message = format!("Tenant is {status}: only one that is {} can become {}", step.from, step.to);
-    ApiError::unprocessable("tenant_status_final", message)
+    ApiError::unprocessable(Code::TenantStatusFinal, message)
 }

@@ -1,6 +1,7 @@
 //! What a scan has found among the tenants' records that ought not to be there (`operator/violators`), and what superadmins make of it.
 
 use axum::Json;
+use loopctl_core::code::Code;
 use loopctl_core::json::JsonText;
 use loopctl_core::request::{Request, id, text, word};
 use schemars::JsonSchema;
@@ -147,7 +148,7 @@ async fn settle(
             let old = change.found(LOCK_VIOLATION, &[&id]).await?;
             if old.status != "pending" {
                 let message = format!("Violation is already {}", old.status);
-                return Err(ApiError::unprocessable("violation_not_pending", message));
+                return Err(ApiError::unprocessable(Code::ViolationNotPending, message));
             }
             let note = &body.valid()?.note;
             let data = change.one(SETTLE_VIOLATION, &[&id, &status, note, &superadmin.key_id]).await?;

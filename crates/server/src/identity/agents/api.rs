@@ -1,6 +1,7 @@
 //! Requests, answers and handlers of agents.
 
 use axum::Json;
+use loopctl_core::code::Code;
 use loopctl_core::fields::{BLANK, FieldErrors};
 use loopctl_core::json::JsonText;
 use loopctl_core::request::{Request, object, text, word};
@@ -79,7 +80,7 @@ pub(super) async fn register(
 
 fn already_bound() -> ApiError {
     ApiError::conflict(
-        "key_already_bound",
+        Code::KeyAlreadyBound,
         "Conflict: API key is already linked to an agent. Create another agent key to register another agent.",
     )
 }

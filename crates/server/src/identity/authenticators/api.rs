@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
+use loopctl_core::code::Code;
 use loopctl_core::fields::{BLANK, FieldErrors};
 use loopctl_core::request::{Request, Text, nested, text};
 use serde_json::json;
@@ -93,7 +94,7 @@ pub(crate) async fn keep(tx: &mut Tx, enrolled: &Enrolled, name: &str) -> ApiRes
 /// 422: something that no enrolment makes, or not this one.
 pub(crate) fn invalid(why: &str) -> ApiError {
     let message = format!("Invalid attestation: {why}");
-    ApiError::unprocessable("invalid_attestation", message).with("reason", "invalid_attestation".into())
+    ApiError::unprocessable(Code::InvalidAttestation, message).with("reason", "invalid_attestation".into())
 }
 
 /// A tenant in a path, who must be the caller's own, and what comes after it.
@@ -248,7 +249,7 @@ pub(super) async fn add(
 pub(crate) fn too_many() -> ApiError {
     let message = "At most 5 authenticators can be enrolled";
     let details = FieldErrors::one("authenticators", message);
-    ApiError::unprocessable("too_many_authenticators", message).with("details", json!(details.0))
+    ApiError::unprocessable(Code::TooManyAuthenticators, message).with("details", json!(details.0))
 }
 
 /// `DELETE /tenants/:id/authenticators/:id`.
@@ -277,7 +278,7 @@ pub(super) async fn revoke(
             let data = change.found(DELETE_AUTHENTICATOR, &[&id]).await?;
             if known <= 1 {
                 let message = "Conflict: this is the tenant's last authenticator; enrol another one first";
-                return Err(ApiError::conflict("last_authenticator", message));
+                return Err(ApiError::conflict(Code::LastAuthenticator, message));
             }
             let told = json!({
                 "friendly_name": data.friendly_name, "attestation_format": data.attestation_format,

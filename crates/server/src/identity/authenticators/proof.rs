@@ -1,6 +1,7 @@
 //! Proofs that a tenant's owner is there (`webauthn_assertion`), for what a key alone may not do.
 
 use axum::http::StatusCode;
+use loopctl_core::code::Code;
 use loopctl_core::fields::Fields;
 use loopctl_core::json::Object;
 use loopctl_core::request::{Custom, Request, custom, schema_of, uuid};
@@ -170,23 +171,24 @@ const fn reason(error: &WebauthnError) -> &'static str {
 
 fn required(public_url: &str) -> ApiError {
     let message = "A WebAuthn assertion is required: send webauthn_assertion";
-    told(ApiError::new(StatusCode::UNAUTHORIZED, "webauthn_required", message), public_url)
+    told(ApiError::new(StatusCode::UNAUTHORIZED, Code::WebauthnRequired, message), public_url)
 }
 
 /// 401: not the right one, and why.
 pub(crate) fn failed(public_url: &str, why: &str) -> ApiError {
     let message = format!("The WebAuthn assertion was not accepted: {why}");
-    told(ApiError::new(StatusCode::UNAUTHORIZED, "webauthn_failed", message), public_url)
+    told(ApiError::new(StatusCode::UNAUTHORIZED, Code::WebauthnFailed, message), public_url)
 }
 
 fn told(error: ApiError, public_url: &str) -> ApiError {
+    let learn_more = learn_more(public_url, error.code());
     error.with(
         "remediation",
         serde_json::json!({
             "description": "This needs one of the tenant's authenticators.",
             "next_action": "Ask POST /tenants/:id/webauthn/challenge for a challenge, or POST /sign-in/challenge to sign in; let an \
                             authenticator sign it, and send what it made as webauthn_assertion.",
-            "learn_more": learn_more(public_url, "break_glass"),
+            "learn_more": learn_more,
         }),
     )
 }

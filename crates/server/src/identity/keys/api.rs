@@ -2,6 +2,7 @@
 
 use axum::Json;
 use chrono::{DateTime, Utc};
+use loopctl_core::code::Code;
 use loopctl_core::fields::{BLANK, FieldErrors, INVALID};
 use loopctl_core::request::{Request, Text, flag, text, timestamp, uuid, word};
 use loopctl_core::role::Role;
@@ -120,7 +121,7 @@ async fn room(change: &mut Change<'_>) -> ApiResult<Timestamp> {
     let live = change.one(COUNT_LIVE_KEYS, &[]).await?;
     if live.total >= limit {
         let message = format!("API key limit reached (max: {limit})");
-        return Err(ApiError::unprocessable("api_key_limit_reached", message));
+        return Err(ApiError::unprocessable(Code::ApiKeyLimitReached, message));
     }
     Ok(live.now)
 }

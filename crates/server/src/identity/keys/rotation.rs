@@ -1,5 +1,6 @@
 //! `POST /api_keys/:id/rotate`: a new key in the place of an old one, which works on for a while.
 
+use loopctl_core::code::Code;
 use loopctl_core::request::{Custom, Request, custom};
 use schemars::{JsonSchema, json_schema};
 use serde::Serialize;
@@ -62,10 +63,10 @@ pub(super) async fn rotate(
         .change(async |mut change| {
             let Rotatable { key: old, superseded_at } = change.found(LOCK_KEY, &[&id]).await?;
             if old.revoked_at.is_some() {
-                return Err(ApiError::unprocessable("key_revoked", "Cannot rotate a revoked key"));
+                return Err(ApiError::unprocessable(Code::KeyRevoked, "Cannot rotate a revoked key"));
             }
             if superseded_at.is_some() {
-                return Err(ApiError::unprocessable("key_superseded", "Cannot rotate a superseded key"));
+                return Err(ApiError::unprocessable(Code::KeySuperseded, "Cannot rotate a superseded key"));
             }
             // First, because an agent has one live key of a role.
             let until = change.one(SUPERSEDE_KEY, &[&id, &hours]).await?;

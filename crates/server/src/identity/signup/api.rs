@@ -3,6 +3,7 @@
 use axum::Json;
 use chrono::{TimeDelta, Utc};
 use loopctl_core::attempts::{CHALLENGES, SIGNUPS};
+use loopctl_core::code::Code;
 use loopctl_core::fields::{BLANK, FieldErrors, Fields, INVALID};
 use loopctl_core::json::{Object, elements};
 use loopctl_core::request::{Custom, Request, custom, schema_of, text};
@@ -167,9 +168,9 @@ fn checked(body: &Body<TenantSignupRequest>) -> ApiResult<&TenantSignupRequest> 
     let (code, message) = if sent.count > MOST {
         return Err(too_many());
     } else if sent.count == 0 && !sent.is_malformed {
-        ("no_authenticators", "Enroll at least one authenticator to create a tenant")
+        (Code::NoAuthenticators, "Enroll at least one authenticator to create a tenant")
     } else if sent.is_malformed {
-        ("invalid_attestation", "Invalid attestation: nothing that an authenticator makes")
+        (Code::InvalidAttestation, "Invalid attestation: nothing that an authenticator makes")
     } else {
         return body.valid();
     };
@@ -178,7 +179,7 @@ fn checked(body: &Body<TenantSignupRequest>) -> ApiResult<&TenantSignupRequest> 
         errors.add("authenticators", BLANK);
     }
     let error = ApiError::unprocessable(code, message).with("details", json!(errors.0));
-    Err(if sent.is_malformed { error.with("reason", code.into()) } else { error })
+    Err(if sent.is_malformed { error.with("reason", code.as_str().into()) } else { error })
 }
 
 /// All of it, in one transaction.
@@ -240,8 +241,8 @@ async fn create(
 
 fn taken(error: DbError) -> ApiError {
     let (field, code, message) = match taken_field(&error) {
-        Some("slug") => ("slug", "slug_taken", "That slug is already in use"),
-        Some("email") => ("email", "email_taken", "That email is already associated with a tenant"),
+        Some("slug") => ("slug", Code::SlugTaken, "That slug is already in use"),
+        Some("email") => ("email", Code::EmailTaken, "That email is already associated with a tenant"),
         _ => return error.into(),
     };
     let details = FieldErrors::one(field, message);
@@ -251,20 +252,20 @@ fn taken(error: DbError) -> ApiError {
 /// Says besides what to do about it, of whatever signing up itself refuses.
 fn explained(error: ApiError, public_url: &str) -> ApiError {
     let next_action = match error.code() {
-        "no_authenticators" => "Enrol an authenticator: a challenge of POST /signup/challenge for each.",
-        "too_many_authenticators" => "Send 5 of them; which ones does not matter.",
-        "slug_taken" => "Choose another slug, and send the rest again as it is.",
-        "email_taken" => "Use another address, or the key of the tenant that has it.",
-        "invalid_attestation" => {
+        Code::NoAuthenticators => "Enrol an authenticator: a challenge of POST /signup/challenge for each.",
+        Code::TooManyAuthenticators => "Send 5 of them; which ones does not matter.",
+        Code::SlugTaken => "Choose another slug, and send the rest again as it is.",
+        Code::EmailTaken => "Use another address, or the key of the tenant that has it.",
+        Code::InvalidAttestation => {
             "Enrol the authenticator anew, with a fresh challenge of POST /signup/challenge."
         }
-        "validation_failed" => "Correct the fields in details, and send the rest again as it is.",
-        "audit_key_storage_failed" => "Tell whoever runs this server.",
+        Code::ValidationFailed => "Correct the fields in details, and send the rest again as it is.",
+        Code::AuditKeyStorageFailed => "Tell whoever runs this server.",
         _ => return error,
     };
     let remediation = json!({
         "description": "Nothing was created.", "next_action": next_action,
-        "learn_more": learn_more(public_url, "tenant_signup"),
+        "learn_more": learn_more(public_url, error.code()),
     });
     error.with("remediation", remediation)
 }

@@ -4,23 +4,18 @@ use askama::Template;
 use axum::extract::State;
 
 use crate::app::App;
-use crate::http::{ApiResult, learn_more, origin_of};
+use crate::http::{ApiResult, origin_of};
 use crate::identity::authenticators::MOST;
 use crate::web::Page;
 
 #[derive(Template)]
 #[template(path = "identity/signup/page.html")]
 pub(super) struct SignupPage {
-    learn_more: String,
     /// Where authenticators can be enrolled, and nowhere else.
     origin: String,
     most: usize,
 }
 
 pub(super) async fn page(State(app): State<App>) -> ApiResult<Page<SignupPage>> {
-    Ok(Page(SignupPage {
-        learn_more: learn_more(&app.public_url, "tenant_signup"),
-        origin: origin_of(&app.public_url)?,
-        most: MOST,
-    }))
+    Ok(Page(SignupPage { origin: origin_of(&app.public_url)?, most: MOST }))
 }

@@ -1,6 +1,7 @@
 //! Requests, answers and handlers of dependencies.
 
 use axum::Json;
+use loopctl_core::code::Code;
 use serde::Serialize;
 use serde_json::json;
 use uuid::Uuid;
@@ -44,7 +45,7 @@ async fn create<D: Row, A: Serialize>(
 ) -> ApiResult<Created<A>> {
     let [dependent, prerequisite] = ends;
     if dependent == prerequisite {
-        return Err(ApiError::unprocessable("depends_on_itself", level.depends_on_itself));
+        return Err(ApiError::unprocessable(Code::DependsOnItself, level.depends_on_itself));
     }
     caller
         .change(async |mut change| {
@@ -60,7 +61,7 @@ async fn create<D: Row, A: Serialize>(
                     return error.into();
                 }
                 let description = "There is such a dependency already: nothing has to be done.";
-                ApiError::conflict("dependency_exists", "Conflict")
+                ApiError::conflict(Code::DependencyExists, "Conflict")
                     .with("remediation", json!({"description": description}))
             })?;
             change.tell([level.created(&edge)]);

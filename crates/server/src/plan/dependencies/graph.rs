@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use axum::Json;
+use loopctl_core::code::Code;
 use loopctl_core::graph::{Edge, Fault, Graph};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -102,9 +103,9 @@ impl DependencyGraph {
         graph.would_break(edge).map_err(|fault| {
             let reason = graph.explain(&fault);
             match fault {
-                Fault::Deadlock(_) => ApiError::unprocessable("cross_level_deadlock", reason),
+                Fault::Deadlock(_) => ApiError::unprocessable(Code::CrossLevelDeadlock, reason),
                 Fault::StoryCycle(_) | Fault::EpicCycle(_) => {
-                    ApiError::unprocessable("dependency_cycle", "Cycle detected in dependency graph")
+                    ApiError::unprocessable(Code::DependencyCycle, "Cycle detected in dependency graph")
                         .with("context", json!({"cycle": reason.trim_start_matches("Cycle detected: ")}))
                 }
             }

@@ -1,5 +1,6 @@
 //! Dependencies are between epics or between stories: what is different about the two.
 
+use loopctl_core::code::Code;
 use loopctl_core::graph::Edge;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -71,7 +72,7 @@ impl<D: Row> Level<D> {
         let projects = tx.all(self.projects, &[&ends.as_slice()]).await?;
         match projects[..] {
             [first, second] if first == second => Ok(first),
-            [_, _] => Err(ApiError::unprocessable("different_projects", self.different_projects)),
+            [_, _] => Err(ApiError::unprocessable(Code::DifferentProjects, self.different_projects)),
             _ => Err(ApiError::not_found()),
         }
     }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use loopctl_core::code::Code;
 use loopctl_core::fields::Fields;
 use loopctl_core::import::{self, Ignored, ImportError, Mode, Payload, Plan};
 use loopctl_core::lifecycle::{self, AgentStatus};
@@ -230,7 +231,7 @@ async fn refuse_done_again(change: &mut Change<'_>, project_id: Uuid, plan: &Pla
     );
     let hint =
         "Import it without initial_agent_status and initial_verified_status, and finish it through the loop.";
-    Err(ApiError::unprocessable("not_pre_existing", message).with("hints", json!([hint])).with(
+    Err(ApiError::unprocessable(Code::NotPreExisting, message).with("hints", json!([hint])).with(
         "details",
         json!({"story_numbers": touched.iter().take(NAMED).collect::<Vec<_>>(),
                                 "story_count": touched.len()}),
@@ -269,8 +270,8 @@ async fn refresh_statistics(app: &App) {
 fn refused(error: ImportError) -> ApiError {
     let message = error.to_string();
     match error {
-        ImportError::Invalid(_) => ApiError::unprocessable("invalid_import", message),
-        ImportError::Conflict { epics, stories } => ApiError::conflict("import_conflict", message)
+        ImportError::Invalid(_) => ApiError::unprocessable(Code::InvalidImport, message),
+        ImportError::Conflict { epics, stories } => ApiError::conflict(Code::ImportConflict, message)
             .with("details", json!({"duplicate_epic_numbers": epics, "duplicate_story_numbers": stories})),
     }
 }

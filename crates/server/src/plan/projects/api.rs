@@ -1,6 +1,7 @@
 //! Requests, answers and handlers of projects.
 
 use axum::Json;
+use loopctl_core::code::Code;
 use loopctl_core::json::JsonText;
 use loopctl_core::request::{Request, flag, object, text, word};
 use schemars::JsonSchema;
@@ -83,7 +84,7 @@ async fn admit_one_more(tx: &mut Tx, limit: i64) -> ApiResult<()> {
     if tx.one(COUNT_ACTIVE_PROJECTS, &[]).await? < limit {
         return Ok(());
     }
-    Err(ApiError::unprocessable("project_limit_reached", "Project limit reached for this tenant"))
+    Err(ApiError::unprocessable(Code::ProjectLimitReached, "Project limit reached for this tenant"))
 }
 
 fn slug_taken(error: DbError) -> ApiError {

@@ -1,6 +1,7 @@
 //! The project's lock: whatever changes the shape of its plan (epics and stories that come and go, dependencies,
 //! imports) takes turns. Claims and reports do not wait for it.
 
+use loopctl_core::code::Code;
 use loopctl_core::json::{JsonText, scalar};
 use uuid::Uuid;
 
@@ -63,7 +64,7 @@ impl LockedProject {
     pub(crate) fn admits(&self, stories: u64) -> ApiResult<()> {
         if self.max_stories().is_some_and(|limit| stories > limit) {
             return Err(ApiError::unprocessable(
-                "story_limit_reached",
+                Code::StoryLimitReached,
                 "Story limit reached for this project",
             ));
         }

@@ -1,6 +1,7 @@
 //! Creating stories one by one.
 
 use loopctl_core::breakdown::StoryChange;
+use loopctl_core::code::Code;
 use loopctl_core::json::JsonText;
 use loopctl_core::number::StoryNumber;
 use loopctl_core::request::{Request, integer, text};
@@ -88,14 +89,14 @@ fn checked<T>(body: &Sent<T>, story: impl Fn(&T) -> &CreateStory) -> ApiResult<&
 
 fn epic_number_required() -> ApiError {
     ApiError::unprocessable(
-        "epic_number_required",
+        Code::EpicNumberRequired,
         "`epic_number` is required. Pass it in the request body alongside the story fields.",
     )
 }
 
 fn epic_not_found(number: i32) -> ApiError {
     ApiError::unprocessable(
-        "epic_not_found",
+        Code::EpicNotFound,
         format!(
             "Epic number {number} not found in this project. Use import_stories or POST /projects/:id/epics to create \
              it first."

@@ -92,7 +92,7 @@ async fn whatever_is_no_touch_of_the_owner_leaves_it_halted() {
     let refused = async |body: Value, code: &str| {
         let error = clear(&superadmin, &tenant, body.clone()).await.expect_error(401, code);
         let learn_more = text(&error["remediation"]["learn_more"]);
-        assert!(learn_more.ends_with("/wiki/break-glass"), "{learn_more}");
+        assert!(learn_more.ends_with(&format!("/docs/errors#{code}")), "{learn_more}");
         assert!(error["hints"].is_null(), "{error}");
         assert!(is_halted(&tenant).await && told(&tenant).await.is_empty(), "{body}");
     };

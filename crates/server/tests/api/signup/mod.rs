@@ -76,7 +76,7 @@ async fn refuse(reply: Reply, status: u16, code: &str, slug: &str) -> Value {
     let error = reply.expect_error(status, code);
     assert!(error["remediation"]["next_action"].is_string(), "{error:#}");
     let learn_more = text(&error["remediation"]["learn_more"]);
-    assert!(learn_more.ends_with("/wiki/tenant-signup"), "{learn_more}");
+    assert!(learn_more.ends_with(&format!("/docs/errors#{code}")), "{learn_more}");
     leaves_nothing(slug).await;
     error
 }

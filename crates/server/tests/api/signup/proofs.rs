@@ -96,7 +96,10 @@ async fn nothing_else_is_a_proof() {
     let refused = async |proof: Value, code: &str| {
         let reply = add(&tenant, &enrolled, proof.clone()).await;
         let error = reply.expect_error(401, code);
-        assert!(text(&error["remediation"]["learn_more"]).contains("/wiki/"), "{error}");
+        assert!(
+            text(&error["remediation"]["learn_more"]).ends_with(&format!("/docs/errors#{code}")),
+            "{error}"
+        );
         assert_eq!(list(&tenant).await, before, "{proof}");
     };
     for nothing in [json!(null), json!(""), json!("  ")] {

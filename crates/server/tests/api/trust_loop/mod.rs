@@ -157,7 +157,7 @@ pub(crate) fn refused(reply: Reply, status: u16, code: &str, action: &str, state
     for member in ["description", "next_action"] {
         assert!(!remediation[member].as_str().unwrap().is_empty(), "{error:#}");
     }
-    let page = format!("http://loopctl.test/wiki/{}", code.replace('_', "-"));
+    let page = format!("http://loopctl.test/docs/errors#{code}");
     assert_eq!(remediation["learn_more"], page, "{error:#}");
     let message = error["message"].as_str().unwrap();
     if status == 409 && !code.starts_with("self_") {

@@ -16,7 +16,7 @@ fn names(story: &str, offered: &Value) -> Vec<String> {
             let verb = action.replace('_', "-");
             assert_eq!(next["method"], "POST");
             assert_eq!(next["path"], format!("/api/v1/stories/{story}/{verb}"));
-            assert_eq!(next["learn_more"], format!("http://loopctl.test/wiki/{verb}"));
+            assert_eq!(next["learn_more"], "http://loopctl.test/docs/lifecycle#actions");
             for precondition in next["preconditions"].as_array().unwrap() {
                 assert!(!precondition.as_str().unwrap().is_empty());
             }

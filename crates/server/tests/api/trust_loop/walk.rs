@@ -131,13 +131,13 @@ fn assert_refused_alike(reply: &Reply, refusal: Option<&Refusal>, action: Action
         return assert_item_refused_alike(reply, refusal);
     }
     assert_eq!(reply.status, status, "{error:#}");
-    assert_eq!(error["code"], refusal.code);
+    assert_eq!(error["code"], refusal.code.as_str());
     assert_eq!(error["message"], refusal.message);
     assert_eq!(error["hints"], json!(refusal.hints));
     let mut context = (*refusal.context).clone();
     if let Some(conflict) = &refusal.conflict {
         let state = [conflict.agent_status.as_str(), conflict.verified_status.as_str()];
-        refused(reply.clone(), status, refusal.code, conflict.action, state);
+        refused(reply.clone(), status, refusal.code.as_str(), conflict.action, state);
         context.insert("current_agent_status".to_owned(), json!(state[0]));
         context.insert("current_verified_status".to_owned(), json!(state[1]));
         context.insert("attempted_action".to_owned(), json!(conflict.action));
@@ -159,7 +159,7 @@ fn assert_item_refused_alike(reply: &Reply, refusal: &Refusal) {
     let conflict = refusal.conflict.as_ref().unwrap();
     let item = &answer["results"][0];
     assert_eq!(item["status"], "error");
-    assert_eq!(item["code"], refusal.code);
+    assert_eq!(item["code"], refusal.code.as_str());
     assert_eq!(item["reason"], refusal.message);
     assert_eq!(item["hints"], json!(refusal.hints));
     assert_eq!(item["current_state"], json!(conflict.agent_status));
@@ -305,7 +305,8 @@ async fn the_server_answers_as_its_model() {
         match world.decide(index, &attempt, actor) {
             Err(refusal) => {
                 assert_refused_alike(&reply, refusal.as_ref(), action);
-                not_before += usize::from(refusal.is_some_and(|refusal| refusal.code == "not_pre_existing"));
+                not_before +=
+                    usize::from(refusal.is_some_and(|refusal| refusal.code.as_str() == "not_pre_existing"));
             }
             Ok(next) => {
                 let status = if action == Action::ReviewComplete { 201 } else { 200 };
