@@ -16,6 +16,7 @@ use crate::VERSION;
 use crate::app::Endpoint;
 use crate::http::endpoints;
 
+pub(crate) use mounted::described;
 pub(crate) use told::Told;
 
 /// The routes of this module.

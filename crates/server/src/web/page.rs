@@ -4,7 +4,7 @@ use askama::Template;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 
-use crate::http::{ApiError, Operation, Output};
+use crate::http::{ApiError, Operation, Output, headers};
 
 /// What a browser may do on a page of ours: load from us and talk to us. No script stands in a page itself, and nobody else may put
 /// a page of ours into theirs.
@@ -42,6 +42,7 @@ impl<T> Output for Page<T> {
     fn describe(operation: &mut Operation<'_>) {
         operation.answer::<String>(200, "A page");
         operation.answer_as(200, "text/html");
+        operation.answer_with(200, &headers::CACHE_CONTROL);
     }
 }
 
@@ -69,5 +70,7 @@ impl<T> Output for Visit<T> {
     fn describe(operation: &mut Operation<'_>) {
         Page::<T>::describe(operation);
         operation.answer_empty(302, "Elsewhere: this page is not for whoever calls");
+        operation.answer_with(302, &headers::LOCATION);
+        operation.answer_with(302, &headers::CACHE_CONTROL);
     }
 }
