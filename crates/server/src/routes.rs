@@ -55,7 +55,8 @@ pub(crate) fn service(app: App, named: Option<&str>) -> Service {
     let router = Router::new()
         .route("/", get(discovery::root))
         .route("/metrics", get(scrape::metrics))
-        .route("/assets/{name}", get(web::assets));
+        .route("/assets/{name}", get(web::assets))
+        .route("/swaggerui/{name}", get(discovery::swagger_file));
     let router = endpoints().into_iter().fold(router, |router, endpoint| endpoint.mount(router));
     let front = Front { public_url: app.public_url.clone(), trusted_proxies: app.trusted_proxies.clone() };
     // A known path with another method is as unknown as an unknown path.

@@ -50,14 +50,18 @@ pub(crate) fn asset(name: &str) -> &'static str {
     ASSETS.paths.get(name).map_or("/assets/missing", String::as_str)
 }
 
+/// A name that has a part of the file's hash may be kept with the file.
+pub(crate) const FOREVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
+
+/// A file is no page.
+pub(crate) const HARMLESS: (HeaderName, HeaderValue) =
+    (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'"));
+
 /// `GET /assets/{name}`.
 ///
 /// # Errors
 /// 404.
 pub(crate) async fn serve(name: Result<Path<String>, PathRejection>) -> Result<Response, ApiError> {
-    const FOREVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
-    const HARMLESS: (HeaderName, HeaderValue) =
-        (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'"));
     let Path(name) = name.map_err(|_| ApiError::not_found())?;
     let (content_type, file) = ASSETS.files.get(&name).ok_or_else(ApiError::not_found)?;
     let kind = (header::CONTENT_TYPE, HeaderValue::from_static(content_type));

@@ -4,5 +4,5 @@
 mod assets;
 mod page;
 
-pub(crate) use assets::{asset, serve as assets};
-pub(crate) use page::{Page, Visit};
+pub(crate) use assets::{FOREVER, HARMLESS, asset, serve as assets};
+pub(crate) use page::{Elsewhere, Page, Visit};

@@ -58,10 +58,7 @@ impl<T: Template> IntoResponse for Visit<T> {
     fn into_response(self) -> Response {
         match self {
             Self::Page(page) => Page(page).into_response(),
-            Self::Elsewhere(path) => {
-                let location = [(header::LOCATION, HeaderValue::from_static(path))];
-                (StatusCode::FOUND, HEADERS, location).into_response()
-            }
+            Self::Elsewhere(path) => Elsewhere(path).into_response(),
         }
     }
 }
@@ -69,7 +66,23 @@ impl<T: Template> IntoResponse for Visit<T> {
 impl<T> Output for Visit<T> {
     fn describe(operation: &mut Operation<'_>) {
         Page::<T>::describe(operation);
-        operation.answer_empty(302, "Elsewhere: this page is not for whoever calls");
+        Elsewhere::describe(operation);
+    }
+}
+
+/// Where else to go, by a path of ours.
+pub(crate) struct Elsewhere(pub(crate) &'static str);
+
+impl IntoResponse for Elsewhere {
+    fn into_response(self) -> Response {
+        let location = [(header::LOCATION, HeaderValue::from_static(self.0))];
+        (StatusCode::FOUND, HEADERS, location).into_response()
+    }
+}
+
+impl Output for Elsewhere {
+    fn describe(operation: &mut Operation<'_>) {
+        operation.answer_empty(302, "Elsewhere");
         operation.answer_with(302, &headers::LOCATION);
         operation.answer_with(302, &headers::CACHE_CONTROL);
     }

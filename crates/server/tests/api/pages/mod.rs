@@ -4,6 +4,7 @@ mod account;
 mod browser;
 mod sign_in;
 mod signup;
+mod swagger;
 
 use std::sync::OnceLock;
 
