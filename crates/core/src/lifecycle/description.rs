@@ -123,6 +123,12 @@ pub fn transitions() -> Vec<Transition> {
     RULES.iter().map(|rule| Transition::of(rule, &standings)).collect()
 }
 
+/// What an action is refused with, besides what its fields are refused with and every route.
+pub fn refusals_of(action: Action) -> Vec<Refused> {
+    let rules = RULES.iter().filter(|rule| rule.action == action);
+    rules.flat_map(|rule| refusals(rule, &standings())).collect()
+}
+
 /// Everywhere that a story can come to stand.
 fn standings() -> Vec<Standing> {
     let mut known = vec![Standing::of(&LoopState::untouched())];

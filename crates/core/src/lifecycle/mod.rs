@@ -24,7 +24,7 @@ use uuid::Uuid;
 pub use backfill::{BACKFILL, Backfill};
 pub use criteria::{admit_change_of_criteria, is_under_way};
 pub use decide::{admit, auto_reset, decide};
-pub use description::{Refused, Standing, Step, Transition, transitions};
+pub use description::{Refused, Standing, Step, Transition, refusals_of, transitions};
 pub use implementers::Holding;
 pub use next_actions::{NextAction, next_actions};
 pub use provenance::{check_planned, imported, imported_over, planned};

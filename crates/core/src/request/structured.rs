@@ -145,7 +145,7 @@ pub fn schema_of<T: Request>() -> Schema {
         }
         properties.insert(member.name.to_owned(), Value::from(schema));
     }
-    let mut schema = json_schema!({"type": "object", "properties": properties});
+    let mut schema = json_schema!({"title": T::NAME, "type": "object", "properties": properties});
     if !required.is_empty() {
         schema.insert("required".to_owned(), required.into());
     }

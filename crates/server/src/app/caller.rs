@@ -14,7 +14,9 @@ use loopctl_core::code::Code;
 use loopctl_core::fields::parse_uuid;
 use loopctl_core::lifecycle::{self, Action, Actor, Refusal};
 use loopctl_core::rate::Reached;
+use loopctl_core::request::Member;
 use loopctl_core::role::Role;
+use schemars::json_schema;
 use serde_json::json;
 use uuid::Uuid;
 
@@ -26,6 +28,12 @@ use super::ticket::Ticket;
 use super::{App, hash_key, session};
 use crate::http::{ApiError, ApiResult, Input, Noted, Operation};
 use crate::{events, metrics};
+
+/// The tenant that a superadmin works on.
+const IMPERSONATE_TENANT: &str = "X-Impersonate-Tenant";
+
+/// As what a superadmin works there.
+const EFFECTIVE_ROLE: &str = "X-Effective-Role";
 
 /// A handler's caller, admitted by `A`: any role, at least a role, or exactly one of some roles.
 #[derive(Debug, Clone)]
@@ -282,18 +290,33 @@ impl<A> KeyHolder<A> {
 impl<A: Access> Input for KeyHolder<A> {
     fn describe(operation: &mut Operation<'_>) {
         describe_key::<A>(operation);
-        operation
-            .refuse(400, "a superadmin key that names no tenant where one is needed, or an unknown role");
-        operation.refuse(404, "no such tenant to impersonate");
+        let header = |name, description, schema| Member { name, description, schema, required: false };
+        operation.headers.extend([
+            header(
+                IMPERSONATE_TENANT,
+                "Only with superadmin keys: the tenant on which the request works, as if by a key of that tenant.",
+                json_schema!({"type": "string", "format": "uuid"}),
+            ),
+            header(
+                EFFECTIVE_ROLE,
+                "Beside `X-Impersonate-Tenant`: the role in which that is done; without it the key stays superadmin.",
+                json_schema!({"type": "string", "enum": Role::WORDS}),
+            ),
+        ]);
+        let when = "a superadmin key that names no tenant where one is needed, or an unknown role";
+        operation.refuse(400, Code::BadRequest, when);
+        operation.refuse(404, Code::TenantNotFound, "there is no such tenant to impersonate");
     }
 }
 
 /// Whose keys an operation takes, and what every one refuses that needs a key.
 pub(super) fn describe_key<A: Access>(operation: &mut Operation<'_>) {
     operation.roles = A::roles();
-    operation.refuse(401, "no valid key");
-    operation.refuse(403, "the key may not do this");
-    operation.refuse(429, TOO_OFTEN);
+    operation.refuse(401, Code::Unauthorized, "no key was sent");
+    operation.refuse(401, Code::InvalidApiKey, "the key is unknown, revoked or expired");
+    operation.refuse(403, Code::Forbidden, "the role of the key may not do this");
+    operation.refuse(403, Code::TenantNotActive, "the tenant is suspended, or not there yet");
+    operation.refuse(429, Code::RateLimited, TOO_OFTEN);
 }
 
 /// When a request is one too many.
@@ -357,7 +380,7 @@ pub(super) async fn pay(parts: &Parts, app: &App, payer: Payer) -> ApiResult<()>
 
 /// Finds the key and its tenant, and lets a superadmin into another tenant.
 async fn authenticate(parts: &Parts, app: &App) -> ApiResult<Key> {
-    let impersonate = header(parts, "x-impersonate-tenant");
+    let impersonate = header(parts, IMPERSONATE_TENANT);
     // A malformed id names no tenant; the nil UUID finds none.
     let target = impersonate.map(|text| parse_uuid(text).unwrap_or_default());
     let (found, shown) = find(parts, app, target).await?;
@@ -379,7 +402,7 @@ async fn authenticate(parts: &Parts, app: &App) -> ApiResult<Key> {
 
 /// The role that a superadmin takes. One that is not known would leave it all its rights where it meant to have fewer.
 fn effective_role(parts: &Parts) -> ApiResult<Option<Role>> {
-    let mut sent = parts.headers.get_all("x-effective-role").iter();
+    let mut sent = parts.headers.get_all(EFFECTIVE_ROLE).iter();
     let (first, further) = (sent.next(), sent.next());
     let text = first.map_or(Some(""), |value| value.to_str().ok()).map(str::trim);
     let known = match (text, further) {

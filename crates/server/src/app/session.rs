@@ -7,6 +7,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, header};
 use cookie::time::Duration;
 use cookie::{Cookie, SameSite};
+use loopctl_core::code::Code;
 use loopctl_core::rate;
 use loopctl_core::role::Role;
 use serde_json::json;
@@ -19,7 +20,7 @@ use super::{App, hash_key};
 use crate::db::{Row, statements};
 use crate::events::Attribution;
 use crate::http::Session::{Needed, Taken};
-use crate::http::{ApiError, ApiResult, Input, Operation, origin_of, require_own_page};
+use crate::http::{ApiError, ApiResult, FOREIGN, Input, Operation, origin_of, require_own_page};
 
 statements! {
     FIND_SESSION -> Session = "select {*} from find_session($1)";
@@ -72,9 +73,9 @@ impl FromRequestParts<App> for Person {
 impl Input for Person {
     fn describe(operation: &mut Operation<'_>) {
         operation.session = Some(Needed);
-        operation.refuse(401, "nobody has signed in");
-        operation.refuse(403, "it is called from a page of another origin");
-        operation.refuse(429, TOO_OFTEN);
+        operation.refuse(401, Code::NotSignedIn, "nobody has signed in, or not for long enough");
+        operation.refuse(403, Code::OriginMismatch, FOREIGN);
+        operation.refuse(429, Code::RateLimited, TOO_OFTEN);
     }
 }
 
@@ -93,7 +94,7 @@ impl FromRequestParts<App> for MaybePerson {
 impl Input for MaybePerson {
     fn describe(operation: &mut Operation<'_>) {
         operation.session = Some(Taken);
-        operation.refuse(429, TOO_OFTEN);
+        operation.refuse(429, Code::RateLimited, TOO_OFTEN);
     }
 }
 
@@ -167,6 +168,7 @@ impl Input for OwnerOrSuperadmin {
     fn describe(operation: &mut Operation<'_>) {
         KeyHolder::<AtLeast<User>>::describe(operation);
         operation.session = Some(Taken);
+        operation.refuse(403, Code::OriginMismatch, FOREIGN);
     }
 }
 

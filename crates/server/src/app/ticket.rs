@@ -15,10 +15,7 @@ use uuid::Uuid;
 
 use super::Identity;
 use crate::db::{Row, Turn, Tx, statements};
-use crate::http::{Answer, ApiError, ApiResult, BodyDigest, IDEMPOTENCY_KEY, Kept};
-
-/// What a client may choose.
-const LONGEST: usize = 255;
+use crate::http::{Answer, ApiError, ApiResult, BodyDigest, IDEMPOTENCY_KEY, Kept, LONGEST_KEY};
 
 statements! {
     KEEP = "
@@ -144,12 +141,12 @@ impl Ticket {
 
 fn readable(key: &HeaderValue) -> Option<&[u8]> {
     let key = key.as_bytes();
-    ((1..=LONGEST).contains(&key.len()) && key.iter().all(u8::is_ascii_graphic)).then_some(key)
+    ((1..=LONGEST_KEY).contains(&key.len()) && key.iter().all(u8::is_ascii_graphic)).then_some(key)
 }
 
 fn unreadable() -> ApiError {
     ApiError::bad_request(format!(
-        "Bad Request: {IDEMPOTENCY_KEY} must be one header of 1 to {LONGEST} visible ASCII characters, such as a UUID"
+        "Bad Request: {IDEMPOTENCY_KEY} must be one header of 1 to {LONGEST_KEY} visible ASCII characters, such as a UUID"
     ))
 }
 

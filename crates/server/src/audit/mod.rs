@@ -37,20 +37,21 @@ pub(crate) fn routes() -> Vec<Endpoint> {
         /// The audit log, newest first.
         ///
         /// `meta.as_of` of the first page, sent as `to`, keeps the further ones where they are while entries arrive.
-        GET "/api/v1/audit" => log::list, 400 "a time that is none";
+        GET "/api/v1/audit" => log::list, 400 BadRequest "a time that is none";
         /// The audit log of all tenants, and of what belongs to none, newest first.
-        GET "/api/v1/admin/audit" => all::list, 400 "a time that is none", 503 "the server has no login that may see all tenants";
+        GET "/api/v1/admin/audit" => all::list, 400 BadRequest "a time that is none",
+            503 AdminDatabaseMissing "the server has no login that may see all tenants";
         /// What has happened since, oldest first.
         ///
         /// `cursor`, sent as `since` with the same filters, leads to exactly what comes next: nothing is left out, nothing comes twice,
         /// whoever writes meanwhile. When `since` lies before `retention_floor`, entries may be gone.
-        GET "/api/v1/changes" => changes::list, 400 "`since` is missing, or no time";
+        GET "/api/v1/changes" => changes::list, 400 BadRequest "`since` is missing, or no time";
         /// What happens, as it does.
         ///
         /// Begins after `Last-Event-ID` or `since`, with what has happened meanwhile, and without either of them now. Nothing is left
         /// out, nothing comes twice. It ends when the key is revoked and when the server stops: whoever comes back with the last id goes
         /// on from there. A client that does not read is cut off.
-        GET "/api/v1/changes/stream" => stream::follow, 400 "`since` or `Last-Event-ID` is no time", 429 "too many streams are open";
+        GET "/api/v1/changes/stream" => stream::follow, 400 BadRequest "`since` or `Last-Event-ID` is no time", 429 TooManyStreams "too many streams are open";
     }
 }
 

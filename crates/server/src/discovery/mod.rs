@@ -3,6 +3,7 @@
 
 mod lifecycle;
 mod mounted;
+mod swagger;
 mod told;
 mod well_known;
 
@@ -16,6 +17,8 @@ use crate::VERSION;
 use crate::app::Endpoint;
 use crate::http::{endpoints, prefers_html};
 
+pub(crate) use mounted::described;
+pub(crate) use swagger::file as swagger_file;
 pub(crate) use told::Told;
 
 /// The routes of this module.
@@ -33,6 +36,10 @@ pub(crate) fn routes() -> Vec<Endpoint> {
         ///
         /// It is the table that decides, with everything that it can answer.
         GET "/api/v1/lifecycle" => lifecycle::show;
+        /// This document, as a page to read and to try things on.
+        GET "/swaggerui" => swagger::page;
+        /// Leads to `/swaggerui`.
+        GET "/swagger" => swagger::elsewhere;
         /// What an agent can know of the server before it has a key.
         GET "/.well-known/loopctl" => well_known::show;
         /// The schema of that.

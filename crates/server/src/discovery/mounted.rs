@@ -15,8 +15,50 @@ use crate::http::{Asked, Fixed, LOOK_AGAIN, Session, Unless, openapi as descript
 /// A document that is described elsewhere.
 pub(super) type Document = Map<String, Value>;
 
+/// The groups that routes belong to, in the order in which they are read.
+const TAGS: [(&str, &str); 19] = [
+    (
+        "Discovery",
+        "What the server tells of itself: where to begin, what there is to call, what moves a story.",
+    ),
+    ("Health", "Whether the server works."),
+    ("Signup", "How a tenant comes into being, by the touch of an authenticator."),
+    ("Sessions", "How a tenant's owner signs in, on pages of this server."),
+    (
+        "Tenants",
+        "The caller's tenant, its settings, its authenticators and the key that its log is signed with.",
+    ),
+    ("Auth", "API keys of the tenant."),
+    ("Agents", "Who works: each agent registers with a key of its own."),
+    ("Projects", "What is built, and how far it is."),
+    ("Epics", "Parts of a project, and how far they are."),
+    (
+        "Stories",
+        "Pieces of work with their acceptance criteria; which can be worked on now, and which wait for what.",
+    ),
+    ("Dependencies", "What comes before what, among stories and among epics."),
+    ("Import/Export", "Whole plans, in and out."),
+    ("Progress", "What moves a story from pending to verified, and back: one at a time, or many."),
+    ("Artifacts", "What implementers say that they have made."),
+    ("UI Tests", "Runs through a user interface, and what was found."),
+    ("Orchestrator", "Checkpoints for the next session of an orchestrator."),
+    ("Audit", "What happened: the log, the history of a story, the feed of changes and its stream."),
+    ("Webhooks", "Who is told of what happens, and what became of it."),
+    ("Admin", "What superadmins see and do of all tenants."),
+];
+
+/// What was really sent and answered, by method and path, as the walk over all routes has recorded it.
+const EXAMPLES: &str = include_str!("examples.json");
+
+/// The OpenAPI document of these routes.
+pub(crate) fn described(endpoints: &[Endpoint]) -> Value {
+    // A test reads them.
+    let examples = serde_json::from_str(EXAMPLES).unwrap_or_default();
+    description::document(endpoints, VERSION, &TAGS, &examples)
+}
+
 pub(super) fn document(endpoints: &[Endpoint]) -> Fixed<Document> {
-    Fixed::json(&description::document(endpoints, VERSION), "application/json", LOOK_AGAIN)
+    Fixed::json(&described(endpoints), "application/json", LOOK_AGAIN)
 }
 
 pub(super) async fn openapi(told: Told, asked: Asked) -> Unless<Document> {

@@ -3,17 +3,24 @@
 use axum::Json;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use loopctl_core::code::Code;
+use loopctl_core::request::Member;
+use schemars::{JsonSchema, json_schema};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use super::endpoint::{Created, CreatedSecret, NoContent};
+use super::endpoint::{Created, CreatedSecret, NoContent, Operation};
 use super::error::{ApiError, ApiResult};
+use super::headers;
 
 /// Members of answers that are told once and never again.
 const SECRETS: &[&str] = &["raw_key", "signing_secret", "signing_secret_whsec"];
 
 /// What a client knows a request by that it may repeat.
 pub(crate) const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
+
+/// How long that may be.
+pub(crate) const LONGEST_KEY: usize = 255;
 
 /// Says that an answer was given before.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
@@ -100,9 +107,49 @@ fn leave_out_secrets(body: &mut Value, omitted: &mut Vec<String>) {
     let (secret, rest) =
         std::mem::take(members).into_iter().partition(|(name, _)| SECRETS.contains(&name.as_str()));
     *members = rest;
-    let secret: serde_json::Map<_, _> = secret;
+    let secret: Map<_, _> = secret;
     omitted.extend(secret.into_iter().map(|(name, _)| name));
     members.values_mut().for_each(|value| leave_out_secrets(value, omitted));
+}
+
+/// What a client has to know of a route whose requests may be repeated.
+pub(super) fn describe_repetition(operation: &mut Operation<'_>) {
+    operation.headers.push(Member {
+        name: IDEMPOTENCY_KEY,
+        description: "A key of the client's choice for this request, such as a UUID. Sent again with the same key, it is not done \
+            again, and an answer with 2xx is given again, with `Idempotent-Replayed: true` and without secrets (`omitted` names \
+            them). Another request under the key is 422 `idempotency_key_reused`; while the same is still being done, it is 409 \
+            `idempotency_in_progress`.",
+        schema: json_schema!({"type": "string", "minLength": 1, "maxLength": LONGEST_KEY, "pattern": "^[!-~]+$"}),
+        required: false,
+    });
+    operation.refuse(400, Code::BadRequest, "an `Idempotency-Key` that is none");
+    operation.refuse(409, Code::IdempotencyInProgress, "the same request is being answered at this moment");
+    operation.refuse(422, Code::IdempotencyKeyReused, "another request has this `Idempotency-Key`");
+    for (_, answer) in operation.answers.range_mut(200..300) {
+        answer.headers.push(&headers::REPLAYED);
+    }
+}
+
+/// Says of an answer with secrets how it looks when it is given again.
+pub(super) fn describe_omission<T: JsonSchema>(operation: &mut Operation<'_>) {
+    if !operation.takes_keys() {
+        return;
+    }
+    let definitions = operation.schemas.definitions_mut();
+    for definition in definitions.values_mut() {
+        if let Some(required) = definition.get_mut("required").and_then(Value::as_array_mut) {
+            required.retain(|name| name.as_str().is_none_or(|name| !SECRETS.contains(&name)));
+        }
+    }
+    if let Some(properties) = definitions.get_mut(&*T::schema_name()).and_then(|of| of.get_mut("properties"))
+    {
+        properties["omitted"] = json!({
+            "description": "In an answer that is given again: the secrets that it had the first time.",
+            "type": "array",
+            "items": {"type": "string", "enum": SECRETS},
+        });
+    }
 }
 
 #[cfg(test)]

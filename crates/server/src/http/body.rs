@@ -157,13 +157,14 @@ impl<S: Send + Sync, T: Request, const LARGE: bool> FromRequest<S> for Body<T, L
 
 impl<T: Request, const LARGE: bool> Input for Body<T, LARGE> {
     fn describe(operation: &mut Operation<'_>) {
-        for (status, why) in [
-            (400, "a malformed body"),
-            (413, "a body beyond the limit"),
-            (415, "another content type than JSON or a form"),
-            (422, "not an object, or a field is not acceptable"),
+        for (status, code, when) in [
+            (400, Code::BadRequest, "a body that cannot be read"),
+            (413, Code::BodyTooLarge, "a body beyond the limit"),
+            (415, Code::UnsupportedMediaType, "another content type than JSON or a form"),
+            (422, Code::NotAnObject, "a body that is JSON, and no object"),
+            (422, Code::ValidationFailed, "a field is not acceptable"),
         ] {
-            operation.refuse(status, why);
+            operation.refuse(status, code, when);
         }
         let schema = schema_of::<T>();
         if schema.get("properties").and_then(Value::as_object).is_some_and(|members| !members.is_empty()) {

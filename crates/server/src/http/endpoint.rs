@@ -8,10 +8,15 @@ use axum::handler::Handler;
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
+use loopctl_core::code::Code;
+use loopctl_core::lifecycle::{Action, Refused, refusals_of};
 use loopctl_core::request::Member;
 use loopctl_core::role::Role;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
+
+use super::answer;
+use super::headers::{self, Header};
 
 /// A route: a method, a path, and what they do.
 pub(crate) struct Endpoint<S> {
@@ -22,8 +27,10 @@ pub(crate) struct Endpoint<S> {
     /// The group that it belongs to.
     pub(crate) tag: &'static str,
     about: &'static str,
-    /// What it refuses besides what its signature says, by status.
-    refusals: Vec<(u16, &'static str)>,
+    /// What it refuses besides what its signature says: the status, the code, and in which case.
+    refusals: Vec<(u16, Code, &'static str)>,
+    /// What it does to a story, which is refused in further cases.
+    action: Option<Action>,
     describe: fn(&mut Operation<'_>),
     route: MethodRouter<S>,
     /// Further paths of the same route.
@@ -52,16 +59,22 @@ impl<S: Clone + Send + Sync + 'static> Endpoint<S> {
             tag,
             about,
             refusals: Vec::new(),
+            action: None,
             describe: H::describe,
             route,
             aliases: Vec::new(),
         }
     }
 
-    /// Says what else is refused, and why.
-    pub(crate) fn refusing(mut self, status: u16, why: &'static str) -> Self {
-        self.refusals.push((status, why));
+    /// Says what else is refused, and in which case.
+    pub(crate) fn refusing(mut self, status: u16, code: Code, when: &'static str) -> Self {
+        self.refusals.push((status, code, when));
         self
+    }
+
+    /// Refuses whatever this action is refused with.
+    pub(crate) fn doing(self, action: Action) -> Self {
+        Self { action: Some(action), ..self }
     }
 
     /// Answers under a second path as well.
@@ -103,8 +116,14 @@ impl<S: Clone + Send + Sync + 'static> Endpoint<S> {
             failure: None,
         };
         (self.describe)(&mut operation);
-        for (status, why) in &self.refusals {
-            operation.refuse(*status, why);
+        for Refused { status, code, when } in self.action.map(refusals_of).unwrap_or_default() {
+            operation.refuse(status, code, &when);
+        }
+        for (status, code, when) in &self.refusals {
+            operation.refuse(*status, *code, when);
+        }
+        if operation.takes_keys() && self.method != Method::GET {
+            answer::describe_repetition(&mut operation);
         }
         operation
     }
@@ -118,17 +137,19 @@ impl<S: Clone + Send + Sync + 'static> Endpoint<S> {
 }
 
 /// Declares a resource's routes, under the groups that they belong to:
-/// `endpoints! { "Tag"; /// What it does. GET "/path" | "/alias" => handler, 409 "why"; }`.
+/// `endpoints! { "Tag"; /// What it does. GET "/path" | "/alias" => handler, 409 SlugTaken "somebody else has it"; }`. What moves a
+/// story says so (`=> handler as Claim`): what the lifecycle refuses need not be said again.
 macro_rules! endpoints {
     ($($tag:literal; $(
         $(#[doc = $about:literal])+
-        $method:ident $(+ $put:ident)? $path:literal $(| $alias:literal)* => $handler:path $(, $status:literal $why:literal)*;
+        $method:ident $(+ $put:ident)? $path:literal $(| $alias:literal)* => $handler:path $(as $action:ident)? $(, $status:literal $code:ident $when:literal)*;
     )+)+) => {
         vec![$($(
             $crate::http::Endpoint::new(
                 ::axum::http::Method::$method, $path, $tag, concat!($($about, "\n"),+), $handler,
             )
-            $(.refusing($status, $why))*
+            $(.doing(::loopctl_core::lifecycle::Action::$action))?
+            $(.refusing($status, ::loopctl_core::code::Code::$code, $when))*
             $(.alias($alias))*
             $(.$put($handler))?
         ),+),+]
@@ -170,20 +191,29 @@ pub(crate) enum Session {
 
 /// An answer.
 pub(crate) struct Answer {
-    /// What it means.
+    /// What it means; empty where that is said by what is refused.
     pub(crate) about: String,
-    /// Its body; None where there is none.
+    /// Its body; None where there is none, or only the error envelope.
     pub(crate) schema: Option<Schema>,
     /// What the body is written in.
     pub(crate) content_type: &'static str,
     /// What else it is written in for those who would rather have that, and how it looks then.
     pub(crate) also: Vec<(&'static str, Schema)>,
-    /// Whether the body is the error envelope, or may be.
-    pub(crate) refuses: bool,
+    /// What is refused with it, in the error envelope: the code, and in which case.
+    pub(crate) refusals: Vec<(Code, String)>,
+    /// The headers that come with it, besides those that come with every answer.
+    pub(crate) headers: Vec<&'static Header>,
 }
 
 /// What bodies are written in, unless something else is said.
 const JSON: &str = "application/json";
+
+impl Answer {
+    fn new(about: &str, schema: Option<Schema>) -> Self {
+        let (also, refusals, headers) = (Vec::new(), Vec::new(), Vec::new());
+        Self { about: about.to_owned(), schema, content_type: JSON, also, refusals, headers }
+    }
+}
 
 impl Operation<'_> {
     /// Whether it takes keys, and needs one unless something else lets somebody in.
@@ -191,21 +221,16 @@ impl Operation<'_> {
         !self.roles.is_empty()
     }
 
-    /// An answer with a body of this type.
+    /// An answer with a body of this type. What is refused with the same status stays so.
     pub(crate) fn answer<T: JsonSchema>(&mut self, status: u16, about: &str) {
         let schema = Some(self.schemas.subschema_for::<T>());
-        let about = about.to_owned();
-        self.answers
-            .insert(status, Answer { about, schema, content_type: JSON, also: Vec::new(), refuses: false });
+        let told = self.answers.remove(&status).unwrap_or_else(|| Answer::new(about, None));
+        self.answers.insert(status, Answer { about: about.to_owned(), schema, ..told });
     }
 
     /// An answer without a body.
     pub(crate) fn answer_empty(&mut self, status: u16, about: &str) {
-        let about = about.to_owned();
-        self.answers.insert(
-            status,
-            Answer { about, schema: None, content_type: JSON, also: Vec::new(), refuses: false },
-        );
+        self.answers.insert(status, Answer::new(about, None));
     }
 
     /// The answer's body is written in something else than JSON, or holds it.
@@ -223,11 +248,10 @@ impl Operation<'_> {
         }
     }
 
-    /// An answer that has a body of this type or the error envelope.
-    pub(crate) fn answer_or_refuse<T: JsonSchema>(&mut self, status: u16, about: &str) {
-        self.answer::<T>(status, about);
+    /// A header comes with the answer.
+    pub(crate) fn answer_with(&mut self, status: u16, header: &'static Header) {
         if let Some(answer) = self.answers.get_mut(&status) {
-            answer.refuses = true;
+            answer.headers.push(header);
         }
     }
 
@@ -236,19 +260,17 @@ impl Operation<'_> {
         self.failure = Some(self.schemas.subschema_for::<T>());
     }
 
-    /// An answer with the error envelope. What is said later is said besides.
-    pub(crate) fn refuse(&mut self, status: u16, why: &str) {
-        let answer = self.answers.entry(status);
-        let answer = answer.or_insert_with(|| Answer {
-            about: String::new(),
-            schema: None,
-            content_type: JSON,
-            also: Vec::new(),
-            refuses: true,
+    /// An answer with the error envelope, in this case. What is said later is said besides.
+    pub(crate) fn refuse(&mut self, status: u16, code: Code, when: &str) {
+        let answer = self.answers.entry(status).or_insert_with(|| {
+            let mut answer = Answer::new("", None);
+            answer.headers.extend(headers::of_refusal(status));
+            answer
         });
-        if !answer.about.contains(why) {
-            let separator = if answer.about.is_empty() { "" } else { "; " };
-            answer.about = format!("{}{separator}{why}", answer.about);
+        match answer.refusals.iter_mut().find(|(known, _)| *known == code) {
+            None => answer.refusals.push((code, when.to_owned())),
+            Some((_, told)) if told.contains(when) => (),
+            Some((_, told)) => *told = format!("{told}; or {when}"),
         }
     }
 }
@@ -306,7 +328,7 @@ impl<T: JsonSchema> Output for Json<T> {
     }
 }
 
-/// Declares answers with one member: `one! { pub(super) OneAgent { agent: Agent } }`.
+/// Declares answers with one member: `one! { pub(super) AgentResponse { agent: Agent } }`.
 macro_rules! one {
     ($($visible:vis $name:ident { $member:ident: $of:ty })+) => {$(
         #[derive(::serde::Serialize, ::schemars::JsonSchema)]
@@ -347,6 +369,8 @@ impl<T: Serialize> IntoResponse for CreatedSecret<T> {
 impl<T: JsonSchema> Output for CreatedSecret<T> {
     fn describe(operation: &mut Operation<'_>) {
         operation.answer::<T>(201, "Created; the secret is shown this once");
+        answer::describe_omission::<T>(operation);
+        operation.answer_with(201, &headers::CACHE_CONTROL);
     }
 }
 

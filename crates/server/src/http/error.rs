@@ -5,7 +5,7 @@ use axum::response::{IntoResponse, Response};
 use loopctl_core::code::Code;
 use loopctl_core::fields::FieldErrors;
 use loopctl_core::lifecycle::{Refusal, Status};
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema};
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
@@ -25,7 +25,7 @@ pub(crate) type ApiResult<T> = Result<T, ApiError>;
 /// What every refusal says of why. Depending on `code` there are further members.
 // As the `error` of an answer: `{"error": {"status", "code", "message", …}}`.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
-#[schemars(rename = "RefusalDetails")]
+#[schemars(rename = "Error", transform = with_advice)]
 pub(crate) struct ApiError {
     /// The HTTP status.
     #[serde(serialize_with = "number")]
@@ -42,6 +42,26 @@ pub(crate) struct ApiError {
     #[serde(skip)]
     #[schemars(skip)]
     repeats: Repetition,
+}
+
+/// The members that many refusals have.
+fn with_advice(schema: &mut Schema) {
+    let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) else { return };
+    let texts = json!({"type": "array", "items": {"type": "string"}});
+    let further = [
+        ("hints", json!({"description": "What to do next.", "type": "array", "items": {"type": "string"}})),
+        (
+            "details",
+            json!({"description": "By field: what is wrong with it.", "type": "object", "additionalProperties": texts}),
+        ),
+        (
+            "context",
+            json!({"description": "What was decided upon, such as where the story stands.", "type": "object"}),
+        ),
+        ("remediation", json!({"description": "A way out in words, with links.", "type": "object"})),
+        (RETRY_AFTER, json!({"description": "As the header `Retry-After`.", "type": "integer"})),
+    ];
+    properties.extend(further.map(|(name, schema)| (name.to_owned(), schema)));
 }
 
 /// Whether it was done before, under the same key.

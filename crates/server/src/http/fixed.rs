@@ -18,6 +18,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::endpoint::{Input, Operation, Output};
+use super::headers;
 
 /// For what may be otherwise when the server is another version.
 pub(crate) const LOOK_AGAIN: &str = "public, max-age=0, must-revalidate";
@@ -121,6 +122,10 @@ impl<T: JsonSchema> Output for Unless<T> {
     fn describe(operation: &mut Operation<'_>) {
         operation.answer::<T>(200, "The document, with its `ETag`");
         operation.answer_empty(304, "The client has it: `If-None-Match` names its `ETag`");
+        for status in [200, 304] {
+            operation.answer_with(status, &headers::ETAG);
+            operation.answer_with(status, &headers::CACHE_CONTROL);
+        }
     }
 }
 

@@ -8,6 +8,7 @@ pub(crate) mod cursor;
 pub(crate) mod endpoint;
 pub(crate) mod error;
 pub(crate) mod fixed;
+pub(crate) mod headers;
 pub(crate) mod layers;
 pub(crate) mod moment;
 pub(crate) mod openapi;
@@ -20,11 +21,12 @@ pub(crate) mod tls;
 
 use axum::extract::{FromRequestParts, Path, RawPathParams};
 use axum::http::request::Parts;
+use loopctl_core::code::Code;
 use loopctl_core::fields::parse_uuid;
 use uuid::Uuid;
 
 pub(crate) use accept::prefers_html;
-pub(crate) use answer::{Answer, IDEMPOTENCY_KEY, Kept};
+pub(crate) use answer::{Answer, IDEMPOTENCY_KEY, Kept, LONGEST_KEY};
 pub(crate) use body::{Body, BodyDigest, LargeBody, Nothing, Sent};
 pub(crate) use client::{client_address, network_of, private_networks};
 pub(crate) use cursor::{Cursor, Feed, Place, cut};
@@ -35,12 +37,15 @@ pub(crate) use error::{ApiError, ApiResult, Refused, learn_more};
 pub(crate) use fixed::{Asked, Fixed, LOOK_AGAIN, Unless};
 pub(crate) use layers::Peer;
 pub(crate) use moment::{Moment, last_moment, moment};
-pub(crate) use origin::{admit_own_pages, origin_of, require_own_page};
+pub(crate) use origin::{FOREIGN, admit_own_pages, origin_of, require_own_page};
 pub(crate) use page::{List, Meta, Page, Paged, PagedOrWhole, limits, pages};
 pub(crate) use query::Query;
 pub(crate) use rate::Noted;
 pub(crate) use stream::{CutOff, EventStream, Sink, Streamed};
 pub(crate) use tls::Front;
+
+/// When an id names nothing.
+const NO_RECORD: &str = "there is no such record";
 
 /// The UUID in a path. Anything else there names nothing: 404.
 #[derive(Debug, Clone, Copy)]
@@ -58,7 +63,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
 impl Input for Id {
     fn describe(operation: &mut Operation<'_>) {
         operation.path_ids = true;
-        operation.refuse(404, "no such record");
+        operation.refuse(404, Code::NotFound, NO_RECORD);
     }
 }
 
@@ -77,7 +82,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Name {
 
 impl Input for Name {
     fn describe(operation: &mut Operation<'_>) {
-        operation.refuse(404, "nothing is called that");
+        operation.refuse(404, Code::NotFound, "nothing is called that");
     }
 }
 

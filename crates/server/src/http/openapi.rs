@@ -1,79 +1,102 @@
 //! The OpenAPI document: read from the routes that are mounted, and from nothing else.
 
+mod shared;
+
 use axum::http::Method;
+use loopctl_core::code::Code;
 use loopctl_core::request::Member;
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::answer::IDEMPOTENCY_KEY;
-use super::endpoint::{Endpoint, Operation, Session};
+use super::endpoint::{Answer, Endpoint, Operation, Session};
 use super::error::ApiError;
-use super::rate;
+use super::headers::{self, Header};
 
 /// What keys are known as among what lets somebody in.
 const KEY: &str = "BearerAuth";
 
-/// What the parameter is known as by which requests may be repeated.
-const REPEATABLE: &str = "IdempotencyKey";
-
-/// What the answer is known as to one request too many.
-const TOO_MANY: &str = "RateLimitError";
-
-/// The error envelope.
+/// What is refused, in the word and in a sentence.
 #[derive(Serialize, JsonSchema)]
-struct Refusal {
+struct ErrorResponse {
     error: ApiError,
 }
 
-/// The document of these routes.
-pub(crate) fn document<S: Clone + Send + Sync + 'static>(endpoints: &[Endpoint<S>], version: &str) -> Value {
+/// What any route may be answered when it is not its fault: the code, and when.
+const FAILURES: [(Code, &str); 8] = [
+    (Code::InternalError, "500, a defect of the server"),
+    (Code::DatabaseUnavailable, "503, the database cannot be reached"),
+    (Code::StorageUnavailable, "503, the database cannot write"),
+    (Code::SecretsKeyMissing, "503, the server has no key to encrypt secrets with"),
+    (Code::WebauthnUnavailable, "503, authenticators cannot sign for the address of the server"),
+    (Code::AuditKeyStorageFailed, "500, the key of a new tenant's log cannot be kept"),
+    (Code::Stopping, "503, the server is about to stop"),
+    (Code::RequestTimeout, "408, the body did not arrive in time"),
+];
+
+const DESCRIPTION: &str = "\
+A state store for AI coding agents that build software in loops. It keeps what agents claim (`agent_status`) apart from what was verified \
+(`verified_status`); whoever did the work can never sign it off.
+
+**Keys.** Every request but the public ones carries an API key, as `Authorization: Bearer lc_…`. `x-loopctl-roles` names the roles of the \
+keys that an operation takes.
+
+**Errors.** Whatever is refused is told in an `ErrorResponse`: `code` is a stable word, `message` a sentence, and `hints`, where there \
+are any, say what to do next. `x-loopctl-codes` of a response names the codes that come with its status.
+
+**Pages.** Lists take `page` and `page_size`, or `limit` and `offset`, and tell in `meta` where they are. Lists that grow without bound \
+give a `next_cursor` as well.
+
+**Repetitions.** Whatever changes something takes an `Idempotency-Key`: sent again with the same key, it is answered as before and not \
+done again.";
+
+/// The document of these routes. `tags` are the groups that they belong to, each with a sentence; `examples` are answers and bodies, by
+/// method and path.
+pub(crate) fn document<S: Clone + Send + Sync + 'static>(
+    endpoints: &[Endpoint<S>],
+    version: &str,
+    tags: &[(&str, &str)],
+    examples: &Map<String, Value>,
+) -> Value {
     let mut schemas = SchemaSettings::draft2020_12()
         .for_serialize()
         .with(|settings| settings.definitions_path = "/components/schemas".into())
         .into_generator();
-    let refusal = Value::from(schemas.subschema_for::<Refusal>());
+    let envelope = Value::from(schemas.subschema_for::<ErrorResponse>());
     let mut paths: Map<String, Value> = Map::new();
     let mut bodies = Map::new();
     for endpoint in endpoints {
         for path in endpoint.paths() {
-            let operation = operation(endpoint, path, &mut schemas, &mut bodies, &refusal);
+            let mut operation = operation(endpoint, path, &mut schemas, &mut bodies, &envelope);
+            let method = endpoint.method.as_str();
+            if let Some(recorded) = examples.get(&format!("{method} {path}")) {
+                show(&mut operation, recorded);
+            }
             let methods = paths.entry(path).or_insert_with(|| json!({}));
-            methods[endpoint.method.as_str().to_ascii_lowercase()] = operation;
+            methods[method.to_ascii_lowercase()] = operation;
         }
     }
     let mut definitions = schemas.take_definitions(true);
     definitions.extend(bodies);
+    let (parameters, responses) = (shared::parameters(&mut paths), shared::responses(&mut paths));
     json!({
         "openapi": "3.1.0",
         "info": {
             "title": "loopctl",
-            "description": "A state store for AI coding agents that build software in loops.",
+            "description": DESCRIPTION,
             "license": {"name": "MIT", "identifier": "MIT"},
             "version": version,
         },
         "servers": [{"url": "/"}, {"url": "http://localhost:4000", "description": "As it is when nothing else is said"}],
         "security": [{KEY: []}],
+        "tags": tags.iter().map(|(name, about)| json!({"name": name, "description": about})).collect::<Vec<_>>(),
         "paths": paths,
         "components": {
             "schemas": definitions,
-            "headers": rate::described(),
-            "responses": {TOO_MANY: {
-                "description": "Too many requests within this minute; `retry_after_seconds` and `Retry-After` say when to try again",
-                "headers": rate::references(),
-                "content": {"application/json": {"schema": refusal}},
-            }},
-            "parameters": {REPEATABLE: {
-                "name": IDEMPOTENCY_KEY,
-                "in": "header",
-                "required": false,
-                "schema": {"type": "string", "minLength": 1, "maxLength": 255},
-                "description": "A key of the client's choice for this request, such as a UUID. Sent again with the same key, it is not \
-                    done again, and an answer with 2xx is given again, with `Idempotent-Replayed: true` and without secrets \
-                    (`omitted` names them). Another request under the key is 422 `idempotency_key_reused`; while the same is \
-                    still being done, it is 409 `idempotency_in_progress`.",
-            }},
+            "headers": headers::described(),
+            "responses": responses,
+            "parameters": parameters,
             "securitySchemes": {
                 KEY: {"type": "http", "scheme": "bearer", "description": "An API key."},
                 "session": {
@@ -90,7 +113,7 @@ fn operation<S: Clone + Send + Sync + 'static>(
     path: &str,
     schemas: &mut SchemaGenerator,
     bodies: &mut Map<String, Value>,
-    refusal: &Value,
+    envelope: &Value,
 ) -> Value {
     let described = endpoint.operation(schemas);
     let about = endpoint.about();
@@ -99,12 +122,12 @@ fn operation<S: Clone + Send + Sync + 'static>(
         "tags": [endpoint.tag],
         "operationId": operation_id(&endpoint.method, path),
         "summary": summary.replace('\n', " "),
-        "parameters": parameters(&endpoint.method, path, &described),
-        "responses": responses(&described, refusal),
+        "parameters": parameters(path, &described),
+        "responses": responses(&described, envelope),
         "security": security(&described),
     });
     if !path.starts_with("/api/") {
-        told_as_pages(&mut operation["responses"], refusal);
+        told_as_pages(&mut operation["responses"], envelope);
     }
     if !rest.is_empty() {
         operation["description"] = rest.replace('\n', " ").into();
@@ -113,19 +136,36 @@ fn operation<S: Clone + Send + Sync + 'static>(
         operation["x-loopctl-roles"] = json!(described.roles);
     }
     if let Some((name, schema)) = described.body {
-        let reference = json!({"$ref": format!("#/components/schemas/{name}")});
+        let reference = shared::schema(&name);
         operation["requestBody"] = json!({"content": {"application/json": {"schema": reference}}});
-        bodies.insert(name, schema.into());
+        let mut schema = schema.into();
+        shared::name_nested(&mut schema, bodies);
+        bodies.insert(name, schema);
     }
     operation
 }
 
 /// Who prefers pages reads refusals as such, but for those of the API.
-fn told_as_pages(responses: &mut Value, refusal: &Value) {
+fn told_as_pages(responses: &mut Value, envelope: &Value) {
     for response in responses.as_object_mut().into_iter().flat_map(Map::values_mut) {
-        if response["content"]["application/json"]["schema"] == *refusal {
+        if response["content"]["application/json"]["schema"] == *envelope {
             response["content"]["text/html"] = json!({"schema": {"type": "string"}});
         }
+    }
+}
+
+/// Shows what was once sent and answered.
+fn show(operation: &mut Value, recorded: &Value) {
+    let mut put = |place: &str, example: &Value| {
+        if let Some(content) = operation.pointer_mut(place) {
+            content["example"] = example.clone();
+        }
+    };
+    if let Some(body) = recorded.get("request") {
+        put("/requestBody/content/application~1json", body);
+    }
+    for (status, body) in recorded["answers"].as_object().into_iter().flatten() {
+        put(&format!("/responses/{status}/content/application~1json"), body);
     }
 }
 
@@ -147,7 +187,7 @@ fn operation_id(method: &Method, path: &str) -> String {
     format!("{}_{words}", method.as_str().to_ascii_lowercase()).trim_end_matches('_').to_owned()
 }
 
-fn parameters(method: &Method, path: &str, operation: &Operation<'_>) -> Vec<Value> {
+fn parameters(path: &str, operation: &Operation<'_>) -> Vec<Value> {
     let names = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
     let schema = if operation.path_ids {
         json!({"type": "string", "format": "uuid"})
@@ -157,9 +197,7 @@ fn parameters(method: &Method, path: &str, operation: &Operation<'_>) -> Vec<Val
     let in_path = names.map(|name| json!({"name": name, "in": "path", "required": true, "schema": schema}));
     let in_query = operation.query.iter().map(|member| parameter("query", member));
     let in_headers = operation.headers.iter().map(|member| parameter("header", member));
-    let repeatable = operation.takes_keys() && *method != Method::GET;
-    let key = repeatable.then(|| json!({"$ref": format!("#/components/parameters/{REPEATABLE}")}));
-    in_path.chain(in_query).chain(in_headers).chain(key).collect()
+    in_path.chain(in_query).chain(in_headers).collect()
 }
 
 fn parameter(place: &str, Member { name, description, schema, required }: &Member) -> Value {
@@ -170,41 +208,57 @@ fn parameter(place: &str, Member { name, description, schema, required }: &Membe
     parameter
 }
 
-fn responses(operation: &Operation<'_>, refusal: &Value) -> Value {
-    let mut responses = Map::new();
+fn responses(operation: &Operation<'_>, envelope: &Value) -> Value {
     let is_counted = operation.takes_keys() || operation.session.is_some();
+    let counted: &[&Header] =
+        if is_counted { &[&headers::LIMIT, &headers::REMAINING, &headers::RESET] } else { &[] };
+    let mut responses = Map::new();
     for (status, answer) in &operation.answers {
-        if *status == 429 && is_counted {
-            let reference =
-                json!({"$ref": format!("#/components/responses/{TOO_MANY}"), "description": answer.about});
-            responses.insert(status.to_string(), reference);
-            continue;
-        }
-        let mut response = json!({"description": answer.about});
-        let schema = match (&answer.schema, answer.refuses) {
-            (Some(schema), true) => Some(json!({"anyOf": [schema, refusal]})),
-            (Some(schema), false) => Some(json!(schema)),
-            (None, refuses) => refuses.then(|| refusal.clone()),
-        };
-        if let Some(schema) = schema {
-            response["content"] = json!({answer.content_type: {"schema": schema}});
-        }
-        for (content_type, schema) in &answer.also {
-            response["content"][content_type] = json!({"schema": schema});
-        }
-        if is_counted {
-            response["headers"] = rate::references();
-        }
-        responses.insert(status.to_string(), response);
+        responses.insert(status.to_string(), response(answer, counted, envelope));
     }
     let schema = match &operation.failure {
-        Some(schema) => json!({"anyOf": [schema, refusal]}),
-        None => refusal.clone(),
+        Some(schema) => json!({"anyOf": [schema, envelope]}),
+        None => envelope.clone(),
     };
     let failed = json!({
-        "description": "The server could not do its work: 500, or 503 to be tried again",
+        "description": format!("The server could not do its work. {}", sentences(&FAILURES)),
         "content": {"application/json": {"schema": schema}},
+        "headers": headers::references(std::iter::once(&headers::REQUEST_ID).chain(counted.iter().copied())),
+        "x-loopctl-codes": FAILURES.map(|(code, _)| code),
     });
     responses.insert("default".to_owned(), failed);
     Value::Object(responses)
+}
+
+fn response(answer: &Answer, counted: &[&Header], envelope: &Value) -> Value {
+    let refusals = sentences(&answer.refusals);
+    let description = [answer.about.as_str(), &refusals].into_iter().filter(|part| !part.is_empty());
+    let always = std::iter::once(&headers::REQUEST_ID);
+    let headers = always.chain(counted.iter().copied()).chain(answer.headers.iter().copied());
+    let mut response = json!({
+        "description": description.collect::<Vec<_>>().join(". "),
+        "headers": headers::references(headers),
+    });
+    let schema = match (&answer.schema, answer.refusals.is_empty()) {
+        (Some(schema), false) => Some(json!({"anyOf": [schema, envelope]})),
+        (Some(schema), true) => Some(json!(schema)),
+        (None, false) => Some(envelope.clone()),
+        (None, true) => None,
+    };
+    if let Some(schema) = schema {
+        response["content"] = json!({answer.content_type: {"schema": schema}});
+    }
+    for (content_type, schema) in &answer.also {
+        response["content"][content_type] = json!({"schema": schema});
+    }
+    if !answer.refusals.is_empty() {
+        response["x-loopctl-codes"] = answer.refusals.iter().map(|(code, _)| json!(code)).collect();
+    }
+    response
+}
+
+/// Each code, and in which case it is told.
+fn sentences(refusals: &[(Code, impl AsRef<str>)]) -> String {
+    let told = refusals.iter().map(|(code, when)| format!("`{code}`: {}", when.as_ref()));
+    told.collect::<Vec<_>>().join("; ")
 }

@@ -6,6 +6,9 @@ use url::Url;
 
 use super::error::{ApiError, ApiResult};
 
+/// When a page may not call.
+pub(crate) const FOREIGN: &str = "it is called from a page of another origin";
+
 /// What browsers call the origin of a server's pages.
 ///
 /// # Errors

@@ -150,6 +150,7 @@ impl<T> List<T> {
 
 /// `meta` of every list.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
+#[schemars(rename = "PaginationMeta")]
 pub(crate) struct Meta {
     /// 1-based.
     pub(crate) page: i64,

@@ -2,6 +2,7 @@
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
+use loopctl_core::code::Code;
 use loopctl_core::fields::Fields;
 use loopctl_core::json::JsonText;
 use loopctl_core::request::Request;
@@ -27,12 +28,12 @@ impl<S: Send + Sync, T: Request> FromRequestParts<S> for Query<T> {
 impl<T: Request> Input for Query<T> {
     fn describe(operation: &mut Operation<'_>) {
         let members = T::members();
-        operation.refuse(400, "a broken query string");
+        operation.refuse(400, Code::BadRequest, "a query string that cannot be read");
         if members.iter().any(|member| member.schema.get("format").is_some_and(|format| format == "uuid")) {
-            operation.refuse(404, "no such record");
+            operation.refuse(404, Code::NotFound, super::NO_RECORD);
         }
         if members.iter().any(|member| member.schema.get("enum").is_some()) {
-            operation.refuse(422, "a parameter is not acceptable");
+            operation.refuse(422, Code::ValidationFailed, "a parameter is not acceptable");
         }
         operation.query.extend(members);
     }

@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use tracing::Instrument as _;
 
 use super::endpoint::{Operation, Output};
+use super::headers;
 use crate::db::DbError;
 use crate::life::Life;
 
@@ -88,6 +89,7 @@ impl<T: JsonSchema> Output for EventStream<T> {
                      `since`, for what comes after it. Comments say that the connection lives";
         operation.answer::<T>(200, about);
         operation.answer_as(200, EVENT_STREAM);
+        operation.answer_with(200, &headers::CACHE_CONTROL);
     }
 }
 

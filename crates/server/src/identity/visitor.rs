@@ -4,9 +4,10 @@ use std::net::IpAddr;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
+use loopctl_core::code::Code;
 
 use crate::app::App;
-use crate::http::{ApiError, Input, Operation, Peer, admit_own_pages, client_address};
+use crate::http::{ApiError, FOREIGN, Input, Operation, Peer, admit_own_pages, client_address};
 use crate::identity::authenticators::RelyingParty;
 
 /// A client that signs up, or in. A browser says whose page it is that calls, and others than ours may not.
@@ -32,6 +33,6 @@ impl FromRequestParts<App> for Visitor {
 
 impl Input for Visitor {
     fn describe(operation: &mut Operation<'_>) {
-        operation.refuse(403, "it is called from a page of another origin");
+        operation.refuse(403, Code::OriginMismatch, FOREIGN);
     }
 }

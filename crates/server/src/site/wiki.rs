@@ -1,9 +1,7 @@
 //! Names under which something is explained wherever loopctl runs. Where there is no article of that name, a document explains it.
 
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
-
-use crate::http::{ApiError, ApiResult, Name, Operation, Output};
+use crate::http::{ApiError, ApiResult, Name};
+use crate::web::Elsewhere;
 
 /// The names that this server itself tells, and where to read.
 const EXPLAINED: [(&str, &str); 5] = [
@@ -14,24 +12,9 @@ const EXPLAINED: [(&str, &str); 5] = [
     ("tenant-signup", "/docs/security-model#who-owns-a-tenant"),
 ];
 
-/// Where it is explained.
-pub(super) struct There(&'static str);
-
-impl IntoResponse for There {
-    fn into_response(self) -> Response {
-        (StatusCode::FOUND, [(header::LOCATION, self.0)]).into_response()
-    }
-}
-
-impl Output for There {
-    fn describe(operation: &mut Operation<'_>) {
-        operation.answer_empty(302, "It is explained there");
-    }
-}
-
-pub(super) async fn show(Name(slug): Name) -> ApiResult<There> {
+pub(super) async fn show(Name(slug): Name) -> ApiResult<Elsewhere> {
     let found = EXPLAINED.iter().find(|(name, _)| *name == slug);
-    found.map(|(_, there)| There(there)).ok_or_else(ApiError::not_found)
+    found.map(|(_, there)| Elsewhere(there)).ok_or_else(ApiError::not_found)
 }
 
 #[cfg(test)]

@@ -7,7 +7,8 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::evidence::{
-    ContractStory, Evidence, NewReview, NewVerification, RejectStory, ReportStory, has_evidence,
+    ContractRequest, Evidence, RejectRequest, ReportRequest, ReviewCompleteRequest, VerifyRequest,
+    has_evidence,
 };
 use super::next_steps::{NextStep, next_steps};
 use super::store::{LIST_VERIFICATIONS, ReviewRecord, VerificationResult};
@@ -45,7 +46,7 @@ async fn transition(caller: &Identity, id: Uuid, attempt: Attempt, evidence: Evi
 pub(super) async fn contract(
     caller: Caller<ByAgentOrOrchestrator>,
     Id(id): Id,
-    body: Body<ContractStory>,
+    body: Body<ContractRequest>,
 ) -> Moved {
     transition(&caller, id, Attempt::Contract(body.valid()?.echo()), Evidence::None).await
 }
@@ -65,7 +66,7 @@ pub(super) async fn request_review(caller: Caller<ByAgent>, Id(id): Id, _body: B
 pub(super) async fn report(
     caller: Caller<ByAgentOrOrchestrator>,
     Id(id): Id,
-    Body(sent): Body<ReportStory>,
+    Body(sent): Body<ReportRequest>,
 ) -> Moved {
     transition(&caller, id, Attempt::Report, Evidence::Report(sent)).await
 }
@@ -83,7 +84,7 @@ pub(super) struct ReviewedStory {
 pub(super) async fn review_complete(
     caller: Caller<ByReviewer>,
     Id(id): Id,
-    Body(sent): Body<NewReview>,
+    Body(sent): Body<ReviewCompleteRequest>,
 ) -> ApiResult<Created<ReviewedStory>> {
     let wanted = Wanted::of(&caller, id, Attempt::ReviewComplete, Evidence::Review(sent));
     perform(wanted, |Outcome { facts, review, .. }| {
@@ -106,7 +107,7 @@ pub(super) struct VerifiedStory {
 pub(super) async fn verify(
     caller: Caller<ByOrchestrator>,
     Id(id): Id,
-    Body(sent): Body<NewVerification>,
+    Body(sent): Body<VerifyRequest>,
 ) -> ApiResult<Json<VerifiedStory>> {
     let attempt = Attempt::Verify { evidence: has_evidence(&sent) };
     let wanted = Wanted::of(&caller, id, attempt, Evidence::Verification(sent));
@@ -120,7 +121,7 @@ pub(super) async fn verify(
 pub(super) async fn reject(
     caller: Caller<ByOrchestrator>,
     Id(id): Id,
-    Body(sent): Body<RejectStory>,
+    Body(sent): Body<RejectRequest>,
 ) -> Moved {
     caller.admit(Action::Reject)?;
     let attempt = Attempt::Reject { reason: sent.anyway().required_reason()? };

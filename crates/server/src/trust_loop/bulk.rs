@@ -18,7 +18,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::api::{ByAgent, ByOrchestrator};
-use super::evidence::{Evidence, NewVerification, RejectStory, has_evidence};
+use super::evidence::{Evidence, RejectRequest, VerifyRequest, has_evidence};
 use super::transition::{Outcome, Wanted, attempt};
 use crate::app::{Caller, Identity};
 use crate::http::{Answer, ApiError, ApiResult, Body, Kept, Operation, Output, Sent};
@@ -28,7 +28,7 @@ const MAX_ITEMS: usize = 50;
 
 /// `POST /stories/bulk/claim`.
 #[derive(Request)]
-pub(super) struct BulkClaim {
+pub(super) struct BulkClaimRequest {
     /// 1 to 50.
     #[rule(list(|| json_schema!({"type": "array", "maxItems": MAX_ITEMS, "items": {"type": "string", "format": "uuid"}})))]
     story_ids: Option<JsonText>,
@@ -36,7 +36,7 @@ pub(super) struct BulkClaim {
 
 /// `POST /stories/bulk/verify`, `/reject` and `/mark-complete`.
 #[derive(Request)]
-pub(super) struct BulkStories {
+pub(super) struct BulkStoriesRequest {
     /// 1 to 50.
     #[rule(list(|| json_schema!({"type": "array", "maxItems": MAX_ITEMS, "items": schema_of::<BulkStory>()})))]
     stories: Option<JsonText>,
@@ -120,14 +120,14 @@ impl Answer for Results {
 impl Output for Results {
     fn describe(operation: &mut Operation<'_>) {
         operation.answer::<Self>(200, "At least one was processed");
-        operation.answer_or_refuse::<Self>(
+        operation.answer::<Self>(
             422,
-            "None was processed, or the list is not acceptable, which is told without results",
+            "None was processed, or the list is not acceptable, which is told without `results`",
         );
     }
 }
 
-pub(super) async fn claim(caller: Caller<ByAgent>, body: Body<BulkClaim>) -> ApiResult<Results> {
+pub(super) async fn claim(caller: Caller<ByAgent>, body: Body<BulkClaimRequest>) -> ApiResult<Results> {
     let list = body.valid()?.story_ids.as_ref();
     let items = read_items(&caller, Action::Claim, list, "story_ids", |element| {
         (Some(scalar(element)), Ok((Attempt::Claim, Evidence::None)))
@@ -135,7 +135,10 @@ pub(super) async fn claim(caller: Caller<ByAgent>, body: Body<BulkClaim>) -> Api
     perform(items).await
 }
 
-pub(super) async fn verify(caller: Caller<ByOrchestrator>, body: Body<BulkStories>) -> ApiResult<Results> {
+pub(super) async fn verify(
+    caller: Caller<ByOrchestrator>,
+    body: Body<BulkStoriesRequest>,
+) -> ApiResult<Results> {
     let list = body.valid()?.stories.as_ref();
     let items = read_items(&caller, Action::Verify, list, "stories", |element| {
         story(element, |item| {
@@ -146,11 +149,14 @@ pub(super) async fn verify(caller: Caller<ByOrchestrator>, body: Body<BulkStorie
     perform(items).await
 }
 
-pub(super) async fn reject(caller: Caller<ByOrchestrator>, body: Body<BulkStories>) -> ApiResult<Results> {
+pub(super) async fn reject(
+    caller: Caller<ByOrchestrator>,
+    body: Body<BulkStoriesRequest>,
+) -> ApiResult<Results> {
     let list = body.valid()?.stories.as_ref();
     let items = read_items(&caller, Action::Reject, list, "stories", |element| {
         story(element, |item| {
-            let sent = Sent::<RejectStory>::of(item);
+            let sent = Sent::<RejectRequest>::of(item);
             let reason = sent.anyway().required_reason()?;
             let sent = sent.amended(|item| {
                 item.review_type.get_or_insert_with(|| "bulk_reject".to_owned());
@@ -163,7 +169,7 @@ pub(super) async fn reject(caller: Caller<ByOrchestrator>, body: Body<BulkStorie
 
 pub(super) async fn mark_complete(
     caller: Caller<ByOrchestrator>,
-    body: Body<BulkStories>,
+    body: Body<BulkStoriesRequest>,
 ) -> ApiResult<Results> {
     let list = body.valid()?.stories.as_ref();
     let items = read_items(&caller, Action::MarkComplete, list, "stories", |element| {
@@ -177,7 +183,7 @@ pub(super) async fn mark_complete(
     perform(items).await
 }
 
-fn with_defaults(sent: Sent<NewVerification>, summary: &str, review_type: &str) -> Sent<NewVerification> {
+fn with_defaults(sent: Sent<VerifyRequest>, summary: &str, review_type: &str) -> Sent<VerifyRequest> {
     sent.amended(|item| {
         item.summary.get_or_insert_with(|| summary.to_owned());
         item.review_type.get_or_insert_with(|| review_type.to_owned());

@@ -12,7 +12,7 @@ use loopctl_core::request::{
 use schemars::json_schema;
 use serde_json::{Value, json};
 
-use crate::evidence::artifacts::NewArtifact;
+use crate::evidence::artifacts::ArtifactCreateRequest;
 use crate::http::{ApiError, ApiResult, Sent};
 
 /// How far a clock may run ahead of ours before a `completed_at` is refused.
@@ -25,15 +25,15 @@ const PROSE: Text = text(50_000);
 pub(super) enum Evidence {
     /// Nothing that is kept.
     None,
-    Report(Sent<ReportStory>),
-    Review(Sent<NewReview>),
-    Verification(Sent<NewVerification>),
-    Rejection(Sent<RejectStory>),
+    Report(Sent<ReportRequest>),
+    Review(Sent<ReviewCompleteRequest>),
+    Verification(Sent<VerifyRequest>),
+    Rejection(Sent<RejectRequest>),
 }
 
 /// `POST /stories/:id/contract`: compared as it was sent; a wrong type is a mismatch.
 #[derive(Debug, Request)]
-pub(super) struct ContractStory {
+pub(super) struct ContractRequest {
     /// The story's title, to the letter.
     #[rule(as_sent(|| json_schema!({"type": "string"})))]
     story_title: Option<Value>,
@@ -59,7 +59,7 @@ const fn as_sent(schema: fn() -> schemars::Schema) -> Custom<Option<Value>> {
     )
 }
 
-impl ContractStory {
+impl ContractRequest {
     pub(super) fn echo(&self) -> Echo {
         Echo {
             story_title: self.story_title.clone(),
@@ -74,15 +74,15 @@ impl ContractStory {
 
 /// `POST /stories/:id/report`.
 #[derive(Debug, Clone, Request)]
-pub(super) struct ReportStory {
+pub(super) struct ReportRequest {
     /// What was produced.
-    #[rule(nested::<NewArtifact>())]
-    pub(super) artifact: Option<NewArtifact>,
+    #[rule(nested::<ArtifactCreateRequest>())]
+    pub(super) artifact: Option<ArtifactCreateRequest>,
 }
 
 /// `POST /stories/:id/review-complete`.
 #[derive(Debug, Clone, Request)]
-pub(super) struct NewReview {
+pub(super) struct ReviewCompleteRequest {
     #[rule(LABEL.required())]
     pub(super) review_type: String,
     #[rule(integer().not_negative().or(0))]
@@ -98,7 +98,7 @@ pub(super) struct NewReview {
     pub(super) completed_at: Option<DateTime<Utc>>,
 }
 
-impl NewReview {
+impl ReviewCompleteRequest {
     /// What is wrong with it for a story reported at `reported_done_at`, at time `now`.
     pub(super) fn check(
         &self,
@@ -124,7 +124,7 @@ impl NewReview {
 
 /// `POST /stories/:id/verify`.
 #[derive(Debug, Clone, Request)]
-pub(super) struct NewVerification {
+pub(super) struct VerifyRequest {
     /// `pass` (default) or `partial`; use `reject` for a failure.
     #[rule(result())]
     pub(super) result: &'static str,
@@ -177,8 +177,8 @@ fn check_sha(sha: &str) -> Result<(), String> {
 }
 
 /// Whether both halves of the review evidence are there, good or bad.
-pub(super) fn has_evidence(sent: &Sent<NewVerification>) -> bool {
-    let NewVerification { summary, review_type, only_text, .. } = sent.anyway();
+pub(super) fn has_evidence(sent: &Sent<VerifyRequest>) -> bool {
+    let VerifyRequest { summary, review_type, only_text, .. } = sent.anyway();
     *only_text
         && (summary.is_some() || sent.has_failed("summary"))
         && (review_type.is_some() || sent.has_failed("review_type"))
@@ -186,7 +186,7 @@ pub(super) fn has_evidence(sent: &Sent<NewVerification>) -> bool {
 
 /// `POST /stories/:id/reject`.
 #[derive(Debug, Clone, Request)]
-pub(super) struct RejectStory {
+pub(super) struct RejectRequest {
     /// Not blank, at most 50000 characters.
     #[rule(reason())]
     reason: Option<String>,
@@ -205,7 +205,7 @@ const fn reason() -> Custom<Option<String>> {
     .mandatory()
 }
 
-impl RejectStory {
+impl RejectRequest {
     /// The reason of a rejection, trimmed.
     ///
     /// # Errors
@@ -221,8 +221,8 @@ impl RejectStory {
     }
 
     /// The verification result that a rejection is.
-    pub(super) fn failed(&self, reason: &str) -> NewVerification {
-        NewVerification {
+    pub(super) fn failed(&self, reason: &str) -> VerifyRequest {
+        VerifyRequest {
             result: "fail",
             summary: Some(reason.to_owned()),
             review_type: self.review_type.clone(),
@@ -239,10 +239,10 @@ mod tests {
 
     use super::*;
 
-    fn review(body: Value) -> Result<NewReview, FieldErrors> {
+    fn review(body: Value) -> Result<ReviewCompleteRequest, FieldErrors> {
         let reported = DateTime::from_timestamp(1_800_000_000, 0);
         let text = JsonText::from(body);
-        let sent = Sent::<NewReview>::of(&text.object().unwrap());
+        let sent = Sent::<ReviewCompleteRequest>::of(&text.object().unwrap());
         let now = reported.unwrap() + TimeDelta::seconds(10);
         sent.errors_of(|review, errors| review.check(errors, reported, now)).cloned()
     }
@@ -271,7 +271,7 @@ mod tests {
 
     #[test]
     fn verification_results() {
-        let read = |body: Value| NewVerification::from_object(&JsonText::from(body).object().unwrap());
+        let read = |body: Value| VerifyRequest::from_object(&JsonText::from(body).object().unwrap());
         assert_eq!(read(json!({})).unwrap().result, "pass");
         assert_eq!(
             read(json!({"result": "partial", "findings": []})).unwrap().findings,

@@ -9,7 +9,7 @@ use loopctl_core::webhooks::EventType;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::evidence::{Evidence, NewReview, NewVerification};
+use super::evidence::{Evidence, ReviewCompleteRequest, VerifyRequest};
 use super::log::Log;
 use super::store::{
     COMPLETE_EPIC, FIND_LOCKED, INSERT_REVIEW, INSERT_VERIFICATION, LockedStory, RECORD_BACKFILL,
@@ -335,7 +335,7 @@ async fn unmet_prerequisites(change: &mut Change<'_>, story_id: Uuid) -> Result<
 async fn insert_review(
     change: &mut Change<'_>,
     story_id: Uuid,
-    new: &NewReview,
+    new: &ReviewCompleteRequest,
     now: Timestamp,
 ) -> Result<ReviewRecord, DbError> {
     let (id, by) = (Uuid::now_v7(), change.caller.agent_id);
@@ -357,7 +357,7 @@ async fn insert_review(
 async fn insert_verification(
     change: &mut Change<'_>,
     story_id: Uuid,
-    new: &NewVerification,
+    new: &VerifyRequest,
     now: Timestamp,
 ) -> Result<VerificationResult, DbError> {
     let (id, by) = (Uuid::now_v7(), change.caller.agent_id);

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::api::ByOrchestrator;
-use super::evidence::{Evidence, NewVerification, has_evidence};
+use super::evidence::{Evidence, VerifyRequest, has_evidence};
 use super::store::{REPORTED_IN_EPIC, ReportedStory, StoryName};
 use super::transition::{NOTHING, Wanted, by_itself};
 use crate::app::{Caller, Identity};
@@ -83,7 +83,7 @@ impl Output for VerifyAll {
 pub(super) async fn verify_all(
     caller: Caller<ByOrchestrator>,
     Id(epic_id): Id,
-    Body(sent): Body<NewVerification>,
+    Body(sent): Body<VerifyRequest>,
 ) -> ApiResult<VerifyAll> {
     caller.admit(Action::Verify)?;
     let stories = caller.read(REPORTED_IN_EPIC.with(&[&epic_id])).await?;
@@ -109,7 +109,7 @@ pub(super) async fn verify_all(
 async fn verify_each(
     caller: Identity,
     stories: Vec<ReportedStory>,
-    sent: Sent<NewVerification>,
+    sent: Sent<VerifyRequest>,
 ) -> ApiResult<VerifyAll> {
     let (attempt, evidence) = (Attempt::Verify { evidence: true }, Evidence::Verification(sent));
     let mut done = VerifyAll::default();

@@ -11,7 +11,8 @@ use rust_embed::RustEmbed;
 
 use crate::http::{ApiError, ApiResult, Asked, Fixed, Name};
 
-const FOREVER: &str = "public, max-age=31536000, immutable";
+/// A name that has a part of the file's hash may be kept with the file.
+pub(crate) const FOREVER: &str = "public, max-age=31536000, immutable";
 
 #[derive(RustEmbed)]
 #[folder = "src/web/assets"]
@@ -53,13 +54,15 @@ pub(crate) fn asset(name: &str) -> &'static str {
     ASSETS.paths.get(name).map_or("/assets/missing", String::as_str)
 }
 
+/// A file is no page.
+pub(crate) const HARMLESS: (HeaderName, HeaderValue) =
+    (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'"));
+
 /// `GET /assets/{name}`.
 ///
 /// # Errors
 /// 404.
 pub(crate) async fn serve(Name(name): Name, asked: Asked) -> ApiResult<Response> {
-    const HARMLESS: (HeaderName, HeaderValue) =
-        (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'"));
     let file = ASSETS.files.get(&name).ok_or_else(ApiError::not_found)?;
     Ok(([HARMLESS], file.unless(&asked)).into_response())
 }

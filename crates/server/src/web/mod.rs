@@ -5,6 +5,6 @@ mod assets;
 mod page;
 mod refused;
 
-pub(crate) use assets::{asset, serve as assets};
-pub(crate) use page::{FixedPage, Page, SentPage, Visit};
+pub(crate) use assets::{FOREVER, HARMLESS, asset, serve as assets};
+pub(crate) use page::{Elsewhere, FixedPage, Page, SentPage, Visit};
 pub(crate) use refused::refused_pages;

@@ -5,7 +5,7 @@ use axum::body::Bytes;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 
-use crate::http::{ApiError, Asked, Fixed, LOOK_AGAIN, Operation, Output, Unless};
+use crate::http::{ApiError, Asked, Fixed, LOOK_AGAIN, Operation, Output, Unless, headers};
 
 /// What a browser may do on a page of ours: load from us and talk to us. No script stands in a page itself, and nobody else may put
 /// a page of ours into theirs.
@@ -45,6 +45,7 @@ impl<T> Output for Page<T> {
     fn describe(operation: &mut Operation<'_>) {
         operation.answer::<String>(200, "A page");
         operation.answer_as(200, "text/html");
+        operation.answer_with(200, &headers::CACHE_CONTROL);
     }
 }
 
@@ -60,10 +61,7 @@ impl<T: Template> IntoResponse for Visit<T> {
     fn into_response(self) -> Response {
         match self {
             Self::Page(page) => Page(page).into_response(),
-            Self::Elsewhere(path) => {
-                let location = [(header::LOCATION, HeaderValue::from_static(path))];
-                (StatusCode::FOUND, HEADERS, KEPT_NOWHERE, location).into_response()
-            }
+            Self::Elsewhere(path) => Elsewhere(path).into_response(),
         }
     }
 }
@@ -71,7 +69,25 @@ impl<T: Template> IntoResponse for Visit<T> {
 impl<T> Output for Visit<T> {
     fn describe(operation: &mut Operation<'_>) {
         Page::<T>::describe(operation);
-        operation.answer_empty(302, "Elsewhere: this page is not for whoever calls");
+        Elsewhere::describe(operation);
+    }
+}
+
+/// Where else to go, by a path of ours.
+pub(crate) struct Elsewhere(pub(crate) &'static str);
+
+impl IntoResponse for Elsewhere {
+    fn into_response(self) -> Response {
+        let location = [(header::LOCATION, HeaderValue::from_static(self.0))];
+        (StatusCode::FOUND, HEADERS, KEPT_NOWHERE, location).into_response()
+    }
+}
+
+impl Output for Elsewhere {
+    fn describe(operation: &mut Operation<'_>) {
+        operation.answer_empty(302, "Elsewhere");
+        operation.answer_with(302, &headers::LOCATION);
+        operation.answer_with(302, &headers::CACHE_CONTROL);
     }
 }
 

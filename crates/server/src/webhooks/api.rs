@@ -37,8 +37,8 @@ fn known_status(word: &str) -> Option<&'static str> {
     STATUSES.iter().copied().find(|known| *known == word)
 }
 
-one! { pub(super) OneWebhook { webhook: Webhook } }
-one! { pub(super) OneNewWebhook { webhook: NewWebhook } }
+one! { pub(super) WebhookResponse { webhook: Webhook } }
+one! { pub(super) WebhookCreatedResponse { webhook: NewWebhook } }
 
 /// A webhook just created: the only time that its secret is shown.
 #[derive(Serialize, JsonSchema)]
@@ -53,7 +53,7 @@ pub(super) struct NewWebhook {
 
 /// `POST /webhooks`.
 #[derive(Request)]
-pub(super) struct CreateWebhook {
+pub(super) struct WebhookCreateRequest {
     /// `https` or `http`, to no private address.
     #[rule(text(2048).required())]
     url: String,
@@ -105,8 +105,8 @@ fn new_secret() -> String {
 
 pub(super) async fn create(
     caller: Caller<AtLeast<User>>,
-    body: Body<CreateWebhook>,
-) -> ApiResult<CreatedSecret<OneNewWebhook>> {
+    body: Body<WebhookCreateRequest>,
+) -> ApiResult<CreatedSecret<WebhookCreatedResponse>> {
     let app = &caller.app;
     let (id, secret) = (Uuid::now_v7(), new_secret());
     caller
@@ -127,7 +127,7 @@ pub(super) async fn create(
             change.tell([about(&webhook, Event::new("webhook", id, "created", told(&webhook)))]);
             let signing_secret_whsec = format!("whsec_{}", BASE64_STANDARD.encode(&secret));
             let webhook = NewWebhook { webhook, signing_secret: secret.clone(), signing_secret_whsec };
-            change.commit(CreatedSecret(OneNewWebhook { webhook })).await
+            change.commit(CreatedSecret(WebhookCreatedResponse { webhook })).await
         })
         .await
 }
@@ -169,14 +169,14 @@ pub(super) async fn list(
     caller.list(&LIST_WEBHOOKS, &[], &query.page).await.map(Json)
 }
 
-pub(super) async fn show(caller: Caller<AtLeast<User>>, Id(id): Id) -> ApiResult<Json<OneWebhook>> {
+pub(super) async fn show(caller: Caller<AtLeast<User>>, Id(id): Id) -> ApiResult<Json<WebhookResponse>> {
     let webhook = caller.find(SHOW_WEBHOOK, &[&id]).await?;
-    Ok(Json(OneWebhook { webhook }))
+    Ok(Json(WebhookResponse { webhook }))
 }
 
 /// `PATCH /webhooks/:id`: every field is optional.
 #[derive(Request)]
-pub(super) struct UpdateWebhook {
+pub(super) struct WebhookUpdateRequest {
     #[rule(text(2048).filled())]
     url: Option<String>,
     /// Replaces the whole list.
@@ -190,7 +190,7 @@ pub(super) struct UpdateWebhook {
     active: Option<bool>,
 }
 
-impl UpdateWebhook {
+impl WebhookUpdateRequest {
     /// The webhook after this change.
     fn applied_to(&self, old: &Webhook) -> Webhook {
         let events = self.events.as_ref();
@@ -208,8 +208,8 @@ impl UpdateWebhook {
 pub(super) async fn update(
     caller: Caller<AtLeast<User>>,
     Id(id): Id,
-    body: Body<UpdateWebhook>,
-) -> ApiResult<Json<OneWebhook>> {
+    body: Body<WebhookUpdateRequest>,
+) -> ApiResult<Json<WebhookResponse>> {
     let policy = &caller.app.webhook_policy;
     caller
         .change(async |mut change| {
@@ -219,12 +219,12 @@ pub(super) async fn update(
             let (new, forgets) = (sent.applied_to(&old), sent.active == Some(true));
             let event = updated(&old, &new);
             if event.is_none() && !(forgets && old.consecutive_failures > 0) {
-                return change.unchanged(Json(OneWebhook { webhook: old })).await;
+                return change.unchanged(Json(WebhookResponse { webhook: old })).await;
             }
             let params: Params<'_> = &[&id, &new.url, &new.events, &new.project_id, &new.active, &forgets];
             let webhook = change.one(UPDATE_WEBHOOK, params).await?;
             change.tell(event);
-            change.commit(Json(OneWebhook { webhook })).await
+            change.commit(Json(WebhookResponse { webhook })).await
         })
         .await
 }

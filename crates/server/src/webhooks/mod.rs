@@ -19,7 +19,7 @@ pub(crate) fn routes() -> Vec<Endpoint> {
         /// Subscribes a URL to events.
         ///
         /// The signing secret is shown this once. Every delivery is signed with it.
-        POST "/api/v1/webhooks" => api::create;
+        POST "/api/v1/webhooks" => api::create, 422 WebhookLimitReached "the tenant has as many webhooks as it may have";
         /// The tenant's webhooks, newest first.
         GET "/api/v1/webhooks" => api::list;
         /// One webhook.
@@ -36,6 +36,6 @@ pub(crate) fn routes() -> Vec<Endpoint> {
         GET "/api/v1/webhooks/{id}/deliveries" => api::deliveries;
         /// Delivers an event once more, whatever became of it.
         POST "/api/v1/webhooks/{id}/deliveries/{delivery_id}/redeliver" => api::redeliver,
-            409 "it is being delivered, or the webhook is not active";
+            409 DeliveryPending "it is being delivered", 409 WebhookInactive "the webhook is switched off";
     }
 }

@@ -1,11 +1,13 @@
 //! The OpenAPI document beside real answers: whatever a test of this binary receives must be what the document says. The
-//! status is listed, and the body has the members that the schema names, all of them and no others, of the right types.
+//! status is listed with the code of a refusal and with the headers, and the body has the members that the schema names, all of
+//! them and no others, of the right types.
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use jsonschema::Validator;
 use reqwest::Method;
+use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 
 use crate::support::text;
@@ -21,9 +23,11 @@ pub(crate) struct Operation {
     /// The roles of the keys that it takes.
     pub(crate) roles: Vec<String>,
     /// By status.
-    answers: Vec<(String, Option<Validator>)>,
+    answers: Vec<(String, Answer)>,
     /// Whether it answers for as long as somebody wants to know: `body` is then what it told first, if anything.
     is_stream: bool,
+    /// Its part of the document.
+    told: Value,
 }
 
 impl Operation {
@@ -35,26 +39,114 @@ impl Operation {
     pub(crate) fn statuses(&self) -> BTreeSet<u16> {
         self.answers.iter().filter_map(|(status, _)| status.parse().ok()).collect()
     }
+
+    /// The codes that come with a status.
+    pub(crate) fn codes(&self, status: u16) -> Vec<&str> {
+        let answer = self.answers.iter().find(|(known, _)| *known == status.to_string());
+        answer.into_iter().flat_map(|(_, answer)| answer.codes.iter().map(String::as_str)).collect()
+    }
+
+    /// Whether it answers with a document whose members are described elsewhere.
+    pub(crate) fn answers_anything(&self) -> bool {
+        let schema = &self.told["responses"]["200"]["content"]["application/json"]["schema"];
+        schema.is_object() && schema.get("$ref").is_none() && schema.get("properties").is_none()
+    }
+
+    /// Whether it reads a body.
+    pub(crate) fn takes_body(&self) -> bool {
+        self.told["requestBody"].is_object()
+    }
+
+    /// What is wrong with the examples of it.
+    pub(crate) fn faults_of_examples(&self) -> Vec<String> {
+        let mut faults = Vec::new();
+        let body = &self.told["requestBody"]["content"]["application/json"];
+        if self.takes_body() {
+            let sent = validator(&body["schema"], &DOCUMENT);
+            faults.extend(sent.iter_errors(&body["example"]).map(|fault| format!("request: {fault}")));
+        }
+        for (status, answer) in &self.answers {
+            let response = &self.told["responses"][status];
+            let content = &response["content"]["application/json"];
+            let is_success = status.starts_with('2') && content.is_object() && !self.answers_anything();
+            match (content.get("example"), &answer.body) {
+                (Some(example), Some(body)) => {
+                    faults.extend(body.iter_errors(example).map(|fault| format!("{status}: {fault}")));
+                }
+                (None, Some(_)) if is_success => faults.push(format!("{status}: there is none")),
+                _ => (),
+            }
+        }
+        faults
+    }
+
+    /// Whether requests may be repeated with a key.
+    pub(crate) fn is_repeatable(&self) -> bool {
+        self.takes_keys && self.method != "GET"
+    }
 }
+
+/// What is said of an answer.
+struct Answer {
+    body: Option<Validator>,
+    codes: Vec<String>,
+    /// The headers that are listed, and whether they are always there.
+    headers: Vec<(String, bool)>,
+}
+
+impl Answer {
+    fn of(response: &Value, document: &Value) -> Self {
+        let response = resolved(response, document);
+        // Where there are several forms, the body is in one of them.
+        let forms = response["content"]
+            .as_object()
+            .map(|content| content.values().map(|form| form["schema"].clone()).collect::<Vec<_>>());
+        let headers = response["headers"].as_object().into_iter().flatten().map(|(name, header)| {
+            (name.to_ascii_lowercase(), resolved(header, document)["required"] == json!(true))
+        });
+        Self {
+            body: forms.map(|forms| validator(&json!({"anyOf": forms}), document)),
+            codes: response["x-loopctl-codes"].as_array().into_iter().flatten().map(text).collect(),
+            headers: headers.collect(),
+        }
+    }
+
+    /// Holds the headers of an answer to those that are listed: none is lacking, and none that is described is told unannounced.
+    #[track_caller]
+    fn check_headers(&self, what: &str, headers: &HeaderMap) {
+        for (name, always) in &self.headers {
+            assert!(!always || headers.contains_key(name), "{what} without {name}: {headers:?}");
+        }
+        for name in DESCRIBED.iter().filter(|name| headers.contains_key(*name)) {
+            let listed = self.headers.iter().any(|(listed, _)| listed == name);
+            assert!(listed, "{what} with {name}, which the document does not list: {headers:?}");
+        }
+    }
+}
+
+/// Headers that are described, but for one that every answer has and that says something of note only where it is listed.
+static DESCRIBED: LazyLock<Vec<String>> = LazyLock::new(|| {
+    let names = DOCUMENT["components"]["headers"].as_object().unwrap().keys();
+    names.map(|name| name.to_ascii_lowercase()).filter(|name| name != "cache-control").collect()
+});
+
+/// What it is, or what it refers to.
+fn resolved<'a>(value: &'a Value, document: &'a Value) -> &'a Value {
+    value["$ref"].as_str().map_or(value, |reference| document.pointer(&reference[1..]).expect(reference))
+}
+
+/// The document, in which what is not named is not there.
+static DOCUMENT: LazyLock<Value> = LazyLock::new(|| strict(loopctl_server::openapi()));
 
 /// Every operation.
 pub(crate) static OPERATIONS: LazyLock<Vec<Operation>> = LazyLock::new(|| {
-    let document = strict(loopctl_server::openapi());
+    let document = &*DOCUMENT;
     let mut operations = Vec::new();
     for (path, item) in document["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
             let responses = operation["responses"].as_object().unwrap().iter();
-            let answers = responses.map(|(status, response)| {
-                let response = match response["$ref"].as_str() {
-                    Some(reference) => document.pointer(&reference[1..]).unwrap(),
-                    None => response,
-                };
-                // Where there are several forms, the body is in one of them.
-                let forms = response["content"]
-                    .as_object()
-                    .map(|content| content.values().map(|form| form["schema"].clone()).collect::<Vec<_>>());
-                (status.clone(), forms.map(|forms| validator(&json!({"anyOf": forms}), &document)))
-            });
+            let answers =
+                responses.map(|(status, response)| (status.clone(), Answer::of(response, document)));
             operations.push(Operation {
                 is_secured: operation["security"] != json!([]),
                 takes_keys: operation["security"][0]["BearerAuth"].is_array(),
@@ -62,6 +154,7 @@ pub(crate) static OPERATIONS: LazyLock<Vec<Operation>> = LazyLock::new(|| {
                 is_stream: responses_of(operation, "text/event-stream"),
                 method: method.to_uppercase(),
                 path: path.clone(),
+                told: operation.clone(),
                 answers: answers.collect(),
             });
         }
@@ -121,20 +214,29 @@ pub(crate) fn operation(method: &str, path: &str) -> Option<&'static Operation> 
 
 /// Compares an answer with what the document says of it.
 #[track_caller]
-pub(crate) fn check(method: &Method, path: &str, status: u16, body: &Value) {
+pub(crate) fn check(method: &Method, path: &str, status: u16, headers: &HeaderMap, body: &Value) {
     let what = format!("{method} {path} answered {status}");
     let Some(known) = operation(method.as_str(), path) else {
         assert!([302, 404].contains(&status), "{what}, and the document knows no such route");
         return;
     };
+    // Not every PATCH is also a PUT.
+    if method == Method::PUT && known.method == "PATCH" && body["error"]["code"] == "not_found" {
+        return;
+    }
     let listed = |name: &str| known.answers.iter().find(|(status, _)| status == name);
     let answer =
         listed(&status.to_string()).or_else(|| listed("default").filter(|_| status == 408 || status >= 500));
-    let Some((_, schema)) = answer else { panic!("{what}, which the document does not list: {body:#}") };
+    let Some((_, answer)) = answer else { panic!("{what}, which the document does not list: {body:#}") };
+    answer.check_headers(&what, headers);
+    if let Some(code) = body["error"]["code"].as_str() {
+        let is_told = answer.codes.iter().any(|told| told == code);
+        assert!(is_told, "{what} with {code}, which the document does not list: {:?}", answer.codes);
+    }
     if method == Method::HEAD || known.is_stream && body.is_null() {
         return;
     }
-    match schema {
+    match &answer.body {
         None => assert_eq!(*body, Value::Null, "{what} with a body"),
         Some(schema) => {
             let faults: Vec<_> =

@@ -1,5 +1,7 @@
 //! What the server tells of itself, to whoever knows no more than its address.
 
+use std::collections::BTreeSet;
+
 use loopctl_server::openapi;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -77,6 +79,27 @@ async fn openapi_is_what_is_mounted() {
     assert_eq!(claim["x-loopctl-roles"], json!(["agent"]));
     assert_eq!(claim["responses"]["429"]["$ref"], "#/components/responses/RateLimitError");
     assert!(document["components"]["responses"]["RateLimitError"]["content"].is_object());
+}
+
+/// What is shown was really sent and answered once, and is what would be sent and answered now.
+#[test]
+fn examples_are_what_schemas_say() {
+    for operation in OPERATIONS.iter() {
+        let faults = operation.faults_of_examples();
+        assert!(faults.is_empty(), "{} {}: {faults:#?}", operation.method, operation.path);
+    }
+}
+
+/// Each group has its sentence, and each operation its group.
+#[test]
+fn operations_are_in_groups() {
+    let document = openapi();
+    let told: Vec<_> = document["tags"].as_array().unwrap().iter().map(|tag| text(&tag["name"])).collect();
+    let operations =
+        document["paths"].as_object().unwrap().values().flat_map(|of| of.as_object().unwrap().values());
+    let used: BTreeSet<_> = operations.map(|operation| text(&operation["tags"][0])).collect();
+    assert_eq!(told.iter().cloned().collect::<BTreeSet<_>>(), used);
+    assert_eq!(told.len(), used.len());
 }
 
 /// Names of one route are told from each other, and what lists take is said in a line.

@@ -10,7 +10,7 @@ use crate::http::{ApiResult, Body, Created, Id, List, Paged, Query, one};
 
 /// An artifact to be reported, by itself or inside a story report.
 #[derive(Debug, Clone, Request)]
-pub(crate) struct NewArtifact {
+pub(crate) struct ArtifactCreateRequest {
     /// Free-form: `migration`, `test`, …
     #[rule(text(255).required())]
     pub(super) artifact_type: String,
@@ -24,19 +24,19 @@ pub(crate) struct NewArtifact {
     pub(super) details: JsonText,
 }
 
-one! { pub(super) OneArtifact { artifact_report: ArtifactReport } }
+one! { pub(super) ArtifactResponse { artifact_report: ArtifactReport } }
 
 pub(super) async fn create(
     caller: Caller<Exact<(Agent, Orchestrator)>>,
     Id(story_id): Id,
-    body: Body<NewArtifact>,
-) -> ApiResult<Created<OneArtifact>> {
+    body: Body<ArtifactCreateRequest>,
+) -> ApiResult<Created<ArtifactResponse>> {
     caller
         .change(async |mut change| {
             let story = change.found(KEEP_REPORTED_STORY, &[&story_id]).await?;
             let (report, event) = insert(&mut change, &story, body.valid()?).await?;
             change.tell([event]);
-            change.commit(Created(OneArtifact { artifact_report: report })).await
+            change.commit(Created(ArtifactResponse { artifact_report: report })).await
         })
         .await
 }

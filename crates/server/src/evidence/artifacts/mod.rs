@@ -6,7 +6,7 @@ mod store;
 use crate::app::Endpoint;
 use crate::http::endpoints;
 
-pub(crate) use api::NewArtifact;
+pub(crate) use api::ArtifactCreateRequest;
 pub(crate) use store::{ArtifactReport, Place, STATEMENTS, insert};
 
 /// The routes of this resource.

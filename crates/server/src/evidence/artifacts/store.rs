@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::api::NewArtifact;
+use super::api::ArtifactCreateRequest;
 use crate::app::Change;
 use crate::db::{DbError, Jsonb, Params, Row, Timestamp, statements};
 use crate::events::{Event, Notice, OfStory};
@@ -69,7 +69,7 @@ statements! {
 pub(crate) async fn insert(
     change: &mut Change<'_>,
     story: &Place,
-    new: &NewArtifact,
+    new: &ArtifactCreateRequest,
 ) -> Result<(ArtifactReport, Event), DbError> {
     let caller = change.caller;
     let Place { id: story_id, project_id, epic_id } = *story;

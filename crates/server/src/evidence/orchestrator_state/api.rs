@@ -18,7 +18,7 @@ use crate::http::{ApiError, ApiResult, Body, Feed, Id, Place, Query, one, pages}
 
 /// The body of a save.
 #[derive(Debug, Request)]
-pub(super) struct SaveOrchestratorState {
+pub(super) struct OrchestratorStateSaveRequest {
     /// Keys are independent of each other.
     #[rule(text(255).trimmed().required())]
     state_key: String,
@@ -30,7 +30,7 @@ pub(super) struct SaveOrchestratorState {
     version: i32,
 }
 
-one! { pub(super) OneState { state: OrchestratorState } }
+one! { pub(super) OrchestratorStateResponse { state: OrchestratorState } }
 
 /// A state as the audit log tells of it.
 #[derive(Serialize)]
@@ -44,8 +44,8 @@ struct Told<'a> {
 pub(super) async fn save(
     caller: Caller<Exact<(Orchestrator, Superadmin)>>,
     Id(project_id): Id,
-    body: Body<SaveOrchestratorState>,
-) -> ApiResult<Json<OneState>> {
+    body: Body<OrchestratorStateSaveRequest>,
+) -> ApiResult<Json<OrchestratorStateResponse>> {
     // The fields are due one by one: the key, then the project, then the version, whether it is the one that is saved,
     // and the data last.
     let sound = |field: &str| body.checked(|_, errors| errors.0.retain(|failed, _| failed == field));
@@ -78,7 +78,7 @@ pub(super) async fn save(
             let mut event = Event::new("orchestrator_state", state.id, "saved", now).project(project_id);
             event.old_state = found.state_data.map(|before| told(found.version, &before)).transpose()?;
             change.tell([event]);
-            change.commit(Json(OneState { state })).await
+            change.commit(Json(OrchestratorStateResponse { state })).await
         })
         .await
 }
@@ -116,9 +116,9 @@ pub(super) async fn load(
     caller: Caller<Exact<(Orchestrator, Superadmin)>>,
     Id(project_id): Id,
     Query(query): Query<UnderKey>,
-) -> ApiResult<Json<OneState>> {
+) -> ApiResult<Json<OrchestratorStateResponse>> {
     let state = caller.find(SHOW_STATE, &[&project_id, &query.state_key]).await?;
-    Ok(Json(OneState { state }))
+    Ok(Json(OrchestratorStateResponse { state }))
 }
 
 #[derive(Request)]

@@ -13,7 +13,7 @@ pub(crate) fn routes() -> Vec<Endpoint> {
     endpoints! { "Orchestrator";
         /// Saves a checkpoint, if nobody has saved another since the version that it names.
         PUT "/api/v1/orchestrator/state/{project_id}" => api::save,
-            409 "`version_conflict`, with `current_version`: another version is saved than the one named";
+            409 VersionConflict "another version is saved than the one named; `current_version` says which";
         /// The latest checkpoint under a key.
         GET "/api/v1/orchestrator/state/{project_id}" => api::load;
         /// The saves under a key, newest first.

@@ -79,7 +79,7 @@ pub(super) struct UiTests;
 
 /// The start of a run, which follows a guide.
 #[derive(Debug, Request)]
-pub(super) struct StartUiTest {
+pub(super) struct UiTestStartRequest {
     /// What is walked through.
     #[rule(GUIDE.required())]
     guide_reference: String,
@@ -89,7 +89,7 @@ pub(super) struct StartUiTest {
 
 /// Something found on the way: any of these, at least one.
 #[derive(Debug, Request)]
-pub(super) struct NewUiTestFinding {
+pub(super) struct UiTestFindingRequest {
     /// Absent counts as `low`.
     #[rule(word(SEVERITIES, |word| one_of(SEVERITIES, word)))]
     severity: Option<&'static str>,
@@ -103,7 +103,7 @@ const SEVERITIES: &[&str] = &["critical", "high", "medium", "low", "blocker", "b
 
 /// The end of a run.
 #[derive(Debug, Request)]
-pub(super) struct CompleteUiTest {
+pub(super) struct UiTestCompleteRequest {
     #[rule(LONG.required())]
     summary: String,
     #[rule(required_end())]
@@ -124,33 +124,33 @@ const fn required_end() -> Custom<Option<&'static str>> {
     .mandatory()
 }
 
-one! { pub(super) OneUiTest { ui_test_run: UiTestRun } }
+one! { pub(super) UiTestResponse { ui_test_run: UiTestRun } }
 
 impl Dialect for UiTests {
     const OPEN: &'static str = OPEN;
-    type Start = StartUiTest;
-    type Finding = NewUiTestFinding;
-    type Completion = CompleteUiTest;
-    type Answer = OneUiTest;
-    type Found = Json<OneUiTest>;
+    type Start = UiTestStartRequest;
+    type Finding = UiTestFindingRequest;
+    type Completion = UiTestCompleteRequest;
+    type Answer = UiTestResponse;
+    type Found = Json<UiTestResponse>;
 
-    fn start(sent: &StartUiTest) -> Start<'_> {
+    fn start(sent: &UiTestStartRequest) -> Start<'_> {
         Start { guide_reference: Some(&sent.guide_reference), notes: sent.notes.as_deref() }
     }
 
-    fn finding(sent: &NewUiTestFinding) -> Finding<'_> {
+    fn finding(sent: &UiTestFindingRequest) -> Finding<'_> {
         Finding { severity: sent.severity, title: sent.title.as_deref(), details: &sent.details }
     }
 
-    fn completion(sent: &CompleteUiTest) -> Completion<'_> {
+    fn completion(sent: &UiTestCompleteRequest) -> Completion<'_> {
         Completion { summary: &sent.summary, status: sent.status }
     }
 
-    fn answer(run: UiTestRun) -> OneUiTest {
-        OneUiTest { ui_test_run: Self::tell(run) }
+    fn answer(run: UiTestRun) -> UiTestResponse {
+        UiTestResponse { ui_test_run: Self::tell(run) }
     }
 
-    fn found(run: UiTestRun) -> Json<OneUiTest> {
+    fn found(run: UiTestRun) -> Json<UiTestResponse> {
         Json(Self::answer(run))
     }
 }
@@ -161,7 +161,7 @@ pub(super) struct UiTestRuns;
 
 /// The start of a run.
 #[derive(Debug, Request)]
-pub(super) struct StartUiTestRun {
+pub(super) struct UiTestRunStartRequest {
     #[rule(LONG)]
     notes: Option<String>,
     /// What is walked through.
@@ -171,7 +171,7 @@ pub(super) struct StartUiTestRun {
 
 /// Something found on the way.
 #[derive(Debug, Request)]
-pub(super) struct NewUiTestRunFinding {
+pub(super) struct UiTestRunFindingRequest {
     #[rule(word(GRAVE_OR_NOT, |word| one_of(GRAVE_OR_NOT, word)).required())]
     severity: &'static str,
     #[rule(TITLE.required())]
@@ -184,7 +184,7 @@ const GRAVE_OR_NOT: &[&str] = &["bug", "enhancement", "blocker"];
 
 /// The end of a run.
 #[derive(Debug, Request)]
-pub(super) struct CompleteUiTestRun {
+pub(super) struct UiTestRunCompleteRequest {
     #[rule(LONG.required())]
     summary: String,
     /// Default: `failed` with any finding that is a `blocker`, `bug`, `critical` or `high`.
@@ -192,7 +192,7 @@ pub(super) struct CompleteUiTestRun {
     status: Option<&'static str>,
 }
 
-one! { pub(super) OneUiTestRun { data: UiTestRun } }
+one! { pub(super) UiTestRunResponse { data: UiTestRun } }
 
 #[derive(Serialize, JsonSchema)]
 pub(super) struct FoundInRun {
@@ -202,26 +202,26 @@ pub(super) struct FoundInRun {
 
 impl Dialect for UiTestRuns {
     const OPEN: &'static str = "running";
-    type Start = StartUiTestRun;
-    type Finding = NewUiTestRunFinding;
-    type Completion = CompleteUiTestRun;
-    type Answer = OneUiTestRun;
+    type Start = UiTestRunStartRequest;
+    type Finding = UiTestRunFindingRequest;
+    type Completion = UiTestRunCompleteRequest;
+    type Answer = UiTestRunResponse;
     type Found = Created<FoundInRun>;
 
-    fn start(sent: &StartUiTestRun) -> Start<'_> {
+    fn start(sent: &UiTestRunStartRequest) -> Start<'_> {
         Start { guide_reference: sent.guide_reference.as_deref(), notes: sent.notes.as_deref() }
     }
 
-    fn finding(sent: &NewUiTestRunFinding) -> Finding<'_> {
+    fn finding(sent: &UiTestRunFindingRequest) -> Finding<'_> {
         Finding { severity: Some(sent.severity), title: Some(&sent.title), details: &sent.details }
     }
 
-    fn completion(sent: &CompleteUiTestRun) -> Completion<'_> {
+    fn completion(sent: &UiTestRunCompleteRequest) -> Completion<'_> {
         Completion { summary: &sent.summary, status: sent.status }
     }
 
-    fn answer(run: UiTestRun) -> OneUiTestRun {
-        OneUiTestRun { data: Self::tell(run) }
+    fn answer(run: UiTestRun) -> UiTestRunResponse {
+        UiTestRunResponse { data: Self::tell(run) }
     }
 
     fn found(run: UiTestRun) -> Created<FoundInRun> {

@@ -27,9 +27,10 @@ pub(crate) fn routes() -> Vec<Endpoint> {
         /// Adds a finding to a UI test run that is in progress.
         ///
         /// A finding is any of the fields, at least one.
-        POST "/api/v1/projects/{project_id}/ui-tests/{id}/findings" => api::add_finding::<UiTests>;
+        POST "/api/v1/projects/{project_id}/ui-tests/{id}/findings" => api::add_finding::<UiTests>,
+            422 RunNotInProgress "the run has ended", 422 TooManyFindings "the run has as many findings as it may have";
         /// Ends a UI test run that is in progress.
-        POST "/api/v1/projects/{project_id}/ui-tests/{id}/complete" => api::complete::<UiTests>;
+        POST "/api/v1/projects/{project_id}/ui-tests/{id}/complete" => api::complete::<UiTests>, 422 RunAlreadyCompleted "the run has ended before";
         /// Starts a UI test run.
         POST "/api/v1/projects/{id}/ui_test_runs" => api::start::<UiTestRuns>;
         /// A project's UI test runs, newest first, with their findings.
@@ -37,8 +38,9 @@ pub(crate) fn routes() -> Vec<Endpoint> {
         /// One UI test run with its findings.
         GET "/api/v1/ui_test_runs/{id}" => api::show::<UiTestRuns>;
         /// Adds a finding to a UI test run that is running.
-        POST "/api/v1/ui_test_runs/{id}/findings" => api::add_finding::<UiTestRuns>;
+        POST "/api/v1/ui_test_runs/{id}/findings" => api::add_finding::<UiTestRuns>,
+            422 RunNotInProgress "the run has ended", 422 TooManyFindings "the run has as many findings as it may have";
         /// Ends a UI test run that is running.
-        POST "/api/v1/ui_test_runs/{id}/complete" => api::complete::<UiTestRuns>;
+        POST "/api/v1/ui_test_runs/{id}/complete" => api::complete::<UiTestRuns>, 422 RunAlreadyCompleted "the run has ended before";
     }
 }

@@ -5,12 +5,12 @@ use loopctl_core::request::Request;
 use crate::app::{Person, new_raw_key};
 use crate::http::{ApiResult, Body, CreatedSecret};
 use crate::identity::authenticators::{Sent, assertion, verify};
-use crate::identity::keys::{NAME, NewKey, add_for_owner};
+use crate::identity::keys::{ApiKeyResponse, NAME, add_for_owner};
 use crate::identity::tenants::lock;
 
 /// `POST /account/keys`.
 #[derive(Debug, Request)]
-pub(super) struct CreateOwnerKey {
+pub(super) struct OwnerKeyCreateRequest {
     #[rule(NAME.required())]
     name: String,
     #[rule(assertion())]
@@ -20,8 +20,8 @@ pub(super) struct CreateOwnerKey {
 /// A session may be stolen with the browser that it is in; a key lives on. So it takes another touch.
 pub(super) async fn create_key(
     person: Person,
-    body: Body<CreateOwnerKey>,
-) -> ApiResult<CreatedSecret<NewKey>> {
+    body: Body<OwnerKeyCreateRequest>,
+) -> ApiResult<CreatedSecret<ApiKeyResponse>> {
     let raw_key = new_raw_key();
     person
         .change(async |mut change| {

@@ -16,6 +16,9 @@ pub(crate) fn routes() -> Vec<Endpoint> {
         /// Creates a key of role `user`, for an owner who has lost theirs.
         ///
         /// Needs an assertion, besides the session. The raw key is shown this once.
-        POST "/account/keys" => api::create_key, 401 "no assertion, or not one of this tenant's", 422 "there are as many keys as may be";
+        POST "/account/keys" => api::create_key,
+            401 WebauthnRequired "the assertion of an authenticator is missing",
+            401 WebauthnFailed "the assertion is not one of this tenant's, or was used before",
+            422 ApiKeyLimitReached "the tenant has as many keys as it may have";
     }
 }

@@ -39,13 +39,13 @@ pub(super) struct ClearedHalt {
     status: &'static str,
 }
 
-one! { pub(super) OneClearedHalt { data: ClearedHalt } }
+one! { pub(super) ClearedHaltResponse { data: ClearedHalt } }
 
 pub(super) async fn clear(
     admin: Admin,
     Id(id): Id,
     body: Body<ClearHalt>,
-) -> ApiResult<Json<OneClearedHalt>> {
+) -> ApiResult<Json<ClearedHaltResponse>> {
     let superadmin = admin.in_tenant(id).await?;
     superadmin
         .change(async |mut change| {
@@ -65,7 +65,7 @@ pub(super) async fn clear(
                 change.tell([event.meta("signed_by", json!(signed_by))]);
             }
             let data = ClearedHalt { id, custody_halted_at: None, status: "halt_cleared" };
-            change.commit(Json(OneClearedHalt { data })).await
+            change.commit(Json(ClearedHaltResponse { data })).await
         })
         .await
 }

@@ -77,11 +77,11 @@ struct ByVerifiedStatus {
     rejected: i64,
 }
 
-one! { pub(super) AllStats { stats: Stats } }
+one! { pub(super) StatsResponse { stats: Stats } }
 
-pub(super) async fn show(admin: Admin) -> ApiResult<Json<AllStats>> {
+pub(super) async fn show(admin: Admin) -> ApiResult<Json<StatsResponse>> {
     admin.app.key_uses.write_now(&admin.app.db).await;
     let counted = admin.read(Uuid::nil(), COUNT_EVERYTHING.with(&[])).await?;
     let stats = counted.into_iter().next().ok_or_else(ApiError::internal)?;
-    Ok(Json(AllStats { stats }))
+    Ok(Json(StatsResponse { stats }))
 }

@@ -12,7 +12,7 @@ use crate::app::Admin;
 use crate::db::{Row, Timestamp, statements};
 use crate::events::Event;
 use crate::http::{ApiError, ApiResult, Body, Id, List, Nothing, Page, Query, one, pages};
-use crate::identity::tenants::{LOCK_TENANT, Tenant, UpdateTenant, apply, checked};
+use crate::identity::tenants::{LOCK_TENANT, Tenant, TenantUpdateRequest, apply, checked};
 
 statements! {
     /// `$1` is nobody. Text is compared as it is: nothing in it stands for anything else.
@@ -75,7 +75,7 @@ pub(super) struct WholeTenant {
     last_activity_at: Option<Timestamp>,
 }
 
-one! { pub(super) OneWholeTenant { tenant: WholeTenant } }
+one! { pub(super) AdminTenantResponse { tenant: WholeTenant } }
 
 const STATUSES: &[&str] = &["active", "suspended", "deactivated", "pending_enrollment"];
 
@@ -99,17 +99,17 @@ pub(super) async fn list(
     admin.list(&EVERY_TENANT, Uuid::nil(), &[&status, &query.search], &query.page).await.map(Json)
 }
 
-pub(super) async fn show(admin: Admin, Id(id): Id) -> ApiResult<Json<OneWholeTenant>> {
+pub(super) async fn show(admin: Admin, Id(id): Id) -> ApiResult<Json<AdminTenantResponse>> {
     admin.app.key_uses.write_now(&admin.app.db).await;
     let tenant = admin.in_tenant(id).await?.find(SHOW_WHOLE_TENANT, &[]).await?;
-    Ok(Json(OneWholeTenant { tenant }))
+    Ok(Json(AdminTenantResponse { tenant }))
 }
 
 pub(super) async fn update(
     admin: Admin,
     Id(id): Id,
-    body: Body<UpdateTenant>,
-) -> ApiResult<Json<OneWholeTenant>> {
+    body: Body<TenantUpdateRequest>,
+) -> ApiResult<Json<AdminTenantResponse>> {
     let superadmin = admin.in_tenant(id).await?;
     let new = checked(&body)?;
     superadmin
@@ -117,7 +117,7 @@ pub(super) async fn update(
             let (_, event) = apply(new, &mut change, &["name", "slug", "email", "settings"]).await?;
             change.tell(event.map(|event| Event { action: "tenant_updated", ..event }));
             let tenant = change.one(SHOW_WHOLE_TENANT, &[]).await?;
-            change.commit(Json(OneWholeTenant { tenant })).await
+            change.commit(Json(AdminTenantResponse { tenant })).await
         })
         .await
 }
@@ -129,15 +129,23 @@ struct Step {
     event: &'static str,
 }
 
-pub(super) async fn suspend(admin: Admin, Id(id): Id, _: Body<Nothing>) -> ApiResult<Json<OneWholeTenant>> {
+pub(super) async fn suspend(
+    admin: Admin,
+    Id(id): Id,
+    _: Body<Nothing>,
+) -> ApiResult<Json<AdminTenantResponse>> {
     take(&Step { from: "active", to: "suspended", event: "tenant_suspended" }, admin, id).await
 }
 
-pub(super) async fn activate(admin: Admin, Id(id): Id, _: Body<Nothing>) -> ApiResult<Json<OneWholeTenant>> {
+pub(super) async fn activate(
+    admin: Admin,
+    Id(id): Id,
+    _: Body<Nothing>,
+) -> ApiResult<Json<AdminTenantResponse>> {
     take(&Step { from: "suspended", to: "active", event: "tenant_activated" }, admin, id).await
 }
 
-async fn take(step: &Step, admin: Admin, id: Uuid) -> ApiResult<Json<OneWholeTenant>> {
+async fn take(step: &Step, admin: Admin, id: Uuid) -> ApiResult<Json<AdminTenantResponse>> {
     let superadmin = admin.in_tenant(id).await?;
     superadmin
         .change(async |mut change| {
@@ -150,7 +158,7 @@ async fn take(step: &Step, admin: Admin, id: Uuid) -> ApiResult<Json<OneWholeTen
             let told = Event::new("tenant", id, step.event, json!({"status": step.to}));
             change.tell([told.old(json!({"status": status}))]);
             let tenant = change.one(SHOW_WHOLE_TENANT, &[]).await?;
-            change.commit(Json(OneWholeTenant { tenant })).await
+            change.commit(Json(AdminTenantResponse { tenant })).await
         })
         .await
 }

@@ -110,36 +110,36 @@ pub(super) async fn list(admin: Admin, Query(query): Query<ListViolations>) -> A
 
 /// `POST /admin/violators/:id/resolve` and `/ignore`.
 #[derive(Debug, Request)]
-pub(super) struct SettleViolation {
+pub(super) struct ViolationSettleRequest {
     /// What was done about it, or why nothing is.
     #[rule(text(50_000).or(String::new()))]
     note: String,
 }
 
-one! { pub(super) OneViolation { data: Violation } }
+one! { pub(super) ViolationResponse { data: Violation } }
 
 pub(super) async fn resolve(
     admin: Admin,
     Id(id): Id,
-    body: Body<SettleViolation>,
-) -> ApiResult<Json<OneViolation>> {
+    body: Body<ViolationSettleRequest>,
+) -> ApiResult<Json<ViolationResponse>> {
     settle(admin, id, &body, "resolved").await
 }
 
 pub(super) async fn ignore(
     admin: Admin,
     Id(id): Id,
-    body: Body<SettleViolation>,
-) -> ApiResult<Json<OneViolation>> {
+    body: Body<ViolationSettleRequest>,
+) -> ApiResult<Json<ViolationResponse>> {
     settle(admin, id, &body, "ignored").await
 }
 
 async fn settle(
     admin: Admin,
     id: Uuid,
-    body: &Body<SettleViolation>,
+    body: &Body<ViolationSettleRequest>,
     status: &'static str,
-) -> ApiResult<Json<OneViolation>> {
+) -> ApiResult<Json<ViolationResponse>> {
     let whose = admin.read(Uuid::nil(), WHOSE_VIOLATION.with(&[&id])).await?;
     let tenant_id = whose.first().copied().ok_or_else(ApiError::not_found)?;
     let superadmin = admin.in_tenant(tenant_id).await?;
@@ -155,7 +155,7 @@ async fn settle(
             let told = json!({"status": data.status, "resolution_note": data.resolution_note});
             let event = Event::new("audit_pending_violation", id, status, told);
             change.tell([event.old(json!({"status": old.status}))]);
-            change.commit(Json(OneViolation { data })).await
+            change.commit(Json(ViolationResponse { data })).await
         })
         .await
 }

@@ -23,7 +23,7 @@ const SORTS: &[&str] = &["name", "agent_type", "status", "last_seen_at", "insert
 
 /// `POST /agents/register`.
 #[derive(Debug, Request)]
-pub(super) struct RegisterAgent {
+pub(super) struct AgentRegisterRequest {
     /// Unique in the tenant.
     #[rule(text(255).shown().required())]
     name: String,
@@ -43,12 +43,12 @@ fn known_type(word: &str) -> Option<&'static str> {
     known(TYPES, word)
 }
 
-one! { pub(super) OneAgent { agent: Agent } }
+one! { pub(super) AgentResponse { agent: Agent } }
 
 pub(super) async fn register(
     caller: Caller<Exact<(app::Agent,)>>,
-    body: Body<RegisterAgent>,
-) -> ApiResult<Created<OneAgent>> {
+    body: Body<AgentRegisterRequest>,
+) -> ApiResult<Created<AgentResponse>> {
     // A superadmin's key is not the tenant's and stays unbound.
     let binds = caller.impersonation.is_none();
     caller
@@ -73,7 +73,7 @@ pub(super) async fn register(
                 json!({"agent_id": agent.id, "agent_name": agent.name, "agent_type": agent.agent_type});
             let notice = Notice::new(EventType::AgentRegistered, &what);
             change.tell([Event::new("agent", agent.id, "registered", told).telling(notice)]);
-            change.commit(Created(OneAgent { agent })).await
+            change.commit(Created(AgentResponse { agent })).await
         })
         .await
 }
@@ -112,7 +112,7 @@ pub(super) struct ListAgents {
 }
 
 #[derive(Serialize, JsonSchema)]
-pub(super) struct Agents {
+pub(super) struct AgentListResponse {
     agents: Vec<Agent>,
     /// The same as `agents`.
     data: Vec<Agent>,
@@ -125,14 +125,14 @@ pub(super) struct Agents {
 pub(super) async fn list(
     caller: Caller<AtLeast<Orchestrator>>,
     Query(query): Query<ListAgents>,
-) -> ApiResult<Json<Agents>> {
+) -> ApiResult<Json<AgentListResponse>> {
     let word = |words, sent: &Option<String>| known(words, sent.as_deref().unwrap_or_default());
     let (agent_type, status) = (word(TYPES, &query.agent_type), word(STATUSES, &query.status));
     let sort_by = word(SORTS, &query.sort_by).unwrap_or("name");
     caller.app.key_uses.write_now(&caller.app.db).await;
     let List { data, meta } =
         caller.list(&LIST_AGENTS, &[&agent_type, &status, &sort_by], &query.page).await?;
-    Ok(Json(Agents {
+    Ok(Json(AgentListResponse {
         agents: data.clone(),
         data,
         total: meta.total_count,
@@ -142,8 +142,11 @@ pub(super) async fn list(
     }))
 }
 
-pub(super) async fn show(caller: Caller<AtLeast<Orchestrator>>, Id(id): Id) -> ApiResult<Json<OneAgent>> {
+pub(super) async fn show(
+    caller: Caller<AtLeast<Orchestrator>>,
+    Id(id): Id,
+) -> ApiResult<Json<AgentResponse>> {
     caller.app.key_uses.write_now(&caller.app.db).await;
     let agent = caller.find(SHOW_AGENT, &[&id]).await?;
-    Ok(Json(OneAgent { agent }))
+    Ok(Json(AgentResponse { agent }))
 }

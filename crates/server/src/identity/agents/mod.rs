@@ -12,7 +12,7 @@ pub(crate) use store::STATEMENTS;
 pub(crate) fn routes() -> Vec<Endpoint> {
     endpoints! { "Agents";
         /// Registers the one agent of this key and binds the key to it.
-        POST "/api/v1/agents/register" => api::register, 409 "the key has its agent already";
+        POST "/api/v1/agents/register" => api::register, 409 KeyAlreadyBound "the key has its agent already";
         /// The tenant's agents.
         GET "/api/v1/agents" => api::list;
         /// One agent.

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::binary::binary;
 use super::ceremony::{Attestation, Enrolled, RelyingParty, challenge_of};
-use super::challenges::{EnrolmentChallenge, ProofChallenge, ask_for_enrolment, ask_for_proof, asked};
+use super::challenges::{ProofChallenge, WebAuthnChallenge, ask_for_enrolment, ask_for_proof, asked};
 use super::proof::{self, Sent, assertion};
 use super::store::{
     Authenticator, COUNT_AUTHENTICATORS, DELETE_AUTHENTICATOR, FIND_AUTHENTICATOR, INSERT_AUTHENTICATOR,
@@ -35,7 +35,7 @@ const FRIENDLY_NAME: Text = text(120).trimmed().shown();
 
 /// An authenticator that was enrolled, as the browser tells it.
 #[derive(Debug, Request)]
-pub(crate) struct NewAuthenticator {
+pub(crate) struct WebAuthnAttestation {
     #[rule(binary())]
     credential_id: Vec<u8>,
     #[rule(binary())]
@@ -47,7 +47,7 @@ pub(crate) struct NewAuthenticator {
     pub(crate) friendly_name: Option<String>,
 }
 
-impl NewAuthenticator {
+impl WebAuthnAttestation {
     /// What it made.
     pub(crate) fn attestation(&self) -> Attestation {
         Attestation {
@@ -130,9 +130,9 @@ impl Input for OwnTenant {
 }
 
 one! {
-    pub(crate) OneProofChallenge { data: ProofChallenge }
-    pub(crate) OneEnrolmentChallenge { data: EnrolmentChallenge }
-    pub(super) OneAuthenticator { data: Authenticator }
+    pub(crate) ProofChallengeResponse { data: ProofChallenge }
+    pub(crate) WebAuthnChallengeResponse { data: WebAuthnChallenge }
+    pub(super) AuthenticatorResponse { data: Authenticator }
 }
 
 #[derive(Request)]
@@ -155,13 +155,13 @@ pub(super) async fn challenge(
     asking: OwnerOrSuperadmin,
     Id(tenant_id): Id,
     _: Body<Nothing>,
-) -> ApiResult<Json<OneProofChallenge>> {
+) -> ApiResult<Json<ProofChallengeResponse>> {
     let caller = asking.in_tenant_of_path(tenant_id).await?;
     let party = RelyingParty::of(&caller.app.public_url)?;
     caller
         .change(async |mut change| {
             let data = ask_for_proof(&mut change, &party).await?;
-            change.commit(Json(OneProofChallenge { data })).await
+            change.commit(Json(ProofChallengeResponse { data })).await
         })
         .await
 }
@@ -170,22 +170,22 @@ pub(super) async fn enrolment_challenge(
     caller: Owner,
     tenant: OwnTenant,
     _: Body<Nothing>,
-) -> ApiResult<Json<OneEnrolmentChallenge>> {
+) -> ApiResult<Json<WebAuthnChallengeResponse>> {
     tenant.of(&caller)?;
     let party = RelyingParty::of(&caller.app.public_url)?;
     caller
         .change(async |mut change| {
             let data = ask_for_enrolment(&mut change, &party).await?;
-            change.commit(Json(OneEnrolmentChallenge { data })).await
+            change.commit(Json(WebAuthnChallengeResponse { data })).await
         })
         .await
 }
 
 /// `POST /tenants/:id/authenticators`.
 #[derive(Debug, Request)]
-pub(super) struct AddAuthenticator {
-    #[rule(nested::<NewAuthenticator>())]
-    authenticator: Option<NewAuthenticator>,
+pub(super) struct AuthenticatorAddRequest {
+    #[rule(nested::<WebAuthnAttestation>())]
+    authenticator: Option<WebAuthnAttestation>,
     #[rule(assertion())]
     webauthn_assertion: Sent,
 }
@@ -203,8 +203,8 @@ pub(crate) fn by_touch() -> Attribution {
 pub(super) async fn add(
     caller: Owner,
     tenant: OwnTenant,
-    body: Body<AddAuthenticator>,
-) -> ApiResult<Created<OneAuthenticator>> {
+    body: Body<AuthenticatorAddRequest>,
+) -> ApiResult<Created<AuthenticatorResponse>> {
     tenant.of(&caller)?;
     let party = RelyingParty::of(&caller.app.public_url)?;
     caller
@@ -240,7 +240,7 @@ pub(super) async fn add(
             });
             let event = Event::new("authenticator", data.id, "enrolled", told);
             change.tell([event.meta("signed_by", json!(signed_by))]);
-            change.commit(Created(OneAuthenticator { data })).await
+            change.commit(Created(AuthenticatorResponse { data })).await
         })
         .await
 }
@@ -254,7 +254,7 @@ pub(crate) fn too_many() -> ApiError {
 
 /// `DELETE /tenants/:id/authenticators/:id`.
 #[derive(Debug, Request)]
-pub(super) struct RevokeAuthenticator {
+pub(super) struct AuthenticatorRevokeRequest {
     #[rule(assertion())]
     webauthn_assertion: Sent,
 }
@@ -262,8 +262,8 @@ pub(super) struct RevokeAuthenticator {
 pub(super) async fn revoke(
     caller: Owner,
     tenant: OwnTenant,
-    body: Body<RevokeAuthenticator>,
-) -> ApiResult<Json<OneAuthenticator>> {
+    body: Body<AuthenticatorRevokeRequest>,
+) -> ApiResult<Json<AuthenticatorResponse>> {
     tenant.of(&caller)?;
     let id = tenant.id.ok_or_else(ApiError::not_found)?;
     caller
@@ -285,7 +285,7 @@ pub(super) async fn revoke(
             });
             let event = Event { new_state: None, ..Event::new("authenticator", id, "revoked", json!(null)) };
             change.tell([event.old(told).meta("signed_by", json!(signed_by))]);
-            change.commit(Json(OneAuthenticator { data })).await
+            change.commit(Json(AuthenticatorResponse { data })).await
         })
         .await
 }

@@ -14,7 +14,7 @@ use crate::http::{ApiError, ApiResult};
 
 /// What a browser needs to enrol an authenticator.
 #[derive(Serialize, JsonSchema)]
-pub(crate) struct EnrolmentChallenge {
+pub(crate) struct WebAuthnChallenge {
     /// 32 bytes, base64url. For one enrolment.
     challenge: String,
     rp_id: String,
@@ -50,11 +50,11 @@ fn timeout_ms() -> u64 {
 ///
 /// # Errors
 /// When the database fails.
-pub(crate) async fn ask_for_enrolment(tx: &mut Tx, party: &RelyingParty) -> ApiResult<EnrolmentChallenge> {
+pub(crate) async fn ask_for_enrolment(tx: &mut Tx, party: &RelyingParty) -> ApiResult<WebAuthnChallenge> {
     let (challenge, state) = party.begin_enrolment().map_err(unexpected)?;
     let params = [&Uuid::now_v7() as _, &"registration" as _, &challenge as _, &Jsonb(&state) as _];
     let expires_at = tx.one(INSERT_CHALLENGE, &params).await?;
-    Ok(EnrolmentChallenge {
+    Ok(WebAuthnChallenge {
         challenge: encode(&challenge),
         rp_id: party.id.clone(),
         rp_name: ceremony::NAME,

@@ -14,8 +14,8 @@ use crate::app::Endpoint;
 use crate::http::endpoints;
 
 pub(crate) use api::{
-    MOST, NewAuthenticator, OneEnrolmentChallenge, OneProofChallenge, by_touch, fallback_name, fingerprint,
-    invalid, keep, too_many,
+    MOST, ProofChallengeResponse, WebAuthnAttestation, WebAuthnChallengeResponse, by_touch, fallback_name,
+    fingerprint, invalid, keep, too_many,
 };
 pub(crate) use ceremony::{RelyingParty, challenge_of};
 pub(crate) use challenges::{ask_for_enrolment, ask_for_sign_in, asked};
@@ -34,12 +34,18 @@ pub(crate) fn routes() -> Vec<Endpoint> {
         /// Enrols a further authenticator.
         ///
         /// Needs an assertion of one that the tenant has; only its first one, where an operator has made the tenant, does not.
-        POST "/api/v1/tenants/{tenant_id}/authenticators" => api::add, 401 "no assertion, or not one of this tenant's";
+        POST "/api/v1/tenants/{tenant_id}/authenticators" => api::add,
+            401 WebauthnRequired "the assertion of an authenticator is missing",
+            401 WebauthnFailed "the assertion is not one of this tenant's, or was used before",
+            422 InvalidAttestation "the authenticator did not sign this, or not for this challenge",
+            422 TooManyAuthenticators "there are 5 already";
         /// Revokes an authenticator, which is never the last one.
         ///
         /// Needs an assertion of one that the tenant has.
         DELETE "/api/v1/tenants/{tenant_id}/authenticators/{id}" => api::revoke,
-            401 "no assertion, or not one of this tenant's", 409 "it is the last one";
+            401 WebauthnRequired "the assertion of an authenticator is missing",
+            401 WebauthnFailed "the assertion is not one of this tenant's, or was used before",
+            409 LastAuthenticator "it is the tenant's last one";
         /// A challenge for an authenticator of the tenant to sign.
         ///
         /// For one assertion, within 5 minutes.

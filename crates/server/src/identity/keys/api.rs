@@ -25,7 +25,7 @@ pub(crate) const NAME: Text = text(255).shown();
 
 /// `POST /api_keys`.
 #[derive(Debug, Request)]
-pub(super) struct CreateKey {
+pub(super) struct ApiKeyCreateRequest {
     #[rule(NAME.required())]
     name: String,
     /// The contract answers an unknown role like a missing one; `superadmin` is refused.
@@ -40,7 +40,7 @@ pub(super) struct CreateKey {
 }
 
 #[derive(Serialize, JsonSchema)]
-pub(crate) struct NewKey {
+pub(crate) struct ApiKeyResponse {
     api_key: NewApiKey,
 }
 
@@ -85,8 +85,8 @@ impl ApiKey {
 
 pub(super) async fn create(
     caller: Caller<AtLeast<User>>,
-    body: Body<CreateKey>,
-) -> ApiResult<CreatedSecret<NewKey>> {
+    body: Body<ApiKeyCreateRequest>,
+) -> ApiResult<CreatedSecret<ApiKeyResponse>> {
     if body.anyway().role == Some(Role::Superadmin) {
         return Err(ApiError::forbidden("Forbidden"));
     }
@@ -107,7 +107,7 @@ pub(super) async fn create(
             let key = key.map_err(one_live_key_per_agent)?;
             change.tell([key.created()]);
             let api_key = NewApiKey::of(key, &raw_key);
-            change.commit(CreatedSecret(NewKey { api_key })).await
+            change.commit(CreatedSecret(ApiKeyResponse { api_key })).await
         })
         .await
 }
@@ -135,15 +135,15 @@ pub(crate) async fn add_for_owner(
     name: &str,
     raw_key: &str,
     signed_by: Uuid,
-) -> ApiResult<NewKey> {
+) -> ApiResult<ApiKeyResponse> {
     room(change).await?;
     let key = insert_key(change, raw_key, name, Role::User, None, None).await?;
     change.tell([key.created().meta("signed_by", json!(signed_by))]);
-    Ok(NewKey { api_key: NewApiKey::of(key, raw_key) })
+    Ok(ApiKeyResponse { api_key: NewApiKey::of(key, raw_key) })
 }
 
 /// The body, and the role that it must name.
-fn checked(body: &Body<CreateKey>) -> ApiResult<(&CreateKey, Role)> {
+fn checked(body: &Body<ApiKeyCreateRequest>) -> ApiResult<(&ApiKeyCreateRequest, Role)> {
     let new = body.checked(|new, errors| {
         if new.role.is_none() && !errors.0.contains_key("role") {
             errors.add("role", BLANK);
@@ -175,7 +175,7 @@ pub(super) struct ListKeys {
 }
 
 #[derive(Serialize, JsonSchema)]
-pub(super) struct Keys {
+pub(super) struct ApiKeyListResponse {
     api_keys: Vec<ApiKey>,
     /// The same as `api_keys`.
     data: Vec<ApiKey>,
@@ -185,15 +185,18 @@ pub(super) struct Keys {
 pub(super) async fn list(
     caller: Caller<AtLeast<User>>,
     Query(query): Query<ListKeys>,
-) -> ApiResult<Json<Keys>> {
+) -> ApiResult<Json<ApiKeyListResponse>> {
     caller.app.key_uses.write_now(&caller.app.db).await;
     let List { data, meta } = caller.list(&LIST_KEYS, &[&query.include_revoked], &query.page).await?;
-    Ok(Json(Keys { api_keys: data.clone(), data, meta }))
+    Ok(Json(ApiKeyListResponse { api_keys: data.clone(), data, meta }))
 }
 
-one! { pub(super) RevokedKey { api_key: RevokedApiKey } }
+one! { pub(super) ApiKeyRevokedResponse { api_key: RevokedApiKey } }
 
-pub(super) async fn revoke(caller: Caller<AtLeast<User>>, Id(id): Id) -> ApiResult<Json<RevokedKey>> {
+pub(super) async fn revoke(
+    caller: Caller<AtLeast<User>>,
+    Id(id): Id,
+) -> ApiResult<Json<ApiKeyRevokedResponse>> {
     caller
         .change(async |mut change| {
             let Revoked { key, revoked_now } = change.found(REVOKE_KEY, &[&id]).await?;
@@ -201,7 +204,7 @@ pub(super) async fn revoke(caller: Caller<AtLeast<User>>, Id(id): Id) -> ApiResu
                 let told = json!({"revoked_at": key.revoked_at});
                 change.tell([Event::new("api_key", id, "revoked", told).old(json!({"revoked_at": null}))]);
             }
-            change.commit(Json(RevokedKey { api_key: key })).await
+            change.commit(Json(ApiKeyRevokedResponse { api_key: key })).await
         })
         .await
 }

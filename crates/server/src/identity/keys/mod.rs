@@ -7,7 +7,7 @@ mod store;
 use crate::app::Endpoint;
 use crate::http::endpoints;
 
-pub(crate) use api::{NAME, NewKey, add_for_owner};
+pub(crate) use api::{ApiKeyResponse, NAME, add_for_owner};
 pub(crate) use store::{STATEMENTS, insert_key};
 
 /// The routes of this resource.
@@ -16,7 +16,7 @@ pub(crate) fn routes() -> Vec<Endpoint> {
         /// Creates a key for this tenant.
         ///
         /// The raw key is shown this once. Superadmin keys are not to be had over the network.
-        POST "/api/v1/api_keys" => api::create;
+        POST "/api/v1/api_keys" => api::create, 422 ApiKeyLimitReached "the tenant has as many keys as it may have";
         /// The tenant's keys, newest first.
         ///
         /// All of them, unless a paging parameter is sent.
@@ -29,6 +29,7 @@ pub(crate) fn routes() -> Vec<Endpoint> {
         ///
         /// The new one has the name, role and agent of the old one, does not expire, and is shown this once. A key is rotated
         /// once; its grace period is never longer than the old key would have lived.
-        POST "/api/v1/api_keys/{id}/rotate" => rotation::rotate;
+        POST "/api/v1/api_keys/{id}/rotate" => rotation::rotate,
+            422 KeyRevoked "the key was revoked", 422 KeySuperseded "the key was rotated before";
     }
 }

@@ -19,7 +19,7 @@ const LONGEST: i32 = 168;
 
 /// `POST /api_keys/:id/rotate`.
 #[derive(Debug, Request)]
-pub(super) struct RotateKey {
+pub(super) struct ApiKeyRotateRequest {
     /// For how many hours the old key works on: 24 if nothing is said, 168 at most, 0 for none.
     #[rule(grace_period())]
     grace_period_hours: i32,
@@ -46,7 +46,7 @@ fn grace_hours(value: &Value) -> i32 {
 }
 
 #[derive(Serialize, JsonSchema)]
-pub(super) struct RotatedKey {
+pub(super) struct ApiKeyRotatedResponse {
     /// With the name, role and agent of the old one; it does not expire.
     new_key: NewApiKey,
     old_key_expires_at: Option<Timestamp>,
@@ -55,8 +55,8 @@ pub(super) struct RotatedKey {
 pub(super) async fn rotate(
     caller: Caller<AtLeast<User>>,
     Id(id): Id,
-    body: Body<RotateKey>,
-) -> ApiResult<CreatedSecret<RotatedKey>> {
+    body: Body<ApiKeyRotateRequest>,
+) -> ApiResult<CreatedSecret<ApiKeyRotatedResponse>> {
     let hours = body.checked(|_, _| {})?.grace_period_hours;
     let raw_key = new_raw_key();
     caller
@@ -76,7 +76,7 @@ pub(super) async fn rotate(
                 Event::new("api_key", id, "rotated", told).old(json!({"expires_at": old.expires_at}));
             change.tell([rotated, new.created()]);
             let new_key = NewApiKey::of(new, &raw_key);
-            change.commit(CreatedSecret(RotatedKey { new_key, old_key_expires_at: until })).await
+            change.commit(CreatedSecret(ApiKeyRotatedResponse { new_key, old_key_expires_at: until })).await
         })
         .await
 }

@@ -16,10 +16,10 @@ use super::store::{
 use crate::app::{App, Person, hash_key, new_session_token, session_cookie};
 use crate::db::{Timestamp, Tx};
 use crate::events::Event;
-use crate::http::{ApiError, ApiResult, Body, NoContent, Nothing, Operation, Output};
+use crate::http::{ApiError, ApiResult, Body, NoContent, Nothing, Operation, Output, headers};
 use crate::identity::attempts::count;
 use crate::identity::authenticators::{
-    OneProofChallenge, Sent, ask_for_sign_in, assertion, by_touch, failed, verify_sign_in,
+    ProofChallengeResponse, Sent, ask_for_sign_in, assertion, by_touch, failed, verify_sign_in,
 };
 use crate::identity::tenants::{SHOW_TENANT, Tenant};
 use crate::identity::visitor::Visitor;
@@ -29,7 +29,7 @@ const SECONDS: u16 = 12 * 60 * 60;
 
 /// `POST /sign-in/challenge`.
 #[derive(Debug, Request)]
-pub(super) struct AskToSignIn {
+pub(super) struct SignInChallengeRequest {
     /// Of the tenant, for authenticators that do not know whom they belong to.
     #[rule(text(64).trimmed())]
     slug: Option<String>,
@@ -37,8 +37,8 @@ pub(super) struct AskToSignIn {
 
 pub(super) async fn challenge(
     Visitor { app, party, address }: Visitor,
-    body: Body<AskToSignIn>,
-) -> ApiResult<Json<OneProofChallenge>> {
+    body: Body<SignInChallengeRequest>,
+) -> ApiResult<Json<ProofChallengeResponse>> {
     count(&app.db, SIGN_IN_CHALLENGES, address).await?;
     let slug = body.valid()?.slug.as_deref().unwrap_or_default().to_lowercase();
     app.db
@@ -46,7 +46,7 @@ pub(super) async fn challenge(
             let credential_ids = tx.all(AUTHENTICATORS_OF, &[&slug]).await?;
             let data = ask_for_sign_in(&mut tx, &party, &credential_ids).await?;
             tx.commit(&()).await?;
-            Ok(Json(OneProofChallenge { data }))
+            Ok(Json(ProofChallengeResponse { data }))
         })
         .await
 }
@@ -88,6 +88,8 @@ impl<T: Serialize> IntoResponse for WithCookie<T> {
 impl<T: JsonSchema> Output for WithCookie<T> {
     fn describe(operation: &mut Operation<'_>) {
         operation.answer::<T>(200, "Done; the cookie of the session comes with it");
+        operation.answer_with(200, &headers::SET_COOKIE);
+        operation.answer_with(200, &headers::CACHE_CONTROL);
     }
 }
 

@@ -21,8 +21,8 @@ use crate::events::Event;
 use crate::http::{ApiError, ApiResult, Body, CreatedSecret, Nothing, learn_more};
 use crate::identity::attempts::count;
 use crate::identity::authenticators::{
-    Authenticator, MOST, NewAuthenticator, OneEnrolmentChallenge, RelyingParty, ask_for_enrolment, asked,
-    by_touch, challenge_of, fallback_name, fingerprint, invalid, keep, too_many,
+    Authenticator, MOST, RelyingParty, WebAuthnAttestation, WebAuthnChallengeResponse, ask_for_enrolment,
+    asked, by_touch, challenge_of, fallback_name, fingerprint, invalid, keep, too_many,
 };
 use crate::identity::keys::insert_key;
 use crate::identity::tenants::{NAME, SHOW_TENANT, Tenant, check_email, check_slug, taken_field};
@@ -38,13 +38,13 @@ const ONBOARDING: TimeDelta = TimeDelta::seconds(900);
 pub(super) async fn challenge(
     Visitor { app, party, address }: Visitor,
     _: Body<Nothing>,
-) -> ApiResult<Json<OneEnrolmentChallenge>> {
+) -> ApiResult<Json<WebAuthnChallengeResponse>> {
     count(&app.db, CHALLENGES, address).await?;
     app.db
         .transaction(Uuid::nil(), async |mut tx: Tx| {
             let data = ask_for_enrolment(&mut tx, &party).await?;
             tx.commit(&()).await?;
-            Ok(Json(OneEnrolmentChallenge { data }))
+            Ok(Json(WebAuthnChallengeResponse { data }))
         })
         .await
 }
@@ -67,7 +67,7 @@ pub(super) struct TenantSignupRequest {
 /// What is sent as the authenticators.
 #[derive(Debug, Default)]
 struct Authenticators {
-    new: Vec<NewAuthenticator>,
+    new: Vec<WebAuthnAttestation>,
     /// How many were sent. Beyond the most that there may be, none is looked at.
     count: usize,
     /// Whether one of them is nothing that an authenticator makes.
@@ -77,7 +77,7 @@ struct Authenticators {
 const fn authenticators() -> Custom<Authenticators> {
     custom(read_authenticators, || {
         json_schema!({
-            "type": "array", "minItems": 1, "maxItems": MOST, "items": schema_of::<NewAuthenticator>(),
+            "type": "array", "minItems": 1, "maxItems": MOST, "items": schema_of::<WebAuthnAttestation>(),
         })
     })
     .mandatory()
@@ -94,7 +94,7 @@ fn read_authenticators(fields: &mut Fields<'_>, name: &'static str) -> Authentic
         return read;
     }
     for (index, one) in sent.into_iter().enumerate() {
-        match Object::parse(one).map(|object| NewAuthenticator::from_object(&object)) {
+        match Object::parse(one).map(|object| WebAuthnAttestation::from_object(&object)) {
             Some(Ok(new)) => read.new.push(new),
             Some(Err(FieldErrors(errors))) => {
                 for (field, messages) in errors {
@@ -115,7 +115,7 @@ fn read_authenticators(fields: &mut Fields<'_>, name: &'static str) -> Authentic
 
 /// A tenant that was created, and what its owner needs to go on.
 #[derive(Serialize, JsonSchema)]
-pub(super) struct SignedUp {
+pub(super) struct TenantSignupResponse {
     data: NewTenant,
 }
 
@@ -143,7 +143,7 @@ struct RootKey {
 pub(super) async fn sign_up(
     Visitor { app, party, address }: Visitor,
     body: Body<TenantSignupRequest>,
-) -> ApiResult<CreatedSecret<SignedUp>> {
+) -> ApiResult<CreatedSecret<TenantSignupResponse>> {
     count(&app.db, SIGNUPS, address).await?;
     let explained = |error: ApiError| explained(error, &app.public_url);
     let new = checked(&body).map_err(explained)?;
@@ -154,7 +154,7 @@ pub(super) async fn sign_up(
     let signed_up = app.db.transaction(tenant_id, async |tx: Tx| {
         let mut data = create(&app, tx, new, tenant_id, &party, &audit_key).await?;
         data.redirect_to = format!("/tenants/{tenant_id}/onboarding?token={token}");
-        Ok(CreatedSecret(SignedUp { data }))
+        Ok(CreatedSecret(TenantSignupResponse { data }))
     });
     signed_up.await.map_err(explained)
 }
@@ -191,7 +191,7 @@ async fn create(
     party: &RelyingParty,
     audit_key: &AuditKey,
 ) -> ApiResult<NewTenant> {
-    let attestations: Vec<_> = new.authenticators.new.iter().map(NewAuthenticator::attestation).collect();
+    let attestations: Vec<_> = new.authenticators.new.iter().map(WebAuthnAttestation::attestation).collect();
     let challenges: Vec<_> = attestations
         .iter()
         .map(|attestation| challenge_of(&attestation.client_data_json).unwrap_or_default())

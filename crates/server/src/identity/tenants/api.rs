@@ -20,7 +20,7 @@ use crate::events::{Event, Field};
 use crate::http::{ApiError, ApiResult, Body, one};
 
 #[derive(Serialize, JsonSchema)]
-pub(super) struct OwnTenant {
+pub(super) struct CurrentTenantResponse {
     tenant: Tenant,
     /// The key that is calling.
     api_key: OwnKey,
@@ -36,9 +36,9 @@ struct OwnKey {
     agent_id: Option<Uuid>,
 }
 
-pub(super) async fn show(caller: Caller<Any>) -> ApiResult<Json<OwnTenant>> {
+pub(super) async fn show(caller: Caller<Any>) -> ApiResult<Json<CurrentTenantResponse>> {
     let tenant = caller.find(SHOW_TENANT, &[]).await?;
-    Ok(Json(OwnTenant {
+    Ok(Json(CurrentTenantResponse {
         tenant,
         api_key: OwnKey {
             id: caller.key_id,
@@ -55,7 +55,7 @@ pub(crate) const NAME: Text = text(120).trimmed().shown();
 
 /// `PATCH /tenants/me`: every field is optional.
 #[derive(Debug, Request)]
-pub(in crate::identity) struct UpdateTenant {
+pub(in crate::identity) struct TenantUpdateRequest {
     #[rule(NAME.filled())]
     name: Option<String>,
     /// Lower-case letters, digits and hyphens.
@@ -148,18 +148,18 @@ pub(crate) fn check_email(text: &str) -> Result<(), String> {
     if sound { Ok(()) } else { Err("must be a valid email address".to_owned()) }
 }
 
-one! { pub(super) OneTenant { tenant: Tenant } }
+one! { pub(super) TenantResponse { tenant: Tenant } }
 
 pub(super) async fn update(
     caller: Caller<AtLeast<User>>,
-    body: Body<UpdateTenant>,
-) -> ApiResult<Json<OneTenant>> {
+    body: Body<TenantUpdateRequest>,
+) -> ApiResult<Json<TenantResponse>> {
     let new = checked(&body)?;
     caller
         .change(async |mut change| {
             let (tenant, event) = apply(new, &mut change, &[]).await?;
             change.tell(event);
-            change.commit(Json(OneTenant { tenant })).await
+            change.commit(Json(TenantResponse { tenant })).await
         })
         .await
 }
@@ -168,7 +168,7 @@ pub(super) async fn update(
 ///
 /// # Errors
 /// 422 with every field that is not acceptable.
-pub(in crate::identity) fn checked(body: &Body<UpdateTenant>) -> ApiResult<&UpdateTenant> {
+pub(in crate::identity) fn checked(body: &Body<TenantUpdateRequest>) -> ApiResult<&TenantUpdateRequest> {
     body.checked(|new, errors| {
         // Nothing enforces it yet, and accepting it would promise that something does.
         if new.custody_mode == Some("strict") {
@@ -186,7 +186,7 @@ pub(in crate::identity) fn checked(body: &Body<UpdateTenant>) -> ApiResult<&Upda
 /// # Errors
 /// 422 for what another tenant has; or when the database fails.
 pub(in crate::identity) async fn apply(
-    new: &UpdateTenant,
+    new: &TenantUpdateRequest,
     tx: &mut Tx,
     always: &[&str],
 ) -> ApiResult<(Tenant, Option<Event>)> {

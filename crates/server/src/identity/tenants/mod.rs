@@ -9,7 +9,7 @@ use crate::db::{DbError, Tx};
 use crate::http::endpoints;
 
 pub(crate) use api::{NAME, TAKEN, check_email, check_slug, taken_field};
-pub(super) use api::{UpdateTenant, apply, checked};
+pub(super) use api::{TenantUpdateRequest, apply, checked};
 pub(crate) use settings::{
     Limit, MAX_API_KEYS, MAX_PROJECTS, MAX_WEBHOOK_FAILURES, MAX_WEBHOOKS, WEBHOOK_RETENTION_DAYS,
 };

@@ -8,32 +8,35 @@ use uuid::Uuid;
 
 use super::graph::DependencyGraph;
 use super::level::{EPICS, Level, STORIES};
-use super::store::{EpicDependency, EpicEnds, LIST_EPIC_EDGES, LIST_STORY_EDGES, StoryDependency, StoryEnds};
+use super::store::{
+    EpicDependency, EpicDependencyCreateRequest, LIST_EPIC_EDGES, LIST_STORY_EDGES, StoryDependency,
+    StoryDependencyCreateRequest,
+};
 use crate::app::{Agent, AtLeast, Caller, Identity, Orchestrator, User};
 use crate::db::{Params, Row};
 use crate::http::{ApiError, ApiResult, Body, Created, Id, List, NoContent, PagedOrWhole, Query, one};
 use crate::plan::projects::{lock_project, lock_project_of};
 
-one! { pub(super) OneEpicDependency { epic_dependency: EpicDependency } }
+one! { pub(super) EpicDependencyResponse { epic_dependency: EpicDependency } }
 
 pub(super) async fn create_between_epics(
     caller: Caller<AtLeast<Orchestrator>>,
-    body: Body<EpicEnds>,
-) -> ApiResult<Created<OneEpicDependency>> {
-    let EpicEnds { epic_id, depends_on_epic_id } = *body.valid()?;
+    body: Body<EpicDependencyCreateRequest>,
+) -> ApiResult<Created<EpicDependencyResponse>> {
+    let EpicDependencyCreateRequest { epic_id, depends_on_epic_id } = *body.valid()?;
     let ends = [epic_id, depends_on_epic_id];
-    create(&caller, &EPICS, ends, |epic_dependency| OneEpicDependency { epic_dependency }).await
+    create(&caller, &EPICS, ends, |epic_dependency| EpicDependencyResponse { epic_dependency }).await
 }
 
-one! { pub(super) OneStoryDependency { story_dependency: StoryDependency } }
+one! { pub(super) StoryDependencyResponse { story_dependency: StoryDependency } }
 
 pub(super) async fn create_between_stories(
     caller: Caller<AtLeast<Orchestrator>>,
-    body: Body<StoryEnds>,
-) -> ApiResult<Created<OneStoryDependency>> {
-    let StoryEnds { story_id, depends_on_story_id } = *body.valid()?;
+    body: Body<StoryDependencyCreateRequest>,
+) -> ApiResult<Created<StoryDependencyResponse>> {
+    let StoryDependencyCreateRequest { story_id, depends_on_story_id } = *body.valid()?;
     let ends = [story_id, depends_on_story_id];
-    create(&caller, &STORIES, ends, |story_dependency| OneStoryDependency { story_dependency }).await
+    create(&caller, &STORIES, ends, |story_dependency| StoryDependencyResponse { story_dependency }).await
 }
 
 /// Lets the first of the two ends wait for the second.

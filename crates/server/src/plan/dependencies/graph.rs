@@ -21,7 +21,7 @@ use crate::plan::projects::PROJECT_KNOWN;
 /// `Edge::Epic` or `Edge::Story`.
 pub(super) type MakeEdge = fn(usize, usize) -> Edge;
 
-one! { pub(super) OneGraph { graph: DependencyGraph } }
+one! { pub(super) DependencyGraphResponse { graph: DependencyGraph } }
 
 /// The epics, stories and dependencies of a project.
 #[derive(Serialize, JsonSchema)]
@@ -40,7 +40,10 @@ struct GraphEpic {
     stories: Vec<StoryNode>,
 }
 
-pub(super) async fn show(caller: Caller<AtLeast<Agent>>, Id(project_id): Id) -> ApiResult<Json<OneGraph>> {
+pub(super) async fn show(
+    caller: Caller<AtLeast<Agent>>,
+    Id(project_id): Id,
+) -> ApiResult<Json<DependencyGraphResponse>> {
     let params: Params<'_> = &[&project_id];
     let batch = (
         PROJECT_KNOWN.with(params),
@@ -51,7 +54,7 @@ pub(super) async fn show(caller: Caller<AtLeast<Agent>>, Id(project_id): Id) -> 
     );
     let (known, epics, stories, epic_edges, story_edges) = caller.read(batch).await?;
     known.first().ok_or_else(ApiError::not_found)?;
-    Ok(Json(OneGraph { graph: DependencyGraph::of(epics, stories, epic_edges, story_edges) }))
+    Ok(Json(DependencyGraphResponse { graph: DependencyGraph::of(epics, stories, epic_edges, story_edges) }))
 }
 
 impl DependencyGraph {

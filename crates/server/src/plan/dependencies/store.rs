@@ -10,7 +10,7 @@ use crate::db::{Row, Timestamp, statements};
 
 /// Two epics, of which the first waits for the second.
 #[derive(Debug, Clone, Copy, Serialize, JsonSchema, Row, Request)]
-pub(crate) struct EpicEnds {
+pub(crate) struct EpicDependencyCreateRequest {
     /// The epic that waits.
     #[rule(id().required())]
     pub(super) epic_id: Uuid,
@@ -21,7 +21,7 @@ pub(crate) struct EpicEnds {
 
 /// Two stories, of which the first waits for the second.
 #[derive(Debug, Clone, Copy, Serialize, JsonSchema, Row, Request)]
-pub(crate) struct StoryEnds {
+pub(crate) struct StoryDependencyCreateRequest {
     /// The story that waits.
     #[rule(id().required())]
     pub(super) story_id: Uuid,
@@ -37,7 +37,7 @@ pub(crate) struct EpicDependency {
     tenant_id: Uuid,
     #[serde(flatten)]
     #[row(flatten)]
-    pub(super) ends: EpicEnds,
+    pub(super) ends: EpicDependencyCreateRequest,
     inserted_at: Timestamp,
     #[serde(skip)]
     pub(super) project_id: Uuid,
@@ -50,7 +50,7 @@ pub(crate) struct StoryDependency {
     tenant_id: Uuid,
     #[serde(flatten)]
     #[row(flatten)]
-    pub(super) ends: StoryEnds,
+    pub(super) ends: StoryDependencyCreateRequest,
     inserted_at: Timestamp,
     #[serde(skip)]
     pub(super) project_id: Uuid,

@@ -22,11 +22,11 @@ use crate::plan::projects::{lock_project, lock_project_of};
 use crate::plan::stories::LOCK_WITH_DEPENDENTS;
 use crate::plan::{number_taken, require_title};
 
-one! { pub(super) OneEpic { epic: Epic } }
+one! { pub(super) EpicResponse { epic: Epic } }
 
 /// `POST /projects/:project_id/epics`: a number, and a change of nothing, which must bring a title.
 #[derive(Request)]
-pub(super) struct NewEpic {
+pub(super) struct EpicCreateRequest {
     /// Unique in the project; never changes.
     #[rule(integer().positive().required())]
     number: i32,
@@ -37,12 +37,12 @@ pub(super) struct NewEpic {
 pub(super) async fn create(
     caller: Caller<AtLeast<Orchestrator>>,
     Id(project_id): Id,
-    body: Body<NewEpic>,
-) -> ApiResult<Created<OneEpic>> {
+    body: Body<EpicCreateRequest>,
+) -> ApiResult<Created<EpicResponse>> {
     caller
         .change(async |mut change| {
             lock_project(&mut change, project_id).await?;
-            let NewEpic { number, text } =
+            let EpicCreateRequest { number, text } =
                 body.checked(|new, errors| require_title(new.text.title.as_ref(), errors))?;
             let new = EpicText::default().changed(text);
             let params: Params<'_> = &[
@@ -60,7 +60,7 @@ pub(super) async fn create(
                 .await
                 .map_err(|error| number_taken(error, "epics_number", &format!("Epic {number}")))?;
             change.tell([Event::new("epic", epic.id, "created", told(&epic)).project(project_id)]);
-            change.commit(Created(OneEpic { epic })).await
+            change.commit(Created(EpicResponse { epic })).await
         })
         .await
 }
@@ -87,7 +87,7 @@ pub(super) async fn list(
     caller.list(&LIST_EPICS, &[&project_id, &query.phase], &query.page).await.map(Json)
 }
 
-one! { pub(super) OneEpicDetail { epic: EpicDetail } }
+one! { pub(super) EpicDetailResponse { epic: EpicDetail } }
 
 #[derive(Serialize, JsonSchema)]
 pub(super) struct EpicDetail {
@@ -96,25 +96,28 @@ pub(super) struct EpicDetail {
     stories: Vec<StoryMini>,
 }
 
-pub(super) async fn show(caller: Caller<AtLeast<Agent>>, Id(id): Id) -> ApiResult<Json<OneEpicDetail>> {
+pub(super) async fn show(caller: Caller<AtLeast<Agent>>, Id(id): Id) -> ApiResult<Json<EpicDetailResponse>> {
     let params: Params<'_> = &[&id];
     let (epics, stories) = caller.read((SHOW_EPIC.with(params), EPIC_STORIES.with(params))).await?;
     let epic = epics.into_iter().next().ok_or_else(ApiError::not_found)?;
-    Ok(Json(OneEpicDetail { epic: EpicDetail { epic, stories } }))
+    Ok(Json(EpicDetailResponse { epic: EpicDetail { epic, stories } }))
 }
 
-one! { pub(super) OneEpicProgress { progress: EpicProgress } }
+one! { pub(super) EpicProgressResponse { progress: EpicProgress } }
 
-pub(super) async fn progress(caller: Caller<AtLeast<Agent>>, Id(id): Id) -> ApiResult<Json<OneEpicProgress>> {
+pub(super) async fn progress(
+    caller: Caller<AtLeast<Agent>>,
+    Id(id): Id,
+) -> ApiResult<Json<EpicProgressResponse>> {
     let progress = caller.find(EPIC_PROGRESS, &[&id]).await?;
-    Ok(Json(OneEpicProgress { progress }))
+    Ok(Json(EpicProgressResponse { progress }))
 }
 
 pub(super) async fn update(
     caller: Caller<AtLeast<Orchestrator>>,
     Id(id): Id,
     body: Body<EpicChange>,
-) -> ApiResult<Json<OneEpic>> {
+) -> ApiResult<Json<EpicResponse>> {
     let moves = body.valid().is_ok_and(|new| new.position.is_some());
     caller
         .change(async |mut change| {
@@ -126,14 +129,14 @@ pub(super) async fn update(
             };
             let new = epic.text.changed(body.valid()?);
             let Some(event) = epic.text.updated(id, &new) else {
-                return change.unchanged(Json(OneEpic { epic })).await;
+                return change.unchanged(Json(EpicResponse { epic })).await;
             };
             let metadata = Jsonb(&new.metadata);
             let params: Params<'_> =
                 &[&id, &new.title, &new.description, &new.phase, &new.position, &metadata];
             let epic = change.one(UPDATE_EPIC, params).await?;
             change.tell([event.project(epic.project_id)]);
-            change.commit(Json(OneEpic { epic })).await
+            change.commit(Json(EpicResponse { epic })).await
         })
         .await
 }

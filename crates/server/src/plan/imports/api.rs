@@ -28,14 +28,14 @@ const NAMED: usize = 20;
 
 /// `POST /projects/:id/import`.
 #[derive(Debug)]
-pub(super) struct ImportBody {
+pub(super) struct ImportRequest {
     mode: Mode,
     /// What is wrong with it is told after the project was looked up.
     payload: Result<Payload, ImportError>,
 }
 
-impl Request for ImportBody {
-    const NAME: &'static str = "ImportBody";
+impl Request for ImportRequest {
+    const NAME: &'static str = "ImportRequest";
 
     fn read(fields: &mut Fields<'_>) -> Self {
         let mode = if flag().read(fields, "merge") { Mode::Merge } else { Mode::Fresh };
@@ -184,10 +184,10 @@ impl Output for Imported<Summary> {
 pub(super) async fn import(
     caller: Caller<Exact<(Orchestrator, User, Superadmin)>>,
     Id(project_id): Id,
-    body: LargeBody<ImportBody>,
+    body: LargeBody<ImportRequest>,
 ) -> ApiResult<Imported<Summary>> {
     // Was read without the lock: nobody waits for a large payload to be read.
-    let ImportBody { mode, payload } = body.valid()?;
+    let ImportRequest { mode, payload } = body.valid()?;
     let imported = caller
         .change(async |mut change| {
             // An unknown project is 404 whatever the payload says.

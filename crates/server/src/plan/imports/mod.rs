@@ -17,6 +17,11 @@ pub(crate) use store::STATEMENTS;
 pub(crate) fn routes() -> Vec<Endpoint> {
     endpoints! { "Import/Export";
         /// Imports epics, stories and dependencies: all of them or none.
-        POST "/api/v1/projects/{id}/import" => api::import, 409 "numbers exist; use merge=true";
+        POST "/api/v1/projects/{id}/import" => api::import,
+            409 ImportConflict "numbers are there already, and `merge` is not set",
+            409 SelfCriteriaBlocked "a merge would change a story that the key is bound to an implementer of",
+            422 InvalidImport "it contradicts itself, or the plan that is there",
+            422 NotPreExisting "it would bring as done what an agent has touched",
+            422 StoryLimitReached "the project has as many stories as it may have";
     }
 }

@@ -29,11 +29,11 @@ fn known_status(word: &str) -> Option<&'static str> {
     STATUSES.iter().copied().find(|known| *known == word)
 }
 
-one! { pub(super) OneProject { project: Project } }
+one! { pub(super) ProjectResponse { project: Project } }
 
 /// `POST /projects`.
 #[derive(Request)]
-pub(super) struct CreateProject {
+pub(super) struct ProjectCreateRequest {
     #[rule(text(255).shown().required())]
     name: String,
     /// `[a-z0-9][a-z0-9-]*[a-z0-9]`; unique in the tenant, archived projects included; never changes.
@@ -54,8 +54,8 @@ pub(super) struct CreateProject {
 
 pub(super) async fn create(
     caller: Caller<AtLeast<Orchestrator>>,
-    body: Body<CreateProject>,
-) -> ApiResult<Created<OneProject>> {
+    body: Body<ProjectCreateRequest>,
+) -> ApiResult<Created<ProjectResponse>> {
     let new = body.valid()?;
     caller
         .change(async |mut change| {
@@ -74,7 +74,7 @@ pub(super) async fn create(
             let project = change.one(INSERT_PROJECT, params).await.map_err(slug_taken)?;
             let told = json!({"name": project.name, "slug": project.slug, "status": project.status});
             change.tell([Event::new("project", project.id, "created", told).project(project.id)]);
-            change.commit(Created(OneProject { project })).await
+            change.commit(Created(ProjectResponse { project })).await
         })
         .await
 }
@@ -117,11 +117,14 @@ pub(super) async fn list(
     caller.list(&LIST_PROJECTS, &[&status, &query.slug], &query.page).await.map(Json)
 }
 
-one! { pub(super) OneProjectDetail { project: ProjectDetail } }
+one! { pub(super) ProjectDetailResponse { project: ProjectDetail } }
 
-pub(super) async fn show(caller: Caller<AtLeast<Agent>>, Id(id): Id) -> ApiResult<Json<OneProjectDetail>> {
+pub(super) async fn show(
+    caller: Caller<AtLeast<Agent>>,
+    Id(id): Id,
+) -> ApiResult<Json<ProjectDetailResponse>> {
     let project = caller.find(SHOW_PROJECT, &[&id]).await?;
-    Ok(Json(OneProjectDetail { project }))
+    Ok(Json(ProjectDetailResponse { project }))
 }
 
 #[derive(Request)]
@@ -131,7 +134,7 @@ pub(super) struct ShowProgress {
     include_cost: bool,
 }
 
-one! { pub(super) OneProgress { progress: ProgressAndCost } }
+one! { pub(super) ProjectProgressResponse { progress: ProgressAndCost } }
 
 #[derive(Serialize, JsonSchema)]
 pub(super) struct ProgressAndCost {
@@ -156,15 +159,15 @@ pub(super) async fn progress(
     caller: Caller<AtLeast<Agent>>,
     Id(id): Id,
     Query(query): Query<ShowProgress>,
-) -> ApiResult<Json<OneProgress>> {
+) -> ApiResult<Json<ProjectProgressResponse>> {
     let progress = caller.find(PROJECT_PROGRESS, &[&id]).await?;
     let cost = query.include_cost.then(Cost::default);
-    Ok(Json(OneProgress { progress: ProgressAndCost { progress, cost } }))
+    Ok(Json(ProjectProgressResponse { progress: ProgressAndCost { progress, cost } }))
 }
 
 /// `PATCH /projects/:id`: every field is optional; an empty string clears what may be empty. The slug never changes.
 #[derive(Request)]
-pub(super) struct UpdateProject {
+pub(super) struct ProjectUpdateRequest {
     #[rule(text(255).shown().filled())]
     name: Option<String>,
     #[rule(text(2048).clearable())]
@@ -183,7 +186,7 @@ pub(super) struct UpdateProject {
     metadata: Option<JsonText>,
 }
 
-impl UpdateProject {
+impl ProjectUpdateRequest {
     /// The project after this change.
     fn applied_to(&self, old: &Project) -> Project {
         Project {
@@ -202,8 +205,8 @@ impl UpdateProject {
 pub(super) async fn update(
     caller: Caller<AtLeast<Orchestrator>>,
     Id(id): Id,
-    body: Body<UpdateProject>,
-) -> ApiResult<Json<OneProject>> {
+    body: Body<ProjectUpdateRequest>,
+) -> ApiResult<Json<ProjectResponse>> {
     let activates = body.valid().is_ok_and(|new| new.status == Some(ACTIVE));
     caller
         .change(async |mut change| {
@@ -223,7 +226,7 @@ pub(super) async fn update(
         .await
 }
 
-pub(super) async fn archive(caller: Caller<AtLeast<User>>, Id(id): Id) -> ApiResult<Json<OneProject>> {
+pub(super) async fn archive(caller: Caller<AtLeast<User>>, Id(id): Id) -> ApiResult<Json<ProjectResponse>> {
     caller
         .change(async |mut change| {
             let old = change.found(LOCK_PROJECT_ROW, &[&id]).await?;
@@ -255,8 +258,8 @@ async fn save(
     mut change: Change<'_>,
     new: Project,
     event: Option<Event>,
-) -> ApiResult<Committed<Json<OneProject>>> {
-    let Some(event) = event else { return change.unchanged(Json(OneProject { project: new })).await };
+) -> ApiResult<Committed<Json<ProjectResponse>>> {
+    let Some(event) = event else { return change.unchanged(Json(ProjectResponse { project: new })).await };
     let params: Params<'_> = &[
         &new.id,
         &new.name,
@@ -269,5 +272,5 @@ async fn save(
     ];
     let project = change.one(UPDATE_PROJECT, params).await?;
     change.tell([event.project(new.id)]);
-    change.commit(Json(OneProject { project })).await
+    change.commit(Json(ProjectResponse { project })).await
 }

@@ -14,7 +14,7 @@ pub(crate) use store::{PROJECT_KNOWN, STATEMENTS, StatusCounts};
 pub(crate) fn routes() -> Vec<Endpoint> {
     endpoints! { "Projects";
         /// Creates an active project.
-        POST "/api/v1/projects" => api::create;
+        POST "/api/v1/projects" => api::create, 422 ProjectLimitReached "the tenant has as many projects as it may have";
         /// The tenant's projects by name.
         ///
         /// Active ones unless asked otherwise.
@@ -24,7 +24,8 @@ pub(crate) fn routes() -> Vec<Endpoint> {
         /// Changes a project.
         ///
         /// Archiving it takes a user key, reactivating it room within `max_projects`.
-        PATCH + also_put "/api/v1/projects/{id}" => api::update;
+        PATCH + also_put "/api/v1/projects/{id}" => api::update,
+            422 ProjectLimitReached "it would be active again, and the tenant has as many projects as it may have";
         /// Lays a project aside.
         ///
         /// It keeps all that it has. Repeating it changes nothing.

@@ -120,13 +120,13 @@ pub(super) async fn list_of_epic(
     Ok(Json(stories.map(|story| query.status.item(story))))
 }
 
-one! { pub(super) OneStory { story: Story } }
+one! { pub(super) StoryResponse { story: Story } }
 
 pub(super) async fn update(
     caller: Caller<AtLeast<Orchestrator>>,
     Id(id): Id,
     body: Body<StoryChange>,
-) -> ApiResult<Json<OneStory>> {
+) -> ApiResult<Json<StoryResponse>> {
     caller
         .change(async |mut change| {
             let story = then_find(&mut change, LOCK_STORY.with(&[&id]), id).await?;
@@ -135,7 +135,7 @@ pub(super) async fn update(
             let sent = body.checked(|sent, errors| check_metadata(&old.metadata, sent, errors))?;
             let new = old.changed(sent);
             let Some(event) = old.updated(id, &new) else {
-                return change.unchanged(Json(OneStory { story })).await;
+                return change.unchanged(Json(StoryResponse { story })).await;
             };
             let asks_for_other = if old.asks_the_same(&new) { &[][..] } else { &[id] };
             let under_way = UnderWay::admit(&mut change, asks_for_other).await?;
@@ -155,7 +155,7 @@ pub(super) async fn update(
             }
             let events = [event].into_iter().chain(under_way.changed(id, story.digest()));
             change.tell(events.map(|event| event.project(story.project_id)));
-            change.commit(Json(OneStory { story })).await
+            change.commit(Json(StoryResponse { story })).await
         })
         .await
 }

@@ -8,7 +8,7 @@ use loopctl_core::request::{Request, integer, text};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::api::OneStory;
+use super::api::StoryResponse;
 use super::store::{COUNT_PROJECT_STORIES, EPIC_BY_NUMBER, EPIC_OF_STORY, INSERT_STORY, Story, then_find};
 use super::text::check_metadata;
 use super::{CriteriaList, write_criteria};
@@ -22,7 +22,7 @@ use crate::plan::{number_taken, require_title};
 
 /// A story to be created; a title must be there.
 #[derive(Debug, Clone, Request)]
-pub(super) struct CreateStory {
+pub(super) struct StoryCreateRequest {
     /// One to six parts of letters, digits, `_` or `-`, joined by points: `1.1`, `26.R.1`; unique in the project, and final.
     #[rule(text(usize::MAX).that(|number| StoryNumber::parse(number).map(drop).map_err(Into::into)).required())]
     number: String,
@@ -33,34 +33,34 @@ pub(super) struct CreateStory {
 pub(super) async fn create(
     caller: Caller<AtLeast<Orchestrator>>,
     Id(epic_id): Id,
-    body: Body<CreateStory>,
-) -> ApiResult<Created<OneStory>> {
+    body: Body<StoryCreateRequest>,
+) -> ApiResult<Created<StoryResponse>> {
     caller
         .change(async |mut change| {
             let (project_id, project) = lock_project_of(&mut change, EPIC_PROJECT, epic_id).await?;
             let epic_id = change.found(EPIC_OF_STORY, &[&project_id, &epic_id]).await?;
             let new = checked(&body, |new| new)?;
             let story = insert(&mut change, project_id, &project, epic_id, new).await?;
-            change.commit(Created(OneStory { story })).await
+            change.commit(Created(StoryResponse { story })).await
         })
         .await
 }
 
 /// A story to be created in the epic with a number.
 #[derive(Debug, Clone, Request)]
-pub(super) struct CreateStoryByNumber {
+pub(super) struct StoryCreateByNumberRequest {
     /// The number of the story's epic; required.
     #[rule(integer())]
     epic_number: Option<i32>,
     #[flatten]
-    story: CreateStory,
+    story: StoryCreateRequest,
 }
 
 pub(super) async fn create_by_number(
     caller: Caller<AtLeast<Orchestrator>>,
     Id(project_id): Id,
-    body: Body<CreateStoryByNumber>,
-) -> ApiResult<Created<OneStory>> {
+    body: Body<StoryCreateByNumberRequest>,
+) -> ApiResult<Created<StoryResponse>> {
     caller
         .change(async |mut change| {
             let project = lock_project(&mut change, project_id).await?;
@@ -72,13 +72,13 @@ pub(super) async fn create_by_number(
             let epic_id = epic_id.ok_or_else(|| epic_not_found(number))?;
             let new = checked(&body, |new| &new.story)?;
             let story = insert(&mut change, project_id, &project, epic_id, new).await?;
-            change.commit(Created(OneStory { story })).await
+            change.commit(Created(StoryResponse { story })).await
         })
         .await
 }
 
 /// The story of a body, which must have a title.
-fn checked<T>(body: &Sent<T>, story: impl Fn(&T) -> &CreateStory) -> ApiResult<&CreateStory> {
+fn checked<T>(body: &Sent<T>, story: impl Fn(&T) -> &StoryCreateRequest) -> ApiResult<&StoryCreateRequest> {
     let sent = body.checked(|sent, errors| {
         let details = &story(sent).details;
         require_title(details.title.as_ref(), errors);
@@ -110,13 +110,13 @@ async fn insert(
     project_id: Uuid,
     project: &LockedProject,
     epic_id: Uuid,
-    new: &CreateStory,
+    new: &StoryCreateRequest,
 ) -> ApiResult<Story> {
     if project.has_story_limit() {
         let stories = change.one(COUNT_PROJECT_STORIES, &[&project_id]).await?;
         project.admits(stories.unsigned_abs() + 1)?;
     }
-    let CreateStory { number, details } = new;
+    let StoryCreateRequest { number, details } = new;
     let number = StoryNumber::parse(number).map_err(|reason| ApiError::invalid_field("number", reason))?;
     let criteria = details.acceptance_criteria.clone().unwrap_or_default();
     let metadata = details.metadata.clone().unwrap_or_default();

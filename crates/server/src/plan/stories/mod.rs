@@ -34,16 +34,19 @@ pub(crate) fn routes() -> Vec<Endpoint> {
         /// Creates a story in an epic.
         ///
         /// It starts pending and unverified, whatever the body says.
-        POST "/api/v1/epics/{epic_id}/stories" => create::create;
+        POST "/api/v1/epics/{epic_id}/stories" => create::create,
+            422 StoryLimitReached "the project has as many stories as it may have";
         /// Creates a story in the epic with this number.
-        POST "/api/v1/projects/{project_id}/stories" => create::create_by_number;
+        POST "/api/v1/projects/{project_id}/stories" => create::create_by_number,
+            422 EpicNumberRequired "no epic is named", 422 EpicNotFound "there is no such epic",
+            422 StoryLimitReached "the project has as many stories as it may have";
         /// Changes what planners write of a story.
         ///
         /// What is absent or null stays. Its number stays, and its statuses move only through the trust loop. Title and
         /// criteria are not for whoever implements it to change, and of a story that is under way their change is told by an
         /// audit entry of its own.
         PATCH + also_put "/api/v1/stories/{id}" => api::update,
-            409 "`self_criteria_blocked` for an implementer";
+            409 SelfCriteriaBlocked "the key is bound to an implementer of the story";
         /// Deletes a story with its evidence, and the dependencies on either side of it.
         DELETE "/api/v1/stories/{id}" => api::delete;
         /// A story's acceptance criteria, one by one, in the order of its list.

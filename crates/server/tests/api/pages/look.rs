@@ -48,7 +48,8 @@ impl Browser {
         self.run(VIOLATIONS).await
     }
 
-    async fn keep_picture(&self, name: &str) {
+    /// Keeps a picture of the page as it is, where pictures are kept.
+    pub(crate) async fn keep_picture(&self, name: &str) {
         let Some(dir) = std::env::var_os("LOOPCTL_TEST_PICTURES").filter(|dir| !dir.is_empty()) else {
             return;
         };

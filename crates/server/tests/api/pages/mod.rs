@@ -6,6 +6,7 @@ mod look;
 mod sign_in;
 mod signup;
 mod site;
+mod swagger;
 
 use std::sync::OnceLock;
 

