@@ -24,6 +24,7 @@ mod schedule;
 mod scrape;
 pub mod secrets;
 pub mod serve;
+mod site;
 mod trust_loop;
 mod web;
 mod webhooks;

@@ -12,13 +12,16 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::app::{App, Endpoint};
 use crate::discovery::Told;
 use crate::http::{ApiError, Front, layers, openapi, tls};
-use crate::{VERSION, audit, discovery, evidence, health, identity, plan, scrape, trust_loop, web, webhooks};
+use crate::{
+    VERSION, audit, discovery, evidence, health, identity, plan, scrape, site, trust_loop, web, webhooks,
+};
 
 /// The service behind the port: paths are tidied before they are routed.
 pub(crate) type Service = MapRequest<Router, fn(Request) -> Request>;
 
 fn endpoints() -> Vec<Endpoint> {
     [
+        site::routes(),
         discovery::routes(),
         health::routes(),
         identity::signup::routes(),
@@ -56,6 +59,7 @@ pub(crate) fn service(app: App, named: Option<&str>) -> Service {
         .route("/", get(discovery::root))
         .route("/metrics", get(scrape::metrics))
         .route("/assets/{name}", get(web::assets));
+    let router = site::files(router);
     let router = endpoints().into_iter().fold(router, |router, endpoint| endpoint.mount(router));
     let front = Front { public_url: app.public_url.clone(), trusted_proxies: app.trusted_proxies.clone() };
     // A known path with another method is as unknown as an unknown path.
@@ -63,7 +67,9 @@ pub(crate) fn service(app: App, named: Option<&str>) -> Service {
         .method_not_allowed_fallback(not_found)
         .fallback(not_found)
         .layer(Extension(told))
+        .layer(Extension(site::Site::of(app.public_url.clone())))
         .layer(CatchPanicLayer::custom(layers::on_panic))
+        .layer(from_fn(web::refused_pages))
         .layer(from_fn(layers::drain))
         .layer(from_fn_with_state(front, tls::secure))
         .layer(from_fn(layers::observe))

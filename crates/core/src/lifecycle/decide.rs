@@ -23,8 +23,10 @@ pub fn admit(action: Action, actor: &Actor) -> Result<(), Refusal> {
     match action.rule().agent {
         AgentLink::NotNeeded => Ok(()),
         AgentLink::RequiredUnlessUser if actor.role == Role::User => Ok(()),
-        AgentLink::RequiredUnlessUser => Err(Refusal::agent_required(super::Status::Unprocessable)),
-        AgentLink::Required(status) => Err(Refusal::agent_required(status)),
+        AgentLink::RequiredUnlessUser => {
+            Err(Refusal::agent_required(super::Status::Unprocessable, actor.role))
+        }
+        AgentLink::Required(status) => Err(Refusal::agent_required(status, actor.role)),
     }
 }
 

@@ -2,9 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::code::Code;
-
 use super::{Action, Actor, AgentStatus, Facts, Holding, LoopState, Prerequisite, VerifiedStatus};
+use crate::code::Code;
+use crate::role::Role;
 
 /// How a refusal is answered: the number is that of HTTP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,20 +79,26 @@ impl Refusal {
         self
     }
 
-    pub(super) fn agent_required(status: Status) -> Self {
+    pub(super) fn agent_required(status: Status, role: Role) -> Self {
+        const LINKED: &str = "Call again with an orchestrator key that was created with an agent_id.";
         let (message, hint) = if status == Status::BadRequest {
             // Here the contract wants the way to such a key in the sentence itself.
             (
                 "Orchestrator key must be linked to a registered agent. Register an agent with an agent key \
                  (POST /api/v1/agents/register), then create an orchestrator key with that agent_id \
                  (POST /api/v1/api_keys).",
-                "Call again with an orchestrator key that was created with an agent_id.",
+                LINKED,
             )
         } else {
             (
                 "Agent ID required for chain-of-custody",
-                "Register an agent with this key first (POST /api/v1/agents/register \
-                 {\"name\": \"<a name of its own>\", \"agent_type\": \"implementer\"}), then call again.",
+                // Registering is for agent keys alone.
+                if role == Role::Agent {
+                    "Register an agent with this key first (POST /api/v1/agents/register \
+                     {\"name\": \"<a name of its own>\", \"agent_type\": \"implementer\"}), then call again."
+                } else {
+                    LINKED
+                },
             )
         };
         Self::plain(status, Code::AgentRequired, message.to_owned()).hint(hint)

@@ -5,8 +5,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::json;
 
-use super::told::{LOOK_AGAIN, Told};
-use crate::http::{Fixed, IfNoneMatch, Unless};
+use super::told::Told;
+use crate::http::{Asked, Fixed, LOOK_AGAIN, Unless};
 
 /// What moves a story.
 #[derive(Serialize, JsonSchema)]
@@ -46,9 +46,9 @@ pub(super) fn document() -> Fixed<Lifecycle> {
         states: States { agent_status: AgentStatus::ALL, verified_status: VerifiedStatus::ALL },
         transitions: transitions().into_iter().map(call).collect(),
     };
-    Fixed::new(&json!(lifecycle), "application/json", LOOK_AGAIN)
+    Fixed::json(&json!(lifecycle), "application/json", LOOK_AGAIN)
 }
 
-pub(super) async fn show(told: Told, known: IfNoneMatch) -> Unless<Lifecycle> {
-    told.documents().lifecycle.unless(&known)
+pub(super) async fn show(told: Told, asked: Asked) -> Unless<Lifecycle> {
+    told.documents().lifecycle.unless(&asked)
 }

@@ -7,14 +7,14 @@ mod told;
 mod well_known;
 
 use axum::Json;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::VERSION;
 use crate::app::Endpoint;
-use crate::http::endpoints;
+use crate::http::{endpoints, prefers_html};
 
 pub(crate) use told::Told;
 
@@ -74,7 +74,8 @@ async fn start() -> Json<Start> {
     })
 }
 
-/// `GET /` sends everybody to where the API begins; there is no page to prefer yet.
-pub(crate) async fn root() -> Response {
-    (StatusCode::FOUND, [(header::LOCATION, "/api/v1/")]).into_response()
+/// `GET /` sends people to the front page, and everybody else to where the API begins.
+pub(crate) async fn root(headers: HeaderMap) -> Response {
+    let there = if prefers_html(&headers) { "/home" } else { "/api/v1/" };
+    (StatusCode::FOUND, [(header::LOCATION, there), (header::VARY, "accept")]).into_response()
 }

@@ -7,20 +7,20 @@ use schemars::{JsonSchema, SchemaGenerator};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::told::{LOOK_AGAIN, Told};
+use super::told::Told;
 use crate::VERSION;
 use crate::app::{Any, Endpoint, KeyHolder};
-use crate::http::{Fixed, IfNoneMatch, Session, Unless, openapi as description};
+use crate::http::{Asked, Fixed, LOOK_AGAIN, Session, Unless, openapi as description};
 
 /// A document that is described elsewhere.
 pub(super) type Document = Map<String, Value>;
 
 pub(super) fn document(endpoints: &[Endpoint]) -> Fixed<Document> {
-    Fixed::new(&description::document(endpoints, VERSION), "application/json", LOOK_AGAIN)
+    Fixed::json(&description::document(endpoints, VERSION), "application/json", LOOK_AGAIN)
 }
 
-pub(super) async fn openapi(told: Told, known: IfNoneMatch) -> Unless<Document> {
-    told.documents().openapi.unless(&known)
+pub(super) async fn openapi(told: Told, asked: Asked) -> Unless<Document> {
+    told.documents().openapi.unless(&asked)
 }
 
 /// A route in one line.

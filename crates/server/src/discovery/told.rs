@@ -12,9 +12,6 @@ use super::{lifecycle, mounted, well_known};
 use crate::app::Endpoint;
 use crate::http::{ApiError, ApiResult, Fixed, Input, Operation};
 
-/// For what may be otherwise when the server is another version.
-pub(super) const LOOK_AGAIN: &str = "public, max-age=0, must-revalidate";
-
 /// All of it, at hand with every request.
 #[derive(Clone)]
 pub(crate) struct Told(Arc<Documents>);

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::mounted::Document;
 use super::told::Told;
-use crate::http::{Fixed, IfNoneMatch, Operation, Output, Unless};
+use crate::http::{Asked, Fixed, Operation, Output, Unless};
 
 /// Where loopctl is at home. A server whose operator has named no URL for its clients names this one, whatever host it is asked by.
 const HOME: &str = "https://loopctl.com";
@@ -81,11 +81,11 @@ impl WellKnown {
 }
 
 pub(super) fn document(public_url: Option<&str>) -> Fixed<WellKnown> {
-    Fixed::new(&json!(WellKnown::of(public_url)), "application/json", "public, max-age=3600")
+    Fixed::json(&json!(WellKnown::of(public_url)), "application/json", "public, max-age=3600")
 }
 
-pub(super) async fn show(told: Told, known: IfNoneMatch) -> Unless<WellKnown> {
-    told.documents().well_known.unless(&known)
+pub(super) async fn show(told: Told, asked: Asked) -> Unless<WellKnown> {
+    told.documents().well_known.unless(&asked)
 }
 
 pub(super) fn document_of_schema() -> Fixed<Document> {
@@ -94,7 +94,7 @@ pub(super) fn document_of_schema() -> Fixed<Document> {
     let mut schema = settings.into_generator().into_root_schema_for::<WellKnown>();
     schema.insert("$id".to_owned(), format!("{HOME}/.well-known/loopctl/schema.json").into());
     schema.insert("required".to_owned(), json!(REQUIRED));
-    Fixed::new(&Value::from(schema), SCHEMA, "public, max-age=86400")
+    Fixed::json(&Value::from(schema), SCHEMA, "public, max-age=86400")
 }
 
 /// A schema, which has a content type of its own.
@@ -113,8 +113,8 @@ impl Output for Schema {
     }
 }
 
-pub(super) async fn schema(told: Told, known: IfNoneMatch) -> Schema {
-    Schema(told.documents().well_known_schema.unless(&known))
+pub(super) async fn schema(told: Told, asked: Asked) -> Schema {
+    Schema(told.documents().well_known_schema.unless(&asked))
 }
 
 #[cfg(test)]

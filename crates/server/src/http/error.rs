@@ -188,6 +188,7 @@ impl ApiError {
     /// An answer with its status and headers, and with a body that has it as its `error` and tells other things besides.
     pub(crate) fn beside(&self, body: &impl Serialize) -> Response {
         let mut response = (self.status, axum::Json(body)).into_response();
+        response.extensions_mut().insert(Refused { code: self.code, message: self.message.clone() });
         if self.status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
@@ -323,6 +324,15 @@ impl From<SealError> for ApiError {
             }
         }
     }
+}
+
+/// Beside the body of an answer that refuses something: why, for whoever tells it in another form.
+#[derive(Debug, Clone)]
+pub(crate) struct Refused {
+    /// The stable word.
+    pub(crate) code: Code,
+    /// The sentence for people.
+    pub(crate) message: String,
 }
 
 /// Where an error is explained: what happened, why the rule is there, and what to do.

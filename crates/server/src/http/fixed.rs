@@ -1,6 +1,8 @@
-//! What is the same for everybody for as long as the server runs: known by its hash, and not sent again to who has it.
+//! What is the same for everybody for as long as the server runs: known by its hash, not sent again to who has it, and compressed once
+//! instead of for each.
 
 use std::convert::Infallible;
+use std::io::Write as _;
 use std::marker::PhantomData;
 
 use axum::body::Bytes;
@@ -8,6 +10,8 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use loopctl_core::request::Member;
 use schemars::{JsonSchema, json_schema};
 use serde_json::Value;
@@ -15,54 +19,101 @@ use sha2::{Digest, Sha256};
 
 use super::endpoint::{Input, Operation, Output};
 
+/// For what may be otherwise when the server is another version.
+pub(crate) const LOOK_AGAIN: &str = "public, max-age=0, must-revalidate";
+
 /// A document of the type `T`.
 #[derive(Debug)]
 pub(crate) struct Fixed<T> {
-    body: Bytes,
-    etag: String,
+    plain: Form,
+    /// None where it would not be smaller.
+    gzip: Option<Form>,
     content_type: &'static str,
     cache_control: &'static str,
     of: PhantomData<fn() -> T>,
 }
 
-impl<T> Clone for Fixed<T> {
-    fn clone(&self) -> Self {
-        let Self { body, etag, content_type, cache_control, of } = self;
-        let (body, etag) = (body.clone(), etag.clone());
-        Self { body, etag, content_type, cache_control, of: *of }
-    }
+/// The bytes that are sent, and what they are known by.
+#[derive(Debug, Clone)]
+struct Form {
+    body: Bytes,
+    etag: String,
 }
 
 impl<T> Fixed<T> {
-    /// This JSON, which may be kept as `cache_control` says.
-    pub(crate) fn new(document: &Value, content_type: &'static str, cache_control: &'static str) -> Self {
-        let body = document.to_string();
-        let hash = hex::encode(Sha256::digest(&body));
-        // Weak, because whoever compresses it on the way does not change what it says.
-        let etag = format!("W/\"{}\"", &hash[..16]);
-        Self { body: body.into(), etag, content_type, cache_control, of: PhantomData }
+    /// This JSON, which may be kept as `cache_control` says. Its tag is weak: however it is compressed, it says the same.
+    pub(crate) fn json(document: &Value, content_type: &'static str, cache_control: &'static str) -> Self {
+        let body = Bytes::from(document.to_string());
+        let etag = format!("W/\"{}\"", hash_of(&body));
+        let gzip = gzip(&body).map(|body| Form { body, etag: etag.clone() });
+        Self { plain: Form { body, etag }, gzip, content_type, cache_control, of: PhantomData }
     }
 
-    /// As it is sent to somebody who has this already.
-    pub(crate) fn unless(&self, known: &IfNoneMatch) -> Unless<T> {
-        Unless { document: self.clone(), is_known: known.names(&self.etag) }
+    /// These bytes. Their tag is strong, and each form has its own.
+    pub(crate) fn bytes(body: Bytes, content_type: &'static str, cache_control: &'static str) -> Self {
+        let hash = hash_of(&body);
+        let gzip = gzip(&body).map(|body| Form { body, etag: format!("\"{hash}-gzip\"") });
+        let plain = Form { etag: format!("\"{hash}\""), body };
+        Self { plain, gzip, content_type, cache_control, of: PhantomData }
     }
+
+    /// As it is sent to somebody who has this already, and reads that.
+    pub(crate) fn unless(&self, asked: &Asked) -> Unless<T> {
+        let form = self.gzip.as_ref().filter(|_| asked.reads_gzip).unwrap_or(&self.plain);
+        Unless {
+            form: form.clone(),
+            is_known: asked.has(&form.etag),
+            is_gzip: self.gzip.is_some() && asked.reads_gzip,
+            varies: self.gzip.is_some(),
+            content_type: self.content_type,
+            cache_control: self.cache_control,
+            of: PhantomData,
+        }
+    }
+}
+
+fn hash_of(body: &[u8]) -> String {
+    let mut hash = hex::encode(Sha256::digest(body));
+    hash.truncate(16);
+    hash
+}
+
+fn gzip(body: &[u8]) -> Option<Bytes> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    // Into memory it cannot fail; if it does, there is no such form.
+    let smaller = encoder.write_all(body).and_then(|()| encoder.finish()).ok()?;
+    (smaller.len() < body.len()).then(|| smaller.into())
 }
 
 /// A document, or word that the client has it already.
 pub(crate) struct Unless<T> {
-    document: Fixed<T>,
+    form: Form,
     is_known: bool,
+    is_gzip: bool,
+    /// Whether there is more than one form of it.
+    varies: bool,
+    content_type: &'static str,
+    cache_control: &'static str,
+    of: PhantomData<fn() -> T>,
 }
 
 impl<T> IntoResponse for Unless<T> {
     fn into_response(self) -> Response {
-        let Fixed { body, etag, content_type, cache_control, .. } = self.document;
-        let kept = [(header::ETAG, etag), (header::CACHE_CONTROL, cache_control.to_owned())];
-        if self.is_known {
-            return (StatusCode::NOT_MODIFIED, kept).into_response();
+        let kept = [(header::ETAG, self.form.etag), (header::CACHE_CONTROL, self.cache_control.to_owned())];
+        let mut response = if self.is_known {
+            (StatusCode::NOT_MODIFIED, kept).into_response()
+        } else {
+            let content_type = HeaderValue::from_static(self.content_type);
+            (kept, [(header::CONTENT_TYPE, content_type)], self.form.body).into_response()
+        };
+        let headers = response.headers_mut();
+        if self.varies {
+            headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
         }
-        (kept, [(header::CONTENT_TYPE, HeaderValue::from_static(content_type))], body).into_response()
+        if self.is_gzip && !self.is_known {
+            headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        }
+        response
     }
 }
 
@@ -73,24 +124,41 @@ impl<T: JsonSchema> Output for Unless<T> {
     }
 }
 
-/// What a client says that it has.
+/// What a client has of a document, and in which form it can read the rest.
 #[derive(Debug)]
-pub(crate) struct IfNoneMatch(Vec<String>);
+pub(crate) struct Asked {
+    known: Vec<String>,
+    reads_gzip: bool,
+}
 
-impl IfNoneMatch {
+impl Asked {
     fn of(headers: &HeaderMap) -> Self {
-        let sent = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
-        Self(sent.flat_map(|list| list.split(',')).map(|tag| tag.trim().to_owned()).collect())
+        let list = |name| {
+            let sent = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+            sent.flat_map(|list| list.split(',')).map(|one| one.trim().to_ascii_lowercase())
+        };
+        // Asked for by its name; who sends it back with a weight of nothing does not want it.
+        let wants = |coding: String| match coding.split_once(';') {
+            Some((name, weight)) => {
+                let weight = weight.trim().trim_start_matches("q=");
+                name.trim() == "gzip" && weight.parse::<f32>().is_ok_and(|weight| weight > 0.0)
+            }
+            None => coding == "gzip",
+        };
+        Self {
+            known: list(header::IF_NONE_MATCH).collect(),
+            reads_gzip: list(header::ACCEPT_ENCODING).any(wants),
+        }
     }
 
-    /// Whether it is among that; weak and strong tags are not told apart.
-    fn names(&self, etag: &str) -> bool {
-        let opaque = |tag: &str| tag.strip_prefix("W/").unwrap_or(tag).to_owned();
-        self.0.iter().any(|tag| tag == "*" || opaque(tag) == opaque(etag))
+    /// Whether it has that; weak and strong tags are not told apart.
+    fn has(&self, etag: &str) -> bool {
+        let opaque = |tag: &str| tag.trim_start_matches("w/").trim_start_matches("W/").to_owned();
+        self.known.iter().any(|tag| tag == "*" || opaque(tag) == opaque(etag))
     }
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for IfNoneMatch {
+impl<S: Send + Sync> FromRequestParts<S> for Asked {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
@@ -98,7 +166,7 @@ impl<S: Send + Sync> FromRequestParts<S> for IfNoneMatch {
     }
 }
 
-impl Input for IfNoneMatch {
+impl Input for Asked {
     fn describe(operation: &mut Operation<'_>) {
         operation.headers.push(Member {
             name: "If-None-Match",
@@ -112,6 +180,14 @@ impl Input for IfNoneMatch {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn asked(name: header::HeaderName, sent: &[&'static str]) -> Asked {
+        let mut headers = HeaderMap::new();
+        for value in sent {
+            headers.append(name.clone(), HeaderValue::from_static(value));
+        }
+        Asked::of(&headers)
+    }
 
     #[test]
     fn who_has_it_says_so_in_many_ways() {
@@ -127,11 +203,40 @@ mod tests {
             (&["0123456789abcdef"], false),
             (&[""], false),
         ] {
-            let mut headers = HeaderMap::new();
-            for value in sent {
-                headers.append(header::IF_NONE_MATCH, HeaderValue::from_static(value));
-            }
-            assert_eq!(IfNoneMatch::of(&headers).names(ours), is_known, "{sent:?}");
+            assert_eq!(asked(header::IF_NONE_MATCH, sent).has(ours), is_known, "{sent:?}");
         }
+    }
+
+    #[test]
+    fn who_reads_gzip_says_so() {
+        for (sent, reads) in [
+            (&[][..], false),
+            (&["gzip"], true),
+            (&["GZIP"], true),
+            (&["br, gzip;q=0.5"], true),
+            (&["br", "deflate , gzip"], true),
+            (&["gzip;q=0"], false),
+            (&["gzip; q=0.0"], false),
+            (&["identity"], false),
+            (&["*"], false),
+            (&["x-gzip"], false),
+        ] {
+            assert_eq!(asked(header::ACCEPT_ENCODING, sent).reads_gzip, reads, "{sent:?}");
+        }
+    }
+
+    #[test]
+    fn each_form_is_known_by_a_tag_of_its_own() {
+        let text = Bytes::from("loopctl ".repeat(100));
+        let document: Fixed<String> = Fixed::bytes(text.clone(), "text/plain", LOOK_AGAIN);
+        let plain = document.unless(&asked(header::ACCEPT_ENCODING, &[]));
+        let gzip = document.unless(&asked(header::ACCEPT_ENCODING, &["gzip"]));
+        assert_eq!(plain.form.body, text);
+        assert!(gzip.form.body.len() < text.len() && gzip.form.etag != plain.form.etag);
+        assert!(plain.varies && gzip.varies);
+        // What compression makes longer is sent as it is.
+        let short: Fixed<String> = Fixed::bytes(Bytes::from_static(b"x"), "text/plain", LOOK_AGAIN);
+        let short = short.unless(&asked(header::ACCEPT_ENCODING, &["gzip"]));
+        assert!(!short.is_gzip && !short.varies);
     }
 }

@@ -1,5 +1,6 @@
 //! What every route shares: what is sent, how answers and errors look, and how all of it is described.
 
+pub(crate) mod accept;
 pub(crate) mod answer;
 pub(crate) mod body;
 pub(crate) mod client;
@@ -17,12 +18,12 @@ pub(crate) mod rate;
 pub(crate) mod stream;
 pub(crate) mod tls;
 
-use axum::extract::FromRequestParts;
-use axum::extract::RawPathParams;
+use axum::extract::{FromRequestParts, Path, RawPathParams};
 use axum::http::request::Parts;
 use loopctl_core::fields::parse_uuid;
 use uuid::Uuid;
 
+pub(crate) use accept::prefers_html;
 pub(crate) use answer::{Answer, IDEMPOTENCY_KEY, Kept};
 pub(crate) use body::{Body, BodyDigest, LargeBody, Nothing, Sent};
 pub(crate) use client::{client_address, network_of, private_networks};
@@ -30,8 +31,8 @@ pub(crate) use cursor::{Cursor, Feed, Place, cut};
 pub(crate) use endpoint::{
     Created, CreatedSecret, Endpoint, Input, NoContent, Operation, Output, Session, endpoints, one,
 };
-pub(crate) use error::{ApiError, ApiResult, learn_more};
-pub(crate) use fixed::{Fixed, IfNoneMatch, Unless};
+pub(crate) use error::{ApiError, ApiResult, Refused, learn_more};
+pub(crate) use fixed::{Asked, Fixed, LOOK_AGAIN, Unless};
 pub(crate) use layers::Peer;
 pub(crate) use moment::{Moment, last_moment, moment};
 pub(crate) use origin::{admit_own_pages, origin_of, require_own_page};
@@ -58,6 +59,25 @@ impl Input for Id {
     fn describe(operation: &mut Operation<'_>) {
         operation.path_ids = true;
         operation.refuse(404, "no such record");
+    }
+}
+
+/// The one name in a path. What is no text names nothing: 404.
+#[derive(Debug)]
+pub(crate) struct Name(pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Name {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
+        let name = Path::from_request_parts(parts, state).await;
+        name.map(|Path(name)| Self(name)).map_err(|_| ApiError::not_found())
+    }
+}
+
+impl Input for Name {
+    fn describe(operation: &mut Operation<'_>) {
+        operation.refuse(404, "nothing is called that");
     }
 }
 

@@ -4,13 +4,14 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use axum::extract::Path;
-use axum::extract::rejection::PathRejection;
+use axum::body::Bytes;
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use rust_embed::{EmbeddedFile, RustEmbed};
+use rust_embed::RustEmbed;
 
-use crate::http::ApiError;
+use crate::http::{ApiError, ApiResult, Asked, Fixed, Name};
+
+const FOREVER: &str = "public, max-age=31536000, immutable";
 
 #[derive(RustEmbed)]
 #[folder = "src/web/assets"]
@@ -18,7 +19,7 @@ struct Files;
 
 /// All files, by the names that they have on the wire.
 struct Assets {
-    files: HashMap<String, (&'static str, EmbeddedFile)>,
+    files: HashMap<String, Fixed<String>>,
     /// From a file's own name to the path on the wire.
     paths: HashMap<String, String>,
 }
@@ -31,7 +32,8 @@ static ASSETS: LazyLock<Assets> = LazyLock::new(|| {
         let hash: Vec<u8> = file.metadata.sha256_hash().into_iter().take(6).collect();
         let named = format!("{stem}-{}.{kind}", hex::encode(hash));
         assets.paths.insert(name.to_string(), format!("/assets/{named}"));
-        assets.files.insert(named, (content_type(kind), file));
+        let bytes = Bytes::from(file.data.into_owned());
+        assets.files.insert(named, Fixed::bytes(bytes, content_type(kind), FOREVER));
     }
     assets
 });
@@ -41,6 +43,7 @@ fn content_type(kind: &str) -> &'static str {
         "css" => "text/css; charset=utf-8",
         "js" => "text/javascript; charset=utf-8",
         "svg" => "image/svg+xml",
+        "png" => "image/png",
         _ => "application/octet-stream",
     }
 }
@@ -54,14 +57,11 @@ pub(crate) fn asset(name: &str) -> &'static str {
 ///
 /// # Errors
 /// 404.
-pub(crate) async fn serve(name: Result<Path<String>, PathRejection>) -> Result<Response, ApiError> {
-    const FOREVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
+pub(crate) async fn serve(Name(name): Name, asked: Asked) -> ApiResult<Response> {
     const HARMLESS: (HeaderName, HeaderValue) =
         (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'"));
-    let Path(name) = name.map_err(|_| ApiError::not_found())?;
-    let (content_type, file) = ASSETS.files.get(&name).ok_or_else(ApiError::not_found)?;
-    let kind = (header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-    Ok(([kind, (header::CACHE_CONTROL, FOREVER), HARMLESS], file.data.clone()).into_response())
+    let file = ASSETS.files.get(&name).ok_or_else(ApiError::not_found)?;
+    Ok(([HARMLESS], file.unless(&asked)).into_response())
 }
 
 #[cfg(test)]
@@ -78,6 +78,8 @@ mod tests {
             assert!(ASSETS.files.contains_key(path.strip_prefix("/assets/").unwrap()));
         }
         assert_eq!(asset("nothing.css"), "/assets/missing");
-        assert!(ASSETS.files.values().all(|(content_type, _)| *content_type != "application/octet-stream"));
+        for name in ASSETS.files.keys() {
+            assert_ne!(content_type(name.rsplit_once('.').unwrap().1), "application/octet-stream", "{name}");
+        }
     }
 }

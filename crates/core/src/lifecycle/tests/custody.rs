@@ -259,3 +259,15 @@ fn what_came_as_reported_is_not_of_the_loop() {
     scene.done(agent(B), &[Action::Report, Action::ReviewComplete]).done(orchestrator(B), &VERIFY);
     assert_eq!(scene.world.state.verification_source, Some(VerificationSource::Loop));
 }
+
+/// Registering is for agent keys: nobody else is sent there.
+#[test]
+fn a_key_without_an_agent_is_told_what_it_can_do() {
+    let mut scene = Scene::new();
+    scene.done(agent(A), &WORK);
+    for (role, advice) in [(Role::Agent, "/api/v1/agents/register"), (Role::Orchestrator, "agent_id")] {
+        let refusal = scene.step(Step::Act(Action::Report), actor(role, None)).unwrap_err();
+        assert_eq!(refusal.code.as_str(), "agent_required");
+        assert!(refusal.hints[0].contains(advice), "{:?}", refusal.hints);
+    }
+}

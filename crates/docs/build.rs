@@ -1,0 +1,82 @@
+//! Renders the documents.
+
+#![allow(clippy::print_stdout)] // It is how Cargo is spoken to.
+
+#[path = "render.rs"]
+mod render;
+
+use std::collections::BTreeSet;
+use std::error::Error;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::{env, fs};
+
+use render::Site;
+
+/// The documents that pages are made of, in the order in which they are best read.
+const PAGES: [&str; 16] = [
+    "guide",
+    "quick-start",
+    "concepts",
+    "agents",
+    "orchestrators",
+    "reviewers",
+    "hooks",
+    "lifecycle",
+    "api",
+    "errors",
+    "cli",
+    "import-export",
+    "webhooks",
+    "operations",
+    "security-model",
+    "performance",
+];
+
+/// What has to be said, and stands beside the documents.
+const LEGAL: [&str; 2] = ["terms", "privacy"];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let docs = Path::new(&env::var("CARGO_MANIFEST_DIR")?).join("../../docs");
+    println!("cargo::rerun-if-changed={}", docs.display());
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=render.rs");
+    let mut files = BTreeSet::new();
+    for entry in fs::read_dir(&docs)? {
+        files.insert(entry?.file_name().to_string_lossy().into_owned());
+    }
+    let pictures: Vec<_> = files.iter().filter(|name| name.ends_with(".svg")).cloned().collect();
+    let site = Site { pages: &PAGES, legal: &LEGAL, pictures: &pictures };
+    let mut out = String::new();
+    for (list, about, names) in [
+        ("PAGES", "All documents, in the order in which they are best read.", &PAGES[..]),
+        ("LEGAL", "What has to be said.", &LEGAL[..]),
+    ] {
+        writeln!(out, "/// {about}\npub const {list}: &[Page] = &[")?;
+        for name in names {
+            let text = fs::read_to_string(docs.join(format!("{name}.md")))
+                .map_err(|error| format!("docs/{name}.md: {error}"))?;
+            let page = render::page(&text, &site).map_err(|error| format!("docs/{name}.md: {error}"))?;
+            let contents: Vec<_> = page
+                .contents
+                .iter()
+                .map(|(id, text)| format!("Heading {{ id: {id:?}, text: {text:?} }}"))
+                .collect();
+            writeln!(
+                out,
+                "Page {{ name: {name:?}, title: {:?}, contents: &[{}], html: {:?} }},",
+                page.title,
+                contents.join(", "),
+                page.html
+            )?;
+        }
+        writeln!(out, "];")?;
+    }
+    writeln!(out, "/// All drawings.\npub const PICTURES: &[Picture] = &[")?;
+    for name in &pictures {
+        writeln!(out, "Picture {{ name: {name:?}, svg: {:?} }},", fs::read_to_string(docs.join(name))?)?;
+    }
+    writeln!(out, "];")?;
+    fs::write(Path::new(&env::var("OUT_DIR")?).join("documents.rs"), out)?;
+    Ok(())
+}

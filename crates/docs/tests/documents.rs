@@ -1,0 +1,112 @@
+//! What the documents promise of each other, and what is promised of them.
+
+use std::collections::BTreeSet;
+
+use loopctl_core::code::Code;
+use loopctl_docs::{LEGAL, PAGES, PICTURES, Page, page};
+
+fn all() -> impl Iterator<Item = &'static Page> {
+    PAGES.iter().chain(LEGAL)
+}
+
+/// The values of an attribute.
+fn values<'a>(html: &'a str, attribute: &str) -> Vec<&'a str> {
+    let begins = format!(" {attribute}=\"");
+    html.split(&begins).skip(1).filter_map(|rest| rest.split('"').next()).collect()
+}
+
+#[test]
+fn links_lead_somewhere() {
+    let page_at = |path: &str| all().find(|page| page.path() == path);
+    // Served by others than the documents.
+    let elsewhere = ["/home", "/signup", "/sign-in", "/swaggerui", "/health"];
+    let mut followed = 0;
+    for page in all() {
+        for link in values(page.html, "href") {
+            let (path, anchor) =
+                link.split_once('#').map_or((link, None), |(path, anchor)| (path, Some(anchor)));
+            if path.contains("://") || elsewhere.contains(&path) || path.starts_with("/api/v1") {
+                continue;
+            }
+            let target = if path.is_empty() { Some(page) } else { page_at(path) };
+            let target = target.unwrap_or_else(|| panic!("{}: {link} leads nowhere", page.name));
+            if let Some(anchor) = anchor {
+                assert!(
+                    values(target.html, "id").contains(&anchor),
+                    "{}: nothing is called {link}",
+                    page.name
+                );
+            }
+            followed += 1;
+        }
+        for picture in values(page.html, "src") {
+            let name = picture.strip_prefix("/drawings/").unwrap_or_else(|| panic!("{picture} is not ours"));
+            assert!(PICTURES.iter().any(|picture| picture.name == name), "{}: {picture}", page.name);
+        }
+        assert!(
+            values(page.html, "alt").iter().all(|alt| alt.len() > 20),
+            "{}: a picture that says nothing",
+            page.name
+        );
+    }
+    assert!(followed > 100, "{followed}");
+}
+
+#[test]
+fn names_within_a_page_are_one_each() {
+    for page in all() {
+        let ids = values(page.html, "id");
+        let once: BTreeSet<_> = ids.iter().collect();
+        assert_eq!(once.len(), ids.len(), "{}: {ids:?}", page.name);
+        assert!(!page.html.contains("<script") && !page.html.contains("<style"), "{}", page.name);
+    }
+}
+
+/// Others link to these.
+#[test]
+fn the_guide_has_its_sections() {
+    let ids: Vec<_> = page("guide").unwrap().contents.iter().map(|heading| heading.id).collect();
+    for id in ["overview", "orchestrator", "agents", "review", "hooks", "setup", "endpoints", "mcp-tools"] {
+        assert!(ids.contains(&id), "{id}: {ids:?}");
+    }
+}
+
+/// No code without a section, and no section without a code.
+#[test]
+fn every_code_is_explained() {
+    let errors = page("errors").unwrap();
+    let explained: Vec<_> = errors.contents.iter().map(|heading| heading.id).collect();
+    let mut codes = Code::WORDS.to_vec();
+    codes.sort_unstable();
+    assert_eq!(explained, codes);
+    for section in errors.html.split("<h2 id=\"").skip(1) {
+        let code = section.split('"').next().unwrap();
+        for part in ["Why:", "Next:", "For agents:"] {
+            assert_eq!(section.matches(part).count(), 1, "{code}: {part}");
+        }
+        let lines = section.split("For agents:").nth(1).unwrap();
+        assert_eq!(lines.matches("<li>").count(), 3, "{code}: three lines for agents");
+    }
+}
+
+#[test]
+fn of_a_session_is_shown_what_was_typed() {
+    let html = page("quick-start").unwrap().html;
+    let typed = html.split("<b>").skip(1).filter_map(|rest| rest.split("</b>").next());
+    let import = typed.clone().find(|typed| typed.contains("/import")).unwrap();
+    assert!(import.lines().count() > 5 && import.ends_with('\''), "{import}");
+    assert!(typed.clone().count() > 20);
+}
+
+#[test]
+fn drawings_keep_to_themselves() {
+    assert!(PICTURES.len() >= 2);
+    for picture in PICTURES {
+        let svg = picture.svg;
+        assert!(svg.contains("viewBox") && svg.contains("prefers-color-scheme: dark"), "{}", picture.name);
+        for foreign in ["<script", "href=", "@import", "url(http", " style=", "<!ENTITY"] {
+            assert!(!svg.contains(foreign), "{}: {foreign}", picture.name);
+        }
+        assert!(svg.matches("<style>").count() <= 1, "{}", picture.name);
+    }
+}
