@@ -9,6 +9,8 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use regex::Regex;
+
 use self::compare::{Names, same};
 use self::page::{Page, Step};
 use self::shell::{Shell, is_whole};
@@ -96,7 +98,20 @@ fn before(path: &str, page: &Page) -> Result<Vec<Step>, String> {
     Ok(steps)
 }
 
-/// Runs a page in an empty directory, and tells what is not as it says.
+/// A shell in an empty directory that looks like a clone in which everything was built, beside a server.
+fn shell_in(dir: &Path, server: &TestServer) -> Shell {
+    let (clone, home) = (dir.join("clone"), dir.join("home"));
+    std::fs::create_dir_all(clone.join("target/release")).unwrap();
+    std::fs::create_dir(&home).unwrap();
+    let link = |target: &Path, name| std::os::unix::fs::symlink(target, clone.join(name)).unwrap();
+    link(Path::new(env!("CARGO_BIN_EXE_loopctl")), "target/release/loopctl");
+    link(&repository().join("examples"), "examples");
+    let environment =
+        [("HOME", home.to_str().unwrap()), ("LOOPCTL_DATA_DIR", &server.data_dir), ("LC_ALL", "C.UTF-8")];
+    Shell::start(&clone, &environment)
+}
+
+/// Runs a page, and tells what is not as it says.
 fn run(path: &str, server: &TestServer, mark: &str) -> Result<(), String> {
     let page = read(path)?;
     if page.steps.is_empty() {
@@ -104,19 +119,7 @@ fn run(path: &str, server: &TestServer, mark: &str) -> Result<(), String> {
     }
     let earlier = before(path, &page)?;
     let dir = tempfile::tempdir().unwrap();
-    // As in a clone in which everything was built.
-    let link = |target: &Path, name: &str| {
-        let at = dir.path().join("clone").join(name);
-        std::fs::create_dir_all(at.parent().unwrap()).unwrap();
-        std::os::unix::fs::symlink(target, at).unwrap();
-    };
-    link(Path::new(env!("CARGO_BIN_EXE_loopctl")), "target/release/loopctl");
-    link(&repository().join("examples"), "examples");
-    let home = dir.path().join("home");
-    std::fs::create_dir(&home).unwrap();
-    let environment =
-        [("HOME", home.to_str().unwrap()), ("LOOPCTL_DATA_DIR", &server.data_dir), ("LC_ALL", "C.UTF-8")];
-    let mut shell = Shell::start(&dir.path().join("clone"), &environment);
+    let mut shell = shell_in(dir.path(), server);
     let mut names = Names::new(server.addresses.clone(), mark);
     // What is wrong there, that page tells.
     for step in &earlier {
@@ -170,6 +173,42 @@ fn every_page_says_what_happens() {
         runs.into_iter().filter_map(|run| run.join().unwrap().err()).collect()
     });
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+    server.stop();
+}
+
+/// What is not run is nevertheless something that could be: the command line takes it, as somebody whom the server does not know.
+#[test]
+fn what_is_not_run_is_written_right() {
+    let server = TestServer::find();
+    let dir = tempfile::tempdir().unwrap();
+    let mut shell = shell_in(dir.path(), &server);
+    let mut run = |command: &str| shell.run(command, PATIENCE).unwrap();
+    let base = &server.addresses[0];
+    run("alias loopctl=target/release/loopctl");
+    run(&format!("export LOOPCTL_SERVER={base} LOOPCTL_PROJECT=my-app LOOPCTL_API_KEY=lc_of_nobody"));
+    // What pages have their readers write themselves.
+    let plan = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/plans/odd_names");
+    run(&format!("ln -s {} plan; echo '[]' > criteria.json; echo '{{}}' > state.json", plan.display()));
+    let variable = Regex::new(r"\$([A-Z_]+)").unwrap();
+    let is_taken = |status| ![2, 127].contains(&status);
+    for path in pages() {
+        let not_run = read(&path).unwrap_or_else(|why| panic!("{why}")).not_run;
+        // Servers go on for ever, and their operators need no key.
+        let ours = |step: &&Step| {
+            let subcommand = step.command.strip_prefix("loopctl ");
+            subcommand.is_some_and(|rest| !rest.starts_with("serve") && !rest.starts_with("operator"))
+        };
+        for Step { line, command, .. } in not_run.iter().filter(ours) {
+            let placeholder = "01a2071f-ccf8-70f5-80c6-a2906c180620";
+            let (output, status) = run(&variable.replace_all(command, placeholder));
+            assert!(is_taken(status), "{path}, line {line}\n$ {command}\n{output}");
+        }
+    }
+    // What would be noticed.
+    for wrong in ["loopctl story shown 2.1", "loopctl story show --all", "loopctl story show"] {
+        assert!(!is_taken(run(wrong).1), "{wrong}");
+    }
+    drop(shell);
     server.stop();
 }
 

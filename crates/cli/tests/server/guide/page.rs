@@ -20,6 +20,8 @@ pub(super) struct Page {
     /// The page that it goes on from, and the heading before which that ends.
     pub(super) after: Option<(String, Option<String>)>,
     pub(super) steps: Vec<Step>,
+    /// Commands that are said not to be run.
+    pub(super) not_run: Vec<Step>,
     /// Anchors and their lines.
     headings: Vec<(String, usize)>,
 }
@@ -41,10 +43,11 @@ impl Page {
                     lines.by_ref().take_while(|(line, _)| !fence.is_closed_by(line)).collect();
                 let block = block.iter().map(|(line, number)| (fence.without_indent(line), *number));
                 let block: Vec<_> = block.collect();
-                let steps = match fence.info {
-                    "sh" => commands(&block, &is_whole)?,
-                    "console" => session(&block, &is_whole)?,
-                    "sh not-run" | "console not-run" => Vec::new(),
+                match fence.info {
+                    "sh" => page.steps.extend(commands(&block, &is_whole)?),
+                    "console" => page.steps.extend(session(&block, &is_whole)?),
+                    "sh not-run" => page.not_run.extend(commands(&block, &is_whole)?),
+                    "console not-run" => page.not_run.extend(session(&block, &is_whole)?),
                     info if is_shell(info)
                         || block.first().is_some_and(|(line, _)| line.starts_with("$ ")) =>
                     {
@@ -52,9 +55,8 @@ impl Page {
                             "line {number}: a block of `{info}` is neither run nor said not to be"
                         ));
                     }
-                    _ => Vec::new(),
-                };
-                page.steps.extend(steps);
+                    _ => {}
+                }
             } else if let Some(title) = line.strip_prefix('#') {
                 page.headings.push((anchor(title), number));
             } else if let Some(after) = AFTER.captures(line) {
@@ -194,6 +196,7 @@ mod tests {
                 step(18, "for a in 1 2; do\n  echo $a\ndone", None),
             ]
         );
+        assert_eq!(page.not_run, [step(23, "make serve", None)]);
         assert_eq!(page.steps_before(None).unwrap(), page.steps);
         assert_eq!(page.steps_before(Some("whats-next-it")).unwrap(), page.steps[..3]);
         assert!(page.steps_before(Some("elsewhere")).is_err());
