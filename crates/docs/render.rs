@@ -133,6 +133,11 @@ pub(crate) fn page(markdown: &str, site: &Site<'_>) -> Result<Rendered, String> 
         return Err("has no title".to_owned());
     }
     html::push_html(&mut page.html, out.into_iter());
+    // How columns are aligned comes as a style, which pages may not have.
+    for side in ["left", "center", "right"] {
+        page.html =
+            page.html.replace(&format!(" style=\"text-align: {side}\""), &format!(" class=\"{side}\""));
+    }
     Ok(page)
 }
 

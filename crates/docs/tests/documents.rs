@@ -59,6 +59,7 @@ fn names_within_a_page_are_one_each() {
         let once: BTreeSet<_> = ids.iter().collect();
         assert_eq!(once.len(), ids.len(), "{}: {ids:?}", page.name);
         assert!(!page.html.contains("<script") && !page.html.contains("<style"), "{}", page.name);
+        assert!(!page.html.contains(" style="), "{}", page.name);
     }
 }
 

@@ -103,6 +103,9 @@ fn operation<S: Clone + Send + Sync + 'static>(
         "responses": responses(&described, refusal),
         "security": security(&described),
     });
+    if !path.starts_with("/api/") {
+        told_as_pages(&mut operation["responses"], refusal);
+    }
     if !rest.is_empty() {
         operation["description"] = rest.replace('\n', " ").into();
     }
@@ -115,6 +118,15 @@ fn operation<S: Clone + Send + Sync + 'static>(
         bodies.insert(name, schema.into());
     }
     operation
+}
+
+/// Who prefers pages reads refusals as such, but for those of the API.
+fn told_as_pages(responses: &mut Value, refusal: &Value) {
+    for response in responses.as_object_mut().into_iter().flat_map(Map::values_mut) {
+        if response["content"]["application/json"]["schema"] == *refusal {
+            response["content"]["text/html"] = json!({"schema": {"type": "string"}});
+        }
+    }
 }
 
 /// What lets somebody in: one of these.

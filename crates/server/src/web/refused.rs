@@ -54,3 +54,49 @@ fn title(status: StatusCode) -> &'static str {
         _ => "That cannot be done",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::body::{Body, to_bytes};
+    use axum::http::HeaderValue;
+    use axum::middleware::from_fn;
+    use axum::routing::get;
+    use tower::ServiceExt as _;
+
+    use super::*;
+    use crate::http::ApiError;
+
+    async fn ask(path: &str, accept: &'static str) -> (Response, String) {
+        let refuse = get(async || ApiError::too_many_requests("Too many <of them>", 7));
+        let router = Router::new().route("/page", refuse.clone()).route("/api/page", refuse);
+        let router = router.layer(from_fn(refused_pages));
+        let request =
+            Request::builder().uri(path).header(header::ACCEPT, accept).body(Body::empty()).unwrap();
+        let (parts, body) = router.oneshot(request).await.unwrap().into_parts();
+        let body = to_bytes(body, 1 << 20).await.unwrap();
+        (Response::from_parts(parts, Body::empty()), String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_page_has_the_status_and_the_headers_of_the_refusal() {
+        let (page, html) = ask("/page", "text/html").await;
+        assert_eq!(page.status(), StatusCode::TOO_MANY_REQUESTS);
+        assert_eq!(page.headers()[header::RETRY_AFTER], HeaderValue::from(7));
+        assert_eq!(page.headers()[header::CACHE_CONTROL], "no-store");
+        assert_eq!(page.headers().get_all(header::CONTENT_TYPE).iter().count(), 1);
+        assert!(
+            html.contains("Too many &#60;of them&#62;") && html.contains("/docs/errors#rate_limited"),
+            "{html}"
+        );
+    }
+
+    #[tokio::test]
+    async fn programs_and_whoever_calls_the_api_get_json() {
+        for (path, accept) in [("/page", "*/*"), ("/api/page", "text/html")] {
+            let (refused, json) = ask(path, accept).await;
+            assert_eq!(refused.headers()[header::CONTENT_TYPE], "application/json", "{path}");
+            assert!(json.contains("\"code\":\"rate_limited\""), "{json}");
+        }
+    }
+}

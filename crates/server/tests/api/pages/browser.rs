@@ -5,8 +5,6 @@ use std::net::TcpStream;
 use std::process::Stdio;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
@@ -17,9 +15,6 @@ use crate::support::{PATIENCE, http_client};
 
 /// How an element is named in WebDriver's answers.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
-
-/// The narrowest and the widest window that pages are made for.
-const WIDTHS: [u32; 2] = [320, 1920];
 
 /// What virtual authenticators are: those of a device, and those that are carried about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -227,94 +222,7 @@ impl Browser {
     pub(crate) async fn complaints(&self) -> Value {
         self.command("se/log", json!({"type": "browser"})).await
     }
-
-    /// Looks at the page as it is: at both ends of the widths that it is made for, in both colour schemes, it fits, and
-    /// what is on it can be told apart and named. With `LOOPCTL_TEST_PICTURES` the pictures are kept in that directory.
-    pub(crate) async fn look(&self, name: &str) {
-        for width in WIDTHS {
-            let metrics =
-                json!({"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500});
-            self.tool("Emulation.setDeviceMetricsOverride", metrics).await;
-            let over = self
-                .run("return document.documentElement.scrollWidth - document.documentElement.clientWidth")
-                .await;
-            assert!(over.as_i64().unwrap() <= 0, "{name} is {over} pixels too wide for {width}");
-            for scheme in ["light", "dark"] {
-                let media = json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]});
-                self.tool("Emulation.setEmulatedMedia", media).await;
-                let faint = self.run(FAINT).await;
-                assert_eq!(faint, json!([]), "{name} in {scheme}: too little contrast");
-                self.keep_picture(&format!("{name}-{width}-{scheme}")).await;
-            }
-        }
-        self.tool("Emulation.clearDeviceMetricsOverride", json!({})).await;
-        self.tool("Emulation.setEmulatedMedia", json!({"features": []})).await;
-        let faults = self.run(FAULTS).await;
-        assert_eq!(faults, json!([]), "{name}");
-    }
-
-    async fn keep_picture(&self, name: &str) {
-        let Some(dir) = std::env::var_os("LOOPCTL_TEST_PICTURES").filter(|dir| !dir.is_empty()) else {
-            return;
-        };
-        let shot = self.tool("Page.captureScreenshot", json!({"captureBeyondViewport": true})).await;
-        let png = BASE64_STANDARD.decode(shot["data"].as_str().unwrap()).unwrap();
-        std::fs::create_dir_all(&dir).unwrap();
-        std::fs::write(std::path::Path::new(&dir).join(format!("{name}.png")), png).unwrap();
-    }
 }
-
-/// Names what a screen reader, or somebody without a mouse, could not make sense of.
-const FAULTS: &str = "
-    const faults = [], seen = (one) => one.checkVisibility();
-    const all = (css) => [...document.querySelectorAll(css)];
-    if (!document.documentElement.lang) faults.push('no language');
-    if (!document.title) faults.push('no title');
-    if (all('h1').length !== 1) faults.push('not one h1');
-    for (const one of all('input, select, textarea'))
-        if (!one.labels.length && !one.ariaLabel) faults.push(`a field without a label: ${one.id}`);
-    for (const one of all('button, a').filter(seen))
-        if (!(one.innerText.trim() || one.ariaLabel)) faults.push(`nothing to read: ${one.outerHTML}`);
-    for (const one of all('[aria-describedby], [aria-labelledby]'))
-        for (const id of (one.getAttribute('aria-describedby') ?? one.getAttribute('aria-labelledby')).split(' '))
-            if (!document.getElementById(id)) faults.push(`nothing is called ${id}`);
-    const ids = all('[id]').map((one) => one.id);
-    for (const id of ids) if (ids.indexOf(id) !== ids.lastIndexOf(id)) faults.push(`twice: ${id}`);
-    for (const one of all('script')) if (!one.src) faults.push('a script in the page');
-    for (const one of all('*')) {
-        if (one.hasAttribute('style')) faults.push('a style in the page');
-        for (const name of one.getAttributeNames()) if (name.startsWith('on')) faults.push(`a script in ${name}`);
-    }
-    return faults;
-";
-
-/// Names texts whose contrast with what is behind them is less than people with weak eyes need (WCAG 2, AA: 4.5).
-const FAINT: &str = "
-    const canvas = Object.assign(document.createElement('canvas'), {width: 1, height: 1}).getContext('2d', {willReadFrequently: true});
-    const rgba = (color) => {
-        canvas.clearRect(0, 0, 1, 1);
-        canvas.fillStyle = color;
-        canvas.fillRect(0, 0, 1, 1);
-        return [...canvas.getImageData(0, 0, 1, 1).data];
-    };
-    const linear = (part) => (part /= 255) <= 0.03928 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
-    const luminance = ([r, g, b]) => 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b);
-    const behind = (one) => {
-        for (; one; one = one.parentElement) {
-            const color = rgba(getComputedStyle(one).backgroundColor);
-            if (color[3] === 255) return color;
-        }
-        return [255, 255, 255, 255];
-    };
-    const faint = [];
-    for (const one of document.querySelectorAll('body *')) {
-        const speaks = [...one.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
-        if (!speaks || !one.checkVisibility() || one.closest('.skip, :disabled')) continue;
-        const [a, b] = [luminance(rgba(getComputedStyle(one).color)), luminance(behind(one))].sort((a, b) => b - a);
-        if ((a + 0.05) / (b + 0.05) < 4.5) faint.push(`${one.tagName} ${one.innerText.slice(0, 40)}`);
-    }
-    return faint;
-";
 
 impl Drop for Browser {
     /// Chromium outlives its driver, unless it is told to end.

@@ -2,8 +2,10 @@
 
 mod account;
 mod browser;
+mod look;
 mod sign_in;
 mod signup;
+mod site;
 
 use std::sync::OnceLock;
 
