@@ -18,6 +18,7 @@ mod demo;
 mod device;
 mod disk;
 mod external;
+mod guide;
 mod jobs;
 mod leaks;
 mod lifecycle;

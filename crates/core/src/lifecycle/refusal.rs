@@ -48,6 +48,9 @@ pub struct Conflict {
     pub action: &'static str,
 }
 
+/// What an agent does that cannot have a story.
+const PICK_ANOTHER: &str = "Pick another one from GET /api/v1/stories/ready.";
+
 /// What a change of title or criteria is called as an `attempted_action`.
 const CHANGE_CRITERIA: &str = "change-criteria";
 
@@ -91,7 +94,8 @@ impl Refusal {
                 "Agent ID required for chain-of-custody",
                 // Registering is for agent keys alone.
                 if role == Role::Agent {
-                    "Register an agent with this key first (POST /api/v1/agents/register)."
+                    "Register an agent with this key first (POST /api/v1/agents/register \
+                     {\"name\": \"<a name of its own>\", \"agent_type\": \"implementer\"}), then call again."
                 } else {
                     LINKED
                 },
@@ -190,7 +194,10 @@ impl Refusal {
                 }
             };
         }
-        refusal.with("unmet_story_ids", json!(stories)).with("unmet_epic_ids", json!(epics))
+        refusal
+            .hint(PICK_ANOTHER)
+            .with("unmet_story_ids", json!(stories))
+            .with("unmet_epic_ids", json!(epics))
     }
 
     pub(super) fn evidence_required(state: &LoopState) -> Self {
@@ -274,14 +281,15 @@ impl Refusal {
             {
                 "Story is already verified; nothing to claim. An orchestrator can reject it to reopen it."
             }
-            (Action::Contract, Contracted) => "Story is already contracted. Call claim.",
+            (Action::Contract, Contracted) => {
+                "Story is already contracted. Call claim (POST /api/v1/stories/:id/claim)."
+            }
             (Action::Contract, Assigned) if mine => "You already hold this story. Next is start.",
             (Action::Contract, Implementing) if mine => {
                 "You already hold this story. Next is request-review."
             }
             (Action::Contract, Assigned | Implementing) => {
-                "Story is held by another agent. Pick another ready story, or ask an orchestrator to \
-                 force-unclaim it."
+                "Story is held by another agent. Only an orchestrator can take it away, with force-unclaim."
             }
             (Action::Contract, ReportedDone) => {
                 "Story is reported done and waits for review and verification."
@@ -325,8 +333,18 @@ impl Refusal {
             // The rest passes its state guard or answers otherwise (`not_reported`).
             _ => "Read the story (GET /api/v1/stories/:id) and follow its next_actions.",
         };
+        let gone = verified
+            || match state.agent_status {
+                Pending | Contracted => false,
+                Assigned | Implementing => !mine,
+                ReportedDone => true,
+            };
         let message = format!("Conflict: Cannot {action}{wants}{}", statuses(state));
-        Self::about(state, action, Status::Conflict, code, message).hint(hint)
+        let refusal = Self::about(state, action, Status::Conflict, code, message).hint(hint);
+        match action {
+            Action::Contract | Action::Claim if gone => refusal.hint(PICK_ANOTHER),
+            _ => refusal,
+        }
     }
 }
 

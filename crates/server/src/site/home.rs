@@ -64,9 +64,12 @@ const REFUSALS: [(Code, &str, &str); 8] = [
     ),
 ];
 
+/// A page that is made for whoever asks first.
+type Made = LazyLock<Option<FixedPage>, Box<dyn FnOnce() -> Option<FixedPage> + Send>>;
+
 /// The page, which tells where it is.
 #[derive(Clone)]
-pub(crate) struct Site(Arc<LazyLock<Option<FixedPage>, Box<dyn FnOnce() -> Option<FixedPage> + Send>>>);
+pub(crate) struct Site(Arc<Made>);
 
 impl Site {
     /// Of a server that clients reach by this URL.

@@ -10,12 +10,11 @@ use super::evidence::{
     ContractRequest, Evidence, RejectRequest, ReportRequest, ReviewCompleteRequest, VerifyRequest,
     has_evidence,
 };
-use super::next_steps::{NextStep, next_steps};
 use super::store::{LIST_VERIFICATIONS, ReviewRecord, VerificationResult};
 use super::transition::{Outcome, Wanted, perform};
 use crate::app::{Agent, AtLeast, Caller, Exact, Identity, Orchestrator, User};
 use crate::http::{ApiError, ApiResult, Body, Created, Id, List, Nothing, Paged, Query};
-use crate::plan::stories::Story;
+use crate::plan::stories::{NextStep, Story, next_steps};
 
 /// Who may call what; a test holds these to `lifecycle::Action::roles`.
 pub(super) type ByAgent = Exact<(Agent,)>;

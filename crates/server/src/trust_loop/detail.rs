@@ -5,12 +5,11 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::next_steps::{NextStep, next_steps};
 use super::store::{SHOW_STORY, SURROUNDINGS, StoryInProject, VerificationResult};
 use crate::app::{Agent, AtLeast, Caller};
 use crate::evidence::artifacts::ArtifactReport;
 use crate::http::{ApiResult, Id};
-use crate::plan::stories::Story;
+use crate::plan::stories::{NextStep, Story, next_steps};
 
 #[derive(Serialize, JsonSchema)]
 pub(super) struct ShownStory {

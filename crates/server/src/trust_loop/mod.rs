@@ -9,7 +9,6 @@ mod bulk;
 mod detail;
 mod evidence;
 mod log;
-mod next_steps;
 mod store;
 mod together;
 mod transition;

@@ -176,6 +176,7 @@ fn unmet_prerequisites_are_named() {
     assert_eq!(refusal.context["unmet_epic_ids"], json!([B]));
     let hints = refusal.hints;
     assert!(hints[0].contains("1.2 is rejected") && hints[1].contains("epic 4"), "{hints:?}");
+    assert!(hints[2].contains("another one"), "{hints:?}");
 }
 
 #[test]

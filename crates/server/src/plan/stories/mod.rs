@@ -6,6 +6,7 @@ mod create;
 mod criteria;
 mod custody;
 mod locks;
+mod next_steps;
 mod queue;
 mod store;
 mod text;
@@ -19,6 +20,7 @@ pub(crate) use locks::{
     LOCK_FREE_STORIES, LOCK_PROJECTS_OF_STORIES, LOCK_STORIES, LOCK_WITH_DEPENDENTS,
     STATEMENTS as LOCK_STATEMENTS,
 };
+pub(crate) use next_steps::{NextStep, next_steps};
 pub(crate) use store::{Asked, FIND_STORY, STATEMENTS, Story};
 pub(crate) use text::StoryText;
 
@@ -53,7 +55,8 @@ pub(crate) fn routes() -> Vec<Endpoint> {
         GET "/api/v1/stories/{story_id}/acceptance_criteria" => api::acceptance_criteria;
         /// Stories that can be contracted now.
         ///
-        /// Pending, and every prerequisite story and every story of the prerequisite epics is verified.
+        /// Pending, and every prerequisite story and every story of the prerequisite epics is verified. `next_actions` has the
+        /// call that contracts it.
         GET "/api/v1/stories/ready" => queue::ready;
         /// The ready queue of one project, archived or not.
         GET "/api/v1/projects/{project_id}/stories/ready" => queue::ready_in_project;

@@ -9,6 +9,7 @@ use serde::Serialize;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
+use super::next_steps::{NextStep, next_steps};
 use super::store::{
     BLOCKED_IN_EPIC, BLOCKED_IN_PROJECT, BLOCKED_IN_TENANT, BLOCKERS, Blocker, COUNT_BLOCKERS, Queued,
     READY_IN_EPIC, READY_IN_PROJECT, READY_IN_TENANT, StoryBrief,
@@ -75,19 +76,33 @@ impl Queue {
     }
 }
 
+/// A story that can be worked on, and what the caller can do next on it.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Ready {
+    #[serde(flatten)]
+    story: StoryBrief,
+    next_actions: Vec<NextStep>,
+}
+
+fn with_next_actions(caller: &Identity, stories: List<StoryBrief>) -> Json<List<Ready>> {
+    Json(stories.map(|story| Ready { next_actions: next_steps(caller, &story.facts(), story.id), story }))
+}
+
 pub(super) async fn ready(
     caller: Caller<AtLeast<Agent>>,
     Query(InTenant { project_id, scope }): Query<InTenant>,
-) -> ApiResult<Json<List<StoryBrief>>> {
-    READY.page(&caller, None, project_id, &scope).await.map(Json)
+) -> ApiResult<Json<List<Ready>>> {
+    let stories = READY.page(&caller, None, project_id, &scope).await?;
+    Ok(with_next_actions(&caller, stories))
 }
 
 pub(super) async fn ready_in_project(
     caller: Caller<AtLeast<Agent>>,
     Id(project_id): Id,
     Query(scope): Query<InProject>,
-) -> ApiResult<Json<List<StoryBrief>>> {
-    READY.page(&caller, Some(project_id), Some(project_id), &scope).await.map(Json)
+) -> ApiResult<Json<List<Ready>>> {
+    let stories = READY.page(&caller, Some(project_id), Some(project_id), &scope).await?;
+    Ok(with_next_actions(&caller, stories))
 }
 
 /// A blocked story and why.

@@ -242,6 +242,29 @@ pub(super) struct StoryBrief {
     inserted_at: Timestamp,
     #[row(sql = "greatest(s.updated_at, t.updated_at)")]
     updated_at: Timestamp,
+    #[serde(skip)]
+    #[row(sql = "jsonb_array_length(s.acceptance_criteria)")]
+    ac_count: i32,
+}
+
+impl StoryBrief {
+    /// The story as the lifecycle's rules see it while nobody works on it.
+    pub(super) fn facts(&self) -> Facts {
+        Facts {
+            state: LoopState {
+                agent_status: self.agent_status,
+                verified_status: self.verified_status,
+                ..LoopState::untouched()
+            },
+            title: self.title.clone(),
+            ac_count: usize::try_from(self.ac_count).unwrap_or_default(),
+            digest: String::new(),
+            started: Vec::new(),
+            unmet: Vec::new(),
+            review: Review::Missing,
+            backfill: None,
+        }
+    }
 }
 
 /// A place in a queue, with the size of the whole. An empty page has one row, without a story.

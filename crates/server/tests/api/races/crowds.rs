@@ -63,7 +63,7 @@ async fn of_64_agents_exactly_one_claims() {
                 continue;
             }
             let error = refused(reply, 409, "invalid_transition", "claim", ["assigned", "unverified"]);
-            assert_eq!(error["hints"], json!([SEED_HINT]));
+            assert_eq!(error["hints"][0], SEED_HINT);
         }
         let winner = winner.expect("a winner");
         winners.insert(winner);

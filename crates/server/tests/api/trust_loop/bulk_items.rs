@@ -136,7 +136,7 @@ async fn bulk_claim_takes_what_is_contracted() {
     );
     assert!(refused_item(&answer[1], conflict).contains("agent_status='assigned'"));
     let seeds = "Story is already claimed by another agent. Use force-unclaim to reset it.";
-    assert_eq!(answer[1]["hints"], json!([seeds]));
+    assert_eq!(answer[1]["hints"], json!([seeds, "Pick another one from GET /api/v1/stories/ready."]));
     assert!(refused_item(&answer[3], "must_contract_first").contains("agent_status='pending'"));
     assert!(refused_item(&answer[4], conflict).contains("agent_status='reported_done'"));
     for id in [&ids[0], &ids[1]] {

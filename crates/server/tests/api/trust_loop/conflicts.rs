@@ -14,7 +14,7 @@ const STATES: [(&str, Option<Reach>); 6] = [
     ("verified", Some(Reach::Verified)),
 ];
 
-/// (state, caller, action, status, code, what the one hint says)
+/// (state, caller, action, status, code, what the first hint says)
 #[rustfmt::skip]
 const REFUSALS: &[(&str, &str, &str, u16, &str, &str)] = &[
     ("contracted", "a1", "contract", 409, "invalid_transition", "Call claim"),
@@ -23,7 +23,7 @@ const REFUSALS: &[(&str, &str, &str, u16, &str, &str)] = &[
     ("implementing", "a1", "contract", 409, "invalid_transition", "request-review"),
     ("assigned", "a2", "contract", 409, "invalid_transition", "force-unclaim"),
     ("assigned", "o", "contract", 409, "invalid_transition", "held by another agent"),
-    ("implementing", "a2", "contract", 409, "invalid_transition", "Pick another ready story"),
+    ("implementing", "a2", "contract", 409, "invalid_transition", "Only an orchestrator can take it away"),
     ("reported_done", "a1", "contract", 409, "invalid_transition", "waits for review"),
     ("verified", "a1", "contract", 409, "invalid_transition", "already verified"),
     ("pending", "a1", "claim", 409, "must_contract_first", "contract with story_title and ac_count first"),
@@ -91,6 +91,8 @@ const REFUSALS: &[(&str, &str, &str, u16, &str, &str)] = &[
     ("verified", "o1", "reject", 409, "self_verify_blocked", "another agent"),
 ];
 
+const PICK_ANOTHER: &str = "Pick another one from GET /api/v1/stories/ready.";
+
 const SEED: &str = "Story is already claimed by another agent. Use force-unclaim to reset it.";
 
 #[tokio::test]
@@ -129,7 +131,12 @@ async fn every_refusal_tells_state_action_and_way_out() {
             };
             let error = refused(scene.act(caller(who), action, body).await, status, code, action, words);
             let hints = error["hints"].as_array().unwrap();
-            assert_eq!(hints.len(), 1, "{error:#}");
+            // Who cannot have the story is told where there are others.
+            let gone = ["contract", "claim"].contains(&action)
+                && code == "invalid_transition"
+                && state != "contracted"
+                && (who != "a1" || ["reported_done", "verified"].contains(&state));
+            assert_eq!(hints[1..], [PICK_ANOTHER].map(|hint| json!(hint))[..usize::from(gone)], "{error:#}");
             let text = hints[0].as_str().unwrap();
             assert!(text.contains(hint), "{who} {action} on {state}: {text}");
             if hint == SEED {

@@ -57,6 +57,11 @@ async fn every_step_leads_to_the_next_one() {
     let path = format!("/stories/{}", scene.story);
     let contract = scene.a1.get(&path).await.expect(200)["next_actions"][0].clone();
     assert_eq!(contract["required_body"], echo());
+    // So does the queue of what is ready.
+    for who in [&scene.a1, &scene.a2, &scene.o, &own, &scene.tenant.user] {
+        let ready = who.get("/stories/ready").await.expect(200);
+        assert_eq!(ready["data"][0]["next_actions"], who.get(&path).await.expect(200)["next_actions"]);
+    }
     // The offer can be followed to the letter.
     let contracted = scene.act(&scene.a1, "contract", contract["required_body"].clone()).await.expect(200);
     assert_eq!(names(&scene.story, &contracted["next_actions"]), ["claim"]);

@@ -45,12 +45,13 @@ impl Plan {
         self.a1.post_empty(&format!("/stories/{}/claim", self.ids[number])).await
     }
 
-    /// Hints and ids of a claim that prerequisites forbid.
+    /// Hints and ids of a claim that prerequisites forbid; the last hint is where there are other stories.
     async fn unmet(&self, number: &str) -> (Vec<String>, Value, Value) {
         let reply = self.claim(number).await;
         let state = ["contracted", "unverified"];
         let error = refused(reply, 409, "dependencies_not_met", "claim", state);
-        let hints = error["hints"].as_array().unwrap().iter().map(text).collect();
+        let mut hints: Vec<String> = error["hints"].as_array().unwrap().iter().map(text).collect();
+        assert_eq!(hints.pop().unwrap(), "Pick another one from GET /api/v1/stories/ready.");
         let context = &error["context"];
         (hints, context["unmet_story_ids"].clone(), context["unmet_epic_ids"].clone())
     }

@@ -10,7 +10,7 @@ use crate::app::Identity;
 
 /// A call that would pass next.
 #[derive(Serialize, JsonSchema)]
-pub(super) struct NextStep {
+pub(crate) struct NextStep {
     action: String,
     method: &'static str,
     path: String,
@@ -20,7 +20,7 @@ pub(super) struct NextStep {
 }
 
 /// What the caller can do next on a story.
-pub(super) fn next_steps(caller: &Identity, facts: &Facts, story_id: Uuid) -> Vec<NextStep> {
+pub(crate) fn next_steps(caller: &Identity, facts: &Facts, story_id: Uuid) -> Vec<NextStep> {
     next_actions(facts, &caller.actor())
         .into_iter()
         .map(|next| NextStep {
