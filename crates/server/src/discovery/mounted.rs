@@ -16,11 +16,12 @@ use crate::http::{Asked, Fixed, LOOK_AGAIN, Session, Unless, openapi as descript
 pub(super) type Document = Map<String, Value>;
 
 /// The groups that routes belong to, in the order in which they are read.
-const TAGS: [(&str, &str); 19] = [
+const TAGS: [(&str, &str); 20] = [
     (
         "Discovery",
         "What the server tells of itself: where to begin, what there is to call, what moves a story.",
     ),
+    ("Pages", "What anybody may read: what loopctl is, and how it is used."),
     ("Health", "Whether the server works."),
     ("Signup", "How a tenant comes into being, by the touch of an authenticator."),
     ("Sessions", "How a tenant's owner signs in, on pages of this server."),

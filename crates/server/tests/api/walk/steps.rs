@@ -43,6 +43,13 @@ async fn page_of(a: &Populated) -> Caller {
     signed_in(&mut *a.device.lock().await).await
 }
 
+/// Who has everything that does not change.
+fn knowing() -> Caller {
+    let mut knowing = Caller::nobody();
+    knowing.headers.push(("if-none-match", "*".to_owned()));
+    knowing
+}
+
 /// A call, and the status that is its answer.
 pub(super) struct Step {
     pub(super) who: Caller,
@@ -97,10 +104,24 @@ pub(super) async fn steps(world: &World, operation: &Operation) -> Vec<Step> {
         ("GET", "//health") => steps("//health", &[(&Caller::nobody(), 200, nothing)]),
         ("GET", "") => steps("", &[(&Caller::nobody(), 200, nothing)]),
         ("GET", "/routes") => here(&[(agent, 200, nothing)]),
-        ("GET", path) if ["/openapi", "/lifecycle"].contains(&path) || path.starts_with("//.well-known/") => {
-            let mut knowing = Caller::nobody();
-            knowing.headers.push(("if-none-match", "*".to_owned()));
-            here(&[(&Caller::nobody(), 200, nothing.clone()), (&knowing, 304, nothing)])
+        ("GET", "//docs/{name}") => {
+            let mut tries = of(
+                "agents",
+                &[(&Caller::nobody(), 200, nothing.clone()), (&knowing(), 304, nothing.clone())],
+            );
+            tries.extend(of("nothing", &[(&Caller::nobody(), 404, nothing)]));
+            tries
+        }
+        ("GET", "//wiki/{slug}") => {
+            let mut tries = of("chain-of-custody", &[(&Caller::nobody(), 302, nothing.clone())]);
+            tries.extend(of("nothing", &[(&Caller::nobody(), 404, nothing)]));
+            tries
+        }
+        ("GET", path)
+            if ["/openapi", "/lifecycle", "//home", "//docs", "//terms", "//privacy"].contains(&path)
+                || path.starts_with("//.well-known/") =>
+        {
+            here(&[(&Caller::nobody(), 200, nothing.clone()), (&knowing(), 304, nothing)])
         }
         ("GET", "//swagger") => here(&[(&Caller::nobody(), 302, nothing)]),
         ("GET", "//signup" | "//swaggerui") => here(&[(&Caller::nobody(), 200, nothing)]),
