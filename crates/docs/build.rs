@@ -15,9 +15,9 @@ use render::Site;
 
 /// The documents that pages are made of, in the order in which they are best read.
 const PAGES: [&str; 16] = [
-    "guide",
     "quick-start",
     "concepts",
+    "guide",
     "agents",
     "orchestrators",
     "reviewers",

@@ -8,7 +8,7 @@ use pulldown_cmark::{
 
 /// What there is to link to.
 pub(crate) struct Site<'a> {
-    /// The documents, under `/docs`; the first of them is `/docs` itself.
+    /// The documents, under `/docs`; the guide is `/docs` itself.
     pub(crate) pages: &'a [&'a str],
     /// Those that are served beside it.
     pub(crate) legal: &'a [&'a str],
@@ -43,7 +43,7 @@ impl Site<'_> {
             return Ok(match name {
                 "../README" => Some("/home".to_owned()),
                 "README" => Some("/docs".to_owned()),
-                name if self.pages.first() == Some(&name) => at("/docs".to_owned()),
+                "guide" => at("/docs".to_owned()),
                 name if self.pages.contains(&name) => at(format!("/docs/{name}")),
                 name if self.legal.contains(&name) => at(format!("/{name}")),
                 _ => None,

@@ -130,7 +130,7 @@ impl JsonSchema for JsonText {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": ["object", "array"]})
+        json_schema!({"type": ["object", "array"], "items": {}})
     }
 }
 

@@ -56,7 +56,7 @@ impl Rule for Json {
 
     fn schema(&self) -> Schema {
         if self.array {
-            json_schema!({"type": ["object", "array"]})
+            json_schema!({"type": ["object", "array"], "items": {}})
         } else {
             json_schema!({"type": "object"})
         }

@@ -294,8 +294,8 @@ impl<A: Access> Input for KeyHolder<A> {
         operation.headers.extend([
             header(
                 IMPERSONATE_TENANT,
-                "Only with superadmin keys: the tenant on which the request works, as if by a key of that tenant.",
-                json_schema!({"type": "string", "format": "uuid"}),
+                "Only with superadmin keys: the id of the tenant on which the request works, as if by a key of that tenant.",
+                json_schema!({"type": "string"}),
             ),
             header(
                 EFFECTIVE_ROLE,

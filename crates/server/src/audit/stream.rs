@@ -100,8 +100,8 @@ impl Input for LastEventId {
     fn describe(operation: &mut Operation<'_>) {
         operation.headers.push(Member {
             name: LAST_EVENT_ID,
-            description: "The id of the last event that was seen; wins over `since`.",
-            schema: json_schema!({"type": "string", "format": "date-time"}),
+            description: "The id of the last event that was seen, a time; wins over `since`.",
+            schema: json_schema!({"type": "string"}),
             required: false,
         });
     }

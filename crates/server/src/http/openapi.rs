@@ -137,7 +137,9 @@ fn operation<S: Clone + Send + Sync + 'static>(
     }
     if let Some((name, schema)) = described.body {
         let reference = shared::schema(&name);
-        operation["requestBody"] = json!({"content": {"application/json": {"schema": reference}}});
+        let required = schema.get("required").is_some();
+        operation["requestBody"] =
+            json!({"required": required, "content": {"application/json": {"schema": reference}}});
         let mut schema = schema.into();
         shared::name_nested(&mut schema, bodies);
         bodies.insert(name, schema);

@@ -84,6 +84,7 @@ impl Rule for TextOr {
     fn schema(&self) -> Schema {
         let mut schema = self.text.schema();
         schema.insert("type".to_owned(), [&["string"], self.others].concat().into());
+        schema.insert("items".to_owned(), serde_json::json!({}));
         schema
     }
 }
