@@ -27,7 +27,7 @@ pub fn next_actions(facts: &Facts, actor: &Actor) -> Vec<NextAction> {
         .map(|rule| NextAction {
             action: rule.action,
             required_body: required_body(rule.action, facts),
-            preconditions: preconditions(rule),
+            preconditions: preconditions(rule, facts),
         })
         .collect()
 }
@@ -63,7 +63,10 @@ fn required_body(action: Action, facts: &Facts) -> Map<String, Value> {
     body.as_object().cloned().unwrap_or_default()
 }
 
-fn preconditions(rule: &Rule) -> Vec<&'static str> {
+fn preconditions(rule: &Rule, facts: &Facts) -> Vec<&'static str> {
+    let asked_before = rule.action == Action::RequestReview && facts.state.review_requested_at.is_some();
+    let again = asked_before
+        .then_some("You have changed the work since you asked last; otherwise your part is done: stop");
     rule.guards
         .iter()
         .filter_map(|guard| match guard {
@@ -81,5 +84,6 @@ fn preconditions(rule: &Rule) -> Vec<&'static str> {
             | Guard::Undecided
             | Guard::PreExisting => None,
         })
+        .chain(again)
         .collect()
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::told::Told;
-use crate::http::{Asked, Fixed, LOOK_AGAIN, Unless};
+use crate::http::{ApiResult, Asked, Fixed, LOOK_AGAIN, Unless};
 
 /// What moves a story.
 #[derive(Serialize, JsonSchema)]
@@ -49,6 +49,6 @@ pub(super) fn document() -> Fixed<Lifecycle> {
     Fixed::json(&json!(lifecycle), "application/json", LOOK_AGAIN)
 }
 
-pub(super) async fn show(told: Told, asked: Asked) -> Unless<Lifecycle> {
-    told.documents().lifecycle.unless(&asked)
+pub(super) async fn show(told: Told, asked: Asked) -> ApiResult<Unless<Lifecycle>> {
+    Ok(told.documents().lifecycle.get().await?.unless(&asked))
 }

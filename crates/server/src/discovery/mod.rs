@@ -51,6 +51,8 @@ pub(crate) fn routes() -> Vec<Endpoint> {
 struct Start {
     name: &'static str,
     version: &'static str,
+    /// What a call is let in by; the path of whoever has no key yet is `signup`.
+    authentication: &'static str,
     /// The OpenAPI document.
     docs: &'static str,
     swagger_ui: &'static str,
@@ -61,6 +63,12 @@ struct Start {
     lifecycle: &'static str,
     /// The stories that can be worked on now: where an agent begins.
     ready_stories: &'static str,
+    /// Where an agent key registers its agent, once.
+    register: &'static str,
+    /// An implementer's way, to read.
+    guide: &'static str,
+    /// Every error code, to read.
+    errors: &'static str,
     well_known: &'static str,
     /// Where a tenant begins.
     signup: &'static str,
@@ -70,12 +78,16 @@ async fn start() -> Json<Start> {
     Json(Start {
         name: "loopctl",
         version: VERSION,
+        authentication: "Authorization: Bearer lc_...",
         docs: "/api/v1/openapi",
         swagger_ui: "/swaggerui",
         health: "/health",
         routes: "/api/v1/routes",
         lifecycle: "/api/v1/lifecycle",
         ready_stories: "/api/v1/stories/ready",
+        register: "/api/v1/agents/register",
+        guide: "/docs/agents",
+        errors: "/docs/errors",
         well_known: "/.well-known/loopctl",
         signup: "/signup",
     })

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::told::Told;
 use crate::VERSION;
 use crate::app::{Any, Endpoint, KeyHolder};
-use crate::http::{Asked, Fixed, LOOK_AGAIN, Session, Unless, openapi as description};
+use crate::http::{ApiResult, Asked, Fixed, LOOK_AGAIN, Session, Unless, openapi as description};
 
 /// A document that is described elsewhere.
 pub(super) type Document = Map<String, Value>;
@@ -62,8 +62,8 @@ pub(super) fn document(endpoints: &[Endpoint]) -> Fixed<Document> {
     Fixed::json(&described(endpoints), "application/json", LOOK_AGAIN)
 }
 
-pub(super) async fn openapi(told: Told, asked: Asked) -> Unless<Document> {
-    told.documents().openapi.unless(&asked)
+pub(super) async fn openapi(told: Told, asked: Asked) -> ApiResult<Unless<Document>> {
+    Ok(told.documents().openapi.get().await?.unless(&asked))
 }
 
 /// A route in one line.
@@ -113,9 +113,9 @@ pub(super) struct Routes {
     routes: Vec<Route>,
 }
 
-pub(super) async fn list(holder: KeyHolder<Any>, told: Told) -> Json<Routes> {
+pub(super) async fn list(holder: KeyHolder<Any>, told: Told) -> ApiResult<Json<Routes>> {
     let marked =
         |route: &Route| Route { allowed: route.allowed || holder.may_call(&route.roles), ..route.clone() };
-    let routes: Vec<_> = told.documents().routes.iter().map(marked).collect();
-    Json(Routes { count: routes.len(), routes })
+    let routes: Vec<_> = told.documents().routes.get().await?.iter().map(marked).collect();
+    Ok(Json(Routes { count: routes.len(), routes }))
 }

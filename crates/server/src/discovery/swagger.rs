@@ -9,8 +9,8 @@ use axum::response::{IntoResponse, Response};
 use sha2::{Digest as _, Sha256};
 use utoipa_swagger_ui::Config;
 
-use crate::http::{ApiError, ApiResult, Name, Operation, Output};
-use crate::web::{Elsewhere, FOREVER, HARMLESS, Page};
+use crate::http::{ApiError, ApiResult, Asked, Name, Operation, Output};
+use crate::web::{Elsewhere, FOREVER, FixedPage, HARMLESS, SentPage};
 
 /// As for other pages. Its style sheet holds pictures of its own.
 const POLICY: HeaderValue = HeaderValue::from_static(
@@ -48,8 +48,13 @@ struct SwaggerPage {
     style: &'static str,
 }
 
+static PAGE: LazyLock<Option<FixedPage>> = LazyLock::new(|| {
+    let page = FixedPage::of(&SwaggerPage { script: &SCRIPT.name, style: &STYLE.name });
+    page.inspect_err(|error| tracing::error!(%error, "the viewer's page cannot be made")).ok()
+});
+
 /// The page, with a policy of its own.
-pub(super) struct Swagger(Page<SwaggerPage>);
+pub(super) struct Swagger(SentPage);
 
 impl IntoResponse for Swagger {
     fn into_response(self) -> Response {
@@ -61,13 +66,13 @@ impl IntoResponse for Swagger {
 
 impl Output for Swagger {
     fn describe(operation: &mut Operation<'_>) {
-        Page::<SwaggerPage>::describe(operation);
+        SentPage::describe(operation);
     }
 }
 
 /// `GET /swaggerui`.
-pub(super) async fn page() -> Swagger {
-    Swagger(Page(SwaggerPage { script: &SCRIPT.name, style: &STYLE.name }))
+pub(super) async fn page(asked: Asked) -> ApiResult<Swagger> {
+    PAGE.as_ref().map(|page| Swagger(page.unless(&asked))).ok_or_else(ApiError::internal)
 }
 
 /// `GET /swagger`.

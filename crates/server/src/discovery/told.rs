@@ -1,6 +1,6 @@
 //! What the server tells of itself: made once, of the routes that are mounted.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -10,33 +10,30 @@ use super::mounted::{Document, Route};
 use super::well_known::WellKnown;
 use super::{lifecycle, mounted, well_known};
 use crate::app::Endpoint;
-use crate::http::{ApiError, ApiResult, Fixed, Input, Operation};
+use crate::http::{ApiError, ApiResult, Fixed, Input, Late, Operation};
 
 /// All of it, at hand with every request.
 #[derive(Clone)]
 pub(crate) struct Told(Arc<Documents>);
 
-/// What is made of the routes.
-type Late<T> = LazyLock<T, Box<dyn FnOnce() -> T + Send>>;
-
-/// Each is made for whoever asks first: a server that starts has better things to do.
+/// What takes its time is made for whoever asks first.
 pub(super) struct Documents {
     pub(super) openapi: Late<Fixed<Document>>,
     pub(super) routes: Late<Vec<Route>>,
-    pub(super) lifecycle: LazyLock<Fixed<Lifecycle>>,
+    pub(super) lifecycle: Late<Fixed<Lifecycle>>,
     pub(super) well_known: Fixed<WellKnown>,
-    pub(super) well_known_schema: LazyLock<Fixed<Document>>,
+    pub(super) well_known_schema: Late<Fixed<Document>>,
 }
 
 impl Told {
     /// Of these routes, on a server that clients reach by this URL if somebody has named one.
     pub(crate) fn of(endpoints: fn() -> Vec<Endpoint>, public_url: Option<&str>) -> Self {
         Self(Arc::new(Documents {
-            openapi: LazyLock::new(Box::new(move || mounted::document(&endpoints()))),
-            routes: LazyLock::new(Box::new(move || mounted::routes_of(&endpoints()))),
-            lifecycle: LazyLock::new(lifecycle::document),
+            openapi: Late::new(move || mounted::document(&endpoints())),
+            routes: Late::new(move || mounted::routes_of(&endpoints())),
+            lifecycle: Late::new(lifecycle::document),
             well_known: well_known::document(public_url),
-            well_known_schema: LazyLock::new(well_known::document_of_schema),
+            well_known_schema: Late::new(well_known::document_of_schema),
         }))
     }
 

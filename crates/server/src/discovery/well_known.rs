@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::mounted::Document;
 use super::told::Told;
-use crate::http::{Asked, Fixed, Operation, Output, Unless};
+use crate::http::{ApiResult, Asked, Fixed, Operation, Output, Unless};
 
 /// Where loopctl is at home. A server whose operator has named no URL for its clients names this one, whatever host it is asked by.
 const HOME: &str = "https://loopctl.com";
@@ -113,8 +113,8 @@ impl Output for Schema {
     }
 }
 
-pub(super) async fn schema(told: Told, asked: Asked) -> Schema {
-    Schema(told.documents().well_known_schema.unless(&asked))
+pub(super) async fn schema(told: Told, asked: Asked) -> ApiResult<Schema> {
+    Ok(Schema(told.documents().well_known_schema.get().await?.unless(&asked)))
 }
 
 #[cfg(test)]

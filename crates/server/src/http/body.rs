@@ -266,6 +266,15 @@ fn parse(text: &str, depth: usize) -> ApiResult<Object<'_>> {
         .ok_or_else(|| ApiError::unprocessable(Code::NotAnObject, "Request body must be a JSON object"))
 }
 
+/// What clients called something, as far as it is worth repeating.
+fn shown(name: &str) -> String {
+    const MOST: usize = 100;
+    match name.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}…", &name[..end]),
+        None => name.to_owned(),
+    }
+}
+
 /// What is well-formed JSON and not to be had all the same.
 fn unacceptable(text: &str, fault: &Fault, depth: usize) -> ApiError {
     let at = |place: usize| {
@@ -279,7 +288,7 @@ fn unacceptable(text: &str, fault: &Fault, depth: usize) -> ApiError {
             format!("JSON nested too deeply {}: more than {depth} levels", at(place + 1))
         }
         Fault::TooManyMembers => format!("an object has more than {MAX_MEMBERS} members"),
-        Fault::Duplicate(path) => format!("{path} is there twice"),
+        Fault::Duplicate(path) => format!("{} is there twice", shown(path)),
         Fault::LoneSurrogate(place) => format!("malformed JSON {}: half of a surrogate pair", at(*place)),
         Fault::OutOfRange(place) => format!("number out of range {}", at(*place)),
         Fault::TooManyDigits(place) => format!(
@@ -287,8 +296,8 @@ fn unacceptable(text: &str, fault: &Fault, depth: usize) -> ApiError {
             at(*place)
         ),
         Fault::Nul { path, field } => {
-            let place = if path.is_empty() { "a member's name" } else { path };
-            return ApiError::from(FieldErrors::one(field, INVALID))
+            let place = if path.is_empty() { "a member's name".to_owned() } else { shown(path) };
+            return ApiError::from(FieldErrors::one(&shown(field), INVALID))
                 .saying(format!("Validation failed: {place} contains U+0000"));
         }
     };
@@ -313,6 +322,15 @@ mod tests {
         let text = json_text(bytes, content_type)?;
         parse(&text, depth)?;
         Ok(serde_json::from_str(&text).unwrap())
+    }
+
+    #[test]
+    fn names_of_any_length_are_not_repeated_whole() {
+        let long = "<".repeat(100_000);
+        for body in [format!(r#"{{"{long}":"\u0000"}}"#), format!(r#"{{"{long}":1,"{long}":2}}"#)] {
+            let refused = serde_json::json!(read(body.as_bytes(), None, 8).unwrap_err()).to_string();
+            assert!(refused.contains("<<<…") && refused.len() < 1_000, "{} bytes", refused.len());
+        }
     }
 
     #[test]

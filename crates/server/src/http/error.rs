@@ -51,8 +51,10 @@ fn with_advice(schema: &mut Schema) {
         ("hints", json!({"description": "What to do next.", "type": "array", "items": {"type": "string"}})),
         (
             "details",
-            json!({"description": "By field: what is wrong with it, in texts; or which ones are in the way.", "type": "object",
-                   "additionalProperties": {"type": "array"}}),
+            json!({
+                "description": "By field: what is wrong with it, in texts; or what is in the way, and how many.",
+                "type": "object",
+            }),
         ),
         (
             "context",
@@ -154,7 +156,8 @@ impl ApiError {
             context.insert("current_agent_status".to_owned(), json!(conflict.agent_status));
             context.insert("current_verified_status".to_owned(), json!(conflict.verified_status));
             context.insert("attempted_action".to_owned(), json!(conflict.action));
-            let next_action = refusal.hints.join(" ");
+            let next_action =
+                refusal.hints.iter().map(|hint| hint.trim_end_matches('.')).collect::<Vec<_>>().join(". ");
             error = error
                 .with("current_state", json!(conflict.agent_status))
                 .with("attempted_action", json!(conflict.action))

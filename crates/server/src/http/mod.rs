@@ -9,6 +9,7 @@ pub(crate) mod endpoint;
 pub(crate) mod error;
 pub(crate) mod fixed;
 pub(crate) mod headers;
+pub(crate) mod late;
 pub(crate) mod layers;
 pub(crate) mod moment;
 pub(crate) mod openapi;
@@ -35,6 +36,7 @@ pub(crate) use endpoint::{
 };
 pub(crate) use error::{ApiError, ApiResult, Refused, learn_more};
 pub(crate) use fixed::{Asked, Fixed, LOOK_AGAIN, Unless};
+pub(crate) use late::Late;
 pub(crate) use layers::Peer;
 pub(crate) use moment::{Moment, last_moment, moment};
 pub(crate) use origin::{FOREIGN, admit_own_pages, origin_of, require_own_page};

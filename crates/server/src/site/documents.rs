@@ -9,53 +9,53 @@ use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use loopctl_docs::{GUIDE, LEGAL, PAGES, PICTURES, Page};
+use loopctl_docs::{GUIDE, PAGES, PICTURES, Page};
 use sha2::{Digest, Sha256};
 
+use super::pages::Site;
 use crate::http::{ApiError, ApiResult, Asked, Fixed, LOOK_AGAIN, Name};
 use crate::web::{FixedPage, SentPage};
 
 #[derive(Template)]
 #[template(path = "site/document.html")]
-struct DocumentPage {
-    page: &'static Page,
+pub(super) struct DocumentPage<'a> {
+    page: &'a Page,
     /// Whether it is one of the documents, or stands beside them.
     is_listed: bool,
+    /// Its text, in which this server has its own address.
+    html: String,
 }
 
-/// All of them, by their names.
-static DOCUMENTS: LazyLock<HashMap<&'static str, FixedPage>> = LazyLock::new(|| {
-    let made = |page: &'static Page, is_listed| match FixedPage::of(&DocumentPage { page, is_listed }) {
-        Ok(made) => Some((page.name, made)),
-        Err(error) => {
-            tracing::error!(%error, page = page.name, "a document cannot be made");
-            None
-        }
-    };
-    let documents = PAGES.iter().filter_map(|page| made(page, true));
-    documents.chain(LEGAL.iter().filter_map(|page| made(page, false))).collect()
-});
+/// What a server is called in the documents.
+const ANY_SERVER: &str = "http://localhost:4000";
 
-fn document(name: &str, asked: &Asked) -> ApiResult<SentPage> {
-    DOCUMENTS.get(name).map(|page| page.unless(asked)).ok_or_else(ApiError::not_found)
+impl DocumentPage<'_> {
+    /// A document on a server that clients reach by this URL.
+    ///
+    /// # Errors
+    /// What is wrong with the template.
+    pub(super) fn of(page: &Page, is_listed: bool, public_url: &str) -> askama::Result<FixedPage> {
+        let html = page.html.replace(ANY_SERVER, public_url);
+        FixedPage::of(&DocumentPage { page, is_listed, html })
+    }
 }
 
-pub(super) async fn guide(asked: Asked) -> ApiResult<SentPage> {
-    document(GUIDE, &asked)
+pub(super) async fn guide(site: Site, asked: Asked) -> ApiResult<SentPage> {
+    site.page(GUIDE, &asked).await
 }
 
-pub(super) async fn terms(asked: Asked) -> ApiResult<SentPage> {
-    document("terms", &asked)
+pub(super) async fn terms(site: Site, asked: Asked) -> ApiResult<SentPage> {
+    site.page("terms", &asked).await
 }
 
-pub(super) async fn privacy(asked: Asked) -> ApiResult<SentPage> {
-    document("privacy", &asked)
+pub(super) async fn privacy(site: Site, asked: Asked) -> ApiResult<SentPage> {
+    site.page("privacy", &asked).await
 }
 
 /// What is served elsewhere is not served twice.
-pub(super) async fn show(Name(name): Name, asked: Asked) -> ApiResult<SentPage> {
+pub(super) async fn show(Name(name): Name, site: Site, asked: Asked) -> ApiResult<SentPage> {
     let is_here = PAGES.iter().any(|page| page.name == name && page.name != GUIDE);
-    if is_here { document(&name, &asked) } else { Err(ApiError::not_found()) }
+    if is_here { site.page(&name, &asked).await } else { Err(ApiError::not_found()) }
 }
 
 /// A drawing, and what it may do where it is looked at by itself: have its own styles, which are known by their hash.
@@ -85,15 +85,4 @@ static DRAWINGS: LazyLock<HashMap<&'static str, Drawing>> = LazyLock::new(|| {
 pub(super) async fn drawing(Name(name): Name, asked: Asked) -> ApiResult<Response> {
     let Drawing { svg, policy } = DRAWINGS.get(name.as_str()).ok_or_else(ApiError::not_found)?;
     Ok(([(header::CONTENT_SECURITY_POLICY, policy.clone())], svg.unless(&asked)).into_response())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn all_documents_can_be_made() {
-        assert_eq!(DOCUMENTS.len(), PAGES.len() + LEGAL.len());
-        assert_eq!(DRAWINGS.len(), PICTURES.len());
-    }
 }

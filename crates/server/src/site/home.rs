@@ -1,19 +1,18 @@
 //! The front page.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use askama::Template;
-use axum::extract::FromRequestParts;
-use axum::http::request::Parts;
 use loopctl_core::code::Code;
 
+use super::pages::{HOME, Site};
 use crate::VERSION;
-use crate::http::{ApiError, ApiResult, Asked, Input, Operation};
-use crate::web::{FixedPage, SentPage};
+use crate::http::{ApiResult, Asked};
+use crate::web::SentPage;
 
 #[derive(Template)]
 #[template(path = "site/home.html")]
-struct HomePage {
+pub(super) struct HomePage {
     version: &'static str,
     /// How clients reach this server: whoever shows a preview of it elsewhere needs whole addresses.
     public_url: Arc<str>,
@@ -30,7 +29,7 @@ const REFUSALS: [(Code, &str, &str); 8] = [
     (
         Code::SelfReviewBlocked,
         "It reviews it, under another name.",
-        "Every agent that started the story counts as its implementer.",
+        "Every agent that started the story in this cycle counts as its implementer.",
     ),
     (
         Code::SelfVerifyBlocked,
@@ -64,37 +63,13 @@ const REFUSALS: [(Code, &str, &str); 8] = [
     ),
 ];
 
-/// A page that is made for whoever asks first.
-type Made = LazyLock<Option<FixedPage>, Box<dyn FnOnce() -> Option<FixedPage> + Send>>;
-
-/// The page, which tells where it is.
-#[derive(Clone)]
-pub(crate) struct Site(Arc<Made>);
-
-impl Site {
-    /// Of a server that clients reach by this URL.
-    pub(crate) fn of(public_url: Arc<str>) -> Self {
-        let make = move || {
-            let page = FixedPage::of(&HomePage { version: VERSION, public_url, refusals: &REFUSALS });
-            page.inspect_err(|error| tracing::error!(%error, "the front page cannot be made")).ok()
-        };
-        Self(Arc::new(LazyLock::new(Box::new(make))))
+impl HomePage {
+    /// On a server that clients reach by this URL.
+    pub(super) fn of(public_url: &Arc<str>) -> Self {
+        Self { version: VERSION, public_url: public_url.clone(), refusals: &REFUSALS }
     }
-}
-
-impl<S: Send + Sync> FromRequestParts<S> for Site {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> ApiResult<Self> {
-        parts.extensions.get::<Self>().cloned().ok_or_else(ApiError::internal)
-    }
-}
-
-impl Input for Site {
-    fn describe(_: &mut Operation<'_>) {}
 }
 
 pub(super) async fn show(site: Site, asked: Asked) -> ApiResult<SentPage> {
-    let page = LazyLock::force(&site.0).as_ref().ok_or_else(ApiError::internal)?;
-    Ok(page.unless(&asked))
+    site.page(HOME, &asked).await
 }

@@ -2,6 +2,7 @@
 
 mod documents;
 mod home;
+mod pages;
 mod wiki;
 
 use axum::Router;
@@ -12,7 +13,7 @@ use axum::routing::get;
 use crate::app::{App, Endpoint};
 use crate::http::endpoints;
 
-pub(crate) use home::Site;
+pub(crate) use pages::Site;
 
 /// The pages.
 pub(crate) fn routes() -> Vec<Endpoint> {

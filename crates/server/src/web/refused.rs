@@ -2,7 +2,7 @@
 
 use askama::Template;
 use axum::extract::Request;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use loopctl_core::code::Code;
@@ -22,13 +22,19 @@ struct RefusedPage {
 /// Refusals of what a browser asks for are pages. Below `/api` they never are: programs call there, whatever they say that they read.
 pub(crate) async fn refused_pages(request: Request, next: Next) -> Response {
     let path = request.uri().path();
-    let is_api = path == "/api" || path.starts_with("/api/");
-    let wants_page = !is_api && prefers_html(request.headers());
-    let mut response = next.run(request).await;
-    match response.extensions_mut().remove::<Refused>() {
-        Some(refused) if wants_page => as_page(refused, &response),
-        _ => response,
+    if path == "/api" || path.starts_with("/api/") {
+        return next.run(request).await;
     }
+    // What it would rather read is thought about only when it is refused.
+    let accepted = request.headers().get_all(header::ACCEPT).iter();
+    let accepted: HeaderMap = accepted.map(|value| (header::ACCEPT, value.clone())).collect();
+    let mut response = next.run(request).await;
+    let Some(refused) = response.extensions_mut().remove::<Refused>() else { return response };
+    if prefers_html(&accepted) {
+        response = as_page(refused, &response);
+    }
+    response.headers_mut().append(header::VARY, HeaderValue::from_static("accept"));
+    response
 }
 
 fn as_page(Refused { code, message }: Refused, refused: &Response) -> Response {
@@ -59,7 +65,6 @@ fn title(status: StatusCode) -> &'static str {
 mod tests {
     use axum::Router;
     use axum::body::{Body, to_bytes};
-    use axum::http::HeaderValue;
     use axum::middleware::from_fn;
     use axum::routing::get;
     use tower::ServiceExt as _;
@@ -84,6 +89,7 @@ mod tests {
         assert_eq!(page.status(), StatusCode::TOO_MANY_REQUESTS);
         assert_eq!(page.headers()[header::RETRY_AFTER], HeaderValue::from(7));
         assert_eq!(page.headers()[header::CACHE_CONTROL], "no-store");
+        assert_eq!(page.headers()[header::VARY], "accept");
         assert_eq!(page.headers().get_all(header::CONTENT_TYPE).iter().count(), 1);
         assert!(
             html.contains("Too many &#60;of them&#62;") && html.contains("/docs/errors#rate_limited"),

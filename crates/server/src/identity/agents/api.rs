@@ -2,7 +2,7 @@
 
 use axum::Json;
 use loopctl_core::code::Code;
-use loopctl_core::fields::{BLANK, FieldErrors};
+use loopctl_core::fields::FieldErrors;
 use loopctl_core::json::JsonText;
 use loopctl_core::request::{Request, object, text, word};
 use loopctl_core::webhooks::EventType;
@@ -27,8 +27,8 @@ pub(super) struct AgentRegisterRequest {
     /// Unique in the tenant.
     #[rule(text(255).shown().required())]
     name: String,
-    /// The contract answers an unknown type like a missing one.
-    #[rule(word(TYPES, known_type).or_else(BLANK).required())]
+    /// What it does.
+    #[rule(word(TYPES, known_type).required())]
     agent_type: &'static str,
     /// Free-form.
     #[rule(object())]

@@ -28,7 +28,7 @@ pub(crate) const NAME: Text = text(255).shown();
 pub(super) struct ApiKeyCreateRequest {
     #[rule(NAME.required())]
     name: String,
-    /// The contract answers an unknown role like a missing one; `superadmin` is refused.
+    /// An unknown role is answered like a missing one; `superadmin` is refused.
     #[rule(word(&["user", "orchestrator", "agent"], Role::parse).or_else(BLANK))]
     role: Option<Role>,
     /// In the future; absent: never. Blank is no date: a key must not live for ever because of a slip.

@@ -11,6 +11,8 @@ SwaggerUIBundle({
   docExpansion: "list",
   filter: true,
   persistAuthorization: false,
+  // Whose keys a route takes.
+  showExtensions: true,
   syntaxHighlight: true,
   // Nobody else is asked whether the document is sound.
   validatorUrl: null,

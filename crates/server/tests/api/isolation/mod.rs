@@ -199,20 +199,11 @@ pub(crate) async fn everything_of(tenant_id: &str) -> Vec<(String, Value)> {
     for (table, column) in
         tenant_tables(&owner).await.into_iter().filter(|(table, _)| table != "rate_windows")
     {
-        // What becomes of deliveries goes on by itself.
-        let moves = match table.as_str() {
-            "webhooks" => "consecutive_failures, last_delivery_at, struggling, lease, leased_until, active",
-            "webhook_events" => {
-                "status, attempts, next_attempt_at, last_attempt_at, delivered_at, error, response_status, latency_ms, \
-                 response_excerpt, updated_at"
-            }
-            _ => "",
-        };
         let rows = owner
             .query_one(
                 &format!(
                     "select coalesce(jsonb_agg(content order by content::text), '[]')
-                     from (select to_jsonb(t) - '{{last_used_at, last_seen_at}}'::text[] - '{{{moves}}}'::text[] as content
+                     from (select to_jsonb(t) - array['last_used_at', 'last_seen_at'] as content
                            from {table} t where {column} = $1::text::uuid) t"
                 ),
                 &[&tenant_id],

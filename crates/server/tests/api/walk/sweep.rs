@@ -177,6 +177,36 @@ async fn whatever_is_sent_is_done_whole_or_refused_whole() {
     assert!(seen > 35, "{seen} routes that write");
 }
 
+/// Everything that a tenant has, but for what becomes of its deliveries, which go on by themselves.
+async fn all_but_deliveries(tenant_id: &str) -> Vec<(String, Value)> {
+    const MOVES: [&str; 15] = [
+        "consecutive_failures",
+        "last_delivery_at",
+        "struggling",
+        "lease",
+        "leased_until",
+        "status",
+        "attempts",
+        "next_attempt_at",
+        "last_attempt_at",
+        "delivered_at",
+        "error",
+        "response_status",
+        "latency_ms",
+        "response_excerpt",
+        "updated_at",
+    ];
+    let mut all = everything_of(tenant_id).await;
+    for (table, rows) in &mut all {
+        if table == "webhooks" || table == "webhook_events" {
+            for row in rows.as_array_mut().unwrap() {
+                row.as_object_mut().unwrap().retain(|name, _| !MOVES.contains(&name.as_str()));
+            }
+        }
+    }
+    all
+}
+
 /// Repeated with the key that it had, whatever succeeded is answered as before, and nothing happens.
 #[tokio::test]
 async fn whatever_was_done_is_answered_again_and_not_done_again() {
@@ -199,7 +229,7 @@ async fn whatever_was_done_is_answered_again_and_not_done_again() {
             (step.status, None),
             "{what}: {first:#?}"
         );
-        let before = everything_of(tenant).await;
+        let before = all_but_deliveries(tenant).await;
         let mut again = send().await;
         assert_eq!(
             again.headers.get("idempotent-replayed").map(|told| told.as_bytes()),
@@ -212,13 +242,13 @@ async fn whatever_was_done_is_answered_again_and_not_done_again() {
             forget_secrets(&mut told, omitted.as_array().unwrap());
         }
         assert_eq!((again.status, &again.body), (first.status, &told), "{what}");
-        assert_eq!(everything_of(tenant).await, before, "{what}");
+        assert_eq!(all_but_deliveries(tenant).await, before, "{what}");
         // Whatever else is asked for by this key is something else.
         let query = if step.path.contains('?') { "&else=1" } else { "?else=1" };
         let other = super::request(&step.who, operation, &format!("{}{query}", step.path), &step.body);
         let reused = step.who.send(other.header("Idempotency-Key", &key)).await;
         reused.expect_error(422, "idempotency_key_reused");
-        assert_eq!(everything_of(tenant).await, before, "{what}");
+        assert_eq!(all_but_deliveries(tenant).await, before, "{what}");
         seen += 1;
     }
     assert!(seen > 40, "{seen} routes that write");
