@@ -47,12 +47,11 @@ pub(crate) struct ApiError {
 /// The members that many refusals have.
 fn with_advice(schema: &mut Schema) {
     let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) else { return };
-    let each = json!({"type": "array", "items": {}});
     let further = [
         ("hints", json!({"description": "What to do next.", "type": "array", "items": {"type": "string"}})),
         (
             "details",
-            json!({"description": "By field: what is wrong with it, or what it collides with.", "type": "object", "additionalProperties": each}),
+            json!({"description": "By field: what is wrong with it, or what it collides with.", "type": "object"}),
         ),
         (
             "context",
