@@ -185,19 +185,25 @@ fn block(kind: &CodeBlockKind<'_>, code: &str) -> String {
     format!("<pre tabindex=\"0\" data-language=\"{language}\"><code>{}</code></pre>\n", body.trim_end())
 }
 
-/// Whether a command goes on in the next line: a quote is open, or the line ends with a backslash.
+/// Whether a command goes on in the next line: a quote or a block of the shell is open, or its end asks for more.
 fn is_open(command: &str) -> bool {
-    let (mut quote, mut is_escaped) = (None, false);
+    let (mut quote, mut is_escaped, mut bare) = (None, false, String::new());
     for c in command.chars() {
         match (c, quote) {
             _ if is_escaped => is_escaped = false,
             ('\\', None | Some('"')) => is_escaped = true,
             ('\'' | '"', None) => quote = Some(c),
             (c, Some(open)) if c == open => quote = None,
+            (c, None) => bare.push(c),
             _ => {}
         }
     }
-    quote.is_some() || is_escaped
+    let words = || bare.split(|c: char| c.is_whitespace() || c == ';');
+    let count = |known: &[&str]| words().filter(|word| known.contains(word)).count();
+    let blocks = count(&["do", "then", "{"]) > count(&["done", "fi", "}"])
+        || count(&["while", "for", "if"]) > count(&["done", "fi"]);
+    let asks = ["|", "&&"].iter().any(|end| bare.trim_end().ends_with(end));
+    quote.is_some() || is_escaped || blocks || asks
 }
 
 fn escaped(text: &str) -> String {

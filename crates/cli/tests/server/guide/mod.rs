@@ -265,3 +265,19 @@ fn a_command_without_an_end_is_named() {
     let told = "sample.md, line 2: no end within 100ms\n$ while true; do sleep 1; done\n";
     assert_eq!(wrong, Err(told.to_owned()));
 }
+
+/// What is marked as typed on the pages of a server, and copied from there, is what is run here.
+#[test]
+fn pages_show_commands_whole() {
+    let escaped = |text: &str| text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    let mut seen = 0;
+    for page in loopctl_docs::PAGES {
+        let path = format!("docs/{}.md", page.name);
+        for step in read(&path).unwrap().steps.iter().filter(|step| step.shown.is_some()) {
+            let typed = format!("<b>{}</b>", escaped(&step.command));
+            assert!(page.html.contains(&typed), "{path}, line {}: other than {typed}", step.line);
+            seen += 1;
+        }
+    }
+    assert!(seen > 100, "{seen}");
+}

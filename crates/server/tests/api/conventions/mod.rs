@@ -163,9 +163,10 @@ async fn discovery_and_slashes() {
         assert_eq!(
             discovery,
             json!({
-                "name": "loopctl", "version": "1.0.0", "docs": "/api/v1/openapi", "swagger_ui": "/swaggerui",
+                "name": "loopctl", "version": "1.0.0", "authentication": "Authorization: Bearer lc_...", "docs": "/api/v1/openapi", "swagger_ui": "/swaggerui",
                 "health": "/health", "routes": "/api/v1/routes", "lifecycle": "/api/v1/lifecycle",
-                "ready_stories": "/api/v1/stories/ready", "well_known": "/.well-known/loopctl", "signup": "/signup",
+                "ready_stories": "/api/v1/stories/ready", "register": "/api/v1/agents/register",
+                "guide": "/docs/agents", "errors": "/docs/errors", "well_known": "/.well-known/loopctl", "signup": "/signup",
             }),
             "{path}"
         );

@@ -21,9 +21,9 @@ async fn refused_registrations() {
     for (body, details) in [
         (json!({}), json!({"name": [blank], "agent_type": [blank]})),
         (json!({"name": "  ", "agent_type": ""}), json!({"name": [blank], "agent_type": [blank]})),
-        (json!({"name": "a", "agent_type": "supervisor"}), json!({"agent_type": [blank]})),
-        (json!({"name": "a", "agent_type": "Implementer"}), json!({"agent_type": [blank]})),
-        (json!({"name": "a", "agent_type": 7}), json!({"agent_type": [blank]})),
+        (json!({"name": "a", "agent_type": "supervisor"}), json!({"agent_type": ["is invalid"]})),
+        (json!({"name": "a", "agent_type": "Implementer"}), json!({"agent_type": ["is invalid"]})),
+        (json!({"name": "a", "agent_type": 7}), json!({"agent_type": ["is invalid"]})),
         (json!({"name": "a", "agent_type": null}), json!({"agent_type": [blank]})),
         (json!({"name": 7, "agent_type": "implementer"}), json!({"name": ["is invalid"]})),
         (worker(&"x".repeat(256)), json!({"name": ["should be at most 255 character(s)"]})),

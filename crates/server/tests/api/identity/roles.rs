@@ -52,6 +52,8 @@ const MATRIX: &[(Needs, &[&str])] = &[
             "POST /signup/challenge",
             "GET /tenants/{id}/audit_public_key",
             "GET /signup",
+            "GET /swagger",
+            "GET /swaggerui",
             "GET /tenants/{tenant_id}/onboarding",
             "GET /sign-in",
             "POST /sign-in",

@@ -118,7 +118,8 @@ pub(super) async fn steps(world: &World, operation: &Operation) -> Vec<Step> {
             tries
         }
         ("GET", path)
-            if ["/openapi", "/lifecycle", "//home", "//docs", "//swaggerui", "//terms", "//privacy"].contains(&path)
+            if ["/openapi", "/lifecycle", "//home", "//docs", "//swaggerui", "//terms", "//privacy"]
+                .contains(&path)
                 || path.starts_with("//.well-known/") =>
         {
             here(&[(&Caller::nobody(), 200, nothing.clone()), (&knowing(), 304, nothing)])
