@@ -69,7 +69,7 @@ impl Operation {
             let response = &self.told["responses"][status];
             let content = &response["content"]["application/json"];
             let is_success = status.starts_with('2') && content.is_object() && !self.answers_anything();
-            match (content.get("example"), &answer.body) {
+            match (content.get("example"), answer.body_in("application/json")) {
                 (Some(example), Some(body)) => {
                     faults.extend(body.iter_errors(example).map(|fault| format!("{status}: {fault}")));
                 }
@@ -88,7 +88,8 @@ impl Operation {
 
 /// What is said of an answer.
 struct Answer {
-    body: Option<Validator>,
+    /// By content type.
+    bodies: Vec<(String, Validator)>,
     codes: Vec<String>,
     /// The headers that are listed, and whether they are always there.
     headers: Vec<(String, bool)>,
@@ -97,18 +98,21 @@ struct Answer {
 impl Answer {
     fn of(response: &Value, document: &Value) -> Self {
         let response = resolved(response, document);
-        // Where there are several forms, the body is in one of them.
-        let forms = response["content"]
-            .as_object()
-            .map(|content| content.values().map(|form| form["schema"].clone()).collect::<Vec<_>>());
+        let content = response["content"].as_object().into_iter().flatten();
+        let bodies = content.map(|(of, form)| (of.clone(), validator(&form["schema"], document)));
         let headers = response["headers"].as_object().into_iter().flatten().map(|(name, header)| {
             (name.to_ascii_lowercase(), resolved(header, document)["required"] == json!(true))
         });
         Self {
-            body: forms.map(|forms| validator(&json!({"anyOf": forms}), document)),
+            bodies: bodies.collect(),
             codes: response["x-loopctl-codes"].as_array().into_iter().flatten().map(text).collect(),
             headers: headers.collect(),
         }
+    }
+
+    /// What a body is like that is written in this.
+    fn body_in(&self, content_type: &str) -> Option<&Validator> {
+        self.bodies.iter().find(|(of, _)| of == content_type).map(|(_, body)| body)
     }
 
     /// Holds the headers of an answer to those that are listed: none is lacking, and none that is described is told unannounced.
@@ -236,12 +240,16 @@ pub(crate) fn check(method: &Method, path: &str, status: u16, headers: &HeaderMa
     if method == Method::HEAD || known.is_stream && body.is_null() {
         return;
     }
-    match &answer.body {
-        None => assert_eq!(*body, Value::Null, "{what} with a body"),
-        Some(schema) => {
-            let faults: Vec<_> =
-                schema.iter_errors(body).map(|fault| format!("{}: {fault}", fault.instance_path())).collect();
-            assert!(faults.is_empty(), "{what}, otherwise than documented: {faults:#?}\n{body:#}");
-        }
+    if answer.bodies.is_empty() {
+        assert_eq!(*body, Value::Null, "{what} with a body");
+        return;
     }
+    let written_in = headers.get("content-type").map_or("", |of| of.to_str().unwrap());
+    let written_in = written_in.split(';').next().unwrap_or_default();
+    let Some(schema) = answer.body_in(written_in) else {
+        panic!("{what} in {written_in:?}, which the document does not list: {body:#}")
+    };
+    let faults: Vec<_> =
+        schema.iter_errors(body).map(|fault| format!("{}: {fault}", fault.instance_path())).collect();
+    assert!(faults.is_empty(), "{what}, otherwise than documented: {faults:#?}\n{body:#}");
 }
