@@ -237,6 +237,13 @@ impl World {
                 json!({"number": rng.random_range(1..400), "title": "E", "position": 2, "phase": "p0"})
             }
             "projects" => json!({"name": "F", "slug": unique("fuzz"), "mission": "m"}),
+            "skills" => json!({"name": unique("fuzz"), "prompt_text": "p", "metadata": {"a": 1}}),
+            "versions" => json!({"prompt_text": unique("p"), "changelog": "c"}),
+            "skill_results" => json!({"skill_version_id": self.id("skill_versions", rng),
+                "verification_result_id": self.id("verification_results", rng), "story_id": self.id("stories", rng),
+                "metrics": {"findings_count": rng.random_range(-1..9)}}),
+            "import" if route.path.contains("/skills/") => json!({"skills": [
+                {"name": unique("fuzz"), "prompt_text": "p"}, {"name": "fuzz", "prompt_text": unique("p")}]}),
             "import" => json!({"merge": true, "epics": [{"number": rng.random_range(1..400), "title": "E",
                 "position": rng.random_range(0..9), "stories": [{"number": number, "title": "S", "estimated_hours": 1,
                 "acceptance_criteria": [{"description": "d"}], "depends_on_stories": ["1.1"]}]}]}),
