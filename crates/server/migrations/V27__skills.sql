@@ -58,7 +58,7 @@ create index skill_results_by_verification on skill_results (tenant_id, verifica
 create index skill_results_by_story on skill_results (tenant_id, story_id);
 
 -- A version follows the one before it, whoever writes: there is no gap.
-create function skill_versions_follow() returns trigger language plpgsql as $$
+create function skill_versions_follow() returns trigger language plpgsql set search_path = public, pg_temp as $$
 begin
     if not exists (select from skill_versions where tenant_id = new.tenant_id and skill_id = new.skill_id
                    and version = new.version - 1)

@@ -132,7 +132,7 @@ async fn skills_are_listed_by_name() {
     u.delete(&format!("/skills/{archived}")).await.expect(200);
     for (query, expected) in [
         ("", vec!["100%_sure", "LOOPCTL:plan", "a-review-helper", "old", "review", "review"]),
-        ("?status=active&name=e", vec!["a-review-helper", "review", "review"]),
+        ("?status=active&name=E", vec!["100%_sure", "a-review-helper", "review", "review"]),
         ("?status=archived", vec!["old"]),
         ("?status=nonsense", vec![]),
         ("?name=loopctl", vec!["LOOPCTL:plan"]),
