@@ -85,6 +85,14 @@ pub(super) struct Request {
     body: Option<Vec<u8>>,
 }
 
+impl Request {
+    fn wants_page(&self) -> bool {
+        let accepts =
+            self.header.as_ref().is_some_and(|(name, value)| *name == "accept" && value == "text/html");
+        accepts && !self.path.contains("/api/")
+    }
+}
+
 impl std::fmt::Display for Request {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let body = self.body.as_deref().map(String::from_utf8_lossy);
@@ -382,6 +390,8 @@ impl World {
             .all(|name| envelope[name].as_str().is_some_and(|text| !text.is_empty()));
         match status {
             500.. => Err(format!("{status} {text}")),
+            // Outside of the API whoever would rather read a page gets one.
+            400.. if is(b"text/html") && request.wants_page() => Ok(status),
             400.. if !is_json || envelope["status"] != status || !told => {
                 Err(format!("{status} without the envelope: {text}"))
             }
