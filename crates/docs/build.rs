@@ -14,7 +14,7 @@ use std::{env, fs};
 use render::Site;
 
 /// The documents that pages are made of, in the order in which they are best read.
-const PAGES: [&str; 16] = [
+const PAGES: [&str; 17] = [
     "quick-start",
     "concepts",
     "guide",
@@ -22,6 +22,7 @@ const PAGES: [&str; 16] = [
     "orchestrators",
     "reviewers",
     "hooks",
+    "skills",
     "lifecycle",
     "api",
     "errors",

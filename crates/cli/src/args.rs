@@ -7,7 +7,7 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 
 use crate::commands::{
     admin, agent, api, auth, bulk, deps, epic, events, evidence, export, import, keys, progress, project,
-    review, settings, state, status, story, tenant, ui_test, webhook,
+    review, settings, skill, state, status, story, tenant, ui_test, webhook,
 };
 use crate::demo;
 use crate::output::Format;
@@ -246,6 +246,9 @@ pub(crate) enum ClientCommand {
     /// State of an orchestrator
     #[command(subcommand)]
     State(state::Command),
+    /// Skills: the prompts by which agents work, in versions
+    #[command(subcommand)]
+    Skill(skill::Command),
     /// Runs of user interface tests
     #[command(subcommand)]
     UiTest(ui_test::Command),

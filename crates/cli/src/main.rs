@@ -14,6 +14,7 @@ mod pages;
 mod replace;
 mod resolve;
 mod server;
+mod skill_files;
 mod slug;
 mod table;
 mod usage;

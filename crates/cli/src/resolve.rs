@@ -296,6 +296,32 @@ pub(crate) async fn agent(client: &Client, reference: &str) -> Result<Found, Err
         .ok_or_else(|| Error::NotFound(format!("Agent {reference} not found")))
 }
 
+/// A skill by id or name. Of several of one name, in several projects, the configured project's counts, then that of the whole tenant.
+pub(crate) async fn skill(context: &Context, client: &Client, reference: &str) -> Result<Found, Error> {
+    if let Some(id) = uuid(reference) {
+        return Ok(Found { label: id.clone(), id });
+    }
+    let mut rows = all_pages(client, "/skills", &[("name", reference)]).await?;
+    rows.retain(|row| is_named(row, reference));
+    let of_tenant = rows.iter().find(|row| row["project_id"].is_null());
+    if rows.iter().any(|row| !row["project_id"].is_null())
+        && let Some(project) = configured_project(context, client).await?
+    {
+        let of_project = rows.iter().find(|row| row["project_id"] == project.id.as_str());
+        if let Some(row) = of_project.or(of_tenant) {
+            return Ok(found(row, "name"));
+        }
+        return Err(Error::NotFound(format!("Skill {reference} not found in project {}", project.label)));
+    }
+    match (of_tenant, rows.as_slice()) {
+        (Some(row), _) | (None, [row]) => Ok(found(row, "name")),
+        (None, []) => Err(Error::NotFound(format!("Skill {reference} not found"))),
+        (None, _) => {
+            Err(Error::Usage(format!("Several projects have a skill {reference}: name one with --project")))
+        }
+    }
+}
+
 /// A tenant by id or slug, for superadmins.
 pub(crate) async fn tenant(client: &Client, reference: &str) -> Result<Found, Error> {
     if let Some(id) = uuid(reference) {

@@ -25,6 +25,7 @@ mod scrape;
 pub mod secrets;
 pub mod serve;
 mod site;
+mod skills;
 mod trust_loop;
 mod web;
 mod webhooks;
@@ -81,6 +82,7 @@ pub fn statements() -> impl Iterator<Item = (&'static str, &'static db::Named)> 
         ("onboarding", identity::onboarding::STATEMENTS),
         ("account", identity::account::STATEMENTS),
         ("session", app::SESSION_STATEMENTS),
+        ("skills", skills::STATEMENTS),
         ("stories", plan::stories::STATEMENTS),
         ("story_locks", plan::stories::LOCK_STATEMENTS),
         ("tenants", identity::tenants::STATEMENTS),

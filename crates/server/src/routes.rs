@@ -12,7 +12,9 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::app::{App, Endpoint};
 use crate::discovery::Told;
 use crate::http::{ApiError, Front, layers, tls};
-use crate::{audit, discovery, evidence, health, identity, plan, scrape, site, trust_loop, web, webhooks};
+use crate::{
+    audit, discovery, evidence, health, identity, plan, scrape, site, skills, trust_loop, web, webhooks,
+};
 
 /// The service behind the port: paths are tidied before they are routed.
 pub(crate) type Service = MapRequest<Router, fn(Request) -> Request>;
@@ -42,6 +44,7 @@ fn endpoints() -> Vec<Endpoint> {
         evidence::artifacts::routes(),
         evidence::orchestrator_state::routes(),
         evidence::ui_tests::routes(),
+        skills::routes(),
         audit::routes(),
         webhooks::routes(),
     ]

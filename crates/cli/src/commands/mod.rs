@@ -16,6 +16,7 @@ pub(crate) mod progress;
 pub(crate) mod project;
 pub(crate) mod review;
 pub(crate) mod settings;
+pub(crate) mod skill;
 pub(crate) mod state;
 pub(crate) mod status;
 pub(crate) mod stories;
@@ -80,6 +81,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<(), Error> {
         Command::Artifacts(arguments) => evidence::artifacts(context, arguments).await,
         Command::Criteria(story) => evidence::criteria(context, story).await,
         Command::State(command) => state::run(context, command).await,
+        Command::Skill(command) => skill::run(context, command).await,
         Command::UiTest(command) => ui_test::run(context, command).await,
         Command::Webhook(command) => webhook::run(context, command).await,
         Command::Admin(command) => admin::run(context, command).await,

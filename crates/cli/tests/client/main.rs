@@ -17,6 +17,7 @@ mod names;
 mod plans;
 mod settings;
 mod setup;
+mod skills;
 mod state;
 mod stories;
 mod support;

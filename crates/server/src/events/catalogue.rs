@@ -12,6 +12,10 @@ pub const CATALOGUE: &[(&str, &[&str])] = &[
     ("epic_dependency", &["created", "deleted"]),
     ("orchestrator_state", &["saved"]),
     ("session", &["signed_in", "signed_out"]),
+    ("skill", &["created", "updated"]),
+    ("skill_import", &["bulk_imported"]),
+    ("skill_result", &["created"]),
+    ("skill_version", &["created"]),
     ("project", &["created", "updated", "archived", "imported", "merge_imported"]),
     (
         "story",

@@ -109,6 +109,7 @@ impl<S: Clone + Send + Sync + 'static> Endpoint<S> {
             roles: Vec::new(),
             session: None,
             path_ids: false,
+            path_integers: &[],
             query: Vec::new(),
             headers: Vec::new(),
             body: None,
@@ -168,6 +169,8 @@ pub(crate) struct Operation<'a> {
     pub(crate) session: Option<Session>,
     /// Whether what varies in its path are ids.
     pub(crate) path_ids: bool,
+    /// Which of them are integers instead.
+    pub(crate) path_integers: &'static [&'static str],
     /// The parameters of its query string.
     pub(crate) query: Vec<Member>,
     /// The headers that it reads.

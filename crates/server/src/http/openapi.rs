@@ -191,12 +191,18 @@ fn operation_id(method: &Method, path: &str) -> String {
 
 fn parameters(path: &str, operation: &Operation<'_>) -> Vec<Value> {
     let names = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
-    let schema = if operation.path_ids {
-        json!({"type": "string", "format": "uuid"})
-    } else {
-        json!({"type": "string"})
+    let schema = |name| {
+        if operation.path_integers.contains(&name) {
+            return json!({"type": "integer"});
+        }
+        if operation.path_ids {
+            json!({"type": "string", "format": "uuid"})
+        } else {
+            json!({"type": "string"})
+        }
     };
-    let in_path = names.map(|name| json!({"name": name, "in": "path", "required": true, "schema": schema}));
+    let in_path =
+        names.map(|name| json!({"name": name, "in": "path", "required": true, "schema": schema(name)}));
     let in_query = operation.query.iter().map(|member| parameter("query", member));
     let in_headers = operation.headers.iter().map(|member| parameter("header", member));
     in_path.chain(in_query).chain(in_headers).collect()

@@ -31,6 +31,7 @@ mod pages;
 mod races;
 mod rates;
 mod signup;
+mod skills;
 mod trust_loop;
 mod ui_tests;
 mod walk;

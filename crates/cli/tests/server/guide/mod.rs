@@ -106,6 +106,7 @@ fn shell_in(dir: &Path, server: &TestServer) -> Shell {
     let link = |target: &Path, name| std::os::unix::fs::symlink(target, clone.join(name)).unwrap();
     link(Path::new(env!("CARGO_BIN_EXE_loopctl")), "target/release/loopctl");
     link(&repository().join("examples"), "examples");
+    link(&repository().join("skills"), "skills");
     let environment =
         [("HOME", home.to_str().unwrap()), ("LOOPCTL_DATA_DIR", &server.data_dir), ("LC_ALL", "C.UTF-8")];
     Shell::start(&clone, &environment)
@@ -191,7 +192,8 @@ fn what_is_not_run_is_written_right() {
     run(&format!("ln -s {} plan; echo '[]' > criteria.json; echo '{{}}' > state.json", plan.display()));
     let variable = Regex::new(r"\$([A-Z_]+)").unwrap();
     let is_taken = |status| ![2, 127].contains(&status);
-    for path in pages() {
+    // What agents are told to call is to be there as well.
+    for path in pages().into_iter().chain(markdown("skills/")) {
         let not_run = read(&path).unwrap_or_else(|why| panic!("{why}")).not_run;
         // Servers go on for ever, and their operators need no key.
         let ours = |step: &&Step| {

@@ -63,6 +63,9 @@ async fn every_table_is_known() {
             "rate_windows",
             "review_records",
             "sessions",
+            "skill_results",
+            "skill_versions",
+            "skills",
             "stories",
             "story_acceptance_criteria",
             "story_dependencies",
@@ -172,7 +175,7 @@ async fn keys_start_with_the_tenant() {
         };
         assert_eq!(columns, expected, "{table}");
     }
-    assert_eq!(primary.len(), 34, "every table has one");
+    assert_eq!(primary.len(), 37, "every table has one");
     let foreign = lines(
         &owner,
         &format!(

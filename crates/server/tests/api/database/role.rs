@@ -58,6 +58,9 @@ async fn the_application_role_is_nobody() {
             "refinery_schema_history | SELECT",
             "review_records | INSERT,SELECT",
             "sessions | DELETE,INSERT,SELECT",
+            "skill_results | INSERT,SELECT",
+            "skill_versions | INSERT,SELECT",
+            "skills | INSERT,SELECT",
             "stories | DELETE,SELECT",
             "story_acceptance_criteria | DELETE,INSERT,SELECT,UPDATE",
             "story_dependencies | DELETE,INSERT,SELECT",
@@ -90,6 +93,7 @@ async fn the_application_role_is_nobody() {
             "audit_pending_violations | UPDATE | resolution_note,resolved_at,resolved_by_api_key_id,status",
             "idempotency_keys | UPDATE | answer,status",
             "jobs | INSERT | args,id,kind,max_attempts,queue,scheduled_at,tenant_id,unique_key",
+            "skills | UPDATE | current_version,description,metadata,status,updated_at",
             "stories | INSERT | acceptance_criteria,description,epic_id,estimated_hours,id,metadata,number,project_id,\
              tenant_id,title",
             "stories | UPDATE | acceptance_criteria,description,estimated_hours,metadata,title,updated_at",

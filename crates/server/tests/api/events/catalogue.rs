@@ -66,6 +66,16 @@ async fn each_event_of_the_catalogue_is_told_by_something() {
     let run = format!("/ui_test_runs/{}", text(&run["data"]["id"]));
     a.post(&format!("{run}/findings"), json!({"severity": "bug", "title": "B"})).await.expect(201);
     a.post(&format!("{run}/complete"), json!({"summary": "s"})).await.expect(200);
+    // Skills.
+    let created = u.post("/skills", json!({"name": "s", "prompt_text": "p"})).await.expect(201);
+    let skill = format!("/skills/{}", text(&created["skill"]["id"]));
+    u.patch(&skill, json!({"description": "d"})).await.expect(200);
+    u.post(&format!("{skill}/versions"), json!({"prompt_text": "q"})).await.expect(201);
+    u.post("/skills/import", json!({"skills": []})).await.expect(200);
+    let verifications = o.get(&format!("/stories/{alone}/verifications")).await.expect(200);
+    let result = json!({"skill_version_id": created["version"]["id"], "story_id": alone,
+                        "verification_result_id": verifications["data"][0]["id"]});
+    o.post("/skill_results", result).await.expect(201);
     // Webhooks.
     let body = json!({"url": "https://catalogue.invalid/", "events": ["agent.registered"]});
     let webhook =

@@ -85,6 +85,14 @@ pub(super) struct Request {
     body: Option<Vec<u8>>,
 }
 
+impl Request {
+    fn wants_page(&self) -> bool {
+        let accepts =
+            self.header.as_ref().is_some_and(|(name, value)| *name == "accept" && value == "text/html");
+        accepts && !self.path.contains("/api/")
+    }
+}
+
 impl std::fmt::Display for Request {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let body = self.body.as_deref().map(String::from_utf8_lossy);
@@ -237,6 +245,13 @@ impl World {
                 json!({"number": rng.random_range(1..400), "title": "E", "position": 2, "phase": "p0"})
             }
             "projects" => json!({"name": "F", "slug": unique("fuzz"), "mission": "m"}),
+            "skills" => json!({"name": unique("fuzz"), "prompt_text": "p", "metadata": {"a": 1}}),
+            "versions" => json!({"prompt_text": unique("p"), "changelog": "c"}),
+            "skill_results" => json!({"skill_version_id": self.id("skill_versions", rng),
+                "verification_result_id": self.id("verification_results", rng), "story_id": self.id("stories", rng),
+                "metrics": {"findings_count": rng.random_range(-1..9)}}),
+            "import" if route.path.contains("/skills/") => json!({"skills": [
+                {"name": unique("fuzz"), "prompt_text": "p"}, {"name": "fuzz", "prompt_text": unique("p")}]}),
             "import" => json!({"merge": true, "epics": [{"number": rng.random_range(1..400), "title": "E",
                 "position": rng.random_range(0..9), "stories": [{"number": number, "title": "S", "estimated_hours": 1,
                 "acceptance_criteria": [{"description": "d"}], "depends_on_stories": ["1.1"]}]}]}),
@@ -375,6 +390,8 @@ impl World {
             .all(|name| envelope[name].as_str().is_some_and(|text| !text.is_empty()));
         match status {
             500.. => Err(format!("{status} {text}")),
+            // Outside of the API whoever would rather read a page gets one.
+            400.. if is(b"text/html") && request.wants_page() => Ok(status),
             400.. if !is_json || envelope["status"] != status || !told => {
                 Err(format!("{status} without the envelope: {text}"))
             }

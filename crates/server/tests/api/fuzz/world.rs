@@ -127,6 +127,13 @@ pub(super) async fn world() -> World {
             let key = tenant.user.post("/api_keys", body).await.expect(201);
             ids.entry("api_keys").or_default().push(text(&key["api_key"]["id"]));
         }
+        ids.entry("versions").or_default().extend(["1", "2"].map(str::to_owned));
+        for _ in 0..5 {
+            let body = json!({"name": unique("skill"), "prompt_text": "p"});
+            let skill = tenant.user.post("/skills", body).await.expect(201);
+            ids.entry("skills").or_default().push(text(&skill["skill"]["id"]));
+            ids.entry("skill_versions").or_default().push(text(&skill["version"]["id"]));
+        }
         let (mut device, enrolled) = another(&tenant).await;
         let added = add(&tenant, &enrolled, json!(null)).await.expect(201);
         ids.entry("authenticators").or_default().push(text(&added["data"]["id"]));

@@ -1,4 +1,4 @@
-//! Names of agents, keys, projects and tenants: something to see, and nothing that shows them as something else.
+//! Names of agents, keys, projects, skills and tenants: something to see, and nothing that shows them as something else.
 
 use loopctl_server::operator::{create_superadmin_key, create_tenant};
 use reqwest::Method;
@@ -54,6 +54,7 @@ async fn a_name_can_be_seen_and_is_what_it_seems() {
         "/agents/register" => json!({"name": name, "agent_type": "implementer"}),
         "/api_keys" => json!({"name": name, "role": "agent"}),
         "/projects" => json!({"name": name, "slug": unique("named")}),
+        "/skills" => json!({"name": name, "prompt_text": "p"}),
         _ => json!({"name": name}),
     };
     let at = format!("/projects/{project}");
@@ -61,6 +62,7 @@ async fn a_name_can_be_seen_and_is_what_it_seems() {
         (&agent, Method::POST, "/agents/register"),
         (user, Method::POST, "/api_keys"),
         (user, Method::POST, "/projects"),
+        (user, Method::POST, "/skills"),
         (user, Method::PATCH, at.as_str()),
         (user, Method::PATCH, "/tenants/me"),
     ];
@@ -72,7 +74,7 @@ async fn a_name_can_be_seen_and_is_what_it_seems() {
         }
     }
     for (name, (who, method, path)) in
-        PADDED.iter().flat_map(|name| routes[..4].iter().map(move |route| (name, route)))
+        PADDED.iter().flat_map(|name| routes[..5].iter().map(move |route| (name, route)))
     {
         let error = create(who, method, path, body(path, name)).await.expect_error(422, "validation_failed");
         assert_eq!(error["details"], json!({"name": [UNSHOWN]}), "{path}: {name:?}");

@@ -35,6 +35,11 @@ pub(crate) struct Populated {
     pub(crate) story_edge: String,
     /// A UI test run that is open.
     pub(crate) ui_test_run: String,
+    /// Of the project, with a version and a result.
+    pub(crate) skill: String,
+    pub(crate) skill_version: String,
+    /// That of the verified story.
+    pub(crate) verification: String,
     pub(crate) webhook: String,
     /// What was given up to deliver to it.
     pub(crate) delivery: String,
@@ -110,6 +115,14 @@ pub(crate) async fn populated() -> Populated {
     let state = json!({"state_key": "main", "state_data": {"note": word}});
     let save = orchestrator.request(Method::PUT, &format!("/orchestrator/state/{project}")).json(&state);
     orchestrator.send(save).await.expect(200);
+    let body = json!({"name": word, "prompt_text": word, "project_id": project});
+    let created = tenant.user.post("/skills", body).await.expect(201);
+    let (skill, skill_version) = (text(&created["skill"]["id"]), text(&created["version"]["id"]));
+    let verifications = orchestrator.get(&format!("/stories/{}/verifications", stories[0])).await.expect(200);
+    let verification = text(&verifications["data"][0]["id"]);
+    let body = json!({"skill_version_id": skill_version, "verification_result_id": verification, "story_id": stories[0],
+                      "metrics": {"note": word}});
+    orchestrator.post("/skill_results", body).await.expect(201);
     let (webhook, delivery) = webhook(&tenant, &word).await;
     let (authenticator, mut device) = authenticator(&tenant, &word).await;
     signed_in(&mut device).await;
@@ -131,6 +144,9 @@ pub(crate) async fn populated() -> Populated {
         project,
         stories,
         ui_test_run,
+        skill,
+        skill_version,
+        verification,
         webhook,
         delivery,
         authenticator,

@@ -49,6 +49,8 @@ pub(crate) fn filled(template: &str, a: &Populated) -> Vec<String> {
             (true, "stories") => a.stories.iter().map(String::as_str).collect(),
             (true, "agents") => vec![a.agent.agent()],
             (true, "api_keys") => vec![&a.key],
+            (true, "skills") => vec![&a.skill],
+            (true, "versions") => vec!["1"],
             (true, "webhooks") => vec![&a.webhook],
             (true, "tenants") => vec![&a.tenant.id],
             (true, "authenticators") => vec![&a.authenticator],
@@ -156,6 +158,34 @@ fn calls(method: &str, template: &str, a: &Populated) -> Vec<Call> {
             [with_ids(url), with_ids(json!({"active": true, "project_id": a.project}))].concat()
         }
         ("post", path) if path.starts_with("/webhooks/") => with_ids(json!({})),
+        ("get", "/skills") => vec![
+            call("/skills?page_size=100", Value::Null, Own),
+            call(&format!("/skills?name={}", a.word), Value::Null, EmptyList),
+            call(&format!("/skills?project_id={}", a.project), Value::Null, EmptyList),
+        ],
+        ("post", "/skills") => {
+            let body = json!({"prompt_text": "b", "tenant_id": a.tenant.id});
+            let mut theirs = body.clone();
+            theirs["project_id"] = json!(a.project);
+            vec![call(short, body, Own), call(short, theirs, Refused)]
+        }
+        ("post", "/skills/import") => {
+            let skill = json!({"name": "b", "prompt_text": "b"});
+            let mut theirs = skill.clone();
+            theirs["project_id"] = json!(a.project);
+            vec![
+                call(short, json!({"skills": [skill], "tenant_id": a.tenant.id}), Own),
+                call(short, json!({"skills": [theirs]}), Refused),
+                call(short, json!({"skills": [skill], "project_id": a.project}), Refused),
+            ]
+        }
+        ("patch", "/skills/{id}") => with_ids(json!({"description": "b", "status": "archived"})),
+        ("post", "/skills/{id}/versions") => with_ids(json!({"prompt_text": "b"})),
+        ("post", "/skill_results") => {
+            let body = json!({"skill_version_id": a.skill_version, "verification_result_id": a.verification,
+                              "story_id": a.stories[0]});
+            vec![call(short, body, Refused)]
+        }
         ("get", "/changes") => vec![
             call(&format!("{short}?since=2000-01-01"), Value::Null, Own),
             call(&format!("{short}?since=2000-01-01&project_id={}", a.project), Value::Null, EmptyList),
@@ -220,9 +250,11 @@ async fn send(caller: &Caller, method: &str, call: &Call) -> Reply {
     let mut request = caller.request(method, &call.path);
     if !call.body.is_null() {
         let mut body = call.body.clone();
-        if call.path == "/projects" {
-            // Several callers of one tenant make this call.
-            body["slug"] = json!(unique("b"));
+        // Several callers of one tenant make these calls.
+        match call.path.as_str() {
+            "/projects" => body["slug"] = json!(unique("b")),
+            "/skills" => body["name"] = json!(unique("b")),
+            _ => {}
         }
         request = request.json(&body);
     }
@@ -266,6 +298,7 @@ async fn no_route_leads_into_another_tenant() {
     let document = serde_json::to_value(loopctl_server::openapi()).unwrap();
     let mut secrets = vec![&a.tenant.id, &a.word, &a.tenant.slug, &a.project, &a.epic, &a.key];
     secrets.extend([&a.empty_epic, &a.epic_edge, &a.story_edge]);
+    secrets.extend([&a.skill, &a.skill_version, &a.verification]);
     secrets.extend([&a.ui_test_run, &a.webhook, &a.delivery, &a.authenticator, &a.violation]);
     secrets.extend(&a.stories);
     let agent = a.agent.agent().to_owned();

@@ -187,7 +187,12 @@ fn short(operation: &Operation) -> String {
 /// The operation's path with ids that nothing has.
 fn nowhere(operation: &Operation) -> String {
     let path = short(operation);
-    let parts = path.split('/').map(|part| if part.starts_with('{') { NOBODY } else { part });
+    let parts = path.split('/').map(|part| match part {
+        // What is no integer is another fault.
+        "{version}" => "1",
+        part if part.starts_with('{') => NOBODY,
+        part => part,
+    });
     parts.collect::<Vec<_>>().join("/")
 }
 

@@ -422,6 +422,38 @@ pub(super) async fn steps(world: &World, operation: &Operation) -> Vec<Step> {
                 ["", "&agent_status=none"].map(|rest| format!("?project_id={}{rest}", a.project));
             read(agent, &[(200, &query), (422, &filtered), (400, "")])
         }
+        ("POST", "/skills") => {
+            let body =
+                json!({"name": unique("loopctl:review"), "prompt_text": "Assume that there are gaps."});
+            here(&[(user, 201, body), (user, 422, empty)])
+        }
+        ("PATCH", "/skills/{id}") => here(&[
+            (user, 200, json!({"description": "Reviews a story"})),
+            (user, 422, json!({"status": "gone"})),
+        ]),
+        ("DELETE", "/skills/{id}") => {
+            let body = json!({"name": unique("skill"), "prompt_text": "Look."});
+            let skill = user.post("/skills", body).await.expect(201);
+            of(&text(&skill["skill"]["id"]), &[(user, 200, nothing)])
+        }
+        ("POST", "/skills/{id}/versions") => {
+            let body = json!({"prompt_text": "Assume that there are gaps. Run the tests.", "changelog": "Run the tests"});
+            here(&[(user, 201, body), (user, 422, empty)])
+        }
+        ("POST", "/skills/import") => {
+            let skill = json!({"name": unique("loopctl:plan"), "prompt_text": "Be conservative.", "description": "Plans"});
+            here(&[
+                (user, 400, empty),
+                (user, 200, json!({"skills": [skill]})),
+                (user, 422, json!({"skills": [7]})),
+            ])
+        }
+        ("GET", "/skills") => read(agent, &[(200, ""), (404, "?project_id=none")]),
+        ("POST", "/skill_results") => {
+            let body = json!({"skill_version_id": a.skill_version, "verification_result_id": a.verification,
+                              "story_id": a.stories[0], "metrics": {"findings_count": 3, "false_positive_count": 1}});
+            here(&[(orchestrator, 201, body), (orchestrator, 422, empty)])
+        }
         ("POST", "/webhooks") => {
             let body = json!({"url": "https://walk.invalid/", "events": ["tenant.custody_halted"]});
             here(&[(user, 201, body), (user, 422, empty)])

@@ -1,0 +1,306 @@
+//! `skill list|get|create|update|history|archive|import|stats|results|record`.
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::{given, given_parameters, not_blank};
+use crate::args::Paging;
+use crate::client::{Client, borrowed};
+use crate::config::{Setting, Source};
+use crate::context::Context;
+use crate::error::Error;
+use crate::{json_argument, pages, resolve, skill_files};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// List skills; with --project only those of that project
+    List {
+        /// active or archived
+        #[arg(long)]
+        status: Option<String>,
+        /// Part of the name
+        #[arg(long)]
+        name: Option<String>,
+        #[command(flatten)]
+        paging: Paging,
+    },
+    /// One skill with its prompt
+    Get {
+        /// Skill: id or name
+        skill: String,
+        /// An earlier version
+        #[arg(long, value_name = "N")]
+        version: Option<u32>,
+        /// Print the prompt and nothing else
+        #[arg(long)]
+        prompt: bool,
+    },
+    /// Create a skill from a file (user); with --project one of that project alone
+    Create {
+        /// Markdown file with the prompt, and before it name and description between two lines ---
+        #[arg(long, value_name = "PATH")]
+        file: PathBuf,
+        /// Name, instead of the file's
+        #[arg(long)]
+        name: Option<String>,
+        /// Description, instead of the file's
+        #[arg(long, value_name = "TEXT")]
+        description: Option<String>,
+    },
+    /// Add a version from a file (user)
+    Update {
+        /// Skill: id or name
+        skill: String,
+        /// Markdown file with the prompt
+        #[arg(long, value_name = "PATH")]
+        file: PathBuf,
+        /// What is different
+        #[arg(long, value_name = "TEXT")]
+        changelog: Option<String>,
+    },
+    /// The versions of a skill
+    History {
+        /// Skill: id or name
+        skill: String,
+        #[command(flatten)]
+        paging: Paging,
+    },
+    /// Lay a skill aside (user)
+    Archive {
+        /// Skill: id or name
+        skill: String,
+    },
+    /// Create or update skills from the Markdown files of a directory (user); with --project those of that project
+    Import {
+        /// Directory
+        dir: PathBuf,
+    },
+    /// What came of each version
+    Stats {
+        /// Skill: id or name
+        skill: String,
+    },
+    /// What came of a version, newest first
+    Results {
+        /// Skill: id or name
+        skill: String,
+        /// Version; the current one when absent
+        #[arg(long, value_name = "N")]
+        version: Option<u32>,
+        #[command(flatten)]
+        paging: Paging,
+    },
+    /// Note by which version of a skill the newest verification of a story came about (orchestrator)
+    Record {
+        /// Skill: id or name
+        skill: String,
+        /// Story: id or number
+        #[arg(long)]
+        story: String,
+        /// Version; the current one when absent
+        #[arg(long, value_name = "N")]
+        version: Option<u32>,
+        /// Counts such as findings_count: JSON object, @file or -
+        #[arg(long, value_name = "JSON")]
+        metrics: Option<String>,
+    },
+}
+
+const COLUMNS: &[&str] = &["id", "name", "current_version", "status"];
+const VERSIONS: &[&str] = &["version", "changelog", "created_by", "inserted_at"];
+const STATS: &[&str] = &[
+    "version",
+    "total_results",
+    "pass_count",
+    "partial_count",
+    "fail_count",
+    "stories_reviewed",
+    "avg_findings",
+    "avg_false_positives",
+    "false_positive_rate",
+    "avg_iterations",
+];
+const RESULTS: &[&str] = &["inserted_at", "story_id", "verification_result_id", "metrics"];
+
+pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Error> {
+    match command {
+        Command::List { status, name, paging } => {
+            let client = context.client()?;
+            let project = named_project(context, &client).await?;
+            let filters = given_parameters([("project_id", project), ("status", status), ("name", name)]);
+            let body = pages::list(&client, "/skills", &borrowed(&filters), &paging).await?;
+            context.output.list(&body, COLUMNS, "No skills.")
+        }
+        Command::Get { skill, version, prompt } => get(context, &skill, version, prompt).await,
+        Command::Create { file, name, description } => {
+            let read = skill_files::read(&file)?;
+            let name = name.unwrap_or(read.name);
+            let description = description.or(read.description);
+            let client = context.client()?;
+            let body = given([
+                ("name", Some(not_blank("--name", &name)?.into())),
+                ("prompt_text", Some(read.prompt.into())),
+                ("description", description.map(Value::from)),
+                ("project_id", named_project(context, &client).await?.map(Value::from)),
+            ]);
+            let answer = client.post("/skills", Some(&body)).await?;
+            context.output.object(&without_prompt(context, answer), "skill")
+        }
+        Command::Update { skill, file, changelog } => {
+            let read = skill_files::read(&file)?;
+            let client = context.client()?;
+            let path = format!("{}/versions", path(context, &client, &skill).await?);
+            let body =
+                given([("prompt_text", Some(read.prompt.into())), ("changelog", changelog.map(Value::from))]);
+            let answer = client.post(&path, Some(&body)).await?;
+            context.output.object(&without_prompt(context, answer), "skill")
+        }
+        Command::History { skill, paging } => {
+            let client = context.client()?;
+            let path = format!("{}/versions", path(context, &client, &skill).await?);
+            let body = pages::list(&client, &path, &[], &paging).await?;
+            context.output.list(&body, VERSIONS, "No versions.")
+        }
+        Command::Archive { skill } => {
+            let client = context.client()?;
+            let path = path(context, &client, &skill).await?;
+            context.output.object(&client.write(Method::DELETE, &path, None).await?, "skill")
+        }
+        Command::Import { dir } => import(context, &dir).await,
+        Command::Stats { skill } => {
+            let client = context.client()?;
+            let path = format!("{}/stats", path(context, &client, &skill).await?);
+            context.output.list(&client.get(&path, &[]).await?, STATS, "No results.")
+        }
+        Command::Results { skill, version, paging } => {
+            let client = context.client()?;
+            let path = path(context, &client, &skill).await?;
+            let version = version_or_current(&client, &path, version).await?;
+            let path = format!("{path}/versions/{version}/results");
+            let body = pages::list(&client, &path, &[], &paging).await?;
+            context.output.list(&body, RESULTS, "No results.")
+        }
+        Command::Record { skill, story, version, metrics } => {
+            let metrics = metrics.map(|text| json_argument::object("--metrics", &text)).transpose()?;
+            record(context, &skill, &story, version, metrics).await
+        }
+    }
+}
+
+async fn get(context: &Context, skill: &str, version: Option<u32>, prompt: bool) -> Result<(), Error> {
+    let client = context.client()?;
+    let path = path(context, &client, skill).await?;
+    let (path, envelope) = match version {
+        Some(number) => (format!("{path}/versions/{number}"), "version"),
+        None => (path, "skill"),
+    };
+    let mut answer = client.get(&path, &[]).await?;
+    if !prompt && !context.output.human() {
+        return context.output.object(&answer, envelope);
+    }
+    // For people the prompt stands below what is said of it, with its lines.
+    let text = match envelope {
+        "version" => answer["version"]["prompt_text"].take(),
+        _ => answer["current_prompt"].take(),
+    };
+    if !prompt {
+        answer = without_nulls(answer, envelope);
+        context.output.object(&answer, envelope)?;
+        context.output.line("")?;
+    }
+    context.output.line(text.as_str().unwrap_or_default().trim_end())
+}
+
+/// The answer without what was taken out of it, and without what has no value.
+fn without_nulls(mut answer: Value, envelope: &str) -> Value {
+    for place in ["", envelope] {
+        let members = if place.is_empty() { Some(&mut answer) } else { answer.get_mut(place) };
+        if let Some(members) = members.and_then(Value::as_object_mut) {
+            members.retain(|_, value| !value.is_null());
+        }
+    }
+    answer
+}
+
+/// What was added, which whoever added it knows: people are not shown it again.
+fn without_prompt(context: &Context, mut answer: Value) -> Value {
+    if context.output.human() {
+        answer.as_object_mut().map(|members| members.remove("version"));
+    }
+    answer
+}
+
+async fn import(context: &Context, dir: &std::path::Path) -> Result<(), Error> {
+    let skills = skill_files::read_all(dir)?;
+    let skills: Vec<Value> = skills
+        .into_iter()
+        .map(|(place, skill)| {
+            let description = skill.description.unwrap_or_else(|| format!("Imported from {place}"));
+            json!({"name": skill.name, "description": description, "prompt_text": skill.prompt})
+        })
+        .collect();
+    let client = context.client()?;
+    let project = named_project(context, &client).await?;
+    let body = given([("skills", Some(skills.into())), ("project_id", project.map(Value::from))]);
+    let answer = client.post("/skills/import", Some(&body)).await?;
+    if !context.output.human() {
+        return context.output.object(&answer, "");
+    }
+    let of = |member: &str| crate::table::plain(&answer[member]);
+    context.output.line(&format!(
+        "Imported: {} skills: {} created, {} updated, {} unchanged",
+        of("total"),
+        of("created"),
+        of("updated"),
+        of("unchanged")
+    ))
+}
+
+async fn record(
+    context: &Context,
+    skill: &str,
+    story: &str,
+    version: Option<u32>,
+    metrics: Option<Value>,
+) -> Result<(), Error> {
+    let client = context.client()?;
+    let path = path(context, &client, skill).await?;
+    let story = resolve::story(context, &client, story).await?;
+    let newest = client.get(&format!("/stories/{}/verifications", story.id), &[("page_size", "1")]).await?;
+    let verification = newest["data"][0]["id"].clone();
+    if verification.is_null() {
+        return Err(Error::NotFound(format!("Story {} has no verification yet", story.label)));
+    }
+    let number = version_or_current(&client, &path, version).await?;
+    let version = client.get(&format!("{path}/versions/{number}"), &[]).await?;
+    let body = given([
+        ("skill_version_id", Some(version["version"]["id"].clone())),
+        ("verification_result_id", Some(verification)),
+        ("story_id", Some(story.id.into())),
+        ("metrics", metrics),
+    ]);
+    let answer = client.post("/skill_results", Some(&body)).await?;
+    context.output.object(&answer, "skill_result")
+}
+
+async fn version_or_current(client: &Client, path: &str, version: Option<u32>) -> Result<String, Error> {
+    match version {
+        Some(version) => Ok(version.to_string()),
+        None => Ok(client.get(path, &[]).await?["skill"]["current_version"].to_string()),
+    }
+}
+
+async fn path(context: &Context, client: &Client, skill: &str) -> Result<String, Error> {
+    Ok(format!("/skills/{}", resolve::skill(context, client, skill).await?.id))
+}
+
+/// The project that the command line names. What is configured makes no skill one of a project: skills are mostly for all of them.
+async fn named_project(context: &Context, client: &Client) -> Result<Option<String>, Error> {
+    match context.config.lookup(Setting::Project) {
+        Some((reference, Source::Option)) => Ok(Some(resolve::project(client, &reference).await?.id)),
+        _ => Ok(None),
+    }
+}
