@@ -47,7 +47,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         files.insert(entry?.file_name().to_string_lossy().into_owned());
     }
     let pictures: Vec<_> = files.iter().filter(|name| name.ends_with(".svg")).cloned().collect();
-    let site = Site { pages: &PAGES, legal: &LEGAL, pictures: &pictures };
+    let site = Site { pages: &PAGES, legal: &LEGAL, files: &files };
     let mut out = String::new();
     for (list, about, names) in [
         ("PAGES", "All documents, in the order in which they are best read.", &PAGES[..]),

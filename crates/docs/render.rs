@@ -1,6 +1,6 @@
 //! From Markdown to the HTML of a page.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use pulldown_cmark::{
     CodeBlockKind, CowStr, Event, HeadingLevel, LinkType, Options, Parser, Tag, TagEnd, html,
@@ -12,8 +12,8 @@ pub(crate) struct Site<'a> {
     pub(crate) pages: &'a [&'a str],
     /// Those that are served beside it.
     pub(crate) legal: &'a [&'a str],
-    /// The drawings.
-    pub(crate) pictures: &'a [String],
+    /// Every file beside them: the drawings, and documents that are only in the repository.
+    pub(crate) files: &'a BTreeSet<String>,
 }
 
 /// A rendered document.
@@ -46,10 +46,11 @@ impl Site<'_> {
                 "guide" => at("/docs".to_owned()),
                 name if self.pages.contains(&name) => at(format!("/docs/{name}")),
                 name if self.legal.contains(&name) => at(format!("/{name}")),
-                _ => None,
+                _ if file.starts_with("../") || self.files.contains(file) => None,
+                _ => return Err(format!("{link} leads nowhere")),
             });
         }
-        if self.pictures.iter().any(|name| name == file) {
+        if self.files.contains(file) {
             return Ok(Some(format!("/drawings/{file}")));
         }
         if file.starts_with("../") { Ok(None) } else { Err(format!("{link} leads nowhere")) }
