@@ -2,22 +2,18 @@
 
 use std::sync::Arc;
 
-use axum::extract::FromRequestParts;
-use axum::http::request::Parts;
-
 use super::lifecycle::Lifecycle;
 use super::mounted::{Document, Route};
 use super::well_known::WellKnown;
 use super::{lifecycle, mounted, well_known};
 use crate::app::Endpoint;
-use crate::http::{ApiError, ApiResult, Fixed, Input, Late, Operation};
+use crate::http::{Fixed, Late, Shared};
 
 /// All of it, at hand with every request.
-#[derive(Clone)]
-pub(crate) struct Told(Arc<Documents>);
+pub(crate) type Told = Shared<Documents>;
 
 /// What takes its time is made for whoever asks first.
-pub(super) struct Documents {
+pub(crate) struct Documents {
     pub(super) openapi: Late<Fixed<Document>>,
     pub(super) routes: Late<Vec<Route>>,
     pub(super) lifecycle: Late<Fixed<Lifecycle>>,
@@ -40,16 +36,4 @@ impl Told {
     pub(super) fn documents(&self) -> &Documents {
         &self.0
     }
-}
-
-impl<S: Send + Sync> FromRequestParts<S> for Told {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> ApiResult<Self> {
-        parts.extensions.get::<Self>().cloned().ok_or_else(ApiError::internal)
-    }
-}
-
-impl Input for Told {
-    fn describe(_: &mut Operation<'_>) {}
 }

@@ -130,10 +130,10 @@ impl Event {
         self
     }
 
-    /// Sets the project.
+    /// Sets the project, if it has one.
     #[must_use]
-    pub(crate) fn project(mut self, project_id: Uuid) -> Self {
-        self.project_id = Some(project_id);
+    pub(crate) fn project(mut self, project_id: impl Into<Option<Uuid>>) -> Self {
+        self.project_id = project_id.into();
         self
     }
 

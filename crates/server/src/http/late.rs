@@ -1,11 +1,35 @@
-//! What is made when somebody asks for it first.
+//! What is the same for every request: at hand with each, and made when somebody asks for it first.
 
 use std::sync::Arc;
 
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
 use tokio::sync::OnceCell;
 use tokio::task::spawn_blocking;
 
+use super::endpoint::{Input, Operation};
 use super::error::{ApiError, ApiResult};
+
+/// Something that the router lays beside every request, as an `Extension`.
+pub(crate) struct Shared<T>(pub(crate) Arc<T>);
+
+impl<T> Clone for Shared<T> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<S: Send + Sync, T: Send + Sync + 'static> FromRequestParts<S> for Shared<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> ApiResult<Self> {
+        parts.extensions.get::<Self>().cloned().ok_or_else(ApiError::internal)
+    }
+}
+
+impl<T> Input for Shared<T> {
+    fn describe(_: &mut Operation<'_>) {}
+}
 
 /// A value that takes its time to make, and is made once: a server that starts has better things to do, and so has one that answers
 /// others meanwhile.

@@ -36,7 +36,7 @@ pub(crate) use endpoint::{
 };
 pub(crate) use error::{ApiError, ApiResult, Refused, learn_more};
 pub(crate) use fixed::{Asked, Fixed, LOOK_AGAIN, Unless};
-pub(crate) use late::Late;
+pub(crate) use late::{Late, Shared};
 pub(crate) use layers::Peer;
 pub(crate) use moment::{Moment, last_moment, moment};
 pub(crate) use origin::{FOREIGN, admit_own_pages, origin_of, require_own_page};

@@ -3,21 +3,18 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use axum::extract::FromRequestParts;
-use axum::http::request::Parts;
 use loopctl_docs::{LEGAL, PAGES};
 
 use super::documents::DocumentPage;
 use super::home::HomePage;
-use crate::http::{ApiError, ApiResult, Asked, Input, Late, Operation};
+use crate::http::{ApiError, ApiResult, Asked, Late, Shared};
 use crate::web::{FixedPage, SentPage};
 
 /// What the front page is called among them.
 pub(super) const HOME: &str = "home";
 
 /// The pages by their names, at hand with every request.
-#[derive(Clone)]
-pub(crate) struct Site(Arc<Late<HashMap<&'static str, FixedPage>>>);
+pub(crate) type Site = Shared<Late<HashMap<&'static str, FixedPage>>>;
 
 impl Site {
     /// Of a server that clients reach by this URL.
@@ -43,18 +40,6 @@ impl Site {
     pub(super) async fn page(&self, name: &str, asked: &Asked) -> ApiResult<SentPage> {
         self.0.get().await?.get(name).map(|page| page.unless(asked)).ok_or_else(ApiError::not_found)
     }
-}
-
-impl<S: Send + Sync> FromRequestParts<S> for Site {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> ApiResult<Self> {
-        parts.extensions.get::<Self>().cloned().ok_or_else(ApiError::internal)
-    }
-}
-
-impl Input for Site {
-    fn describe(_: &mut Operation<'_>) {}
 }
 
 #[cfg(test)]

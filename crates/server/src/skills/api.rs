@@ -106,12 +106,7 @@ fn name_taken(error: DbError) -> ApiError {
 /// The audit entry of a new skill.
 pub(super) fn told_created(skill_id: Uuid, project_id: Option<Uuid>, name: &str) -> Event {
     let told = json!({"name": name, "status": "active", "current_version": 1});
-    of_project(Event::new("skill", skill_id, "created", told), project_id)
-}
-
-/// The event, of the skill's project if it has one.
-pub(super) fn of_project(event: Event, project_id: Option<Uuid>) -> Event {
-    Event { project_id, ..event }
+    Event::new("skill", skill_id, "created", told).project(project_id)
 }
 
 #[derive(Request)]
@@ -201,6 +196,6 @@ async fn save(mut change: Change<'_>, old: Skill, new: Skill) -> ApiResult<Commi
     };
     let params: Params<'_> = &[&new.id, &new.description, &new.status, &Jsonb(&new.metadata)];
     let skill = change.one(UPDATE_SKILL, params).await?;
-    change.tell([of_project(event, old.project_id)]);
+    change.tell([event.project(old.project_id)]);
     change.commit(Json(SkillResponse { skill })).await
 }

@@ -13,7 +13,7 @@ use serde_json::json;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use super::api::{LONG, NAME, PROMPT, of_project, told_created};
+use super::api::{LONG, NAME, PROMPT, told_created};
 use super::rules::digest;
 use super::store::{
     CURRENT_DIGESTS, IMPORT_SKILLS, IMPORT_VERSIONS, LOCK_NAMED_SKILLS, NamedSkill, PROJECTS_OF_SKILLS,
@@ -138,7 +138,7 @@ pub(super) async fn import(
                 json!({"total": total, "created": created, "updated": updated, "unchanged": unchanged});
             let event = Event::new("skill_import", Uuid::now_v7(), "bulk_imported", told);
             change.tell(import.events);
-            change.tell([of_project(event, sent.project_id)]);
+            change.tell([event.project(sent.project_id)]);
             let answer = SkillImportResponse {
                 total,
                 created,

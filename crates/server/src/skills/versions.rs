@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::api::{CREATED_BY, LONG, PROMPT, of_project};
+use super::api::{CREATED_BY, LONG, PROMPT};
 use super::rules::{digest, version_number};
 use super::store::{
     ADD_VERSION, LIST_VERSIONS, LOCK_SKILL, SHOW_VERSION, SkillAndVersion, SkillVersion, SkillVersionSummary,
@@ -96,7 +96,7 @@ pub(super) fn told_added(
     changelog: Option<&str>,
 ) -> Event {
     let told = json!({"skill_id": skill_id, "version": version, "changelog": changelog});
-    of_project(Event::new("skill_version", version_id, "created", told), project_id)
+    Event::new("skill_version", version_id, "created", told).project(project_id)
 }
 
 pub(super) async fn list(
