@@ -155,6 +155,15 @@ pub fn integer(value: &Value) -> Option<i32> {
     }
 }
 
+/// A whole number, from its digits; one that is larger than 128 bits counts as the largest.
+pub fn wide_integer(text: &str) -> Option<i128> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    Some(text.parse().unwrap_or(if text.starts_with('-') { i128::MIN } else { i128::MAX }))
+}
+
 /// A finite decimal, whose digits (28 for certain) must fit 96 bits, from a number or a numeric string.
 pub fn decimal(value: &Value) -> Option<Decimal> {
     match value {

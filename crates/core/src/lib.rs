@@ -8,6 +8,7 @@
 //! - [`ledger`]: canonical form and leaf hash of an event.
 //! - [`code`]: the stable words of everything that is refused or fails.
 //! - [`attempts`]: how often one client without a key may try something.
+//! - [`cost`]: money and tokens, and what budgets say of them.
 //! - [`request`]: what requests may hold, as rules that read a field and describe it; [`fields`] is what they read from.
 //! - [`moment`]: moments in a query, as people and programs write them.
 //! - [`schedule`]: when what is done regularly is done next, and how long after a failure something is tried again.
@@ -21,6 +22,7 @@ extern crate self as loopctl_core;
 pub mod attempts;
 pub mod breakdown;
 pub mod code;
+pub mod cost;
 pub mod criteria;
 pub mod fields;
 pub mod graph;

@@ -7,6 +7,7 @@
 mod app;
 mod audit;
 pub mod config;
+mod cost;
 pub mod db;
 mod discovery;
 mod events;

@@ -27,8 +27,8 @@ use crate::json::Object;
 
 pub use loopctl_macros::Request;
 pub use scalars::{
-    Boolean, Decimal, Flag, Id, Integer, Nullable, Time, Word, boolean, decimal, flag, id, integer, nullable,
-    timestamp, uuid, word,
+    Amount, Boolean, Decimal, Flag, Id, Integer, Nullable, Time, Word, amount, boolean, decimal, flag, id,
+    integer, nullable, timestamp, uuid, word,
 };
 pub use structured::{Custom, Json, custom, nested, object, object_or_array, schema_of};
 pub use text::{Clearable, Filled, Text, text};

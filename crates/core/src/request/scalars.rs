@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::Rule;
+use crate::cost::MOST;
 use crate::fields::{self, Fields, INVALID, parse_uuid};
 
 /// What `read` makes of a field that is neither absent nor blank; None is invalid.
@@ -72,6 +73,58 @@ impl Rule for Integer {
             schema.insert("minimum".to_owned(), min.into());
         }
         schema
+    }
+}
+
+/// Tokens or money: an integer up to 2^53 - 1 in size, or a string that is one.
+pub const fn amount() -> Amount {
+    Amount { min: Some(0), at_least: "must be greater than or equal to 0" }
+}
+
+/// See [`amount`].
+#[derive(Debug, Clone, Copy)]
+pub struct Amount {
+    min: Option<i64>,
+    at_least: &'static str,
+}
+
+impl Amount {
+    /// Greater than 0.
+    #[must_use]
+    pub const fn positive(self) -> Self {
+        Self { min: Some(1), at_least: "must be greater than 0" }
+    }
+
+    /// Negative as well.
+    #[must_use]
+    pub const fn signed(self) -> Self {
+        Self { min: None, ..self }
+    }
+}
+
+impl Rule for Amount {
+    type Value = Option<i64>;
+
+    fn read(&self, fields: &mut Fields<'_>, name: &'static str) -> Option<i64> {
+        // The text has every digit that was sent.
+        let text = fields.raw(name).map_or("", RawValue::get);
+        let value = read_with(fields, name, |value| match value {
+            Value::Number(_) => fields::wide_integer(text),
+            Value::String(digits) => fields::wide_integer(digits.trim()),
+            _ => None,
+        })?;
+        let fault = match i64::try_from(value) {
+            _ if value > MOST.into() => format!("must be less than or equal to {MOST}"),
+            _ if self.min.is_some_and(|min| value < min.into()) => self.at_least.to_owned(),
+            Ok(value) if value >= -MOST => return Some(value),
+            _ => format!("must be greater than or equal to -{MOST}"),
+        };
+        fields.fail(name, fault);
+        None
+    }
+
+    fn schema(&self) -> Schema {
+        json_schema!({"type": "integer", "format": "int64", "minimum": self.min.unwrap_or(-MOST), "maximum": MOST})
     }
 }
 

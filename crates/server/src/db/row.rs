@@ -3,6 +3,7 @@
 use std::error::Error;
 
 use chrono::{DateTime, Utc};
+use loopctl_core::cost::Total;
 use loopctl_core::json::JsonText;
 use loopctl_core::lifecycle::{AgentStatus, VerificationSource, VerifiedStatus};
 use loopctl_core::role::Role;
@@ -237,6 +238,21 @@ impl Column for JsonText {
 
     fn accepts(ty: &Type) -> bool {
         <Json<JsonText> as FromSql>::accepts(ty)
+    }
+}
+
+/// Sums are as wide as it takes, and whole.
+impl Column for Total {
+    fn decode(ty: &Type, raw: &[u8]) -> Result<Self, Box<dyn Error + Sync + Send>> {
+        let sum = <Decimal as FromSql>::from_sql(ty, raw)?;
+        if !sum.is_integer() {
+            return Err(format!("holds {sum}, which is not whole").into());
+        }
+        Ok(Self(sum.trunc().normalize().mantissa()))
+    }
+
+    fn accepts(ty: &Type) -> bool {
+        <Decimal as FromSql>::accepts(ty)
     }
 }
 

@@ -53,6 +53,9 @@ async fn every_table_is_known() {
             "audit_heads",
             "audit_log",
             "audit_pending_violations",
+            "budget_reservations",
+            "cost_anomalies",
+            "cost_summaries",
             "epic_dependencies",
             "epic_states",
             "epics",
@@ -73,9 +76,14 @@ async fn every_table_is_known() {
             "story_states",
             "tenant_root_authenticators",
             "tenant_secrets",
+            "token_budget_alerts",
+            "token_budgets",
+            "token_usage_reports",
             "touched_numbers",
             "ui_test_findings",
             "ui_test_runs",
+            "usage_by_day",
+            "usage_of_agents",
             "verification_results",
             "webauthn_challenges",
             "webhook_events",
@@ -171,11 +179,16 @@ async fn keys_start_with_the_tenant() {
             "touched_numbers" => "tenant_id,project_id,number",
             // A key is known by what its client chose.
             "idempotency_keys" => "tenant_id,api_key_id,key_hash",
+            // What is set aside by a story of a budget is one amount.
+            "budget_reservations" => "tenant_id,story_id,budget_id",
+            // Of what is summed there is one sum.
+            "usage_by_day" => "tenant_id,story_id,agent_id,day,phase,model_name,skill_version_id",
+            "usage_of_agents" => "tenant_id,project_id,agent_id",
             _ => "tenant_id,id",
         };
         assert_eq!(columns, expected, "{table}");
     }
-    assert_eq!(primary.len(), 37, "every table has one");
+    assert_eq!(primary.len(), 45, "every table has one");
     let foreign = lines(
         &owner,
         &format!(

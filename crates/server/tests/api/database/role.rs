@@ -47,6 +47,9 @@ async fn the_application_role_is_nobody() {
             "audit_heads | SELECT,UPDATE",
             "audit_log | INSERT,SELECT",
             "audit_pending_violations | SELECT",
+            "budget_reservations | DELETE,INSERT,SELECT,UPDATE",
+            "cost_anomalies | INSERT,SELECT,UPDATE",
+            "cost_summaries | INSERT,SELECT,UPDATE",
             "epic_dependencies | DELETE,INSERT,SELECT",
             "epic_states | SELECT",
             "epics | DELETE,INSERT,SELECT,UPDATE",
@@ -69,9 +72,14 @@ async fn the_application_role_is_nobody() {
             "tenant_root_authenticators | DELETE,INSERT,SELECT",
             "tenant_secrets | INSERT",
             "tenants | SELECT",
+            "token_budget_alerts | DELETE,INSERT,SELECT",
+            "token_budgets | DELETE,INSERT,SELECT,UPDATE",
+            "token_usage_reports | DELETE,INSERT,SELECT",
             "touched_numbers | SELECT",
             "ui_test_findings | INSERT,SELECT",
             "ui_test_runs | INSERT,SELECT,UPDATE",
+            "usage_by_day | SELECT",
+            "usage_of_agents | SELECT",
             "verification_results | INSERT,SELECT",
             "webauthn_challenges | DELETE,INSERT,SELECT",
             "webhook_events | DELETE,INSERT,SELECT",
@@ -105,6 +113,7 @@ async fn the_application_role_is_nobody() {
              verified_digest,verified_status",
             "tenant_root_authenticators | UPDATE | last_used_at,sign_count,updated_at",
             "tenants | UPDATE | default_story_budget_millicents,email,name,settings,slug,token_data_retention_days,updated_at",
+            "token_usage_reports | UPDATE | deleted_at,deletion_reason,updated_at",
             "webhook_events | UPDATE | attempts,delivered_at,error,last_attempt_at,latency_ms,next_attempt_at,\
              response_excerpt,response_status,status,updated_at",
             "webhooks | UPDATE | active,consecutive_failures,events,last_delivery_at,lease,leased_until,project_id,\
@@ -165,6 +174,8 @@ async fn the_application_role_is_nobody() {
             "take_signup_challenges | search_path=public, pg_temp",
             "tenant_of_authenticator | search_path=public, pg_temp",
             "try_writing | search_path=public, pg_temp",
+            "usage_comes | search_path=public, pg_temp",
+            "usage_goes | search_path=public, pg_temp",
             "webhook_queue_stats | search_path=public, pg_temp",
         ]
     );
