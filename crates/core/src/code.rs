@@ -19,6 +19,10 @@ words! {
         BadRequest = "bad_request",
         /// The body is larger than this route takes.
         BodyTooLarge = "body_too_large",
+        /// The scope has a budget.
+        BudgetExists = "budget_exists",
+        /// A budget has not enough left for a claim.
+        BudgetExhausted = "budget_exhausted",
         /// The echo of a story is not what the story says.
         ContractMismatch = "contract_mismatch",
         /// Title or criteria are not those that were reviewed.
@@ -145,6 +149,8 @@ words! {
         TenantStatusFinal = "tenant_status_final",
         /// The tenant has this status.
         TenantStatusUnchanged = "tenant_status_unchanged",
+        /// A blocking budget is used up.
+        TokenBudgetExceeded = "token_budget_exceeded",
         /// The tenant has as many authenticators as it may have.
         TooManyAuthenticators = "too_many_authenticators",
         /// As many connections are open as may be.

@@ -13,7 +13,7 @@ use crate::app::{App, Endpoint};
 use crate::discovery::Told;
 use crate::http::{ApiError, Front, layers, tls};
 use crate::{
-    audit, discovery, evidence, health, identity, plan, scrape, site, skills, trust_loop, web, webhooks,
+    audit, cost, discovery, evidence, health, identity, plan, scrape, site, skills, trust_loop, web, webhooks,
 };
 
 /// The service behind the port: paths are tidied before they are routed.
@@ -44,6 +44,8 @@ fn endpoints() -> Vec<Endpoint> {
         evidence::artifacts::routes(),
         evidence::orchestrator_state::routes(),
         evidence::ui_tests::routes(),
+        cost::usage::routes(),
+        cost::budgets::routes(),
         skills::routes(),
         audit::routes(),
         webhooks::routes(),

@@ -151,6 +151,11 @@ pub struct LoopState {
 }
 
 impl LoopState {
+    /// Whether it was claimed, and neither reported nor given back.
+    pub fn is_held(&self) -> bool {
+        matches!(self.agent_status, AgentStatus::Assigned | AgentStatus::Implementing)
+    }
+
     /// A story that nobody has touched.
     pub const fn untouched() -> Self {
         Self {

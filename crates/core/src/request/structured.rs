@@ -132,6 +132,20 @@ pub const fn nested<T: Request>() -> Custom<Option<T>> {
     )
 }
 
+/// As [`nested`], where what is no object is refused.
+pub const fn nested_object<T: Request>() -> Custom<Option<T>> {
+    custom(
+        |fields, name| {
+            let raw = fields.raw(name)?;
+            if Object::parse(raw).is_none() {
+                fields.fail(name, INVALID);
+            }
+            nested::<T>().read(fields, name)
+        },
+        schema_of::<T>,
+    )
+}
+
 /// The schema of a request.
 pub fn schema_of<T: Request>() -> Schema {
     let members = T::members();

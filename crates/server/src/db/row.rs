@@ -4,6 +4,7 @@ use std::error::Error;
 
 use chrono::{DateTime, Utc};
 use loopctl_core::cost::Total;
+use loopctl_core::cost::budgets::{Enforcement, ScopeType};
 use loopctl_core::json::JsonText;
 use loopctl_core::lifecycle::{AgentStatus, VerificationSource, VerifiedStatus};
 use loopctl_core::role::Role;
@@ -283,4 +284,4 @@ macro_rules! words {
     )+};
 }
 
-words!(AgentStatus, VerifiedStatus, VerificationSource, Role);
+words!(AgentStatus, VerifiedStatus, VerificationSource, Role, ScopeType, Enforcement);

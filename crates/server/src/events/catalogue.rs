@@ -47,6 +47,8 @@ pub const CATALOGUE: &[(&str, &[&str])] = &[
             "halt_cleared",
         ],
     ),
+    ("token_budget", &["created", "updated", "deleted", "threshold_crossed", "report_blocked"]),
+    ("token_usage_report", &["created", "deleted", "corrected"]),
     ("ui_test_run", &["ui_test.started", "ui_test.finding_added", "ui_test.completed"]),
     ("verification_result", &["created"]),
     ("webhook", &["created", "updated", "deleted", "tested", "redelivered", "webhook_auto_disabled"]),

@@ -91,6 +91,16 @@ impl Event {
         }
     }
 
+    /// As [`Self::new`], with numbers that no value of JSON in memory holds.
+    pub(crate) fn of(
+        entity_type: &'static str,
+        entity_id: Uuid,
+        action: &'static str,
+        new_state: &impl Serialize,
+    ) -> Self {
+        Self::new(entity_type, entity_id, action, JsonText::of(new_state).unwrap_or_default())
+    }
+
     /// A `deleted` event with the state before.
     pub(crate) fn deleted(
         entity_type: &'static str,

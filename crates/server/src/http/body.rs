@@ -87,7 +87,7 @@ impl<T> Sent<T> {
         if !self.errors.is_empty() {
             return Err(self.errors.clone().into());
         }
-        if self.names_nothing { Err(ApiError::not_found()) } else { Ok(&self.value) }
+        self.named()
     }
 
     /// As [`Self::valid`], with the failures that only the handler can find among the others.
@@ -118,6 +118,14 @@ impl<T> Sent<T> {
     pub(crate) fn amended(mut self, amend: impl FnOnce(&mut T)) -> Self {
         amend(&mut self.value);
         self
+    }
+
+    /// What was sent, whatever is wrong with its fields.
+    ///
+    /// # Errors
+    /// 404 for an id that is none.
+    pub(crate) fn named(&self) -> ApiResult<&T> {
+        if self.names_nothing { Err(ApiError::not_found()) } else { Ok(&self.value) }
     }
 
     /// What was sent, whatever is wrong with it elsewhere.

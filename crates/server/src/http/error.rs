@@ -131,6 +131,11 @@ impl ApiError {
         Self::new(StatusCode::CONFLICT, code, message)
     }
 
+    /// 429 that is not about how often somebody calls: waiting does not help, so nothing is said of when to try again.
+    pub(crate) fn blocked(code: Code, message: impl Into<String>) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, code, message)
+    }
+
     /// 422 for a business rule.
     pub(crate) fn unprocessable(code: Code, message: impl Into<String>) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, message)

@@ -10,7 +10,9 @@ use loopctl_core::code::Code;
 use loopctl_core::fields::parse_uuid;
 use loopctl_core::json::{JsonText, Object, scalar};
 use loopctl_core::lifecycle::{Action, Attempt};
-use loopctl_core::request::{Custom, Request, custom, object_or_array, schema_of, text, uuid, word};
+use loopctl_core::request::{
+    Custom, Request, custom, nested_object, object_or_array, schema_of, text, uuid, word,
+};
 use schemars::{JsonSchema, json_schema};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -18,9 +20,10 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::api::{ByAgent, ByOrchestrator};
-use super::evidence::{Evidence, RejectRequest, VerifyRequest, has_evidence};
+use super::evidence::{CompletionRequest, Evidence, RejectRequest, VerifyRequest, has_evidence};
 use super::transition::{Outcome, Wanted, attempt};
 use crate::app::{Caller, Identity};
+use crate::cost::usage::TokenUsage;
 use crate::http::{Answer, ApiError, ApiResult, Body, Kept, Operation, Output, Sent};
 
 /// The most items that one call may hold.
@@ -67,6 +70,9 @@ struct BulkStory {
     /// verify, reject: an object or an array.
     #[rule(object_or_array())]
     findings: Option<JsonText>,
+    /// mark-complete: what was used for it.
+    #[rule(nested_object::<TokenUsage>())]
+    token_usage: Option<TokenUsage>,
 }
 
 /// One story of a call.
@@ -142,7 +148,8 @@ pub(super) async fn verify(
     let list = body.valid()?.stories.as_ref();
     let items = read_items(&caller, Action::Verify, list, "stories", |element| {
         story(element, |item| {
-            let sent = with_defaults(Sent::of(item), "Verified via bulk operation", "bulk_verify");
+            let sent = Sent::<VerifyRequest>::of(item)
+                .amended(|item| fill(item, "Verified via bulk operation", "bulk_verify"));
             Ok((Attempt::Verify { evidence: has_evidence(&sent) }, Evidence::Verification(sent)))
         })
     })?;
@@ -175,19 +182,20 @@ pub(super) async fn mark_complete(
     let items = read_items(&caller, Action::MarkComplete, list, "stories", |element| {
         story(element, |item| {
             // Nobody reviewed anything: there is no other result than `pass`, and there are no findings.
-            let sent = Sent::of(&item.only(&["summary", "review_type"]));
-            let sent = with_defaults(sent, "Marked complete (pre-existing work)", "pre_existing");
-            Ok((Attempt::MarkComplete, Evidence::Verification(sent)))
+            let sent = Sent::<CompletionRequest>::of(&item.only(&["summary", "review_type", "token_usage"]));
+            let sent = sent.amended(|item| {
+                fill(&mut item.verification, "Marked complete (pre-existing work)", "pre_existing");
+            });
+            Ok((Attempt::MarkComplete, Evidence::Completion(sent)))
         })
     })?;
     perform(items).await
 }
 
-fn with_defaults(sent: Sent<VerifyRequest>, summary: &str, review_type: &str) -> Sent<VerifyRequest> {
-    sent.amended(|item| {
-        item.summary.get_or_insert_with(|| summary.to_owned());
-        item.review_type.get_or_insert_with(|| review_type.to_owned());
-    })
+/// What a verification says where nothing else was sent.
+fn fill(item: &mut VerifyRequest, summary: &str, review_type: &str) {
+    item.summary.get_or_insert_with(|| summary.to_owned());
+    item.review_type.get_or_insert_with(|| review_type.to_owned());
 }
 
 /// What an element of a list asks for: the story's id as it was sent, and what to attempt with which evidence.

@@ -7,11 +7,12 @@ use loopctl_core::fields::{FieldErrors, INVALID};
 use loopctl_core::json::{JsonText, scalar};
 use loopctl_core::lifecycle::Echo;
 use loopctl_core::request::{
-    Custom, Request, Text, custom, integer, nested, object_or_array, text, timestamp,
+    Custom, Request, Text, custom, integer, nested, nested_object, object_or_array, text, timestamp,
 };
 use schemars::json_schema;
 use serde_json::{Value, json};
 
+use crate::cost::usage::TokenUsage;
 use crate::evidence::artifacts::ArtifactCreateRequest;
 use crate::http::{ApiError, ApiResult, Sent};
 
@@ -28,6 +29,7 @@ pub(super) enum Evidence {
     Report(Sent<ReportRequest>),
     Review(Sent<ReviewCompleteRequest>),
     Verification(Sent<VerifyRequest>),
+    Completion(Sent<CompletionRequest>),
     Rejection(Sent<RejectRequest>),
 }
 
@@ -78,6 +80,19 @@ pub(super) struct ReportRequest {
     /// What was produced.
     #[rule(nested::<ArtifactCreateRequest>())]
     pub(super) artifact: Option<ArtifactCreateRequest>,
+    /// What you have used for it.
+    #[rule(nested_object::<TokenUsage>())]
+    pub(super) token_usage: Option<TokenUsage>,
+}
+
+/// A story that is marked complete.
+#[derive(Debug, Clone, Request)]
+pub(super) struct CompletionRequest {
+    #[flatten]
+    pub(super) verification: VerifyRequest,
+    /// What was used for it.
+    #[rule(nested_object::<TokenUsage>())]
+    pub(super) token_usage: Option<TokenUsage>,
 }
 
 /// `POST /stories/:id/review-complete`.

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
 
+use crate::cost::budgets::RELEASE;
 use crate::db::{DbError, Params, Row, Timestamp, Tx, column, statements};
 use crate::evidence::artifacts::ArtifactReport;
 use crate::plan::stories::{Started, Story, joining_started};
@@ -129,6 +130,8 @@ pub(super) struct LockedStory {
         sql = "(select settings -> 'auto_reset_on_rejection' from tenants where id = $1) is distinct from 'false'"
     )]
     pub(super) auto_reset: bool,
+    #[row(sql = "(select default_story_budget_millicents from tenants where id = $1)")]
+    pub(super) default_story_budget: Option<i64>,
 }
 
 /// A prerequisite that is not verified: a story, or an epic with open stories.
@@ -287,10 +290,12 @@ statements! {
 pub(super) struct Saved {
     pub(super) story_id: Uuid,
     pub(super) state: LoopState,
+    /// Whether nobody holds it any more who did before.
+    pub(super) is_released: bool,
     pub(super) at: Timestamp,
 }
 
-/// Saves the new states of locked stories.
+/// Saves the new states of locked stories. What those have set aside that nobody holds any more is free again.
 pub(super) async fn save(tx: &mut Tx, saved: &[Saved]) -> Result<(), DbError> {
     if saved.is_empty() {
         return Ok(());
@@ -327,5 +332,9 @@ pub(super) async fn save(tx: &mut Tx, saved: &[Saved]) -> Result<(), DbError> {
         column_of!(text verified_digest),
         &column(saved, |new| new.at),
     ];
-    tx.execute(SAVE_STATES, params).await
+    let released = saved.iter().filter(|new| new.is_released).map(|new| new.story_id).collect::<Vec<_>>();
+    if released.is_empty() {
+        return tx.execute(SAVE_STATES, params).await;
+    }
+    tx.batch((SAVE_STATES.with(params), RELEASE.with(&[&released]))).await.map(drop)
 }

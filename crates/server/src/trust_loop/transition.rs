@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::evidence::{Evidence, ReviewCompleteRequest, VerifyRequest};
 use super::log::Log;
+use super::spending::{Blocked, Spending};
 use super::store::{
     COMPLETE_EPIC, FIND_LOCKED, INSERT_REVIEW, INSERT_VERIFICATION, LockedStory, RECORD_BACKFILL,
     ReviewRecord, Saved, UNMET_PREREQUISITES, Unmet, VerificationResult, save,
@@ -20,7 +21,7 @@ use crate::app::{Change, Identity};
 use crate::db::{DbError, Jsonb, Params, Timestamp, column};
 use crate::events::{Event, Notice};
 use crate::evidence::artifacts::{self, Place};
-use crate::http::{Answer, ApiError, ApiResult, Kept};
+use crate::http::{Answer, ApiError, ApiResult, Kept, NoContent};
 use crate::metrics::Step;
 use crate::plan::stories::{
     FIND_STORY, LOCK_FREE_STORIES, LOCK_PROJECTS_OF_STORIES, LOCK_STORIES, LOCK_WITH_DEPENDENTS, Story,
@@ -116,12 +117,14 @@ enum Held {
 }
 
 /// What came of some steps, and what is kept of that.
-struct Attempted {
+struct Attempted<'a> {
     outcomes: Vec<Option<ApiResult<Outcome>>>,
     kept: Option<Kept>,
+    /// What is recorded of steps that a budget has blocked.
+    blocked: Vec<Blocked<'a>>,
 }
 
-impl Answer for Attempted {
+impl Answer for Attempted<'_> {
     fn kept(&self) -> ApiResult<Option<Kept>> {
         Ok(self.kept.clone())
     }
@@ -134,14 +137,31 @@ async fn transact(
 ) -> ApiResult<Vec<Option<ApiResult<Outcome>>>> {
     let Some(first) = wanted.first() else { return Ok(Vec::new()) };
     let attempted = first.caller.change(async |mut change| {
-        let outcomes = steps(&mut change, wanted, held).await?;
+        let mut spending = Spending::default();
+        let outcomes = steps(&mut change, wanted, held, &mut spending).await?;
+        let blocked = spending.blocked;
         if !outcomes.iter().flatten().any(Result::is_ok) {
-            return Ok(change.refused(Attempted { outcomes, kept: None }));
+            return Ok(change.refused(Attempted { outcomes, kept: None, blocked }));
         }
         let kept = if first.caller.may_repeat() { keep(&waited_for(outcomes.clone()))? } else { None };
-        change.commit(Attempted { outcomes, kept }).await
+        change.commit(Attempted { outcomes, kept, blocked }).await
     });
-    Ok(attempted.await?.outcomes)
+    let Attempted { mut outcomes, blocked, .. } = attempted.await?;
+    for Blocked { caller, story_id, event } in blocked {
+        // It is no part of what may be repeated, which was refused.
+        let caller = caller.of_several();
+        let told = caller.change(async |mut change| {
+            change.tell([event.clone()]);
+            change.commit(NoContent).await
+        });
+        if let Err(error) = told.await {
+            let of_step = wanted.iter().zip(&mut outcomes).find(|(wanted, _)| wanted.story_id == story_id);
+            if let Some((_, outcome)) = of_step {
+                *outcome = Some(Err(error));
+            }
+        }
+    }
+    Ok(outcomes)
 }
 
 /// All stories are locked first, in the order of their ids, and all epics last: transactions that overlap never wait for each
@@ -150,8 +170,9 @@ async fn steps<'a>(
     change: &mut Change<'a>,
     wanted: &[&'a Wanted],
     held: Held,
+    spending: &mut Spending<'a>,
 ) -> ApiResult<Vec<Option<ApiResult<Outcome>>>> {
-    let mut locked = lock(change, wanted, held).await?;
+    let mut locked = lock(change, wanted, held, spending).await?;
     let (mut attempted, mut saved) = (Vec::with_capacity(wanted.len()), Vec::new());
     for wanted in wanted {
         attempted.push(match locked.remove(&wanted.story_id) {
@@ -159,7 +180,7 @@ async fn steps<'a>(
             Some(None) => None,
             Some(Some(story)) => {
                 change.act_for(&wanted.caller);
-                match step(change, wanted, story, &mut saved).await {
+                match step(change, wanted, story, &mut saved, spending).await {
                     Err(error) if error.is_failure() => return Err(error),
                     stepped => Some(stepped),
                 }
@@ -167,6 +188,7 @@ async fn steps<'a>(
         });
     }
     save(change, &saved).await?;
+    spending.save(change).await?;
     // By id: the order in which epics are locked.
     let mut verified = BTreeMap::new();
     for (wanted, attempted) in wanted.iter().zip(&mut attempted) {
@@ -188,15 +210,16 @@ async fn steps<'a>(
 }
 
 /// One transition of a locked story. Its new state, if it has one, is added to those that are yet to be saved.
-async fn step(
-    change: &mut Change<'_>,
-    wanted: &Wanted,
+async fn step<'a>(
+    change: &mut Change<'a>,
+    wanted: &'a Wanted,
     locked: LockedStory,
     saved: &mut Vec<Saved>,
+    spending: &mut Spending<'a>,
 ) -> ApiResult<Outcome> {
     let Wanted { caller, story_id, attempt, evidence } = wanted;
     let story_id = *story_id;
-    let LockedStory { story, now, review, started, auto_reset } = locked;
+    let LockedStory { story, now, review, started, auto_reset, .. } = locked;
     let unmet = match attempt {
         Attempt::Claim if story.waits() => unmet_prerequisites(change, story_id).await?,
         _ => Vec::new(),
@@ -212,13 +235,16 @@ async fn step(
         // Repeated after it was done: there is nothing to tell.
         (Attempt::ForceUnclaim | Attempt::Backfill(_) | Attempt::MarkComplete, _) if next == *before => {}
         (Attempt::Report, Evidence::Report(sent)) => {
+            let sent = sent.valid()?;
+            spending.admit_report(change, caller, &story, sent.token_usage.as_ref()).await?;
             log.status_changed(before, &next);
-            if let Some(new) = &sent.valid()?.artifact {
+            if let Some(new) = &sent.artifact {
                 let Story { id, project_id, epic_id, .. } = story;
                 let place = Place { id, project_id, epic_id };
                 let (_, event) = artifacts::insert(change, &place, new).await?;
                 log.events.push(event);
             }
+            log.events.extend(spending.spend(caller, &story, sent.token_usage.as_ref()));
         }
         (Attempt::ReviewComplete, Evidence::Review(sent)) => {
             let new = sent.checked(|new, errors| new.check(errors, before.reported_done_at, now))?;
@@ -226,13 +252,21 @@ async fn step(
             log.review_completed(&record);
             review = Some(record);
         }
-        (Attempt::Verify { .. } | Attempt::MarkComplete, Evidence::Verification(sent)) => {
+        (Attempt::Verify { .. }, Evidence::Verification(sent)) => {
             let result = insert_verification(change, story_id, sent.valid()?, Timestamp(now)).await?;
             log.verification_result(&result);
-            match attempt {
-                Attempt::MarkComplete => log.mark_complete(before, &next, &result),
-                _ => log.verified(before, &result),
+            log.verified(before, &result);
+            verification = Some(result);
+        }
+        (Attempt::MarkComplete, Evidence::Completion(sent)) => {
+            let sent = sent.valid()?;
+            if let Some(usage) = &sent.token_usage {
+                usage.check_skill(change).await?;
             }
+            let result = insert_verification(change, story_id, &sent.verification, Timestamp(now)).await?;
+            log.verification_result(&result);
+            log.mark_complete(before, &next, &result);
+            log.events.extend(spending.spend(caller, &story, sent.token_usage.as_ref()));
             verification = Some(result);
         }
         (Attempt::Reject { reason }, Evidence::Rejection(sent)) => {
@@ -253,9 +287,11 @@ async fn step(
             let recorded = backfill.metadata(now);
             change.execute(RECORD_BACKFILL, &[&story_id, &recorded]).await?;
         }
-        (Attempt::Contract(_) | Attempt::Claim | Attempt::Start | Attempt::Unclaim, _) => {
+        (Attempt::Claim, _) => {
+            spending.set_aside(caller, &story)?;
             log.status_changed(before, &next);
         }
+        (Attempt::Contract(_) | Attempt::Start | Attempt::Unclaim, _) => log.status_changed(before, &next),
         // Who attempts it sends its evidence along.
         (
             Attempt::Report
@@ -284,7 +320,8 @@ async fn step(
     let started = facts.started.iter().filter(|holding| holding.counts_in(&next)).cloned().collect();
     let facts = Facts { review: standing, started, ..story.facts() };
     if moves {
-        saved.push(Saved { story_id, state: next, at });
+        let is_released = before.is_held() && !next.is_held();
+        saved.push(Saved { story_id, state: next, is_released, at });
     }
     Ok(Outcome { story, facts, review, verification, verified_at })
 }
@@ -301,25 +338,28 @@ async fn lock(
     change: &mut Change<'_>,
     wanted: &[&Wanted],
     held: Held,
+    spending: &mut Spending<'_>,
 ) -> Result<HashMap<Uuid, Option<LockedStory>>, DbError> {
     let mut ids = column(wanted, |wanted| wanted.story_id);
     ids.sort_unstable();
     let params = [&ids as _];
     let find = FIND_LOCKED.with(&params);
-    if wanted.iter().any(|wanted| turns_verification(wanted.attempt.action())) {
+    let found: Vec<_> = if wanted.iter().any(|wanted| turns_verification(wanted.attempt.action())) {
         let locks = (LOCK_PROJECTS_OF_STORIES.with(&params), LOCK_WITH_DEPENDENTS.with(&params), find);
         let (_, _, found) = change.batch(locks).await?;
-        return Ok(found.into_iter().map(|locked| (locked.story.id, Some(locked))).collect());
-    }
-    let (locked, found) = match held {
-        Held::IsAwaited => change.batch((LOCK_STORIES.with(&params), find)).await?,
-        Held::IsSkipped => change.batch((LOCK_FREE_STORIES.with(&params), find)).await?,
+        found.into_iter().map(|story| (story.story.id, Some(story))).collect()
+    } else {
+        let stories = match held {
+            Held::IsAwaited => LOCK_STORIES,
+            Held::IsSkipped => LOCK_FREE_STORIES,
+        };
+        let (locked, found) = change.batch((stories.with(&params), find)).await?;
+        let locked: HashSet<Uuid> = locked.into_iter().collect();
+        let is_locked = |story: &LockedStory| locked.contains(&story.story.id);
+        found.into_iter().map(|story| (story.story.id, Some(story).filter(is_locked))).collect()
     };
-    let locked: HashSet<Uuid> = locked.into_iter().collect();
-    Ok(found
-        .into_iter()
-        .map(|story| (story.story.id, Some(story).filter(|story| locked.contains(&story.story.id))))
-        .collect())
+    spending.lock(change, wanted, found.iter().filter_map(|(_, story)| story.as_ref())).await?;
+    Ok(found.into_iter().collect())
 }
 
 /// What a story waits for that the caller has locked.
