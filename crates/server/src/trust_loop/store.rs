@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::cost::budgets::RELEASE;
+use crate::cost::budgets::FREE_RESERVATIONS;
 use crate::db::{DbError, Params, Row, Timestamp, Tx, column, statements};
 use crate::evidence::artifacts::ArtifactReport;
 use crate::plan::stories::{Started, Story, joining_started};
@@ -336,5 +336,5 @@ pub(super) async fn save(tx: &mut Tx, saved: &[Saved]) -> Result<(), DbError> {
     if released.is_empty() {
         return tx.execute(SAVE_STATES, params).await;
     }
-    tx.batch((SAVE_STATES.with(params), RELEASE.with(&[&released]))).await.map(drop)
+    tx.batch((SAVE_STATES.with(params), FREE_RESERVATIONS.with(&[&released]))).await.map(drop)
 }

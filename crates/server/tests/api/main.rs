@@ -13,6 +13,7 @@ mod support;
 
 mod admin;
 mod conventions;
+mod cost;
 mod cursors;
 mod database;
 mod deliveries;

@@ -16,8 +16,8 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::store::{
-    AMOUNTS, BLOCKING_TEMPLATE, BudgetRow, BudgetTerms, DEFAULT_AMOUNT, DELETE_BUDGET, FORGET_ALERTS,
-    INSERT_BUDGET, KEEP_AGENT_OF_BUDGET, KEEP_EPIC_OF_BUDGET, KEEP_PROJECT_OF_BUDGET, KEEP_STORY_OF_BUDGET,
+    AMOUNTS, BLOCKING_TEMPLATE, BudgetRow, BudgetTerms, DEFAULT_AMOUNT, DELETE_BUDGET, FIND_AGENT_OF_BUDGET,
+    FORGET_ALERTS, INSERT_BUDGET, KEEP_EPIC_OF_BUDGET, KEEP_PROJECT_OF_BUDGET, KEEP_STORY_OF_BUDGET,
     LIST_BUDGETS, LOCK_BUDGET, SHOW_BUDGET, TokenBudget, UPDATE_BUDGET,
 };
 use crate::app::{Agent, AtLeast, Caller, Change, Identity, Orchestrator, User};
@@ -174,7 +174,7 @@ async fn keep_scope(
         ScopeType::Story => change.found(KEEP_STORY_OF_BUDGET, &[&scope_id]).await?.project_id,
         ScopeType::Epic => change.found(KEEP_EPIC_OF_BUDGET, &[&scope_id]).await?.project_id,
         ScopeType::Agent => {
-            change.found(KEEP_AGENT_OF_BUDGET, &[&scope_id]).await?;
+            change.found(FIND_AGENT_OF_BUDGET, &[&scope_id]).await?;
             None
         }
         ScopeType::Project | ScopeType::PerStory | ScopeType::PerEpic | ScopeType::PerAgent => {

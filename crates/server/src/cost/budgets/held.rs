@@ -91,7 +91,7 @@ statements! {
               from unnest($2::uuid[], $3::bigint[]) t (story_id, millicents) group by story_id) used
         where r.tenant_id = $1 and r.story_id = used.story_id";
     /// Nobody holds these stories any more.
-    RELEASE = "delete from budget_reservations where tenant_id = $1 and story_id = any($2)";
+    FREE_RESERVATIONS = "delete from budget_reservations where tenant_id = $1 and story_id = any($2)";
 }
 
 /// Budgets that are held, with what was spent of them.

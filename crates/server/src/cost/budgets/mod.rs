@@ -11,7 +11,8 @@ use crate::http::endpoints;
 
 pub(crate) use alerts::{STATEMENTS as ALERT_STATEMENTS, save_levels, told};
 pub(crate) use held::{
-    Held, LOCK_BUDGETS, RELEASE, STATEMENTS as HELD_STATEMENTS, SetAside, USE_RESERVATIONS, set_aside,
+    FREE_RESERVATIONS, Held, LOCK_BUDGETS, STATEMENTS as HELD_STATEMENTS, SetAside, USE_RESERVATIONS,
+    set_aside,
 };
 pub(crate) use store::STATEMENTS;
 
@@ -22,7 +23,8 @@ pub(crate) fn routes() -> Vec<Endpoint> {
         ///
         /// `"enforcement": "block"` refuses to report stories as done once more was spent. With `reserve_millicents`, a claim sets
         /// that much aside, and is refused when a blocking budget has not enough left.
-        POST "/api/v1/token-budgets" => api::create, 409 BudgetExists "the scope has a budget";
+        POST "/api/v1/token-budgets" => api::create, 404 NotFound "what it is to be of is not there",
+            409 BudgetExists "the scope has a budget";
         /// Budgets, newest first, with what was spent of each.
         ///
         /// Of one scope (`scope_type` and `scope_id`) it says besides how much that may cost, and where that comes from.

@@ -256,7 +256,8 @@ statements! {
     KEEP_STORY_OF_BUDGET -> Scope = "select {*} from stories where tenant_id = $1 and id = $2 for key share";
     KEEP_EPIC_OF_BUDGET -> Scope = "select {*} from epics where tenant_id = $1 and id = $2 for key share";
     KEEP_PROJECT_OF_BUDGET -> Uuid = "select id from projects where tenant_id = $1 and id = $2 for key share";
-    KEEP_AGENT_OF_BUDGET -> Uuid = "select id from agents where tenant_id = $1 and id = $2 for key share";
+    /// Agents stay.
+    FIND_AGENT_OF_BUDGET -> Uuid = "select id from agents where tenant_id = $1 and id = $2";
     /// Whether a blocking budget of each story, epic or agent would no longer be of this one. Agents work in all projects.
     BLOCKING_TEMPLATE -> bool = "
         select exists (

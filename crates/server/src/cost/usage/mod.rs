@@ -19,7 +19,7 @@ pub(crate) fn routes() -> Vec<Endpoint> {
         ///
         /// It is recorded as what the agent of the key says, for any story in any state, and never refused because of a budget. Each call
         /// is another report: send an `Idempotency-Key` to repeat one safely.
-        POST "/api/v1/token-usage" => api::create;
+        POST "/api/v1/token-usage" => api::create, 404 NotFound "the story is not there", 422 AgentRequired "the key is not bound to an agent";
         /// What was reported of a story, newest first, and all of it together.
         ///
         /// Corrections are reports of their own, and counted; deleted ones are left out.
@@ -27,7 +27,8 @@ pub(crate) fn routes() -> Vec<Endpoint> {
         /// Takes a report, with its corrections, out of all sums.
         ///
         /// It is kept for 30 days more, without being shown.
-        DELETE "/api/v1/token-usage/{id}" => changes::delete;
+        DELETE "/api/v1/token-usage/{id}" => changes::delete,
+            422 ValidationFailed "without this correction others would take back more than was reported";
         /// Adds to a report, or takes from it: the report stays as it is, and the correction is one of its own.
         ///
         /// No amount of a report and its corrections together falls below 0.

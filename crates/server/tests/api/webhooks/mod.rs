@@ -20,7 +20,7 @@ const NOBODY: &str = "0190f5ad-0000-7000-8000-000000000000";
 
 /// A new webhook for these events; its id. What is put into the queue for it stays there as it came: it is as if somebody were
 /// delivering to it already.
-async fn subscribed(tenant: &Tenant, events: &[&str], project: Option<&str>) -> String {
+pub(crate) async fn subscribed(tenant: &Tenant, events: &[&str], project: Option<&str>) -> String {
     let body = json!({"url": URL, "events": events, "project_id": project});
     let id = text(&tenant.user.post("/webhooks", body).await.expect(201)["webhook"]["id"]);
     let sql =
@@ -35,7 +35,7 @@ async fn told_everything(tenant: &Tenant) -> String {
 }
 
 /// What was put into the queue for a webhook, in the order in which it happened.
-async fn queued(webhook: &str) -> Vec<Value> {
+pub(crate) async fn queued(webhook: &str) -> Vec<Value> {
     let sql =
         "select to_jsonb(e) from webhook_events e where webhook_id = $1::text::uuid order by position, id";
     let rows = connect(&server().owner).await.query(sql, &[&webhook]).await.unwrap();
