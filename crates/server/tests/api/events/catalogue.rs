@@ -76,6 +76,22 @@ async fn each_event_of_the_catalogue_is_told_by_something() {
     let result = json!({"skill_version_id": created["version"]["id"], "story_id": alone,
                         "verification_result_id": verifications["data"][0]["id"]});
     o.post("/skill_results", result).await.expect(201);
+    // Cost.
+    let limits =
+        json!({"scope_type": "story", "scope_id": ids[5], "budget_millicents": 5, "enforcement": "block"});
+    let budget = u.post("/token-budgets", limits).await.expect(201);
+    let budget = format!("/token-budgets/{}", text(&budget["token_budget"]["id"]));
+    bring(&ids[5], Reach::Implementing, &a, &b, &o).await;
+    let used = json!({"story_id": ids[5], "input_tokens": 1, "output_tokens": 1, "model_name": "m", "cost_millicents": 6});
+    let usage = a.post("/token-usage", used).await.expect(201);
+    b.post(&format!("/stories/{}/report", ids[5]), json!({}))
+        .await
+        .expect_error(429, "token_budget_exceeded");
+    let usage = format!("/token-usage/{}", text(&usage["token_usage_report"]["id"]));
+    u.post(&format!("{usage}/correction"), json!({"cost_millicents": 1})).await.expect(201);
+    u.delete(&usage).await.expect(200);
+    u.patch(&budget, json!({"budget_millicents": 9})).await.expect(200);
+    u.delete(&budget).await.expect(200);
     // Webhooks.
     let body = json!({"url": "https://catalogue.invalid/", "events": ["agent.registered"]});
     let webhook =

@@ -214,6 +214,12 @@ impl World {
         }
     }
 
+    /// What somebody may have used.
+    fn usage(&self, rng: &mut StdRng) -> Value {
+        json!({"input_tokens": rng.random_range(-1..900), "output_tokens": 1, "model_name": "m",
+               "cost_millicents": rng.random_range(0..900), "skill_version_id": self.id("skill_versions", rng)})
+    }
+
     /// A body that passes for this route, now and then with one more or one broken field.
     fn plausible(&self, route: &Route, rng: &mut StdRng) -> Value {
         let number = format!("{}.{}", rng.random_range(3..400), rng.random_range(0..9999));
@@ -246,6 +252,21 @@ impl World {
             }
             "projects" => json!({"name": "F", "slug": unique("fuzz"), "mission": "m"}),
             "skills" => json!({"name": unique("fuzz"), "prompt_text": "p", "metadata": {"a": 1}}),
+            "token-usage" | "report" | "report-done" => {
+                json!({"artifact": {"artifact_type": "test", "path": "p"},
+                "token_usage": self.usage(rng), "story_id": self.id("stories", rng), "input_tokens": rng.random_range(0..9),
+                "output_tokens": 1, "model_name": "m", "cost_millicents": rng.random_range(0..900)})
+            }
+            "correction" => json!({"cost_millicents": rng.random_range(-500..500)}),
+            "token-budgets" => {
+                let (scope, of) =
+                    [("story", "stories"), ("per_story", "projects"), ("agent", "agents"), ("epic", "epics")]
+                        .choose(rng)
+                        .copied()
+                        .unwrap();
+                json!({"scope_type": scope, "scope_id": self.id(of, rng), "budget_millicents": rng.random_range(1..9000),
+                       "enforcement": "block", "reserve_millicents": rng.random_range(1..900)})
+            }
             "versions" => json!({"prompt_text": unique("p"), "changelog": "c"}),
             "skill_results" => json!({"skill_version_id": self.id("skill_versions", rng),
                 "verification_result_id": self.id("verification_results", rng), "story_id": self.id("stories", rng),
@@ -268,7 +289,6 @@ impl World {
             "{project_id}" => {
                 json!({"state_key": "main", "state_data": {"a": 1}, "version": rng.random_range(0..3)})
             }
-            "report" | "report-done" => json!({"artifact": {"artifact_type": "test", "path": "p"}}),
             _ => json!({}),
         };
         if rng.random_bool(0.4) {

@@ -127,6 +127,15 @@ pub(super) async fn world() -> World {
             let key = tenant.user.post("/api_keys", body).await.expect(201);
             ids.entry("api_keys").or_default().push(text(&key["api_key"]["id"]));
         }
+        let some: Vec<_> = ids["stories"].iter().take(10).cloned().collect();
+        for story in some {
+            let body = json!({"story_id": story, "input_tokens": 1, "output_tokens": 1, "model_name": "m", "cost_millicents": 9});
+            let usage = agent.post("/token-usage", body).await.expect(201);
+            ids.entry("token-usage").or_default().push(text(&usage["token_usage_report"]["id"]));
+            let body = json!({"scope_type": "story", "scope_id": story, "token_limit": 9});
+            let budget = tenant.user.post("/token-budgets", body).await.expect(201);
+            ids.entry("token-budgets").or_default().push(text(&budget["token_budget"]["id"]));
+        }
         ids.entry("versions").or_default().extend(["1", "2"].map(str::to_owned));
         for _ in 0..5 {
             let body = json!({"name": unique("skill"), "prompt_text": "p"});

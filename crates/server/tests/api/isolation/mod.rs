@@ -38,6 +38,8 @@ pub(crate) struct Populated {
     /// Of the project, with a version and a result.
     pub(crate) skill: String,
     pub(crate) skill_version: String,
+    pub(crate) usage: String,
+    pub(crate) budget: String,
     /// That of the verified story.
     pub(crate) verification: String,
     pub(crate) webhook: String,
@@ -123,6 +125,11 @@ pub(crate) async fn populated() -> Populated {
     let body = json!({"skill_version_id": skill_version, "verification_result_id": verification, "story_id": stories[0],
                       "metrics": {"note": word}});
     orchestrator.post("/skill_results", body).await.expect(201);
+    let body = json!({"story_id": stories[0], "input_tokens": 700, "output_tokens": 70, "cost_millicents": 900,
+                      "model_name": format!("model {word}"), "session_id": word});
+    let usage = text(&agent.post("/token-usage", body).await.expect(201)["token_usage_report"]["id"]);
+    let body = json!({"scope_type": "project", "scope_id": project, "budget_millicents": 1_000_000_000, "metadata": {"of": word}});
+    let budget = text(&orchestrator.post("/token-budgets", body).await.expect(201)["token_budget"]["id"]);
     let (webhook, delivery) = webhook(&tenant, &word).await;
     let (authenticator, mut device) = authenticator(&tenant, &word).await;
     signed_in(&mut device).await;
@@ -146,6 +153,8 @@ pub(crate) async fn populated() -> Populated {
         ui_test_run,
         skill,
         skill_version,
+        usage,
+        budget,
         verification,
         webhook,
         delivery,

@@ -50,6 +50,8 @@ pub(crate) fn filled(template: &str, a: &Populated) -> Vec<String> {
             (true, "agents") => vec![a.agent.agent()],
             (true, "api_keys") => vec![&a.key],
             (true, "skills") => vec![&a.skill],
+            (true, "token-usage") => vec![&a.usage],
+            (true, "token-budgets") => vec![&a.budget],
             (true, "versions") => vec!["1"],
             (true, "webhooks") => vec![&a.webhook],
             (true, "tenants") => vec![&a.tenant.id],
@@ -186,6 +188,29 @@ fn calls(method: &str, template: &str, a: &Populated) -> Vec<Call> {
                               "story_id": a.stories[0]});
             vec![call(short, body, Refused)]
         }
+        ("post", "/token-usage") => vec![call(
+            short,
+            json!({"story_id": a.stories[0], "input_tokens": 1, "output_tokens": 1, "model_name": "b",
+                   "cost_millicents": 1, "agent_id": a.agent.agent()}),
+            NotFound,
+        )],
+        ("post", "/token-usage/{id}/correction") => with_ids(json!({"cost_millicents": 1})),
+        ("get", "/token-budgets") => vec![
+            call(short, Value::Null, Own),
+            call(
+                &format!("/token-budgets?scope_type=project&scope_id={}", a.project),
+                Value::Null,
+                EmptyList,
+            ),
+        ],
+        ("post", "/token-budgets") => ["story", "epic", "project", "agent", "per_story"]
+            .into_iter()
+            .zip([&a.stories[0], &a.epic, &a.project, a.agent.agent(), &a.project])
+            .map(|(scope, id)| {
+                call(short, json!({"scope_type": scope, "scope_id": id, "token_limit": 9}), NotFound)
+            })
+            .collect(),
+        ("patch", "/token-budgets/{id}") => with_ids(json!({"token_limit": 1})),
         ("get", "/changes") => vec![
             call(&format!("{short}?since=2000-01-01"), Value::Null, Own),
             call(&format!("{short}?since=2000-01-01&project_id={}", a.project), Value::Null, EmptyList),
@@ -227,6 +252,7 @@ fn calls(method: &str, template: &str, a: &Populated) -> Vec<Call> {
         ("post", path) if path.starts_with("/stories/{id}/") => with_ids(json!({
             "story_title": a.word, "ac_count": 1, "artifact_type": "test", "path": "b", "review_type": "enhanced",
             "summary": "b", "reason": "b", "artifact": {"artifact_type": "test", "path": "b"},
+            "token_usage": {"input_tokens": 1, "output_tokens": 1, "model_name": "b", "cost_millicents": 1},
         })),
         ("post", path) if path.starts_with("/stories/bulk/") => {
             let stories: Vec<_> =

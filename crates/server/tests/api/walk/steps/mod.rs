@@ -1,54 +1,18 @@
 //! What is particular to each route: its successes, and the refusals that come from its records or its fields.
 
+mod pages;
+mod records;
+
 use serde_json::{Value, json};
 
 use super::{NOBODY, World, short};
 use crate::admin::halts::halt;
 use crate::conformance::Operation;
-use crate::isolation::Populated;
 use crate::isolation::routes::filled;
 use crate::isolation::violation;
-use crate::signup::device::HOME;
-use crate::signup::proofs::{add, another, proof};
-use crate::signup::sessions::{asked_to_sign_in, signed_in};
-use crate::signup::{application, enrolled, signed_up, visitor};
-use crate::support::{Caller, Reach, Tenant, connect, echo, server, text, unique};
-
-/// Somebody from an address of their own. What keys they have does not matter.
-fn wanderer(who: &Caller) -> Caller {
-    let mut wanderer = who.clone();
-    wanderer.headers.extend(visitor().headers);
-    wanderer
-}
-
-/// Somebody on a page of others.
-fn foreign(who: &Caller) -> Caller {
-    let mut foreign = wanderer(who);
-    foreign.headers.push(("origin", "http://evil.test".to_owned()));
-    foreign
-}
-
-/// Somebody who has tried as often as one may.
-async fn insistent(who: &Caller, kind: &str) -> Caller {
-    let insistent = wanderer(who);
-    let (_, address) = insistent.headers.last().unwrap();
-    let sql = "insert into address_attempts (kind, address, times)
-               values ($1, host(network(set_masklen($2::text::inet, 64))), array(select now() from generate_series(1, 60)))";
-    connect(&server().owner).await.execute(sql, &[&kind, address]).await.unwrap();
-    insistent
-}
-
-/// A page of ours in a browser in which the populated tenant's owner has signed in.
-async fn page_of(a: &Populated) -> Caller {
-    signed_in(&mut *a.device.lock().await).await
-}
-
-/// Who has everything that does not change.
-fn knowing() -> Caller {
-    let mut knowing = Caller::nobody();
-    knowing.headers.push(("if-none-match", "*".to_owned()));
-    knowing
-}
+use crate::signup::proofs::proof;
+use crate::signup::signed_up;
+use crate::support::{Caller, Reach, Tenant, echo, text, unique};
 
 /// A call, and the status that is its answer.
 pub(super) struct Step {
@@ -59,39 +23,67 @@ pub(super) struct Step {
     pub(super) body: Value,
 }
 
-/// The calls to be made of a route, in this order. A route that is not known here fails the test: add how it succeeds, and
-/// how it comes to what it refuses besides what every route does.
-pub(super) async fn steps(world: &World, operation: &Operation) -> Vec<Step> {
-    let World { a, reviewer, accomplice, unbound, .. } = world;
-    let (user, agent, orchestrator) = (&a.tenant.user, &a.agent, &a.orchestrator);
-    let route = short(operation);
-    let steps = |path: &str, steps: &[(&Caller, u16, Value)]| {
+/// A route that is called.
+struct Calls<'a> {
+    world: &'a World,
+    /// Without what all of them begin with.
+    route: String,
+}
+
+impl Calls<'_> {
+    /// Calls of one path.
+    fn steps(&self, path: &str, tries: &[(&Caller, u16, Value)]) -> Vec<Step> {
         let step = |(who, status, body): &(&Caller, u16, Value)| Step {
             who: (*who).clone(),
             status: *status,
             path: path.to_owned(),
             body: body.clone(),
         };
-        steps.iter().map(step).collect::<Vec<_>>()
-    };
-    // Of the populated tenant's records, whatever becomes of them.
-    let here = |tries: &[(&Caller, u16, Value)]| steps(&filled(&route, a)[0], tries);
-    // Of one record.
-    let of = |id: &str, tries: &[(&Caller, u16, Value)]| {
-        let parts = route.split('/').map(|part| if part.starts_with('{') { id } else { part });
-        steps(&parts.collect::<Vec<_>>().join("/"), tries)
-    };
-    // With a query string.
-    let read = |who: &Caller, tries: &[(u16, &str)]| {
-        let path = filled(&route, a).swap_remove(0);
+        tries.iter().map(step).collect()
+    }
+
+    /// Of the populated tenant's records, whatever becomes of them.
+    fn here(&self, tries: &[(&Caller, u16, Value)]) -> Vec<Step> {
+        self.steps(&filled(&self.route, &self.world.a)[0], tries)
+    }
+
+    /// Of one record.
+    fn of(&self, id: &str, tries: &[(&Caller, u16, Value)]) -> Vec<Step> {
+        let parts = self.route.split('/').map(|part| if part.starts_with('{') { id } else { part });
+        self.steps(&parts.collect::<Vec<_>>().join("/"), tries)
+    }
+
+    /// With a query string.
+    fn read(&self, who: &Caller, tries: &[(u16, &str)]) -> Vec<Step> {
+        let path = filled(&self.route, &self.world.a).swap_remove(0);
         let step = |(status, query): &(u16, &str)| Step {
             who: who.clone(),
             status: *status,
             path: format!("{path}{query}"),
             body: Value::Null,
         };
-        tries.iter().map(step).collect::<Vec<_>>()
+        tries.iter().map(step).collect()
+    }
+}
+
+/// The calls to be made of a route, in this order. A route that is not known here fails the test: add how it succeeds, and
+/// how it comes to what it refuses besides what every route does.
+pub(super) async fn steps(world: &World, operation: &Operation) -> Vec<Step> {
+    let World { a, reviewer, accomplice, unbound, .. } = world;
+    let (user, agent, orchestrator) = (&a.tenant.user, &a.agent, &a.orchestrator);
+    let route = short(operation);
+    let calls = Calls { world, route: route.clone() };
+    let found = match pages::steps(&calls, &operation.method).await {
+        Some(found) => Some(found),
+        None => records::steps(&calls, &operation.method).await,
     };
+    if let Some(found) = found {
+        return found;
+    }
+    let steps = |path: &str, tries: &[(&Caller, u16, Value)]| calls.steps(path, tries);
+    let here = |tries: &[(&Caller, u16, Value)]| calls.here(tries);
+    let of = |id: &str, tries: &[(&Caller, u16, Value)]| calls.of(id, tries);
+    let read = |who: &Caller, tries: &[(u16, &str)]| calls.read(who, tries);
     let epic = async |number: u32| {
         let body = json!({"number": number, "title": "Another"});
         let epic = user.post(&format!("/projects/{}/epics", a.project), body).await.expect(201);
@@ -104,134 +96,6 @@ pub(super) async fn steps(world: &World, operation: &Operation) -> Vec<Step> {
         ("GET", "//health") => steps("//health", &[(&Caller::nobody(), 200, nothing)]),
         ("GET", "") => steps("", &[(&Caller::nobody(), 200, nothing)]),
         ("GET", "/routes") => here(&[(agent, 200, nothing)]),
-        ("GET", "//docs/{name}") => {
-            let mut tries = of(
-                "agents",
-                &[(&Caller::nobody(), 200, nothing.clone()), (&knowing(), 304, nothing.clone())],
-            );
-            tries.extend(of("nothing", &[(&Caller::nobody(), 404, nothing)]));
-            tries
-        }
-        ("GET", "//wiki/{slug}") => {
-            let mut tries = of("chain-of-custody", &[(&Caller::nobody(), 302, nothing.clone())]);
-            tries.extend(of("nothing", &[(&Caller::nobody(), 404, nothing)]));
-            tries
-        }
-        ("GET", path)
-            if ["/openapi", "/lifecycle", "//home", "//docs", "//swaggerui", "//terms", "//privacy"]
-                .contains(&path)
-                || path.starts_with("//.well-known/") =>
-        {
-            here(&[(&Caller::nobody(), 200, nothing.clone()), (&knowing(), 304, nothing)])
-        }
-        ("GET", "//swagger") => here(&[(&Caller::nobody(), 302, nothing)]),
-        ("GET", "//signup") => here(&[(&Caller::nobody(), 200, nothing)]),
-        ("GET", "//tenants/{tenant_id}/onboarding") => {
-            let who = wanderer(user);
-            let (_, one) = enrolled(&who, &HOME).await;
-            let made = who.post("//signup", application(&unique("walk"), &[one])).await.expect(201);
-            let mut tries =
-                steps(&format!("/{}", text(&made["data"]["redirect_to"])), &[(&who, 200, nothing.clone())]);
-            tries.extend(here(&[(&who, 302, nothing)]));
-            tries
-        }
-        ("GET", "//sign-in") => {
-            let tries = [(&Caller::nobody(), 200, nothing.clone()), (&page_of(a).await, 302, nothing)];
-            here(&tries)
-        }
-        ("GET", "//account") => {
-            let tries = [(&Caller::nobody(), 302, nothing.clone()), (&page_of(a).await, 200, nothing)];
-            here(&tries)
-        }
-        ("POST", "//sign-in/challenge") => {
-            let tries = [
-                (&wanderer(user), 200, empty.clone()),
-                (&wanderer(user), 422, json!({"slug": 7})),
-                (&foreign(user), 403, empty.clone()),
-                (&insistent(user, "sign_in_challenge").await, 429, empty),
-            ];
-            here(&tries)
-        }
-        ("POST", "//sign-in") => {
-            let who = wanderer(user);
-            let signed = a.device.lock().await.prove(&asked_to_sign_in(&who).await, &HOME).await;
-            let body = json!({"webauthn_assertion": signed});
-            let tries = [
-                (&who, 401, empty.clone()),
-                (&foreign(user), 403, empty.clone()),
-                (&insistent(user, "sign_in").await, 429, empty),
-                (&who, 200, body),
-            ];
-            here(&tries)
-        }
-        ("POST", "//sign-out") => {
-            let page = page_of(a).await;
-            let mut foreign = page.clone();
-            foreign.headers.retain(|(name, _)| *name != "origin");
-            here(&[
-                (&Caller::nobody(), 401, empty.clone()),
-                (&foreign, 403, empty.clone()),
-                (&page, 200, empty),
-            ])
-        }
-        ("POST", "//account/keys") => {
-            let page = page_of(a).await;
-            let mut foreign = page.clone();
-            foreign.headers.retain(|(name, _)| *name != "origin");
-            let named = json!({"name": unique("walk")});
-            let signed = proof(&a.tenant, &mut *a.device.lock().await).await;
-            let body = json!({"name": unique("walk"), "webauthn_assertion": signed});
-            let tries = [
-                (&page, 401, named.clone()),
-                (&page, 422, empty),
-                (&foreign, 403, named),
-                (&page, 201, body),
-            ];
-            here(&tries)
-        }
-        ("POST", "//signup/challenge") => {
-            let tries = [
-                (&wanderer(user), 200, empty.clone()),
-                (&foreign(user), 403, empty.clone()),
-                (&insistent(user, "challenge").await, 429, empty),
-            ];
-            here(&tries)
-        }
-        ("POST", "//signup") => {
-            let who = wanderer(user);
-            let (_, one) = enrolled(&who, &HOME).await;
-            let body = application(&unique("walk"), &[one]);
-            let tries = [
-                (&who, 422, empty.clone()),
-                (&foreign(user), 403, empty.clone()),
-                (&insistent(user, "signup").await, 429, empty),
-                (&who, 201, body),
-            ];
-            here(&tries)
-        }
-        ("POST", "/tenants/{tenant_id}/authenticators") => {
-            let (_, one) = another(&a.tenant).await;
-            let signed = proof(&a.tenant, &mut *a.device.lock().await).await;
-            let body = json!({"authenticator": one, "webauthn_assertion": signed});
-            here(&[(user, 422, empty), (user, 401, json!({"authenticator": one})), (user, 201, body)])
-        }
-        ("POST", path) if path.starts_with("/tenants/") => here(&[(user, 200, empty)]),
-        ("DELETE", "/tenants/{tenant_id}/authenticators/{id}") => {
-            let mut device = a.device.lock().await;
-            let (_, one) = another(&a.tenant).await;
-            let signed = proof(&a.tenant, &mut device).await;
-            let spare = text(&add(&a.tenant, &one, signed).await.expect(201)["data"]["id"]);
-            let body = json!({"webauthn_assertion": proof(&a.tenant, &mut device).await});
-            // Another tenant, who has but one.
-            let other = Tenant::new().await;
-            let (mut theirs, one) = another(&other).await;
-            let last = text(&add(&other, &one, json!(null)).await.expect(201)["data"]["id"]);
-            let theirs = json!({"webauthn_assertion": proof(&other, &mut theirs).await});
-            let path = |tenant: &Tenant, id: &str| format!("/tenants/{}/authenticators/{id}", tenant.id);
-            let mut tries = steps(&path(&other, &last), &[(&other.user, 409, theirs)]);
-            tries.extend(steps(&path(&a.tenant, &spare), &[(user, 401, empty), (user, 200, body)]));
-            tries
-        }
         ("PATCH", "/tenants/me") => {
             here(&[(user, 200, json!({"name": "A"})), (user, 422, json!({"slug": "-"}))])
         }
@@ -332,7 +196,9 @@ pub(super) async fn steps(world: &World, operation: &Operation) -> Vec<Step> {
         ("POST", "/stories/{id}/report" | "/stories/{id}/report-done") => {
             let nameless = json!({"artifact": {}});
             let story = world.at(Reach::Implementing).await;
-            of(&story, &[(agent, 409, empty.clone()), (reviewer, 422, nameless), (reviewer, 200, empty)])
+            let usage = json!({"token_usage": {"input_tokens": 9000, "output_tokens": 1200, "model_name": "claude-opus-4",
+                                               "cost_millicents": 13_500, "phase": "reviewing"}});
+            of(&story, &[(agent, 409, empty), (reviewer, 422, nameless), (reviewer, 200, usage)])
         }
         ("POST", "/stories/{id}/review-complete") => {
             let story = world.at(Reach::Reported).await;
@@ -422,55 +288,6 @@ pub(super) async fn steps(world: &World, operation: &Operation) -> Vec<Step> {
                 ["", "&agent_status=none"].map(|rest| format!("?project_id={}{rest}", a.project));
             read(agent, &[(200, &query), (422, &filtered), (400, "")])
         }
-        ("POST", "/skills") => {
-            let body =
-                json!({"name": unique("loopctl:review"), "prompt_text": "Assume that there are gaps."});
-            here(&[(user, 201, body), (user, 422, empty)])
-        }
-        ("PATCH", "/skills/{id}") => here(&[
-            (user, 200, json!({"description": "Reviews a story"})),
-            (user, 422, json!({"status": "gone"})),
-        ]),
-        ("DELETE", "/skills/{id}") => {
-            let body = json!({"name": unique("skill"), "prompt_text": "Look."});
-            let skill = user.post("/skills", body).await.expect(201);
-            of(&text(&skill["skill"]["id"]), &[(user, 200, nothing)])
-        }
-        ("POST", "/skills/{id}/versions") => {
-            let body = json!({"prompt_text": "Assume that there are gaps. Run the tests.", "changelog": "Run the tests"});
-            here(&[(user, 201, body), (user, 422, empty)])
-        }
-        ("POST", "/skills/import") => {
-            let skill = json!({"name": unique("loopctl:plan"), "prompt_text": "Be conservative.", "description": "Plans"});
-            here(&[
-                (user, 400, empty),
-                (user, 200, json!({"skills": [skill]})),
-                (user, 422, json!({"skills": [7]})),
-            ])
-        }
-        ("GET", "/skills") => read(agent, &[(200, ""), (404, "?project_id=none")]),
-        ("POST", "/skill_results") => {
-            let body = json!({"skill_version_id": a.skill_version, "verification_result_id": a.verification,
-                              "story_id": a.stories[0], "metrics": {"findings_count": 3, "false_positive_count": 1}});
-            here(&[(orchestrator, 201, body), (orchestrator, 422, empty)])
-        }
-        ("POST", "/webhooks") => {
-            let body = json!({"url": "https://walk.invalid/", "events": ["tenant.custody_halted"]});
-            here(&[(user, 201, body), (user, 422, empty)])
-        }
-        ("PATCH", "/webhooks/{id}") => {
-            here(&[(user, 200, json!({"url": "https://other.invalid/"})), (user, 422, json!({"events": []}))])
-        }
-        ("DELETE", "/webhooks/{id}") => {
-            let body = json!({"url": "https://walk.invalid/", "events": ["tenant.custody_halted"]});
-            let webhook = user.post("/webhooks", body).await.expect(201);
-            of(&text(&webhook["webhook"]["id"]), &[(user, 204, nothing)])
-        }
-        ("POST", "/webhooks/{id}/test") => here(&[(user, 200, empty)]),
-        ("POST", path) if path.ends_with("/redeliver") => {
-            here(&[(user, 200, empty.clone()), (user, 409, empty)])
-        }
-        ("GET", "/webhooks/{id}/deliveries") => read(user, &[(200, ""), (422, "?status=none")]),
         ("GET", "/audit") => read(user, &[(200, ""), (400, "?from=none"), (404, "?entity_id=none")]),
         ("PATCH", "/admin/tenants/{id}") => {
             let superadmin = &world.superadmin;
