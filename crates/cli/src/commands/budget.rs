@@ -5,7 +5,7 @@ use clap::Subcommand;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::cost::{burn_lines, fields, trend};
+use super::cost::{burn_lines, fields, set_aside, trend};
 use super::{given, given_parameters, one_of};
 use crate::args::Paging;
 use crate::client::{Client, borrowed};
@@ -164,7 +164,9 @@ fn told(budget: &Value) -> Value {
         Some(format!("{} of {} ({percent}%)", shown(spent), shown(limit)))
     };
     let mut row = budget.clone();
-    row["cost"] = used("budget_millicents", "current_spend_millicents", figures::dollars).into();
+    let cost = used("budget_millicents", "current_spend_millicents", figures::dollars);
+    let held = set_aside(budget).map_or_else(String::new, |held| format!(", {held} set aside"));
+    row["cost"] = cost.map(|cost| cost + &held).into();
     row["tokens"] = used("token_limit", "current_tokens", figures::tokens).into();
     row
 }

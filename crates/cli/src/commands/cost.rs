@@ -9,7 +9,7 @@ use clap::Args;
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 
-pub(super) use self::burn::{Trend, lines as burn_lines};
+pub(super) use self::burn::{Trend, lines as burn_lines, set_aside};
 use self::fields::{cost, money, named, percent, short, text};
 use self::summary::Summary;
 use crate::args::Paging;
@@ -233,8 +233,8 @@ pub(crate) async fn anomalies(context: &Context, arguments: AnomaliesArguments) 
     context.output.rows(&body, &rows, columns, NOTHING)
 }
 
-/// Anomalies that were resolved, and those that were not. A server that does not know that both may be asked for at once has left out
-/// the first.
+/// Anomalies that were resolved, and those that were not. A server that does not know that both may be asked for at once has
+/// left out the first.
 async fn with_resolved(client: &Client, project: &Found, paging: &Paging) -> Result<Value, Error> {
     let path = "/cost-anomalies";
     let of_project = ("project_id", project.id.as_str());

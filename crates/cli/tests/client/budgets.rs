@@ -21,7 +21,11 @@ fn server(request: &Request) -> Answer {
     match (request.method.as_str(), path) {
         ("POST", "/token-budgets") => (201, json!({"token_budget": budget(P2, "project", P1)})).into(),
         // As a server that ignores filters.
-        ("GET", "/token-budgets") => list(&[budget(P1, "story", P1), budget(P2, "project", P1)]),
+        ("GET", "/token-budgets") => {
+            let mut held = budget(P1, "story", P1);
+            held["reserved_millicents"] = json!(5_000);
+            list(&[held, budget(P2, "project", P1)])
+        }
         ("GET" | "PATCH", path) if path == format!("/token-budgets/{P2}") => {
             json!({"token_budget": budget(P2, "project", P1)}).into()
         }
@@ -162,7 +166,8 @@ fn budgets_are_shown_with_what_is_gone() {
         "what is configured is no filter"
     );
     assert!(
-        listed.contains(&format!("\nproject     {P1}  $1.42 of $5.00 (28%)          warn         {P2}\n")),
+        listed.contains(&format!("\nproject     {P1}  $1.42 of $5.00 (28%)  "))
+            && listed.contains(" of $5.00 (28%), $0.05 set aside "),
         "{listed}"
     );
     world.run("budget list --project my-app --limit 5");

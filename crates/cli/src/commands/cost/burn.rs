@@ -46,7 +46,15 @@ pub(crate) fn lines(budget: &Value, trend: Option<(&Trend, NaiveDate)>, width: u
         burn("Cost", "budget_millicents", "current_spend_millicents", figures::dollars, fields::cost),
         burn("Tokens", "token_limit", "current_tokens", figures::tokens, fields::tokens),
     ];
-    burns.into_iter().flatten().flat_map(|burn| burn.lines(trend, width)).collect()
+    let mut lines: Vec<String> =
+        burns.into_iter().flatten().flat_map(|burn| burn.lines(trend, width)).collect();
+    lines.extend(set_aside(budget).map(|reserved| format!("  Held    {reserved} set aside by claims")));
+    lines
+}
+
+/// What stories that are held have set aside of a budget.
+pub(crate) fn set_aside(budget: &Value) -> Option<String> {
+    fields::total(budget, "reserved_millicents").filter(|reserved| reserved.0 != 0).map(figures::dollars)
 }
 
 impl Burn {
@@ -99,6 +107,10 @@ mod tests {
             ["  Cost    $0.00 of $5.00  0%  [........]", "          Exhausted: not at this rate"]
         );
         assert_eq!(lines(&json!({"token_limit": 10}), None, 20), ["  Tokens  0 of 10  0%  [.....]"]);
-        assert_eq!(lines(&json!({}), None, 80), [""; 0]);
+        assert_eq!(lines(&json!({"reserved_millicents": 0}), None, 80), [""; 0]);
+        assert_eq!(
+            lines(&json!({"reserved_millicents": 5_000}), None, 80),
+            ["  Held    $0.05 set aside by claims"]
+        );
     }
 }

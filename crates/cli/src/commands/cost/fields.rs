@@ -130,7 +130,8 @@ mod tests {
     #[test]
     fn a_model_mix_is_a_map_or_a_list() {
         let expected = [("b".to_owned(), Total(9)), ("a".to_owned(), Total(1)), ("c".to_owned(), Total(1))];
-        let map = json!({"model_breakdown": {"c": {"cost_millicents": 1}, "a": {"cost_millicents": 1}, "b": {"cost_millicents": 9}}});
+        let cost = |cost: i64| json!({ "cost_millicents": cost });
+        let map = json!({"model_breakdown": {"c": cost(1), "a": cost(1), "b": cost(9)}});
         let list = json!([{"model_name": "c", "cost_millicents": 1}, {"model_name": "a", "total_cost_millicents": 1},
             {"model_name": "b", "cost_millicents": 9}]);
         assert_eq!(model_mix(&map), expected);

@@ -21,8 +21,8 @@ pub(super) enum Outlook {
 
 /// The outlook of a budget of which `spent` is gone, from what was spent on which day (oldest first).
 ///
-/// The rate is what was spent on the last days with spending, by all days since the first of them: those without count too, because
-/// there will be such days again.
+/// The rate is what was spent on the last days with spending, by all days since the first of them: those without count too,
+/// because there will be such days again.
 pub(super) fn outlook(limit: Total, spent: Total, trend: &[(NaiveDate, Total)], today: NaiveDate) -> Outlook {
     let left = limit - spent;
     if left.0 <= 0 {
@@ -102,7 +102,11 @@ mod tests {
     proptest! {
         /// On the day that is named it is gone at that rate, and on the day before it was not.
         #[test]
-        fn the_day_is_the_first_one(limit in 1i128..1 << 60, spent in 0i128..1 << 60, amounts in prop::collection::vec(-1000i128..1 << 50, 0..12)) {
+        fn the_day_is_the_first_one(
+            limit in 1i128..1 << 60,
+            spent in 0i128..1 << 60,
+            amounts in prop::collection::vec(-1000i128..1 << 50, 0..12),
+        ) {
             let trend: Vec<_> = (1..).zip(&amounts).map(|(number, amount)| (day(number), Total(*amount))).collect();
             let today = day(12);
             if let Outlook::On(end, _) = outlook(Total(limit), Total(spent), &trend, today) {
