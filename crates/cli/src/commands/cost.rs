@@ -364,9 +364,9 @@ fn part(body: &Value, is_shown: impl Fn(&Value) -> bool) -> Value {
     part
 }
 
-/// `2026-11-29 13:25:41`
+/// `2026-11-29T13:25:41Z`
 fn to_the_second(time: &str) -> String {
-    time.get(..19).unwrap_or(time).replace('T', " ")
+    time.split_once('.').map_or_else(|| time.to_owned(), |(seconds, _)| format!("{seconds}Z"))
 }
 
 /// What a project has used day by day; None where that is closed to this key.

@@ -318,10 +318,10 @@ Token Usage Report: 2.1
 Total Cost: $0.15
 Total Tokens: 9K (6K in, 3K out)
 
-phase                  model  input  output  cost    time                 id
----------------------  -----  -----  ------  ------  -------------------  ------------------------------------
-planning               opus   1K     500     $0.03   2026-01-02 00:00:00  {P1}
-planning (correction)  opus   1K     500     -$0.01  2026-01-02 00:00:00  {P2}
+phase                  model  input  output  cost    time                  id
+---------------------  -----  -----  ------  ------  --------------------  ------------------------------------
+planning               opus   1K     500     $0.03   2026-01-02T00:00:00Z  {P1}
+planning (correction)  opus   1K     500     -$0.01  2026-01-02T00:00:00Z  {P2}
 page 1 of 1, 2 total
 "
     );
