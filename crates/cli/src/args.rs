@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand};
 
 use crate::commands::{
-    admin, agent, api, auth, bulk, deps, epic, events, evidence, export, import, keys, progress, project,
-    review, settings, skill, state, status, story, tenant, ui_test, webhook,
+    admin, agent, api, auth, budget, bulk, cost, deps, epic, events, evidence, export, import, keys,
+    progress, project, review, settings, skill, state, status, story, tenant, ui_test, usage, webhook,
 };
 use crate::demo;
 use crate::output::Format;
@@ -246,6 +246,22 @@ pub(crate) enum ClientCommand {
     /// State of an orchestrator
     #[command(subcommand)]
     State(state::Command),
+    /// What a project has cost: in all, by epic or by agent
+    CostSummary(cost::SummaryArguments),
+    /// The same as cost-summary; or what one agent or one story has cost
+    TokenUsage(cost::UsageArguments),
+    /// What is reported of a story, newest first
+    TokenReport(cost::ReportArguments),
+    /// Stories of a project whose cost stands out, newest first (orchestrator)
+    CostAnomalies(cost::AnomaliesArguments),
+    /// The same as cost-anomalies
+    Anomalies(cost::AnomaliesArguments),
+    /// Budgets: how much may be spent, in tokens or money
+    #[command(subcommand)]
+    Budget(budget::Command),
+    /// Reports of what work has used
+    #[command(subcommand)]
+    Usage(usage::Command),
     /// Skills: the prompts by which agents work, in versions
     #[command(subcommand)]
     Skill(skill::Command),

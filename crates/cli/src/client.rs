@@ -222,8 +222,8 @@ impl Client {
                         self.network_error(&error)
                     });
                 }
-                Ok(Ok(Answer { status: 429, retry_after, .. })) if again => {
-                    let wait = retry_after.unwrap_or(pause).min(LONGEST_WAIT);
+                Ok(Ok(answer)) if again && answer.is_too_soon() => {
+                    let wait = answer.retry_after.unwrap_or(pause).min(LONGEST_WAIT);
                     if wait >= Duration::from_secs(1) {
                         output::note(&format!(
                             "Rate limited by the server; trying again in {} s",
@@ -337,6 +337,11 @@ struct Answer {
 }
 
 impl Answer {
+    /// Whether the same request is let in later. What a budget blocks is not, before somebody raises it.
+    fn is_too_soon(&self) -> bool {
+        self.status == 429 && self.body["error"]["code"] != "token_budget_exceeded"
+    }
+
     /// Whether it may well be another one in a moment.
     fn passes(&self) -> bool {
         matches!(self.status, 502..=504) || self.body["error"]["code"] == "idempotency_in_progress"

@@ -1,6 +1,7 @@
 //! The `loopctl` binary: parses the command line, runs one command, turns its result into an exit code.
 
 mod args;
+mod bars;
 mod client;
 mod commands;
 mod config;
@@ -8,6 +9,7 @@ mod context;
 mod demo;
 mod directory;
 mod error;
+mod figures;
 mod json_argument;
 mod output;
 mod pages;

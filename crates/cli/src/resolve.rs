@@ -9,7 +9,7 @@ use unicode_normalization::UnicodeNormalization;
 use uuid::Uuid;
 
 use crate::client::Client;
-use crate::config::Setting;
+use crate::config::{Setting, Source};
 use crate::context::Context;
 use crate::error::Error;
 use crate::output::rows_of;
@@ -57,6 +57,15 @@ pub(crate) async fn configured_project(context: &Context, client: &Client) -> Re
     match context.config.get(Setting::Project) {
         Some(reference) => project(client, &reference).await.map(Some),
         None => Ok(None),
+    }
+}
+
+/// The project that the command line names. What is configured does not count: most of what may be
+/// of one project is of all of them.
+pub(crate) async fn named_project(context: &Context, client: &Client) -> Result<Option<String>, Error> {
+    match context.config.lookup(Setting::Project) {
+        Some((reference, Source::Option)) => Ok(Some(project(client, &reference).await?.id)),
+        _ => Ok(None),
     }
 }
 

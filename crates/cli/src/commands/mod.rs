@@ -4,7 +4,9 @@ pub(crate) mod admin;
 pub(crate) mod agent;
 pub(crate) mod api;
 pub(crate) mod auth;
+pub(crate) mod budget;
 pub(crate) mod bulk;
+pub(crate) mod cost;
 pub(crate) mod deps;
 pub(crate) mod epic;
 pub(crate) mod events;
@@ -23,6 +25,7 @@ pub(crate) mod stories;
 pub(crate) mod story;
 pub(crate) mod tenant;
 pub(crate) mod ui_test;
+pub(crate) mod usage;
 pub(crate) mod webhook;
 
 use serde_json::{Map, Value};
@@ -81,6 +84,14 @@ async fn dispatch(context: &Context, command: Command) -> Result<(), Error> {
         Command::Artifacts(arguments) => evidence::artifacts(context, arguments).await,
         Command::Criteria(story) => evidence::criteria(context, story).await,
         Command::State(command) => state::run(context, command).await,
+        Command::CostSummary(arguments) => cost::summary(context, arguments).await,
+        Command::TokenUsage(arguments) => cost::usage(context, arguments).await,
+        Command::TokenReport(arguments) => cost::report(context, arguments).await,
+        Command::CostAnomalies(arguments) | Command::Anomalies(arguments) => {
+            cost::anomalies(context, arguments).await
+        }
+        Command::Budget(command) => budget::run(context, command).await,
+        Command::Usage(command) => usage::run(context, command).await,
         Command::Skill(command) => skill::run(context, command).await,
         Command::UiTest(command) => ui_test::run(context, command).await,
         Command::Webhook(command) => webhook::run(context, command).await,

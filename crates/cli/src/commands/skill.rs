@@ -1,4 +1,4 @@
-//! `skill list|get|create|update|history|archive|import|stats|results|record`.
+//! `skill list|get|create|update|history|archive|import|stats|cost-performance|results|record`.
 
 use std::path::PathBuf;
 
@@ -6,12 +6,13 @@ use clap::Subcommand;
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use super::cost::{self, fields};
 use super::{given, given_parameters, not_blank};
 use crate::args::Paging;
 use crate::client::{Client, borrowed};
-use crate::config::{Setting, Source};
 use crate::context::Context;
 use crate::error::Error;
+use crate::output::rows_of;
 use crate::{json_argument, pages, resolve, skill_files};
 
 #[derive(Debug, Subcommand)]
@@ -83,6 +84,11 @@ pub(crate) enum Command {
         /// Skill: id or name
         skill: String,
     },
+    /// What each version has cost, and whether it costs more than the one before (user)
+    CostPerformance {
+        /// Skill: id or name
+        skill: String,
+    },
     /// What came of a version, newest first
     Results {
         /// Skill: id or name
@@ -123,13 +129,27 @@ const STATS: &[&str] = &[
     "false_positive_rate",
     "avg_iterations",
 ];
+const COSTS: &[&str] = &[
+    "version_number",
+    "total_invocations",
+    "total_cost_millicents",
+    "avg_cost_per_invocation_millicents",
+    "cost_change_pct",
+    "cost_regression",
+    "stories_verified_count",
+    "stories_rejected_count",
+    "verification_rate_pct",
+];
+const COSTS_TOLD: &[&str] =
+    &["version", "invocations", "cost", "average", "change", "regression", "verified", "rejected", "rate"];
+const NO_COSTS: &str = "No token data available";
 const RESULTS: &[&str] = &["inserted_at", "story_id", "verification_result_id", "metrics"];
 
 pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Error> {
     match command {
         Command::List { status, name, paging } => {
             let client = context.client()?;
-            let project = named_project(context, &client).await?;
+            let project = resolve::named_project(context, &client).await?;
             let filters = given_parameters([("project_id", project), ("status", status), ("name", name)]);
             let body = pages::list(&client, "/skills", &borrowed(&filters), &paging).await?;
             context.output.list(&body, COLUMNS, "No skills.")
@@ -144,7 +164,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Error
                 ("name", Some(not_blank("--name", &name)?.into())),
                 ("prompt_text", Some(read.prompt.into())),
                 ("description", description.map(Value::from)),
-                ("project_id", named_project(context, &client).await?.map(Value::from)),
+                ("project_id", resolve::named_project(context, &client).await?.map(Value::from)),
             ]);
             let answer = client.post("/skills", Some(&body)).await?;
             context.output.object(&without_prompt(context, answer), "skill")
@@ -174,6 +194,16 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Error
             let client = context.client()?;
             let path = format!("{}/stats", path(context, &client, &skill).await?);
             context.output.list(&client.get(&path, &[]).await?, STATS, "No results.")
+        }
+        Command::CostPerformance { skill } => {
+            let client = context.client()?;
+            let path = format!("{}/cost-performance", path(context, &client, &skill).await?);
+            let body = client.get(&path, &[]).await?;
+            if !context.output.human() {
+                return context.output.list(&body, COSTS, NO_COSTS);
+            }
+            let rows = cost::table(COSTS_TOLD, rows_of(&body).iter().map(costs_told));
+            context.output.rows(&body, &rows, COSTS_TOLD, NO_COSTS)
         }
         Command::Results { skill, version, paging } => {
             let client = context.client()?;
@@ -243,7 +273,7 @@ async fn import(context: &Context, dir: &std::path::Path) -> Result<(), Error> {
         })
         .collect();
     let client = context.client()?;
-    let project = named_project(context, &client).await?;
+    let project = resolve::named_project(context, &client).await?;
     let body = given([("skills", Some(skills.into())), ("project_id", project.map(Value::from))]);
     let answer = client.post("/skills/import", Some(&body)).await?;
     if !context.output.human() {
@@ -297,10 +327,18 @@ async fn path(context: &Context, client: &Client, skill: &str) -> Result<String,
     Ok(format!("/skills/{}", resolve::skill(context, client, skill).await?.id))
 }
 
-/// The project that the command line names. What is configured makes no skill one of a project: skills are mostly for all of them.
-async fn named_project(context: &Context, client: &Client) -> Result<Option<String>, Error> {
-    match context.config.lookup(Setting::Project) {
-        Some((reference, Source::Option)) => Ok(Some(resolve::project(client, &reference).await?.id)),
-        _ => Ok(None),
-    }
+/// What a version has cost, as people read it.
+fn costs_told(version: &Value) -> Vec<String> {
+    let percent = |name| fields::percent(version, name).unwrap_or_default();
+    vec![
+        fields::text(version, "version_number"),
+        fields::text(version, "total_invocations"),
+        fields::money(version, "total_cost_millicents"),
+        fields::money(version, "avg_cost_per_invocation_millicents"),
+        percent("cost_change_pct"),
+        fields::text(version, "cost_regression"),
+        fields::text(version, "stories_verified_count"),
+        fields::text(version, "stories_rejected_count"),
+        percent("verification_rate_pct"),
+    ]
 }

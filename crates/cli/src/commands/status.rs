@@ -1,13 +1,15 @@
 //! `status`: the progress of a project or epic, or one story.
 
 use clap::Args;
+use loopctl_core::cost::Total;
 use serde_json::Value;
 
 use crate::client::Client;
+use crate::commands::cost::fields;
 use crate::context::Context;
 use crate::error::Error;
 use crate::resolve::{self, Found};
-use crate::table;
+use crate::{bars, figures, table};
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -61,33 +63,13 @@ fn show(context: &Context, body: &Value, heading: &str, cost: Option<String>) ->
 async fn cost_line(client: &Client, project: &Found) -> Option<String> {
     let body = client.get(&format!("/analytics/projects/{}", project.id), &[]).await.ok()?;
     let data = &body["data"];
-    let number = |key: &str| data[key].as_u64();
-    let cost = number("total_cost_millicents").or(number("cost_millicents")).filter(|cost| *cost > 0)?;
-    let tokens = number("total_input_tokens").unwrap_or(0) + number("total_output_tokens").unwrap_or(0);
-    let budget = match (number("budget_millicents"), number("utilization_pct")) {
-        (Some(budget), Some(percent)) => format!(" / {} budget ({percent}% utilized)", dollars(budget)),
-        _ => String::new(),
-    };
-    Some(format!("Cost: {}{budget}  |  Tokens: {}", dollars(cost), short(tokens)))
-}
-
-/// Millicents as dollars, two decimals, half up.
-fn dollars(millicents: u64) -> String {
-    let cents = (millicents + 500) / 1000;
-    format!("${}.{:02}", cents / 100, cents % 100)
-}
-
-/// `999`, `1K`, `1.5K`, `2M`: one truncated decimal.
-fn short(tokens: u64) -> String {
-    let (unit, sign) = match tokens {
-        0..1_000 => return tokens.to_string(),
-        1_000..1_000_000 => (1_000, "K"),
-        _ => (1_000_000, "M"),
-    };
-    match tokens % unit * 10 / unit {
-        0 => format!("{}{sign}", tokens / unit),
-        tenth => format!("{}.{tenth}{sign}", tokens / unit),
-    }
+    let cost = Some(fields::cost(data)).filter(|cost| cost.0 > 0)?;
+    let limit = fields::total(data, "budget_millicents").zip(fields::total(data, "utilization_pct"));
+    let budget = limit.map_or_else(String::new, |(budget, percent)| {
+        format!(" / {} budget ({}% utilized)", figures::dollars(budget), percent.0)
+    });
+    let tokens = figures::tokens(fields::tokens(data));
+    Some(format!("Cost: {}{budget}  |  Tokens: {tokens}", figures::dollars(cost)))
 }
 
 const BAR: usize = 30;
@@ -106,10 +88,8 @@ fn picture(progress: &Value, heading: &str) -> Vec<String> {
         .unwrap_or_else(|| if total == 0 { 0.0 } else { verified as f64 * 100.0 / total as f64 });
 
     let mut lines = vec![heading.to_owned(), String::new()];
-    lines.push(format!(
-        "Verified  [{}] {percent:.1}%  ({verified} of {total} stories)",
-        bar(verified, total, BAR)
-    ));
+    lines
+        .push(format!("Verified  [{}] {percent:.1}%  ({verified} of {total} stories)", bar(verified, total)));
     if let (Some(in_loop), Some(adopted)) =
         (progress["verified_in_loop"].as_u64(), progress["verified_adopted"].as_u64())
     {
@@ -130,18 +110,15 @@ fn picture(progress: &Value, heading: &str) -> Vec<String> {
     for (title, counts) in [("Work", work), ("Verification", trust)] {
         lines.extend([String::new(), title.to_owned()]);
         for (name, count) in counts {
-            let line = format!("  {name:<14} {count:>5}  {}", bar(count, total, BAR).replace('.', ""));
+            let line = format!("  {name:<14} {count:>5}  {}", bar(count, total).replace('.', ""));
             lines.push(line.trim_end().to_owned());
         }
     }
     lines
 }
 
-/// `####....`: the share as part of `width`; anything above zero shows at least one mark.
-fn bar(share: u64, total: u64, width: usize) -> String {
-    let exact = if total == 0 { 0.0 } else { share as f64 / total as f64 * width as f64 };
-    let filled = if share > 0 { (exact.round() as usize).clamp(1, width) } else { 0 };
-    format!("{}{}", "#".repeat(filled), ".".repeat(width - filled))
+fn bar(share: u64, total: u64) -> String {
+    bars::bar(Total(share.into()), Total(total.into()), BAR)
 }
 
 #[cfg(test)]
@@ -149,23 +126,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-
-    #[test]
-    fn money_and_tokens_are_short() {
-        assert_eq!(
-            [2_500, 155, 250_000, 499, 500].map(dollars),
-            ["$0.03", "$0.00", "$2.50", "$0.00", "$0.01"]
-        );
-        let tokens = [999, 1_000, 1_500, 1_999, 999_999, 1_000_000, 2_500_000];
-        assert_eq!(tokens.map(short), ["999", "1K", "1.5K", "1.9K", "999.9K", "1M", "2.5M"]);
-    }
-
-    #[test]
-    fn a_bar_never_hides_a_story() {
-        assert_eq!(bar(0, 0, 4), "....");
-        assert_eq!(bar(1, 1000, 4), "#...");
-        assert_eq!(bar(4, 4, 4), "####");
-    }
 
     #[test]
     fn the_picture_of_an_epic_computes_what_the_server_leaves_out() {

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use serde_json::{Value, json};
 
 use crate::support::{Answer, DRIP, NO_ANSWER, Request, World, error};
+use crate::{S21, one_project};
 
 #[test]
 fn every_status_has_its_exit_code() {
@@ -145,6 +146,16 @@ fn writing_is_repeated_when_the_server_is_away_or_busy() {
         World::new(|_| Answer(429, vec![("Retry-After", "0".into())], json!({"error": {"message": "busy"}})));
     let run = busy.run("agent register --name a --type implementer");
     assert_eq!((run.code, busy.lines().len()), (8, 4), "{run:?}");
+    // Waiting raises no budget.
+    let spent =
+        json!({"error": {"status": 429, "code": "token_budget_exceeded", "message": "210 of 200 tokens"}});
+    let blocked = World::new(move |request| match request.method.as_str() {
+        "POST" => (429, spent.clone()).into(),
+        _ => one_project(request),
+    });
+    let run = blocked.run(&format!("report {S21}"));
+    assert_eq!((run.code, blocked.lines().len()), (8, 1), "{run:?}");
+    assert!(run.stderr.starts_with("Error: Server returned 429: 210 of 200 tokens\n"), "{run:?}");
 }
 
 #[test]

@@ -4,8 +4,10 @@
 
 mod admin;
 mod breakdown;
+mod budgets;
 mod bulk;
 mod connection;
+mod cost;
 mod deps;
 mod events;
 mod evidence;
