@@ -3,7 +3,8 @@
 //! counts.
 //!
 //! Prints the tables of `docs/performance.md` on stdout and progress on stderr. With `--profile`, instead, what PostgreSQL
-//! does for each kind of request; with `--deliveries [COUNT]`, what claims are while so many deliveries of webhooks drain.
+//! does for each kind of request; with `--deliveries [COUNT]`, what claims are while so many deliveries of webhooks drain; with
+//! `--usage`, what reports cost that say what was used.
 
 #![allow(
     clippy::expect_used,
@@ -29,6 +30,7 @@ mod results;
 mod service;
 mod tenants;
 mod transitions;
+mod usage;
 
 use bench::Bench;
 use service::Service;
@@ -51,6 +53,7 @@ fn main() {
         match deliveries::wanted() {
             Some(count) => deliveries::run(&scratch, count).await,
             None if profile => profile::run(&scratch).await,
+            None if usage::is_wanted() => usage::run(&scratch).await,
             None => measure(&scratch).await,
         }
     });

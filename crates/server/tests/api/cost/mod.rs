@@ -6,6 +6,7 @@ mod corrections;
 mod levels;
 mod races;
 mod reservations;
+mod telemetry;
 mod usage;
 
 use serde_json::{Value, json};
