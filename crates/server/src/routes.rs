@@ -47,6 +47,7 @@ fn endpoints() -> Vec<Endpoint> {
         cost::usage::routes(),
         cost::budgets::routes(),
         skills::routes(),
+        cost::analytics::routes(),
         audit::routes(),
         webhooks::routes(),
     ]

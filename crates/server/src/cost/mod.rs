@@ -2,3 +2,4 @@
 
 pub(crate) mod budgets;
 pub(crate) mod usage;
+pub(crate) mod analytics;
