@@ -48,6 +48,7 @@ fn endpoints() -> Vec<Endpoint> {
         cost::budgets::routes(),
         skills::routes(),
         cost::analytics::routes(),
+        cost::anomalies::routes(),
         audit::routes(),
         webhooks::routes(),
     ]

@@ -4,6 +4,7 @@
 //! reads exactly; their sums are 128 bits wide.
 
 pub mod budgets;
+pub mod anomalies;
 pub mod telemetry;
 
 use std::borrow::Cow;
