@@ -22,7 +22,7 @@ pub(crate) use mix::STATEMENTS as MIX_STATEMENTS;
 pub(crate) use models::STATEMENTS as MODELS_STATEMENTS;
 pub(crate) use profile::STATEMENTS as PROFILE_STATEMENTS;
 pub(crate) use projects::{PROJECT_SPENDING, ProjectSpending, STATEMENTS as PROJECTS_STATEMENTS};
-pub(crate) use stories::{STATEMENTS as STORIES_STATEMENTS, TOTALS_OF_STORIES, UsageTotals};
+pub(crate) use stories::{STATEMENTS as STORIES_STATEMENTS, TOTALS_OF_STORIES};
 pub(crate) use trends::STATEMENTS as TRENDS_STATEMENTS;
 
 /// The routes of this resource.

@@ -70,7 +70,7 @@ async fn keep(db: &Db, tenant_id: Uuid, day: NaiveDate, anomalies: &[Anomaly]) -
     let metadata =
         column(anomalies, |anomaly| JsonText::of(&Because::of(&anomaly.reason, day)).unwrap_or_default());
     let metadata = column(&metadata, Jsonb);
-    let open: Params<'_> = &[&stories, &kinds, &costs, &references, &factors, &metadata];
+    let open: Params<'_> = &[&day, &stories, &kinds, &costs, &references, &factors, &metadata];
     let params: Params<'_> = &[&day, &ids, &stories, &kinds, &costs, &references, &factors, &metadata];
     let work = async |mut tx: Tx| {
         tx.execute(REFRESH_ANOMALIES, open).await?;

@@ -170,26 +170,29 @@ statements! {
     EPIC_MEANS -> EpicMean = "
         select {*} from cost_summaries
         where tenant_id = $1 and scope_type = 'epic' and period_start = $2 and avg_cost_per_story_millicents > 0";
-    /// Those that are open already: only their figures change.
+    /// Those that are open already: only their figures change, and the days of which they were found (`$2`).
     REFRESH_ANOMALIES = "
         with given as (
-            select * from unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::jsonb[])
+            select * from unnest($3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], $8::jsonb[])
                 as given (story_id, kind, cost, reference, factor, metadata)
         ), held as (
-            select c.id, g.* from cost_anomalies c
+            select c.id, g.cost::numeric as cost, g.reference::numeric as reference, g.factor::numeric as factor,
+                   g.metadata || jsonb_build_object(
+                       'period_start', greatest((c.metadata ->> 'period_start')::date, $2::date)) as metadata
+            from cost_anomalies c
             join given g on g.story_id = c.story_id and g.kind = c.anomaly_type
             where c.tenant_id = $1 and not c.resolved and not c.archived
             order by c.id for no key update of c
         )
         update cost_anomalies c set
-            story_cost_millicents = h.cost::numeric, reference_avg_millicents = h.reference::numeric,
-            deviation_factor = h.factor::numeric, metadata = h.metadata, updated_at = clock_timestamp()
+            story_cost_millicents = h.cost, reference_avg_millicents = h.reference, deviation_factor = h.factor,
+            metadata = h.metadata, period_start = least(c.period_start, $2), updated_at = clock_timestamp()
         from held h
         where c.tenant_id = $1 and c.id = h.id
-          and (c.story_cost_millicents, c.reference_avg_millicents, c.deviation_factor, c.metadata)
-            <> (h.cost::numeric, h.reference::numeric, h.factor::numeric, h.metadata)";
-    /// The others of a day (`$2`), in the order of their stories, unless they were resolved: as something that was found on that day's
-    /// usage, or that was open when it was reported.
+          and ((c.story_cost_millicents, c.reference_avg_millicents, c.deviation_factor, c.metadata)
+                 <> (h.cost, h.reference, h.factor, h.metadata)
+               or c.period_start > $2)";
+    /// The others of a day (`$2`), in the order of their stories, unless somebody has resolved what was found of that day.
     INSERT_ANOMALIES -> Inserted = "
         with given as (
             select * from unnest($3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::text[], $8::text[], $9::jsonb[])
@@ -203,8 +206,7 @@ statements! {
             where not exists (
                 select from cost_anomalies o
                 where o.tenant_id = $1 and o.story_id = g.story_id and o.anomaly_type = g.kind and o.resolved
-                  and (o.period_start = $2
-                       or o.period_start < $2 and $2 < (o.updated_at at time zone 'UTC')::date))
+                  and $2 between o.period_start and (o.metadata ->> 'period_start')::date)
             order by g.story_id, g.kind
             on conflict (tenant_id, story_id, anomaly_type) where not resolved and not archived do nothing
             returning id, story_id

@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use self::store::{
-    ARCHIVE_ANOMALIES, DAYS_TO_PURGE, LOCK_STORIES, PICK_OLD, PURGE, Picked, RETIRE, UNCOUNTED_DAYS,
+    ARCHIVE_ANOMALIES, DAYS_TO_PURGE, LOCK_STORIES_OF_REPORTS, PICK_OLD, PURGE, Picked, RETIRE,
+    UNCOUNTED_DAYS,
 };
 use super::period::TenantAndTime;
 use super::summaries::recount;
@@ -93,7 +94,7 @@ async fn retire(db: &Db, tenant_id: Uuid, days: i32) -> Result<i64, DbError> {
             let (ids, stories): (Vec<_>, Vec<_>) =
                 picked.iter().map(|Picked { id, story_id }| (*id, *story_id)).unzip();
             // Stories come before their reports, as everywhere.
-            tx.execute(LOCK_STORIES, &[&stories]).await?;
+            tx.execute(LOCK_STORIES_OF_REPORTS, &[&stories]).await?;
             let params: Params<'_> = &[&ids];
             let retired = tx.commit(&RETIRE.with(params)).await?;
             Ok::<_, DbError>(retired.first().copied().unwrap_or_default())

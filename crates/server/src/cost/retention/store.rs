@@ -60,7 +60,7 @@ statements! {
             where s.tenant_id = $1 and s.scope_type = 'project' and s.scope_id = r.project_id
               and s.period_start = (r.inserted_at at time zone 'UTC')::date and (s.final or not s.stale))
         order by inserted_at limit 1000";
-    LOCK_STORIES = "
+    LOCK_STORIES_OF_REPORTS = "
         select from story_states where tenant_id = $1 and id = any($2) order by id for no key update";
     RETIRE -> i64 = "
         with held as (

@@ -20,7 +20,8 @@ use super::store::{
 use super::text::check_metadata;
 use super::{CriteriaList, UnderWay, write_criteria};
 use crate::app::{Agent, AtLeast, Caller, Identity, Orchestrator, User};
-use crate::cost::analytics::{TOTALS_OF_STORIES, UsageTotals};
+use crate::cost::analytics::TOTALS_OF_STORIES;
+use crate::cost::usage::UsageTotals;
 use crate::db::{Jsonb, Params};
 use crate::events::Event;
 use crate::http::{ApiError, ApiResult, Body, Id, List, NoContent, Page, Query, limits, one, pages};
