@@ -3,7 +3,8 @@
 //! counts.
 //!
 //! Prints the tables of `docs/performance.md` on stdout and progress on stderr. With `--profile`, instead, what PostgreSQL
-//! does for each kind of request; with `--deliveries [COUNT]`, what claims are while so many deliveries of webhooks drain.
+//! does for each kind of request; with `--deliveries [COUNT]`, what claims are while so many deliveries of webhooks drain; with `--analytics [REPORTS]`, how long
+//! analytics take over so many reports.
 
 #![allow(
     clippy::expect_used,
@@ -12,6 +13,7 @@
     reason = "a benchmark stops where it fails"
 )]
 
+mod analytics;
 mod api;
 mod bench;
 mod bulk;
@@ -48,10 +50,11 @@ fn main() {
     runtime.block_on(async {
         note("starting loopctl on a scratch cluster");
         drop(Service::start(&scratch).await);
-        match deliveries::wanted() {
-            Some(count) => deliveries::run(&scratch, count).await,
-            None if profile => profile::run(&scratch).await,
-            None => measure(&scratch).await,
+        match (deliveries::wanted(), analytics::wanted()) {
+            (Some(count), _) => deliveries::run(&scratch, count).await,
+            (None, Some(reports)) => analytics::run(&scratch, reports).await,
+            (None, None) if profile => profile::run(&scratch).await,
+            (None, None) => measure(&scratch).await,
         }
     });
     std::fs::remove_dir_all(&scratch).expect("the scratch directory goes away");

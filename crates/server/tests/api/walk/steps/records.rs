@@ -11,7 +11,6 @@ pub(super) async fn steps(calls: &Calls<'_>, method: &str) -> Option<Vec<Step>> 
     let a = &calls.world.a;
     let (user, agent, orchestrator) = (&a.tenant.user, &a.agent, &a.orchestrator);
     let route = &calls.route;
-    let steps = |path: &str, tries: &[(&Caller, u16, Value)]| calls.steps(path, tries);
     let here = |tries: &[(&Caller, u16, Value)]| calls.here(tries);
     let of = |id: &str, tries: &[(&Caller, u16, Value)]| calls.of(id, tries);
     let read = |who: &Caller, tries: &[(u16, &str)]| calls.read(who, tries);
