@@ -47,6 +47,8 @@ fn endpoints() -> Vec<Endpoint> {
         cost::usage::routes(),
         cost::budgets::routes(),
         skills::routes(),
+        cost::analytics::routes(),
+        cost::anomalies::routes(),
         audit::routes(),
         webhooks::routes(),
     ]

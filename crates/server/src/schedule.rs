@@ -1,5 +1,6 @@
 //! The one list of what is done in the background, and when.
 
+use chrono::Weekday;
 use loopctl_core::json::JsonText;
 use loopctl_core::schedule::{Backoff, Schedule};
 use serde_json::{Value, json};
@@ -10,7 +11,7 @@ use uuid::Uuid;
 use crate::audit::partitions;
 use crate::db::{Db, Sql, statements};
 use crate::jobs::{Job, JobError, Kind, Scope};
-use crate::webhooks;
+use crate::{cost, webhooks};
 
 statements! {
     PRUNE_JOBS -> i64 = "select prune_jobs($1)";
@@ -81,6 +82,21 @@ pub(crate) fn kinds(settings: Settings) -> Vec<Kind<Tools>> {
             schedule: Some(Schedule::Daily { hour: 3, minute: 0 }),
             ..maintenance("webhook_cleanup", |tools, job| Box::pin(webhook_cleanup(tools, job)))
         },
+        Kind {
+            scope: Scope::EachTenant,
+            schedule: Some(Schedule::Daily { hour: 2, minute: 0 }),
+            ..maintenance("cost_rollup", |tools, job| Box::pin(cost_rollup(tools, job)))
+        },
+        Kind {
+            scope: Scope::EachTenant,
+            schedule: Some(Schedule::Daily { hour: 2, minute: 5 }),
+            ..maintenance("cost_anomalies", |tools, job| Box::pin(cost_anomalies(tools, job)))
+        },
+        Kind {
+            scope: Scope::EachTenant,
+            schedule: Some(Schedule::Weekly { day: Weekday::Sun, hour: 3, minute: 0 }),
+            ..maintenance("usage_archival", |tools, job| Box::pin(usage_archival(tools, job)))
+        },
     ]
 }
 
@@ -146,4 +162,16 @@ async fn prune_pending_tenants(tools: Tools) -> Result<Value, JobError> {
 async fn webhook_cleanup(tools: Tools, job: Job) -> Result<Value, JobError> {
     let deleted = webhooks::cleanup(&tools.db, job.tenant_id).await?;
     Ok(json!({"deleted": deleted}))
+}
+
+async fn cost_rollup(tools: Tools, job: Job) -> Result<Value, JobError> {
+    Ok(cost::summaries::roll_up(&tools.db, job.tenant_id, &job.args).await?)
+}
+
+async fn cost_anomalies(tools: Tools, job: Job) -> Result<Value, JobError> {
+    Ok(cost::anomalies::detect(&tools.db, job.tenant_id, &job.args).await?)
+}
+
+async fn usage_archival(tools: Tools, job: Job) -> Result<Value, JobError> {
+    cost::retention::archive(&tools.db, job.tenant_id, &job.args).await.map_err(JobError)
 }

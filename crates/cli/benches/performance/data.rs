@@ -273,3 +273,73 @@ pub(crate) async fn traces_of_deliveries(owner: &Client) -> (i64, String) {
         from pg_stat_user_tables where relname in ('webhook_events', 'webhooks')";
     (dead_rows_of_deliveries(owner).await, owner.query_one(sql, &[]).await.expect("statistics").get(0))
 }
+
+/// A year of usage.
+pub(crate) struct Year {
+    pub(crate) stories: i64,
+    /// Rows of `usage_by_day`.
+    pub(crate) sums: i64,
+    /// One of three.
+    pub(crate) project: String,
+    /// One of 40.
+    pub(crate) agent: String,
+}
+
+/// So many reports of the year 2025: 40 for each story, of two of 40 agents, on two days in a row, in all phases. Each agent has one of
+/// four models, and one more for small things. Nine stories of ten are verified. The sums are made by the triggers, as always.
+pub(crate) async fn year_of_usage(owner: &Client, tenant: &Tenant, reports: usize) -> Year {
+    let (tenant_id, stories) = (&tenant.id, reports / 40);
+    let per_project = stories.div_ceil(3);
+    let epics = per_project.div_ceil(100);
+    let plan = format!(
+        "insert into agents (tenant_id, id, name, agent_type)
+         select '{tenant_id}', gen_random_uuid(), 'agent ' || n, 'implementer' from generate_series(0, 39) n;
+         insert into projects (tenant_id, id, name, slug)
+         select '{tenant_id}', gen_random_uuid(), 'Project ' || n, 'project-' || n from generate_series(1, 3) n;
+         insert into epics (tenant_id, id, project_id, number, title, position)
+         select tenant_id, gen_random_uuid(), id, n, 'Epic ' || n, n from projects, generate_series(1, {epics}) n
+         where tenant_id = '{tenant_id}';
+         insert into stories (tenant_id, id, project_id, epic_id, number, title, description, acceptance_criteria)
+         select tenant_id, gen_random_uuid(), project_id, id, number || '.' || n, 'Story ' || n, repeat('What it is about. ', 20), '[]'
+         from epics cross join generate_series(1, 100) n
+         where tenant_id = '{tenant_id}' and (number - 1) * 100 + n <= {per_project};
+         create table bench_year as
+             select s.id as story_id, s.project_id, s.epic_id, row_number() over (order by s.id) as n,
+                    hashtext('a' || s.id) & 1023 as first, hashtext('b' || s.id) & 1023 as second,
+                    (hashtext('c' || s.id) & 65535) % 363 as day
+             from stories s where tenant_id = '{tenant_id}';
+         create table bench_agents as
+             select id, substr(name, 7)::int as n from agents where tenant_id = '{tenant_id}' and name ~ '^agent \\d+$';
+         update story_states set agent_status = 'reported_done', verified_status = 'verified', reported_done_at = now(),
+                                 verified_at = now(), verification_source = 'import', verified_digest = '\\x00'
+         where id in (select story_id from bench_year where n % 10 > 0);
+         analyze bench_year, bench_agents, stories, story_states"
+    );
+    owner.batch_execute(&plan).await.expect("a plan");
+    // A transaction for each few thousand reports: memory is for others as well.
+    for from in (1..=stories).step_by(500) {
+        let to = from + 499;
+        let sql = format!(
+            "insert into token_usage_reports (tenant_id, id, story_id, agent_id, project_id, epic_id, input_tokens, output_tokens,
+                                              model_name, cost_millicents, phase, inserted_at)
+             select '{tenant_id}', gen_random_uuid(), y.story_id, a.id, y.project_id, y.epic_id,
+                    1000 + (hashtext('i' || y.n || k) & 65535), 200 + (hashtext('o' || y.n || k) & 16383),
+                    (array['claude-opus-4', 'claude-sonnet-4', 'gpt-5-codex', 'gemini-2.5-pro', 'claude-haiku-4'])
+                        [case when k % 10 < 9 then 1 + a.n % 4 else 5 end],
+                    100 + (hashtext('c' || y.n || k) & 8191),
+                    case when k < 4 then 'planning' when k < 28 then 'implementing' when k < 30 then 'other' else 'reviewing' end,
+                    timestamptz '2025-01-01 08:00Z' + make_interval(days => y.day + k / 15, mins => k)
+             from bench_year y cross join generate_series(0, 39) k
+             join bench_agents a on a.n = (case when k < 30 then y.first else y.second end) % 40
+             where y.n between {from} and {to}"
+        );
+        owner.batch_execute(&sql).await.expect("reports");
+    }
+    let sql = format!(
+        "select (select count(*) from bench_year), (select count(*) from usage_by_day where tenant_id = '{tenant_id}'),
+                (select min(project_id::text) from bench_year), (select min(id::text) from bench_agents)"
+    );
+    let row = owner.query_one(&sql, &[]).await.expect("what there is");
+    owner.batch_execute("drop table bench_year, bench_agents").await.expect("they are ours");
+    Year { stories: row.get(0), sums: row.get(1), project: row.get(2), agent: row.get(3) }
+}

@@ -4,7 +4,7 @@
 //!
 //! Prints the tables of `docs/performance.md` on stdout and progress on stderr. With `--profile`, instead, what PostgreSQL
 //! does for each kind of request; with `--deliveries [COUNT]`, what claims are while so many deliveries of webhooks drain; with
-//! `--usage`, what reports cost that say what was used.
+//! `--usage`, what reports cost that say what was used; with `--analytics [REPORTS]`, how long analytics take over so many.
 
 #![allow(
     clippy::expect_used,
@@ -13,6 +13,7 @@
     reason = "a benchmark stops where it fails"
 )]
 
+mod analytics;
 mod api;
 mod bench;
 mod bulk;
@@ -50,11 +51,12 @@ fn main() {
     runtime.block_on(async {
         note("starting loopctl on a scratch cluster");
         drop(Service::start(&scratch).await);
-        match deliveries::wanted() {
-            Some(count) => deliveries::run(&scratch, count).await,
-            None if profile => profile::run(&scratch).await,
-            None if usage::is_wanted() => usage::run(&scratch).await,
-            None => measure(&scratch).await,
+        match (deliveries::wanted(), analytics::wanted()) {
+            (Some(count), _) => deliveries::run(&scratch, count).await,
+            (None, Some(reports)) => analytics::run(&scratch, reports).await,
+            (None, None) if profile => profile::run(&scratch).await,
+            (None, None) if usage::is_wanted() => usage::run(&scratch).await,
+            (None, None) => measure(&scratch).await,
         }
     });
     std::fs::remove_dir_all(&scratch).expect("the scratch directory goes away");

@@ -2,7 +2,7 @@
 
 use clap::Subcommand;
 use loopctl_server::operator::{list_jobs, run_job};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{DatabaseArguments, Failure, close, open};
 use crate::output::{self, Format, Output};
@@ -34,7 +34,14 @@ pub(crate) enum Command {
         /// For which tenant: id or slug
         #[arg(long, value_name = "REF")]
         tenant: Option<String>,
+        /// What it is told besides, as a JSON object: {"period_start": "2026-11-01", "period_end": "2026-11-30"}
+        #[arg(long, value_name = "JSON", value_parser = object)]
+        args: Option<Map<String, Value>>,
     },
+}
+
+fn object(text: &str) -> Result<Map<String, Value>, String> {
+    serde_json::from_str(text).map_err(|_| "it is no JSON object".to_owned())
 }
 
 /// Runs the command. Its result is JSON: `jobs`, or a `job`.
@@ -45,9 +52,10 @@ pub(super) async fn run(command: &Command) -> Result<Value, Failure> {
             let jobs = list_jobs(&database).await.map(|jobs| json!({"jobs": jobs}));
             close(database, jobs.map_err(Failure::Operator)).await
         }
-        Command::Run { database, kind, tenant } => {
+        Command::Run { database, kind, tenant, args } => {
             let database = open(database).await?;
-            let job = run_job(&database, kind, tenant.as_deref()).await.map(|job| json!({"job": job}));
+            let told = args.clone().unwrap_or_default();
+            let job = run_job(&database, kind, tenant.as_deref(), &told).await.map(|job| json!({"job": job}));
             close(database, job.map_err(Failure::Operator)).await
         }
     }

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use loopctl_core::cost::Total;
 use loopctl_core::cost::budgets::{Enforcement, ScopeType};
 use loopctl_core::json::JsonText;
@@ -229,7 +229,7 @@ macro_rules! columns {
     )+};
 }
 
-columns!(Uuid, String, bool, i32, i64, f64, Decimal, Timestamp, DateTime<Utc>, Vec<u8>);
+columns!(Uuid, String, bool, i32, i64, f64, Decimal, Timestamp, DateTime<Utc>, NaiveDate, Vec<u8>);
 
 /// Documents are kept as their text.
 impl Column for JsonText {

@@ -44,7 +44,10 @@ const TAGS: [(&str, &str); 22] = [
     ("UI Tests", "Runs through a user interface, and what was found."),
     ("Orchestrator", "Checkpoints for the next session of an orchestrator."),
     ("Skills", "The prompts by which agents work, in versions, and what came of each of them."),
-    ("Token Efficiency", "What work costs: what is reported of it, and what may be spent."),
+    (
+        "Token Efficiency",
+        "What work costs: what is reported of it, what may be spent, and where it stands out.",
+    ),
     ("Audit", "What happened: the log, the history of a story, the feed of changes and its stream."),
     ("Webhooks", "Who is told of what happens, and what became of it."),
     ("Admin", "What superadmins see and do of all tenants."),

@@ -2,7 +2,7 @@
 
 use loopctl_core::json::JsonText;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::OperatorError;
@@ -93,11 +93,16 @@ pub async fn list_jobs(database: &Database) -> Result<Vec<JobKind>, OperatorErro
 }
 
 /// Runs a job now, once, and waits for its end; a server at work may be the one that does it. It is told what those of the schedule
-/// are told. `tenant` is an id or a slug.
+/// are told, and besides what `told` has, which is an object. `tenant` is an id or a slug.
 ///
 /// # Errors
 /// When there is no such kind or tenant, or the database fails. That the job fails is what it answers.
-pub async fn run_job(database: &Database, name: &str, tenant: Option<&str>) -> Result<JobRun, OperatorError> {
+pub async fn run_job(
+    database: &Database,
+    name: &str,
+    tenant: Option<&str>,
+    told: &Map<String, Value>,
+) -> Result<JobRun, OperatorError> {
     let kinds = kinds(Settings::default());
     let names = kinds.iter().map(|kind| kind.name).collect::<Vec<_>>().join(", ");
     let kind = kinds
@@ -121,16 +126,19 @@ pub async fn run_job(database: &Database, name: &str, tenant: Option<&str>) -> R
             found.try_get("id").map_err(DbError::from)?
         }
     };
-    let told = client
+    let planned = client
         .query_opt("select args::text as args from job_schedules where kind = $1", &[&kind.name])
         .await
         .map_err(DbError::from)?;
-    let args = match told {
+    let mut args = match planned {
         Some(row) => {
             row.try_get::<_, String>("args").map_err(DbError::from)?.parse::<Value>().unwrap_or_default()
         }
         None => kind.args.to_value(),
     };
+    if let Value::Object(args) = &mut args {
+        args.extend(told.clone());
+    }
     let kind = Kind { attempts: 1, ..kind };
     if kind.needs_owner && !owns_tables(&database.owner).await? {
         return Err(OperatorError::Invalid(format!(

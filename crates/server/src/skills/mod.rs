@@ -1,6 +1,7 @@
 //! Skills: the prompts by which agents work, in versions that never change, and what came of each of them.
 
 mod api;
+mod cost;
 mod import;
 mod results;
 mod rules;
@@ -10,6 +11,7 @@ mod versions;
 use crate::app::Endpoint;
 use crate::http::endpoints;
 
+pub(crate) use cost::STATEMENTS as COST_STATEMENTS;
 pub(crate) use store::STATEMENTS;
 
 /// The routes of this resource.
@@ -44,6 +46,10 @@ pub(crate) fn routes() -> Vec<Endpoint> {
         GET "/api/v1/skills/{id}/versions/{version}" => versions::show;
         /// What came of a version, newest first; all of it, unless a page is asked for.
         GET "/api/v1/skills/{id}/versions/{version}/results" => results::list;
+        /// What each version with usage reports has cost, and what became of its stories.
+        ///
+        /// A version is compared with the one in the row before.
+        GET "/api/v1/skills/{id}/cost-performance" => cost::performance;
         /// What came of each version that has results, from the first one; all of them, unless a page is asked for.
         GET "/api/v1/skills/{id}/stats" => results::stats;
         /// Notes by which version of a skill a verification came about.

@@ -17,6 +17,8 @@ use super::store::{
 };
 use crate::app::{AtLeast, Caller, Change, User};
 use crate::cost::budgets::{Held, save_levels, told};
+use crate::cost::summaries::mark_stale;
+use crate::db::column;
 use crate::events::Event;
 use crate::http::{ApiError, ApiResult, Body, Created, Id};
 
@@ -142,6 +144,7 @@ pub(super) async fn correct(
             usage.check_skill(&mut change).await?;
             let new = [NewUsage::spend(&mut held, place, report.agent_id, usage).correcting(id)];
             let mut reports = write(&mut change, &held, &new).await?;
+            mark_stale(&mut change, &[id]).await?;
             change.tell(new[0].events());
             let token_usage_report = reports.pop().ok_or_else(ApiError::internal)?;
             change.commit(Created(TokenUsageResponse { token_usage_report })).await
@@ -161,6 +164,7 @@ pub(super) async fn delete(caller: Caller<AtLeast<User>>, Id(id): Id) -> ApiResu
             let spent = deleted.iter().fold(Spent::default(), |sum, report| sum.and(report.spent()));
             let moved = held.spend(&place, asked.agent_id, spent.taken_back());
             save_levels(&mut change, &[&moved]).await?;
+            mark_stale(&mut change, &column(&deleted, |report| report.id)).await?;
             change.tell(deleted.iter().map(told_deleted));
             change.tell(told(&moved, &place, id));
             let token_usage_report = deleted.into_iter().next().ok_or_else(ApiError::internal)?;

@@ -71,8 +71,8 @@ pub(crate) struct UsageSums {
 pub(crate) struct UsageTotals {
     total_input_tokens: Total,
     total_output_tokens: Total,
-    total_tokens: Total,
-    total_cost_millicents: Total,
+    pub(crate) total_tokens: Total,
+    pub(crate) total_cost_millicents: Total,
     total_cost_dollars: String,
     /// Corrections included.
     report_count: i64,

@@ -1,6 +1,7 @@
 //! `GET` and `PATCH /tenants/me`.
 
 use axum::Json;
+use loopctl_core::cost::MOST;
 use loopctl_core::fields::INVALID;
 use loopctl_core::json::JsonText;
 use loopctl_core::request::{
@@ -108,11 +109,14 @@ const fn budget() -> Custom<Option<Option<i64>>> {
             match number {
                 None => fields.fail(name, INVALID),
                 Some(number) if number <= 0 => fields.fail(name, "must be greater than 0"),
+                Some(number) if number > MOST => {
+                    fields.fail(name, format!("must be less than or equal to {MOST}"));
+                }
                 Some(_) => {}
             }
             Some(number)
         },
-        || json_schema!({"type": ["integer", "null"], "format": "int64", "minimum": 1}),
+        || json_schema!({"type": ["integer", "null"], "format": "int64", "minimum": 1, "maximum": MOST}),
     )
 }
 

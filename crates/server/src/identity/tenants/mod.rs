@@ -12,6 +12,7 @@ pub(crate) use api::{NAME, TAKEN, check_email, check_slug, taken_field};
 pub(super) use api::{TenantUpdateRequest, apply, checked};
 pub(crate) use settings::{
     Limit, MAX_API_KEYS, MAX_PROJECTS, MAX_WEBHOOK_FAILURES, MAX_WEBHOOKS, WEBHOOK_RETENTION_DAYS,
+    multipliers,
 };
 pub(super) use store::LOCK_TENANT;
 pub(crate) use store::{SHOW_TENANT, STATEMENTS, Tenant};

@@ -2,6 +2,7 @@
 
 use axum::Json;
 use loopctl_core::code::Code;
+use loopctl_core::cost::Total;
 use loopctl_core::json::JsonText;
 use loopctl_core::request::{Request, flag, object, text, word};
 use schemars::JsonSchema;
@@ -14,6 +15,7 @@ use super::store::{
     Project, ProjectDetail, SHOW_PROJECT, UPDATE_PROJECT,
 };
 use crate::app::{Access as _, Agent, AtLeast, Caller, Change, Committed, Orchestrator, User};
+use crate::cost::analytics::{PROJECT_SPENDING, ProjectSpending};
 use crate::db::{DbError, Jsonb, Params, Tx};
 use crate::events::{Event, Field};
 use crate::http::{ApiError, ApiResult, Body, Created, Id, List, Page, Query, one, pages};
@@ -144,15 +146,33 @@ pub(super) struct ProgressAndCost {
     cost: Option<Cost>,
 }
 
-/// Without usage reports every figure is null, and there are none yet.
+/// What a project has cost: null without usage reports. Its budget is told all the same.
 #[derive(Default, Serialize, JsonSchema)]
 struct Cost {
-    total_cost_millicents: Option<i64>,
-    total_input_tokens: Option<i64>,
-    total_output_tokens: Option<i64>,
-    total_tokens: Option<i64>,
+    total_cost_millicents: Option<Total>,
+    total_input_tokens: Option<Total>,
+    total_output_tokens: Option<Total>,
+    total_tokens: Option<Total>,
+    /// That of the project itself.
     budget_millicents: Option<i64>,
-    utilization_pct: Option<i64>,
+    utilization_pct: Option<Total>,
+}
+
+impl Cost {
+    fn of(spending: &ProjectSpending) -> Self {
+        let budget_millicents = spending.budget_millicents;
+        if spending.agents == 0 {
+            return Self { budget_millicents, ..Self::default() };
+        }
+        Self {
+            total_cost_millicents: Some(spending.cost_millicents),
+            total_input_tokens: Some(spending.input_tokens),
+            total_output_tokens: Some(spending.output_tokens),
+            total_tokens: Some(spending.input_tokens + spending.output_tokens),
+            budget_millicents,
+            utilization_pct: spending.utilization_pct(),
+        }
+    }
 }
 
 pub(super) async fn progress(
@@ -160,8 +180,15 @@ pub(super) async fn progress(
     Id(id): Id,
     Query(query): Query<ShowProgress>,
 ) -> ApiResult<Json<ProjectProgressResponse>> {
-    let progress = caller.find(PROJECT_PROGRESS, &[&id]).await?;
-    let cost = query.include_cost.then(Cost::default);
+    let params = [&id as _];
+    if !query.include_cost {
+        let progress = caller.find(PROJECT_PROGRESS, &params).await?;
+        return Ok(Json(ProjectProgressResponse { progress: ProgressAndCost { progress, cost: None } }));
+    }
+    let (progress, spending) =
+        caller.read((PROJECT_PROGRESS.with(&params), PROJECT_SPENDING.with(&params))).await?;
+    let progress = progress.into_iter().next().ok_or_else(ApiError::not_found)?;
+    let cost = spending.first().map(Cost::of);
     Ok(Json(ProjectProgressResponse { progress: ProgressAndCost { progress, cost } }))
 }
 

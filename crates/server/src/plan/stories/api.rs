@@ -1,7 +1,10 @@
 //! Lists, changes, deletion and acceptance criteria of stories.
 
+use std::collections::HashMap;
+
 use axum::Json;
 use loopctl_core::breakdown::StoryChange;
+use loopctl_core::cost::Total;
 use loopctl_core::lifecycle::{AgentStatus, VerifiedStatus};
 use loopctl_core::request::{Request, flag, id, text, word};
 use schemars::JsonSchema;
@@ -16,7 +19,9 @@ use super::store::{
 };
 use super::text::check_metadata;
 use super::{CriteriaList, UnderWay, write_criteria};
-use crate::app::{Agent, AtLeast, Caller, Orchestrator, User};
+use crate::app::{Agent, AtLeast, Caller, Identity, Orchestrator, User};
+use crate::cost::analytics::TOTALS_OF_STORIES;
+use crate::cost::usage::UsageTotals;
 use crate::db::{Jsonb, Params};
 use crate::events::Event;
 use crate::http::{ApiError, ApiResult, Body, Id, List, NoContent, Page, Query, limits, one, pages};
@@ -40,8 +45,19 @@ impl StatusFilter {
         (self.agent_status.map(AgentStatus::as_str), self.verified_status.map(VerifiedStatus::as_str))
     }
 
-    fn item(&self, story: Story) -> StoryItem {
-        StoryItem { story, token_totals: self.include_token_totals.then(TokenTotals::default) }
+    /// Stories as they are listed: with what they have cost, where that is wanted, which is asked for all of them at once.
+    async fn items(&self, caller: &Identity, stories: List<Story>) -> ApiResult<List<StoryItem>> {
+        if !self.include_token_totals {
+            return Ok(stories.map(|story| StoryItem { story, token_totals: None }));
+        }
+        let ids: Vec<_> = stories.data.iter().map(|story| story.id).collect();
+        let totals = caller.read(TOTALS_OF_STORIES.with(&[&ids])).await?;
+        let mut totals: HashMap<_, _> =
+            totals.into_iter().map(|of| (of.story_id, of.sums.totals())).collect();
+        Ok(stories.map(|story| {
+            let token_totals = Some(TokenTotals::of(totals.remove(&story.id)));
+            StoryItem { story, token_totals }
+        }))
     }
 }
 
@@ -54,12 +70,22 @@ pub(super) struct StoryItem {
     token_totals: Option<TokenTotals>,
 }
 
-/// What a story has cost so far: null without usage reports, and there are none yet.
-#[derive(Default, Serialize, JsonSchema)]
+/// What a story has cost so far: null without usage reports.
+#[derive(Serialize, JsonSchema)]
 struct TokenTotals {
-    total_tokens: Option<i64>,
-    total_cost_millicents: Option<i64>,
-    token_totals: Option<i64>,
+    total_tokens: Option<Total>,
+    total_cost_millicents: Option<Total>,
+    token_totals: Option<UsageTotals>,
+}
+
+impl TokenTotals {
+    fn of(token_totals: Option<UsageTotals>) -> Self {
+        Self {
+            total_tokens: token_totals.as_ref().map(|totals| totals.total_tokens),
+            total_cost_millicents: token_totals.as_ref().map(|totals| totals.total_cost_millicents),
+            token_totals,
+        }
+    }
 }
 
 #[derive(Request)]
@@ -99,7 +125,7 @@ pub(super) async fn list(
         (None, false) => (&LIST_BY_STATUS, &filters[..4]),
     };
     let stories = caller.list(list, filters, &page).await?;
-    Ok(Json(stories.map(|story| status.item(story))))
+    status.items(&caller, stories).await.map(Json)
 }
 
 #[derive(Request)]
@@ -117,7 +143,7 @@ pub(super) async fn list_of_epic(
 ) -> ApiResult<Json<List<StoryItem>>> {
     let (agent, verified) = query.status.words();
     let stories = caller.list(&LIST_EPIC_STORIES, &[&epic_id, &agent, &verified], &query.page).await?;
-    Ok(Json(stories.map(|story| query.status.item(story))))
+    query.status.items(&caller, stories).await.map(Json)
 }
 
 one! { pub(super) StoryResponse { story: Story } }

@@ -1,16 +1,23 @@
-//! What work costs: usage reports, budgets.
+//! What work costs: usage reports, budgets, and what becomes of both.
 
+mod analytics;
+mod anomalies;
 mod blocking;
 mod budgets;
 mod corrections;
+mod histories;
 mod levels;
 mod races;
 mod reservations;
+mod retention;
+mod summaries;
 mod telemetry;
 mod usage;
 
 use serde_json::{Value, json};
+use tokio_postgres::Client;
 
+use crate::jobs::database;
 use crate::support::{Caller, Reach, Tenant, bring, text};
 
 /// An id that nothing has.
@@ -84,4 +91,61 @@ impl Scene {
     async fn usage(&self, story: &str) -> Value {
         self.a.get(&format!("/stories/{story}/token-usage")).await.expect(200)
     }
+}
+
+/// A report as if it had been written at another time.
+struct Dated<'a> {
+    story: &'a str,
+    agent: &'a str,
+    at: &'a str,
+    /// Input, output, cost.
+    amounts: [i64; 3],
+    model: &'a str,
+    phase: &'a str,
+    corrects: Option<&'a str>,
+}
+
+impl<'a> Dated<'a> {
+    fn of(story: &'a str, agent: &'a str, at: &'a str, amounts: [i64; 3]) -> Self {
+        Self { story, agent, at, amounts, model: "opus", phase: "implementing", corrects: None }
+    }
+
+    /// Its id.
+    async fn write(&self, owner: &Client) -> String {
+        let sql = "insert into token_usage_reports (tenant_id, id, story_id, agent_id, project_id, epic_id, input_tokens,
+                       output_tokens, cost_millicents, model_name, phase, inserted_at, corrects_report_id)
+                   select s.tenant_id, gen_random_uuid(), s.id, $2::text::uuid, s.project_id, s.epic_id, $3, $4, $5, $6, $7,
+                          $8::text::timestamptz, $9::text::uuid
+                   from stories s where s.id = $1::text::uuid returning id::text";
+        let Self { story, agent, at, amounts: [input, output, cost], model, phase, corrects } = self;
+        let row =
+            owner.query_one(sql, &[story, agent, input, output, cost, model, phase, at, corrects]).await;
+        row.unwrap().get(0)
+    }
+}
+
+/// So many days before today, in UTC.
+fn days_ago(days: u64) -> String {
+    let today = chrono::Utc::now().date_naive();
+    today.checked_sub_days(chrono::Days::new(days)).unwrap().to_string()
+}
+
+/// Noon of that day.
+fn noon(days: u64) -> String {
+    format!("{}T12:00:00Z", days_ago(days))
+}
+
+/// Runs a job of a tenant, to its end; its result.
+async fn run(kind: &str, tenant: &Tenant, args: Value) -> Value {
+    let args = args.as_object().unwrap().clone();
+    let run = loopctl_server::operator::run_job(&database(), kind, Some(&tenant.id), &args).await.unwrap();
+    assert_eq!((run.state.as_str(), run.error), ("completed", None), "{kind}");
+    run.result.unwrap()
+}
+
+/// The summaries of a tenant, whole rows, in their order.
+async fn summaries(owner: &Client, tenant: &Tenant) -> Vec<Value> {
+    let sql = "select to_jsonb(s) from cost_summaries s where tenant_id = $1::text::uuid
+               order by period_start, scope_type, scope_id";
+    owner.query(sql, &[&tenant.id]).await.unwrap().iter().map(|row| row.get(0)).collect()
 }

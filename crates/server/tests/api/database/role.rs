@@ -175,6 +175,7 @@ async fn the_application_role_is_nobody() {
             "tenant_of_authenticator | search_path=public, pg_temp",
             "try_writing | search_path=public, pg_temp",
             "usage_comes | search_path=public, pg_temp",
+            "usage_days_follow | search_path=public, pg_temp",
             "usage_goes | search_path=public, pg_temp",
             "webhook_queue_stats | search_path=public, pg_temp",
         ]

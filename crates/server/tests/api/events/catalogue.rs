@@ -4,11 +4,13 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use loopctl_server::CATALOGUE;
+use loopctl_server::operator::run_job;
 use serde_json::{Value, json};
 
 use crate::admin::halts::halt;
 use crate::identity::impersonation::superadmin;
 use crate::isolation::violation;
+use crate::jobs::database;
 use crate::signup::proofs::{add, another, proof, revoke};
 use crate::signup::sessions::signed_in;
 use crate::support::{PATIENCE, Reach, Tenant, bring, connect, server, text};
@@ -92,13 +94,28 @@ async fn each_event_of_the_catalogue_is_told_by_something() {
     u.delete(&usage).await.expect(200);
     u.patch(&budget, json!({"budget_millicents": 9})).await.expect(200);
     u.delete(&budget).await.expect(200);
+    // What jobs find and forget.
+    let owner = connect(&server().owner).await;
+    let reported = "insert into token_usage_reports (tenant_id, id, story_id, agent_id, project_id, epic_id, input_tokens,
+                        output_tokens, cost_millicents, model_name, inserted_at)
+                    select tenant_id, gen_random_uuid(), id, $2::text::uuid, project_id, epic_id, 1, 1, 1000, 'm',
+                           now() - interval '40 days' from stories where id = $1::text::uuid";
+    owner.execute(reported, &[&ids[4], &a.agent()]).await.unwrap();
+    let settings = json!({"default_story_budget_millicents": 9, "token_data_retention_days": 30});
+    u.patch("/tenants/me", settings).await.expect(200);
+    let day = chrono::Utc::now().date_naive() - chrono::Days::new(40);
+    let args = json!({"period_start": day}).as_object().unwrap().clone();
+    for kind in ["cost_anomalies", "usage_archival"] {
+        run_job(&database(), kind, Some(&tenant.id), &args).await.unwrap();
+    }
+    let found = o.get("/cost-anomalies").await.expect(200);
+    u.patch(&format!("/cost-anomalies/{}", text(&found["data"][0]["id"])), json!({})).await.expect(200);
     // Webhooks.
     let body = json!({"url": "https://catalogue.invalid/", "events": ["agent.registered"]});
     let webhook =
         format!("/webhooks/{}", text(&u.post("/webhooks", body).await.expect(201)["webhook"]["id"]));
     u.patch(&webhook, json!({"url": "https://other.invalid/"})).await.expect(200);
     let test = u.post(&format!("{webhook}/test"), json!({})).await.expect(200);
-    let owner = connect(&server().owner).await;
     let sql = "update webhook_events set status = 'exhausted' where id = $1::text::uuid";
     owner.execute(sql, &[&text(&test["webhook_event_id"])]).await.unwrap();
     let again = format!("{webhook}/deliveries/{}/redeliver", text(&test["webhook_event_id"]));

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use reqwest::Method;
 use serde_json::json;
 
-use crate::isolation::violation;
+use crate::isolation::{anomaly, violation};
 use crate::signup::proofs::{add, another};
 use crate::signup::sessions::signed_in;
 use crate::support::{Caller, Tenant, server, story, text, unique};
@@ -134,6 +134,10 @@ pub(super) async fn world() -> World {
             let body = json!({"scope_type": "story", "scope_id": story, "token_limit": 9});
             let budget = tenant.user.post("/token-budgets", body).await.expect(201);
             ids.entry("token-budgets").or_default().push(text(&budget["token_budget"]["id"]));
+        }
+        for story in ids["spare stories"].iter().rev().take(5).cloned().collect::<Vec<_>>() {
+            let anomaly = anomaly(&tenant.id, &story, "fuzz").await;
+            ids.entry("cost-anomalies").or_default().push(anomaly);
         }
         ids.entry("versions").or_default().extend(["1", "2"].map(str::to_owned));
         for _ in 0..5 {

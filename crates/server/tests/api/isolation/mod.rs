@@ -50,6 +50,8 @@ pub(crate) struct Populated {
     pub(crate) device: Mutex<Device>,
     /// Something that a scan has found.
     pub(crate) violation: String,
+    /// A story whose cost stands out.
+    pub(crate) anomaly: String,
 }
 
 pub(crate) async fn populated() -> Populated {
@@ -153,6 +155,7 @@ pub(crate) async fn populated() -> Populated {
     let (authenticator, mut device) = authenticator(&tenant, &word).await;
     signed_in(&mut device).await;
     let violation = violation(&tenant.id, &word).await;
+    let anomaly = anomaly(&tenant.id, &stories[0], &word).await;
     let epic = text(&epics["data"][0]["id"]);
     let edge = async |path: String| text(&tenant.user.get(&path).await.expect(200)["data"][0]["id"]);
     let epic_edge = edge(format!("/projects/{project}/epic_dependencies")).await;
@@ -180,7 +183,18 @@ pub(crate) async fn populated() -> Populated {
         authenticator,
         device: Mutex::new(device),
         violation,
+        anomaly,
     }
+}
+
+/// A story whose cost might stand out.
+pub(crate) async fn anomaly(tenant_id: &str, story: &str, word: &str) -> String {
+    let sql = "insert into cost_anomalies (tenant_id, id, story_id, anomaly_type, story_cost_millicents,
+                                           reference_avg_millicents, deviation_factor, metadata, period_start)
+               values ($1::text::uuid, gen_random_uuid(), $2::text::uuid, 'suspiciously_low', 1, 100, 0.01, $3, '2026-01-01')
+               returning id::text";
+    let owner = connect(&server().owner).await;
+    owner.query_one(sql, &[&tenant_id, &story, &json!({"note": word})]).await.unwrap().get(0)
 }
 
 /// Something that a scan might have found.

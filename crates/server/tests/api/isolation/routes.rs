@@ -52,6 +52,7 @@ pub(crate) fn filled(template: &str, a: &Populated) -> Vec<String> {
             (true, "skills") => vec![&a.skill],
             (true, "token-usage") => vec![&a.usage],
             (true, "token-budgets") => vec![&a.budget],
+            (true, "cost-anomalies") => vec![&a.anomaly],
             (true, "versions") => vec!["1"],
             (true, "webhooks") => vec![&a.webhook],
             (true, "tenants") => vec![&a.tenant.id],
@@ -210,6 +211,19 @@ fn calls(method: &str, template: &str, a: &Populated) -> Vec<Call> {
                 call(short, json!({"scope_type": scope, "scope_id": id, "token_limit": 9}), NotFound)
             })
             .collect(),
+        (
+            "get",
+            "/analytics/agents" | "/analytics/epics" | "/analytics/models" | "/analytics/trends"
+            | "/cost-anomalies",
+        ) => vec![
+            call(short, Value::Null, Own),
+            call(&format!("{short}?project_id={}", a.project), Value::Null, EmptyList),
+        ],
+        ("get", "/analytics/model-mix") => vec![
+            call(short, Value::Null, Own),
+            call(&format!("{short}?project_id={}&agent_id={}", a.project, a.agent.agent()), Value::Null, Own),
+        ],
+        ("patch", "/cost-anomalies/{id}") => with_ids(json!({"resolved": true})),
         ("patch", "/token-budgets/{id}") => with_ids(json!({"token_limit": 1})),
         ("get", "/changes") => vec![
             call(&format!("{short}?since=2000-01-01"), Value::Null, Own),

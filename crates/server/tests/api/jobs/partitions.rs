@@ -55,7 +55,7 @@ async fn partitions(owner: &Client) -> Vec<String> {
 }
 
 async fn run(server: &Server) -> JobRun {
-    run_job(&server.database, "audit_partitions", None).await.unwrap()
+    run_job(&server.database, "audit_partitions", None, &serde_json::Map::new()).await.unwrap()
 }
 
 async fn health(server: &Server) -> Value {

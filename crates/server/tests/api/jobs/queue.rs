@@ -163,7 +163,7 @@ async fn what_is_finished_is_forgotten_after_a_week() {
     ] {
         owner.execute(insert, &[&kind, &state, &age, &count]).await.unwrap();
     }
-    let run = run_job(&database(), "prune_jobs", None).await.unwrap();
+    let run = run_job(&database(), "prune_jobs", None, &serde_json::Map::new()).await.unwrap();
     assert_eq!((run.state.as_str(), run.error), ("completed", None));
     assert!(run.result.unwrap()["pruned"].as_i64() >= Some(2502));
     let left = "select state, count(*) from jobs where kind = $1 group by 1 order by 1";
@@ -185,11 +185,13 @@ async fn operators_are_told_what_there_is() {
         ("prune", None, "there are audit_partitions, prune_jobs"),
         ("prune_jobs", Some("acme"), "leave out --tenant"),
     ] {
-        let error = run_job(&database(), name, tenant).await.err().unwrap().to_string();
+        let error =
+            run_job(&database(), name, tenant, &serde_json::Map::new()).await.err().unwrap().to_string();
         assert!(error.contains(told), "{error}");
     }
     let as_app = loopctl_server::config::Database { owner: server().app.clone(), ..database() };
-    let error = run_job(&as_app, "audit_partitions", None).await.err().unwrap().to_string();
+    let error =
+        run_job(&as_app, "audit_partitions", None, &serde_json::Map::new()).await.err().unwrap().to_string();
     assert!(error.contains("set ADMIN_DATABASE_URL"), "{error}");
 }
 

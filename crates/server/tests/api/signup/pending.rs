@@ -19,7 +19,7 @@ async fn tenants_that_never_began_are_forgotten_after_a_while() {
     };
     let [old, new] = [tenant("pending_enrollment", 20.0).await, tenant("pending_enrollment", 1.0).await];
     let others = [tenant("active", 20.0).await, tenant("suspended", 20.0).await];
-    let run = run_job(&database(), "prune_pending_tenants", None).await.unwrap();
+    let run = run_job(&database(), "prune_pending_tenants", None, &serde_json::Map::new()).await.unwrap();
     assert!(json!(run).to_string().contains("prune_pending_tenants"));
     let exists = async |id: &str| -> bool {
         let sql = "select exists (select from tenants where id = $1::text::uuid)";

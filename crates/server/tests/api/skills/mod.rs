@@ -1,5 +1,6 @@
 //! Skills, their versions, imports of many, and what came of them.
 
+mod cost;
 mod imports;
 mod lives;
 mod races;

@@ -116,6 +116,16 @@ pub(super) async fn steps(calls: &Calls<'_>, method: &str) -> Option<Vec<Step>> 
             let budget = user.post("/token-budgets", body).await.expect(201);
             of(&text(&budget["token_budget"]["id"]), &[(user, 200, nothing)])
         }
+        ("GET", "/analytics/epics" | "/cost-anomalies") => {
+            read(user, &[(200, ""), (404, "?project_id=none")])
+        }
+        ("GET", "/analytics/agents/{id}/model-profile") => read(user, &[(200, ""), (400, "?since=none")]),
+        ("GET", path) if path.starts_with("/analytics/") && !path.ends_with("{id}") => {
+            read(user, &[(200, ""), (400, "?until=none"), (404, "?project_id=none")])
+        }
+        ("PATCH", "/cost-anomalies/{id}") => {
+            here(&[(user, 422, json!({"resolved": false})), (user, 200, nothing)])
+        }
         ("GET", "/token-budgets") => read(agent, &[(200, ""), (404, "?scope_id=none")]),
         _ => return None,
     })
