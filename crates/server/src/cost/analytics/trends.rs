@@ -6,30 +6,29 @@ use loopctl_core::request::{Request, text};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::filter::{COUNTED, Filters};
+use super::filter::{COUNTED, Filters, SUMS};
 use super::paged::{OfTotal, page, page_of};
 use crate::app::{AtLeast, Caller, Orchestrator};
 use crate::db::{Row, statements};
 use crate::http::{ApiResult, List, Page, Query, pages};
 
+/// The first day of the period of so many days (`$5`) that a day is in. Weeks begin on Monday, as the first day of our era did.
+const PERIOD: &str = "(d.day - (d.day - date '0001-01-01') % $5::integer)";
+
 statements! {
-    /// Periods are days or weeks (`$5`), which begin on Monday. Days come first: there are few of them.
+    /// Sums are few when they are ordered, and agents are looked at by themselves: both at once would be a sum for each agent and day.
     TRENDS -> OfTotal<PeriodSums> = page_of!(
         ::constcat::concat!("
-            by_day as (
-                select d.day, date_trunc($5, d.day::timestamp)::date as period, d.agent_id,
-                       sum(d.input_tokens) as input_tokens, sum(d.output_tokens) as output_tokens,
-                       sum(d.cost_millicents) as cost_millicents, sum(d.reports) as reports,
-                       count(*) filter (
-                           where d.story_before < greatest(date_trunc($5, d.day::timestamp)::date, $3)) as stories
-                from usage_by_day d where ", COUNTED, " group by 1, 2, 3
-            ), by_period as (
-                select period, sum(input_tokens) as input_tokens, sum(output_tokens) as output_tokens,
-                       sum(cost_millicents) as cost_millicents, sum(reports)::bigint as reports,
-                       sum(stories)::bigint as stories, count(distinct agent_id) as agents
-                from by_day group by 1
+            sums as (
+                select ", PERIOD, " as period, ", SUMS, ",
+                       count(*) filter (where d.story_before < greatest(", PERIOD, ", $3)) as stories
+                from usage_by_day d where ", COUNTED, " group by 1
+            ), agents as (
+                select period, count(*) as agents from (
+                    select ", PERIOD, " as period, d.agent_id from usage_by_day d where ", COUNTED, " group by 1, 2) a
+                group by 1
             )"),
-        "select *, row_number() over (order by period) as nth from by_period",
+        "select *, row_number() over (order by period) as nth from sums join agents using (period)",
         "6", "7"
     );
 }
@@ -92,8 +91,8 @@ pub(super) async fn list(
     Query(query): Query<ListTrends>,
 ) -> ApiResult<Json<List<PeriodCost>>> {
     let filter = query.filters.read()?;
-    let unit = if query.granularity.as_deref() == Some("weekly") { "week" } else { "day" };
-    let params = [&filter.params()[..], &[&unit]].concat();
+    let days = if query.granularity.as_deref() == Some("weekly") { 7 } else { 1 };
+    let params = [&filter.params()[..], &[&days]].concat();
     let periods = page(&caller, TRENDS, &params, &query.page).await?;
     Ok(Json(periods.map(PeriodCost::from)))
 }

@@ -20,6 +20,6 @@ pub(crate) fn routes() -> Vec<Endpoint> {
         /// Notes that somebody has looked at it.
         ///
         /// Repeating it changes nothing. What is resolved is not found again on the same day's usage.
-        PATCH "/api/v1/cost-anomalies/{id}" => api::resolve;
+        PATCH + also_put "/api/v1/cost-anomalies/{id}" => api::resolve;
     }
 }
