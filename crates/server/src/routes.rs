@@ -13,7 +13,7 @@ use crate::app::{App, Endpoint};
 use crate::discovery::Told;
 use crate::http::{ApiError, Front, layers, tls};
 use crate::{
-    audit, discovery, evidence, health, identity, plan, scrape, site, skills, trust_loop, web, webhooks,
+    audit, cost, discovery, evidence, health, identity, plan, scrape, site, skills, trust_loop, web, webhooks,
 };
 
 /// The service behind the port: paths are tidied before they are routed.
@@ -45,6 +45,7 @@ fn endpoints() -> Vec<Endpoint> {
         evidence::orchestrator_state::routes(),
         evidence::ui_tests::routes(),
         skills::routes(),
+        cost::measured::routes(),
         audit::routes(),
         webhooks::routes(),
     ]

@@ -3,6 +3,7 @@
 //! Money is counted in millicents, a thousandth of a US cent, and never in floats. Single reports stay below 2^53, which every client
 //! reads exactly; their sums are 128 bits wide.
 
+pub mod measured;
 pub mod telemetry;
 
 use std::borrow::Cow;

@@ -16,7 +16,7 @@ use crate::http::{ApiResult, Asked, Fixed, LOOK_AGAIN, Session, Unless, openapi 
 pub(super) type Document = Map<String, Value>;
 
 /// The groups that routes belong to, in the order in which they are read.
-const TAGS: [(&str, &str); 21] = [
+const TAGS: [(&str, &str); 22] = [
     (
         "Discovery",
         "What the server tells of itself: where to begin, what there is to call, what moves a story.",
@@ -44,6 +44,7 @@ const TAGS: [(&str, &str); 21] = [
     ("UI Tests", "Runs through a user interface, and what was found."),
     ("Orchestrator", "Checkpoints for the next session of an orchestrator."),
     ("Skills", "The prompts by which agents work, in versions, and what came of each of them."),
+    ("Token Efficiency", "What work is said to have used, what was measured of it, and what may be spent."),
     ("Audit", "What happened: the log, the history of a story, the feed of changes and its stream."),
     ("Webhooks", "Who is told of what happens, and what became of it."),
     ("Admin", "What superadmins see and do of all tenants."),

@@ -140,6 +140,9 @@ fn operation<S: Clone + Send + Sync + 'static>(
         let required = schema.get("required").is_some();
         operation["requestBody"] =
             json!({"required": required, "content": {"application/json": {"schema": reference}}});
+        for content_type in described.body_also {
+            operation["requestBody"]["content"][content_type] = json!({});
+        }
         let mut schema = schema.into();
         shared::name_nested(&mut schema, bodies);
         bodies.insert(name, schema);

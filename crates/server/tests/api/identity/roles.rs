@@ -110,6 +110,8 @@ const MATRIX: &[(Needs, &[&str])] = &[
             "GET /skills/{id}/versions/{version}",
             "GET /skills/{id}/versions/{version}/results",
             "GET /skills/{id}/stats",
+            "POST /v1/metrics",
+            "POST /v1/logs",
         ],
     ),
     (

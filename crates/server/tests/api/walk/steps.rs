@@ -8,6 +8,7 @@ use crate::conformance::Operation;
 use crate::isolation::Populated;
 use crate::isolation::routes::filled;
 use crate::isolation::violation;
+use crate::measured::{short_logs, short_metrics};
 use crate::signup::device::HOME;
 use crate::signup::proofs::{add, another, proof};
 use crate::signup::sessions::{asked_to_sign_in, signed_in};
@@ -453,6 +454,14 @@ pub(super) async fn steps(world: &World, operation: &Operation) -> Vec<Step> {
             let body = json!({"skill_version_id": a.skill_version, "verification_result_id": a.verification,
                               "story_id": a.stories[0], "metrics": {"findings_count": 3, "false_positive_count": 1}});
             here(&[(orchestrator, 201, body), (orchestrator, 422, empty)])
+        }
+        ("POST", "//v1/metrics") => {
+            let told = short_metrics(&a.stories[0]);
+            here(&[(agent, 200, told.clone()), (unbound, 422, told)])
+        }
+        ("POST", "//v1/logs") => {
+            let told = short_logs(&a.stories[0]);
+            here(&[(agent, 200, told.clone()), (unbound, 422, told)])
         }
         ("POST", "/webhooks") => {
             let body = json!({"url": "https://walk.invalid/", "events": ["tenant.custody_halted"]});
