@@ -2,7 +2,7 @@
 
 -- Whoever exports something takes their row first: exports of one agent are added one after the other.
 create table measured_agents (
-    tenant_id uuid not null,
+    tenant_id uuid not null references tenants (id) on delete cascade,
     agent_id uuid not null,
     last_at timestamptz not null default now(),
     primary key (tenant_id, agent_id),
@@ -26,7 +26,7 @@ create index measured_points_by_time on measured_points (at_ns);
 
 -- The sums. What metrics say and what logs say of the same work stands beside each other; which of it counts is in the view below.
 create table measured_usage (
-    tenant_id uuid not null,
+    tenant_id uuid not null references tenants (id) on delete cascade,
     id uuid not null default gen_random_uuid(),
     agent_id uuid not null,
     tool text not null check (tool in ('claude_code', 'codex')),
