@@ -14,7 +14,7 @@ use std::{env, fs};
 use render::Site;
 
 /// The documents that pages are made of, in the order in which they are best read.
-const PAGES: [&str; 17] = [
+const PAGES: [&str; 18] = [
     "quick-start",
     "concepts",
     "guide",
@@ -23,6 +23,7 @@ const PAGES: [&str; 17] = [
     "reviewers",
     "hooks",
     "skills",
+    "measured-usage",
     "lifecycle",
     "api",
     "errors",

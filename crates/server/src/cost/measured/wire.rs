@@ -28,7 +28,7 @@ use crate::http::{
 pub(super) const LIMIT: usize = 4_194_304;
 
 /// Of how many messages it may consist. Each takes more room than it has bytes.
-const MOST_MESSAGES: usize = 300_000;
+const MOST_MESSAGES: usize = 100_000;
 
 /// How deep they may nest.
 const DEPTH: usize = 32;
@@ -143,37 +143,46 @@ fn json<E: Export>(text: &str) -> ApiResult<E> {
 
 fn too_many() -> ApiError {
     let message = format!(
-        "Request Entity Too Large: more than {MOST_MESSAGES} messages, or more than {DEPTH} within each other"
+        "Request Entity Too Large: more than {MOST_MESSAGES} messages (objects), or more than {DEPTH} within each other"
     );
     too_large(LIMIT).saying(message)
 }
 
-/// Whether these bytes hold no more messages than are left, and none too deep. Whatever has a length may be a message: what is none is
-/// counted for a moment, and taken back.
+/// Whether these bytes hold no more messages than are left, and none too deep. Whatever has a length may be a message, and is counted as
+/// one. What is cut off, or no message at all, the decoder finds as well, and reads no further than this.
 fn is_bounded(mut bytes: &[u8], depth: usize, left: &mut usize) -> bool {
     while let Some((tag, rest)) = varint(bytes) {
-        let skipped = match tag & 7 {
+        let next = match tag & 7 {
             0 => varint(rest).map(|(_, rest)| rest),
             1 => rest.get(8..),
             5 => rest.get(4..),
-            2 => varint(rest).and_then(|(length, rest)| {
-                let (inner, rest) = rest.split_at_checked(usize::try_from(length).ok()?)?;
-                let within = depth.checked_sub(1).filter(|_| *left > 0)?;
-                *left -= 1;
-                is_bounded(inner, within, left).then_some(rest)
-            }),
+            2 => match with_length(rest) {
+                Some((inner, rest)) => {
+                    if depth == 0 || *left == 0 {
+                        return false;
+                    }
+                    *left -= 1;
+                    if !is_bounded(inner, depth - 1, left) {
+                        return false;
+                    }
+                    Some(rest)
+                }
+                None => None,
+            },
             // Groups, of which there are none any more: the decoder looks for their ends.
             3 | 4 => Some(rest),
-            // Not a message from here on; the decoder will not go on either.
-            _ => return true,
+            _ => None,
         };
-        match skipped {
-            Some(rest) => bytes = rest,
-            // Cut off, which the decoder will find as well; or too much.
-            None => return *left > 0 && depth > 0,
-        }
+        let Some(next) = next else { return true };
+        bytes = next;
     }
     true
+}
+
+/// What has a length, and what comes after it.
+fn with_length(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = varint(bytes)?;
+    rest.split_at_checked(usize::try_from(length).ok()?)
 }
 
 fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {

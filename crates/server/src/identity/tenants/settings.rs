@@ -1,5 +1,6 @@
 //! The settings of a tenant.
 
+use loopctl_core::cost::measured::compare::Factor;
 use loopctl_core::fields::FieldErrors;
 use loopctl_core::json::{JsonText, scalar};
 use serde_json::Value;
@@ -35,7 +36,11 @@ impl Limit {
 /// What a known setting must look like. Unknown keys are kept as they come.
 #[derive(Clone, Copy)]
 enum Kind {
-    Integer { min: i64 },
+    Integer {
+        min: i64,
+    },
+    /// A number above 1.
+    Factor,
     Boolean,
     Object,
 }
@@ -49,6 +54,7 @@ const KNOWN: &[(&str, Kind)] = &[
     ("max_stories_per_project", Kind::Integer { min: 0 }),
     ("webhook_max_consecutive_failures", Kind::Integer { min: 1 }),
     ("webhook_event_retention_days", Kind::Integer { min: 1 }),
+    ("claim_mismatch_factor", Kind::Factor),
     ("auto_reset_on_rejection", Kind::Boolean),
     ("knowledge_auto_extract", Kind::Boolean),
     ("onboarding", Kind::Object),
@@ -71,9 +77,10 @@ fn fault(kind: Kind, raw: &RawValue) -> Option<&'static str> {
         Kind::Integer { min } if value.as_i64().is_none_or(|number| number < min) => {
             Some("must be a positive integer")
         }
+        Kind::Factor if Factor::parse(raw.get()).is_none() => Some("must be a number above 1"),
         Kind::Boolean if !value.is_boolean() => Some("must be a boolean"),
         Kind::Object if !raw.get().starts_with('{') => Some("must be an object"),
-        Kind::Integer { .. } | Kind::Boolean | Kind::Object => None,
+        Kind::Integer { .. } | Kind::Factor | Kind::Boolean | Kind::Object => None,
     }
 }
 
@@ -103,6 +110,11 @@ mod tests {
             ["knowledge_auto_extract must be a boolean"]
         );
         assert_eq!(check(json!({"max_api_keys": -1, "max_projects": 1.5})).len(), 2);
+        for factor in [json!(1), json!(0.5), json!("2"), json!(true)] {
+            let faults = check(json!({"claim_mismatch_factor": factor}));
+            assert_eq!(faults, ["claim_mismatch_factor must be a number above 1"]);
+        }
+        assert!(check(json!({"claim_mismatch_factor": 1.5})).is_empty());
     }
 
     #[test]
