@@ -141,7 +141,8 @@ fn operation<S: Clone + Send + Sync + 'static>(
         operation["requestBody"] =
             json!({"required": required, "content": {"application/json": {"schema": reference}}});
         for content_type in described.body_also {
-            operation["requestBody"]["content"][content_type] = json!({});
+            let bytes = json!({"schema": {"type": "string", "format": "binary"}});
+            operation["requestBody"]["content"][content_type] = bytes;
         }
         let mut schema = schema.into();
         shared::name_nested(&mut schema, bodies);

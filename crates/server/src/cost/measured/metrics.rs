@@ -6,7 +6,10 @@ use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequ
 use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::metrics::v1::number_data_point::Value;
-use opentelemetry_proto::tonic::metrics::v1::{AggregationTemporality, DataPointFlags, Metric};
+use opentelemetry_proto::tonic::metrics::v1::{
+    AggregationTemporality, DataPointFlags, ExponentialHistogramDataPoint, HistogramDataPoint, Metric,
+    NumberDataPoint, SummaryDataPoint,
+};
 
 use super::batch::{Batch, Origin, Point, canonical, model_of, nanoseconds, text_of};
 
@@ -137,79 +140,51 @@ fn read_metric(counts: Counts, metric: &Metric, origin: &Origin, common: &[u8], 
     }
 }
 
+/// What the points of a metric say, of whatever kind they are. None of these types knows of the others.
+macro_rules! told {
+    ($points:expr, $value:expr) => {
+        $points
+            .iter()
+            .map(|point| Told {
+                attributes: &point.attributes,
+                begun: point.start_time_unix_nano,
+                at: point.time_unix_nano,
+                flags: point.flags,
+                value: $value(point),
+            })
+            .collect()
+    };
+}
+
 /// Sums that only grow are taken, and from Codex histograms, of which the sum counts.
 fn series(counts: Counts, data: Option<&Data>) -> Option<Series<'_>> {
     const NO_SUM: &str = "its metric is no sum";
-    const MAY_FALL: &str = "its metric is a sum that may fall";
-    let of_histogram = (counts != Counts::CodexTokens).then_some(NO_SUM);
-    Some(match data? {
-        Data::Sum(sum) => Series {
-            points: sum.data_points.iter().map(of_number).collect(),
-            temporality: sum.aggregation_temporality,
-            fault: (!sum.is_monotonic).then_some(MAY_FALL),
-        },
-        Data::Gauge(gauge) => Series {
-            points: gauge.data_points.iter().map(of_number).collect(),
-            temporality: 0,
-            fault: Some(NO_SUM),
-        },
-        Data::Histogram(histogram) => Series {
-            points: histogram
-                .data_points
-                .iter()
-                .map(|point| Told {
-                    attributes: &point.attributes,
-                    begun: point.start_time_unix_nano,
-                    at: point.time_unix_nano,
-                    flags: point.flags,
-                    value: point.sum.map(Sent::Float),
-                })
-                .collect(),
-            temporality: histogram.aggregation_temporality,
-            fault: of_histogram,
-        },
-        Data::ExponentialHistogram(histogram) => Series {
-            points: histogram
-                .data_points
-                .iter()
-                .map(|point| Told {
-                    attributes: &point.attributes,
-                    begun: point.start_time_unix_nano,
-                    at: point.time_unix_nano,
-                    flags: point.flags,
-                    value: point.sum.map(Sent::Float),
-                })
-                .collect(),
-            temporality: histogram.aggregation_temporality,
-            fault: of_histogram,
-        },
-        Data::Summary(summary) => Series {
-            points: summary
-                .data_points
-                .iter()
-                .map(|point| Told {
-                    attributes: &point.attributes,
-                    begun: point.start_time_unix_nano,
-                    at: point.time_unix_nano,
-                    flags: point.flags,
-                    value: Some(Sent::Float(point.sum)),
-                })
-                .collect(),
-            temporality: 0,
-            fault: Some(NO_SUM),
-        },
-    })
-}
-
-fn of_number(point: &opentelemetry_proto::tonic::metrics::v1::NumberDataPoint) -> Told<'_> {
-    Told {
-        attributes: &point.attributes,
-        begun: point.start_time_unix_nano,
-        at: point.time_unix_nano,
-        flags: point.flags,
-        value: point.value.map(|value| match value {
+    let number = |point: &NumberDataPoint| {
+        point.value.map(|value| match value {
             Value::AsInt(value) => Sent::Integer(value),
             Value::AsDouble(value) => Sent::Float(value),
-        }),
-    }
+        })
+    };
+    let (points, temporality, fault) = match data? {
+        Data::Sum(sum) => {
+            let may_fall = (!sum.is_monotonic).then_some("its metric is a sum that may fall");
+            (told!(sum.data_points, number), sum.aggregation_temporality, may_fall)
+        }
+        Data::Gauge(gauge) => (told!(gauge.data_points, number), 0, Some(NO_SUM)),
+        Data::Histogram(of) => {
+            let sum = |point: &HistogramDataPoint| point.sum.map(Sent::Float);
+            (told!(of.data_points, sum), of.aggregation_temporality, None)
+        }
+        Data::ExponentialHistogram(of) => {
+            let sum = |point: &ExponentialHistogramDataPoint| point.sum.map(Sent::Float);
+            (told!(of.data_points, sum), of.aggregation_temporality, None)
+        }
+        Data::Summary(summary) => {
+            let sum = |point: &SummaryDataPoint| Some(Sent::Float(point.sum));
+            (told!(summary.data_points, sum), 0, Some(NO_SUM))
+        }
+    };
+    let is_histogram = matches!(data, Some(Data::Histogram(_) | Data::ExponentialHistogram(_)));
+    let fault = fault.or((is_histogram && counts != Counts::CodexTokens).then_some(NO_SUM));
+    Some(Series { points, temporality, fault })
 }

@@ -72,7 +72,7 @@ statements! {
             select n.id from stories n
             where n.tenant_id = $1 and n.number = a.number and n.project_id = (
                 select p.id from projects p where p.tenant_id = $1 and (p.id = a.project_id or p.slug = a.slug))))
-        for key share of s";
+        order by s.id for key share of s";
     MEASURED_PROJECTS -> NamedProject = "
         select a.nth, p.id as project_id
         from unnest($2::uuid[], $3::text[]) with ordinality as a (project_id, slug, nth)
