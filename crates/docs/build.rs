@@ -14,7 +14,7 @@ use std::{env, fs};
 use render::Site;
 
 /// The documents that pages are made of, in the order in which they are best read.
-const PAGES: [&str; 18] = [
+const PAGES: [&str; 19] = [
     "quick-start",
     "concepts",
     "guide",
@@ -24,6 +24,7 @@ const PAGES: [&str; 18] = [
     "hooks",
     "skills",
     "cost",
+    "measured-usage",
     "lifecycle",
     "api",
     "errors",

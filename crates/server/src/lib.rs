@@ -86,6 +86,7 @@ pub fn statements() -> impl Iterator<Item = (&'static str, &'static db::Named)> 
         ("imports", plan::imports::STATEMENTS),
         ("jobs", jobs::STATEMENTS),
         ("keys", identity::keys::STATEMENTS),
+        ("measured", cost::measured::STATEMENTS),
         ("orchestrator_state", evidence::orchestrator_state::STATEMENTS),
         ("project_lock", plan::projects::LOCK_STATEMENTS),
         ("projects", plan::projects::STATEMENTS),

@@ -49,6 +49,7 @@ fn endpoints() -> Vec<Endpoint> {
         skills::routes(),
         cost::analytics::routes(),
         cost::anomalies::routes(),
+        cost::measured::routes(),
         audit::routes(),
         webhooks::routes(),
     ]

@@ -25,6 +25,7 @@ statements! {
         )
         select count(*) from old";
     PRUNE_RATE_WINDOWS -> i64 = "select prune_rate_windows($1)";
+    PRUNE_MEASURED_POINTS -> i64 = "select prune_measured_points($1)";
     PRUNE_SESSIONS -> i64 = "select prune_sessions($1)";
     PRUNE_PENDING_TENANTS -> Uuid = "select prune_pending_tenants()";
     PRUNE_IDEMPOTENCY_KEYS -> i64 = "select prune_idempotency_keys($1)";
@@ -72,6 +73,7 @@ pub(crate) fn kinds(settings: Settings) -> Vec<Kind<Tools>> {
         pruning!("prune_webauthn_challenges", Schedule::Every { minutes: 5 }, PRUNE_WEBAUTHN_CHALLENGES),
         pruning!("prune_address_attempts", Schedule::Every { minutes: 5 }, PRUNE_ADDRESS_ATTEMPTS),
         pruning!("prune_rate_windows", Schedule::Hourly { minute: 50 }, PRUNE_RATE_WINDOWS),
+        pruning!("prune_measured_points", Schedule::Hourly { minute: 30 }, PRUNE_MEASURED_POINTS),
         pruning!("prune_sessions", Schedule::Hourly { minute: 40 }, PRUNE_SESSIONS),
         Kind {
             schedule: Some(Schedule::Every { minutes: 5 }),

@@ -5,6 +5,7 @@
 
 pub mod anomalies;
 pub mod budgets;
+pub mod measured;
 pub mod telemetry;
 
 use std::borrow::Cow;

@@ -89,6 +89,23 @@ impl<'a> Change<'a> {
         self.end(Some(last), answer).await
     }
 
+    /// Ends work that nobody is told of, because it only counts, with a last statement that travels with `COMMIT`. It is not in the log,
+    /// and does not wait for it.
+    ///
+    /// # Errors
+    /// As [`Self::commit`].
+    pub(crate) async fn commit_untold<T: Answer>(
+        mut self,
+        last: Statement<'_, ()>,
+        answer: T,
+    ) -> ApiResult<Committed<T>> {
+        if let Some(ticket) = &self.first.ticket {
+            ticket.keep(&mut self.tx, self.first, &answer).await?;
+        }
+        self.tx.commit(&last).await?;
+        Ok(Committed(answer))
+    }
+
     async fn end<T: Answer>(mut self, last: Option<Statement<'_, ()>>, answer: T) -> ApiResult<Committed<T>> {
         self.ends();
         if let Some(ticket) = &self.first.ticket {

@@ -3,6 +3,7 @@
 pub(crate) mod analytics;
 pub(crate) mod anomalies;
 pub(crate) mod budgets;
+pub(crate) mod measured;
 pub(crate) mod period;
 pub(crate) mod retention;
 pub(crate) mod summaries;

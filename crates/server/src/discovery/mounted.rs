@@ -46,7 +46,7 @@ const TAGS: [(&str, &str); 22] = [
     ("Skills", "The prompts by which agents work, in versions, and what came of each of them."),
     (
         "Token Efficiency",
-        "What work costs: what is reported of it, what may be spent, and where it stands out.",
+        "What work costs: what is reported of it, what was measured, what may be spent, and where it stands out.",
     ),
     ("Audit", "What happened: the log, the history of a story, the feed of changes and its stream."),
     ("Webhooks", "Who is told of what happens, and what became of it."),

@@ -148,6 +148,26 @@ impl<S: Send + Sync, T: Request, const LARGE: bool> FromRequest<S> for Body<T, L
     async fn from_request(request: HttpRequest, _state: &S) -> Result<Self, Self::Rejection> {
         let (limit, depth) = if LARGE { (LARGE_BODY_LIMIT, LARGE_DEPTH) } else { (BODY_LIMIT, DEPTH) };
         let parameters = query::parse(request.uri().query().unwrap_or_default(), |text| text)?;
+        let raw = RawBody::read(request, limit).await?;
+        let text = json_text(&raw.bytes, raw.content_type.as_deref())?;
+        let object = parse(&text, depth)?;
+        Ok(Self(Sent::of(&object.above(parameters.object().unwrap_or_default()))))
+    }
+}
+
+/// A body as it came.
+pub(crate) struct RawBody {
+    pub(crate) bytes: Vec<u8>,
+    /// Without its parameters, in lower case.
+    pub(crate) content_type: Option<String>,
+}
+
+impl RawBody {
+    /// Reads it up to a limit.
+    ///
+    /// # Errors
+    /// What is too large, too slow, or cut off.
+    pub(crate) async fn read(request: HttpRequest, limit: usize) -> ApiResult<Self> {
         let content_type = request.headers().get(header::CONTENT_TYPE).map(|value| {
             let text = value.to_str().unwrap_or_default();
             text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
@@ -157,23 +177,36 @@ impl<S: Send + Sync, T: Request, const LARGE: bool> FromRequest<S> for Body<T, L
         if let Some(BodyDigest(digest)) = digest {
             digest.get_or_init(|| Sha256::digest(&bytes).into());
         }
-        let text = json_text(&bytes, content_type.as_deref())?;
-        let object = parse(&text, depth)?;
-        Ok(Self(Sent::of(&object.above(parameters.object().unwrap_or_default()))))
+        Ok(Self { bytes, content_type })
+    }
+
+    /// The text of an object, as every body may be written, for whoever reads it by other rules than those of [`Request`].
+    ///
+    /// # Errors
+    /// What no handler wants to see.
+    pub(crate) fn object_text(&self) -> ApiResult<Cow<'_, str>> {
+        let text = json_text(&self.bytes, self.content_type.as_deref())?;
+        parse(&text, DEPTH)?;
+        Ok(text)
+    }
+}
+
+/// What every body is refused for that may be JSON.
+pub(crate) fn describe_faults(operation: &mut Operation<'_>) {
+    for (status, code, when) in [
+        (400, Code::BadRequest, "a body that cannot be read"),
+        (413, Code::BodyTooLarge, "a body beyond the limit"),
+        (415, Code::UnsupportedMediaType, "another content type than JSON or a form"),
+        (422, Code::NotAnObject, "a body that is JSON, and no object"),
+        (422, Code::ValidationFailed, "a field is not acceptable"),
+    ] {
+        operation.refuse(status, code, when);
     }
 }
 
 impl<T: Request, const LARGE: bool> Input for Body<T, LARGE> {
     fn describe(operation: &mut Operation<'_>) {
-        for (status, code, when) in [
-            (400, Code::BadRequest, "a body that cannot be read"),
-            (413, Code::BodyTooLarge, "a body beyond the limit"),
-            (415, Code::UnsupportedMediaType, "another content type than JSON or a form"),
-            (422, Code::NotAnObject, "a body that is JSON, and no object"),
-            (422, Code::ValidationFailed, "a field is not acceptable"),
-        ] {
-            operation.refuse(status, code, when);
-        }
+        describe_faults(operation);
         let schema = schema_of::<T>();
         if schema.get("properties").and_then(Value::as_object).is_some_and(|members| !members.is_empty()) {
             operation.body = Some((T::NAME.to_owned(), schema));
@@ -236,7 +269,8 @@ fn stopping() -> ApiError {
     ApiError::new(StatusCode::SERVICE_UNAVAILABLE, Code::Stopping, message)
 }
 
-fn too_large(limit: usize) -> ApiError {
+/// 413.
+pub(crate) fn too_large(limit: usize) -> ApiError {
     ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, Code::BodyTooLarge, "Request Entity Too Large")
         .with("limit_bytes", limit.into())
 }

@@ -113,6 +113,7 @@ impl<S: Clone + Send + Sync + 'static> Endpoint<S> {
             query: Vec::new(),
             headers: Vec::new(),
             body: None,
+            body_also: &[],
             answers: BTreeMap::new(),
             failure: None,
         };
@@ -177,6 +178,8 @@ pub(crate) struct Operation<'a> {
     pub(crate) headers: Vec<Member>,
     /// The name and the schema of its body.
     pub(crate) body: Option<(String, Schema)>,
+    /// In what its body may be written instead of JSON, which is described elsewhere.
+    pub(crate) body_also: &'static [&'static str],
     /// By status: what it means, and the body.
     pub(crate) answers: BTreeMap<u16, Answer>,
     /// What a failure of the server may be told with, beside the envelope alone.

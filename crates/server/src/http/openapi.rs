@@ -140,6 +140,10 @@ fn operation<S: Clone + Send + Sync + 'static>(
         let required = schema.get("required").is_some();
         operation["requestBody"] =
             json!({"required": required, "content": {"application/json": {"schema": reference}}});
+        for content_type in described.body_also {
+            let bytes = json!({"schema": {"type": "string", "format": "binary"}});
+            operation["requestBody"]["content"][content_type] = bytes;
+        }
         let mut schema = schema.into();
         shared::name_nested(&mut schema, bodies);
         bodies.insert(name, schema);

@@ -183,6 +183,11 @@ mod tests {
             ["knowledge_auto_extract must be a boolean"]
         );
         assert_eq!(check(json!({"max_api_keys": -1, "max_projects": 1.5})).len(), 2);
+        for factor in [json!(1), json!(0.5), json!("2"), json!(true)] {
+            let faults = check(json!({"claim_mismatch_factor": factor}));
+            assert_eq!(faults, ["claim_mismatch_factor must be a number above 1"]);
+        }
+        assert!(check(json!({"claim_mismatch_factor": 1.5})).is_empty());
     }
 
     #[test]

@@ -56,11 +56,16 @@ async fn every_table_is_known() {
             "budget_reservations",
             "cost_anomalies",
             "cost_summaries",
+            // Of one of these, with the reader's rights.
+            "counted_usage",
             "epic_dependencies",
             "epic_states",
             "epics",
             "idempotency_keys",
             "jobs",
+            "measured_agents",
+            "measured_points",
+            "measured_usage",
             "orchestrator_states",
             "projects",
             "rate_windows",
@@ -184,11 +189,14 @@ async fn keys_start_with_the_tenant() {
             // Of what is summed there is one sum.
             "usage_by_day" => "tenant_id,story_id,agent_id,day,phase,model_name,skill_version_id",
             "usage_of_agents" => "tenant_id,project_id,agent_id",
+            // Who measures, and what was seen of it.
+            "measured_agents" => "tenant_id,agent_id",
+            "measured_points" => "tenant_id,series,begun_ns,at_ns",
             _ => "tenant_id,id",
         };
         assert_eq!(columns, expected, "{table}");
     }
-    assert_eq!(primary.len(), 45, "every table has one");
+    assert_eq!(primary.len(), 48, "every table has one");
     let foreign = lines(
         &owner,
         &format!(

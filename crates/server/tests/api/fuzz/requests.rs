@@ -7,6 +7,7 @@ use reqwest::Method;
 use serde_json::{Map, Value, json};
 
 use super::world::{Route, World};
+use crate::measured::{SECOND, claude_cost, claude_event, claude_events, claude_export, claude_tokens, now};
 use crate::support::{Events, echo, unique};
 
 /// Words that mean something somewhere in the contract.
@@ -102,6 +103,17 @@ impl std::fmt::Display for Request {
             self.method, self.path, self.caller, self.content_type, self.header
         )
     }
+}
+
+/// Usage of a coding agent, as it is exported.
+fn usage(of: &str, rng: &mut StdRng) -> Value {
+    let at = now() - rng.random_range(0..SECOND);
+    let says = [("loopctl.story_number", "1.1"), ("loopctl.project", "none")];
+    if of == "logs" {
+        return json!(claude_events(&says, vec![claude_event("s", at, 1, &[("output_tokens", "3")])]));
+    }
+    let tokens = vec![claude_tokens("s", "input", at - SECOND, at, rng.random_range(-1.0..9.0f64).round())];
+    json!(claude_export(&says, rng.random_range(0..3), tokens, vec![claude_cost("s", at - SECOND, at, 0.5)]))
 }
 
 impl World {
@@ -268,6 +280,7 @@ impl World {
                        "enforcement": "block", "reserve_millicents": rng.random_range(1..900)})
             }
             "versions" => json!({"prompt_text": unique("p"), "changelog": "c"}),
+            "metrics" | "logs" => usage(last, rng),
             "skill_results" => json!({"skill_version_id": self.id("skill_versions", rng),
                 "verification_result_id": self.id("verification_results", rng), "story_id": self.id("stories", rng),
                 "metrics": {"findings_count": rng.random_range(-1..9)}}),

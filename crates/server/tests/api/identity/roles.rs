@@ -118,6 +118,8 @@ const MATRIX: &[(Needs, &[&str])] = &[
             "GET /analytics/models",
             "GET /analytics/projects/{id}",
             "GET /projects/{id}/token-usage",
+            "POST /v1/metrics",
+            "POST /v1/logs",
         ],
     ),
     (

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use tokio_postgres::Client;
 
+use crate::measured::{DELTA, claude_export, claude_tokens, now};
 use crate::signup::device::Device;
 use crate::signup::proofs::{add, another, asked};
 use crate::signup::sessions::signed_in;
@@ -151,6 +152,10 @@ pub(crate) async fn populated() -> Populated {
         };
         owner.execute(sql, &[&tenant.id, &stories[0], &third]).await.unwrap();
     }
+    let (at, says) = (now(), [("loopctl.story_id", stories[0].as_str())]);
+    let measured =
+        claude_export(&says, DELTA, vec![claude_tokens(&word, "input", at - 1, at, 1.0)], Vec::new());
+    agent.post("//v1/metrics", json!(measured)).await.expect(200);
     let (webhook, delivery) = webhook(&tenant, &word).await;
     let (authenticator, mut device) = authenticator(&tenant, &word).await;
     signed_in(&mut device).await;

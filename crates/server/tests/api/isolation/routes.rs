@@ -7,6 +7,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{Populated, everything_of, populated};
+use crate::measured::{DELTA, claude_event, claude_events, claude_export, claude_tokens, now};
 use crate::support::{Caller, Reply, server, unique};
 
 /// What a stranger gets.
@@ -225,6 +226,19 @@ fn calls(method: &str, template: &str, a: &Populated) -> Vec<Call> {
         ],
         ("patch", "/cost-anomalies/{id}") => with_ids(json!({"resolved": true})),
         ("patch", "/token-budgets/{id}") => with_ids(json!({"token_limit": 1})),
+        // What names a story of another tenant counts for the caller's agent alone.
+        ("post", "/v1/metrics") => {
+            let says = [("loopctl.story_id", a.stories[0].as_str())];
+            let at = now();
+            let told =
+                claude_export(&says, DELTA, vec![claude_tokens("b", "input", at - 1, at, 1.0)], Vec::new());
+            vec![call("//v1/metrics", json!(told), Own)]
+        }
+        ("post", "/v1/logs") => {
+            let says = [("loopctl.project", a.project.as_str()), ("loopctl.story_number", "1.1")];
+            let told = claude_events(&says, vec![claude_event("b", now(), 1, &[("input_tokens", "1")])]);
+            vec![call("//v1/logs", json!(told), Own)]
+        }
         ("get", "/changes") => vec![
             call(&format!("{short}?since=2000-01-01"), Value::Null, Own),
             call(&format!("{short}?since=2000-01-01&project_id={}", a.project), Value::Null, EmptyList),

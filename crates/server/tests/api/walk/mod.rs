@@ -27,8 +27,8 @@ use steps::{Step, steps};
 /// An id that nothing has.
 const NOBODY: &str = "0190f5ad-0000-7000-8000-000000000000";
 
-/// The most that a body may be, and an import's.
-const LIMITS: [usize; 2] = [2_097_152, 10_485_760];
+/// The most that a body may be, an import's, and an export's of telemetry.
+const LIMITS: [usize; 3] = [2_097_152, 10_485_760, 4_194_304];
 
 /// Who calls, and what there is to be called upon.
 struct World {
@@ -86,7 +86,11 @@ impl World {
         let plain = [Caller::nobody(), self.suspended.clone(), self.superadmin.clone(), astray, king];
         let plain = plain.map(|caller| (caller.clone(), caller.request(method.clone(), &path)));
         let broken_query = (allowed.clone(), allowed.request(method.clone(), &format!("{path}?a=%zz")));
-        let limit = LIMITS[usize::from(path.ends_with("/import"))];
+        let limit = match path.as_str() {
+            _ if path.ends_with("/import") => LIMITS[1],
+            "//v1/metrics" | "//v1/logs" => LIMITS[2],
+            _ => LIMITS[0],
+        };
         let bodies = [
             ("application/json", b"{".to_vec()),
             ("application/json", b"[]".to_vec()),

@@ -8,6 +8,7 @@ mod stories;
 use serde_json::json;
 use tokio_postgres::Client;
 
+use crate::measured::{DELTA, claude_export, claude_tokens, now};
 use crate::support::{Reach, Tenant, a_moment, bring, connect, server};
 
 /// Somebody who writes to the tables as the application does, in a transaction that is taken back.
@@ -157,6 +158,9 @@ async fn a_tenant_goes_with_all_it_has() {
     for reach in [Reach::Assigned, Reach::Verified] {
         bring(&tenant.story().await, reach, &a1, &a2, &o).await;
     }
+    let at = now();
+    let measured = claude_export(&[], DELTA, vec![claude_tokens("s", "input", at - 1, at, 1.0)], Vec::new());
+    a1.post("//v1/metrics", json!(measured)).await.expect(200);
     let owner = connect(&server().owner).await;
     owner.batch_execute(&format!("delete from tenants where id = '{}'", tenant.id)).await.unwrap();
     a_moment().await;

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Calls, Step};
+use crate::measured::{short_logs, short_metrics};
 use crate::support::{Caller, text, unique};
 use crate::walk::NOBODY;
 
@@ -65,6 +66,13 @@ pub(super) async fn steps(calls: &Calls<'_>, method: &str) -> Option<Vec<Step>> 
             here(&[(user, 200, empty.clone()), (user, 409, empty)])
         }
         ("GET", "/webhooks/{id}/deliveries") => read(user, &[(200, ""), (422, "?status=none")]),
+        ("POST", "//v1/metrics" | "//v1/logs") => {
+            let told = match route.ends_with("metrics") {
+                true => short_metrics(&a.stories[0]),
+                false => short_logs(&a.stories[0]),
+            };
+            here(&[(agent, 200, told.clone()), (&calls.world.unbound, 422, told)])
+        }
         ("POST", "/token-usage") => {
             let body = json!({"story_id": a.stories[0], "input_tokens": 12_000, "output_tokens": 3400,
                               "model_name": "claude-opus-4", "cost_millicents": 43_500, "phase": "implementing"});
