@@ -15,7 +15,7 @@ use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 /// The most points that are taken from one request.
-const MOST_POINTS: usize = 5_000;
+const MOST_POINTS: usize = 2_000;
 
 /// For how long points are taken after their time: for as long as it is known which were. A day less than they are kept.
 const DAYS: i64 = 7;
@@ -130,7 +130,7 @@ impl Batch {
         let full = self.points.len() >= MOST_POINTS;
         let checked = read.and_then(|point| match self.fault(&point) {
             Some(reason) => Err(reason),
-            None if full => Err("a request may tell of 5,000 points"),
+            None if full => Err("a request may tell of 2,000 points"),
             None => Ok(point),
         });
         match checked {

@@ -27,7 +27,7 @@ use crate::http::{
 /// The most that a request may be, in bytes, as it comes and when it is inflated.
 pub(super) const LIMIT: usize = 4_194_304;
 
-/// Of how many messages it may consist. Each takes more room than it has bytes.
+/// Of how many messages and texts it may consist; in JSON, of how many objects. Each takes more room than it has bytes.
 const MOST_MESSAGES: usize = 100_000;
 
 /// How deep they may nest.
@@ -143,7 +143,8 @@ fn json<E: Export>(text: &str) -> ApiResult<E> {
 
 fn too_many() -> ApiError {
     let message = format!(
-        "Request Entity Too Large: more than {MOST_MESSAGES} messages (objects), or more than {DEPTH} within each other"
+        "Request Entity Too Large: more than {MOST_MESSAGES} messages and texts (in JSON: objects), or more than {DEPTH} messages within \
+         each other"
     );
     too_large(LIMIT).saying(message)
 }

@@ -123,9 +123,9 @@ async fn the_rest_is_taken() {
 async fn a_request_tells_of_so_many_points() {
     let agent = Tenant::new().await.agent().await;
     let at = now();
-    let points = (0..5_002).map(|nth| claude_tokens("s", "input", at - 1, at - nth, 1.0)).collect();
+    let points = (0..2_002).map(|nth| claude_tokens("s", "input", at - 1, at - nth, 1.0)).collect();
     let export = claude_export(&[], DELTA, points, Vec::new());
     let reply = send_as(&agent, &export, Written::Gzip).await.expect(200);
-    assert!(reply.as_str().unwrap().contains("2 not taken: a request may tell of 5,000 points"), "{reply}");
-    assert_eq!(counted("agent_id", agent.agent()).await[0], 5_000);
+    assert!(reply.as_str().unwrap().contains("2 not taken: a request may tell of 2,000 points"), "{reply}");
+    assert_eq!(counted("agent_id", agent.agent()).await[0], 2_000);
 }
