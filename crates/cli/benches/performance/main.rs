@@ -3,8 +3,8 @@
 //! counts.
 //!
 //! Prints the tables of `docs/performance.md` on stdout and progress on stderr. With `--profile`, instead, what PostgreSQL
-//! does for each kind of request; with `--deliveries [COUNT]`, what claims are while so many deliveries of webhooks drain; with `--analytics [REPORTS]`, how long
-//! analytics take over so many reports.
+//! does for each kind of request; with `--deliveries [COUNT]`, what claims are while so many deliveries of webhooks drain; with
+//! `--usage`, what reports cost that say what was used; with `--analytics [REPORTS]`, how long analytics take over so many.
 
 #![allow(
     clippy::expect_used,
@@ -31,6 +31,7 @@ mod results;
 mod service;
 mod tenants;
 mod transitions;
+mod usage;
 
 use bench::Bench;
 use service::Service;
@@ -54,6 +55,7 @@ fn main() {
             (Some(count), _) => deliveries::run(&scratch, count).await,
             (None, Some(reports)) => analytics::run(&scratch, reports).await,
             (None, None) if profile => profile::run(&scratch).await,
+            (None, None) if usage::is_wanted() => usage::run(&scratch).await,
             (None, None) => measure(&scratch).await,
         }
     });

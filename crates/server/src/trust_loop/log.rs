@@ -67,14 +67,16 @@ impl<'a> Log<'a> {
         self.story("status_changed", Some(old), new).notice = Some(notice);
     }
 
-    pub(super) fn review_requested(&mut self, next: &LoopState) {
+    pub(super) fn review_requested(&mut self, next: &LoopState, noted: Option<&Value>) {
         let new = json!({
             "agent_id": self.caller.agent_id,
             "review_requested_at": next.review_requested_at.map(Timestamp),
         });
         let what = json!({"agent_id": self.caller.agent_id});
         let notice = self.notice(EventType::StoryReviewRequested, what);
-        self.story("review_requested", None, new).notice = Some(notice);
+        let event = self.story("review_requested", None, new);
+        event.notice = Some(notice);
+        event.metadata.extend(noted.and_then(Value::as_object).cloned().unwrap_or_default());
     }
 
     pub(super) fn review_completed(&mut self, record: &ReviewRecord) {

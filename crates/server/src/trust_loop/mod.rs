@@ -11,6 +11,7 @@ mod evidence;
 mod log;
 mod spending;
 mod store;
+mod telemetry;
 mod together;
 mod transition;
 mod verify_all;

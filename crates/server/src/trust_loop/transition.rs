@@ -13,10 +13,10 @@ use super::evidence::{Evidence, ReviewCompleteRequest, VerifyRequest};
 use super::log::Log;
 use super::spending::{Blocked, Spending};
 use super::store::{
-    COMPLETE_EPIC, FIND_LOCKED, INSERT_REVIEW, INSERT_VERIFICATION, LockedStory, RECORD_BACKFILL,
+    COMPLETE_EPIC, FIND_LOCKED, INSERT_REVIEW, INSERT_VERIFICATION, LockedStory, NOTE_IN_METADATA,
     ReviewRecord, Saved, UNMET_PREREQUISITES, Unmet, VerificationResult, save,
 };
-use super::together;
+use super::{telemetry, together};
 use crate::app::{Change, Identity};
 use crate::db::{DbError, Jsonb, Params, Timestamp, column};
 use crate::events::{Event, Notice};
@@ -52,6 +52,8 @@ pub(super) struct Outcome {
     pub(super) verification: Option<VerificationResult>,
     /// When the story became verified, if it just did.
     verified_at: Option<Timestamp>,
+    /// Whether something was noted in its metadata, which `story` does not have yet.
+    is_noted: bool,
 }
 
 /// Attempts a transition, and makes of what it left behind the `answer`.
@@ -193,8 +195,7 @@ async fn steps<'a>(
     let mut verified = BTreeMap::new();
     for (wanted, attempted) in wanted.iter().zip(&mut attempted) {
         let Some(Ok(outcome)) = attempted else { continue };
-        if let Attempt::Backfill(_) = wanted.attempt {
-            // Its metadata was written as well.
+        if outcome.is_noted {
             outcome.story = change.one(FIND_STORY, &[&wanted.story_id]).await?;
             outcome.facts.backfill = outcome.story.facts().backfill;
         }
@@ -230,7 +231,7 @@ async fn step<'a>(
     let before = &facts.state;
     let mut next = decided.clone();
     let mut log = Log::new(&story, caller);
-    let (mut review, mut verification) = (None, None);
+    let (mut review, mut verification, mut is_noted) = (None, None, false);
     match (attempt, evidence) {
         // Repeated after it was done: there is nothing to tell.
         (Attempt::ForceUnclaim | Attempt::Backfill(_) | Attempt::MarkComplete, _) if next == *before => {}
@@ -280,12 +281,20 @@ async fn step<'a>(
             }
             verification = Some(result);
         }
-        (Attempt::RequestReview, _) => log.review_requested(&next),
+        (Attempt::RequestReview, _) => {
+            let noted = telemetry::noted(change, &story).await?;
+            log.review_requested(&next, noted.as_ref());
+            if let Some(noted) = noted {
+                change.execute(NOTE_IN_METADATA, &[&story_id, &noted]).await?;
+                is_noted = true;
+            }
+        }
         (Attempt::ForceUnclaim, _) => log.force_unclaimed(before),
         (Attempt::Backfill(backfill), _) => {
             log.backfilled(before, &next, backfill);
             let recorded = backfill.metadata(now);
-            change.execute(RECORD_BACKFILL, &[&story_id, &recorded]).await?;
+            change.execute(NOTE_IN_METADATA, &[&story_id, &recorded]).await?;
+            is_noted = true;
         }
         (Attempt::Claim, _) => {
             spending.set_aside(caller, &story)?;
@@ -323,7 +332,7 @@ async fn step<'a>(
         let is_released = before.is_held() && !next.is_held();
         saved.push(Saved { story_id, state: next, is_released, at });
     }
-    Ok(Outcome { story, facts, review, verification, verified_at })
+    Ok(Outcome { story, facts, review, verification, verified_at, is_noted })
 }
 
 /// Whether by it a story may become verified, or be it no longer: then stories that wait for it turn as well.

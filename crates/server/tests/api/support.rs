@@ -142,10 +142,10 @@ pub(crate) async fn a_moment() {
     tokio::time::sleep(BOUND).await;
 }
 
-/// A word that no other test uses, of this binary or of another one that shares the server.
+/// A word that no other test uses, of this binary or of another one that shares the server, and that is no part of another one.
 pub(crate) fn unique(prefix: &str) -> String {
     static COUNTER: AtomicU64 = AtomicU64::new(0);
-    format!("{prefix}-{}-{}", std::process::id(), COUNTER.fetch_add(1, Ordering::Relaxed))
+    format!("{prefix}-{}-{}z", std::process::id(), COUNTER.fetch_add(1, Ordering::Relaxed))
 }
 
 /// An answer.

@@ -10,7 +10,7 @@ use crate::http::endpoints;
 
 pub(crate) use api::TokenUsage;
 pub(crate) use record::{NewUsage, write};
-pub(crate) use store::{STATEMENTS, UsageSums, UsageTotals};
+pub(crate) use store::{STATEMENTS, TOLD_OF_WORK, ToldOfWork, UsageSums, UsageTotals};
 
 /// The routes of this resource.
 pub(crate) fn routes() -> Vec<Endpoint> {

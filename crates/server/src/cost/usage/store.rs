@@ -128,6 +128,21 @@ impl TokenUsageReport {
     }
 }
 
+/// How the work on a story was done, as far as its reports tell.
+#[derive(Row)]
+pub(crate) struct ToldOfWork {
+    #[row(sql = "count(*)")]
+    pub(crate) reports: i64,
+    #[row(sql = "coalesce(sum(total_tokens), 0)")]
+    pub(crate) tokens: Total,
+    #[row(sql = "sum(tool_call_count)::bigint")]
+    pub(crate) tool_calls: Option<i64>,
+    #[row(sql = "sum(cot_length_tokens)::bigint")]
+    pub(crate) reasoning_tokens: Option<i64>,
+    #[row(sql = "sum(tests_run_count)::bigint")]
+    pub(crate) tests_run: Option<i64>,
+}
+
 /// A report and its corrections that are not deleted, all together.
 #[derive(Row)]
 pub(super) struct Corrected {
@@ -164,6 +179,8 @@ statements! {
     };
     TOTALS_OF_STORY -> UsageSums = "
         select {*} from usage_by_day d where d.tenant_id = $1 and d.story_id = $2";
+    TOLD_OF_WORK -> ToldOfWork = "
+        select {*} from token_usage_reports where tenant_id = $1 and story_id = $2 and deleted_at is null";
     /// What never changes of it is looked up before its story is locked, which comes before reports.
     REPORTED_FOR -> ReportedFor = "
         select {*} from token_usage_reports where tenant_id = $1 and id = $2 and deleted_at is null";

@@ -89,6 +89,11 @@ struct Custody {
 }
 
 impl Story {
+    /// How long it was estimated to take.
+    pub(crate) fn estimated_hours(&self) -> Option<Decimal> {
+        self.estimated_hours
+    }
+
     /// The digest of title and criteria.
     pub(super) fn digest(&self) -> &str {
         &self.asked.criteria_digest

@@ -11,6 +11,7 @@ mod races;
 mod reservations;
 mod retention;
 mod summaries;
+mod telemetry;
 mod usage;
 
 use serde_json::{Value, json};

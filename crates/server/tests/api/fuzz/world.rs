@@ -127,8 +127,7 @@ pub(super) async fn world() -> World {
             let key = tenant.user.post("/api_keys", body).await.expect(201);
             ids.entry("api_keys").or_default().push(text(&key["api_key"]["id"]));
         }
-        let some: Vec<_> = ids["stories"].iter().take(10).cloned().collect();
-        for story in some {
+        for story in list(format!("/stories?project_id={spare}")).await.into_iter().take(10) {
             let body = json!({"story_id": story, "input_tokens": 1, "output_tokens": 1, "model_name": "m", "cost_millicents": 9});
             let usage = agent.post("/token-usage", body).await.expect(201);
             ids.entry("token-usage").or_default().push(text(&usage["token_usage_report"]["id"]));

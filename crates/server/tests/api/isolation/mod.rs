@@ -132,6 +132,25 @@ pub(crate) async fn populated() -> Populated {
     let usage = text(&agent.post("/token-usage", body).await.expect(201)["token_usage_report"]["id"]);
     let body = json!({"scope_type": "project", "scope_id": project, "budget_millicents": 1_000_000_000, "metadata": {"of": word}});
     let budget = text(&orchestrator.post("/token-budgets", body).await.expect(201)["token_budget"]["id"]);
+    // What comes of budgets, and of jobs that look at what was spent.
+    for sql in [
+        "insert into budget_reservations (tenant_id, story_id, budget_id, target_id, millicents)
+         values ($1::text::uuid, $2::text::uuid, $3::text::uuid, $2::text::uuid, 7)",
+        "insert into token_budget_alerts (tenant_id, budget_id, target_type, target_id, level)
+         values ($1::text::uuid, $3::text::uuid, 'story', $2::text::uuid, 'warning')",
+        "insert into cost_summaries (tenant_id, scope_type, scope_id, period_start, period_end)
+         values ($1::text::uuid, 'story', $2::text::uuid, '2026-01-01', coalesce($3::text, '2026-01-01')::date)",
+        "insert into cost_anomalies (tenant_id, id, story_id, anomaly_type, story_cost_millicents, reference_avg_millicents,
+                                     deviation_factor, metadata, period_start)
+         values ($1::text::uuid, gen_random_uuid(), $2::text::uuid, 'high_cost', 9, 3, 3, jsonb_build_object('note', $3::text),
+                 '2026-01-01')",
+    ] {
+        let third = match sql.contains("cost_") {
+            true => sql.contains("anomalies").then_some(word.as_str()),
+            false => Some(budget.as_str()),
+        };
+        owner.execute(sql, &[&tenant.id, &stories[0], &third]).await.unwrap();
+    }
     let (webhook, delivery) = webhook(&tenant, &word).await;
     let (authenticator, mut device) = authenticator(&tenant, &word).await;
     signed_in(&mut device).await;
