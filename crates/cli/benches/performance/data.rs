@@ -299,10 +299,18 @@ pub(crate) async fn year_of_usage(owner: &Client, tenant: &Tenant, reports: usiz
          insert into epics (tenant_id, id, project_id, number, title, position)
          select tenant_id, gen_random_uuid(), id, n, 'Epic ' || n, n from projects, generate_series(1, {epics}) n
          where tenant_id = '{tenant_id}';
-         insert into stories (tenant_id, id, project_id, epic_id, number, title, description, acceptance_criteria)
-         select tenant_id, gen_random_uuid(), project_id, id, number || '.' || n, 'Story ' || n, repeat('What it is about. ', 20), '[]'
-         from epics cross join generate_series(1, 100) n
-         where tenant_id = '{tenant_id}' and (number - 1) * 100 + n <= {per_project};
+         with planned as (
+             insert into stories (tenant_id, id, project_id, epic_id, number, title, description, acceptance_criteria)
+             select tenant_id, gen_random_uuid(), project_id, id, number || '.' || n, 'Story ' || n,
+                    repeat('What it is about. ', 20), '[]'
+             from epics cross join generate_series(1, 100) n
+             where tenant_id = '{tenant_id}' and (number - 1) * 100 + n <= {per_project}
+             returning tenant_id, id
+         )
+         insert into story_states (tenant_id, id, agent_status, verified_status, reported_done_at, verified_at,
+                                   verification_source)
+         select tenant_id, id, 'reported_done', 'verified', now(), now(), 'import' from planned
+         where hashtext('v' || id) % 10 <> 0;
          create table bench_year as
              select s.id as story_id, s.project_id, s.epic_id, row_number() over (order by s.id) as n,
                     hashtext('a' || s.id) & 1023 as first, hashtext('b' || s.id) & 1023 as second,
@@ -310,9 +318,6 @@ pub(crate) async fn year_of_usage(owner: &Client, tenant: &Tenant, reports: usiz
              from stories s where tenant_id = '{tenant_id}';
          create table bench_agents as
              select id, substr(name, 7)::int as n from agents where tenant_id = '{tenant_id}' and name ~ '^agent \\d+$';
-         update story_states set agent_status = 'reported_done', verified_status = 'verified', reported_done_at = now(),
-                                 verified_at = now(), verification_source = 'import', verified_digest = '\\x00'
-         where id in (select story_id from bench_year where n % 10 > 0);
          analyze bench_year, bench_agents, stories, story_states"
     );
     owner.batch_execute(&plan).await.expect("a plan");
