@@ -32,8 +32,8 @@ create table token_usage_reports (
     primary key (tenant_id, id),
     foreign key (tenant_id, story_id) references stories (tenant_id, id) on delete cascade,
     -- What an agent has cost stays known.
-    foreign key (tenant_id, agent_id) references agents (tenant_id, id),
-    foreign key (tenant_id, skill_version_id) references skill_versions (tenant_id, id),
+    foreign key (tenant_id, agent_id) references agents (tenant_id, id) deferrable initially deferred,
+    foreign key (tenant_id, skill_version_id) references skill_versions (tenant_id, id) deferrable initially deferred,
     foreign key (tenant_id, corrects_report_id) references token_usage_reports (tenant_id, id) on delete cascade,
     constraint token_usage_reports_only_corrections_take_back check (
         corrects_report_id is not null or least(input_tokens, output_tokens, cost_millicents) >= 0),
@@ -83,7 +83,7 @@ create table usage_of_agents (
     reports bigint not null check (reports >= 0),
     primary key (tenant_id, project_id, agent_id),
     foreign key (tenant_id, project_id) references projects (tenant_id, id) on delete cascade,
-    foreign key (tenant_id, agent_id) references agents (tenant_id, id)
+    foreign key (tenant_id, agent_id) references agents (tenant_id, id) deferrable initially deferred
 ) with (fillfactor = 50);
 create index usage_of_agents_by_agent on usage_of_agents (tenant_id, agent_id);
 
@@ -313,7 +313,11 @@ end
 $$;
 grant insert, delete on token_usage_reports to loopctl_app;
 grant update (deleted_at, deletion_reason, updated_at) on token_usage_reports to loopctl_app;
-grant insert, update, delete on token_budgets, budget_reservations to loopctl_app;
+grant insert, delete on token_budgets to loopctl_app;
+-- Of what it is stays.
+grant update (budget_millicents, token_limit, budget_input_tokens, budget_output_tokens, alert_threshold_pct, enforcement,
+              reserve_millicents, metadata, updated_at) on token_budgets to loopctl_app;
+grant insert, update, delete on budget_reservations to loopctl_app;
 grant insert, delete on token_budget_alerts to loopctl_app;
 -- For good: they come, and are recounted.
 grant insert, update on cost_summaries, cost_anomalies to loopctl_app;

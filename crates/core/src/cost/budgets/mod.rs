@@ -115,6 +115,25 @@ pub struct Utilization {
 }
 
 impl Spent {
+    /// What one report says.
+    pub fn of(cost_millicents: i64, input_tokens: i64, output_tokens: i64) -> Self {
+        Self {
+            cost: cost_millicents.into(),
+            input_tokens: input_tokens.into(),
+            output_tokens: output_tokens.into(),
+        }
+    }
+
+    /// The first amount that is below nothing, by its name.
+    pub fn falls_below_nothing(self) -> Option<&'static str> {
+        let amounts = [
+            ("input_tokens", self.input_tokens),
+            ("output_tokens", self.output_tokens),
+            ("cost_millicents", self.cost),
+        ];
+        amounts.into_iter().find(|(_, amount)| *amount < Total::default()).map(|(name, _)| name)
+    }
+
     /// Input and output together.
     pub fn tokens(&self) -> Total {
         self.input_tokens + self.output_tokens

@@ -258,6 +258,13 @@ statements! {
     KEEP_PROJECT_OF_BUDGET -> Uuid = "select id from projects where tenant_id = $1 and id = $2 for key share";
     /// Agents stay.
     FIND_AGENT_OF_BUDGET -> Uuid = "select id from agents where tenant_id = $1 and id = $2";
+    /// Of a budget that is there, without a lock: budgets come after stories and epics.
+    PROJECT_OF_SCOPE -> Uuid = "
+        select project_id from stories where $2::text = 'story' and tenant_id = $1 and id = $3::uuid
+        union all
+        select project_id from epics where $2 = 'epic' and tenant_id = $1 and id = $3
+        union all
+        select id from projects where $2 not in ('story', 'epic', 'agent') and tenant_id = $1 and id = $3";
     /// Whether a blocking budget of each story, epic or agent would no longer be of this one. Agents work in all projects.
     BLOCKING_TEMPLATE -> bool = "
         select exists (

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Scene, budget, inline, spend};
-use crate::support::{Reach, connect, server};
+use crate::support::{Reach, connect, server, text};
 
 /// A budget of the project of which each claim sets 400 of 1000 aside.
 async fn reserving(enforcement: &str) -> (Scene, String) {
@@ -84,6 +84,23 @@ async fn what_was_set_aside_is_used_and_then_free() {
     assert_eq!(scene.reserved(&id).await, 0);
     let shown = scene.o.get(&format!("/token-budgets/{id}")).await.expect(200);
     assert_eq!(shown["token_budget"]["current_spend_millicents"], 460);
+}
+
+/// What is taken back was used before, and is not set aside again.
+#[tokio::test]
+async fn a_correction_sets_nothing_aside() {
+    let (scene, id) = reserving("block").await;
+    scene.claim(&scene.story).await.expect(200);
+    let report = spend(&scene.a, &scene.story, 900).await;
+    assert_eq!(scene.reserved(&id).await, 0);
+    let at = format!("/token-usage/{}", text(&report["id"]));
+    let user = &scene.tenant.user;
+    user.post(&format!("{at}/correction"), json!({"cost_millicents": -900})).await.expect(201);
+    assert_eq!(scene.reserved(&id).await, 0);
+    user.delete(&at).await.expect(200);
+    assert_eq!(scene.reserved(&id).await, 0);
+    scene.claim(&scene.other("1.2").await).await.expect(200);
+    assert_eq!(scene.reserved(&id).await, 400);
 }
 
 #[tokio::test]

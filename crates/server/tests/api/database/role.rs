@@ -77,7 +77,7 @@ async fn the_application_role_is_nobody() {
             "tenant_secrets | INSERT",
             "tenants | SELECT",
             "token_budget_alerts | DELETE,INSERT,SELECT",
-            "token_budgets | DELETE,INSERT,SELECT,UPDATE",
+            "token_budgets | DELETE,INSERT,SELECT",
             "token_usage_reports | DELETE,INSERT,SELECT",
             "touched_numbers | SELECT",
             "ui_test_findings | INSERT,SELECT",
@@ -120,6 +120,8 @@ async fn the_application_role_is_nobody() {
              verified_digest,verified_status",
             "tenant_root_authenticators | UPDATE | last_used_at,sign_count,updated_at",
             "tenants | UPDATE | default_story_budget_millicents,email,name,settings,slug,token_data_retention_days,updated_at",
+            "token_budgets | UPDATE | alert_threshold_pct,budget_input_tokens,budget_millicents,budget_output_tokens,\
+             enforcement,metadata,reserve_millicents,token_limit,updated_at",
             "token_usage_reports | UPDATE | deleted_at,deletion_reason,updated_at",
             "webhook_events | UPDATE | attempts,delivered_at,error,last_attempt_at,latency_ms,next_attempt_at,\
              response_excerpt,response_status,status,updated_at",
