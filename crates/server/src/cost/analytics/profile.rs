@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::filter::Filters;
 use super::mix::{MIX_OF_AGENT, MixRow};
+use super::paged::PLANNED_ANEW;
 use crate::app::{AtLeast, Caller, Orchestrator};
 use crate::db::statements;
 use crate::http::{ApiError, ApiResult, Id, Query, one};
@@ -67,7 +68,8 @@ pub(super) async fn show(
     let filter = query.filters.read()?;
     let params = [&filter.params()[..], &[&agent_id]].concat();
     let of_agent = [&agent_id as _];
-    let (name, rows) = caller.read((AGENT_NAME.with(&of_agent), MIX_OF_AGENT.with(&params))).await?;
+    let asked = (PLANNED_ANEW.with(&[]), AGENT_NAME.with(&of_agent), MIX_OF_AGENT.with(&params));
+    let (_, name, rows) = caller.read(asked).await?;
     let agent_name = name.into_iter().next().ok_or_else(ApiError::not_found)?;
     let total = rows.iter().map(|row| row.cost_millicents).sum();
     let usage: Vec<_> = rows.iter().filter_map(|row| used(row, total)).collect();
