@@ -203,7 +203,9 @@ fn refusals(rule: &Rule, standings: &[Standing]) -> Vec<Refused> {
 /// What budgets refuse, which stand beside the table: they know of money, and not of the story.
 fn of_budgets(action: Action) -> Option<Refused> {
     let (status, code, when) = match action {
-        Action::Claim => (409, Code::BudgetExhausted, "a blocking budget has not enough left for what a claim sets aside"),
+        Action::Claim => {
+            (409, Code::BudgetExhausted, "a blocking budget has not enough left for what a claim sets aside")
+        }
         Action::Report => (429, Code::TokenBudgetExceeded, "more was spent than a blocking budget allows"),
         _ => return None,
     };

@@ -229,18 +229,22 @@ impl Budget {
 
     /// Whether it blocks, and would let through what it does not now.
     pub fn is_loosened_to(&self, new: &Self) -> bool {
+        let sets_less_aside = self.reserve_millicents > new.reserve_millicents;
+        self.enforcement == Enforcement::Block
+            && (new.enforcement != Enforcement::Block || sets_less_aside || self.is_raised_to(new))
+    }
+
+    /// Whether a limit would be higher, or gone.
+    pub fn is_raised_to(&self, new: &Self) -> bool {
         let limits = |of: &Self| {
             let Limits { cost, tokens, input_tokens, output_tokens } = of.limits;
             [cost, tokens, input_tokens, output_tokens].map(|limit| limit.filter(|limit| *limit > 0))
         };
-        let is_raised = limits(self).into_iter().zip(limits(new)).any(|(old, new)| match (old, new) {
+        limits(self).into_iter().zip(limits(new)).any(|(old, new)| match (old, new) {
             (None, _) => false,
             (Some(_), None) => true,
             (Some(old), Some(new)) => new > old,
-        });
-        let sets_less_aside = self.reserve_millicents > new.reserve_millicents;
-        self.enforcement == Enforcement::Block
-            && (new.enforcement != Enforcement::Block || sets_less_aside || is_raised)
+        })
     }
 
     /// Which level of it `spent` reaches.

@@ -17,8 +17,9 @@ use uuid::Uuid;
 
 use super::store::{
     AMOUNTS, BLOCKING_TEMPLATE, BudgetRow, BudgetTerms, DEFAULT_AMOUNT, DELETE_BUDGET, FIND_AGENT_OF_BUDGET,
-    FORGET_ALERTS, INSERT_BUDGET, KEEP_EPIC_OF_BUDGET, KEEP_PROJECT_OF_BUDGET, KEEP_STORY_OF_BUDGET,
-    LIST_BUDGETS, LOCK_BUDGET, PROJECT_OF_SCOPE, SHOW_BUDGET, TokenBudget, UPDATE_BUDGET,
+    FORGET_ALERTS, FORGET_REPLACED, INSERT_BUDGET, KEEP_EPIC_OF_BUDGET, KEEP_PROJECT_OF_BUDGET,
+    KEEP_STORY_OF_BUDGET, LIST_BUDGETS, LOCK_BUDGET, PROJECT_OF_SCOPE, SHOW_BUDGET, TokenBudget,
+    UPDATE_BUDGET,
 };
 use crate::app::{Access as _, Agent, AtLeast, Caller, Change, Identity, Orchestrator, User};
 use crate::db::{DbError, Jsonb, Params};
@@ -155,6 +156,7 @@ pub(super) async fn create(
             ];
             let created = change.one(INSERT_BUDGET, params).await.map_err(scope_taken)?;
             let terms = created.budget.terms.clone();
+            change.execute(FORGET_REPLACED, &[&scope_type.as_str(), &scope_id, &terms.id]).await?;
             let mut told = told(&terms);
             told["scope_type"] = json!(scope_type);
             told["scope_id"] = json!(scope_id);
@@ -372,8 +374,13 @@ pub(super) async fn update(
                 }
                 check_limits(new.budget_millicents, new.token_limit, new.reserve_millicents, errors);
             })?;
+            let scope: Params<'_> = &[&old.scope_type.as_str(), &old.scope_id];
+            let project_id = change.optional(PROJECT_OF_SCOPE, scope).await?;
             if old.budget().is_loosened_to(&new.budget()) {
                 as_person(change.caller)?;
+            }
+            if old.budget().is_raised_to(&new.budget()) {
+                admit_exception(&mut change, old.scope_type, project_id).await?;
             }
             let params: Params<'_> = &[
                 &id,
@@ -397,7 +404,6 @@ pub(super) async fn update(
                 change.execute(FORGET_ALERTS, &[&id]).await?;
             }
             let updated = change.one(UPDATE_BUDGET, params).await?;
-            let project_id = change.optional(PROJECT_OF_SCOPE, &[&old.scope_type.as_str(), &old.scope_id]).await?;
             change.tell([Event::new("token_budget", id, "updated", after).old(before).project(project_id)]);
             change.commit(Json(TokenBudgetResponse { token_budget: updated.told() })).await
         })

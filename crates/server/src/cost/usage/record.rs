@@ -141,13 +141,14 @@ pub(crate) async fn write(
     ];
     let reports = change.all(INSERT_USAGE, params).await?;
     // A correction is of what was used before.
-    let (stories, millicents): (Vec<_>, Vec<_>) = new
-        .iter()
-        .filter(|new| new.corrects_report_id.is_none())
-        .map(|new| (new.place.story_id, new.usage.cost_millicents))
-        .unzip();
-    if held.has_budgets() && !stories.is_empty() {
-        change.execute(USE_RESERVATIONS, &[&stories, &millicents]).await?;
+    let first: Vec<_> = new.iter().filter(|new| new.corrects_report_id.is_none()).collect();
+    if held.has_budgets() && !first.is_empty() {
+        let params: Params<'_> = &[
+            &column(&first, |new| new.place.story_id),
+            &column(&first, |new| new.agent_id),
+            &column(&first, |new| new.usage.cost_millicents),
+        ];
+        change.execute(USE_RESERVATIONS, params).await?;
     }
     save_levels(change, &new.iter().map(|new| &new.moved).collect::<Vec<_>>()).await?;
     Ok(reports)

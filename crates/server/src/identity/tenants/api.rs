@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::settings;
 use super::store::{LOCK_TENANT, SHOW_TENANT, Tenant, UPDATE_TENANT};
 use crate::app::{Any, AtLeast, Caller, User};
+use crate::cost::budgets::FORGET_DEFAULT_ALERTS;
 use crate::db::{DbError, Jsonb, Params, Tx};
 use crate::events::{Event, Field};
 use crate::http::{ApiError, ApiResult, Body, one};
@@ -181,6 +182,9 @@ pub(in crate::identity) async fn apply(
         &retention.flatten(),
     ];
     let tenant = tx.one(UPDATE_TENANT, params).await.map_err(taken)?;
+    if tenant.default_story_budget_millicents != old.default_story_budget_millicents {
+        tx.execute(FORGET_DEFAULT_ALERTS, &[]).await?;
+    }
     let event = updated(&old, &tenant, always);
     Ok((tenant, event))
 }

@@ -165,3 +165,28 @@ async fn every_scope_sets_aside() {
     }
     assert_eq!(scene.reserved(&id).await, 1200);
 }
+
+/// What others use for a story is not what its holder has set aside of a budget of their own.
+#[tokio::test]
+async fn a_budget_of_agents_is_used_by_its_agent_alone() {
+    for scope in ["agent", "per_agent"] {
+        let scene = Scene::new().await;
+        let of = if scope == "agent" { scene.a.agent().to_owned() } else { scene.project.clone() };
+        let limits = json!({"budget_millicents": 500, "reserve_millicents": 400, "enforcement": "block"});
+        let id = budget(&scene.o, scope, &of, limits).await;
+        scene.claim(&scene.story).await.expect(200);
+        spend(&scene.b, &scene.story, 400).await;
+        let held = "select millicents from budget_reservations where budget_id = $1::text::uuid";
+        let held: i64 = connect(&server().owner).await.query_one(held, &[&id]).await.unwrap().get(0);
+        assert_eq!(held, 400, "{scope}");
+        scene.claim(&scene.other("1.2").await).await.expect_error(409, "budget_exhausted");
+        spend(&scene.a, &scene.story, 100).await;
+        let left: i64 = connect(&server().owner)
+            .await
+            .query_one("select millicents from budget_reservations where budget_id = $1::text::uuid", &[&id])
+            .await
+            .unwrap()
+            .get(0);
+        assert_eq!(left, 300, "{scope}");
+    }
+}

@@ -84,6 +84,7 @@ async fn the_application_role_is_nobody() {
             "ui_test_runs | INSERT,SELECT,UPDATE",
             "usage_by_day | SELECT",
             "usage_of_agents | SELECT",
+            "usage_of_epics | SELECT",
             "verification_results | INSERT,SELECT",
             "webauthn_challenges | DELETE,INSERT,SELECT",
             "webhook_events | DELETE,INSERT,SELECT",

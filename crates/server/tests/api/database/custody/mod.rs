@@ -8,7 +8,7 @@ mod stories;
 use serde_json::json;
 use tokio_postgres::Client;
 
-use crate::measured::{DELTA, claude_export, claude_tokens, now};
+use crate::isolation::{Populated, populated};
 use crate::support::{Reach, Tenant, a_moment, bring, connect, server};
 
 /// Somebody who writes to the tables as the application does, in a transaction that is taken back.
@@ -154,7 +154,7 @@ async fn a_revoked_key_stays_revoked() {
 #[tokio::test]
 async fn a_tenant_goes_with_all_it_has() {
     // Something of everything.
-    let crate::isolation::Populated { tenant, agent: a1, .. } = populated().await;
+    let Populated { tenant, agent: a1, .. } = populated().await;
     let owner = connect(&server().owner).await;
     owner.batch_execute(&format!("delete from tenants where id = '{}'", tenant.id)).await.unwrap();
     a_moment().await;
