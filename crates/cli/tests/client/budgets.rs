@@ -10,6 +10,7 @@ use crate::support::{Answer, Request, World, error};
 use crate::{P1, P2, S21, list, one_project, project, story};
 
 const EPIC: &str = "0192dddd-0000-7000-8000-000000000002";
+const S71: &str = "0192bbbb-0000-7000-8000-000000000071";
 const AGENT: &str = "0192eeee-0000-7000-8000-000000000001";
 
 fn budget(id: &str, scope: &str, scope_id: &str) -> Value {
@@ -209,7 +210,7 @@ fn budgets_are_shown_with_what_is_gone() {
     let world = World::new(server);
     let listed = world.run("budget list --format human").stdout;
     assert!(
-        listed.contains(&format!("\nstory {P1}    $1.42 of $5.00 (28%), $0.05 set aside "))
+        listed.contains(&format!("\nstory {P1}  $1.42 of $5.00 (28%), $0.05 set aside "))
             && listed.contains("\nproject my-app "),
         "{listed}"
     );
@@ -252,14 +253,14 @@ fn of_two_projects(request: &Request) -> Answer {
                 budget(P2, "agent", AGENT),
                 budget(P2, "project", P1),
                 budget(P2, "project", P2),
-                budget(P2, "story", P2),
+                budget(P2, "story", S71),
             ])
         }
         ("GET", "/projects") => list(&[project(P1, "My App", "my-app"), project(P2, "Other", "other")]),
         ("GET", "/stories") if request.query.starts_with(&format!("project_id={P1}")) => {
             list(&[story(S21, "2.1")])
         }
-        ("GET", "/stories") => list(&[story(P2, "7.1")]),
+        ("GET", "/stories") => list(&[story(S71, "7.1")]),
         ("GET", path) if path == format!("/stories/{S21}") => json!({"story": story(S21, "2.1")}).into(),
         ("GET", path) if path == format!("/projects/{P1}") => {
             json!({"project": project(P1, "My App", "my-app")}).into()

@@ -241,7 +241,7 @@ fn where_nothing_was_reported_people_are_told_so() {
 fn epics_and_agents_come_with_the_most_expensive_first() {
     let world = World::new(server);
     let epics = world.run("cost-summary --by-epic --format human").stdout;
-    let (large, small) = (format!("{} ", "#".repeat(21)), "#");
+    let (large, small) = (format!("{} ", "#".repeat(29)), "#");
     let expected = format!(
         "\
 Epic Cost Breakdown
@@ -252,7 +252,7 @@ number  epic   stories  cost   average  budget  share
 2       Small  1        $0.07  $0.07    N/A     {small}
 page 1 of 1, 2 total
 ",
-        "-".repeat(21),
+        "-".repeat(29),
         large.trim_end()
     );
     assert_eq!(epics, expected);
