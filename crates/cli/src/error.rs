@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::output::{self, Format};
+use crate::resolve::Found;
 
 /// A failed command.
 #[derive(Debug)]
@@ -45,12 +46,14 @@ pub(crate) struct ServerError {
     pub(crate) advice: Option<String>,
     /// Replaces the whole first line (`Login failed ...`).
     pub(crate) headline: Option<String>,
+    /// The story that it was about, as the user knows it.
+    pub(crate) story: Option<Found>,
 }
 
 impl ServerError {
     /// An error as the server sent it.
     pub(crate) fn new(status: u16, body: Value) -> Box<Self> {
-        Box::new(Self { status, body, advice: None, headline: None })
+        Box::new(Self { status, body, advice: None, headline: None, story: None })
     }
 
     /// The server's message, or the best substitute for one.
@@ -89,6 +92,9 @@ impl ServerError {
             }
         }
         lines.extend(error["context"]["held"].as_array().into_iter().flatten().map(held));
+        if matches!(error["code"].as_str(), Some("token_budget_exceeded" | "budget_exhausted")) {
+            lines.extend(budget(&error["context"], self.story.as_ref()));
+        }
         match (error["hints"].as_array(), &error["remediation"]["description"]) {
             (Some(hints), _) if !hints.is_empty() => {
                 lines.extend(hints.iter().map(|hint| format!("  hint: {}", join(hint))));
@@ -112,6 +118,17 @@ fn held(held: &Value) -> String {
     }
 }
 
+/// Which budget refuses: `budget: ID (per_story of story 2.1)`. Of what is not known by name there is the id.
+fn budget(context: &Value, story: Option<&Found>) -> Option<String> {
+    let scope = context["scope_type"].as_str()?;
+    let (kind, id) = (join(&context["target_type"]), join(&context["target_id"]));
+    let name = story.filter(|story| kind == "story" && story.id == id).map_or(&id, |story| &story.label);
+    let of = if scope == kind { String::new() } else { format!("{scope} of ") };
+    // The budget that every story has by the tenant's settings has no id.
+    let budget = context["budget_id"].as_str().map_or_else(String::new, |id| format!("{id} "));
+    Some(format!("  budget: {budget}({of}{kind} {name})"))
+}
+
 /// Texts of a `details` entry on one line, and no more of them than anybody reads.
 fn join(value: &Value) -> String {
     const SHOWN: usize = 10;
@@ -132,6 +149,14 @@ impl Error {
     /// A success whose body cannot come from loopctl.
     pub(crate) fn not_json() -> Self {
         Self::Other("The answer is not JSON. Is the configured server a loopctl server?".to_owned())
+    }
+
+    /// The same, of a story.
+    pub(crate) fn about(mut self, story: &Found) -> Self {
+        if let Self::Server(error) = &mut self {
+            error.story = Some(story.clone());
+        }
+        self
     }
 
     /// Whether the server knows no such thing.
@@ -277,6 +302,31 @@ mod tests {
                 "  code: self_verify_blocked"
             ]
         );
+    }
+
+    #[test]
+    fn whoever_is_stopped_by_a_budget_reads_by_which() {
+        let lines = |code: &str, context: Value, story: &str| {
+            let body = json!({"error": {"message": "No", "context": context, "code": code}});
+            let mut error = ServerError::new(429, body);
+            error.story = Some(Found { id: story.to_owned(), label: "2.1".to_owned() });
+            error.lines().split_off(1)
+        };
+        let context = json!({"budget_id": "b", "scope_type": "per_story", "scope_id": "p", "target_type": "story",
+            "target_id": "s", "limit": 5});
+        assert_eq!(
+            lines("token_budget_exceeded", context.clone(), "s"),
+            ["  budget: b (per_story of story 2.1)", "  code: token_budget_exceeded"]
+        );
+        assert_eq!(
+            lines("budget_exhausted", context.clone(), "other")[0],
+            "  budget: b (per_story of story s)"
+        );
+        let project =
+            json!({"budget_id": "b", "scope_type": "project", "target_type": "project", "target_id": "p"});
+        assert_eq!(lines("budget_exhausted", project, "s")[0], "  budget: b (project p)");
+        assert_eq!(lines("budget_exhausted", Value::Null, "s"), ["  code: budget_exhausted"]);
+        assert_eq!(lines("another", context, "s"), ["  code: another"]);
     }
 
     #[test]

@@ -1,14 +1,15 @@
 //! What work has cost: `cost-summary` and `token-usage`, `token-report`, `cost-anomalies`.
 
+mod anomalies;
 mod burn;
 pub(crate) mod fields;
 mod outlook;
 mod summary;
 
 use clap::Args;
-use reqwest::Method;
 use serde_json::{Map, Value, json};
 
+pub(crate) use self::anomalies::{AnomaliesArguments, anomalies};
 pub(super) use self::burn::{Trend, lines as burn_lines, set_aside};
 use self::fields::{cost, money, named, percent, short, text};
 use self::summary::Summary;
@@ -52,23 +53,15 @@ pub(crate) struct ReportArguments {
     paging: Paging,
 }
 
-#[derive(Debug, Args)]
-pub(crate) struct AnomaliesArguments {
-    /// Also those that were resolved
-    #[arg(long)]
-    include_resolved: bool,
-    /// Note that the anomaly with this id was dealt with (user)
-    #[arg(long, value_name = "ID", conflicts_with_all = ["include_resolved", "limit", "page"])]
-    resolve: Option<String>,
-    #[command(flatten)]
-    paging: Paging,
-}
-
 /// What people read where nothing was reported.
 const NOTHING: &str = "No token data available";
 
+/// What the numbers of agents mean.
+const PLACES: &str = "rank: 1 has cost most; efficiency: 1 is the cheapest per story";
+
 const EPICS: &[&str] = &[
     "epic_id",
+    "epic_number",
     "epic_name",
     "story_count",
     "completed_story_count",
@@ -98,17 +91,6 @@ const REPORTS: &[&str] = &[
     "cost_millicents",
     "corrects_report_id",
 ];
-const ANOMALIES: &[&str] = &[
-    "id",
-    "anomaly_type",
-    "story_id",
-    "story_title",
-    "deviation_factor",
-    "story_cost_millicents",
-    "reference_avg_millicents",
-    "resolved",
-];
-
 pub(crate) async fn summary(context: &Context, arguments: SummaryArguments) -> Result<(), Error> {
     let client = context.client()?;
     let project = resolve::project_for(context, &client, "The cost summary").await?;
@@ -194,65 +176,6 @@ pub(crate) async fn report(context: &Context, arguments: ReportArguments) -> Res
     context.output.rows(&body, &table(&columns, rows), &columns, NOTHING)
 }
 
-pub(crate) async fn anomalies(context: &Context, arguments: AnomaliesArguments) -> Result<(), Error> {
-    if let Some(id) = arguments.resolve {
-        let path = format!("/cost-anomalies/{}", resolve::id("anomaly", &id)?);
-        let answer = context.client()?.write(Method::PATCH, &path, None).await?;
-        return context.output.object(&answer, "cost_anomaly");
-    }
-    let client = context.client()?;
-    let project = resolve::project_for(context, &client, "The list of anomalies").await?;
-    let body = if arguments.include_resolved {
-        with_resolved(&client, &project, &arguments.paging).await?
-    } else {
-        let filters = [("project_id", project.id.as_str())];
-        pages::list(&client, "/cost-anomalies", &filters, &arguments.paging).await?
-    };
-    if !context.output.human() {
-        let rows: Vec<Value> = rows_of(&body).iter().map(|row| named(row, ANOMALIES)).collect();
-        return context.output.rows(&body, &rows, ANOMALIES, NOTHING);
-    }
-    let columns = ["type", "story", "factor", "cost", "average", "state", "id"];
-    let columns = &columns[..];
-    let rows = rows_of(&body).iter().map(|row| {
-        let state = if row["resolved"] == true { "resolved" } else { "open" };
-        vec![
-            text(row, "anomaly_type"),
-            text(row, "story_title"),
-            text(row, "deviation_factor"),
-            money(row, "story_cost_millicents"),
-            money(row, "reference_avg_millicents"),
-            state.to_owned(),
-            text(row, "id"),
-        ]
-    });
-    let rows = table(columns, rows);
-    if !rows.is_empty() {
-        context.output.line("Cost Anomalies\n")?;
-    }
-    context.output.rows(&body, &rows, columns, NOTHING)
-}
-
-/// Anomalies that were resolved, and those that were not. A server that does not know that both may be asked for at once has
-/// left out the first.
-async fn with_resolved(client: &Client, project: &Found, paging: &Paging) -> Result<Value, Error> {
-    let path = "/cost-anomalies";
-    let of_project = ("project_id", project.id.as_str());
-    let mut body = pages::list(client, path, &[of_project, ("include_resolved", "true")], paging).await?;
-    if paging.is_given() || rows_of(&body).iter().any(|row| row["resolved"] == true) {
-        return Ok(body);
-    }
-    let resolved = pages::by_page(client, path, &[of_project, ("resolved", "true")]).await?;
-    if rows_of(&resolved).is_empty() {
-        return Ok(body);
-    }
-    let mut rows = [rows_of(&body), rows_of(&resolved)].concat();
-    rows.sort_by_key(|row| std::cmp::Reverse(text(row, "inserted_at")));
-    body["meta"] = json!({"page": 1, "page_size": rows.len(), "total_count": rows.len(), "total_pages": 1});
-    body["data"] = rows.into();
-    Ok(body)
-}
-
 fn show_epics(context: &Context, body: &Value) -> Result<(), Error> {
     if !context.output.human() {
         let rows: Vec<Value> = rows_of(body).iter().map(|row| named(row, EPICS)).collect();
@@ -260,6 +183,7 @@ fn show_epics(context: &Context, body: &Value) -> Result<(), Error> {
     }
     let rows = by_cost(body).into_iter().map(|epic| {
         let cells = vec![
+            text(epic, "epic_number"),
             text(epic, "epic_name"),
             text(epic, "story_count"),
             money(epic, "total_cost_millicents"),
@@ -268,9 +192,9 @@ fn show_epics(context: &Context, body: &Value) -> Result<(), Error> {
         ];
         (cells, cost(epic))
     });
-    let columns = ["epic", "stories", "cost", "average", "budget", "share"];
+    let columns = ["number", "epic", "stories", "cost", "average", "budget", "share"];
     let whole = rows_of(body).iter().map(cost).sum();
-    let rows = Rows { header: before_bar(&columns), texts: &[0], rows: rows.collect(), whole };
+    let rows = Rows { header: before_bar(&columns), texts: &[1], rows: rows.collect(), whole };
     breakdown(context, body, "Epic Cost Breakdown", &columns, rows)
 }
 
@@ -311,6 +235,9 @@ fn show_agents(context: &Context, body: &Value, only: Option<&Found>) -> Result<
     let whole = rows_of(body).iter().map(cost).sum();
     let rows = Rows { header: before_bar(&columns), texts: &[1, 5], rows: rows.collect(), whole };
     breakdown(context, &shown, "Agent Cost Breakdown", &columns, rows)?;
+    if !rows_of(&shown).is_empty() {
+        context.output.line(PLACES)?;
+    }
     let Some(agent) = rows_of(&shown).first().filter(|_| only.is_some()) else { return Ok(()) };
     if let Some(measured) = fields::measured(agent) {
         context.output.line(&format!("\n{measured}"))?;

@@ -46,7 +46,8 @@ pub(super) async fn transition(
 ) -> Result<(), Error> {
     let client = context.client()?;
     let story = resolve::story(context, &client, story).await?;
-    let answer = client.post(&format!("/stories/{}/{step}", story.id), body).await?;
+    let answer = client.post(&format!("/stories/{}/{step}", story.id), body).await;
+    let answer = answer.map_err(|error| error.about(&story))?;
     context.output.step(&answer, envelope, &story.label)
 }
 

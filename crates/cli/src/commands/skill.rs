@@ -316,6 +316,45 @@ async fn record(
     context.output.object(&answer, "skill_result")
 }
 
+/// The id of a version that is named `NAME@VERSION`, or by its id.
+pub(super) async fn version_id(context: &Context, client: &Client, named: &Version) -> Result<String, Error> {
+    match named {
+        Version::Id(id) => Ok(id.clone()),
+        Version::Numbered { skill, number } => {
+            let path = format!("{}/versions/{number}", path(context, client, skill).await?);
+            let answer = client.get(&path, &[]).await.map_err(|error| match error {
+                error if error.is_not_found() => {
+                    Error::NotFound(format!("Skill {skill} has no version {number}"))
+                }
+                error => error,
+            })?;
+            Ok(crate::table::plain(&answer["version"]["id"]))
+        }
+    }
+}
+
+/// A version of a skill, as it is named.
+#[derive(Debug, Clone)]
+pub(crate) enum Version {
+    Id(String),
+    Numbered { skill: String, number: u32 },
+}
+
+impl std::str::FromStr for Version {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if let Some(id) = resolve::uuid(text) {
+            return Ok(Self::Id(id));
+        }
+        let numbered = text.rsplit_once('@').and_then(|(skill, number)| {
+            let number = number.parse().ok().filter(|number| *number > 0)?;
+            (!skill.is_empty()).then(|| Self::Numbered { skill: skill.to_owned(), number })
+        });
+        numbered.ok_or("it must be an id, or NAME@VERSION such as review@2")
+    }
+}
+
 async fn version_or_current(client: &Client, path: &str, version: Option<u32>) -> Result<String, Error> {
     match version {
         Some(version) => Ok(version.to_string()),
@@ -335,8 +374,9 @@ fn costs_told(version: &Value) -> Vec<String> {
         fields::text(version, "total_invocations"),
         fields::money(version, "total_cost_millicents"),
         fields::money(version, "avg_cost_per_invocation_millicents"),
-        percent("cost_change_pct"),
-        fields::text(version, "cost_regression"),
+        fields::total(version, "cost_change_pct")
+            .map_or_else(String::new, |change| format!("{:+}%", change.0)),
+        if version["cost_regression"] == true { "yes" } else { "no" }.to_owned(),
         fields::text(version, "stories_verified_count"),
         fields::text(version, "stories_rejected_count"),
         percent("verification_rate_pct"),

@@ -55,7 +55,7 @@ fn show(context: &Context, body: &Value, heading: &str, cost: Option<String>) ->
         return context.output.object(body, "progress");
     }
     let mut lines = picture(&body["progress"], &table::one_line(heading));
-    lines.extend(cost);
+    lines.extend(cost.into_iter().flat_map(|cost| [String::new(), cost]));
     context.output.line(&lines.join("\n"))
 }
 

@@ -2,7 +2,7 @@
 
 use clap::Subcommand;
 use reqwest::Method;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::config::Setting;
 use crate::context::Context;
@@ -20,7 +20,7 @@ pub(crate) enum Command {
     },
     /// Change tenant settings
     Update {
-        /// Setting to change; may be repeated
+        /// Setting to change; may be repeated. token_data_retention_days and default_story_budget_millicents may be null: none
         #[arg(long, value_name = "KEY=VALUE")]
         setting: Vec<String>,
     },
@@ -54,19 +54,29 @@ async fn update(context: &Context, settings: &[String]) -> Result<(), Error> {
     if settings.is_empty() {
         return Err(Error::Usage("Usage: loopctl tenant update --setting <key>=<value> ...".to_owned()));
     }
-    let mut changes = Map::new();
+    let (mut body, mut changes) = (Map::new(), Map::new());
     for setting in settings {
         let (key, value) = setting.split_once('=').filter(|(key, _)| !key.is_empty()).ok_or_else(|| {
             Error::Usage(format!(
                 "Invalid setting '{setting}'. Usage: loopctl tenant update --setting <key>=<value>"
             ))
         })?;
-        changes.insert(key.to_owned(), typed(value));
+        if OF_TENANT.contains(&key) {
+            let value = if value == "null" { Value::Null } else { typed(value) };
+            body.insert(key.to_owned(), value);
+        } else {
+            changes.insert(key.to_owned(), typed(value));
+        }
     }
-    let body =
-        context.client()?.write(Method::PATCH, "/tenants/me", Some(&json!({"settings": changes}))).await?;
-    context.output.object(&body, "tenant")
+    if !changes.is_empty() {
+        body.insert("settings".to_owned(), changes.into());
+    }
+    let answer = context.client()?.write(Method::PATCH, "/tenants/me", Some(&body.into())).await?;
+    context.output.object(&answer, "tenant")
 }
+
+/// What is set like a setting, but is the tenant's own.
+const OF_TENANT: &[&str] = &["token_data_retention_days", "default_story_budget_millicents"];
 
 /// `true` and `false` are booleans, integers are numbers, everything else is text.
 fn typed(text: &str) -> Value {
@@ -79,6 +89,8 @@ fn typed(text: &str) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]

@@ -4,6 +4,7 @@ use clap::{Args, Subcommand};
 use reqwest::Method;
 use serde_json::Value;
 
+use super::skill::{self, Version};
 use super::{given, one_of};
 use crate::context::Context;
 use crate::error::Error;
@@ -75,9 +76,9 @@ pub(crate) struct Details {
     /// What the session is called
     #[arg(long, value_name = "NAME")]
     session: Option<String>,
-    /// Id of the version of the skill that was followed
-    #[arg(long, value_name = "ID")]
-    skill_version: Option<String>,
+    /// The version of the skill that was followed: id, or NAME@VERSION
+    #[arg(long, value_name = "REF")]
+    skill_version: Option<Version>,
     /// Anything: JSON object, @file or -
     #[arg(long, value_name = "JSON")]
     metadata: Option<String>,
@@ -86,29 +87,30 @@ pub(crate) struct Details {
 const PHASES: &[&str] = &["planning", "implementing", "reviewing", "other"];
 
 impl Details {
-    /// The members of a request, after those that come first.
-    fn after<const N: usize>(self, first: [(&str, Option<Value>); N]) -> Result<Value, Error> {
+    /// The members of a request, after those that come first, and the version that was named.
+    fn after<const N: usize>(
+        self,
+        first: [(&str, Option<Value>); N],
+    ) -> Result<(Value, Option<Version>), Error> {
         if let Some(phase) = &self.phase {
             one_of("phase", phase, PHASES)?;
         }
-        let version = self.skill_version.map(|id| resolve::id("skill version", &id)).transpose()?;
         let metadata = self.metadata.map(|text| json_argument::object("--metadata", &text)).transpose()?;
         let details = given([
             ("phase", self.phase.map(Value::from)),
             ("session_id", self.session.map(Value::from)),
-            ("skill_version_id", version.map(Value::from)),
             ("metadata", metadata),
         ]);
         let mut body = given(first);
         if let (Value::Object(body), Value::Object(details)) = (&mut body, details) {
             body.extend(details);
         }
-        Ok(body)
+        Ok((body, self.skill_version))
     }
 }
 
 pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Error> {
-    let (path, body) = match command {
+    let (path, mut body, version) = match command {
         Command::Report {
             story,
             input,
@@ -120,7 +122,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Error
             tests_run,
             details,
         } => {
-            let mut body = details.after([
+            let (mut body, version) = details.after([
                 ("input_tokens", Some(input.into())),
                 ("output_tokens", Some(output.into())),
                 ("model_name", Some(model.into())),
@@ -131,7 +133,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Error
             ])?;
             let client = context.client()?;
             body["story_id"] = resolve::story(context, &client, &story).await?.id.into();
-            ("/token-usage".to_owned(), body)
+            ("/token-usage".to_owned(), body, version)
         }
         Command::Correct { id, input, output, cost, model, details } => {
             let path = format!("{}/correction", path(&id)?);
@@ -139,13 +141,13 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Error
                 let nothing = "Nothing to correct: name --input, --output or --cost, and what is to be added";
                 return Err(Error::Usage(nothing.to_owned()));
             }
-            let body = details.after([
+            let (body, version) = details.after([
                 ("input_tokens", input.map(Value::from)),
                 ("output_tokens", output.map(Value::from)),
                 ("cost_millicents", cost.map(Value::from)),
                 ("model_name", model.map(Value::from)),
             ])?;
-            (path, body)
+            (path, body, version)
         }
         Command::Delete { id } => {
             let path = path(&id)?;
@@ -153,7 +155,11 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Error
             return context.output.object(&answer, "token_usage_report");
         }
     };
-    let answer = context.client()?.post(&path, Some(&body)).await?;
+    let client = context.client()?;
+    if let Some(version) = version {
+        body["skill_version_id"] = skill::version_id(context, &client, &version).await?.into();
+    }
+    let answer = client.post(&path, Some(&body)).await?;
     context.output.object(&answer, "token_usage_report")
 }
 

@@ -1,5 +1,6 @@
 //! `loopctl operator jobs …`: what is done in the background, and one of it now.
 
+use chrono::NaiveDate;
 use clap::Subcommand;
 use loopctl_server::operator::{list_jobs, run_job};
 use serde_json::{Map, Value, json};
@@ -40,8 +41,35 @@ pub(crate) enum Command {
     },
 }
 
+/// As many days as one job is about.
+const MOST_DAYS: i64 = 366;
+
 fn object(text: &str) -> Result<Map<String, Value>, String> {
-    serde_json::from_str(text).map_err(|_| "it is no JSON object".to_owned())
+    let told: Map<String, Value> =
+        serde_json::from_str(text).map_err(|_| "it is no JSON object".to_owned())?;
+    period(&told)?;
+    Ok(told)
+}
+
+/// Checks the days that a job is told to be about: what is no period would mean yesterday.
+fn period(told: &Map<String, Value>) -> Result<(), String> {
+    let day = |name: &str| match told.get(name).filter(|day| !day.is_null()) {
+        None => Ok(None),
+        Some(Value::String(text)) if text.len() == 10 && text.parse::<NaiveDate>().is_ok() => {
+            Ok(text.parse::<NaiveDate>().ok())
+        }
+        Some(other) => Err(format!("{name} must be a day such as \"2026-11-30\": it is {other}")),
+    };
+    match (day("period_start")?, day("period_end")?) {
+        (None, Some(_)) => Err("period_end needs period_start".to_owned()),
+        (Some(first), Some(last)) if last < first => {
+            Err(format!("period_end ({last}) must not be before period_start ({first})"))
+        }
+        (Some(first), Some(last)) if (last - first).num_days() >= MOST_DAYS => {
+            Err(format!("from period_start to period_end are more than {MOST_DAYS} days"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Runs the command. Its result is JSON: `jobs`, or a `job`.
@@ -82,4 +110,48 @@ pub(crate) fn print(body: &Value, format: Format) -> u8 {
 
 fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_period_is_one_or_it_is_refused() {
+        for (args, why) in [
+            ("[]", "it is no JSON object"),
+            (
+                r#"{"period_start": "2026-1-1"}"#,
+                "period_start must be a day such as \"2026-11-30\": it is \"2026-1-1\"",
+            ),
+            (
+                r#"{"period_start": "2026-02-30"}"#,
+                "period_start must be a day such as \"2026-11-30\": it is \"2026-02-30\"",
+            ),
+            (
+                r#"{"period_start": 20260101}"#,
+                "period_start must be a day such as \"2026-11-30\": it is 20260101",
+            ),
+            (r#"{"period_end": "2026-01-01"}"#, "period_end needs period_start"),
+            (
+                r#"{"period_start": "2026-01-02", "period_end": "2026-01-01"}"#,
+                "period_end (2026-01-01) must not be before period_start (2026-01-02)",
+            ),
+            (
+                r#"{"period_start": "2025-01-01", "period_end": "2026-01-02"}"#,
+                "from period_start to period_end are more than 366 days",
+            ),
+        ] {
+            assert_eq!(object(args).unwrap_err(), why, "{args}");
+        }
+        for args in [
+            "{}",
+            r#"{"batch": 5}"#,
+            r#"{"period_start": "2026-01-01"}"#,
+            r#"{"period_start": "2026-01-01", "period_end": null}"#,
+            r#"{"period_start": "2025-01-01", "period_end": "2026-01-01"}"#,
+        ] {
+            assert!(object(args).is_ok(), "{args}");
+        }
+    }
 }

@@ -1,13 +1,16 @@
 //! `budget` and `usage`: what is sent, and what is shown.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use chrono::{Days, Utc};
 use serde_json::{Value, json};
 
 use crate::cost::on_one_day;
 use crate::support::{Answer, Request, World, error};
-use crate::{P1, P2, S21, list, one_project};
+use crate::{P1, P2, S21, list, one_project, project, story};
 
 const EPIC: &str = "0192dddd-0000-7000-8000-000000000002";
+const S71: &str = "0192bbbb-0000-7000-8000-000000000071";
 const AGENT: &str = "0192eeee-0000-7000-8000-000000000001";
 
 fn budget(id: &str, scope: &str, scope_id: &str) -> Value {
@@ -70,7 +73,10 @@ fn what_cannot_be_right_is_not_sent() {
         format!("{set} story"),
         format!("{set} epic"),
         format!("{set} agent"),
-        format!("{set} project --unit dollars"),
+        format!("{set} project --unit euros"),
+        format!("{set} project --reserve -1"),
+        format!("{set} project --input-limit 0"),
+        format!("{set} project --output-limit many"),
         format!("{set} project --enforcement stop"),
         format!("{set} project --threshold 0"),
         format!("{set} project --threshold 101"),
@@ -81,6 +87,7 @@ fn what_cannot_be_right_is_not_sent() {
         "usage report --story 2.1 --input -1 --output 1 --model m --cost 1".to_owned(),
         format!("{report} --phase resting"),
         format!("{report} --skill-version 2"),
+        format!("{report} --skill-version review@latest"),
         format!("{report} --metadata []"),
         "usage correct first --cost -5".to_owned(),
         format!("usage correct {P2}"),
@@ -89,6 +96,15 @@ fn what_cannot_be_right_is_not_sent() {
     ] {
         let run = world.run(&words);
         assert_eq!((run.code, run.stdout.as_str()), (2, ""), "{words}: {run:?}");
+    }
+    assert_eq!(world.lines(), [""; 0]);
+    for (words, why) in [
+        ("--limit 0.05 --unit millicents", "Invalid --limit '0.05': whole millicents: $0.05 is 5000"),
+        ("--limit -1", "Invalid --limit '-1': it must be more than 0; none removes it"),
+        ("--limit 0.000001 --unit dollars", "Invalid --limit '0.000001': dollars have at most 5 decimals"),
+    ] {
+        let run = world.run(&format!("budget set --scope project {words}"));
+        assert_eq!((run.code, run.stderr), (2, format!("Error: {why}\n")), "{words}");
     }
     assert_eq!(world.lines(), [""; 0]);
     let unknown = world.run(&format!("{set} agent --scope-id nobody"));
@@ -101,12 +117,21 @@ fn a_budget_is_of_tokens_unless_it_is_of_money() {
     world.run("budget set --project my-app --scope per_story --limit 200000");
     assert_eq!(last_body(&world), json!({"scope_type": "per_story", "scope_id": P1, "token_limit": 200_000}));
     // The only project there is needs no name.
-    world.run("budget set --scope per_project --limit 5 --unit millicents --threshold 90 --enforcement block --reserve 2");
+    world.run("budget set --scope per_epic --limit 5 --unit millicents --threshold 90 --enforcement block --reserve 2");
     assert_eq!(
         last_body(&world),
-        json!({"scope_type": "project", "scope_id": P1, "budget_millicents": 5, "alert_threshold_pct": 90,
+        json!({"scope_type": "per_epic", "scope_id": P1, "budget_millicents": 5, "alert_threshold_pct": 90,
             "enforcement": "block", "reserve_millicents": 2})
     );
+    world.run("budget set --scope per_agent --limit 0.05 --unit dollars --reserve 0.00001 --input-limit 7 --output-limit none");
+    assert_eq!(
+        last_body(&world),
+        json!({"scope_type": "per_agent", "scope_id": P1, "budget_millicents": 5_000, "budget_input_tokens": 7,
+            "reserve_millicents": 1})
+    );
+    // What there is not cannot be changed.
+    let none = world.run("budget set --scope per_agent --threshold 90");
+    assert!(none.code == 2 && none.stderr.contains("no such budget yet: --limit says"), "{none:?}");
 }
 
 #[test]
@@ -116,7 +141,7 @@ fn scopes_are_named_as_elsewhere() {
         ("story", "US-2.1", S21),
         ("epic", "E2", EPIC),
         ("agent", "worker", AGENT),
-        ("project", "my-app", P1),
+        ("per_story", "my-app", P1),
         ("per_epic", P2, P2),
     ] {
         let set = format!("budget set --scope {scope} --limit 7 --scope-id {reference}");
@@ -127,60 +152,83 @@ fn scopes_are_named_as_elsewhere() {
 
 #[test]
 fn a_budget_that_is_there_is_changed() {
-    let taken = |request: &Request| match request.method.as_str() {
-        "POST" => error(409, "Conflict"),
-        _ => server(request),
-    };
-    let world = World::new(taken);
-    let run = world.run("budget set --project my-app --scope project --limit 9 --enforcement block");
+    let world = World::new(server);
+    let words =
+        "budget set --project my-app --scope per_project --unit millicents --limit 9 --enforcement block";
+    let run = world.run(words);
     assert_eq!(run.json()["token_budget"]["id"], P2, "{run:?}");
     let lines = world.lines();
+    let asked = format!("GET /api/v1/token-budgets?scope_type=project&scope_id={P1}&page_size=100&page=1");
+    assert_eq!(lines[lines.len() - 2..], [asked.clone(), format!("PATCH /api/v1/token-budgets/{P2}")]);
     assert_eq!(
-        lines[lines.len() - 2..],
-        [
-            format!("GET /api/v1/token-budgets?scope_type=project&scope_id={P1}&page_size=100&page=1"),
-            format!("PATCH /api/v1/token-budgets/{P2}"),
-        ]
+        last_body(&world),
+        json!({"budget_millicents": 9, "enforcement": "block"}),
+        "what it is of stays"
     );
-    assert_eq!(last_body(&world), json!({"token_limit": 9, "enforcement": "block"}), "what it is of stays");
-    // Somebody has deleted it meanwhile.
-    let gone = world.run("budget set --project my-app --scope per_agent --limit 9");
-    assert!(gone.code == 6 && gone.stderr.contains("409: Conflict"), "{gone:?}");
+    world.run("budget set --scope project --unit dollars --limit none --reserve none --output-limit 5");
+    let removed = json!({"budget_millicents": null, "reserve_millicents": null, "budget_output_tokens": 5});
+    assert_eq!(last_body(&world), removed);
+    // A limit of another kind comes beside the one that there is.
+    let beside = "note: the limit of $5.00 stays beside it\n";
+    let added = world.run("budget set --scope project --limit 1000 --format human");
+    assert_eq!((added.code, added.stderr.as_str()), (0, beside), "{added:?}");
+    for words in ["--limit 1000", "--limit 9 --unit dollars --format human", "--limit none --format human"] {
+        assert_eq!(world.run(&format!("budget set --scope project {words}")).stderr, "", "{words}");
+    }
     // An orchestrator does not lift its own stop.
-    let stopped = World::new(move |request| match request.method.as_str() {
+    let stopped = World::new(|request| match request.method.as_str() {
         "PATCH" => error(403, "Insufficient permissions. Required role: user"),
-        _ => taken(request),
+        _ => server(request),
     });
     assert_eq!(stopped.run("budget set --scope project --limit 9").code, 4);
 }
 
 #[test]
+fn a_budget_that_somebody_else_has_just_set_is_changed() {
+    let looked = AtomicUsize::new(0);
+    let taken = |request: &Request| match (request.method.as_str(), request.path.as_str()) {
+        ("POST", "/api/v1/token-budgets") => error(409, "Conflict"),
+        _ => server(request),
+    };
+    let world = World::new(move |request| match (request.method.as_str(), request.path.as_str()) {
+        ("GET", "/api/v1/token-budgets") if looked.fetch_add(1, Ordering::SeqCst) == 0 => list(&[]),
+        _ => taken(request),
+    });
+    let run = world.run("budget set --project my-app --scope project --limit 9 --input-limit none");
+    assert_eq!(run.json()["token_budget"]["id"], P2, "{run:?}");
+    let methods: Vec<String> = world.requests().into_iter().skip(1).map(|request| request.method).collect();
+    assert_eq!(methods, ["GET", "POST", "GET", "PATCH"]);
+    assert_eq!(last_body(&world), json!({"token_limit": 9, "budget_input_tokens": null}));
+    // Somebody has deleted it meanwhile.
+    let world = World::new(taken);
+    let gone = world.run("budget set --project my-app --scope per_agent --limit 9");
+    assert!(gone.code == 6 && gone.stderr.contains("409: Conflict"), "{gone:?}");
+}
+
+#[test]
 fn budgets_are_shown_with_what_is_gone() {
     let world = World::new(server);
-    let listed = world
-        .run_words(&["budget", "list", "--format", "human"], &[("LOOPCTL_PROJECT", "my-app")], "")
-        .stdout;
-    assert_eq!(
-        world.lines(),
-        ["GET /api/v1/token-budgets?page_size=100&page=1"],
-        "what is configured is no filter"
-    );
+    let listed = world.run("budget list --format human").stdout;
     assert!(
-        listed.contains(&format!("\nproject     {P1}  $1.42 of $5.00 (28%)  "))
-            && listed.contains(" of $5.00 (28%), $0.05 set aside "),
+        listed.contains(&format!("\nstory {P1}  $1.42 of $5.00 (28%), $0.05 set aside "))
+            && listed.contains("\nproject my-app "),
         "{listed}"
     );
-    world.run("budget list --project my-app --limit 5");
-    assert_eq!(world.lines().pop().unwrap(), format!("GET /api/v1/token-budgets?scope_id={P1}&limit=5"));
     let csv = world.run("budget list --format csv").stdout;
-    assert!(csv.contains(&format!("\n{P2},project,{P1},500000,142000,,1500,80,warn")), "{csv}");
+    assert!(csv.contains(&format!("\n{P2},project,{P1},500000,142000,,1500,80,warn,\n")), "{csv}");
+    let part = world.run("budget list --limit 5");
+    assert_eq!(
+        (part.code, world.lines().pop().unwrap()),
+        (0, "GET /api/v1/token-budgets?limit=5".to_owned())
+    );
 
     let (shown, today) = on_one_day(&world, &format!("budget show {P2} --format human"));
     let (shown, end) = (shown.stdout, today + Days::new(6));
     let bars = format!(
         "\n\n  Cost    $1.42 of $5.00  28%  [#########.....................]\n          Exhausted on {end} at $0.71 a day\n"
     );
-    assert!(shown.starts_with(&format!("id: {P2}\n")) && shown.ends_with(&bars), "{shown}");
+    let scope = format!("scope: project {P1}\nid: {P2}\n");
+    assert!(shown.starts_with(&scope) && shown.ends_with(&bars), "{shown}");
     let before = world.lines().len();
     assert_eq!(world.run(&format!("budget show {P2}")).json()["token_budget"]["id"], P2);
     assert_eq!(world.lines().len(), before + 1);
@@ -188,6 +236,108 @@ fn budgets_are_shown_with_what_is_gone() {
         world.run(&format!("budget delete {P2}")).json(),
         json!({"token_budget": {"id": P2, "deleted": true}})
     );
+}
+
+/// Budgets of two projects, and of an agent.
+fn of_two_projects(request: &Request) -> Answer {
+    let path = request.path.strip_prefix("/api/v1").unwrap();
+    match (request.method.as_str(), path) {
+        ("GET", "/token-budgets") => {
+            let mut each = budget(P2, "per_story", P1);
+            each["top_target"] = json!({"type": "story", "id": S21});
+            each["reserve_millicents"] = json!(60_000);
+            list(&[
+                each,
+                budget(P2, "epic", EPIC),
+                budget(P2, "story", S21),
+                budget(P2, "agent", AGENT),
+                budget(P2, "project", P1),
+                budget(P2, "project", P2),
+                budget(P2, "story", S71),
+            ])
+        }
+        ("GET", "/projects") => list(&[project(P1, "My App", "my-app"), project(P2, "Other", "other")]),
+        ("GET", "/stories") if request.query.starts_with(&format!("project_id={P1}")) => {
+            list(&[story(S21, "2.1")])
+        }
+        ("GET", "/stories") => list(&[story(S71, "7.1")]),
+        ("GET", path) if path == format!("/stories/{S21}") => json!({"story": story(S21, "2.1")}).into(),
+        ("GET", path) if path == format!("/projects/{P1}") => {
+            json!({"project": project(P1, "My App", "my-app")}).into()
+        }
+        ("GET", path) if path == format!("/token-budgets/{P1}") => {
+            let mut each = budget(P1, "per_story", P1);
+            each["top_target"] = json!({"type": "story", "id": S21});
+            json!({ "token_budget": each }).into()
+        }
+        _ => server(request),
+    }
+}
+
+#[test]
+fn budgets_are_of_what_people_call_things() {
+    let world = World::new(of_two_projects);
+    let listed = world.run("budget list --format human").stdout;
+    let rest = "$1.42 of $5.00 (28%)          80%      warn         ";
+    let expected = format!(
+        "\
+scope                top target  cost                  tokens  warning  enforcement  reserve  id
+-------------------  ----------  --------------------  ------  -------  -----------  -------  ------------------------------------
+per_story of my-app  story 2.1   {rest}$0.60    {P2}
+epic 2 E                         {rest}         {P2}
+story 2.1                        {rest}         {P2}
+agent worker                     {rest}         {P2}
+project my-app                   {rest}         {P2}
+project other                    {rest}         {P2}
+story 7.1                        {rest}         {P2}
+page 1 of 1, 7 total
+"
+    );
+    assert_eq!(listed, expected);
+    // One list each, and of each project as long as something is not found.
+    let lines = world.lines();
+    assert_eq!(lines.iter().filter(|line| line.contains("/stories?")).count(), 2, "{lines:?}");
+    assert_eq!(lines.len(), 6, "{lines:?}");
+
+    let of_project = |words: &str, environment: &[(&str, &str)]| {
+        let run = world.run_with(words, environment, "");
+        let json = run.json();
+        let rows = json["data"].as_array().unwrap().iter();
+        let scopes: Vec<String> = rows.map(|row| row["scope_type"].as_str().unwrap().to_owned()).collect();
+        (scopes.join(" "), json["meta"].clone())
+    };
+    let whole = json!({"page": 1, "page_size": 5, "total_count": 5, "total_pages": 1});
+    let scopes = "per_story epic story agent project".to_owned();
+    assert_eq!(of_project("budget list --project my-app", &[]), (scopes.clone(), whole.clone()));
+    assert_eq!(of_project("budget list", &[("LOOPCTL_PROJECT", "my-app")]), (scopes, whole));
+    let second = json!({"page": 2, "page_size": 2, "total_count": 5, "total_pages": 3});
+    assert_eq!(
+        of_project("budget list --project my-app --limit 2 --page 2", &[]),
+        ("story agent".to_owned(), second)
+    );
+    let other = world.run("budget list --project other --format human").stdout;
+    assert!(other.contains("\nstory 7.1 ") && !other.contains("my-app"), "{other}");
+
+    let shown = world.run(&format!("budget show {P1} --format human")).stdout;
+    assert!(shown.starts_with("scope: per_story of my-app\n"), "{shown}");
+    assert!(shown.contains("\ntop_target: story 2.1\n"), "{shown}");
+}
+
+#[test]
+fn versions_of_skills_are_named_in_reports() {
+    let world = World::new(|request| match request.path.strip_prefix("/api/v1").unwrap() {
+        "/skills" => list(&[json!({"id": P1, "name": "team@review", "project_id": null})]),
+        path if path == format!("/skills/{P1}/versions/2") => {
+            json!({"version": {"id": AGENT, "version": 2}}).into()
+        }
+        _ => server(request),
+    });
+    let report = "usage report --story 2.1 --input 1 --output 1 --model m --cost 1 --skill-version";
+    assert_eq!(world.run(&format!("{report} team@review@2")).code, 0);
+    assert_eq!(last_body(&world)["skill_version_id"], AGENT);
+    let unknown = world.run(&format!("{report} team@review@3"));
+    assert_eq!((unknown.code, unknown.stderr.as_str()), (5, "Error: Skill team@review has no version 3\n"));
+    assert_eq!(world.run(&format!("{report} other@1")).code, 5);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use chrono::{Days, NaiveDate, Utc};
 use serde_json::{Value, json};
 
 use crate::support::{Answer, Request, Run, World, error};
-use crate::{P1, P2, S21, list, one_project};
+use crate::{P1, P2, S21, list, one_project, story};
 
 const EARLIER: &str = "2026-01-01T00:00:00.000000Z";
 const LATER: &str = "2026-01-02T00:00:00.000000Z";
@@ -45,7 +45,8 @@ fn report(id: &str, cost: i64, corrects: Value) -> Value {
 
 fn anomaly(id: &str, resolved: bool, at: &str) -> Value {
     json!({"id": id, "story_id": S21, "story_title": "Log\nin", "anomaly_type": "high_cost", "story_cost_millicents": 100_000,
-        "reference_avg_millicents": 32_500, "deviation_factor": "3.08", "resolved": resolved, "inserted_at": at})
+        "reference_avg_millicents": 32_500, "deviation_factor": "3.08", "resolved": resolved,
+        "metadata": {"baseline": "project"}, "inserted_at": at})
 }
 
 fn server(request: &Request) -> Answer {
@@ -54,12 +55,12 @@ fn server(request: &Request) -> Answer {
         ("GET", path) if path == format!("/analytics/projects/{P1}") => json!({ "data": project_cost() }).into(),
         ("GET", "/analytics/agents") => list(&[agent(P2, "beta", 220_000), agent(P1, "alpha", 1_200_000)]),
         ("GET", "/analytics/epics") => list(&[
-            json!({"epic_id": P2, "epic_name": "Small", "story_count": 1, "completed_story_count": 0,
+            json!({"epic_id": P2, "epic_number": 2, "epic_name": "Small", "story_count": 1, "completed_story_count": 0,
                 "total_cost_millicents": 7_000, "avg_cost_per_story_millicents": 7_000, "budget_millicents": null,
                 "utilization_pct": null}),
             // As another server names them.
-            json!({"epic_id": P1, "epic_title": "Large", "story_count": 2, "completed_story_count": 1,
-                "cost_millicents": 720_000, "avg_cost_per_story_millicents": 360_000, "budget_utilization_pct": 7}),
+            json!({"epic_id": P1, "epic_number": 1, "epic_title": "Large", "story_count": 2, "completed_story_count": 1,
+                "cost_millicents": 720_000, "avg_cost_per_story_millicents": 360_000, "budget_utilization_percent": 7}),
         ]),
         ("GET", "/analytics/trends") => list(&[
             json!({"period": day(1), "total_cost_millicents": 710_000, "total_tokens": 5_000}),
@@ -74,6 +75,7 @@ fn server(request: &Request) -> Answer {
             body.into()
         }
         ("GET", "/cost-anomalies") => list(&[anomaly(P1, false, LATER)]),
+        ("GET", "/stories") if !request.query.contains("number=") => list(&[story(S21, "2.1")]),
         ("PATCH", path) if path == format!("/cost-anomalies/{P1}") => {
             json!({"cost_anomaly": {"id": P1, "resolved": true}}).into()
         }
@@ -226,7 +228,10 @@ fn where_nothing_was_reported_people_are_told_so() {
     ];
     for words in every {
         let human = world.run(&format!("{words} --format human")).stdout;
-        assert_eq!(human, "No token data available\n", "{words}");
+        let human = human.lines().collect::<Vec<_>>();
+        let hint = "No open anomalies (--include-resolved shows the others; a job looks every night)";
+        let expected = ["No token data available", hint];
+        assert_eq!(human, expected[..if words == "anomalies" { 2 } else { 1 }], "{words}");
         assert!(world.run(words).json().is_object(), "{words}");
         assert!(!world.run(&format!("{words} --format csv")).stdout.contains("available"), "{words}");
     }
@@ -241,10 +246,10 @@ fn epics_and_agents_come_with_the_most_expensive_first() {
         "\
 Epic Cost Breakdown
 
-epic   stories  cost   average  budget  share
------  -------  -----  -------  ------  {}
-Large  2        $7.20  $3.60    7%      {}
-Small  1        $0.07  $0.07    N/A     {small}
+number  epic   stories  cost   average  budget  share
+------  -----  -------  -----  -------  ------  {}
+1       Large  2        $7.20  $3.60    7%      {}
+2       Small  1        $0.07  $0.07    N/A     {small}
 page 1 of 1, 2 total
 ",
         "-".repeat(29),
@@ -253,7 +258,7 @@ page 1 of 1, 2 total
     assert_eq!(epics, expected);
     assert_eq!(asked(&world).pop().unwrap(), format!("GET /api/v1/analytics/epics?project_id={P1}"));
     let csv = world.run("token-usage --by-epic --format csv").stdout;
-    assert!(csv.contains(&format!("\n{P1},Large,2,1,720000,360000,,7\n")), "{csv}");
+    assert!(csv.contains(&format!("\n{P1},1,Large,2,1,720000,360000,,7\n")), "{csv}");
     assert_eq!(world.run("token-usage --by-epic").json()["data"][0]["epic_name"], "Small", "as it came");
 
     let agents = world.run("cost-summary --by-agent --format human").stdout;
@@ -273,7 +278,7 @@ fn one_agent_is_taken_out_of_all() {
     let world = World::new(server);
     let human = world.run("token-usage --agent beta --format human").stdout;
     assert!(human.contains("\n2     beta ") && !human.contains("alpha"), "{human}");
-    assert!(human.contains("page 1 of 1, 1 total\n\nModel Mix:\n  opus  100%  $2.20  ###"), "{human}");
+    assert!(human.contains("page 1 of 1, 1 total\nrank: 1 has cost most; efficiency: 1 is the cheapest per story\n\nModel Mix:\n  opus  100%  $2.20  ###"), "{human}");
     let json = world.run("token-usage --agent beta --project my-app").json();
     assert_eq!(
         (&json["data"][0]["agent_id"], &json["data"][1], &json["meta"]["total_count"]),
@@ -338,14 +343,16 @@ fn anomalies_are_listed_and_resolved() {
         "\
 Cost Anomalies
 
-type       story   factor  cost   average  state  id
----------  ------  ------  -----  -------  -----  ------------------------------------
-high_cost  Log in  3.08    $1.00  $0.33    open   {P1}
+type       story       factor  cost   compared with         found       resolved  id
+---------  ----------  ------  -----  --------------------  ----------  --------  ------------------------------------
+high_cost  2.1 Log in  3.08    $1.00  project median $0.33  2026-01-02  no        {P1}
 page 1 of 1, 1 total
 "
     );
     assert_eq!(human, expected);
-    assert_eq!(asked(&world).pop().unwrap(), format!("GET /api/v1/cost-anomalies?project_id={P1}"));
+    let lines = asked(&world);
+    let stories = format!("GET /api/v1/stories?project_id={P1}&limit=500&offset=0");
+    assert_eq!(lines[lines.len() - 2..], [format!("GET /api/v1/cost-anomalies?project_id={P1}"), stories]);
     let csv = world.run("cost-anomalies --format csv").stdout;
     assert!(csv.contains(&format!("\n{P1},high_cost,{S21},\"Log\nin\",3.08,100000,32500,false")), "{csv}");
     let resolved = world.run(&format!("cost-anomalies --resolve {P1}"));
@@ -392,7 +399,7 @@ fn versions_of_a_skill_are_compared_by_what_they_cost() {
     let expected = "\
 version  invocations  cost   average  change  regression  verified  rejected  rate
 -------  -----------  -----  -------  ------  ----------  --------  --------  ----
-2        5            $4.00  $0.80    167%    true        3         1         75%
+2        5            $4.00  $0.80    +167%   yes         3         1         75%
 page 1 of 1, 1 total
 ";
     assert_eq!(human, expected);

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use serde_json::{Value, json};
 
 use crate::support::{Answer, EVENTS, Request, World, error};
-use crate::{P1, one_project};
+use crate::{P1, list, one_project};
 
 fn change(n: usize) -> Value {
     json!({"id": format!("change-{n}"), "entity_type": "story", "entity_id": format!("story-{n}"),
@@ -196,4 +196,40 @@ fn what_is_followed_is_seen_once_whatever_the_server_does() {
         _ => one_project(request),
     });
     assert_eq!(world.run("changes --since 1h --follow").code, 3);
+}
+
+#[test]
+fn what_was_spent_is_told_in_words() {
+    let entries = [
+        (
+            "token_usage_report",
+            "created",
+            json!({"cost_millicents": 43_500, "total_tokens": 10_200, "model_name": "opus"}),
+        ),
+        (
+            "token_budget",
+            "threshold_crossed",
+            json!({"utilization_pct": 85, "threshold_type": "warning", "budget_millicents": 10_000}),
+        ),
+        ("cost_anomaly", "detected", json!({"anomaly_type": "high_cost", "deviation_factor": "3.08"})),
+    ];
+    let rows = entries.map(|(entity_type, action, state)| {
+        let mut row = change(1);
+        row["entity_type"] = json!(entity_type);
+        row["action"] = json!(action);
+        row["new_state"] = state;
+        row
+    });
+    let world = World::new(move |request| match request.path.as_str() {
+        path if path.ends_with("/history") || path.ends_with("/audit") => list(&rows),
+        _ => one_project(request),
+    });
+    for words in ["history 2.1", "audit"] {
+        let csv = world.run(&format!("{words} --format csv")).stdout;
+        let expected =
+            ["\"$0.44, 10.2K tokens, opus\"", "warning at 85 % of $0.10", "\"high_cost, factor 3.08\""];
+        for change in expected {
+            assert!(csv.contains(&format!(",agent:a,{change},")), "{change}: {csv}");
+        }
+    }
 }

@@ -164,3 +164,23 @@ fn an_empty_text_clears() {
     let sent = world.requests().pop().unwrap().body;
     assert_eq!(sent, json!({"repo_url": "", "description": "", "mission": ""}));
 }
+
+#[test]
+fn what_is_the_tenants_own_is_not_sent_among_its_settings() {
+    let world = World::new(|request| match request.path.as_str() {
+        "/api/v1/tenants/me" => json!({"tenant": {"id": P1}}).into(),
+        _ => one_project(request),
+    });
+    let sent = |words: &str| {
+        assert_eq!(world.run(&format!("tenant update {words}")).code, 0, "{words}");
+        world.requests().pop().unwrap().body
+    };
+    assert_eq!(
+        sent("--setting token_data_retention_days=90 --setting default_story_budget_millicents=null"),
+        json!({"token_data_retention_days": 90, "default_story_budget_millicents": null})
+    );
+    assert_eq!(
+        sent("--setting default_story_budget_millicents=5000 --setting max_projects=3 --setting note=null"),
+        json!({"default_story_budget_millicents": 5_000, "settings": {"max_projects": 3, "note": "null"}})
+    );
+}

@@ -257,6 +257,7 @@ Verification
   unverified         3  #######################
   verified           1  ########
   rejected           0
+
 Cost: $2.50  |  Tokens: 1.5M
 ";
     assert_eq!(world.run("status --project my-app --format human").stdout, expected);
@@ -300,5 +301,22 @@ fn a_page_behind_the_last_is_not_called_nothing() {
     {
         let run = world.run(&format!("{words} --limit 20 --page 99 --project my-app --format human"));
         assert_eq!(run.stdout, "Nothing here: page 99 of 3, 42 total\n", "{words}");
+    }
+}
+
+#[test]
+fn whoever_is_stopped_by_a_budget_reads_by_which() {
+    let world = World::new(|request| match request.path.strip_prefix(&format!("/api/v1/stories/{S21}/")) {
+        Some("claim" | "report") => {
+            let context = json!({"budget_id": P1, "scope_type": "per_story", "scope_id": P1, "target_type": "story",
+                "target_id": S21});
+            (409, json!({"error": {"status": 409, "message": "Conflict: no", "code": "budget_exhausted", "context": context}})).into()
+        }
+        _ => one_project(request),
+    });
+    for words in ["claim 2.1", "report US-2.1"] {
+        let run = world.run(&format!("{words} --format human"));
+        let budget = format!("\n  budget: {P1} (per_story of story 2.1)\n  code: budget_exhausted\n");
+        assert!(run.code == 6 && run.stderr.contains(&budget), "{run:?}");
     }
 }

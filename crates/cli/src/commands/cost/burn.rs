@@ -69,7 +69,7 @@ impl Burn {
             Some(Outlook::On(day, rate)) => {
                 lines.push(format!("          Exhausted on {day} at {} a day", shown(rate)));
             }
-            Some(Outlook::Lasts) => lines.push("          Exhausted: not at this rate".to_owned()),
+            Some(Outlook::Lasts) => lines.push("          Lasts at this rate".to_owned()),
             Some(Outlook::Exhausted) => lines.push("          Exhausted".to_owned()),
             None => {}
         }
@@ -104,7 +104,7 @@ mod tests {
         );
         assert_eq!(
             lines(&json!({"budget_millicents": 500_000}), Some((&Trend::default(), today)), 40),
-            ["  Cost    $0.00 of $5.00  0%  [........]", "          Exhausted: not at this rate"]
+            ["  Cost    $0.00 of $5.00  0%  [........]", "          Lasts at this rate"]
         );
         assert_eq!(lines(&json!({"token_limit": 10}), None, 20), ["  Tokens  0 of 10  0%  [.....]"]);
         assert_eq!(lines(&json!({"reserved_millicents": 0}), None, 80), [""; 0]);

@@ -10,7 +10,7 @@ use crate::table::plain;
 const OTHERS: &[(&str, &[&str])] = &[
     ("total_cost_millicents", &["cost_millicents"]),
     ("story_cost_millicents", &["cost_millicents"]),
-    ("utilization_pct", &["budget_utilization_pct", "budget_utilization_percent"]),
+    ("utilization_pct", &["budget_utilization_percent"]),
     ("epic_name", &["epic_title"]),
     // Of a whole project, which has no budget's names for them.
     ("current_spend_millicents", &["total_cost_millicents", "cost_millicents"]),
@@ -71,8 +71,10 @@ pub(crate) fn measured(row: &Value) -> Option<String> {
     };
     let tokens = total(measured, "input_tokens").unwrap_or_default()
         + total(measured, "output_tokens").unwrap_or_default();
-    let cost = figures::dollars(total(measured, "cost_millicents").unwrap_or_default());
-    Some(format!("Measured: {cost} and {} tokens{ratio}", figures::tokens(tokens)))
+    // Not every tool tells a cost.
+    let cost = total(measured, "cost_millicents");
+    let cost = cost.map_or_else(String::new, |cost| format!("{} and ", figures::dollars(cost)));
+    Some(format!("Measured: {cost}{} tokens{ratio}", figures::tokens(tokens)))
 }
 
 /// Which model has cost how much, the most expensive first. The breakdown is a map or a list.
@@ -83,8 +85,7 @@ pub(crate) fn model_mix(row: &Value) -> Vec<(String, Total)> {
     };
     let mut mix = match &row["model_breakdown"] {
         Value::Object(models) => models.iter().map(|(name, model)| (name.clone(), cost(model))).collect(),
-        list @ Value::Array(_) => of_list(list),
-        _ => of_list(&row["models"]),
+        list => of_list(list),
     };
     mix.sort_by(|(a, more), (b, less)| less.cmp(more).then_with(|| a.cmp(b)));
     mix
@@ -136,7 +137,6 @@ mod tests {
             {"model_name": "b", "cost_millicents": 9}]);
         assert_eq!(model_mix(&map), expected);
         assert_eq!(model_mix(&json!({"model_breakdown": list})), expected);
-        assert_eq!(model_mix(&json!({ "models": list })), expected);
         assert_eq!(model_mix(&json!({})), []);
     }
 
@@ -145,6 +145,9 @@ mod tests {
         let row = json!({"measured": {"input_tokens": 900, "output_tokens": 600, "cost_millicents": 250_000},
             "measured_ratio": "1.06"});
         assert_eq!(measured(&row).unwrap(), "Measured: $2.50 and 1.5K tokens, 1.06 times what was reported");
+        let tokens =
+            json!({"measured": {"input_tokens": 900, "output_tokens": 600, "cost_millicents": null}});
+        assert_eq!(measured(&tokens).unwrap(), "Measured: 1.5K tokens");
         assert_eq!(measured(&json!({"measured": null})), None);
     }
 }

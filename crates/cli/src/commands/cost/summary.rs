@@ -15,6 +15,8 @@ const LONGEST_LINE: usize = 90;
 /// Agents and models that are shown.
 const TOP_AGENTS: usize = 3;
 const MODELS: usize = 10;
+/// What stands for the days where they are closed to the key.
+const NO_TREND: &str = "Cost per day, and how long the budget lasts, only orchestrators may see.";
 
 /// What is known of a project; what is closed to the key is not there.
 #[derive(Debug)]
@@ -56,6 +58,9 @@ impl Summary {
                 lines.extend([String::new(), heading.to_owned()]);
                 lines.extend(section);
             }
+        }
+        if self.trend.is_none() {
+            lines.extend([String::new(), NO_TREND.to_owned()]);
         }
         Some(lines)
     }
@@ -218,6 +223,7 @@ Model Mix:
         assert!(text.contains("  Cost    $14.20 of $50.00  28%  [########"), "{text}");
         assert!(text.contains("Top Agents by Cost:\n  alpha  $12.00  ###"), "{text}");
         assert!(!text.contains("per Day") && !text.contains("Exhausted"), "{text}");
+        assert!(text.ends_with(&format!("\n\n{NO_TREND}")), "{text}");
     }
 
     #[test]
