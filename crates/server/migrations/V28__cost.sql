@@ -32,8 +32,8 @@ create table token_usage_reports (
     primary key (tenant_id, id),
     foreign key (tenant_id, story_id) references stories (tenant_id, id) on delete cascade,
     -- What an agent has cost stays known.
-    foreign key (tenant_id, agent_id) references agents (tenant_id, id),
-    foreign key (tenant_id, skill_version_id) references skill_versions (tenant_id, id),
+    foreign key (tenant_id, agent_id) references agents (tenant_id, id) deferrable initially deferred,
+    foreign key (tenant_id, skill_version_id) references skill_versions (tenant_id, id) deferrable initially deferred,
     foreign key (tenant_id, corrects_report_id) references token_usage_reports (tenant_id, id) on delete cascade,
     constraint token_usage_reports_only_corrections_take_back check (
         corrects_report_id is not null or least(input_tokens, output_tokens, cost_millicents) >= 0),
@@ -83,9 +83,23 @@ create table usage_of_agents (
     reports bigint not null check (reports >= 0),
     primary key (tenant_id, project_id, agent_id),
     foreign key (tenant_id, project_id) references projects (tenant_id, id) on delete cascade,
-    foreign key (tenant_id, agent_id) references agents (tenant_id, id)
+    foreign key (tenant_id, agent_id) references agents (tenant_id, id) deferrable initially deferred
 ) with (fillfactor = 50);
 create index usage_of_agents_by_agent on usage_of_agents (tenant_id, agent_id);
+
+-- And of an epic.
+create table usage_of_epics (
+    tenant_id uuid not null,
+    epic_id uuid not null,
+    project_id uuid not null,
+    input_tokens numeric not null,
+    output_tokens numeric not null,
+    cost_millicents numeric not null,
+    reports bigint not null check (reports >= 0),
+    primary key (tenant_id, epic_id),
+    foreign key (tenant_id, epic_id) references epics (tenant_id, id) on delete cascade
+) with (fillfactor = 50);
+create index usage_of_epics_by_project on usage_of_epics (tenant_id, project_id);
 
 -- Adds reports to their sums, in the order of the sums' keys: whoever adds several waits for others in no circle.
 create function usage_comes() returns trigger language plpgsql security definer set search_path = public, pg_temp as $$
@@ -108,6 +122,13 @@ begin
     on conflict (tenant_id, project_id, agent_id) do update set
         input_tokens = a.input_tokens + excluded.input_tokens, output_tokens = a.output_tokens + excluded.output_tokens,
         cost_millicents = a.cost_millicents + excluded.cost_millicents, reports = a.reports + excluded.reports;
+    insert into usage_of_epics as e (tenant_id, epic_id, project_id, input_tokens, output_tokens, cost_millicents, reports)
+    select tenant_id, epic_id, project_id, sum(input_tokens), sum(output_tokens), sum(cost_millicents), count(*)
+    from added where deleted_at is null
+    group by 1, 2, 3 order by 1, 2
+    on conflict (tenant_id, epic_id) do update set
+        input_tokens = e.input_tokens + excluded.input_tokens, output_tokens = e.output_tokens + excluded.output_tokens,
+        cost_millicents = e.cost_millicents + excluded.cost_millicents, reports = e.reports + excluded.reports;
     return null;
 end
 $$;
@@ -165,6 +186,21 @@ begin
     from held t where (a.tenant_id, a.project_id, a.agent_id) = (t.tenant_id, t.project_id, t.agent_id);
     delete from usage_of_agents a using gone g
     where a.reports = 0 and a.tenant_id = g.tenant_id and a.project_id = g.project_id and a.agent_id = g.agent_id;
+    with taken as (
+        select tenant_id, epic_id, sum(input_tokens) as input_tokens, sum(output_tokens) as output_tokens,
+               sum(cost_millicents) as cost_millicents, count(*) as reports
+        from gone where deleted_at is null
+        group by 1, 2
+    ), held as (
+        select t.* from usage_of_epics e join taken t using (tenant_id, epic_id)
+        order by tenant_id, epic_id for update of e
+    )
+    update usage_of_epics e set
+        input_tokens = e.input_tokens - t.input_tokens, output_tokens = e.output_tokens - t.output_tokens,
+        cost_millicents = e.cost_millicents - t.cost_millicents, reports = e.reports - t.reports
+    from held t where (e.tenant_id, e.epic_id) = (t.tenant_id, t.epic_id);
+    delete from usage_of_epics e using gone g
+    where e.reports = 0 and e.tenant_id = g.tenant_id and e.epic_id = g.epic_id;
     return null;
 end
 $$;
@@ -301,7 +337,7 @@ do $$
 declare
     name text;
 begin
-    foreach name in array array['token_usage_reports', 'usage_by_day', 'usage_of_agents', 'token_budgets', 'token_budget_alerts',
+    foreach name in array array['token_usage_reports', 'usage_by_day', 'usage_of_agents', 'usage_of_epics', 'token_budgets', 'token_budget_alerts',
                                 'budget_reservations', 'cost_summaries', 'cost_anomalies']
     loop
         execute format('alter table %I enable row level security, force row level security', name);
@@ -313,7 +349,11 @@ end
 $$;
 grant insert, delete on token_usage_reports to loopctl_app;
 grant update (deleted_at, deletion_reason, updated_at) on token_usage_reports to loopctl_app;
-grant insert, update, delete on token_budgets, budget_reservations to loopctl_app;
+grant insert, delete on token_budgets to loopctl_app;
+-- Of what it is stays.
+grant update (budget_millicents, token_limit, budget_input_tokens, budget_output_tokens, alert_threshold_pct, enforcement,
+              reserve_millicents, metadata, updated_at) on token_budgets to loopctl_app;
+grant insert, update, delete on budget_reservations to loopctl_app;
 grant insert, delete on token_budget_alerts to loopctl_app;
 -- For good: they come, and are recounted.
 grant insert, update on cost_summaries, cost_anomalies to loopctl_app;

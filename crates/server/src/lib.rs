@@ -67,6 +67,7 @@ pub fn statements() -> impl Iterator<Item = (&'static str, &'static db::Named)> 
         ("cost_of_projects", cost::analytics::PROJECTS_STATEMENTS),
         ("cost_of_stories", cost::analytics::STORIES_STATEMENTS),
         ("cost_trends", cost::analytics::TRENDS_STATEMENTS),
+        ("cost_pages", cost::analytics::PAGED_STATEMENTS),
         ("model_mix", cost::analytics::MIX_STATEMENTS),
         ("model_profile", cost::analytics::PROFILE_STATEMENTS),
         ("criteria", plan::stories::CRITERIA_STATEMENTS),

@@ -197,7 +197,19 @@ fn refusals(rule: &Rule, standings: &[Standing]) -> Vec<Refused> {
             }
         }
     }
-    cases.iter().map(Cases::told).collect()
+    cases.iter().map(Cases::told).chain(of_budgets(rule.action)).collect()
+}
+
+/// What budgets refuse, which stand beside the table: they know of money, and not of the story.
+fn of_budgets(action: Action) -> Option<Refused> {
+    let (status, code, when) = match action {
+        Action::Claim => {
+            (409, Code::BudgetExhausted, "a blocking budget has not enough left for what a claim sets aside")
+        }
+        Action::Report => (429, Code::TokenBudgetExceeded, "more was spent than a blocking budget allows"),
+        _ => return None,
+    };
+    Some(Refused { status, code, when: when.to_owned() })
 }
 
 /// The cases in which a rule is refused with one code.

@@ -34,7 +34,7 @@ pub(crate) fn routes() -> Vec<Endpoint> {
         /// Takes a contracted story.
         ///
         /// Of any number of agents at once, exactly one gets it.
-        POST "/api/v1/stories/{id}/claim" => api::claim as Claim, 409 BudgetExhausted "a blocking budget has not enough left for a claim";
+        POST "/api/v1/stories/{id}/claim" => api::claim as Claim;
         /// Begins work on a claimed story.
         POST "/api/v1/stories/{id}/start" | "/api/v1/stories/{id}/start-work" => api::start as Start;
         /// Says that the implementer is done; a different agent takes over.
@@ -42,8 +42,7 @@ pub(crate) fn routes() -> Vec<Endpoint> {
         /// May be repeated after fixes.
         POST "/api/v1/stories/{id}/request-review" => api::request_review as RequestReview;
         /// Confirms another agent's implementation.
-        POST "/api/v1/stories/{id}/report" | "/api/v1/stories/{id}/report-done" => api::report as Report,
-            429 TokenBudgetExceeded "more was spent than a blocking budget allows";
+        POST "/api/v1/stories/{id}/report" | "/api/v1/stories/{id}/report-done" => api::report as Report;
         /// Gives a claimed story back.
         POST "/api/v1/stories/{id}/unclaim" => api::unclaim as Unclaim;
         /// Records a finished review of a reported story.

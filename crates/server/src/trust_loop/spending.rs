@@ -1,6 +1,7 @@
 //! What steps spend, and set aside: reports of stories with what was used for them, and claims. The budgets that have to do with it are
 //! locked after the stories, and decide before anything of a step is written.
 
+use loopctl_core::code::Code;
 use loopctl_core::cost::budgets::Place;
 use loopctl_core::lifecycle::Attempt;
 use uuid::Uuid;
@@ -13,7 +14,7 @@ use crate::cost::budgets::{Held, LOCK_BUDGETS, SetAside, set_aside};
 use crate::cost::usage::{NewUsage, TokenUsage, write};
 use crate::db::{DbError, column};
 use crate::events::Event;
-use crate::http::ApiResult;
+use crate::http::{ApiError, ApiResult};
 use crate::plan::stories::Story;
 
 /// A step that a budget has blocked, and what is recorded of it once everything else of it was taken back.
@@ -30,6 +31,12 @@ pub(super) struct Spending<'a> {
     used: Vec<NewUsage>,
     set_aside: Vec<SetAside>,
     pub(super) blocked: Vec<Blocked<'a>>,
+}
+
+/// What comes along with a story that is marked complete and was before is not kept: it may be sent a second time.
+pub(super) fn nothing_left_to_do() -> ApiError {
+    let why = "Conflict: the story is verified already, and its token_usage was not recorded: report it with POST /api/v1/token-usage";
+    ApiError::conflict(Code::AlreadyVerified, why)
 }
 
 /// Whether budgets have a say, and whether something is spent.

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::evidence::{Evidence, ReviewCompleteRequest, VerifyRequest};
 use super::log::Log;
-use super::spending::{Blocked, Spending};
+use super::spending::{self, Blocked, Spending};
 use super::store::{
     COMPLETE_EPIC, FIND_LOCKED, INSERT_REVIEW, INSERT_VERIFICATION, LockedStory, NOTE_IN_METADATA,
     ReviewRecord, Saved, UNMET_PREREQUISITES, Unmet, VerificationResult, save,
@@ -234,6 +234,11 @@ async fn step<'a>(
     let (mut review, mut verification, mut is_noted) = (None, None, false);
     match (attempt, evidence) {
         // Repeated after it was done: there is nothing to tell.
+        (Attempt::MarkComplete, Evidence::Completion(sent))
+            if next == *before && sent.valid()?.token_usage.is_some() =>
+        {
+            return Err(spending::nothing_left_to_do());
+        }
         (Attempt::ForceUnclaim | Attempt::Backfill(_) | Attempt::MarkComplete, _) if next == *before => {}
         (Attempt::Report, Evidence::Report(sent)) => {
             let sent = sent.valid()?;

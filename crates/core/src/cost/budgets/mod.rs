@@ -115,6 +115,25 @@ pub struct Utilization {
 }
 
 impl Spent {
+    /// What one report says.
+    pub fn of(cost_millicents: i64, input_tokens: i64, output_tokens: i64) -> Self {
+        Self {
+            cost: cost_millicents.into(),
+            input_tokens: input_tokens.into(),
+            output_tokens: output_tokens.into(),
+        }
+    }
+
+    /// The first amount that is below nothing, by its name.
+    pub fn falls_below_nothing(self) -> Option<&'static str> {
+        let amounts = [
+            ("input_tokens", self.input_tokens),
+            ("output_tokens", self.output_tokens),
+            ("cost_millicents", self.cost),
+        ];
+        amounts.into_iter().find(|(_, amount)| *amount < Total::default()).map(|(name, _)| name)
+    }
+
     /// Input and output together.
     pub fn tokens(&self) -> Total {
         self.input_tokens + self.output_tokens
@@ -210,18 +229,22 @@ impl Budget {
 
     /// Whether it blocks, and would let through what it does not now.
     pub fn is_loosened_to(&self, new: &Self) -> bool {
+        let sets_less_aside = self.reserve_millicents > new.reserve_millicents;
+        self.enforcement == Enforcement::Block
+            && (new.enforcement != Enforcement::Block || sets_less_aside || self.is_raised_to(new))
+    }
+
+    /// Whether a limit would be higher, or gone.
+    pub fn is_raised_to(&self, new: &Self) -> bool {
         let limits = |of: &Self| {
             let Limits { cost, tokens, input_tokens, output_tokens } = of.limits;
             [cost, tokens, input_tokens, output_tokens].map(|limit| limit.filter(|limit| *limit > 0))
         };
-        let is_raised = limits(self).into_iter().zip(limits(new)).any(|(old, new)| match (old, new) {
+        limits(self).into_iter().zip(limits(new)).any(|(old, new)| match (old, new) {
             (None, _) => false,
             (Some(_), None) => true,
             (Some(old), Some(new)) => new > old,
-        });
-        let sets_less_aside = self.reserve_millicents > new.reserve_millicents;
-        self.enforcement == Enforcement::Block
-            && (new.enforcement != Enforcement::Block || sets_less_aside || is_raised)
+        })
     }
 
     /// Which level of it `spent` reaches.

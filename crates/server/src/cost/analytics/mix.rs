@@ -9,6 +9,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::filter::{COUNTED, Filters, SUMS};
+use super::paged::PLANNED_ANEW;
 use super::verified::Outcomes;
 use crate::app::{AtLeast, Caller, Orchestrator};
 use crate::db::{Row, statements};
@@ -154,13 +155,15 @@ pub(super) async fn show(
     let filters = filter.params();
     let (all, cells) = match &query.agent_id {
         None => {
-            let all = caller.read(MIX.with(&filters)).await?;
+            let (_, all) = caller.read((PLANNED_ANEW.with(&[]), MIX.with(&filters))).await?;
             let (cells, agents) = all.into_iter().partition(|row| row.cell().is_some());
             (agents, cells)
         }
         Some(agent_id) => {
             let of_agent = [&filters[..], &[agent_id]].concat();
-            caller.read((MIX.with(&filters), MIX_OF_AGENT.with(&of_agent))).await?
+            let asked = (PLANNED_ANEW.with(&[]), MIX.with(&filters), MIX_OF_AGENT.with(&of_agent));
+            let (_, all, cells) = caller.read(asked).await?;
+            (all, cells)
         }
     };
     let agents =

@@ -20,6 +20,7 @@ pub(crate) use agents::STATEMENTS as AGENTS_STATEMENTS;
 pub(crate) use epics::STATEMENTS as EPICS_STATEMENTS;
 pub(crate) use mix::STATEMENTS as MIX_STATEMENTS;
 pub(crate) use models::STATEMENTS as MODELS_STATEMENTS;
+pub(crate) use paged::STATEMENTS as PAGED_STATEMENTS;
 pub(crate) use profile::STATEMENTS as PROFILE_STATEMENTS;
 pub(crate) use projects::{PROJECT_SPENDING, ProjectSpending, STATEMENTS as PROJECTS_STATEMENTS};
 pub(crate) use stories::{STATEMENTS as STORIES_STATEMENTS, TOTALS_OF_STORIES};

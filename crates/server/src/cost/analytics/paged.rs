@@ -1,8 +1,14 @@
 //! Pages of what is only known when all of it was added up: one statement yields the rows of a page and how many there are in all.
 
 use crate::app::Identity;
-use crate::db::{DbError, Params, Row, RowReader, RowTypes, Sql};
+use crate::db::{DbError, Params, Row, RowReader, RowTypes, Sql, statements};
 use crate::http::{ApiResult, List, Page};
+
+statements! {
+    /// What follows in the transaction is planned for the values that it is asked for. For any values PostgreSQL would expect a few rows of
+    /// the hundreds of thousands that there may be, and look up the story of each.
+    PLANNED_ANEW = "select set_config('plan_cache_mode', 'force_custom_plan', true) where $1::uuid is not null";
+}
 
 /// A row of a page, none where a page is empty. The statement selects `c.total, {*}`.
 pub(super) struct OfTotal<R> {
@@ -58,7 +64,7 @@ pub(super) async fn page<R: Row>(
     page: &Page,
 ) -> ApiResult<List<R>> {
     let params = [filters, &[&page.size, &page.skip]].concat();
-    let rows = caller.read(sql.with(&params)).await?;
+    let (_, rows) = caller.read((PLANNED_ANEW.with(&[]), sql.with(&params))).await?;
     let total = rows.first().map_or(0, |row| row.total);
     Ok(List { data: rows.into_iter().filter_map(|row| row.row).collect(), meta: page.meta(total) })
 }

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::filter::{COUNTED, Filters, SUMS};
 use super::mix::MixRow;
 use super::models_of::NAMED;
+use super::paged::PLANNED_ANEW;
 use crate::app::{AtLeast, Caller, Orchestrator};
 use crate::cost::measured::figures::{MeasuredFigures, of_agents};
 use crate::db::statements;
@@ -91,7 +92,8 @@ pub(super) async fn show(
     let filter = query.filters.read()?;
     let params = [&filter.params()[..], &[&agent_id]].concat();
     let of_agent = [&agent_id as _];
-    let (name, rows) = caller.read((AGENT_NAME.with(&of_agent), PROFILE.with(&params))).await?;
+    let asked = (PLANNED_ANEW.with(&[]), AGENT_NAME.with(&of_agent), PROFILE.with(&params));
+    let (_, name, rows) = caller.read(asked).await?;
     let agent_name = name.into_iter().next().ok_or_else(ApiError::not_found)?;
     let total = rows.iter().map(|row| row.cost_millicents).sum();
     let usage: Vec<_> = rows.iter().filter_map(|row| used(row, total)).collect();

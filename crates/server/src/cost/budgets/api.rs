@@ -17,10 +17,11 @@ use uuid::Uuid;
 
 use super::store::{
     AMOUNTS, BLOCKING_TEMPLATE, BudgetRow, BudgetTerms, DEFAULT_AMOUNT, DELETE_BUDGET, FIND_AGENT_OF_BUDGET,
-    FORGET_ALERTS, INSERT_BUDGET, KEEP_EPIC_OF_BUDGET, KEEP_PROJECT_OF_BUDGET, KEEP_STORY_OF_BUDGET,
-    LIST_BUDGETS, LOCK_BUDGET, SHOW_BUDGET, TokenBudget, UPDATE_BUDGET,
+    FORGET_ALERTS, FORGET_REPLACED, INSERT_BUDGET, KEEP_EPIC_OF_BUDGET, KEEP_PROJECT_OF_BUDGET,
+    KEEP_STORY_OF_BUDGET, LIST_BUDGETS, LOCK_BUDGET, PROJECT_OF_SCOPE, SHOW_BUDGET, TokenBudget,
+    UPDATE_BUDGET,
 };
-use crate::app::{Agent, AtLeast, Caller, Change, Identity, Orchestrator, User};
+use crate::app::{Access as _, Agent, AtLeast, Caller, Change, Identity, Orchestrator, User};
 use crate::db::{DbError, Jsonb, Params};
 use crate::events::Event;
 use crate::http::{ApiError, ApiResult, Body, Created, Id, Meta, Page, Query, one, pages};
@@ -155,6 +156,7 @@ pub(super) async fn create(
             ];
             let created = change.one(INSERT_BUDGET, params).await.map_err(scope_taken)?;
             let terms = created.budget.terms.clone();
+            change.execute(FORGET_REPLACED, &[&scope_type.as_str(), &scope_id, &terms.id]).await?;
             let mut told = told(&terms);
             told["scope_type"] = json!(scope_type);
             told["scope_id"] = json!(scope_id);
@@ -190,23 +192,16 @@ async fn admit_exception(
     project_id: Option<Uuid>,
 ) -> ApiResult<()> {
     let is_exception = matches!(scope_type, ScopeType::Story | ScopeType::Epic | ScopeType::Agent);
-    if is_user(change.caller) || !is_exception {
-        return Ok(());
-    }
-    if change.one(BLOCKING_TEMPLATE, &[&scope_type.as_str(), &project_id]).await? {
-        return Err(needs_user());
+    if is_exception && change.one(BLOCKING_TEMPLATE, &[&scope_type.as_str(), &project_id]).await? {
+        as_person(change.caller)?;
     }
     Ok(())
 }
 
-fn is_user(caller: &Identity) -> bool {
-    caller.role >= loopctl_core::role::Role::User
-}
-
-fn needs_user() -> ApiError {
-    ApiError::forbidden(
-        "A blocking budget is raised, removed or excepted from with a user key. Required role: user",
-    )
+/// To let through what a blocking budget does not takes a person.
+fn as_person(caller: &Identity) -> ApiResult<()> {
+    let why = "Insufficient permissions. Required role: user, to raise, loosen or make an exception from a blocking budget";
+    <AtLeast<User>>::check(caller.role).map_err(|refused| refused.saying(why.to_owned()))
 }
 
 fn scope_taken(error: DbError) -> ApiError {
@@ -379,8 +374,13 @@ pub(super) async fn update(
                 }
                 check_limits(new.budget_millicents, new.token_limit, new.reserve_millicents, errors);
             })?;
-            if old.budget().is_loosened_to(&new.budget()) && !is_user(change.caller) {
-                return Err(needs_user());
+            let scope: Params<'_> = &[&old.scope_type.as_str(), &old.scope_id];
+            let project_id = change.optional(PROJECT_OF_SCOPE, scope).await?;
+            if old.budget().is_loosened_to(&new.budget()) {
+                as_person(change.caller)?;
+            }
+            if old.budget().is_raised_to(&new.budget()) {
+                admit_exception(&mut change, old.scope_type, project_id).await?;
             }
             let params: Params<'_> = &[
                 &id,
@@ -404,16 +404,10 @@ pub(super) async fn update(
                 change.execute(FORGET_ALERTS, &[&id]).await?;
             }
             let updated = change.one(UPDATE_BUDGET, params).await?;
-            let project_id = project_of(&mut change, &old).await?;
             change.tell([Event::new("token_budget", id, "updated", after).old(before).project(project_id)]);
             change.commit(Json(TokenBudgetResponse { token_budget: updated.told() })).await
         })
         .await
-}
-
-/// The project of a budget's scope, if it is of one.
-async fn project_of(change: &mut Change<'_>, budget: &BudgetTerms) -> ApiResult<Option<Uuid>> {
-    keep_scope(change, budget.scope_type, budget.scope_id).await
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -430,7 +424,8 @@ pub(super) async fn delete(
     caller
         .change(async |mut change| {
             let budget = change.found(DELETE_BUDGET, &[&id]).await?.terms;
-            let project_id = project_of(&mut change, &budget).await?;
+            let scope: Params<'_> = &[&budget.scope_type.as_str(), &budget.scope_id];
+            let project_id = change.optional(PROJECT_OF_SCOPE, scope).await?;
             let old = json!({
                 "scope_type": budget.scope_type, "scope_id": budget.scope_id,
                 "budget_millicents": budget.budget_millicents,

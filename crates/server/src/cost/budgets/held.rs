@@ -63,7 +63,7 @@ statements! {
                 select input_tokens, output_tokens, cost_millicents from usage_by_day
                 where asked.target_type = 'story' and tenant_id = $1 and story_id = asked.target_id
                 union all
-                select input_tokens, output_tokens, cost_millicents from usage_by_day
+                select input_tokens, output_tokens, cost_millicents from usage_of_epics
                 where asked.target_type = 'epic' and tenant_id = $1 and epic_id = asked.target_id
                 union all
                 select input_tokens, output_tokens, cost_millicents from usage_of_agents
@@ -84,12 +84,18 @@ statements! {
         select $1, t.*, clock_timestamp() from unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::bigint[]) t
         on conflict (tenant_id, story_id, budget_id)
         do update set target_id = excluded.target_id, millicents = excluded.millicents, inserted_at = excluded.inserted_at";
-    /// What a story has used is not set aside any more.
+    /// What a story has used is not set aside any more, of budgets that it counts for: those of agents, only where they have used it.
     USE_RESERVATIONS = "
         update budget_reservations r set millicents = greatest(r.millicents - used.millicents, 0)
-        from (select story_id, sum(millicents) as millicents
-              from unnest($2::uuid[], $3::bigint[]) t (story_id, millicents) group by story_id) used
-        where r.tenant_id = $1 and r.story_id = used.story_id";
+        from (
+            select r.story_id, r.budget_id, sum(t.millicents) as millicents
+            from unnest($2::uuid[], $3::uuid[], $4::bigint[]) t (story_id, agent_id, millicents)
+            join budget_reservations r on r.tenant_id = $1 and r.story_id = t.story_id
+            join token_budgets b on b.tenant_id = $1 and b.id = r.budget_id
+            where b.scope_type not in ('agent', 'per_agent') or r.target_id = t.agent_id
+            group by r.story_id, r.budget_id
+        ) used
+        where r.tenant_id = $1 and r.story_id = used.story_id and r.budget_id = used.budget_id";
     /// Nobody holds these stories any more.
     FREE_RESERVATIONS = "delete from budget_reservations where tenant_id = $1 and story_id = any($2)";
 }

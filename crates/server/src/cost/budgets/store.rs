@@ -218,9 +218,8 @@ macro_rules! joining_spent {
                 from usage_by_day where b.scope_type = 'story' and tenant_id = b.tenant_id and story_id = b.scope_id
                 having count(*) > 0
                 union all
-                select b.scope_id, sum(input_tokens), sum(output_tokens), sum(cost_millicents)
-                from usage_by_day where b.scope_type = 'epic' and tenant_id = b.tenant_id and epic_id = b.scope_id
-                having count(*) > 0
+                select epic_id, input_tokens, output_tokens, cost_millicents
+                from usage_of_epics where b.scope_type = 'epic' and tenant_id = b.tenant_id and epic_id = b.scope_id
                 union all
                 select b.scope_id, sum(input_tokens), sum(output_tokens), sum(cost_millicents)
                 from usage_of_agents where b.scope_type = 'project' and tenant_id = b.tenant_id and project_id = b.scope_id
@@ -234,9 +233,8 @@ macro_rules! joining_spent {
                 from usage_by_day where b.scope_type = 'per_story' and tenant_id = b.tenant_id and project_id = b.scope_id
                 group by story_id
                 union all
-                select epic_id, sum(input_tokens), sum(output_tokens), sum(cost_millicents)
-                from usage_by_day where b.scope_type = 'per_epic' and tenant_id = b.tenant_id and project_id = b.scope_id
-                group by epic_id
+                select epic_id, input_tokens, output_tokens, cost_millicents
+                from usage_of_epics where b.scope_type = 'per_epic' and tenant_id = b.tenant_id and project_id = b.scope_id
                 union all
                 select agent_id, input_tokens, output_tokens, cost_millicents
                 from usage_of_agents where b.scope_type = 'per_agent' and tenant_id = b.tenant_id and project_id = b.scope_id
@@ -258,6 +256,13 @@ statements! {
     KEEP_PROJECT_OF_BUDGET -> Uuid = "select id from projects where tenant_id = $1 and id = $2 for key share";
     /// Agents stay.
     FIND_AGENT_OF_BUDGET -> Uuid = "select id from agents where tenant_id = $1 and id = $2";
+    /// Of a budget that is there, without a lock: budgets come after stories and epics.
+    PROJECT_OF_SCOPE -> Uuid = "
+        select project_id from stories where $2::text = 'story' and tenant_id = $1 and id = $3::uuid
+        union all
+        select project_id from epics where $2 = 'epic' and tenant_id = $1 and id = $3
+        union all
+        select id from projects where $2 not in ('story', 'epic', 'agent') and tenant_id = $1 and id = $3";
     /// Whether a blocking budget of each story, epic or agent would no longer be of this one. Agents work in all projects.
     BLOCKING_TEMPLATE -> bool = "
         select exists (
@@ -300,6 +305,14 @@ statements! {
         select {*} from b", joining_spent!());
     /// What was told of it can be told again.
     FORGET_ALERTS = "delete from token_budget_alerts where tenant_id = $1 and budget_id = $2";
+    /// What was told of the same by budgets of each, and by the tenant's default, which this one takes the place of: when it goes,
+    /// they can tell it again. `$3` is a project, of all stories of which it takes the default's place.
+    FORGET_REPLACED = "
+        delete from token_budget_alerts
+        where tenant_id = $1 and (
+            target_type = $2::text and target_id = $3::uuid and budget_id is distinct from $4::uuid
+            or $2 = 'per_story' and budget_id is null
+               and target_id in (select id from stories where tenant_id = $1 and project_id = $3))";
     DELETE_BUDGET -> BudgetRow = "delete from token_budgets b where b.tenant_id = $1 and b.id = $2 returning {*}";
     /// What budgets say of the cost of one thing, which is there: its own, and those of what it is in.
     AMOUNTS -> Amount = "

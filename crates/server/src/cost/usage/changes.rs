@@ -2,7 +2,6 @@
 
 use axum::Json;
 use loopctl_core::code::Code;
-use loopctl_core::cost::Total;
 use loopctl_core::cost::budgets::{Place, Spent};
 use loopctl_core::fields::INVALID;
 use loopctl_core::json::JsonText;
@@ -90,6 +89,8 @@ impl TokenUsageCorrectionRequest {
 struct Locked {
     /// The one that was asked for.
     asked: ReportedFor,
+    /// The one that it corrects, or itself.
+    report: TokenUsageReport,
     place: Place,
     held: Held,
 }
@@ -100,24 +101,22 @@ async fn lock(change: &mut Change<'_>, id: Uuid) -> ApiResult<Locked> {
     let (place, held) = keep(change, story_id, agent_id).await?;
     // Somebody else may have deleted it meanwhile.
     let asked = change.found(REPORTED_FOR, &[&id]).await?;
-    change.found(LOCK_REPORT, &[&asked.root(id)]).await?;
-    Ok(Locked { asked, place, held })
+    let report = change.found(LOCK_REPORT, &[&asked.root(id)]).await?;
+    Ok(Locked { asked, report, place, held })
 }
 
 /// That no amount of a report and its corrections falls below 0 when this is added.
 fn check_amounts(what: &str, sums: Corrected, more: Spent) -> ApiResult<()> {
-    let totals = [
-        ("input_tokens", sums.input_tokens + more.input_tokens),
-        ("output_tokens", sums.output_tokens + more.output_tokens),
-        ("cost_millicents", sums.cost_millicents + more.cost),
-    ];
-    match totals.into_iter().find(|(_, total)| *total < Total::default()) {
+    let Corrected { input_tokens, output_tokens, cost_millicents: cost } = sums;
+    let sums = Spent { cost, input_tokens, output_tokens };
+    match sums.and(more).falls_below_nothing() {
         None => Ok(()),
-        Some((field, _)) => Err(ApiError::unprocessable(
-            Code::ValidationFailed,
-            format!("{what} would make total {field} negative"),
-        )),
+        Some(field) => Err(refused(&format!("{what} would make total {field} negative"))),
     }
+}
+
+fn refused(message: &str) -> ApiError {
+    ApiError::unprocessable(Code::ValidationFailed, message)
 }
 
 pub(super) async fn correct(
@@ -127,19 +126,17 @@ pub(super) async fn correct(
 ) -> ApiResult<Created<TokenUsageResponse>> {
     caller
         .change(async |mut change| {
-            let Locked { asked, place, mut held } = lock(&mut change, id).await?;
+            let Locked { asked, report, place, mut held } = lock(&mut change, id).await?;
             if asked.corrects_report_id.is_some() {
-                let message = "cannot correct a correction; send another correction of the original";
-                return Err(ApiError::unprocessable(Code::ValidationFailed, message));
+                let hint = "Send another correction of the report that it corrects.";
+                return Err(refused("cannot correct a correction").with("hints", json!([hint])));
             }
-            let report = change.found(LOCK_REPORT, &[&id]).await?;
             let sums = change.one(CORRECTED, &[&id]).await?;
             let usage = body.anyway().of(&report);
             check_amounts("correction", sums, usage.spent())?;
             body.valid()?;
             if usage.spent() == Spent::default() {
-                let message = "correction must change at least one value";
-                return Err(ApiError::unprocessable(Code::ValidationFailed, message));
+                return Err(refused("correction must change at least one value"));
             }
             usage.check_skill(&mut change).await?;
             let new = [NewUsage::spend(&mut held, place, report.agent_id, usage).correcting(id)];
@@ -155,7 +152,7 @@ pub(super) async fn correct(
 pub(super) async fn delete(caller: Caller<AtLeast<User>>, Id(id): Id) -> ApiResult<Json<TokenUsageResponse>> {
     caller
         .change(async |mut change| {
-            let Locked { asked, place, mut held } = lock(&mut change, id).await?;
+            let Locked { asked, place, mut held, .. } = lock(&mut change, id).await?;
             let deleted = change.all(DELETE_USAGE, &[&id]).await?;
             if let Some(original) = asked.corrects_report_id {
                 let sums = change.one(CORRECTED, &[&original]).await?;

@@ -81,11 +81,7 @@ impl NewUsage {
 impl TokenUsage {
     /// As budgets count it.
     pub(crate) fn spent(&self) -> Spent {
-        Spent {
-            cost: self.cost_millicents.into(),
-            input_tokens: self.input_tokens.into(),
-            output_tokens: self.output_tokens.into(),
-        }
+        Spent::of(self.cost_millicents, self.input_tokens, self.output_tokens)
     }
 
     /// That the version of a skill which it names is the tenant's.
@@ -144,8 +140,14 @@ pub(crate) async fn write(
         &column(new, |new| new.corrects_report_id),
     ];
     let reports = change.all(INSERT_USAGE, params).await?;
-    if held.has_budgets() {
-        let params: Params<'_> = &[&column(new, |new| new.place.story_id), column_of!(cost_millicents)];
+    // A correction is of what was used before.
+    let first: Vec<_> = new.iter().filter(|new| new.corrects_report_id.is_none()).collect();
+    if held.has_budgets() && !first.is_empty() {
+        let params: Params<'_> = &[
+            &column(&first, |new| new.place.story_id),
+            &column(&first, |new| new.agent_id),
+            &column(&first, |new| new.usage.cost_millicents),
+        ];
         change.execute(USE_RESERVATIONS, params).await?;
     }
     save_levels(change, &new.iter().map(|new| &new.moved).collect::<Vec<_>>()).await?;

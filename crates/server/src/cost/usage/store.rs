@@ -92,7 +92,7 @@ impl UsageSums {
     }
 }
 
-/// A story for which something is spent, and who holds it.
+/// A story for which something is spent.
 #[derive(Row)]
 pub(super) struct StoryPlace {
     pub(super) id: Uuid,
@@ -120,11 +120,7 @@ impl ReportedFor {
 impl TokenUsageReport {
     /// As budgets count it.
     pub(super) fn spent(&self) -> Spent {
-        Spent {
-            cost: self.cost_millicents.into(),
-            input_tokens: self.input_tokens.into(),
-            output_tokens: self.output_tokens.into(),
-        }
+        Spent::of(self.cost_millicents, self.input_tokens, self.output_tokens)
     }
 }
 

@@ -1,21 +1,20 @@
 //! `GET` and `PATCH /tenants/me`.
 
 use axum::Json;
-use loopctl_core::cost::MOST;
 use loopctl_core::fields::INVALID;
 use loopctl_core::json::JsonText;
 use loopctl_core::request::{
-    Custom, Request, Rule as _, Text, custom, integer, nullable, object, text, word,
+    Custom, Request, Rule as _, Text, amount, custom, integer, nullable, object, text, word,
 };
 use loopctl_core::role::Role;
 use schemars::{JsonSchema, json_schema};
 use serde::Serialize;
-use serde_json::Value;
 use uuid::Uuid;
 
 use super::settings;
 use super::store::{LOCK_TENANT, SHOW_TENANT, Tenant, UPDATE_TENANT};
 use crate::app::{Any, AtLeast, Caller, User};
+use crate::cost::budgets::FORGET_DEFAULT_ALERTS;
 use crate::db::{DbError, Jsonb, Params, Tx};
 use crate::events::{Event, Field};
 use crate::http::{ApiError, ApiResult, Body, one};
@@ -68,7 +67,7 @@ pub(in crate::identity) struct TenantUpdateRequest {
     #[rule(settings_to_merge())]
     settings: Option<JsonText>,
     /// Null removes the budget.
-    #[rule(budget())]
+    #[rule(nullable(amount().positive()))]
     default_story_budget_millicents: Option<Option<i64>>,
     /// Null keeps the data for ever.
     #[rule(nullable(integer().at_least(30, "must be at least 30 days").at_most(36_500, "must be at most 36500 days")))]
@@ -91,32 +90,6 @@ const fn settings_to_merge() -> Custom<Option<JsonText>> {
             object().read(fields, name)
         },
         || json_schema!({"type": "object"}),
-    )
-}
-
-const fn budget() -> Custom<Option<Option<i64>>> {
-    custom(
-        |fields, name| {
-            if !fields.is_sent(name) {
-                return None;
-            }
-            let Some(value) = fields.value(name) else { return Some(None) };
-            let number = match value {
-                // Forms and query strings carry only strings.
-                Value::String(text) => text.trim().parse().ok(),
-                other => other.as_i64(),
-            };
-            match number {
-                None => fields.fail(name, INVALID),
-                Some(number) if number <= 0 => fields.fail(name, "must be greater than 0"),
-                Some(number) if number > MOST => {
-                    fields.fail(name, format!("must be less than or equal to {MOST}"));
-                }
-                Some(_) => {}
-            }
-            Some(number)
-        },
-        || json_schema!({"type": ["integer", "null"], "format": "int64", "minimum": 1, "maximum": MOST}),
     )
 }
 
@@ -209,6 +182,9 @@ pub(in crate::identity) async fn apply(
         &retention.flatten(),
     ];
     let tenant = tx.one(UPDATE_TENANT, params).await.map_err(taken)?;
+    if tenant.default_story_budget_millicents != old.default_story_budget_millicents {
+        tx.execute(FORGET_DEFAULT_ALERTS, &[]).await?;
+    }
     let event = updated(&old, &tenant, always);
     Ok((tenant, event))
 }

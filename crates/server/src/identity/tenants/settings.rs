@@ -124,9 +124,15 @@ const KNOWN: &[(&str, Kind)] = &[
     ("onboarding", Kind::Object),
 ];
 
+/// What is easily taken for a setting, and would do nothing there.
+const FIELDS: &[&str] = &["default_story_budget_millicents", "token_data_retention_days"];
+
 /// Checks settings to be merged; null removes a key and is always fine.
 pub(super) fn check(settings: &JsonText, errors: &mut FieldErrors) {
     let settings = settings.object().unwrap_or_default();
+    for key in FIELDS.iter().filter(|key| settings.get(key).is_some()) {
+        errors.add("settings", format!("{key} is a field of the tenant, beside settings"));
+    }
     for (key, kind) in KNOWN {
         let Some(raw) = settings.get(key).filter(|raw| raw.get() != "null") else { continue };
         if let Some(message) = fault(*kind, raw) {

@@ -131,6 +131,18 @@ async fn a_template_that_blocks_is_not_undone_by_an_orchestrator() {
     let (scene, _) = blocked("per_story", json!({"budget_millicents": 1})).await;
     let exception = json!({"scope_type": "story", "scope_id": scene.story, "budget_millicents": 1_000_000});
     scene.o.post("/token-budgets", exception.clone()).await.expect_error(403, "forbidden");
+    // Nor is one that was there before raised.
+    let early = Scene::new().await;
+    let at = format!(
+        "/token-budgets/{}",
+        budget(&early.o, "story", &early.story, json!({"budget_millicents": 9})).await
+    );
+    early.o.patch(&at, json!({"budget_millicents": 10})).await.expect(200);
+    let template = json!({"budget_millicents": 1, "enforcement": "block"});
+    budget(&early.tenant.user, "per_story", &early.project, template).await;
+    early.o.patch(&at, json!({"budget_millicents": 11})).await.expect_error(403, "forbidden");
+    early.o.patch(&at, json!({"budget_millicents": 8})).await.expect(200);
+    early.tenant.user.patch(&at, json!({"budget_millicents": 11})).await.expect(200);
     // Of another kind it is none.
     budget(&scene.o, "epic", &scene.epic, json!({"budget_millicents": 7})).await;
     scene.tenant.user.post("/token-budgets", exception).await.expect(201);

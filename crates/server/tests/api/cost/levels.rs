@@ -153,3 +153,25 @@ async fn the_default_of_a_tenant_tells_like_a_budget() {
     spend(&scene.a, &second, 120).await;
     assert_eq!(scene.told("token_budget", "threshold_crossed").await.len(), 2);
 }
+
+/// What was told under one limit can be told under another, whoever sets it.
+#[tokio::test]
+async fn another_default_can_be_told_again() {
+    let scene = Scene::new().await;
+    let user = &scene.tenant.user;
+    let default = async |amount: i64| {
+        let body = json!({"default_story_budget_millicents": amount});
+        drop(user.patch("/tenants/me", body).await.expect(200));
+    };
+    default(100).await;
+    spend(&scene.a, &scene.story, 150).await;
+    assert_eq!(scene.crossed().await.len(), 2);
+    default(1000).await;
+    spend(&scene.a, &scene.story, 900).await;
+    assert_eq!(scene.crossed().await.len(), 4);
+    // A budget of its own takes the default's place, and gives it back.
+    let id = budget(user, "story", &scene.story, json!({"budget_millicents": 1_000_000})).await;
+    user.delete(&format!("/token-budgets/{id}")).await.expect(200);
+    spend(&scene.a, &scene.story, 1).await;
+    assert_eq!(scene.crossed().await.len(), 6);
+}

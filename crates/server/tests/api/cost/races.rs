@@ -161,7 +161,34 @@ async fn sums_are_those_of_the_reports_whatever_happens_at_once() {
         select (select sum(cost_millicents)::text from live) = (select sum(cost_millicents)::text from usage_by_day where story_id = $1::text::uuid)
            and (select count(*) from live) = (select sum(reports) from usage_by_day where story_id = $1::text::uuid)
            and (select sum(cost_millicents)::text from live) = (select sum(cost_millicents)::text from usage_of_agents where project_id = $2::text::uuid)
+           and (select sum(cost_millicents)::text from live) = (select sum(cost_millicents)::text from usage_of_epics where project_id = $2::text::uuid)
            and not exists (
                select from live group by coalesce(corrects_report_id, id) having sum(cost_millicents) < 0)";
     assert!(owner.query_one(sums, &[&scene.story, &scene.project]).await.unwrap().get::<_, bool>(0));
+}
+
+/// Budgets come after what they are of, for whoever takes both: nobody waits in a circle.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_budget_changes_while_its_story_goes() {
+    let scene = Scene::new().await;
+    let (_, crowd) = crowd(&scene).await;
+    let user = scene.tenant.user.clone();
+    for (_, story) in crowd {
+        let at =
+            format!("/token-budgets/{}", budget(&user, "story", &story, json!({"token_limit": 9})).await);
+        let mut work = Vec::new();
+        for limit in 1..=4 {
+            let (user, at) = (user.clone(), at.clone());
+            work.push(tokio::spawn(
+                async move { user.patch(&at, json!({"token_limit": limit})).await.status },
+            ));
+        }
+        let (one, other) = (user.clone(), user.clone());
+        work.push(tokio::spawn(async move { one.delete(&format!("/stories/{story}")).await.status }));
+        work.push(tokio::spawn(async move { other.delete(&at).await.status }));
+        for status in join_all(work).await {
+            assert!([200, 204, 404].contains(&status.unwrap()));
+        }
+    }
+    assert_eq!(user.get("/token-budgets").await.expect(200)["data"], json!([]));
 }

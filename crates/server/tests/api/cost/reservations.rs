@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Scene, budget, inline, spend};
-use crate::support::{Reach, connect, server};
+use crate::support::{Reach, connect, server, text};
 
 /// A budget of the project of which each claim sets 400 of 1000 aside.
 async fn reserving(enforcement: &str) -> (Scene, String) {
@@ -86,6 +86,23 @@ async fn what_was_set_aside_is_used_and_then_free() {
     assert_eq!(shown["token_budget"]["current_spend_millicents"], 460);
 }
 
+/// What is taken back was used before, and is not set aside again.
+#[tokio::test]
+async fn a_correction_sets_nothing_aside() {
+    let (scene, id) = reserving("block").await;
+    scene.claim(&scene.story).await.expect(200);
+    let report = spend(&scene.a, &scene.story, 900).await;
+    assert_eq!(scene.reserved(&id).await, 0);
+    let at = format!("/token-usage/{}", text(&report["id"]));
+    let user = &scene.tenant.user;
+    user.post(&format!("{at}/correction"), json!({"cost_millicents": -900})).await.expect(201);
+    assert_eq!(scene.reserved(&id).await, 0);
+    user.delete(&at).await.expect(200);
+    assert_eq!(scene.reserved(&id).await, 0);
+    scene.claim(&scene.other("1.2").await).await.expect(200);
+    assert_eq!(scene.reserved(&id).await, 400);
+}
+
 #[tokio::test]
 async fn whatever_ends_a_claim_frees_what_it_has_set_aside() {
     for ending in ["unclaim", "force-unclaim", "reject", "delete", "mark-complete"] {
@@ -147,4 +164,29 @@ async fn every_scope_sets_aside() {
         scene.claim(&scene.other(number).await).await.expect(200);
     }
     assert_eq!(scene.reserved(&id).await, 1200);
+}
+
+/// What others use for a story is not what its holder has set aside of a budget of their own.
+#[tokio::test]
+async fn a_budget_of_agents_is_used_by_its_agent_alone() {
+    for scope in ["agent", "per_agent"] {
+        let scene = Scene::new().await;
+        let of = if scope == "agent" { scene.a.agent().to_owned() } else { scene.project.clone() };
+        let limits = json!({"budget_millicents": 500, "reserve_millicents": 400, "enforcement": "block"});
+        let id = budget(&scene.o, scope, &of, limits).await;
+        scene.claim(&scene.story).await.expect(200);
+        spend(&scene.b, &scene.story, 400).await;
+        let held = "select millicents from budget_reservations where budget_id = $1::text::uuid";
+        let held: i64 = connect(&server().owner).await.query_one(held, &[&id]).await.unwrap().get(0);
+        assert_eq!(held, 400, "{scope}");
+        scene.claim(&scene.other("1.2").await).await.expect_error(409, "budget_exhausted");
+        spend(&scene.a, &scene.story, 100).await;
+        let left: i64 = connect(&server().owner)
+            .await
+            .query_one("select millicents from budget_reservations where budget_id = $1::text::uuid", &[&id])
+            .await
+            .unwrap()
+            .get(0);
+        assert_eq!(left, 300, "{scope}");
+    }
 }

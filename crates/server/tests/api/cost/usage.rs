@@ -242,6 +242,13 @@ async fn what_is_marked_complete_may_say_what_it_took() {
         (&json!(scene.o.agent()), &json!(3))
     );
     assert_eq!(scene.usage(&other).await["totals"]["report_count"], 0);
+    // Where nothing is left to be marked, nothing is dropped without a word.
+    let again = json!({"stories": [item(&scene.story, inline(1, 2, 3))]});
+    let again = scene.o.post("/stories/bulk/mark-complete", again).await.expect(422);
+    assert_eq!(again["results"][0]["code"], "already_verified");
+    let without = json!({"stories": [{"story_id": scene.story}]});
+    scene.o.post("/stories/bulk/mark-complete", without).await.expect(200);
+    assert_eq!(scene.usage(&scene.story).await["totals"]["report_count"], 1);
 }
 
 /// Repeated with a key, a report is one.

@@ -8,7 +8,7 @@ mod stories;
 use serde_json::json;
 use tokio_postgres::Client;
 
-use crate::measured::{DELTA, claude_export, claude_tokens, now};
+use crate::isolation::{Populated, populated};
 use crate::support::{Reach, Tenant, a_moment, bring, connect, server};
 
 /// Somebody who writes to the tables as the application does, in a transaction that is taken back.
@@ -153,14 +153,8 @@ async fn a_revoked_key_stays_revoked() {
 /// Deleting a tenant cascades cleanly, whatever it holds.
 #[tokio::test]
 async fn a_tenant_goes_with_all_it_has() {
-    let tenant = Tenant::new().await;
-    let (a1, a2, o) = (tenant.agent().await, tenant.agent().await, tenant.orchestrator().await);
-    for reach in [Reach::Assigned, Reach::Verified] {
-        bring(&tenant.story().await, reach, &a1, &a2, &o).await;
-    }
-    let at = now();
-    let measured = claude_export(&[], DELTA, vec![claude_tokens("s", "input", at - 1, at, 1.0)], Vec::new());
-    a1.post("//v1/metrics", json!(measured)).await.expect(200);
+    // Something of everything.
+    let Populated { tenant, agent: a1, .. } = populated().await;
     let owner = connect(&server().owner).await;
     owner.batch_execute(&format!("delete from tenants where id = '{}'", tenant.id)).await.unwrap();
     a_moment().await;
