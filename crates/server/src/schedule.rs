@@ -167,11 +167,11 @@ async fn webhook_cleanup(tools: Tools, job: Job) -> Result<Value, JobError> {
 }
 
 async fn cost_rollup(tools: Tools, job: Job) -> Result<Value, JobError> {
-    Ok(cost::summaries::roll_up(&tools.db, job.tenant_id, &job.args).await?)
+    cost::summaries::roll_up(&tools.db, job.tenant_id, &job.args).await
 }
 
 async fn cost_anomalies(tools: Tools, job: Job) -> Result<Value, JobError> {
-    Ok(cost::anomalies::detect(&tools.db, job.tenant_id, &job.args).await?)
+    cost::anomalies::detect(&tools.db, job.tenant_id, &job.args).await
 }
 
 async fn usage_archival(tools: Tools, job: Job) -> Result<Value, JobError> {

@@ -3,10 +3,12 @@
 //! Money is counted in millicents, a thousandth of a US cent, and never in floats. Single reports stay below 2^53, which every client
 //! reads exactly; their sums are 128 bits wide.
 
+pub mod agents;
 pub mod anomalies;
 pub mod budgets;
 pub mod measured;
 pub mod telemetry;
+pub mod versions;
 
 use std::borrow::Cow;
 use std::iter::Sum;

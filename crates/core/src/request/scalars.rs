@@ -25,7 +25,7 @@ fn read_with<T>(
 
 /// A 32-bit integer, or a string that is one.
 pub const fn integer() -> Integer {
-    Integer { min: None, message: "" }
+    Integer { min: None, message: "", most: None }
 }
 
 /// See [`integer`].
@@ -33,25 +33,32 @@ pub const fn integer() -> Integer {
 pub struct Integer {
     min: Option<i32>,
     message: &'static str,
+    most: Option<(i32, &'static str)>,
 }
 
 impl Integer {
     /// Not negative.
     #[must_use]
     pub const fn not_negative(self) -> Self {
-        Self { min: Some(0), message: "must be greater than or equal to 0" }
+        Self { min: Some(0), message: "must be greater than or equal to 0", ..self }
     }
 
     /// Greater than 0.
     #[must_use]
     pub const fn positive(self) -> Self {
-        Self { min: Some(1), message: "must be greater than 0" }
+        Self { min: Some(1), message: "must be greater than 0", ..self }
     }
 
     /// Not below `min`; `message` says so.
     #[must_use]
     pub const fn at_least(self, min: i32, message: &'static str) -> Self {
-        Self { min: Some(min), message }
+        Self { min: Some(min), message, ..self }
+    }
+
+    /// Not above `max`; `message` says so.
+    #[must_use]
+    pub const fn at_most(self, max: i32, message: &'static str) -> Self {
+        Self { most: Some((max, message)), ..self }
     }
 }
 
@@ -64,11 +71,18 @@ impl Rule for Integer {
             fields.fail(name, self.message);
             return None;
         }
+        if let Some((_, message)) = self.most.filter(|(max, _)| value > *max) {
+            fields.fail(name, message);
+            return None;
+        }
         Some(value)
     }
 
     fn schema(&self) -> Schema {
         let mut schema = json_schema!({"type": "integer", "format": "int32"});
+        if let Some((max, _)) = self.most {
+            schema.insert("maximum".to_owned(), max.into());
+        }
         if let Some(min) = self.min {
             schema.insert("minimum".to_owned(), min.into());
         }

@@ -2,11 +2,12 @@
 
 use axum::Json;
 use loopctl_core::cost::Total;
+use loopctl_core::cost::versions::{VersionCost, VersionUsage, compared};
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::app::{AtLeast, Caller, User};
-use crate::db::{Row, statements};
+use crate::db::{Row, column, statements};
 use crate::http::{ApiError, ApiResult, Id, List, PagedOrWhole, Query};
 
 statements! {
@@ -83,27 +84,24 @@ pub(super) struct SkillCostPerformance {
     cost_regression: bool,
 }
 
-/// From how many invocations on a version is judged.
-const ENOUGH: i64 = 3;
-
-fn compared(sums: VersionSums, before: Option<Total>) -> SkillCostPerformance {
-    let cost = SkillCostSummary::from(sums);
-    let (mean, judged) = (cost.avg_cost_per_invocation_millicents, sums.verified + sums.rejected);
-    let before = before.filter(|before| *before > Total::default());
-    SkillCostPerformance {
+/// Versions from the first one, each beside the one before it.
+fn rows(versions: Vec<VersionSums>) -> Vec<SkillCostPerformance> {
+    let usage = |sums: &VersionSums| VersionUsage {
+        invocations: sums.invocations,
+        cost_millicents: sums.cost_millicents,
+        verified: sums.verified,
+        rejected: sums.rejected,
+    };
+    let costs = compared(&column(&versions, usage));
+    let row = |(sums, cost): (VersionSums, VersionCost)| SkillCostPerformance {
+        cost: SkillCostSummary::from(sums),
         stories_verified_count: sums.verified,
         stories_rejected_count: sums.rejected,
-        verification_rate_pct: Total::from(sums.verified).rounded_percent_of(judged.into()),
-        cost_change_pct: before.and_then(|before| (mean - before).rounded_percent_of(before)),
-        cost_regression: before.is_some_and(|before| mean > before + before) && sums.invocations >= ENOUGH,
-        cost,
-    }
-}
-
-fn rows(versions: &[VersionSums]) -> Vec<SkillCostPerformance> {
-    let mean = |sums: &VersionSums| sums.cost_millicents.rounded_share(sums.invocations);
-    let before = std::iter::once(None).chain(versions.iter().map(mean).map(Some));
-    versions.iter().zip(before).map(|(sums, before)| compared(*sums, before)).collect()
+        verification_rate_pct: cost.verification_rate_pct,
+        cost_change_pct: cost.change_pct,
+        cost_regression: cost.is_regression,
+    };
+    versions.into_iter().zip(costs).map(row).collect()
 }
 
 pub(super) async fn performance(
@@ -114,39 +112,9 @@ pub(super) async fn performance(
     let params = [&id as _];
     let (known, versions) = caller.read((SKILL_KNOWN.with(&params), COST_OF_VERSIONS.with(&params))).await?;
     known.first().ok_or_else(ApiError::not_found)?;
-    let rows = rows(&versions);
+    let rows = rows(versions);
     let meta = query.page.meta(rows.len().try_into().unwrap_or(i64::MAX));
     let place = |number: i64| usize::try_from(number).unwrap_or(usize::MAX);
     let (skip, size) = (place(query.page.skip), place(query.page.size));
     Ok(Json(List { data: rows.into_iter().skip(skip).take(size).collect(), meta }))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn version(version: i32, invocations: i64, cost: i64) -> VersionSums {
-        VersionSums { version, invocations, cost_millicents: cost.into(), verified: 2, rejected: 1 }
-    }
-
-    /// The second of two rows: how much more it costs, and whether that is too much.
-    fn second(first: (i64, i64), second: (i64, i64)) -> (Option<i128>, bool) {
-        let told = rows(&[version(1, first.0, first.1), version(4, second.0, second.1)]);
-        assert_eq!((told[0].cost_change_pct, told[0].cost_regression), (None, false));
-        (told[1].cost_change_pct.map(|change| change.0), told[1].cost_regression)
-    }
-
-    #[test]
-    fn a_version_is_compared_with_the_row_before() {
-        assert_eq!(second((2, 60_000), (5, 400_000)), (Some(167), true));
-        assert_eq!(second((2, 60_000), (2, 160_000)), (Some(167), false), "too few");
-        assert_eq!(second((1, 1000), (3, 4500)), (Some(50), false));
-        assert_eq!(second((1, 1000), (3, 6000)), (Some(100), false), "exactly twice");
-        assert_eq!(second((3, 3000), (3, 9000)), (Some(200), true));
-        assert_eq!(second((1, 1000), (3, 1500)), (Some(-50), false));
-        assert_eq!(second((1, 0), (3, 9000)), (None, false));
-        // Corrections alone are no invocation.
-        assert_eq!(second((0, 900), (3, 9000)), (None, false));
-        assert_eq!(rows(&[version(1, 3, 10)])[0].verification_rate_pct, Some(Total(67)));
-    }
 }

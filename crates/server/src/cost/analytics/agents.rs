@@ -4,16 +4,19 @@ use std::collections::BTreeMap;
 
 use axum::Json;
 use loopctl_core::cost::Total;
+use loopctl_core::cost::measured::compare::Claimed;
 use loopctl_core::request::Request;
 use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
 
 use super::filter::{COUNTED, Filters, SUMS};
-use super::models_of::{ByModel, COLLECTED, ModelUsage, primary};
+use super::models_of::{ByModel, COLLECTED, FOLDED, ModelUsage, NAMED};
 use super::paged::{OfTotal, page, page_of};
 use crate::app::{AtLeast, Caller, Orchestrator};
-use crate::db::{Row, statements};
+use crate::cost::measured::MeasuredSums;
+use crate::cost::measured::figures::{MeasuredFigures, of_agents};
+use crate::db::{Row, column, statements};
 use crate::http::{ApiResult, List, Page, Query, pages};
 
 statements! {
@@ -21,10 +24,19 @@ statements! {
     AGENTS -> OfTotal<AgentSums> = page_of!(
         ::constcat::concat!("
             by_model as (
-                select d.agent_id, d.model_name, ", SUMS, ", count(*) filter (where d.agent_before < $3) as stories
+                select d.agent_id, d.model_name, ", SUMS, ", count(*) filter (where d.agent_before < $3) as stories,
+                       row_number() over (partition by d.agent_id
+                                          order by sum(d.cost_millicents) desc, d.model_name) as place,
+                       row_number() over (partition by d.agent_id
+                                          order by sum(d.input_tokens + d.output_tokens) desc, d.model_name) as by_tokens
                 from usage_by_day d where ", COUNTED, " group by 1, 2
+            ), named as (
+                select r.agent_id, ", NAMED, " as model_name, ", FOLDED, ", sum(r.stories) as stories,
+                       max(r.model_name) filter (where r.by_tokens = 1) as most_used
+                from by_model r group by 1, 2
             ), by_agent as (
-                select m.agent_id, sum(m.stories)::bigint as stories, ", COLLECTED, " from by_model m group by 1
+                select m.agent_id, sum(m.stories)::bigint as stories, max(m.most_used) as primary_model, ", COLLECTED, "
+                from named m group by 1
             )"),
         "select u.*, a.name as agent_name,
                 row_number() over (
@@ -44,6 +56,7 @@ pub(crate) struct AgentSums {
     output_tokens: Total,
     cost_millicents: Total,
     reports: i64,
+    primary_model: Option<String>,
     nth: i64,
     #[row(flatten)]
     models: ByModel,
@@ -69,13 +82,16 @@ pub(super) struct AgentCost {
     primary_model: Option<String>,
     /// By cost per story: 1 is the cheapest.
     efficiency_rank: i64,
+    /// The 100 models that have cost most, and the others together as `(other)`.
     model_breakdown: BTreeMap<String, ModelUsage>,
+    /// Of the same days, and of the same project if one is asked for.
+    #[serde(flatten)]
+    figures: MeasuredFigures,
 }
 
-impl From<AgentSums> for AgentCost {
-    fn from(sums: AgentSums) -> Self {
+impl AgentCost {
+    fn of(sums: AgentSums, measured: Option<&MeasuredSums>) -> Self {
         let (cost, tokens) = (sums.cost_millicents, sums.input_tokens + sums.output_tokens);
-        let model_breakdown = sums.models.breakdown();
         Self {
             agent_id: sums.agent_id,
             agent_name: sums.agent_name,
@@ -88,9 +104,10 @@ impl From<AgentSums> for AgentCost {
             avg_cost_per_story_millicents: cost.shared_by(sums.stories),
             avg_tokens_per_story: tokens.shared_by(sums.stories),
             report_count: sums.reports,
-            primary_model: primary(&model_breakdown).map(str::to_owned),
+            primary_model: sums.primary_model,
             efficiency_rank: sums.nth,
-            model_breakdown,
+            model_breakdown: sums.models.breakdown(),
+            figures: MeasuredFigures::of(measured, Claimed { tokens, cost_millicents: cost }),
         }
     }
 }
@@ -109,5 +126,10 @@ pub(super) async fn list(
 ) -> ApiResult<Json<List<AgentCost>>> {
     let filter = query.filters.read()?;
     let agents = page(&caller, AGENTS, &filter.params(), &query.page).await?;
-    Ok(Json(agents.map(AgentCost::from)))
+    let ids = column(&agents.data, |agent| agent.agent_id);
+    let measured = of_agents(&caller, &ids, filter.params()).await?;
+    Ok(Json(agents.map(|sums| {
+        let measured = measured.get(&sums.agent_id);
+        AgentCost::of(sums, measured)
+    })))
 }

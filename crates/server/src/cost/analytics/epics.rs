@@ -10,7 +10,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::filter::SUMS;
-use super::models_of::{ByModel, COLLECTED, ModelUsage};
+use super::models_of::{ByModel, COLLECTED, FOLDED, ModelUsage, NAMED};
 use crate::app::{Agent, AtLeast, Caller};
 use crate::db::{Row, statements};
 use crate::http::{ApiResult, List, Page, Query, pages};
@@ -27,8 +27,11 @@ statements! {
             left join token_budgets b on b.tenant_id = $1 and b.scope_type = 'epic' and b.scope_id = e.id
             cross join lateral (
                 select ", COLLECTED, "
-                from (select d.model_name, ", SUMS, " from usage_by_day d
-                      where d.tenant_id = $1 and d.epic_id = e.id group by 1) m) u"),
+                from (select ", NAMED, " as model_name, ", FOLDED, "
+                      from (select d.model_name, ", SUMS, ",
+                                   row_number() over (order by sum(d.cost_millicents) desc, d.model_name) as place
+                            from usage_by_day d where d.tenant_id = $1 and d.epic_id = e.id group by 1) r
+                      group by 1) m) u"),
         page: "order by e.number, e.id",
     };
 }
@@ -82,6 +85,7 @@ pub(super) struct EpicCost {
     utilization_pct: Option<Total>,
     /// The same as `utilization_pct`.
     budget_utilization_pct: Option<Total>,
+    /// The 100 models that have cost most, and the others together as `(other)`.
     model_breakdown: BTreeMap<String, ModelUsage>,
 }
 

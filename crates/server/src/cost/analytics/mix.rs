@@ -2,6 +2,7 @@
 
 use axum::Json;
 use loopctl_core::cost::Total;
+use loopctl_core::cost::agents::{self, AgentUsage};
 use loopctl_core::request::{Request, id};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -13,9 +14,6 @@ use super::verified::Outcomes;
 use crate::app::{AtLeast, Caller, Orchestrator};
 use crate::db::{Row, statements};
 use crate::http::{ApiResult, Query, one};
-
-/// As many rows as the matrix has at most.
-const MOST: usize = 1000;
 
 statements! {
     /// One pass over the sums, for two questions: the few rows that come of it are added up by model and phase, and by agent. Of the
@@ -45,7 +43,7 @@ statements! {
                    count(distinct model_name)
             from m group by agent_id) u
         order by model_name, phase");
-    /// What one agent has used of each model in each phase.
+    /// What one agent has used of each model in each phase, as much of it as the matrix has.
     MIX_OF_AGENT -> MixRow = ::constcat::concat!("
         select {*} from (
             select d.model_name, d.phase, ", SUMS, ", count(distinct d.story_id) as stories,
@@ -53,7 +51,7 @@ statements! {
                    count(distinct d.story_id) filter (where s.verified_status = 'rejected') as rejected, 1::bigint as models
             from usage_by_day d join story_states s on s.tenant_id = $1 and s.id = d.story_id
             where ", COUNTED, " and d.agent_id = $5 group by 1, 2) u
-        order by model_name, phase");
+        order by model_name, phase limit 1000");
 }
 
 /// What was used of a model in a phase, or, where both are null, what an agent has used.
@@ -69,7 +67,7 @@ pub(crate) struct MixRow {
     #[row(flatten)]
     pub(super) outcomes: Outcomes,
     /// How many different ones.
-    models: i64,
+    pub(super) models: i64,
 }
 
 impl MixRow {
@@ -126,20 +124,16 @@ struct AgentGroup {
 
 impl AgentGroup {
     fn of<'a>(agents: impl Iterator<Item = &'a MixRow>) -> Self {
-        let agents: Vec<_> = agents.collect();
-        let mean = |figures: &[Total]| {
-            figures.iter().copied().sum::<Total>().shared_by(figures.len().try_into().unwrap_or(i64::MAX))
+        let usage = |agent: &MixRow| AgentUsage {
+            cost_millicents: agent.cost_millicents,
+            stories: agent.stories,
+            verification_rate_pct: agent.outcomes.rate(),
         };
-        let rates: Vec<_> = agents.iter().filter_map(|agent| agent.outcomes.rate()).collect();
-        let costs: Vec<_> = agents
-            .iter()
-            .map(|agent| agent.cost_millicents.shared_by(agent.stories))
-            .filter(|cost| *cost != Total::default())
-            .collect();
+        let group = agents::AgentGroup::of(&agents.map(usage).collect::<Vec<_>>());
         Self {
-            agent_count: agents.len().try_into().unwrap_or(i64::MAX),
-            avg_verification_rate_pct: (!rates.is_empty()).then(|| mean(&rates)),
-            avg_cost_per_story_millicents: (!agents.is_empty()).then(|| mean(&costs)),
+            agent_count: group.count,
+            avg_verification_rate_pct: group.verification_rate_pct,
+            avg_cost_per_story_millicents: group.cost_per_story_millicents,
         }
     }
 }
@@ -176,7 +170,7 @@ pub(super) async fn show(
         |several: bool| all.iter().filter(move |row| row.cell().is_none() && (row.models > 1) == several);
     let comparative =
         Comparison { mixed_model: AgentGroup::of(agents(true)), single_model: AgentGroup::of(agents(false)) };
-    let matrix = cells.iter().filter_map(cell).take(MOST).collect();
+    let matrix = cells.iter().filter_map(cell).collect();
     Ok(Json(ModelMixResponse { data: ModelMix { matrix, comparative } }))
 }
 

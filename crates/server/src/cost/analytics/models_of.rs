@@ -24,6 +24,15 @@ impl ModelUsage {
     }
 }
 
+/// What a model is called in answers whose row of the alias `r` has its place among the most expensive ones. Names are whatever somebody
+/// reports, and there may be as many as they like: 100 are told, and the others together.
+pub(super) const NAMED: &str = "case when r.place <= 100 then r.model_name else '(other)' end";
+
+/// Rows of the alias `r`, which are sums of a model each, added up by what their model is called.
+pub(super) const FOLDED: &str = "
+    sum(r.input_tokens) as input_tokens, sum(r.output_tokens) as output_tokens, sum(r.cost_millicents) as cost_millicents,
+    sum(r.reports)::bigint as reports";
+
 /// Adds up what rows of the alias `m` say of one model each, into the columns of [`ByModel`].
 pub(super) const COLLECTED: &str = "
     sum(m.input_tokens) as input_tokens, sum(m.output_tokens) as output_tokens, sum(m.cost_millicents) as cost_millicents,
@@ -52,11 +61,4 @@ impl ByModel {
         });
         self.models.into_iter().zip(usage).collect()
     }
-}
-
-/// The model with the most tokens; of several the first by name.
-pub(super) fn primary(breakdown: &BTreeMap<String, ModelUsage>) -> Option<&str> {
-    let tokens = |usage: &ModelUsage| usage.input_tokens + usage.output_tokens;
-    let most = breakdown.values().map(tokens).max()?;
-    breakdown.iter().find(|(_, usage)| tokens(usage) == most).map(|(name, _)| name.as_str())
 }

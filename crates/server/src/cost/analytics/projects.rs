@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 
 use axum::Json;
 use loopctl_core::cost::Total;
+use loopctl_core::cost::measured::compare::Claimed;
 use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
 
 use super::filter::SUMS;
-use super::models_of::ModelUsage;
+use super::models_of::{FOLDED, ModelUsage, NAMED};
 use crate::app::{Agent, AtLeast, Caller};
+use crate::cost::measured::figures::{MeasuredFigures, of_projects};
 use crate::db::{Row, statements};
 use crate::http::{ApiError, ApiResult, Id, one};
 
@@ -31,8 +33,14 @@ statements! {
         order by u.cost_millicents desc, a.name, a.id limit 3";
     BY_PHASE_AND_MODEL -> PhaseAndModel = ::constcat::concat!("
         select {*} from (
-            select d.phase, d.model_name, ", SUMS, ", count(*) filter (where d.story_before = '-infinity') as stories
-            from usage_by_day d where d.tenant_id = $1 and d.project_id = $2 group by 1, 2) u");
+            select r.phase, ", NAMED, " as model_name, ", FOLDED, ", sum(r.stories)::bigint as stories
+            from (
+                select q.*, dense_rank() over (order by q.cost_of_model desc, q.model_name) as place
+                from (
+                    select d.phase, d.model_name, ", SUMS, ", count(*) filter (where d.story_before = '-infinity') as stories,
+                           sum(sum(d.cost_millicents)) over (partition by d.model_name) as cost_of_model
+                    from usage_by_day d where d.tenant_id = $1 and d.project_id = $2 group by 1, 2) q) r
+            group by 1, 2) u");
     EPICS_WITH_USAGE -> i64 = "
         select count(*) from epics e
         where e.tenant_id = $1 and e.project_id = $2 and exists (
@@ -108,8 +116,9 @@ pub(super) struct ProjectCost {
     cost_by_phase: BTreeMap<String, Total>,
     /// The same as `cost_by_phase`.
     phase_breakdown: BTreeMap<String, Total>,
+    /// The 100 models that have cost most, and the others together as `(other)`.
     model_breakdown: BTreeMap<String, ModelUsage>,
-    /// The most expensive first.
+    /// The same, the most expensive first.
     models: Vec<ModelShare>,
     /// At most three, the most expensive first.
     top_agents: Vec<TopAgent>,
@@ -120,6 +129,8 @@ pub(super) struct ProjectCost {
     /// Epics with reports.
     epic_count: i64,
     avg_cost_per_story_millicents: Total,
+    #[serde(flatten)]
+    figures: MeasuredFigures,
 }
 
 /// A model, and its part in what the project has cost.
@@ -143,7 +154,12 @@ pub(super) async fn show(caller: Caller<AtLeast<Agent>>, Id(id): Id) -> ApiResul
         .await?;
     let spending = spending.into_iter().next().ok_or_else(ApiError::not_found)?;
     let epic_count = epics.first().copied().unwrap_or_default();
-    Ok(Json(ProjectCostResponse { data: told(id, spending, top_agents, parts, epic_count) }))
+    let claimed = Claimed {
+        tokens: spending.input_tokens + spending.output_tokens,
+        cost_millicents: spending.cost_millicents,
+    };
+    let figures = MeasuredFigures::of(of_projects(&caller, &[id]).await?.get(&id), claimed);
+    Ok(Json(ProjectCostResponse { data: told(id, spending, top_agents, parts, epic_count, figures) }))
 }
 
 fn told(
@@ -152,6 +168,7 @@ fn told(
     top_agents: Vec<TopAgent>,
     parts: Vec<PhaseAndModel>,
     epic_count: i64,
+    figures: MeasuredFigures,
 ) -> ProjectCost {
     let (cost, story_count) = (spending.cost_millicents, parts.iter().map(|part| part.stories).sum());
     let mut phases = BTreeMap::<String, Total>::new();
@@ -191,5 +208,6 @@ fn told(
         epic_count,
         avg_cost_per_story_millicents: cost.shared_by(story_count),
         project_name: spending.name,
+        figures,
     }
 }

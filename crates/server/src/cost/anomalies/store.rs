@@ -1,5 +1,6 @@
 //! Rows and SQL of anomalies.
 
+use chrono::{DateTime, NaiveDate, Utc};
 use loopctl_core::cost::Total;
 use loopctl_core::cost::anomalies::{Limit, StoryUsage};
 use loopctl_core::json::JsonText;
@@ -31,7 +32,7 @@ pub(crate) struct CostAnomaly {
     /// The same as `story_cost_millicents`.
     #[row(sql = "c.story_cost_millicents")]
     cost_millicents: Total,
-    /// What others cost, or what it may cost.
+    /// What others cost, what it may cost, or what was measured.
     #[row(sql = "c.reference_avg_millicents")]
     reference_avg_millicents: Total,
     /// A decimal as a string.
@@ -107,6 +108,19 @@ pub(super) struct EpicMean {
     pub(super) avg_cost_per_story_millicents: Total,
 }
 
+/// What is claimed of a story of which something was measured.
+#[derive(Row)]
+pub(super) struct ClaimedOfStory {
+    #[row(sql = "u.story_id")]
+    pub(super) story_id: Uuid,
+    #[row(sql = "u.project_id")]
+    pub(super) project_id: Uuid,
+    #[row(sql = "sum(u.input_tokens + u.output_tokens)")]
+    pub(super) tokens: Total,
+    #[row(sql = "sum(u.cost_millicents)")]
+    pub(super) cost_millicents: Total,
+}
+
 /// An anomaly that is new, with what is told of its story.
 #[derive(Row)]
 pub(super) struct Inserted {
@@ -167,6 +181,31 @@ statements! {
                 select 3, null, default_story_budget_millicents from tenants where id = $1
             ) limits order by nth limit 1
         ) b on u.on_day is not null";
+    /// Stories that something was reported or measured of that day (`$2`), and what is claimed of each in all. Where nothing was
+    /// measured, there is nothing to compare.
+    CLAIMED -> ClaimedOfStory = "
+        with touched as (
+            select story_id from usage_by_day where tenant_id = $1 and day = $2
+            union
+            select story_id from measured_usage where tenant_id = $1 and day = $2 and story_id is not null
+        )
+        select {*} from usage_by_day u
+        where u.tenant_id = $1 and u.story_id in (select story_id from touched)
+          and exists (select from measured_usage m where m.tenant_id = $1 and m.story_id = u.story_id)
+        group by u.story_id, u.project_id";
+    /// The first days that were counted and not looked through since.
+    DAYS_TO_LOOK_THROUGH -> NaiveDate = "
+        select distinct period_start from cost_summaries
+        where tenant_id = $1 and scope_type = 'project' and not looked_through and period_start < $2
+        order by period_start limit 366";
+    /// When the day was counted; null where it was not.
+    COUNTED_AT -> Option<DateTime<Utc>> = "
+        select max(updated_at) as counted_at from cost_summaries
+        where tenant_id = $1 and scope_type = 'project' and period_start = $2";
+    /// What was counted since (`$3`) is to be looked through once more.
+    LOOKED_THROUGH = "
+        update cost_summaries set looked_through = true
+        where tenant_id = $1 and scope_type = 'project' and period_start = $2 and not looked_through and updated_at <= $3";
     EPIC_MEANS -> EpicMean = "
         select {*} from cost_summaries
         where tenant_id = $1 and scope_type = 'epic' and period_start = $2 and avg_cost_per_story_millicents > 0";
@@ -177,8 +216,8 @@ statements! {
                 as given (story_id, kind, cost, reference, factor, metadata)
         ), held as (
             select c.id, g.cost::numeric as cost, g.reference::numeric as reference, g.factor::numeric as factor,
-                   g.metadata || jsonb_build_object(
-                       'period_start', greatest((c.metadata ->> 'period_start')::date, $2::date)) as metadata
+                   greatest(c.period_end, $2::date) as period_end,
+                   g.metadata || jsonb_build_object('period_start', greatest(c.period_end, $2::date)) as metadata
             from cost_anomalies c
             join given g on g.story_id = c.story_id and g.kind = c.anomaly_type
             where c.tenant_id = $1 and not c.resolved and not c.archived
@@ -186,7 +225,7 @@ statements! {
         )
         update cost_anomalies c set
             story_cost_millicents = h.cost, reference_avg_millicents = h.reference, deviation_factor = h.factor,
-            metadata = h.metadata, period_start = least(c.period_start, $2), updated_at = clock_timestamp()
+            metadata = h.metadata, period_start = least(c.period_start, $2), period_end = h.period_end, updated_at = clock_timestamp()
         from held h
         where c.tenant_id = $1 and c.id = h.id
           and ((c.story_cost_millicents, c.reference_avg_millicents, c.deviation_factor, c.metadata)
@@ -199,14 +238,14 @@ statements! {
                 as given (id, story_id, kind, cost, reference, factor, metadata)
         ), n as (
             insert into cost_anomalies (tenant_id, id, story_id, anomaly_type, story_cost_millicents, reference_avg_millicents,
-                                        deviation_factor, metadata, period_start, inserted_at, updated_at)
+                                        deviation_factor, metadata, period_start, period_end, inserted_at, updated_at)
             select $1::uuid, g.id, g.story_id, g.kind, g.cost::numeric, g.reference::numeric, g.factor::numeric, g.metadata, $2::date,
-                   clock_timestamp(), clock_timestamp()
+                   $2::date, clock_timestamp(), clock_timestamp()
             from given g
             where not exists (
                 select from cost_anomalies o
                 where o.tenant_id = $1 and o.story_id = g.story_id and o.anomaly_type = g.kind and o.resolved
-                  and $2 between o.period_start and (o.metadata ->> 'period_start')::date)
+                  and $2 between o.period_start and o.period_end)
             order by g.story_id, g.kind
             on conflict (tenant_id, story_id, anomaly_type) where not resolved and not archived do nothing
             returning id, story_id

@@ -1,7 +1,5 @@
 //! What views show of what was measured, beside what is claimed.
 
-#![expect(dead_code, reason = "the views of cost show them")]
-
 use std::collections::HashMap;
 
 use loopctl_core::cost::Total;
@@ -9,6 +7,7 @@ use loopctl_core::cost::measured::compare::{self, Claimed};
 use loopctl_core::cost::measured::millicents;
 use schemars::JsonSchema;
 use serde::Serialize;
+use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::store::{MEASURED_OF_AGENTS, MEASURED_OF_PROJECTS, MEASURED_OF_STORIES, MeasuredSums};
@@ -74,16 +73,17 @@ pub(crate) async fn of_stories(caller: &Identity, ids: &[Uuid]) -> ApiResult<Has
     Ok(by_id(caller.read(MEASURED_OF_STORIES.with(&[&ids])).await?))
 }
 
-/// By agent, of its work in a project or everywhere.
+/// By agent, within a project or, where that is null, everywhere, and from a day to another, both included.
 ///
 /// # Errors
 /// When the database fails.
 pub(crate) async fn of_agents(
     caller: &Identity,
     ids: &[Uuid],
-    project_id: Option<Uuid>,
+    project_and_days: [&(dyn ToSql + Sync); 3],
 ) -> ApiResult<HashMap<Uuid, MeasuredSums>> {
-    Ok(by_id(caller.read(MEASURED_OF_AGENTS.with(&[&ids, &project_id])).await?))
+    let [project_id, since, until] = project_and_days;
+    Ok(by_id(caller.read(MEASURED_OF_AGENTS.with(&[&ids, project_id, since, until])).await?))
 }
 
 /// By project.

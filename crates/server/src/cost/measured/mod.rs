@@ -5,7 +5,7 @@
 
 mod api;
 mod batch;
-mod figures;
+pub(super) mod figures;
 mod logs;
 mod metrics;
 mod record;
@@ -16,6 +16,7 @@ use crate::app::Endpoint;
 use crate::http::endpoints;
 
 pub(crate) use store::STATEMENTS;
+pub(super) use store::{MEASURED_OF_STORIES, MeasuredSums};
 
 /// The routes of this resource. Exporters know them by these paths.
 pub(crate) fn routes() -> Vec<Endpoint> {

@@ -128,11 +128,12 @@ statements! {
     MEASURED_OF_STORIES -> MeasuredSums = "
         select {*} from (select story_id as id, c.* from counted_usage c where c.tenant_id = $1 and c.story_id = any($2)) u
         group by u.id";
-    /// Within a project, or everywhere.
+    /// Within a project, or everywhere, and within some days.
     MEASURED_OF_AGENTS -> MeasuredSums = "
         select {*} from (
             select agent_id as id, c.* from counted_usage c
-            where c.tenant_id = $1 and c.agent_id = any($2) and ($3::uuid is null or c.project_id = $3)) u
+            where c.tenant_id = $1 and c.agent_id = any($2) and ($3::uuid is null or c.project_id = $3)
+              and c.day between $4::date and $5::date) u
         group by u.id";
     MEASURED_OF_PROJECTS -> MeasuredSums = "
         select {*} from (

@@ -39,17 +39,19 @@ statements! {
             delete from token_usage_reports where tenant_id = $1 and id in (select id from old) returning 1
         )
         select count(*) from gone";
-    /// Days with reports that are too old, of which not everything is counted, the first ones.
+    /// Days of the reports that go next, of which not everything is counted.
     UNCOUNTED_DAYS -> NaiveDate = "
         select day from (
-            select distinct (inserted_at at time zone 'UTC')::date as day, project_id from token_usage_reports
-            where tenant_id = $1 and deleted_at is null and inserted_at < now() - make_interval(days => $2)
+            select (inserted_at at time zone 'UTC')::date as day, project_id from token_usage_reports
+            where tenant_id = $1 and deleted_at is null and corrects_report_id is null
+              and inserted_at < now() - make_interval(days => $2)
+            order by inserted_at limit 1000
         ) r
         where not exists (
             select from cost_summaries s
             where s.tenant_id = $1 and s.scope_type = 'project' and s.scope_id = r.project_id and s.period_start = r.day
               and (s.final or not s.stale))
-        group by day order by day limit 100";
+        group by day order by day";
     /// A thousand at most, whose day is counted. Corrections go with what they correct.
     PICK_OLD -> Picked = "
         select {*} from token_usage_reports r

@@ -8,24 +8,25 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::store::{COUNT_DAY, HOLD_DAY, NEXT_DAY, NEXT_TO_COUNT, STALE_DAYS, UNMARK_DAY};
-use crate::cost::period::{TenantAndTime, days};
+use crate::cost::period::{TenantAndTime, days, told};
 use crate::db::{Db, DbError};
+use crate::jobs::JobError;
 
 /// Counts the days that a job names: first what was marked, and, where no days are named, what was left out since the last day that was
-/// counted, yesterday in any case. Says how many days that were.
+/// counted, yesterday in any case. Says which days that were.
 ///
 /// # Errors
-/// When the database fails; the days before stay counted.
-pub(crate) async fn roll_up(db: &Db, tenant_id: Uuid, args: &JsonText) -> Result<Value, DbError> {
+/// When it names too many days, or the database fails; then the days before stay counted.
+pub(crate) async fn roll_up(db: &Db, tenant_id: Uuid, args: &JsonText) -> Result<Value, JobError> {
+    let named = days(args)?;
     let Some(tenant) = TenantAndTime::of_job(db, tenant_id, args).await? else {
-        return Ok(json!({"days": 0, "summaries": 0}));
+        return Ok(told(&BTreeSet::new(), json!({"summaries": 0})));
     };
     let (mut counted, mut summaries) = (BTreeSet::new(), 0);
     for day in db.read(tenant_id, STALE_DAYS.with(&[])).await? {
         summaries += recount(db, tenant_id, day).await?;
         counted.insert(day);
     }
-    let named = days(args);
     for day in named.iter().flatten() {
         summaries += recount(db, tenant_id, *day).await?;
         counted.insert(*day);
@@ -37,7 +38,7 @@ pub(crate) async fn roll_up(db: &Db, tenant_id: Uuid, args: &JsonText) -> Result
         }
         next = day_after(db, tenant_id, day.succ_opt()).await?;
     }
-    Ok(json!({"days": counted.len(), "summaries": summaries}))
+    Ok(told(&counted, json!({"summaries": summaries})))
 }
 
 /// The first day with reports that was not counted when it was over, or yesterday.

@@ -87,7 +87,8 @@ statements! {
                 period_end = excluded.period_end, total_input_tokens = excluded.total_input_tokens,
                 total_output_tokens = excluded.total_output_tokens, total_cost_millicents = excluded.total_cost_millicents,
                 report_count = excluded.report_count, model_breakdown = excluded.model_breakdown,
-                avg_cost_per_story_millicents = excluded.avg_cost_per_story_millicents, updated_at = clock_timestamp()
+                avg_cost_per_story_millicents = excluded.avg_cost_per_story_millicents, looked_through = false,
+                updated_at = clock_timestamp()
             where (s.period_end, s.total_input_tokens, s.total_output_tokens, s.total_cost_millicents, s.report_count,
                    s.model_breakdown)
                 is distinct from (excluded.period_end, excluded.total_input_tokens, excluded.total_output_tokens,

@@ -3,6 +3,7 @@
 use axum::Json;
 use loopctl_core::code::Code;
 use loopctl_core::cost::budgets::Place;
+use loopctl_core::cost::measured::compare::Claimed;
 use loopctl_core::json::JsonText;
 use loopctl_core::request::{Json as JsonRule, Request, Text, amount, id, integer, object, text, uuid, word};
 use schemars::JsonSchema;
@@ -15,6 +16,7 @@ use super::store::{
 };
 use crate::app::{Agent, AtLeast, Caller, Change};
 use crate::cost::budgets::{Held, LOCK_BUDGETS};
+use crate::cost::measured::figures::{MeasuredFigures, of_stories};
 use crate::db::Params;
 use crate::http::{ApiError, ApiResult, Body, Created, Id, Meta, Paged, Query, one};
 
@@ -127,6 +129,9 @@ pub(super) struct StoryUsage {
     data: Vec<TokenUsageReport>,
     /// Of the whole story, not of the page.
     totals: UsageTotals,
+    /// The same, measured.
+    #[serde(flatten)]
+    figures: MeasuredFigures,
     meta: Meta,
 }
 
@@ -142,5 +147,9 @@ pub(super) async fn list(
     let (count, data, sums) = caller.read(statements).await?;
     let count = count.first().filter(|count| count.known).ok_or_else(ApiError::not_found)?;
     let sums = sums.into_iter().next().ok_or_else(ApiError::internal)?;
-    Ok(Json(StoryUsage { data, totals: sums.totals(), meta: page.meta(count.total) }))
+    let totals = sums.totals();
+    let claimed = Claimed { tokens: totals.total_tokens, cost_millicents: totals.total_cost_millicents };
+    let measured = of_stories(&caller, &[story_id]).await?;
+    let figures = MeasuredFigures::of(measured.get(&story_id), claimed);
+    Ok(Json(StoryUsage { data, totals, figures, meta: page.meta(count.total) }))
 }

@@ -70,7 +70,7 @@ pub(in crate::identity) struct TenantUpdateRequest {
     #[rule(nullable(amount().positive()))]
     default_story_budget_millicents: Option<Option<i64>>,
     /// Null keeps the data for ever.
-    #[rule(nullable(integer().at_least(30, "must be at least 30 days")))]
+    #[rule(nullable(integer().at_least(30, "must be at least 30 days").at_most(36_500, "must be at most 36500 days")))]
     token_data_retention_days: Option<Option<i32>>,
     /// Only `standard` is available.
     #[rule(word(&["standard", "strict"], custody_mode).strict())]

@@ -90,7 +90,8 @@ async fn a_story_stands_out_of_its_epic() {
     let hook = json!({"url": "https://example.com/hook", "events": ["token.anomaly_detected"]});
     let hook = scene.tenant.user.post("/webhooks", hook).await.expect(201);
     scene.used(1, &[(1, 10_000), (1, 10_000), (1, 10_000), (1, 100_000)]).await;
-    assert_eq!(scene.detect(json!({})).await, json!({"days": 1, "detected": 1}));
+    let told = json!({"days": 1, "detected": 1, "period_start": days_ago(1), "period_end": days_ago(1)});
+    assert_eq!(scene.detect(json!({})).await, told);
     let found = scene.list("").await;
     let expected = json!({
         "tenant_id": scene.tenant.id, "story_id": scene.stories[3], "story_title": "Build API", "agent_name": null,
@@ -136,7 +137,8 @@ async fn little_is_suspicious_and_nothing_is_usual() {
     scene.used(3, &[(1, 8000), (1, 10_000), (1, 12_000)]).await;
     scene.used(2, &[(1, 50_000), (1, 50_000), (1, 50_000), (1, 100)]).await;
     let days = json!({"period_start": days_ago(3), "period_end": days_ago(2)});
-    assert_eq!(scene.detect(days).await, json!({"days": 2, "detected": 1}));
+    let told = scene.detect(days).await;
+    assert_eq!((&told["days"], &told["detected"]), (&json!(2), &json!(1)));
     let found = scene.list("?anomaly_type=suspiciously_low").await;
     assert_eq!(
         (&found[0]["deviation_factor"], &found[0]["reference_avg_millicents"]),
@@ -251,6 +253,33 @@ async fn the_life_of_an_anomaly() {
     scene.owner.execute(sql, &[&scene.tenant.id]).await.unwrap();
     assert_eq!((scene.list("").await.len(), scene.list("?include_archived=true").await.len()), (0, 1));
     assert_eq!(scene.detect(of(0)).await["detected"], 1);
+}
+
+/// Every day that was counted is looked through, whichever night that was, and again when it was counted anew; once, otherwise.
+#[tokio::test]
+async fn nights_that_were_missed_are_made_up_for() {
+    let scene = Four::new().await;
+    let usual = [(1, 10_000), (1, 10_000), (1, 10_000), (1, 10_000)];
+    for days in [9, 2] {
+        scene.used(days, &usual).await;
+    }
+    scene.used(5, &[(1, 10_000), (1, 10_000), (1, 10_000), (1, 100_000)]).await;
+    run("cost_rollup", &scene.tenant, json!({})).await;
+    let told = scene.detect(json!({})).await;
+    let expected = json!({"days": 4, "detected": 1, "period_start": days_ago(9), "period_end": days_ago(1)});
+    assert_eq!(told, expected);
+    assert_eq!(scene.list("").await[0]["metadata"]["period_start"], days_ago(5));
+    let yesterday = json!({"days": 1, "detected": 0, "period_start": days_ago(1), "period_end": days_ago(1)});
+    assert_eq!(scene.detect(json!({})).await, yesterday);
+    // Nothing has changed: what is counted once more is what it was.
+    run("cost_rollup", &scene.tenant, json!({"period_start": days_ago(9), "period_end": days_ago(1)})).await;
+    assert_eq!(scene.detect(json!({})).await, yesterday);
+    Dated::of(&scene.stories[0], scene.a.agent(), &noon(9), [0, 0, 90_000]).write(&scene.owner).await;
+    run("cost_rollup", &scene.tenant, json!({"period_start": days_ago(9)})).await;
+    let told = scene.detect(json!({})).await;
+    let expected = json!({"days": 2, "detected": 1, "period_start": days_ago(9), "period_end": days_ago(1)});
+    assert_eq!(told, expected);
+    assert_eq!(scene.list("").await.len(), 2);
 }
 
 /// However many look at the same day at once, each anomaly is told of once.

@@ -3,7 +3,9 @@
 mod analytics;
 mod anomalies;
 mod blocking;
+mod bounds;
 mod budgets;
+mod claims;
 mod corrections;
 mod histories;
 mod levels;
@@ -141,6 +143,14 @@ async fn run(kind: &str, tenant: &Tenant, args: Value) -> Value {
     let run = loopctl_server::operator::run_job(&database(), kind, Some(&tenant.id), &args).await.unwrap();
     assert_eq!((run.state.as_str(), run.error), ("completed", None), "{kind}");
     run.result.unwrap()
+}
+
+/// Runs a job of a tenant that cannot do what it is told; why.
+async fn run_in_vain(kind: &str, tenant: &Tenant, args: Value) -> String {
+    let args = args.as_object().unwrap().clone();
+    let run = loopctl_server::operator::run_job(&database(), kind, Some(&tenant.id), &args).await.unwrap();
+    assert_eq!(run.result, None, "{kind}");
+    run.error.unwrap()
 }
 
 /// The summaries of a tenant, whole rows, in their order.

@@ -35,6 +35,12 @@ async fn what_is_asked_for() {
         let error = user.patch("/tenants/me", body).await.expect_error(422, "validation_failed");
         assert_eq!(error["details"], json!({"token_data_retention_days": ["must be at least 30 days"]}));
     }
+    for days in [36_501, i32::MAX] {
+        let body = json!({"token_data_retention_days": days});
+        let error = user.patch("/tenants/me", body).await.expect_error(422, "validation_failed");
+        assert_eq!(error["details"], json!({"token_data_retention_days": ["must be at most 36500 days"]}));
+    }
+    user.patch("/tenants/me", json!({"token_data_retention_days": 36_500})).await.expect(200);
     for (budget, message) in [
         (json!(0), "must be greater than 0"),
         (json!(9_007_199_254_740_992_i64), "must be less than or equal to 9007199254740991"),
@@ -112,6 +118,23 @@ async fn what_is_too_old_leaves_the_sums() {
         (text(&entry["actor_type"]), text(&entry["entity_id"])),
         ("system".to_owned(), scene.tenant.id.clone())
     );
+}
+
+/// More than there is time was allowed once: it keeps everything, and hinders nothing.
+#[tokio::test]
+async fn nothing_is_older_than_time() {
+    let (scene, owner) = (Scene::new().await, connect(&server().owner).await);
+    let sql = "update tenants set token_data_retention_days = 2147483647 where id = $1::text::uuid";
+    owner.execute(sql, &[&scene.tenant.id]).await.unwrap();
+    let old = Dated::of(&scene.story, scene.a.agent(), "2001-01-01T00:00:00Z", [1, 1, 1]).write(&owner).await;
+    let gone = Dated::of(&scene.story, scene.a.agent(), &noon(60), [1, 1, 1]).write(&owner).await;
+    deleted(&owner, &gone, "user", 31).await;
+    let told = run("usage_archival", &scene.tenant, json!({})).await;
+    let expected = json!({
+        "retention_days": 36_500, "reports_soft_deleted": 0, "reports_hard_deleted": 1, "anomalies_archived": 0,
+    });
+    assert_eq!(told, expected);
+    assert_eq!(left(&owner, &scene).await, [(old, None)]);
 }
 
 /// When reports are gone for good, the summary is what is left of them, whoever counts that day again.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Dated, Scene, days_ago, noon, run, summaries};
+use super::{Dated, Scene, days_ago, noon, run, run_in_vain, summaries};
 use crate::support::{Tenant, connect, server, text};
 
 /// Of one scope on one day.
@@ -31,7 +31,8 @@ async fn a_day_is_counted_by_every_scope() {
     let day = days_ago(1);
     Dated::of(&other, scene.b.agent(), &format!("{day}T23:59:59.999999Z"), [1, 1, 1]).write(&owner).await;
     Dated::of(&other, scene.b.agent(), &format!("{}T00:00:00Z", days_ago(0)), [7, 7, 7]).write(&owner).await;
-    assert_eq!(run("cost_rollup", &scene.tenant, json!({})).await, json!({"days": 1, "summaries": 6}));
+    let told = json!({"days": 1, "summaries": 6, "period_start": day, "period_end": day});
+    assert_eq!(run("cost_rollup", &scene.tenant, json!({})).await, told);
     let rows = summaries(&owner, &scene.tenant).await;
     assert_eq!(figures(of(&rows, "epic", &scene.epic, &day)), json!([3001, 1501, 7501, 3, 3750]));
     assert_eq!(figures(of(&rows, "project", &scene.project, &day)), json!([3001, 1501, 7501, 3, 3750]));
@@ -63,7 +64,7 @@ async fn who_is_counted_and_when() {
         Dated::of(&scene.story, a, &noon(days), [1, 1, 1]).write(&owner).await;
     }
     let id = &scene.tenant.id;
-    let nothing = json!({"days": 0, "summaries": 0});
+    let nothing = json!({"days": 0, "summaries": 0, "period_start": null, "period_end": null});
     let elsewhere = json!({"tenant_ids": ["0190f5ad-0000-7000-8000-000000000000"]});
     assert_eq!(run("cost_rollup", &scene.tenant, elsewhere).await, nothing);
     owner.execute("update tenants set status = 'suspended' where id = $1::text::uuid", &[id]).await.unwrap();
@@ -79,6 +80,24 @@ async fn who_is_counted_and_when() {
     let mut days: Vec<_> = days.iter().map(|row| text(&row["period_start"])).collect();
     days.dedup();
     assert_eq!(days, [days_ago(4), days_ago(2), days_ago(1)]);
+}
+
+/// A period of more days than a job does is no job: nothing of it is done.
+#[tokio::test]
+async fn a_period_is_a_year_at_most() {
+    let (scene, owner) = (Scene::new().await, connect(&server().owner).await);
+    Dated::of(&scene.story, scene.a.agent(), &noon(1), [1, 1, 1]).write(&owner).await;
+    let of = |days: u64| json!({"period_start": days_ago(days), "period_end": days_ago(1)});
+    for kind in ["cost_rollup", "cost_anomalies"] {
+        let error = run_in_vain(kind, &scene.tenant, of(367)).await;
+        assert!(error.ends_with("are more than the 366 days that one job is about"), "{error}");
+        assert_eq!(summaries(&owner, &scene.tenant).await, [Value::Null; 0]);
+    }
+    for kind in ["cost_rollup", "cost_anomalies"] {
+        let told = run(kind, &scene.tenant, of(366)).await;
+        let period = (&told["days"], &told["period_start"], &told["period_end"]);
+        assert_eq!(period, (&json!(366), &json!(days_ago(366)), &json!(days_ago(1))));
+    }
 }
 
 /// What somebody deletes or corrects marks its day, which is counted again before anything else; a day without reports is 0.

@@ -142,9 +142,9 @@ pub(crate) async fn populated() -> Populated {
         "insert into cost_summaries (tenant_id, scope_type, scope_id, period_start, period_end)
          values ($1::text::uuid, 'story', $2::text::uuid, '2026-01-01', coalesce($3::text, '2026-01-01')::date)",
         "insert into cost_anomalies (tenant_id, id, story_id, anomaly_type, story_cost_millicents, reference_avg_millicents,
-                                     deviation_factor, metadata, period_start)
+                                     deviation_factor, metadata, period_start, period_end)
          values ($1::text::uuid, gen_random_uuid(), $2::text::uuid, 'high_cost', 9, 3, 3, jsonb_build_object('note', $3::text),
-                 '2026-01-01')",
+                 '2026-01-01', '2026-01-01')",
     ] {
         let third = match sql.contains("cost_") {
             true => sql.contains("anomalies").then_some(word.as_str()),
@@ -195,8 +195,9 @@ pub(crate) async fn populated() -> Populated {
 /// A story whose cost might stand out.
 pub(crate) async fn anomaly(tenant_id: &str, story: &str, word: &str) -> String {
     let sql = "insert into cost_anomalies (tenant_id, id, story_id, anomaly_type, story_cost_millicents,
-                                           reference_avg_millicents, deviation_factor, metadata, period_start)
-               values ($1::text::uuid, gen_random_uuid(), $2::text::uuid, 'suspiciously_low', 1, 100, 0.01, $3, '2026-01-01')
+                                           reference_avg_millicents, deviation_factor, metadata, period_start, period_end)
+               values ($1::text::uuid, gen_random_uuid(), $2::text::uuid, 'suspiciously_low', 1, 100, 0.01, $3, '2026-01-01',
+                       '2026-01-01')
                returning id::text";
     let owner = connect(&server().owner).await;
     owner.query_one(sql, &[&tenant_id, &story, &json!({"note": word})]).await.unwrap().get(0)

@@ -24,9 +24,12 @@ async fn read(tenant: &Tenant, name: &str, ids: &[&str], project: Option<&str>) 
     let uuid = |text: &str| -> Uuid { text.parse().unwrap() };
     let (tenant, ids, project) =
         (uuid(&tenant.id), ids.iter().map(|id| uuid(id)).collect::<Vec<_>>(), project.map(uuid));
+    let day = |text: &str| -> chrono::NaiveDate { text.parse().unwrap() };
     let statement = tx.prepare(named(name)).await.unwrap();
     let rows = match name {
-        "MEASURED_OF_AGENTS" => tx.query(&statement, &[&tenant, &ids, &project]).await,
+        "MEASURED_OF_AGENTS" => {
+            tx.query(&statement, &[&tenant, &ids, &project, &day("2026-01-01"), &day("9999-12-31")]).await
+        }
         _ => tx.query(&statement, &[&tenant, &ids]).await,
     };
     let told = rows.unwrap().into_iter().map(|row| {

@@ -1,9 +1,15 @@
-//! Stories whose cost stands out: among those of their epic on a day, among all of their project, or against what they may cost.
+//! Stories whose cost stands out: among those of their epic on a day, among all of their project, against what they may cost, or
+//! against what was measured.
+
+mod claims;
 
 use rust_decimal::Decimal;
 use uuid::Uuid;
 
+pub use claims::{Claim, beside_what_was_measured};
+
 use super::Total;
+use super::measured::compare::Metric;
 use crate::words::words;
 
 words! {
@@ -29,6 +35,8 @@ pub struct Multipliers {
     pub low: Decimal,
     /// So many stories of a project must have usage until they are compared.
     pub min_stories: usize,
+    /// What is claimed is more than so many times what was measured, or less.
+    pub claim: Decimal,
 }
 
 /// A story that something was reported of.
@@ -72,9 +80,9 @@ pub struct Anomaly {
     pub kind: Kind,
     /// What it has cost.
     pub cost: Total,
-    /// What others have cost, or what it may.
+    /// What others have cost, what it may, or what was measured.
     pub reference: Total,
-    /// How many times the reference, in hundredths, halves rounded up.
+    /// How many times the reference, in hundredths, halves rounded up; of what was measured the other way round, where that is more.
     pub hundredths: Total,
     /// Why.
     pub reason: Reason,
@@ -101,6 +109,17 @@ pub enum Reason {
     Budget {
         /// The budget; None: the tenant's default.
         budget_id: Option<Uuid>,
+    },
+    /// With what was measured.
+    Measured {
+        /// Of what that is.
+        metric: Metric,
+        /// The factor that was passed.
+        multiplier: Decimal,
+        /// Those that are claimed.
+        tokens: Total,
+        /// Those that were measured.
+        reference_tokens: Total,
     },
 }
 
@@ -248,6 +267,7 @@ mod tests {
         high: Decimal::from_parts(30, 0, 0, false, 1),
         low: Decimal::from_parts(1, 0, 0, false, 1),
         min_stories: 3,
+        claim: Decimal::TWO,
     };
 
     /// Stories of one epic: their tokens, and what they have cost, all of it that day.
