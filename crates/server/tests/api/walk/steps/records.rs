@@ -132,7 +132,7 @@ pub(super) async fn steps(calls: &Calls<'_>, method: &str) -> Option<Vec<Step>> 
             read(user, &[(200, ""), (400, "?until=none"), (404, "?project_id=none")])
         }
         ("PATCH", "/cost-anomalies/{id}") => {
-            here(&[(user, 422, json!({"resolved": false})), (user, 200, nothing)])
+            here(&[(user, 422, json!({"resolved": false})), (user, 200, json!({"resolved": true}))])
         }
         ("GET", "/token-budgets") => read(agent, &[(200, ""), (404, "?scope_id=none")]),
         _ => return None,
