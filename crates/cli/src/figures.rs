@@ -3,10 +3,13 @@
 use loopctl_core::cost::Total;
 use serde_json::Value;
 
-/// A whole number of an answer. What is none, or no longer exact, is nothing.
+/// A whole number of an answer; what is none is nothing. Of one beyond 64 bits the first 15 digits are exact, because JSON is
+/// read like that: to show it so is better than to say that there is nothing.
 pub(crate) fn total(value: &Value) -> Option<Total> {
     let signed = value.as_i64().map(i128::from);
-    signed.or_else(|| value.as_u64().map(i128::from)).map(Total)
+    let exact = signed.or_else(|| value.as_u64().map(i128::from));
+    let large = || value.as_f64().filter(|number| number.abs() >= 2f64.powi(63)).map(|number| number as i128);
+    exact.or_else(large).map(Total)
 }
 
 /// Millicents as dollars: `$2.50`, `-$0.03`.
@@ -59,9 +62,11 @@ mod tests {
     fn what_is_no_whole_number_is_no_figure() {
         assert_eq!(total(&json!(u64::MAX)), Some(Total(u64::MAX.into())));
         assert_eq!(total(&json!(-3)), Some(Total(-3)));
-        for other in [json!(null), json!(1.5), json!(1e30), json!("1"), json!([1])] {
+        for other in [json!(null), json!(1.5), json!(1e15), json!("1"), json!([1])] {
             assert_eq!(total(&other), None, "{other}");
         }
+        let large: Value = serde_json::from_str("45045003472959690000").unwrap();
+        assert!(total(&large).unwrap().dollars().starts_with("450450034729596."));
     }
 
     proptest! {

@@ -102,7 +102,9 @@ create table usage_of_epics (
 create index usage_of_epics_by_project on usage_of_epics (tenant_id, project_id);
 
 -- Adds reports to their sums, in the order of the sums' keys: whoever adds several waits for others in no circle.
-create function usage_comes() returns trigger language plpgsql security definer set search_path = public, pg_temp as $$
+create function usage_comes() returns trigger language plpgsql security definer set search_path = public, pg_temp
+    -- Planned for the first of many, when there is nothing there yet.
+    set enable_seqscan = off as $$
 begin
     insert into usage_by_day as d (tenant_id, story_id, agent_id, day, phase, model_name, skill_version_id, project_id, epic_id,
                                    input_tokens, output_tokens, cost_millicents, reports, invocations)
@@ -147,7 +149,9 @@ $$;
 create trigger usage_stays before update on token_usage_reports for each row execute function usage_stays();
 
 -- Takes reports that are deleted out of their sums, in the same order. Of a deleted story the sums may be gone before.
-create function usage_goes() returns trigger language plpgsql security definer set search_path = public, pg_temp as $$
+create function usage_goes() returns trigger language plpgsql security definer set search_path = public, pg_temp
+    -- Planned for the first of many, when there is nothing there yet.
+    set enable_seqscan = off as $$
 begin
     with taken as (
         select tenant_id, story_id, agent_id, (inserted_at at time zone 'UTC')::date as day, phase, model_name,

@@ -11,7 +11,9 @@ alter table usage_by_day
 
 -- Sums come and go: those of the same stories are put into order. Reports are written under the lock of their story, which is taken by
 -- whoever has not got it yet: what somebody else has added is not to be seen before they have committed.
-create function usage_days_follow() returns trigger language plpgsql security definer set search_path = public, pg_temp as $$
+create function usage_days_follow() returns trigger language plpgsql security definer set search_path = public, pg_temp
+    -- Planned for the first of many, when there is nothing there yet.
+    set enable_seqscan = off as $$
 begin
     if not exists (select from moved) then
         return null;

@@ -85,7 +85,7 @@ pub(crate) async fn run(scratch: &std::path::Path) {
 async fn reviewer(service: &Service, tenant: &Tenant) -> Api {
     let answer = tenant.user.post("/api_keys", &json!({"name": "reviewer", "role": "agent"})).await;
     let reviewer = Api::new(service, answer["api_key"]["raw_key"].as_str().expect("a key").to_owned());
-    reviewer.post("/agents/register", &json!({"name": "reviewer", "agent_type": "reviewer"})).await;
+    reviewer.post("/agents/register", &json!({"name": "reviewer", "agent_type": "implementer"})).await;
     reviewer
 }
 

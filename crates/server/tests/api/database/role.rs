@@ -185,9 +185,9 @@ async fn the_application_role_is_nobody() {
             "take_signup_challenges | search_path=public, pg_temp",
             "tenant_of_authenticator | search_path=public, pg_temp",
             "try_writing | search_path=public, pg_temp",
-            "usage_comes | search_path=public, pg_temp",
-            "usage_days_follow | search_path=public, pg_temp",
-            "usage_goes | search_path=public, pg_temp",
+            "usage_comes | search_path=public, pg_temp;enable_seqscan=off",
+            "usage_days_follow | search_path=public, pg_temp;enable_seqscan=off",
+            "usage_goes | search_path=public, pg_temp;enable_seqscan=off",
             "webhook_queue_stats | search_path=public, pg_temp",
         ]
     );
