@@ -41,6 +41,8 @@ create table token_usage_reports (
 );
 create index token_usage_reports_of_story on token_usage_reports (tenant_id, story_id, inserted_at desc, id desc);
 create index token_usage_reports_by_time on token_usage_reports (tenant_id, inserted_at);
+create index token_usage_reports_kept on token_usage_reports (tenant_id, inserted_at)
+    where deleted_at is null and corrects_report_id is null;
 create index token_usage_reports_deleted on token_usage_reports (tenant_id, deleted_at) where deleted_at is not null;
 create index token_usage_reports_corrections on token_usage_reports (tenant_id, corrects_report_id)
     where corrects_report_id is not null;
@@ -66,6 +68,7 @@ create table usage_by_day (
     primary key (tenant_id, story_id, agent_id, day, phase, model_name, skill_version_id),
     foreign key (tenant_id, story_id) references stories (tenant_id, id) on delete cascade
 ) with (fillfactor = 80);
+create index usage_by_day_by_day on usage_by_day (tenant_id, day);
 create index usage_by_day_of_project on usage_by_day (tenant_id, project_id);
 create index usage_by_day_of_epic on usage_by_day (tenant_id, epic_id);
 create index usage_by_day_of_agent on usage_by_day (tenant_id, agent_id);
@@ -304,6 +307,10 @@ create table cost_summaries (
     avg_cost_per_story_millicents numeric,
     -- A report of this day was deleted or corrected since.
     stale boolean not null default false,
+    -- Some of the reports that it counts are gone for good: there is nothing any more of which it could be recounted.
+    final boolean not null default false,
+    -- Of projects: whether what was counted last was looked through for what stands out, also when the night was missed.
+    looked_through boolean not null default false,
     inserted_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
     primary key (tenant_id, id),
@@ -312,6 +319,8 @@ create table cost_summaries (
 );
 create index cost_summaries_by_day on cost_summaries (tenant_id, period_start);
 create index cost_summaries_stale on cost_summaries (tenant_id, period_start) where stale;
+create index cost_summaries_to_look_through on cost_summaries (tenant_id, period_start)
+    where scope_type = 'project' and not looked_through;
 
 -- Stories whose cost stands out.
 create table cost_anomalies (
@@ -326,12 +335,14 @@ create table cost_anomalies (
     resolved boolean not null default false,
     archived boolean not null default false,
     metadata jsonb not null default '{}' check (jsonb_typeof(metadata) = 'object'),
-    -- The first day of the period in which it was found: resolved once, it is not found there again.
+    -- The first and the last day of which it was found: resolved once, it is not found again on any of them.
     period_start date not null,
+    period_end date not null,
     inserted_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
     primary key (tenant_id, id),
-    foreign key (tenant_id, story_id) references stories (tenant_id, id) on delete cascade
+    foreign key (tenant_id, story_id) references stories (tenant_id, id) on delete cascade,
+    check (period_end >= period_start)
 );
 create unique index cost_anomalies_open on cost_anomalies (tenant_id, story_id, anomaly_type) where not resolved and not archived;
 create index cost_anomalies_newest on cost_anomalies (tenant_id, inserted_at desc, id desc);

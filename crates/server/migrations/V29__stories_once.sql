@@ -18,26 +18,24 @@ begin
     if not exists (select from moved) then
         return null;
     end if;
-    perform from story_states
-    where (tenant_id, id) in (select tenant_id, story_id from moved) order by tenant_id, id for no key update;
+    perform from (select distinct tenant_id, story_id from moved order by 1, 2) m
+    cross join lateral (
+        select from story_states s where s.tenant_id = m.tenant_id and s.id = m.story_id for no key update) s;
     update usage_by_day d set
         story_before = o.story_before, agent_before = o.agent_before, model_before = o.model_before, phase_before = o.phase_before
-    from (
+    -- Each story is looked up by itself, whatever the planner believes of a tenant's size.
+    from (select distinct tenant_id, story_id from moved) m
+    cross join lateral (
         select tenant_id, story_id, agent_id, day, phase, model_name, skill_version_id,
                lag(day, 1, '-infinity') over (
-                   partition by tenant_id, story_id
                    order by day, agent_id, model_name, phase, skill_version_id) as story_before,
                lag(day, 1, '-infinity') over (
-                   partition by tenant_id, story_id, agent_id
-                   order by day, model_name, phase, skill_version_id) as agent_before,
+                   partition by agent_id order by day, model_name, phase, skill_version_id) as agent_before,
                lag(day, 1, '-infinity') over (
-                   partition by tenant_id, story_id, model_name
-                   order by day, agent_id, phase, skill_version_id) as model_before,
+                   partition by model_name order by day, agent_id, phase, skill_version_id) as model_before,
                lag(day, 1, '-infinity') over (
-                   partition by tenant_id, story_id, model_name, phase
-                   order by day, agent_id, skill_version_id) as phase_before
-        from usage_by_day
-        where (tenant_id, story_id) in (select tenant_id, story_id from moved)
+                   partition by model_name, phase order by day, agent_id, skill_version_id) as phase_before
+        from usage_by_day u where u.tenant_id = m.tenant_id and u.story_id = m.story_id
     ) o
     where (d.tenant_id, d.story_id, d.agent_id, d.day, d.phase, d.model_name, d.skill_version_id)
         = (o.tenant_id, o.story_id, o.agent_id, o.day, o.phase, o.model_name, o.skill_version_id)

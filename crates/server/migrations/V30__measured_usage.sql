@@ -59,6 +59,7 @@ create table measured_usage (
         (tenant_id, agent_id, tool, session_id, source, model_name, day, story_id, project_id)
 ) with (fillfactor = 70);
 create index measured_usage_of_story on measured_usage (tenant_id, story_id) where story_id is not null;
+create index measured_usage_by_day on measured_usage (tenant_id, day) where story_id is not null;
 create index measured_usage_of_project on measured_usage (tenant_id, project_id) where project_id is not null;
 
 -- What counts. Metrics do; logs only where metrics say nothing of the same run of the agent, of tokens or of cost each by itself.
