@@ -30,7 +30,9 @@ pub use scalars::{
     Amount, Boolean, Decimal, Flag, Id, Integer, Nullable, Time, Word, amount, boolean, decimal, flag, id,
     integer, nullable, timestamp, uuid, word,
 };
-pub use structured::{Custom, Json, custom, nested, nested_object, object, object_or_array, schema_of};
+pub use structured::{
+    Custom, Json, custom, nested, nested_object, object, object_or_array, schema_of, small_object,
+};
 pub use text::{Clearable, Filled, Text, text};
 
 /// A type that is read from the members of an object.

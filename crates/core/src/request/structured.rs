@@ -13,6 +13,11 @@ pub const fn object() -> Json {
     Json { array: false, limit: usize::MAX, message: "" }
 }
 
+/// As [`object`], of a size that every record may have beside its fields: below 64 KB.
+pub const fn small_object() -> Json {
+    object().below(65_536, "must be smaller than 64KB")
+}
+
 /// A JSON object or array that is kept as its text.
 pub const fn object_or_array() -> Json {
     Json { array: true, limit: usize::MAX, message: "" }

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use loopctl_core::json::JsonText;
-use loopctl_core::request::{Json as JsonRule, Request, Text, id, object, text, uuid, word};
+use loopctl_core::request::{Request, Text, id, small_object, text, uuid, word};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -20,7 +20,6 @@ pub(super) const NAME: Text = text(255).shown();
 pub(super) const PROMPT: Text = text(500_000);
 pub(super) const LONG: Text = text(50_000);
 pub(super) const CREATED_BY: Text = text(255);
-pub(super) const SMALL: JsonRule = object().below(65_536, "must be smaller than 64KB");
 
 /// `status` of a skill that was laid aside.
 const ARCHIVED: &str = "archived";
@@ -46,7 +45,7 @@ pub(super) struct SkillCreateRequest {
     #[rule(uuid())]
     project_id: Option<Uuid>,
     /// Of the skill; default `{}`.
-    #[rule(SMALL.or(JsonText::empty_object()))]
+    #[rule(small_object().or(JsonText::empty_object()))]
     metadata: JsonText,
     /// Of the first version.
     #[rule(LONG)]
@@ -144,7 +143,7 @@ pub(super) struct SkillUpdateRequest {
     #[rule(word(STATUSES, known_status))]
     status: Option<&'static str>,
     /// Replaces the whole object.
-    #[rule(SMALL)]
+    #[rule(small_object())]
     metadata: Option<JsonText>,
 }
 

@@ -7,26 +7,19 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::app::{AtLeast, Caller, User};
-use crate::db::{Row, column, statements};
+use crate::db::{Params, Row, column, statements};
 use crate::http::{ApiError, ApiResult, Id, List, PagedOrWhole, Query};
 
 statements! {
     SKILL_KNOWN -> bool = "select true from skills where tenant_id = $1 and id = $2";
-    /// Versions with reports, from the first one. Corrections add to the cost, and are no invocations.
+    /// Versions with reports, from the first one, or one of them (`$3`). Corrections add to the cost, and are no invocations.
     COST_OF_VERSIONS -> VersionSums = "
         select {*}
         from skill_versions v
         join usage_by_day d on d.tenant_id = v.tenant_id and d.skill_version_id = v.id
         join story_states s on s.tenant_id = d.tenant_id and s.id = d.story_id
-        where v.tenant_id = $1 and v.skill_id = $2
+        where v.tenant_id = $1 and v.skill_id = $2 and ($3::integer is null or v.version = $3)
         group by v.version order by v.version";
-    COST_OF_VERSION -> VersionSums = "
-        select {*}
-        from skill_versions v
-        join usage_by_day d on d.tenant_id = v.tenant_id and d.skill_version_id = v.id
-        join story_states s on s.tenant_id = d.tenant_id and s.id = d.story_id
-        where v.tenant_id = $1 and v.skill_id = $2 and v.version = $3
-        group by v.version";
 }
 
 /// What was reported of a version, and what became of those stories.
@@ -109,8 +102,8 @@ pub(super) async fn performance(
     Id(id): Id,
     Query(query): Query<PagedOrWhole>,
 ) -> ApiResult<Json<List<SkillCostPerformance>>> {
-    let params = [&id as _];
-    let (known, versions) = caller.read((SKILL_KNOWN.with(&params), COST_OF_VERSIONS.with(&params))).await?;
+    let (of_skill, all): (Params<'_>, Params<'_>) = (&[&id], &[&id, &None::<i32>]);
+    let (known, versions) = caller.read((SKILL_KNOWN.with(of_skill), COST_OF_VERSIONS.with(all))).await?;
     known.first().ok_or_else(ApiError::not_found)?;
     let rows = rows(versions);
     let meta = query.page.meta(rows.len().try_into().unwrap_or(i64::MAX));

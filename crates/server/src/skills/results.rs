@@ -2,11 +2,10 @@
 
 use axum::Json;
 use loopctl_core::json::JsonText;
-use loopctl_core::request::{Request, uuid};
+use loopctl_core::request::{Request, small_object, uuid};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::api::SMALL;
 use super::rules::faults_of_metrics;
 use super::store::{
     INSERT_RESULT, KEEP_VERIFIED_STORY, LIST_RESULTS, PARTS_OF_RESULT, Parts, STATS, SkillResult, SkillStats,
@@ -30,7 +29,7 @@ pub(super) struct SkillResultCreateRequest {
     #[rule(uuid().required())]
     story_id: Uuid,
     /// Default `{}`.
-    #[rule(SMALL.or(JsonText::empty_object()))]
+    #[rule(small_object().or(JsonText::empty_object()))]
     metrics: JsonText,
 }
 

@@ -12,7 +12,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::api::{CREATED_BY, LONG, PROMPT};
-use super::cost::{COST_OF_VERSION, SkillCostSummary};
+use super::cost::{COST_OF_VERSIONS, SkillCostSummary};
 use super::rules::{digest, version_number};
 use super::store::{
     ADD_VERSION, LIST_VERSIONS, LOCK_SKILL, SHOW_VERSION, SkillAndVersion, SkillVersion, SkillVersionSummary,
@@ -120,7 +120,7 @@ pub(super) async fn show(
     VersionPath { skill_id, version }: VersionPath,
 ) -> ApiResult<Json<SkillVersionResponse>> {
     let params = [&skill_id as _, &version as _];
-    let (shown, cost) = caller.read((SHOW_VERSION.with(&params), COST_OF_VERSION.with(&params))).await?;
+    let (shown, cost) = caller.read((SHOW_VERSION.with(&params), COST_OF_VERSIONS.with(&params))).await?;
     let version = shown.into_iter().next().ok_or_else(ApiError::not_found)?;
     let cost_summary = cost.into_iter().next().map(SkillCostSummary::from);
     Ok(Json(SkillVersionResponse { version, cost_summary }))

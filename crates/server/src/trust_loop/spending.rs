@@ -10,9 +10,9 @@ use super::evidence::Evidence;
 use super::store::LockedStory;
 use super::transition::Wanted;
 use crate::app::{Change, Identity};
-use crate::cost::budgets::{Held, LOCK_BUDGETS, SetAside, set_aside};
+use crate::cost::budgets::{DEFAULT_STORY_BUDGET, Held, LOCK_BUDGETS, SetAside, set_aside};
 use crate::cost::usage::{NewUsage, TokenUsage, write};
-use crate::db::{DbError, column};
+use crate::db::{DbError, Params, column};
 use crate::events::Event;
 use crate::http::{ApiError, ApiResult};
 use crate::plan::stories::Story;
@@ -73,14 +73,18 @@ impl<'a> Spending<'a> {
             .filter(|wanted| of_budgets(wanted).0)
             .filter_map(|wanted| Some((*wanted, find(wanted)?)))
             .collect();
-        let Some((_, first)) = concerned.first() else { return Ok(()) };
-        let ids = column(&concerned, |(_, story)| story.story.id);
-        let agents: Vec<Uuid> = concerned.iter().filter_map(|(wanted, _)| wanted.caller.agent_id).collect();
-        let budgets = change.all(LOCK_BUDGETS, &[&ids, &agents]).await?;
-        let is_spending = concerned.iter().any(|(wanted, _)| of_budgets(wanted).1);
-        if budgets.is_empty() && !is_spending {
+        if concerned.is_empty() {
             return Ok(());
         }
+        let ids = column(&concerned, |(_, story)| story.story.id);
+        let agents: Vec<Uuid> = concerned.iter().filter_map(|(wanted, _)| wanted.caller.agent_id).collect();
+        let locks: Params<'_> = &[&ids, &agents];
+        let is_spending = concerned.iter().any(|(wanted, _)| of_budgets(wanted).1);
+        let (budgets, default) = if is_spending {
+            change.batch((LOCK_BUDGETS.with(locks), DEFAULT_STORY_BUDGET.with(&[]))).await?
+        } else {
+            (change.all(LOCK_BUDGETS, locks).await?, Vec::new())
+        };
         let places: Vec<_> = concerned
             .iter()
             .map(|(wanted, LockedStory { story, .. })| {
@@ -88,7 +92,7 @@ impl<'a> Spending<'a> {
                 (place(story), wanted.caller.agent_id.into_iter().chain(assigned).collect())
             })
             .collect();
-        self.held = Held::of(change, budgets, first.default_story_budget, &places).await?;
+        self.held = Held::of(change, budgets, default, &places).await?;
         Ok(())
     }
 

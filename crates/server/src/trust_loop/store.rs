@@ -130,8 +130,6 @@ pub(super) struct LockedStory {
         sql = "(select settings -> 'auto_reset_on_rejection' from tenants where id = $1) is distinct from 'false'"
     )]
     pub(super) auto_reset: bool,
-    #[row(sql = "(select default_story_budget_millicents from tenants where id = $1)")]
-    pub(super) default_story_budget: Option<i64>,
 }
 
 /// A prerequisite that is not verified: a story, or an epic with open stories.

@@ -91,7 +91,7 @@ pub(super) const NOTHING: Keep<'static> = &|_| Ok(None);
 /// # Errors
 /// When the database fails; then nothing is kept of any.
 pub(super) async fn attempt(wanted: &[&Wanted], keep: Keep<'_>) -> ApiResult<Vec<ApiResult<Outcome>>> {
-    let attempted = transact(wanted, Held::IsAwaited, keep).await?;
+    let attempted = transact(wanted, Busy::IsAwaited, keep).await?;
     Ok(waited_for(attempted))
 }
 
@@ -104,7 +104,7 @@ fn waited_for(attempted: Vec<Option<ApiResult<Outcome>>>) -> Vec<ApiResult<Outco
 /// # Errors
 /// As [`attempt`].
 pub(super) async fn attempt_free(wanted: &[&Wanted]) -> ApiResult<Vec<Option<ApiResult<Outcome>>>> {
-    transact(wanted, Held::IsSkipped, NOTHING).await
+    transact(wanted, Busy::IsSkipped, NOTHING).await
 }
 
 fn not_waited_for() -> ApiError {
@@ -113,7 +113,7 @@ fn not_waited_for() -> ApiError {
 
 /// What becomes of a story that somebody else holds.
 #[derive(Clone, Copy)]
-enum Held {
+enum Busy {
     IsAwaited,
     IsSkipped,
 }
@@ -134,7 +134,7 @@ impl Answer for Attempted<'_> {
 
 async fn transact(
     wanted: &[&Wanted],
-    held: Held,
+    held: Busy,
     keep: Keep<'_>,
 ) -> ApiResult<Vec<Option<ApiResult<Outcome>>>> {
     let Some(first) = wanted.first() else { return Ok(Vec::new()) };
@@ -171,7 +171,7 @@ async fn transact(
 async fn steps<'a>(
     change: &mut Change<'a>,
     wanted: &[&'a Wanted],
-    held: Held,
+    held: Busy,
     spending: &mut Spending<'a>,
 ) -> ApiResult<Vec<Option<ApiResult<Outcome>>>> {
     let mut locked = lock(change, wanted, held, spending).await?;
@@ -220,7 +220,7 @@ async fn step<'a>(
 ) -> ApiResult<Outcome> {
     let Wanted { caller, story_id, attempt, evidence } = wanted;
     let story_id = *story_id;
-    let LockedStory { story, now, review, started, auto_reset, .. } = locked;
+    let LockedStory { story, now, review, started, auto_reset } = locked;
     let unmet = match attempt {
         Attempt::Claim if story.waits() => unmet_prerequisites(change, story_id).await?,
         _ => Vec::new(),
@@ -351,7 +351,7 @@ fn turns_verification(action: Action) -> bool {
 async fn lock(
     change: &mut Change<'_>,
     wanted: &[&Wanted],
-    held: Held,
+    held: Busy,
     spending: &mut Spending<'_>,
 ) -> Result<HashMap<Uuid, Option<LockedStory>>, DbError> {
     let mut ids = column(wanted, |wanted| wanted.story_id);
@@ -364,8 +364,8 @@ async fn lock(
         found.into_iter().map(|story| (story.story.id, Some(story))).collect()
     } else {
         let stories = match held {
-            Held::IsAwaited => LOCK_STORIES,
-            Held::IsSkipped => LOCK_FREE_STORIES,
+            Busy::IsAwaited => LOCK_STORIES,
+            Busy::IsSkipped => LOCK_FREE_STORIES,
         };
         let (locked, found) = change.batch((stories.with(&params), find)).await?;
         let locked: HashSet<Uuid> = locked.into_iter().collect();

@@ -14,10 +14,27 @@ use crate::http::{ApiError, ApiResult};
 pub(super) const COUNTED: &str =
     "d.tenant_id = $1 and ($2::uuid is null or d.project_id = $2) and d.day between $3::date and $4::date";
 
+/// What sums, of an alias, come to.
+macro_rules! sums_of {
+    ($alias:literal) => {
+        concat!(
+            "sum(",
+            $alias,
+            ".input_tokens) as input_tokens, sum(",
+            $alias,
+            ".output_tokens) as output_tokens, ",
+            "sum(",
+            $alias,
+            ".cost_millicents) as cost_millicents, sum(",
+            $alias,
+            ".reports)::bigint as reports"
+        )
+    };
+}
+pub(super) use sums_of;
+
 /// What sums of usage, of the alias `d`, come to.
-pub(super) const SUMS: &str = "
-    sum(d.input_tokens) as input_tokens, sum(d.output_tokens) as output_tokens, sum(d.cost_millicents) as cost_millicents,
-    sum(d.reports)::bigint as reports";
+pub(super) const SUMS: &str = sums_of!("d");
 
 #[derive(Request)]
 pub(super) struct Filters {

@@ -6,6 +6,7 @@ use loopctl_core::cost::Total;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::filter::sums_of;
 use crate::db::Row;
 
 /// What was used of a model.
@@ -29,17 +30,15 @@ impl ModelUsage {
 pub(super) const NAMED: &str = "case when r.place <= 100 then r.model_name else '(other)' end";
 
 /// Rows of the alias `r`, which are sums of a model each, added up by what their model is called.
-pub(super) const FOLDED: &str = "
-    sum(r.input_tokens) as input_tokens, sum(r.output_tokens) as output_tokens, sum(r.cost_millicents) as cost_millicents,
-    sum(r.reports)::bigint as reports";
+pub(super) const FOLDED: &str = sums_of!("r");
 
 /// Adds up what rows of the alias `m` say of one model each, into the columns of [`ByModel`].
-pub(super) const COLLECTED: &str = "
-    sum(m.input_tokens) as input_tokens, sum(m.output_tokens) as output_tokens, sum(m.cost_millicents) as cost_millicents,
-    sum(m.reports)::bigint as reports,
-    array_agg(m.model_name order by m.model_name) as models, array_agg(m.input_tokens order by m.model_name) as input_by_model,
+pub(super) const COLLECTED: &str = concat!(
+    sums_of!("m"),
+    ", array_agg(m.model_name order by m.model_name) as models, array_agg(m.input_tokens order by m.model_name) as input_by_model,
     array_agg(m.output_tokens order by m.model_name) as output_by_model,
-    array_agg(m.cost_millicents order by m.model_name) as cost_by_model";
+    array_agg(m.cost_millicents order by m.model_name) as cost_by_model"
+);
 
 /// Models by name, each with what was used of it.
 #[derive(Debug, Row)]

@@ -42,9 +42,7 @@ statements! {
                     from usage_by_day d where d.tenant_id = $1 and d.project_id = $2 group by 1, 2) q) r
             group by 1, 2) u");
     EPICS_WITH_USAGE -> i64 = "
-        select count(*) from epics e
-        where e.tenant_id = $1 and e.project_id = $2 and exists (
-            select from usage_by_day d where d.tenant_id = $1 and d.epic_id = e.id)";
+        select count(*) from usage_of_epics where tenant_id = $1 and project_id = $2";
 }
 
 /// What was used for a project.

@@ -5,9 +5,7 @@ use loopctl_core::code::Code;
 use loopctl_core::cost::budgets::{Effective, Enforcement, ScopeType, TargetType, effective};
 use loopctl_core::fields::{BLANK, FieldErrors};
 use loopctl_core::json::JsonText;
-use loopctl_core::request::{
-    Json as JsonRule, Request, amount, decimal, id, integer, nullable, object, text, word,
-};
+use loopctl_core::request::{Request, amount, decimal, id, integer, nullable, small_object, text, word};
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive as _;
 use schemars::JsonSchema;
@@ -25,8 +23,6 @@ use crate::app::{Access as _, Agent, AtLeast, Caller, Change, Identity, Orchestr
 use crate::db::{DbError, Jsonb, Params};
 use crate::events::Event;
 use crate::http::{ApiError, ApiResult, Body, Created, Id, Meta, Page, Query, one, pages};
-
-const METADATA: JsonRule = object().below(65_536, "must be smaller than 64KB");
 
 fn scope(word: &str) -> Option<ScopeType> {
     ScopeType::parse(word).or_else(|| (word == "per_project").then_some(ScopeType::Project))
@@ -94,7 +90,7 @@ pub(super) struct TokenBudgetCreateRequest {
     #[rule(amount().positive())]
     reserve_millicents: Option<i64>,
     /// Default `{}`.
-    #[rule(METADATA.or(JsonText::empty_object()))]
+    #[rule(small_object().or(JsonText::empty_object()))]
     metadata: JsonText,
 }
 
@@ -337,7 +333,7 @@ pub(super) struct TokenBudgetUpdateRequest {
     #[rule(nullable(amount().positive()))]
     reserve_millicents: Option<Option<i64>>,
     /// Replaces the whole object.
-    #[rule(METADATA)]
+    #[rule(small_object())]
     metadata: Option<JsonText>,
 }
 
@@ -376,10 +372,11 @@ pub(super) async fn update(
             })?;
             let scope: Params<'_> = &[&old.scope_type.as_str(), &old.scope_id];
             let project_id = change.optional(PROJECT_OF_SCOPE, scope).await?;
-            if old.budget().is_loosened_to(&new.budget()) {
+            let (was, will_be) = (old.budget(), new.budget());
+            if was.is_loosened_to(&will_be) {
                 as_person(change.caller)?;
             }
-            if old.budget().is_raised_to(&new.budget()) {
+            if was.is_raised_to(&will_be) {
                 admit_exception(&mut change, old.scope_type, project_id).await?;
             }
             let params: Params<'_> = &[
@@ -398,9 +395,7 @@ pub(super) async fn update(
                 let found = change.found(SHOW_BUDGET, &[&id]).await?;
                 return change.unchanged(Json(TokenBudgetResponse { token_budget: found.told() })).await;
             }
-            if (old.budget().limits, old.alert_threshold_pct)
-                != (new.budget().limits, new.alert_threshold_pct)
-            {
+            if (was.limits, was.alert_threshold_pct) != (will_be.limits, will_be.alert_threshold_pct) {
                 change.execute(FORGET_ALERTS, &[&id]).await?;
             }
             let updated = change.one(UPDATE_BUDGET, params).await?;

@@ -51,6 +51,7 @@ statements! {
             select * from token_budgets b
             where b.tenant_id = $1 and b.scope_type = k.scope_type and b.scope_id = k.scope_id for no key update
         ) b";
+    DEFAULT_STORY_BUDGET -> Option<i64> = "select default_story_budget_millicents from tenants where id = $1";
     /// Of budgets that are held.
     ACCOUNTS -> KnownAccount = "
         select {*}
@@ -105,17 +106,20 @@ statements! {
 pub(crate) struct Held(Accounts);
 
 impl Held {
-    /// Takes budgets that were locked, and what is known of them. `spending`: the stories for which these agents are about to spend.
+    /// Takes budgets that were locked and the tenant's default, and what is known of them. `spending`: the stories for which these agents are about to spend.
     ///
     /// # Errors
     /// When the database fails.
     pub(crate) async fn of(
         tx: &mut Tx,
         budgets: Vec<BudgetTerms>,
-        default: Option<i64>,
+        default: Vec<Option<i64>>,
         spending: &[(Place, Vec<Uuid>)],
     ) -> Result<Self, DbError> {
-        let mut accounts = Accounts::new(budgets.iter().map(BudgetTerms::budget).collect(), default);
+        let mut accounts = Accounts::new(
+            budgets.iter().map(BudgetTerms::budget).collect(),
+            default.into_iter().flatten().next(),
+        );
         let keys = accounts.wanted(spending);
         if keys.is_empty() {
             return Ok(Self(accounts));

@@ -11,8 +11,8 @@ use crate::http::endpoints;
 
 pub(crate) use alerts::{FORGET_DEFAULT_ALERTS, STATEMENTS as ALERT_STATEMENTS, save_levels, told};
 pub(crate) use held::{
-    FREE_RESERVATIONS, Held, LOCK_BUDGETS, STATEMENTS as HELD_STATEMENTS, SetAside, USE_RESERVATIONS,
-    set_aside,
+    DEFAULT_STORY_BUDGET, FREE_RESERVATIONS, Held, LOCK_BUDGETS, STATEMENTS as HELD_STATEMENTS, SetAside,
+    USE_RESERVATIONS, set_aside,
 };
 pub(crate) use store::STATEMENTS;
 

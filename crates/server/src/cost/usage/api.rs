@@ -5,7 +5,7 @@ use loopctl_core::code::Code;
 use loopctl_core::cost::budgets::Place;
 use loopctl_core::cost::measured::compare::Claimed;
 use loopctl_core::json::JsonText;
-use loopctl_core::request::{Json as JsonRule, Request, Text, amount, id, integer, object, text, uuid, word};
+use loopctl_core::request::{Request, Text, amount, id, integer, small_object, text, uuid, word};
 use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
@@ -15,13 +15,12 @@ use super::store::{
     KEEP_STORY_OF_USAGE, LIST_USAGE, StoryPlace, TOTALS_OF_STORY, TokenUsageReport, UsageTotals,
 };
 use crate::app::{Agent, AtLeast, Caller, Change};
-use crate::cost::budgets::{Held, LOCK_BUDGETS};
+use crate::cost::budgets::{DEFAULT_STORY_BUDGET, Held, LOCK_BUDGETS};
 use crate::cost::measured::figures::{MeasuredFigures, of_stories};
 use crate::db::Params;
 use crate::http::{ApiError, ApiResult, Body, Created, Id, Meta, Paged, Query, one};
 
 pub(super) const LABEL: Text = text(255);
-pub(super) const METADATA: JsonRule = object().below(65_536, "must be smaller than 64KB");
 
 /// `phase` where nothing is said.
 const OTHER: &str = "other";
@@ -53,7 +52,7 @@ pub(crate) struct TokenUsage {
     #[rule(uuid())]
     pub(super) skill_version_id: Option<Uuid>,
     /// Default `{}`.
-    #[rule(METADATA.or(JsonText::empty_object()))]
+    #[rule(small_object().or(JsonText::empty_object()))]
     pub(super) metadata: JsonText,
     #[rule(integer().not_negative())]
     pub(super) tool_call_count: Option<i32>,
@@ -114,12 +113,13 @@ pub(super) async fn keep(
 ) -> ApiResult<(Place, Held)> {
     let (stories, agents) = (vec![story_id], vec![agent_id]);
     let (of_story, of_budgets): (Params<'_>, Params<'_>) = (&[&story_id], &[&stories, &agents]);
-    let locks = (KEEP_STORY_OF_USAGE.with(of_story), LOCK_BUDGETS.with(of_budgets));
-    let (story, budgets) = change.batch(locks).await?;
+    let locks =
+        (KEEP_STORY_OF_USAGE.with(of_story), LOCK_BUDGETS.with(of_budgets), DEFAULT_STORY_BUDGET.with(&[]));
+    let (story, budgets, default) = change.batch(locks).await?;
     let story = story.into_iter().next().ok_or_else(ApiError::not_found)?;
-    let StoryPlace { id, project_id, epic_id, default_story_budget } = story;
+    let StoryPlace { id, project_id, epic_id } = story;
     let place = Place { story_id: id, epic_id, project_id };
-    let held = Held::of(change, budgets, default_story_budget, &[(place, vec![agent_id])]).await?;
+    let held = Held::of(change, budgets, default, &[(place, vec![agent_id])]).await?;
     Ok((place, held))
 }
 

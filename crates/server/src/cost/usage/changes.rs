@@ -5,11 +5,11 @@ use loopctl_core::code::Code;
 use loopctl_core::cost::budgets::{Place, Spent};
 use loopctl_core::fields::INVALID;
 use loopctl_core::json::JsonText;
-use loopctl_core::request::{Custom, Request, Rule as _, amount, custom, uuid, word};
+use loopctl_core::request::{Custom, Request, Rule as _, amount, custom, small_object, uuid, word};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::api::{LABEL, METADATA, PHASES, TokenUsage, TokenUsageResponse, keep, known_phase};
+use super::api::{LABEL, PHASES, TokenUsage, TokenUsageResponse, keep, known_phase};
 use super::record::{NewUsage, write};
 use super::store::{
     CORRECTED, Corrected, DELETE_USAGE, LOCK_REPORT, REPORTED_FOR, ReportedFor, TokenUsageReport,
@@ -44,7 +44,7 @@ pub(super) struct TokenUsageCorrectionRequest {
     #[rule(uuid())]
     skill_version_id: Option<Uuid>,
     /// Default `{}`.
-    #[rule(METADATA.or(JsonText::empty_object()))]
+    #[rule(small_object().or(JsonText::empty_object()))]
     metadata: JsonText,
 }
 

@@ -98,8 +98,6 @@ pub(super) struct StoryPlace {
     pub(super) id: Uuid,
     pub(super) project_id: Uuid,
     pub(super) epic_id: Uuid,
-    #[row(sql = "(select default_story_budget_millicents from tenants where id = $1)")]
-    pub(super) default_story_budget: Option<i64>,
 }
 
 /// For what a report is.

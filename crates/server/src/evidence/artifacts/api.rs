@@ -2,7 +2,7 @@
 
 use axum::Json;
 use loopctl_core::json::JsonText;
-use loopctl_core::request::{Request, boolean, object, text};
+use loopctl_core::request::{Request, boolean, small_object, text};
 
 use super::store::{ArtifactReport, KEEP_REPORTED_STORY, LIST_ARTIFACTS, insert};
 use crate::app::{Agent, AtLeast, Caller, Exact, Orchestrator};
@@ -20,7 +20,7 @@ pub(crate) struct ArtifactCreateRequest {
     #[rule(boolean().or(true))]
     pub(super) exists: bool,
     /// Default `{}`.
-    #[rule(object().below(65_536, "must be smaller than 64KB").or(JsonText::empty_object()))]
+    #[rule(small_object().or(JsonText::empty_object()))]
     pub(super) details: JsonText,
 }
 
