@@ -16,14 +16,13 @@ statements! {
         insert into token_budget_alerts (tenant_id, budget_id, target_type, target_id, level)
         select $1, t.* from unnest($2::uuid[], $3::text[], $4::uuid[], $5::text[]) t
         on conflict on constraint token_budget_alerts_once do nothing";
-    /// The tenant's default is another: what was told of it can be told again.
-    FORGET_DEFAULT_ALERTS = "delete from token_budget_alerts where tenant_id = $1 and budget_id is null";
     DELETE_ALERTS = "
         delete from token_budget_alerts a
         using unnest($2::uuid[], $3::text[], $4::uuid[], $5::text[]) as t (budget_id, target_type, target_id, level)
         where a.tenant_id = $1 and a.target_id = t.target_id and a.target_type = t.target_type and a.level = t.level
           and a.budget_id is not distinct from t.budget_id";
 }
+
 /// A level that was reached, as the log has it.
 #[derive(Serialize)]
 struct Reached {

@@ -9,7 +9,7 @@ mod store;
 use crate::app::Endpoint;
 use crate::http::endpoints;
 
-pub(crate) use alerts::{FORGET_DEFAULT_ALERTS, STATEMENTS as ALERT_STATEMENTS, save_levels, told};
+pub(crate) use alerts::{STATEMENTS as ALERT_STATEMENTS, save_levels, told};
 pub(crate) use held::{
     DEFAULT_STORY_BUDGET, FREE_RESERVATIONS, Held, LOCK_BUDGETS, STATEMENTS as HELD_STATEMENTS, SetAside,
     USE_RESERVATIONS, set_aside,

@@ -12,9 +12,8 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::settings;
-use super::store::{LOCK_TENANT, SHOW_TENANT, Tenant, UPDATE_TENANT};
+use super::store::{FORGET_DEFAULT_ALERTS, LOCK_TENANT, SHOW_TENANT, Tenant, UPDATE_TENANT};
 use crate::app::{Any, AtLeast, Caller, User};
-use crate::cost::budgets::FORGET_DEFAULT_ALERTS;
 use crate::db::{DbError, Jsonb, Params, Tx};
 use crate::events::{Event, Field};
 use crate::http::{ApiError, ApiResult, Body, one};

@@ -43,4 +43,6 @@ statements! {
             updated_at = clock_timestamp()
         where id = $1
         returning {*}";
+    /// The default for each story is another: what budgets have told of it can be told again.
+    FORGET_DEFAULT_ALERTS = "delete from token_budget_alerts where tenant_id = $1 and budget_id is null";
 }
