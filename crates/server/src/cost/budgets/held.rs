@@ -106,7 +106,8 @@ statements! {
 pub(crate) struct Held(Accounts);
 
 impl Held {
-    /// Takes budgets that were locked and the tenant's default, and what is known of them. `spending`: the stories for which these agents are about to spend.
+    /// Takes budgets that were locked and the tenant's default, and what is known of them. `spending`: the stories for which these
+    /// agents are about to spend.
     ///
     /// # Errors
     /// When the database fails.
