@@ -16,6 +16,7 @@ use crate::requests::{LIST, READY, STORY};
 use crate::service::Service;
 use crate::tenants::Tenant;
 use crate::transitions::{self, ACTIONS};
+use crate::usage;
 
 /// Stories to read, of which some take their steps.
 const STORIES: usize = 2_000;
@@ -64,6 +65,13 @@ pub(crate) async fn run(scratch: &Path) {
     for action in &ACTIONS {
         let requests = transitions::requests(tenant, &stories[0][..STEPS], action);
         profile(&bench, &owner, action.name, requests, Until::Done).await;
+    }
+    let reviewer = usage::reviewer(&bench.service, tenant).await;
+    let (without, with) = stories[0][..STEPS].split_at(STEPS / 2);
+    let used = usage::body();
+    for (what, stories, body) in [("report", without, ""), ("report with usage", with, used.as_str())] {
+        let requests = usage::reports(&reviewer, stories, body);
+        profile(&bench, &owner, what, requests, Until::Done).await;
     }
 }
 

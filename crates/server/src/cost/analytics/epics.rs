@@ -21,7 +21,7 @@ statements! {
         within: "",
         count: "count(*) from epics where tenant_id = $1 and ($2::uuid is null or project_id = $2)",
         from: ::constcat::concat!("
-            (select id, number, title from epics where tenant_id = $1 and ($2::uuid is null or project_id = $2)
+            (select id, project_id, number, title from epics where tenant_id = $1 and ($2::uuid is null or project_id = $2)
              order by number, id limit $3 offset $4) e
             join epic_states s on s.tenant_id = $1 and s.id = e.id
             left join token_budgets b on b.tenant_id = $1 and b.scope_type = 'epic' and b.scope_id = e.id
@@ -30,7 +30,8 @@ statements! {
                 from (select ", NAMED, " as model_name, ", FOLDED, "
                       from (select d.model_name, ", SUMS, ",
                                    row_number() over (order by sum(d.cost_millicents) desc, d.model_name) as place
-                            from usage_by_day d where d.tenant_id = $1 and d.epic_id = e.id group by 1) r
+                            from usage_by_day d
+                            where d.tenant_id = $1 and d.project_id = e.project_id and d.epic_id = e.id group by 1) r
                       group by 1) m) u"),
         page: "order by e.number, e.id",
     };

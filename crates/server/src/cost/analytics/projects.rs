@@ -24,12 +24,15 @@ statements! {
         left join token_budgets b on b.tenant_id = $1 and b.scope_type = 'project' and b.scope_id = p.id
         cross join lateral (
             select coalesce(sum(input_tokens), 0) as input_tokens, coalesce(sum(output_tokens), 0) as output_tokens,
-                   coalesce(sum(cost_millicents), 0) as cost_millicents, count(*) as agents
-            from usage_of_agents where tenant_id = $1 and project_id = p.id) u
+                   coalesce(sum(cost_millicents), 0) as cost_millicents, count(distinct agent_id) as agents,
+                   count(distinct epic_id) as epics
+            from usage_by_agent where tenant_id = $1 and project_id = p.id) u
         where p.tenant_id = $1 and p.id = $2";
     TOP_AGENTS -> TopAgent = "
-        select {*} from usage_of_agents u join agents a on a.tenant_id = $1 and a.id = u.agent_id
-        where u.tenant_id = $1 and u.project_id = $2
+        select {*} from (
+            select agent_id, sum(cost_millicents) as cost_millicents from usage_by_agent
+            where tenant_id = $1 and project_id = $2 group by 1) u
+        join agents a on a.tenant_id = $1 and a.id = u.agent_id
         order by u.cost_millicents desc, a.name, a.id limit 3";
     BY_PHASE_AND_MODEL -> PhaseAndModel = ::constcat::concat!("
         select {*} from (
@@ -41,8 +44,6 @@ statements! {
                            sum(sum(d.cost_millicents)) over (partition by d.model_name) as cost_of_model
                     from usage_by_day d where d.tenant_id = $1 and d.project_id = $2 group by 1, 2) q) r
             group by 1, 2) u");
-    EPICS_WITH_USAGE -> i64 = "
-        select count(*) from usage_of_epics where tenant_id = $1 and project_id = $2";
 }
 
 /// What was used for a project.
@@ -54,6 +55,8 @@ pub(crate) struct ProjectSpending {
     pub(crate) budget_millicents: Option<i64>,
     #[row(sql = "u.agents")]
     pub(crate) agents: i64,
+    #[row(sql = "u.epics")]
+    epics: i64,
     #[row(sql = "u.input_tokens")]
     pub(crate) input_tokens: Total,
     #[row(sql = "u.output_tokens")]
@@ -142,22 +145,16 @@ struct ModelShare {
 
 pub(super) async fn show(caller: Caller<AtLeast<Agent>>, Id(id): Id) -> ApiResult<Json<ProjectCostResponse>> {
     let params = [&id as _];
-    let (spending, top_agents, parts, epics) = caller
-        .read((
-            PROJECT_SPENDING.with(&params),
-            TOP_AGENTS.with(&params),
-            BY_PHASE_AND_MODEL.with(&params),
-            EPICS_WITH_USAGE.with(&params),
-        ))
+    let (spending, top_agents, parts) = caller
+        .read((PROJECT_SPENDING.with(&params), TOP_AGENTS.with(&params), BY_PHASE_AND_MODEL.with(&params)))
         .await?;
     let spending = spending.into_iter().next().ok_or_else(ApiError::not_found)?;
-    let epic_count = epics.first().copied().unwrap_or_default();
     let claimed = Claimed {
         tokens: spending.input_tokens + spending.output_tokens,
         cost_millicents: spending.cost_millicents,
     };
     let figures = MeasuredFigures::of(of_projects(&caller, &[id]).await?.get(&id), claimed);
-    Ok(Json(ProjectCostResponse { data: told(id, spending, top_agents, parts, epic_count, figures) }))
+    Ok(Json(ProjectCostResponse { data: told(id, spending, top_agents, parts, figures) }))
 }
 
 fn told(
@@ -165,7 +162,6 @@ fn told(
     spending: ProjectSpending,
     top_agents: Vec<TopAgent>,
     parts: Vec<PhaseAndModel>,
-    epic_count: i64,
     figures: MeasuredFigures,
 ) -> ProjectCost {
     let (cost, story_count) = (spending.cost_millicents, parts.iter().map(|part| part.stories).sum());
@@ -203,7 +199,7 @@ fn told(
         top_agents,
         agent_count: spending.agents,
         story_count,
-        epic_count,
+        epic_count: spending.epics,
         avg_cost_per_story_millicents: cost.shared_by(story_count),
         project_name: spending.name,
         figures,

@@ -64,13 +64,13 @@ statements! {
                 select input_tokens, output_tokens, cost_millicents from usage_by_day
                 where asked.target_type = 'story' and tenant_id = $1 and story_id = asked.target_id
                 union all
-                select input_tokens, output_tokens, cost_millicents from usage_of_epics
+                select input_tokens, output_tokens, cost_millicents from usage_by_agent
                 where asked.target_type = 'epic' and tenant_id = $1 and epic_id = asked.target_id
                 union all
-                select input_tokens, output_tokens, cost_millicents from usage_of_agents
+                select input_tokens, output_tokens, cost_millicents from usage_by_agent
                 where asked.target_type = 'project' and tenant_id = $1 and project_id = asked.target_id
                 union all
-                select input_tokens, output_tokens, cost_millicents from usage_of_agents
+                select input_tokens, output_tokens, cost_millicents from usage_by_agent
                 where asked.target_type = 'agent' and tenant_id = $1 and agent_id = asked.target_id
                   and (asked.project_id is null or project_id = asked.project_id)
             ) d

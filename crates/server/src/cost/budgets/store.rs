@@ -218,26 +218,29 @@ macro_rules! joining_spent {
                 from usage_by_day where b.scope_type = 'story' and tenant_id = b.tenant_id and story_id = b.scope_id
                 having count(*) > 0
                 union all
-                select epic_id, input_tokens, output_tokens, cost_millicents
-                from usage_of_epics where b.scope_type = 'epic' and tenant_id = b.tenant_id and epic_id = b.scope_id
-                union all
                 select b.scope_id, sum(input_tokens), sum(output_tokens), sum(cost_millicents)
-                from usage_of_agents where b.scope_type = 'project' and tenant_id = b.tenant_id and project_id = b.scope_id
+                from usage_by_agent where b.scope_type = 'epic' and tenant_id = b.tenant_id and epic_id = b.scope_id
                 having count(*) > 0
                 union all
                 select b.scope_id, sum(input_tokens), sum(output_tokens), sum(cost_millicents)
-                from usage_of_agents where b.scope_type = 'agent' and tenant_id = b.tenant_id and agent_id = b.scope_id
+                from usage_by_agent where b.scope_type = 'project' and tenant_id = b.tenant_id and project_id = b.scope_id
+                having count(*) > 0
+                union all
+                select b.scope_id, sum(input_tokens), sum(output_tokens), sum(cost_millicents)
+                from usage_by_agent where b.scope_type = 'agent' and tenant_id = b.tenant_id and agent_id = b.scope_id
                 having count(*) > 0
                 union all
                 select story_id, sum(input_tokens), sum(output_tokens), sum(cost_millicents)
                 from usage_by_day where b.scope_type = 'per_story' and tenant_id = b.tenant_id and project_id = b.scope_id
                 group by story_id
                 union all
-                select epic_id, input_tokens, output_tokens, cost_millicents
-                from usage_of_epics where b.scope_type = 'per_epic' and tenant_id = b.tenant_id and project_id = b.scope_id
+                select epic_id, sum(input_tokens), sum(output_tokens), sum(cost_millicents)
+                from usage_by_agent where b.scope_type = 'per_epic' and tenant_id = b.tenant_id and project_id = b.scope_id
+                group by epic_id
                 union all
-                select agent_id, input_tokens, output_tokens, cost_millicents
-                from usage_of_agents where b.scope_type = 'per_agent' and tenant_id = b.tenant_id and project_id = b.scope_id
+                select agent_id, sum(input_tokens), sum(output_tokens), sum(cost_millicents)
+                from usage_by_agent where b.scope_type = 'per_agent' and tenant_id = b.tenant_id and project_id = b.scope_id
+                group by agent_id
             ) t
             where b.scope_type not like 'per\\_%' or not exists (
                 select from token_budgets o

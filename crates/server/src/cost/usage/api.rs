@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::record::{NewUsage, write};
+use super::record::{NewUsage, write_one};
 use super::store::{
     KEEP_STORY_OF_USAGE, LIST_USAGE, StoryPlace, TOTALS_OF_STORY, TokenUsageReport, UsageTotals,
 };
@@ -93,10 +93,8 @@ pub(super) async fn create(
             let (place, mut held) = keep(&mut change, story_id, agent_id).await?;
             body.anyway().usage.check_skill(&mut change).await?;
             let usage = body.valid()?.usage.clone();
-            let new = [NewUsage::spend(&mut held, place, agent_id, usage)];
-            let mut reports = write(&mut change, &held, &new).await?;
-            change.tell(new[0].events());
-            let token_usage_report = reports.pop().ok_or_else(ApiError::internal)?;
+            let new = NewUsage::spend(&mut held, place, agent_id, usage);
+            let token_usage_report = write_one(&mut change, &held, new).await?;
             change.commit(Created(TokenUsageResponse { token_usage_report })).await
         })
         .await

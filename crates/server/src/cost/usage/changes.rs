@@ -10,7 +10,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::api::{LABEL, PHASES, TokenUsage, TokenUsageResponse, keep, known_phase};
-use super::record::{NewUsage, write};
+use super::record::{NewUsage, write_one};
 use super::store::{
     CORRECTED, Corrected, DELETE_USAGE, LOCK_REPORT, REPORTED_FOR, ReportedFor, TokenUsageReport,
 };
@@ -139,11 +139,9 @@ pub(super) async fn correct(
                 return Err(refused("correction must change at least one value"));
             }
             usage.check_skill(&mut change).await?;
-            let new = [NewUsage::spend(&mut held, place, report.agent_id, usage).correcting(id)];
-            let mut reports = write(&mut change, &held, &new).await?;
+            let new = NewUsage::spend(&mut held, place, report.agent_id, usage).correcting(id);
+            let token_usage_report = write_one(&mut change, &held, new).await?;
             mark_stale(&mut change, &[id]).await?;
-            change.tell(new[0].events());
-            let token_usage_report = reports.pop().ok_or_else(ApiError::internal)?;
             change.commit(Created(TokenUsageResponse { token_usage_report })).await
         })
         .await

@@ -7,7 +7,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::api::TokenUsage;
-use super::store::{INSERT_USAGE, KNOWN_SKILL_VERSIONS, TokenUsageReport};
+use super::store::{FIND_USAGE, INSERT_USAGE, KNOWN_SKILL_VERSIONS, TokenUsageReport};
 use crate::app::Change;
 use crate::cost::budgets::{Held, USE_RESERVATIONS, save_levels, told};
 use crate::db::{DbError, Jsonb, Params, column};
@@ -104,13 +104,9 @@ impl TokenUsage {
 ///
 /// # Errors
 /// When the database fails.
-pub(crate) async fn write(
-    change: &mut Change<'_>,
-    held: &Held,
-    new: &[NewUsage],
-) -> Result<Vec<TokenUsageReport>, DbError> {
+pub(crate) async fn write(change: &mut Change<'_>, held: &Held, new: &[NewUsage]) -> Result<(), DbError> {
     if new.is_empty() {
-        return Ok(Vec::new());
+        return Ok(());
     }
     macro_rules! column_of {
         ($field:ident) => {
@@ -139,7 +135,7 @@ pub(crate) async fn write(
         &column(new, |new| Jsonb(&new.usage.metadata)),
         &column(new, |new| new.corrects_report_id),
     ];
-    let reports = change.all(INSERT_USAGE, params).await?;
+    change.execute(INSERT_USAGE, params).await?;
     // A correction is of what was used before.
     let first: Vec<_> = new.iter().filter(|new| new.corrects_report_id.is_none()).collect();
     if held.has_budgets() && !first.is_empty() {
@@ -150,6 +146,20 @@ pub(crate) async fn write(
         ];
         change.execute(USE_RESERVATIONS, params).await?;
     }
-    save_levels(change, &new.iter().map(|new| &new.moved).collect::<Vec<_>>()).await?;
-    Ok(reports)
+    save_levels(change, &new.iter().map(|new| &new.moved).collect::<Vec<_>>()).await
+}
+
+/// The same for one report, as it is told of: steps of the loop tell of their story instead.
+///
+/// # Errors
+/// When the database fails.
+pub(super) async fn write_one(
+    change: &mut Change<'_>,
+    held: &Held,
+    new: NewUsage,
+) -> Result<TokenUsageReport, DbError> {
+    change.tell(new.events());
+    let id = new.id;
+    write(change, held, &[new]).await?;
+    change.one(FIND_USAGE, &[&id]).await
 }

@@ -154,7 +154,7 @@ statements! {
         select {*} from story_states where tenant_id = $1 and id = $2 for no key update";
     KNOWN_SKILL_VERSIONS -> Uuid = "select id from skill_versions where tenant_id = $1 and id = any($2)";
     /// Reports of stories that are kept. Day and order are those of the moment at which they are written.
-    INSERT_USAGE -> TokenUsageReport = "
+    INSERT_USAGE = "
         insert into token_usage_reports
             (tenant_id, id, story_id, agent_id, project_id, epic_id, input_tokens, output_tokens, model_name, cost_millicents,
              phase, session_id, skill_version_id, tool_call_count, cot_length_tokens, tests_run_count, metadata,
@@ -163,8 +163,8 @@ statements! {
         from unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::uuid[], $6::uuid[], $7::bigint[], $8::bigint[], $9::text[],
                     $10::bigint[], $11::text[], $12::text[], $13::uuid[], $14::integer[], $15::integer[], $16::integer[],
                     $17::jsonb[], $18::uuid[]) t
-        cross join (select clock_timestamp() as at) now
-        returning {*}";
+        cross join (select clock_timestamp() as at) now";
+    FIND_USAGE -> TokenUsageReport = "select {*} from token_usage_reports where tenant_id = $1 and id = $2";
     LIST_USAGE -> list of TokenUsageReport = {
         within: "stories where tenant_id = $1 and id = $2",
         count: "coalesce(sum(reports), 0) from usage_by_day where tenant_id = $1 and story_id = $2",

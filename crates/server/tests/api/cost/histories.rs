@@ -85,24 +85,43 @@ fn found(rows: &[Value]) -> BTreeMap<(String, &'static str, String), Value> {
     .collect()
 }
 
-/// Sums of days that are not what their reports come to, either way, and those that count a story another time.
+/// Sums of days that are not what their reports come to, either way; sums of agents likewise; and days on which a story is counted
+/// more or less than once. Which one of a day's sums counts the story does not matter.
 const DIFFERENT: &str = "
-    with recounted as (
-        select tenant_id, story_id, agent_id, (inserted_at at time zone 'UTC')::date as day, phase, model_name,
-               coalesce(skill_version_id, '00000000-0000-0000-0000-000000000000') as skill_version_id, project_id, epic_id,
-               sum(input_tokens) as input_tokens, sum(output_tokens) as output_tokens, sum(cost_millicents) as cost_millicents,
-               count(*)::integer as reports, count(*) filter (where corrects_report_id is null)::integer as invocations
-        from token_usage_reports where tenant_id = $1::text::uuid and deleted_at is null group by 1, 2, 3, 4, 5, 6, 7, 8, 9
-    ), ordered as (
-        select r.*,
-               lag(day, 1, '-infinity') over (partition by story_id order by day, agent_id, model_name, phase) as story_before,
-               lag(day, 1, '-infinity') over (partition by story_id, agent_id order by day, model_name, phase) as agent_before,
-               lag(day, 1, '-infinity') over (partition by story_id, model_name order by day, agent_id, phase) as model_before,
-               lag(day, 1, '-infinity') over (partition by story_id, model_name, phase order by day, agent_id) as phase_before
-        from recounted r
+    with live as (
+        select *, (inserted_at at time zone 'UTC')::date as day from token_usage_reports
+        where tenant_id = $1::text::uuid and deleted_at is null
+    ), recounted as (
+        select story_id, agent_id, day, phase, model_name, skill_version_id, project_id, epic_id, sum(input_tokens),
+               sum(output_tokens), sum(cost_millicents), count(*), count(*) filter (where corrects_report_id is null)
+        from live group by 1, 2, 3, 4, 5, 6, 7, 8
+    ), counted as (
+        select story_id, agent_id, day, phase, model_name, nullif(skill_version_id, '00000000-0000-0000-0000-000000000000'),
+               project_id, epic_id, input_tokens, output_tokens, cost_millicents, reports::bigint, invocations::bigint
+        from usage_by_day where tenant_id = $1::text::uuid
+    ), by_agent as (
+        select epic_id, agent_id, project_id, sum(input_tokens), sum(output_tokens), sum(cost_millicents), count(*)
+        from live group by 1, 2, 3
+    ), counted_by_agent as (
+        select epic_id, agent_id, project_id, input_tokens, output_tokens, cost_millicents, reports
+        from usage_by_agent where tenant_id = $1::text::uuid
+    ), followed as (
+        select of.what, u.day, of.before, lag(u.day, 1, '-infinity') over (partition by of.what order by u.day, of.before) as \"right\"
+        from usage_by_day u cross join lateral (
+            values (jsonb_build_array(u.story_id), u.story_before),
+                   (jsonb_build_array(u.story_id, 'agent', u.agent_id), u.agent_before),
+                   (jsonb_build_array(u.story_id, 'model', u.model_name), u.model_before),
+                   (jsonb_build_array(u.story_id, 'phase', u.model_name, u.phase), u.phase_before)
+        ) of (what, before)
+        where u.tenant_id = $1::text::uuid
     )
-    select count(*) from ((select * from ordered except select * from usage_by_day) union all
-                          (select * from usage_by_day where tenant_id = $1::text::uuid except select * from ordered)) d";
+    select count(*) from (
+        ((select * from recounted) except (select * from counted)) union all
+        ((select * from counted) except (select * from recounted))) sums
+    full join (
+        ((select * from by_agent) except (select * from counted_by_agent)) union all
+        ((select * from counted_by_agent) except (select * from by_agent))) agents on false
+    full join (select from followed where before <> \"right\") days on false";
 
 #[tokio::test]
 async fn sums_are_what_their_reports_come_to() {

@@ -160,8 +160,7 @@ async fn sums_are_those_of_the_reports_whatever_happens_at_once() {
         )
         select (select sum(cost_millicents)::text from live) = (select sum(cost_millicents)::text from usage_by_day where story_id = $1::text::uuid)
            and (select count(*) from live) = (select sum(reports) from usage_by_day where story_id = $1::text::uuid)
-           and (select sum(cost_millicents)::text from live) = (select sum(cost_millicents)::text from usage_of_agents where project_id = $2::text::uuid)
-           and (select sum(cost_millicents)::text from live) = (select sum(cost_millicents)::text from usage_of_epics where project_id = $2::text::uuid)
+           and (select sum(cost_millicents)::text from live) = (select sum(cost_millicents)::text from usage_by_agent where project_id = $2::text::uuid)
            and not exists (
                select from live group by coalesce(corrects_report_id, id) having sum(cost_millicents) < 0)";
     assert!(owner.query_one(sums, &[&scene.story, &scene.project]).await.unwrap().get::<_, bool>(0));

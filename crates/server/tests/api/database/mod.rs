@@ -87,9 +87,8 @@ async fn every_table_is_known() {
             "touched_numbers",
             "ui_test_findings",
             "ui_test_runs",
+            "usage_by_agent",
             "usage_by_day",
-            "usage_of_agents",
-            "usage_of_epics",
             "verification_results",
             "webauthn_challenges",
             "webhook_events",
@@ -189,8 +188,7 @@ async fn keys_start_with_the_tenant() {
             "budget_reservations" => "tenant_id,story_id,budget_id",
             // Of what is summed there is one sum.
             "usage_by_day" => "tenant_id,story_id,agent_id,day,phase,model_name,skill_version_id",
-            "usage_of_agents" => "tenant_id,project_id,agent_id",
-            "usage_of_epics" => "tenant_id,epic_id",
+            "usage_by_agent" => "tenant_id,epic_id,agent_id",
             // Who measures, and what was seen of it.
             "measured_agents" => "tenant_id,agent_id",
             "measured_points" => "tenant_id,series,begun_ns,at_ns",
@@ -198,7 +196,7 @@ async fn keys_start_with_the_tenant() {
         };
         assert_eq!(columns, expected, "{table}");
     }
-    assert_eq!(primary.len(), 49, "every table has one");
+    assert_eq!(primary.len(), 48, "every table has one");
     let foreign = lines(
         &owner,
         &format!(
