@@ -10,6 +10,7 @@ use crate::commands::{
     progress, project, review, settings, skill, state, status, story, tenant, ui_test, usage, webhook,
 };
 use crate::demo;
+use crate::mcp;
 use crate::output::Format;
 use crate::pages::STORY_PAGE;
 use crate::server;
@@ -144,6 +145,9 @@ pub(crate) enum Command {
     Operator(server::OperatorCommand),
     /// Watch agents work through a backlog, and cheat in vain, on a server of its own
     Demo(demo::Arguments),
+    /// Serve tools for a coding agent over standard input and output (Model Context Protocol)
+    #[command(after_help = mcp::ENVIRONMENT)]
+    Mcp,
     /// The commands that talk to a server.
     #[command(flatten)]
     Client(ClientCommand),

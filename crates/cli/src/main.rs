@@ -11,6 +11,7 @@ mod directory;
 mod error;
 mod figures;
 mod json_argument;
+mod mcp;
 mod output;
 mod pages;
 mod replace;
@@ -28,18 +29,27 @@ use args::{Cli, Command};
 use context::Context;
 use output::Format;
 use server::OperatorCommand;
+use tokio::runtime::Builder;
 
 /// How long the end of the process waits for what still blocks.
 const LAST: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
-    let cli = match usage::parse(std::env::args_os()) {
-        Ok(cli) => cli,
-        Err(stop) => return ExitCode::from(stop.print()),
-    };
-    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    if mcp::is_meant(std::env::args_os().next().as_deref()) {
+        return in_runtime(Builder::new_current_thread(), mcp::run());
+    }
+    match usage::parse(std::env::args_os()) {
+        // Its client waits for it to start, and keeps it for as long as it works: one thread is enough.
+        Ok(Cli { command: Some(Command::Mcp), .. }) => in_runtime(Builder::new_current_thread(), mcp::run()),
+        Ok(cli) => in_runtime(Builder::new_multi_thread(), run(cli)),
+        Err(stop) => ExitCode::from(stop.print()),
+    }
+}
+
+fn in_runtime(mut builder: Builder, run: impl Future<Output = u8>) -> ExitCode {
+    match builder.enable_all().build() {
         Ok(runtime) => {
-            let code = runtime.block_on(run(cli));
+            let code = runtime.block_on(run);
             // Not for ever: somebody may be waiting for a PostgreSQL that does not stop.
             runtime.shutdown_timeout(LAST);
             ExitCode::from(code)
@@ -69,6 +79,7 @@ async fn run(cli: Cli) -> u8 {
             outcome.map_or_else(|failure| failure.report(), |body| server::print_jobs(&body, format))
         }
         Some(Command::Operator(command)) => finish(server::run_operator(&command).await),
+        Some(Command::Mcp) => mcp::run().await,
         Some(Command::Demo(arguments)) => demo::run(&arguments, cli.globals.format).await,
         Some(Command::Client(command)) => commands::run(&cli.globals, command).await,
     }

@@ -1,0 +1,216 @@
+//! Calls tools: checks what was sent, makes the calls, and shapes what comes back for whoever asked.
+
+mod fit;
+mod next;
+mod own;
+mod shape;
+
+use serde_json::{Map, Value, json};
+
+use crate::api::{Api, Call, KeyFor, Reply};
+use crate::arguments::{Arguments, Wrong, canonical};
+use crate::catalogue::{self, Run, Shape, Tool};
+use crate::seats::{Seat, Toolset};
+
+/// What a tool answers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    /// The text, which is JSON.
+    pub text: String,
+    /// The same as a value, for whoever is answered as a role.
+    pub structured: Option<Value>,
+    /// Whether it was refused.
+    pub is_error: bool,
+}
+
+/// Tools over an API.
+#[derive(Debug, Clone)]
+pub struct Desk<A> {
+    api: A,
+    toolset: Toolset,
+}
+
+impl<A: Api> Desk<A> {
+    /// Tools for whoever has these keys.
+    pub fn new(api: A, toolset: Toolset) -> Self {
+        Self { api, toolset }
+    }
+
+    /// For whom tools are chosen.
+    pub fn toolset(&self) -> &Toolset {
+        &self.toolset
+    }
+
+    /// The tools as they are listed, always in the same order.
+    pub fn list(&self) -> Vec<Value> {
+        match self.toolset.seats() {
+            None => catalogue::all().map(|tool| tool.listing(false)).collect(),
+            Some(seats) => catalogue::all()
+                .filter(|tool| tool.seats.iter().any(|seat| seats.contains(seat)))
+                .map(|tool| tool.listing(true))
+                .collect(),
+        }
+    }
+
+    /// Calls a tool, listed or not. None: there is no such tool.
+    pub async fn call(&self, name: &str, sent: &Map<String, Value>) -> Option<Answer> {
+        let tool = catalogue::find(name)?;
+        Some(match self.toolset.seats() {
+            None => self.plainly(tool, sent).await,
+            Some(seats) => self.for_seats(tool, sent, seats).await,
+        })
+    }
+
+    /// In the API's own words.
+    async fn plainly(&self, tool: &Tool, sent: &Map<String, Value>) -> Answer {
+        let reply = match Arguments::read(tool.fields(false), sent) {
+            Err(Wrong(why)) => Reply::nothing(why),
+            Ok(arguments) => match tool.run {
+                Run::Call(call) => self.make(call(&arguments, self.api.settings())).await,
+                own => self.own(own, &arguments, &[]).await.into_reply(),
+            },
+        };
+        let told = match tool.shape {
+            Shape::Stories if reply.is_ok() => shape::without_long_fields(reply.told()),
+            _ => reply.told(),
+        };
+        let mut text = format!("{told:#}");
+        let lowered = tool.shape == Shape::Stories
+            && sent.get("limit").and_then(Value::as_i64).is_some_and(|limit| limit > 20);
+        if lowered {
+            text.push_str("\n(limit was lowered to 20; send offset for the rest)");
+        }
+        Answer { text, structured: None, is_error: !reply.is_ok() }
+    }
+
+    async fn make(&self, call: Result<Call, Wrong>) -> Reply {
+        match call {
+            Ok(call) => self.api.call(call).await,
+            Err(Wrong(why)) => Reply::nothing(why),
+        }
+    }
+
+    /// In few words, with what comes next.
+    async fn for_seats(&self, tool: &Tool, sent: &Map<String, Value>, seats: &[Seat]) -> Answer {
+        // What is called although it is not listed may be sent what its full form takes.
+        let is_listed = tool.seats.iter().any(|seat| seats.contains(seat));
+        let arguments = match Arguments::read(tool.fields(is_listed), sent) {
+            Ok(arguments) => arguments,
+            Err(Wrong(why)) => return Answer::short(shape::wrong(&why, tool), true),
+        };
+        let cursor = arguments.text("cursor").map(str::to_owned);
+        let (arguments, told) = match self.settled(arguments).await {
+            Err(refused) => return Answer::short(refused, true),
+            Ok(arguments) => {
+                let told = match tool.run {
+                    Run::Call(call) => {
+                        let reply = match call(&arguments, self.api.settings()) {
+                            Ok(call) => self.api.call(paged(call, tool, cursor.as_deref())).await,
+                            Err(Wrong(why)) => return Answer::short(shape::wrong(&why, tool), true),
+                        };
+                        own::Told::Reply(reply, tool.shape)
+                    }
+                    own => self.own(own, &arguments, seats).await,
+                };
+                (arguments, told)
+            }
+        };
+        match told {
+            own::Told::Said(value, is_error) => Answer::short(value, is_error),
+            own::Told::Reply(reply, shape) if reply.is_ok() => {
+                let project = arguments.text("project_id").or(self.api.settings().project.as_deref());
+                Answer::short(shape::done(&reply.body, shape, seats, cursor.as_deref(), project), false)
+            }
+            own::Told::Reply(reply, _) => {
+                let next = self.after_refusal(&reply, &arguments, seats).await;
+                Answer::short(shape::refused(&reply, next), true)
+            }
+        }
+    }
+
+    /// What can be done with a story whose step was refused.
+    async fn after_refusal(&self, reply: &Reply, arguments: &Arguments, seats: &[Seat]) -> Option<Value> {
+        if !(400..500).contains(&reply.status) || [401, 404, 429].contains(&reply.status) {
+            return None;
+        }
+        let id = arguments.id("story_id").ok()?;
+        let story = self.api.call(Call::get(key_of(seats), format!("/stories/{id}"))).await;
+        story.is_ok().then(|| next::after(&story.body, seats)).flatten()
+    }
+
+    /// The same arguments with ids in place of what stands for them: a story's number, the one project that there is.
+    async fn settled(&self, arguments: Arguments) -> Result<Arguments, Value> {
+        let Some(story) = arguments.text("story_id").filter(|id| canonical(id).is_none()) else {
+            return Ok(arguments);
+        };
+        let is_number = story.len() <= 100
+            && story.contains('.')
+            && story.starts_with(|c: char| c.is_ascii_alphanumeric());
+        if !is_number {
+            return Ok(arguments);
+        }
+        let project = self.project(&arguments).await?;
+        let call = Call::get(KeyFor::Agent, "/stories")
+            .query("project_id", Some(project))
+            .query("number", Some(story.to_owned()));
+        let reply = self.api.call(call).await;
+        if !reply.is_ok() {
+            return Err(shape::refused(&reply, None));
+        }
+        match reply.body["data"][0]["id"].as_str() {
+            Some(id) => Ok(arguments.clone().with("story_id", id)),
+            None => Err(shape::said(&format!("There is no story {story} in this project."))),
+        }
+    }
+
+    /// The project that is named, configured, or the only one.
+    async fn project(&self, arguments: &Arguments) -> Result<String, Value> {
+        let named = arguments.text("project_id").or(self.api.settings().project.as_deref());
+        if let Some(project) = named {
+            return Ok(project.to_owned());
+        }
+        let reply = self
+            .api
+            .call(Call::get(KeyFor::Agent, "/projects").query("page_size", Some("20".to_owned())))
+            .await;
+        if !reply.is_ok() {
+            return Err(shape::refused(&reply, None));
+        }
+        let projects = reply.body["data"].as_array().map(Vec::as_slice).unwrap_or_default();
+        match projects {
+            [one] => Ok(one["id"].as_str().unwrap_or_default().to_owned()),
+            [] => Err(shape::said("There is no project yet.")),
+            several => {
+                let named = |project: &Value| json!({"project_id": project["id"], "name": project["name"]});
+                let mut said = shape::said("There are several projects: send project_id.");
+                said["projects"] = several.iter().map(named).collect();
+                Err(said)
+            }
+        }
+    }
+}
+
+/// The page that a cursor asks for.
+fn paged(call: Call, tool: &Tool, cursor: Option<&str>) -> Call {
+    match (tool.shape, cursor) {
+        (Shape::Stories, Some(cursor)) => call.query("offset", Some(cursor.to_owned())),
+        _ => call,
+    }
+}
+
+/// With whose key somebody reads.
+fn key_of(seats: &[Seat]) -> KeyFor {
+    match seats.first() {
+        Some(Seat::Implementer) => KeyFor::Agent,
+        Some(Seat::Reviewer) => KeyFor::Reviewer,
+        Some(Seat::Orchestrator) | None => KeyFor::Orchestrator,
+    }
+}
+
+impl Answer {
+    /// The same in the text as in the value: some clients hand on the one, some the other.
+    fn short(value: Value, is_error: bool) -> Self {
+        let value = fit::within_limits(value);
+        Self { text: value.to_string(), structured: Some(value), is_error }
+    }
+}

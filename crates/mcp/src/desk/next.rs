@@ -1,0 +1,104 @@
+//! What comes next, as a tool to call: what the API says can be done with a story, for those who sit here.
+
+use serde_json::{Value, json};
+
+use crate::seats::Seat;
+
+/// The step that comes next of a story that the API has answered, if it is one of theirs.
+pub(super) fn after(answer: &Value, seats: &[Seat]) -> Option<Value> {
+    let story = &answer["story"];
+    let actions = answer["next_actions"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let is_asked = !story["review_requested_at"].is_null();
+    actions
+        .iter()
+        .filter_map(|next| next["action"].as_str().map(|action| (action, &next["required_body"])))
+        // Asking a second time is only for who has changed something since.
+        .filter(|(action, _)| !(is_asked && matches!(*action, "request_review" | "request-review")))
+        .find_map(|(action, body)| step(action, story, body, seats))
+        .or_else(|| afterwards(story, seats))
+}
+
+fn step(action: &str, story: &Value, body: &Value, seats: &[Seat]) -> Option<Value> {
+    let (tool, who): (&str, &[Seat]) = match action {
+        "contract" | "claim" => ("contract_and_claim", &[Seat::Implementer]),
+        "start" => ("start_story", &[Seat::Implementer]),
+        "request-review" | "request_review" => ("request_review", &[Seat::Implementer]),
+        "report" => ("report_story", &[Seat::Reviewer]),
+        "review-complete" | "review_complete" => ("review_complete", &[Seat::Reviewer, Seat::Orchestrator]),
+        "verify" => ("verify_story", &[Seat::Orchestrator]),
+        _ => return None,
+    };
+    if !who.iter().any(|seat| seats.contains(seat)) {
+        return None;
+    }
+    let mut arguments = json!({"story_id": story["id"]});
+    let mut add = |name: &str, value: Value| arguments[name] = value;
+    if tool == "contract_and_claim" {
+        add("story_title", story["title"].clone());
+        add("ac_count", json!(story["acceptance_criteria"].as_array().map_or(0, Vec::len)));
+    } else {
+        for (name, value) in body.as_object().into_iter().flatten() {
+            add(name, value.clone());
+        }
+    }
+    Some(json!({"tool": tool, "arguments": arguments}))
+}
+
+/// When it is somebody else's turn: each goes on to what is theirs.
+fn afterwards(story: &Value, seats: &[Seat]) -> Option<Value> {
+    let is_settled = story["verified_status"] == "verified";
+    Some(match seats.first()? {
+        Seat::Implementer => json!({"tool": "next_story", "arguments": {}}),
+        Seat::Reviewer => json!({"tool": "next_review", "arguments": {}}),
+        Seat::Orchestrator if is_settled => {
+            json!({"tool": "list_ready_stories", "arguments": {"project_id": story["project_id"]}})
+        }
+        Seat::Orchestrator => json!({"tool": "wait_for_story", "arguments": {"story_id": story["id"]}}),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(actions: &[(&str, Value)], more: Value) -> Value {
+        let mut story = json!({"id": "s", "title": "T", "acceptance_criteria": [1, 2], "verified_status": "unverified",
+                               "review_requested_at": null, "project_id": "p"});
+        story.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let actions: Vec<_> =
+            actions.iter().map(|(action, body)| json!({"action": action, "required_body": body})).collect();
+        json!({"story": story, "next_actions": actions})
+    }
+
+    #[test]
+    fn each_is_told_their_own_step() {
+        let contract = answer(&[("contract", json!({"story_title": "T", "ac_count": 2}))], json!({}));
+        let next = after(&contract, &[Seat::Implementer]).unwrap();
+        assert_eq!(
+            next,
+            json!({"tool": "contract_and_claim",
+                                "arguments": {"story_id": "s", "story_title": "T", "ac_count": 2}})
+        );
+        assert_eq!(after(&contract, &[Seat::Reviewer]).unwrap()["tool"], "next_review");
+        assert_eq!(after(&contract, &[Seat::Orchestrator]).unwrap()["tool"], "wait_for_story");
+        let verify = answer(&[("verify", json!({"summary": "<what>"})), ("reject", json!({}))], json!({}));
+        let next = after(&verify, &[Seat::Orchestrator]).unwrap();
+        assert_eq!(
+            next,
+            json!({"tool": "verify_story", "arguments": {"story_id": "s", "summary": "<what>"}})
+        );
+    }
+
+    #[test]
+    fn who_has_asked_for_a_review_is_done() {
+        let asked = json!({"review_requested_at": "2026-01-01T00:00:00Z"});
+        let again = answer(&[("request_review", json!({}))], asked);
+        assert_eq!(after(&again, &[Seat::Implementer]).unwrap()["tool"], "next_story");
+    }
+
+    #[test]
+    fn nobody_is_told_to_work_on_what_is_verified() {
+        let verified = answer(&[], json!({"verified_status": "verified"}));
+        assert_eq!(after(&verified, &[Seat::Orchestrator]).unwrap()["tool"], "list_ready_stories");
+    }
+}

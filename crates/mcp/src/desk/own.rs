@@ -1,0 +1,150 @@
+//! Tools that are more than one call.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::{Desk, key_of, next, shape};
+use crate::api::{Api, Call, KeyFor, Reply};
+use crate::arguments::{Arguments, Wrong};
+use crate::catalogue::{Run, Shape};
+use crate::instructions;
+use crate::seats::Seat;
+
+/// How long a tool waits: clients give a call a minute.
+const PATIENCE: Duration = Duration::from_secs(50);
+/// How often it looks meanwhile.
+const PAUSE: Duration = Duration::from_secs(2);
+/// Stories of a project that are looked through for one that waits for a reviewer.
+const LOOKED_THROUGH: &str = "100";
+
+/// What a tool of our own comes to.
+pub(super) enum Told {
+    /// What the API answered.
+    Reply(Reply, Shape),
+    /// What we say ourselves, and whether it is a refusal.
+    Said(Value, bool),
+}
+
+impl Told {
+    /// In the form of the API's answers.
+    pub(super) fn into_reply(self) -> Reply {
+        match self {
+            Self::Reply(reply, _) => reply,
+            Self::Said(body, false) => Reply { status: 200, body },
+            Self::Said(body, true) => Reply { status: 0, body: body["error"]["message"].clone() },
+        }
+    }
+}
+
+impl<A: Api> Desk<A> {
+    pub(super) async fn own(&self, run: Run, arguments: &Arguments, seats: &[Seat]) -> Told {
+        match run {
+            Run::Call(call) => {
+                Told::Reply(self.make(call(arguments, self.api.settings())).await, Shape::Whole)
+            }
+            Run::NextStory => self.next_story(arguments).await,
+            Run::NextReview => self.next_review(arguments).await,
+            Run::ContractAndClaim => self.contract_and_claim(arguments).await,
+            Run::WaitForStory => self.wait(arguments, seats).await,
+            Run::Help => Told::Said(instructions::help(arguments.text("code"), seats), false),
+        }
+    }
+
+    async fn next_story(&self, arguments: &Arguments) -> Told {
+        let project = arguments.text("project_id").or(self.api.settings().project.as_deref());
+        let ready = Call::get(KeyFor::Agent, "/stories/ready")
+            .query("project_id", project.map(str::to_owned))
+            .query("limit", Some("1".to_owned()));
+        let reply = self.api.call(ready).await;
+        if !reply.is_ok() {
+            return Told::Reply(reply, Shape::Story);
+        }
+        match reply.body["data"][0]["id"].as_str() {
+            Some(id) => self.read(KeyFor::Agent, id).await,
+            None => Told::Said(
+                json!({"story": null, "message": "Nothing is ready: stop, or ask again later."}),
+                false,
+            ),
+        }
+    }
+
+    async fn read(&self, key: KeyFor, id: &str) -> Told {
+        Told::Reply(self.api.call(Call::get(key, format!("/stories/{id}"))).await, Shape::Story)
+    }
+
+    async fn next_review(&self, arguments: &Arguments) -> Told {
+        let project = match self.project(arguments).await {
+            Ok(project) => project,
+            Err(said) => return Told::Said(said, true),
+        };
+        // What is reported waits for a review; what is asked for waits for a report.
+        for status in ["reported_done", "implementing"] {
+            let call = Call::get(KeyFor::Reviewer, "/stories")
+                .query("project_id", Some(project.clone()))
+                .query("agent_status", Some(status.to_owned()))
+                .query("verified_status", Some("unverified".to_owned()))
+                .query("limit", Some(LOOKED_THROUGH.to_owned()));
+            let reply = self.api.call(call).await;
+            if !reply.is_ok() {
+                return Told::Reply(reply, Shape::Stories);
+            }
+            let stories = reply.body["data"].as_array().map(Vec::as_slice).unwrap_or_default();
+            for story in stories.iter().filter(|story| !story["review_requested_at"].is_null()).take(20) {
+                let Some(id) = story["id"].as_str() else { continue };
+                let told = self.read(KeyFor::Reviewer, id).await;
+                // Their own work, or what has its review already, is not theirs to look at.
+                if let Told::Reply(reply, _) = &told
+                    && reply.is_ok()
+                    && next::after(&reply.body, &[Seat::Reviewer])
+                        .is_some_and(|next| next["tool"] != "next_review")
+                {
+                    return told;
+                }
+            }
+        }
+        Told::Said(
+            json!({"story": null, "message": "Nothing waits for a review: stop, or ask again later."}),
+            false,
+        )
+    }
+
+    async fn contract_and_claim(&self, arguments: &Arguments) -> Told {
+        let steps = |step: &str| -> Result<Call, Wrong> {
+            Ok(Call::post(KeyFor::Agent, format!("/stories/{}/{step}", arguments.id("story_id")?)))
+        };
+        let body = Value::Object(arguments.some_of(&["story_title", "ac_count"]));
+        let contracted = self.make(steps("contract").map(|call| call.body(body))).await;
+        // Contracted before, as when a lost answer makes somebody ask again: claiming decides.
+        let was_before = contracted.body["error"]["current_state"] == "contracted";
+        if !contracted.is_ok() && !was_before {
+            return Told::Reply(contracted, Shape::Step);
+        }
+        Told::Reply(self.make(steps("claim")).await, Shape::Step)
+    }
+
+    async fn wait(&self, arguments: &Arguments, seats: &[Seat]) -> Told {
+        let id = match arguments.id("story_id") {
+            Ok(id) => id,
+            Err(Wrong(why)) => return Told::Said(shape::said(&why), true),
+        };
+        let until_settled = arguments.text("until") == Some("settled");
+        let (began, mut first) = (tokio::time::Instant::now(), None);
+        loop {
+            let reply = self.api.call(Call::get(key_of(seats), format!("/stories/{id}"))).await;
+            let is_over = began.elapsed() + PAUSE > PATIENCE;
+            if !reply.is_ok() || is_over {
+                return Told::Reply(reply, Shape::Step);
+            }
+            let story = &reply.body["story"];
+            let now = json!([story["agent_status"], story["verified_status"], story["review_requested_at"]]);
+            let is_settled = story["verified_status"] != "unverified";
+            let has_moved = first.as_ref().is_some_and(|before| *before != now);
+            if is_settled || has_moved && !until_settled {
+                return Told::Reply(reply, Shape::Step);
+            }
+            first.get_or_insert(now);
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+}

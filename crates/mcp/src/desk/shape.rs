@@ -1,0 +1,229 @@
+//! How answers look to a role: few words, nothing that it has not asked for, and the next step.
+
+use std::fmt::Write as _;
+
+use serde_json::{Map, Value, json};
+
+use super::{fit, next};
+use crate::api::Reply;
+use crate::catalogue::{Shape, Tool};
+use crate::seats::Seat;
+
+/// Characters of a title in a list.
+const TITLE: usize = 64;
+/// What is shown of what was wrong, of many things.
+const DETAILS: usize = 10;
+
+/// What was done or read.
+pub(super) fn done(
+    body: &Value,
+    shape: Shape,
+    seats: &[Seat],
+    cursor: Option<&str>,
+    project: Option<&str>,
+) -> Value {
+    match shape {
+        Shape::Step if body.get("story").is_some() => {
+            let mut told = json!({"story": brief(&body["story"])});
+            told["next"] = json!(next::after(body, seats));
+            told
+        }
+        Shape::Story if body.get("story").is_some() => story(body, seats, cursor),
+        Shape::Stories => stories(body, seats, project),
+        _ => whole(body, cursor),
+    }
+}
+
+/// A story in a line.
+fn line(story: &Value) -> String {
+    let text = |name: &str| story[name].as_str().unwrap_or_default();
+    let mut title: String = text("title").chars().take(TITLE).collect();
+    if title.len() < text("title").len() {
+        title.push('…');
+    }
+    let mut line = format!("{} {title}: {}", text("number"), text("agent_status"));
+    if text("verified_status") != "unverified" {
+        let _ = write!(line, ", {}", text("verified_status"));
+    } else if !story["review_requested_at"].is_null() && text("agent_status") == "implementing" {
+        line.push_str(", review requested");
+    }
+    line
+}
+
+/// Which story, and where it is.
+fn brief(story: &Value) -> Value {
+    let mut brief = Map::new();
+    for name in ["id", "number", "title", "agent_status", "verified_status"] {
+        brief.insert(name.to_owned(), story[name].clone());
+    }
+    for name in ["rejection_reason", "review_requested_at"] {
+        if !story[name].is_null() {
+            brief.insert(name.to_owned(), story[name].clone());
+        }
+    }
+    Value::Object(brief)
+}
+
+/// A story to read: what it is about and its criteria as one text, of which a long one comes in parts.
+fn story(body: &Value, seats: &[Seat], cursor: Option<&str>) -> Value {
+    let story = &body["story"];
+    let mut told = json!({"story": brief(story)});
+    told["story"]["project_id"] = story["project_id"].clone();
+    let waits: Vec<_> = story["dependencies"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter(|one| one["verified_status"] != "verified")
+        .filter_map(|one| one["number"].as_str().or_else(|| one["title"].as_str()))
+        .take(20)
+        .collect();
+    if !waits.is_empty() {
+        told["waits_for"] = json!(waits);
+    }
+    told["next"] = json!(next::after(body, seats));
+    let text = text_of(story);
+    let from = cursor.and_then(|cursor| cursor.parse().ok()).unwrap_or(0);
+    let (part, more) = fit::part(&text, from, told.to_string().len());
+    told["text"] = json!(part);
+    if let Some(more) = more {
+        told["cursor"] = json!(more.to_string());
+    }
+    told
+}
+
+fn text_of(story: &Value) -> String {
+    let mut text = story["description"].as_str().unwrap_or_default().trim_end().to_owned();
+    let criteria = story["acceptance_criteria"].as_array().map(Vec::as_slice).unwrap_or_default();
+    if !text.is_empty() {
+        text.push_str("\n\n");
+    }
+    let _ = write!(text, "Acceptance criteria: {}", criteria.len());
+    for criterion in criteria {
+        let said = ["criterion", "description", "text"].iter().find_map(|name| criterion[*name].as_str());
+        let said = said.map_or_else(|| criterion.to_string(), str::to_owned);
+        match criterion["id"].as_str() {
+            Some(id) => {
+                let _ = write!(text, "\n- {id}: {said}");
+            }
+            None => {
+                let _ = write!(text, "\n- {said}");
+            }
+        }
+    }
+    if let Some(verification) = story["latest_verification"].as_object() {
+        let result = verification.get("result").and_then(Value::as_str).unwrap_or_default();
+        let summary = verification.get("summary").and_then(Value::as_str).unwrap_or_default();
+        let _ = write!(text, "\n\nLast verification: {result}. {summary}");
+    }
+    text
+}
+
+/// A list of stories, a line each. Their numbers stand for them in other tools.
+fn stories(body: &Value, seats: &[Seat], project: Option<&str>) -> Value {
+    let data = body["data"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let project = project.or_else(|| data.first().and_then(|story| story["project_id"].as_str()));
+    let mut told = json!({"project_id": project, "stories": data.iter().map(line).collect::<Vec<_>>()});
+    let number = |name: &str| body["meta"][name].as_u64().unwrap_or(0);
+    let (total, read) = (number("total_count"), number("offset") + data.len() as u64);
+    told["total"] = json!(total);
+    if read < total && !data.is_empty() {
+        told["cursor"] = json!(read.to_string());
+    }
+    if let Some(first) = data.first()
+        && seats.contains(&Seat::Orchestrator)
+    {
+        let arguments = json!({"story_id": first["number"], "project_id": project});
+        told["next"] = json!({"tool": "get_story", "arguments": arguments});
+    }
+    told
+}
+
+/// Everything else, without what is not there; a long one in parts.
+fn whole(body: &Value, cursor: Option<&str>) -> Value {
+    let value = without_nulls(body.clone());
+    let text = value.to_string();
+    let from = cursor.and_then(|cursor| cursor.parse().ok()).unwrap_or(0);
+    if from == 0 && text.len() <= fit::MOST {
+        return if value.is_object() { value } else { json!({"result": value}) };
+    }
+    let (part, more) = fit::part(&text, from, 0);
+    let mut told = json!({"part": part});
+    if let Some(more) = more {
+        told["cursor"] = json!(more.to_string());
+    }
+    told
+}
+
+fn without_nulls(value: Value) -> Value {
+    match value {
+        Value::Object(object) => Value::Object(
+            object
+                .into_iter()
+                .filter(|(name, value)| !value.is_null() && name != "tenant_id" && name != "learn_more")
+                .map(|(name, value)| (name, without_nulls(value)))
+                .collect(),
+        ),
+        Value::Array(all) => all.into_iter().map(without_nulls).collect(),
+        other => other,
+    }
+}
+
+/// A list without what makes it long.
+pub(super) fn without_long_fields(mut body: Value) -> Value {
+    for story in body["data"].as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut) {
+        story.shift_remove("acceptance_criteria");
+        story.shift_remove("description");
+    }
+    body
+}
+
+/// What was refused by the server, or could not be asked.
+pub(super) fn refused(reply: &Reply, next: Option<Value>) -> Value {
+    let error = &reply.body["error"];
+    let mut told = Map::new();
+    told.insert("status".to_owned(), json!(reply.status));
+    for name in ["code", "message", "hints", "details", "current_state"] {
+        match error.get(name) {
+            Some(Value::Array(all)) => {
+                let some: Vec<_> = all.iter().take(DETAILS).collect();
+                told.insert(name.to_owned(), json!(some));
+            }
+            Some(Value::Object(all)) if all.len() > DETAILS => {
+                let some: Map<String, Value> = all.clone().into_iter().take(DETAILS).collect();
+                told.insert(name.to_owned(), Value::Object(some));
+                told.insert("more_details".to_owned(), json!(all.len() - DETAILS));
+            }
+            Some(value) if !value.is_null() => {
+                told.insert(name.to_owned(), value.clone());
+            }
+            _ => {}
+        }
+    }
+    if !told.contains_key("hints")
+        && let Some(action) = error["remediation"]["next_action"].as_str()
+    {
+        told.insert("hints".to_owned(), json!([action]));
+    }
+    if !told.contains_key("message") {
+        let said = reply.body.as_str().map_or_else(|| reply.body.to_string(), str::to_owned);
+        told.insert("message".to_owned(), json!(fit::begin(&said, 500)));
+    }
+    let mut answer = json!({"error": told});
+    if let Some(next) = next {
+        answer["next"] = next;
+    }
+    answer
+}
+
+/// What was not sent, because it could not be.
+pub(super) fn wrong(why: &str, tool: &Tool) -> Value {
+    let mut said = said(why);
+    said["error"]["hints"] =
+        json!([format!("Call {} again with its arguments as its schema says.", tool.name)]);
+    said
+}
+
+/// A refusal of our own.
+pub(super) fn said(why: &str) -> Value {
+    json!({"error": {"status": 0, "message": why}})
+}

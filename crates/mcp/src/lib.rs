@@ -1,0 +1,16 @@
+//! loopctl as tools for models: a table of tools over its HTTP API, and the Model Context Protocol around it. Two ways lead to it: the
+//! command `loopctl mcp`, which calls a server over HTTP, and the server's own `/mcp`, which calls itself.
+//!
+//! The layers, from the inside: [`api`] (calls and replies), `arguments` (what tools take), `catalogue` (the table), [`desk`] (calling
+//! a tool, and how answers look), [`server`] (the protocol), [`stdio`] and [`remote`] (getting there).
+
+pub mod api;
+mod arguments;
+mod catalogue;
+pub mod desk;
+pub mod files;
+mod instructions;
+pub mod remote;
+pub mod seats;
+pub mod server;
+pub mod stdio;
