@@ -61,6 +61,12 @@ impl Call {
         Self { key, verb: Verb::Get, path: format!("/api/v1{}", path.into()), query: Vec::new(), body: None }
     }
 
+    /// Asks who is calling.
+    #[must_use]
+    pub fn me() -> Self {
+        Self::get(KeyFor::Anyone, "/tenants/me")
+    }
+
     /// Does something.
     pub(crate) fn post(key: KeyFor, path: impl Into<String>) -> Self {
         Self { verb: Verb::Post, ..Self::get(key, path) }

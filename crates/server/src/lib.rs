@@ -17,6 +17,7 @@ mod http;
 mod identity;
 pub mod jobs;
 mod life;
+mod mcp;
 mod metrics;
 pub mod operator;
 mod plan;

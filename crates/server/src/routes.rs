@@ -4,7 +4,7 @@ use axum::Extension;
 use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::get;
+use axum::routing::{any, get};
 use serde_json::Value;
 use tower::util::MapRequest;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -13,7 +13,8 @@ use crate::app::{App, Endpoint};
 use crate::discovery::Told;
 use crate::http::{ApiError, Front, layers, tls};
 use crate::{
-    audit, cost, discovery, evidence, health, identity, plan, scrape, site, skills, trust_loop, web, webhooks,
+    audit, cost, discovery, evidence, health, identity, mcp, plan, scrape, site, skills, trust_loop, web,
+    webhooks,
 };
 
 /// The service behind the port: paths are tidied before they are routed.
@@ -74,14 +75,25 @@ pub(crate) fn service(app: App, named: Option<&str>) -> Service {
         .method_not_allowed_fallback(not_found)
         .fallback(not_found)
         .layer(Extension(told))
-        .layer(Extension(site::Site::of(app.public_url.clone())))
+        .layer(Extension(site::Site::of(app.public_url.clone())));
+    let router = surrounded(router, front.clone()).with_state(app.clone());
+    // Tools call everything else, and not each other.
+    let tools = Router::new()
+        .route(mcp::PATH, any(mcp::answer))
+        .route(mcp::METADATA, get(mcp::metadata))
+        .route(&format!("{}{}", mcp::METADATA, mcp::PATH), get(mcp::metadata))
+        .layer(Extension(mcp::Rest(router.clone())));
+    MapRequest::new(router.merge(surrounded(tools, front).with_state(app)), layers::tidy_path)
+}
+
+/// What happens around every request.
+fn surrounded(router: Router<App>, front: Front) -> Router<App> {
+    router
         .layer(CatchPanicLayer::custom(layers::on_panic))
         .layer(from_fn(web::refused_pages))
         .layer(from_fn(layers::drain))
         .layer(from_fn_with_state(front, tls::secure))
         .layer(from_fn(layers::observe))
-        .with_state(app);
-    MapRequest::new(router, layers::tidy_path)
 }
 
 /// The OpenAPI document of everything that is mounted.

@@ -22,7 +22,7 @@ pub(crate) enum Command {
 
 pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Error> {
     let Command::Register { name, agent_type } = command;
-    one_of("type", &agent_type, &["implementer", "orchestrator"])?;
+    one_of("type", &agent_type, &["implementer", "reviewer", "orchestrator"])?;
     let body = json!({"name": name, "agent_type": agent_type});
     let answer = context.client()?.post("/agents/register", Some(&body)).await?;
     context.output.object(&answer, "agent")

@@ -17,7 +17,7 @@ use crate::db::{DbError, Jsonb};
 use crate::events::{Event, Notice};
 use crate::http::{ApiError, ApiResult, Body, Created, Id, List, Meta, Page, Query, one, pages};
 
-const TYPES: &[&str] = &["orchestrator", "implementer"];
+const TYPES: &[&str] = &["orchestrator", "implementer", "reviewer"];
 const STATUSES: &[&str] = &["active", "idle", "deactivated"];
 const SORTS: &[&str] = &["name", "agent_type", "status", "last_seen_at", "inserted_at"];
 

@@ -13,7 +13,7 @@ pub(super) struct Agent {
     pub(super) id: Uuid,
     tenant_id: Uuid,
     pub(super) name: String,
-    /// `orchestrator` or `implementer`.
+    /// `orchestrator`, `implementer` or `reviewer`.
     pub(super) agent_type: String,
     /// `active`, `idle` or `deactivated`.
     pub(super) status: String,

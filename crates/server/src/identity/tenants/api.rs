@@ -12,7 +12,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::settings;
-use super::store::{FORGET_DEFAULT_ALERTS, LOCK_TENANT, SHOW_TENANT, Tenant, UPDATE_TENANT};
+use super::store::{AGENT_TYPE, FORGET_DEFAULT_ALERTS, LOCK_TENANT, SHOW_TENANT, Tenant, UPDATE_TENANT};
 use crate::app::{Any, AtLeast, Caller, User};
 use crate::db::{DbError, Jsonb, Params, Tx};
 use crate::events::{Event, Field};
@@ -33,10 +33,14 @@ struct OwnKey {
     /// The effective role.
     role: Role,
     agent_id: Option<Uuid>,
+    /// What that agent does.
+    agent_type: Option<String>,
 }
 
 pub(super) async fn show(caller: Caller<Any>) -> ApiResult<Json<CurrentTenantResponse>> {
-    let tenant = caller.find(SHOW_TENANT, &[]).await?;
+    let of_agent: Params<'_> = &[&caller.agent_id];
+    let (tenant, agent_type) = caller.read((SHOW_TENANT.with(&[]), AGENT_TYPE.with(of_agent))).await?;
+    let tenant = tenant.into_iter().next().ok_or_else(ApiError::not_found)?;
     Ok(Json(CurrentTenantResponse {
         tenant,
         api_key: OwnKey {
@@ -45,6 +49,7 @@ pub(super) async fn show(caller: Caller<Any>) -> ApiResult<Json<CurrentTenantRes
             key_prefix: caller.key_prefix.clone(),
             role: caller.role,
             agent_id: caller.agent_id,
+            agent_type: agent_type.into_iter().next(),
         },
     }))
 }

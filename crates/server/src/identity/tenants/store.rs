@@ -27,6 +27,7 @@ pub(crate) struct Tenant {
 }
 
 statements! {
+    AGENT_TYPE -> String = "select agent_type from agents where tenant_id = $1 and id = $2";
     SHOW_TENANT -> Tenant = "select {*} from tenants where id = $1";
     /// Counting what a limit bounds under this lock makes the limit race-free.
     LOCK_TENANT -> Tenant = "select {*} from tenants where id = $1 for no key update";

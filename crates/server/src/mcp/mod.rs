@@ -1,0 +1,160 @@
+//! `/mcp`: the tools of `loopctl mcp` over HTTP. The key of a request decides which there are, and each call of a tool is a request of the
+//! API by the same key, which goes the way of all requests.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Extension, Request, State};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
+use axum::http::{Extensions, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::{Json, Router};
+use http_body_util::{BodyExt as _, Limited};
+use loopctl_mcp::api::{Api, Call, Reply, Settings};
+use loopctl_mcp::desk::Desk;
+use loopctl_mcp::seats::Toolset;
+use loopctl_mcp::server::McpServer;
+use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
+use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
+use serde_json::{Value, json};
+use tower::ServiceExt as _;
+
+use crate::VERSION;
+use crate::app::App;
+
+/// Where it is.
+pub(crate) const PATH: &str = "/mcp";
+/// Where clients look up who lets them in.
+pub(crate) const METADATA: &str = "/.well-known/oauth-protected-resource";
+
+/// Bytes of an answer of the API that a tool reads.
+const MOST: usize = 8 * 1024 * 1024;
+
+/// The rest of the server, as whoever calls a tool reaches it.
+#[derive(Debug, Clone)]
+pub(crate) struct Rest(pub(crate) Router);
+
+/// The API by the key of one request.
+#[derive(Debug, Clone)]
+struct Here {
+    rest: Router,
+    key: HeaderValue,
+    /// What is known of who has sent the request.
+    known: Extensions,
+    settings: Arc<Settings>,
+}
+
+impl Here {
+    async fn ask(&self, call: Call) -> Result<Response, axum::http::Error> {
+        let body = call.body.as_ref().map(Value::to_string);
+        let mut request = Request::builder()
+            .method(call.verb.method())
+            .uri(call.target())
+            .header(AUTHORIZATION, &self.key)
+            .header(CONTENT_TYPE, "application/json")
+            .body(body.map_or_else(Body::empty, Body::from))?;
+        *request.extensions_mut() = self.known.clone();
+        let Ok(response) = self.rest.clone().oneshot(request).await;
+        Ok(response)
+    }
+}
+
+impl Api for Here {
+    async fn call(&self, call: Call) -> Reply {
+        match self.ask(call).await {
+            Ok(response) => read(response).await,
+            Err(error) => Reply::nothing(error.to_string()),
+        }
+    }
+
+    fn settings(&self) -> &Settings {
+        &self.settings
+    }
+}
+
+/// What the API answered.
+async fn read(response: Response) -> Reply {
+    let status = response.status().as_u16();
+    let Ok(collected) = Limited::new(response.into_body(), MOST).collect().await else {
+        return Reply::nothing(format!("the answer has more than {MOST} bytes"));
+    };
+    if status == StatusCode::NO_CONTENT.as_u16() {
+        return Reply { status: 200, body: json!({"ok": true}) };
+    }
+    let bytes = collected.to_bytes();
+    let text = || Value::String(String::from_utf8_lossy(&bytes).into_owned());
+    Reply { status, body: serde_json::from_slice(&bytes).unwrap_or_else(|_| text()) }
+}
+
+/// Answers a message of the protocol, by whoever has a key.
+pub(crate) async fn answer(
+    Extension(Rest(rest)): Extension<Rest>,
+    State(app): State<App>,
+    request: Request,
+) -> Response {
+    let known = known_of(request.extensions());
+    let key = request.headers().get(AUTHORIZATION).cloned().unwrap_or_else(|| HeaderValue::from_static(""));
+    let settings = Settings { server: app.public_url.to_string(), ..Settings::default() };
+    let here = Here { rest, key, known, settings: Arc::new(settings) };
+    let me = match here.ask(Call::me()).await {
+        Ok(response) if response.status() == StatusCode::OK => read(response).await.body["api_key"].clone(),
+        Ok(refused) => return challenged(refused, &app.public_url),
+        Err(error) => return (StatusCode::BAD_REQUEST, error.to_string()).into_response(),
+    };
+    let toolset = if wants_all(&request) {
+        Toolset::All
+    } else {
+        Toolset::of_key(me["role"].as_str().unwrap_or_default(), me["agent_type"].as_str())
+    };
+    let server = McpServer::new(Desk::new(here, toolset), VERSION);
+    let config = StreamableHttpServerConfig::default()
+        .with_legacy_session_mode(false)
+        .with_json_response(true)
+        .with_max_request_body_bytes(MOST)
+        // Nobody gets here without a key, which no page that was led here by a trick can send.
+        .disable_allowed_hosts()
+        .with_allowed_origins([app.public_url.to_string()])
+        .enforce_origin_validation();
+    let service = StreamableHttpService::new(
+        move || Ok(server.clone()),
+        Arc::new(NeverSessionManager::default()),
+        config,
+    );
+    service.handle(request).await.map(Body::new)
+}
+
+/// Who sent a request, which holds for what it makes others ask as well.
+fn known_of(extensions: &Extensions) -> Extensions {
+    let mut known = Extensions::new();
+    if let Some(peer) = extensions.get::<crate::http::Peer>() {
+        known.insert(*peer);
+    }
+    known
+}
+
+fn wants_all(request: &Request) -> bool {
+    let query = request.uri().query().unwrap_or_default();
+    url::form_urlencoded::parse(query.as_bytes()).any(|(name, value)| name == "tools" && value == "all")
+}
+
+/// A refusal that says where it is written how to be let in.
+fn challenged(mut refused: Response, public_url: &str) -> Response {
+    if refused.status() == StatusCode::UNAUTHORIZED
+        && let Ok(value) =
+            HeaderValue::from_str(&format!("Bearer resource_metadata=\"{public_url}{METADATA}{PATH}\""))
+    {
+        refused.headers_mut().insert(WWW_AUTHENTICATE, value);
+    }
+    refused
+}
+
+/// `GET /.well-known/oauth-protected-resource`: what lets a client in is a key of a tenant, and no other server gives it one.
+pub(crate) async fn metadata(State(app): State<App>) -> Json<Value> {
+    let url = app.public_url.trim_end_matches('/');
+    Json(json!({
+        "resource": format!("{url}{PATH}"),
+        "resource_name": "loopctl",
+        "bearer_methods_supported": ["header"],
+        "resource_documentation": format!("{url}/docs/mcp"),
+    }))
+}
