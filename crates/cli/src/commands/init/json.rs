@@ -249,8 +249,10 @@ impl<'a> Document<'a> {
         let newline = newline_of(self.text);
         let unit = self.unit();
         let indentation = match container.items.last() {
+            // It stands on the line of the bracket.
+            None => self.indentation(container.whole.start).to_owned(),
             Some(last) if self.begins_line(last.start) => self.indentation(last.start).to_owned(),
-            _ => format!("{}{unit}", self.indentation(container.whole.start)),
+            Some(_) => format!("{}{unit}", self.indentation(container.whole.start)),
         };
         let mut piece = key.map_or_else(String::new, |key| format!("{}: ", Value::from(key)));
         piece += &written(value, &indentation, unit, newline);

@@ -84,6 +84,11 @@ fn step(target: &Target, found: &Found, wish: &Wish, disk: &Disk, direction: Dir
     let putting_in = direction == Direction::PutIn;
     let (text, read_only) = match found {
         Found::Same => return Ok((Change::Nothing, None)),
+        // The skill is found without it.
+        Found::Blocked(reason) if matches!(target.content, Content::Link(_)) => {
+            let note = putting_in.then(|| format!("{reason}; it is left as it is"));
+            return Ok((Change::Nothing, note));
+        }
         Found::Blocked(reason) => return Err(reason.clone()),
         Found::Link(to) => return link(target, to, putting_in),
         Found::Missing => (None, false),
