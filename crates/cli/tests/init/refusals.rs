@@ -19,6 +19,7 @@ fn nothing_is_half_written() {
         ("--- .cursor/mcp.json\n{\"mcpServers\": []}\n", "`mcpServers` in it is no object"),
         ("--- .claude/settings.json\n{\"hooks\": {\"Stop\": 1}}\n", "`hooks.Stop` in it is no list"),
         ("--- .gemini/settings.json\n{\"hooks\": {}, \"hooks\": {}}\n", "`hooks` is in it twice"),
+        ("--- .cursor/hooks.json\n{}\n", ".cursor/hooks.json: `version` is missing in it"),
         ("--- .codex/config.toml\na = 'lc_half_a_secret\n", "it is no valid TOML, in line 1"),
         ("--- .codex/config.toml\nmcp_servers = {}\n", "`mcp_servers` in it is no table"),
         ("--- AGENTS.md\n<!-- loopctl:begin -->\n", "are no pair"),

@@ -188,8 +188,15 @@ fn put_json(text: Option<&str>, entries: &[Entry], companions: &Map<String, Valu
     let Some(text) = text else {
         return Ok(written(None, json::fresh(entries, companions)));
     };
-    let (after, kept) = json::put(text, entries).map_err(|problem| {
-        let snippet: Value = serde_json::from_str(&json::fresh(entries, &Map::new())).unwrap_or_default();
+    let put = || {
+        let there = json::read(text)?;
+        match companions.keys().find(|key| there.get(key.as_str()).is_none()) {
+            Some(key) => Err(format!("`{key}` is missing in it, so its host reads nothing of it")),
+            None => json::put(text, entries),
+        }
+    };
+    let (after, kept) = put().map_err(|problem| {
+        let snippet: Value = serde_json::from_str(&json::fresh(entries, companions)).unwrap_or_default();
         format!("{problem}. Mend it, or leave its host out and add by hand: {snippet}")
     })?;
     Ok((written(Some(text), after).0, left(&kept)))
