@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand};
 
 use crate::commands::{
-    admin, agent, api, auth, budget, bulk, cost, deps, epic, events, evidence, export, import, keys,
+    admin, agent, api, auth, budget, bulk, cost, deps, epic, events, evidence, export, import, init, keys,
     progress, project, review, settings, skill, state, status, story, tenant, ui_test, usage, webhook,
 };
 use crate::demo;
@@ -189,6 +189,9 @@ pub(crate) enum ClientCommand {
     /// Dependencies between stories, and between epics
     #[command(subcommand)]
     Deps(deps::Command),
+    /// Set up the programs that agents run in, in a repository: AGENTS.md, skill, MCP server, hooks
+    #[command(after_help = init::NOTES)]
+    Init(init::Arguments),
     /// Import epics and stories from a file, a directory or standard input (-)
     Import(import::Arguments),
     /// Export a project to standard output, a file or a directory that `import` takes
