@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand};
 
 use crate::commands::{
-    admin, agent, api, auth, budget, bulk, cost, deps, epic, events, evidence, export, import, keys,
+    admin, agent, api, auth, budget, bulk, cost, deps, epic, events, evidence, export, hook, import, keys,
     progress, project, review, settings, skill, state, status, story, tenant, ui_test, usage, webhook,
 };
 use crate::demo;
@@ -144,6 +144,9 @@ pub(crate) enum Command {
     Operator(server::OperatorCommand),
     /// Watch agents work through a backlog, and cheat in vain, on a server of its own
     Demo(demo::Arguments),
+    /// What programs that run coding agents call at certain moments
+    #[command(subcommand)]
+    Hook(hook::Command),
     /// The commands that talk to a server.
     #[command(flatten)]
     Client(ClientCommand),

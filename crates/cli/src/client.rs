@@ -84,6 +84,11 @@ impl Client {
         success(self.send(Method::GET, &self.api(path, query), None, true).await?)
     }
 
+    /// The same for callers that have no time for a second attempt.
+    pub(crate) async fn get_once(&self, path: &str, query: &[(&str, &str)]) -> Result<Value, Error> {
+        success(self.send(Method::GET, &self.api(path, query), None, false).await?)
+    }
+
     /// GET under `/api/v1` of an answer too large to hold: its bytes come as they arrive.
     pub(crate) async fn download(&self, path: &str) -> Result<Download<'_>, Error> {
         let response = self.begin(&self.api(path, &[]), &[], Reading::Later).await?;

@@ -25,6 +25,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use args::{Cli, Command};
+use commands::hook;
 use context::Context;
 use output::Format;
 use server::OperatorCommand;
@@ -35,13 +36,18 @@ const LAST: Duration = Duration::from_secs(1);
 fn main() -> ExitCode {
     let cli = match usage::parse(std::env::args_os()) {
         Ok(cli) => cli,
-        Err(stop) => return ExitCode::from(stop.print()),
+        Err(stop) => {
+            let code = stop.print();
+            return ExitCode::from(if hook::is_called(std::env::args_os()) { 0 } else { code });
+        }
     };
+    // Who calls a hook waits for nothing but its answer.
+    let last = if matches!(cli.command, Some(Command::Hook(_))) { Duration::ZERO } else { LAST };
     match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => {
             let code = runtime.block_on(run(cli));
             // Not for ever: somebody may be waiting for a PostgreSQL that does not stop.
-            runtime.shutdown_timeout(LAST);
+            runtime.shutdown_timeout(last);
             ExitCode::from(code)
         }
         Err(error) => {
@@ -69,6 +75,7 @@ async fn run(cli: Cli) -> u8 {
             outcome.map_or_else(|failure| failure.report(), |body| server::print_jobs(&body, format))
         }
         Some(Command::Operator(command)) => finish(server::run_operator(&command).await),
+        Some(Command::Hook(command)) => hook::run(&cli.globals, command).await,
         Some(Command::Demo(arguments)) => demo::run(&arguments, cli.globals.format).await,
         Some(Command::Client(command)) => commands::run(&cli.globals, command).await,
     }

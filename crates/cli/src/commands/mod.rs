@@ -12,6 +12,7 @@ pub(crate) mod epic;
 pub(crate) mod events;
 pub(crate) mod evidence;
 pub(crate) mod export;
+pub(crate) mod hook;
 pub(crate) mod import;
 pub(crate) mod keys;
 pub(crate) mod progress;
