@@ -12,6 +12,7 @@ mod deps;
 mod events;
 mod evidence;
 mod export;
+mod hook;
 mod import;
 mod lists;
 mod merge;

@@ -115,7 +115,11 @@ async fn input() -> Result<String, String> {
     let (read, wait) = tokio::sync::oneshot::channel();
     std::thread::spawn(move || {
         let mut text = Vec::new();
-        let result = std::io::stdin().lock().take(LONGEST_INPUT + 1).read_to_end(&mut text);
+        let mut stdin = std::io::stdin().lock();
+        let result = stdin.by_ref().take(LONGEST_INPUT + 1).read_to_end(&mut text).and_then(|_| {
+            // What is too long is read nevertheless: who cannot write to the end may take that for a failure.
+            std::io::copy(&mut stdin, &mut std::io::sink())
+        });
         let _ = read.send(result.map(|_| text));
     });
     let text = match wait.await {
