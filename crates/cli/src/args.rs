@@ -144,6 +144,8 @@ pub(crate) enum Command {
     Operator(server::OperatorCommand),
     /// Watch agents work through a backlog, and cheat in vain, on a server of its own
     Demo(demo::Arguments),
+    /// Look whether all is there that an agent needs, and say what mends what is not (exit 1 when something is wrong)
+    Doctor,
     /// What programs that run coding agents call at certain moments
     #[command(subcommand)]
     Hook(hook::Command),

@@ -142,7 +142,7 @@ impl Config {
             _ => {
                 let own = std::env::var(AGENT_KEY).ok().map(|own| own.trim().to_owned());
                 let own = own.filter(|own| !own.is_empty()).map(|own| (own, AGENT_KEY));
-                own.or_else(|| key.map(|key| (key, "file")))
+                own.or_else(|| key.map(|key| (key, "the configuration file")))
             }
         }
     }

@@ -25,7 +25,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use args::{Cli, Command};
-use commands::hook;
+use commands::{doctor, hook};
 use context::Context;
 use output::Format;
 use server::OperatorCommand;
@@ -75,6 +75,7 @@ async fn run(cli: Cli) -> u8 {
             outcome.map_or_else(|failure| failure.report(), |body| server::print_jobs(&body, format))
         }
         Some(Command::Operator(command)) => finish(server::run_operator(&command).await),
+        Some(Command::Doctor) => doctor::run(&cli.globals).await,
         Some(Command::Hook(command)) => hook::run(&cli.globals, command).await,
         Some(Command::Demo(arguments)) => demo::run(&arguments, cli.globals.format).await,
         Some(Command::Client(command)) => commands::run(&cli.globals, command).await,

@@ -8,6 +8,7 @@ pub(crate) mod budget;
 pub(crate) mod bulk;
 pub(crate) mod cost;
 pub(crate) mod deps;
+pub(crate) mod doctor;
 pub(crate) mod epic;
 pub(crate) mod events;
 pub(crate) mod evidence;

@@ -9,6 +9,7 @@ mod bulk;
 mod connection;
 mod cost;
 mod deps;
+mod doctor;
 mod events;
 mod evidence;
 mod export;
