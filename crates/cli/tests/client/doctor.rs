@@ -227,7 +227,8 @@ fn a_user_hears_when_the_key_expires() {
 fn a_key_in_a_file_is_found_and_worse_when_git_tracks_it() {
     let world = World::new(healthy);
     let with_key = CLAUDE.replace("${LOOPCTL_AGENT_KEY}", KEY);
-    let codex = format!("[mcp_servers.loopctl.env]\nLOOPCTL_AGENT_KEY = \"{KEY}\"\n");
+    // Where the name of a variable should be. What is shown of all this, `doctor` looks at.
+    let codex = format!("[mcp_servers.loopctl]\ncommand = \"{KEY}\"\nbearer_token_env_var = \"{KEY}\"\n");
     let here =
         directory(&[(".mcp.json", &with_key), (".codex/config.toml", &codex), (".gitignore", ".codex\n")]);
     let run = doctor(&world, here.path(), "", &[]);

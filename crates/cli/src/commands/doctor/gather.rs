@@ -14,8 +14,9 @@ use serde_json::Value;
 use tokio::process::Command;
 
 use super::database::{Postgres, State};
+use super::finding::has_key;
 use super::hosts::{Read, Seen, Surroundings};
-use super::program::{PROGRAMS, Place, has_key, parse};
+use super::program::{PROGRAMS, Place, parse};
 use super::server::{Accepted, Health, Key, Named, Project, Server};
 use crate::client::{Client, is_local};
 use crate::commands::auth::is_superadmin;
@@ -199,7 +200,12 @@ async fn tracked(directory: &Path, paths: &[&str]) -> HashSet<String> {
         return HashSet::new();
     }
     let mut git = Command::new("git");
-    git.arg("-C").arg(directory).args(["ls-files", "-z", "--"]).args(paths).kill_on_drop(true);
+    // Nothing that a repository asks git to run.
+    git.arg("-C")
+        .arg(directory)
+        .args(["-c", "core.fsmonitor=false", "ls-files", "-z", "--"])
+        .args(paths)
+        .kill_on_drop(true);
     let Ok(Ok(output)) = tokio::time::timeout(PATIENCE, git.output()).await else {
         return HashSet::new();
     };

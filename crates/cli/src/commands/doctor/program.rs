@@ -165,15 +165,6 @@ pub(super) fn codex_trusts(settings: &Value, hooks_file: &str) -> bool {
         .any(|(name, _)| name[hooks_file.len()..].starts_with(":stop"))
 }
 
-/// Whether there is a key in a text: `lc_` and forty characters.
-pub(super) fn has_key(text: &str) -> bool {
-    const LENGTH: usize = 40;
-    text.match_indices("lc_").any(|(at, prefix)| {
-        let rest = text[at + prefix.len()..].bytes();
-        rest.take_while(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(byte)).count() >= LENGTH
-    })
-}
-
 /// Every text in a value, at any depth.
 fn texts(value: &Value, take: &mut impl FnMut(&str)) {
     match value {
@@ -291,15 +282,5 @@ mod tests {
             assert!(!codex_trusts(&settings(name, state.clone()), "/p/.codex/hooks.json"), "{name} {state}");
         }
         assert!(!codex_trusts(&json!({}), "/p"));
-    }
-
-    #[test]
-    fn keys_are_found_wherever_they_stand() {
-        let key = format!("lc_{}", "aB3_-".repeat(8));
-        assert!(has_key(&key) && has_key(&format!("x = 'Bearer {key}'")));
-        assert!(has_key(&format!("lc_short {key}")));
-        for text in ["", "lc_", "lc_agent", &key[..42], "LOOPCTL_AGENT_KEY"] {
-            assert!(!has_key(text), "{text}");
-        }
     }
 }

@@ -152,10 +152,16 @@ fn accepted_key(key: &Accepted, shown: &str, now: DateTime<Utc>) -> Vec<Finding>
         Some(agent) => findings.push(Finding::ok("agent", format!("the key is that of agent {agent}"))),
         // People need none.
         None if role == "user" => {}
-        None => findings.push(
-            Finding::warning("agent", "the key has no agent yet, and cannot claim, report or review")
-                .mend("loopctl agent register --name <name> --type implementer"),
-        ),
+        None => {
+            let mend = match role.as_str() {
+                "orchestrator" => {
+                    "loopctl keys create --name <name> --role orchestrator --agent <agent>, with a user key"
+                }
+                _ => "loopctl agent register --name <name> --type implementer",
+            };
+            let what = "the key has no agent: with it nothing can be claimed, reported, reviewed or verified";
+            findings.push(Finding::warning("agent", what).mend(mend));
+        }
     }
     if let Some(at) = expires_at.filter(|at| *at - now < TimeDelta::days(SOON)) {
         let what = format!("the key expires at {}", at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true));
@@ -249,7 +255,12 @@ mod tests {
             key(&Key::Accepted(Box::new(accepted), named()), now)
         };
         assert_eq!(levels(&accepted("agent", Some("a"), None)), [("key", Level::Ok), ("agent", Level::Ok)]);
-        assert_eq!(levels(&accepted("agent", None, None))[1], ("agent", Level::Warning));
+        // An agent's key registers one; that of an orchestrator is made for one.
+        for (role, mend) in [("agent", "loopctl agent register"), ("orchestrator", "loopctl keys create")] {
+            let findings = accepted(role, None, None);
+            assert_eq!(levels(&findings)[1], ("agent", Level::Warning));
+            assert!(findings[1].mend.as_ref().unwrap().starts_with(mend), "{role}");
+        }
         assert_eq!(levels(&accepted("user", None, Some(30))), [("key", Level::Ok)]);
         let soon = accepted("user", None, Some(6));
         assert_eq!(soon[1].what, "the key expires at 2026-12-05T10:00:00Z");

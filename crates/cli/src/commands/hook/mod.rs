@@ -24,13 +24,13 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::output;
 
-/// How long programs are kept waiting at most: for their own input, and for the server.
+/// How long programs are kept waiting at most, unless something else is said: for their own input, and for the server.
 const PATIENCE: Duration = Duration::from_millis(700);
 /// Of what a program sends no more is read. The longest part is the agent's last message.
 const LONGEST_INPUT: u64 = 4 * 1024 * 1024;
 
 /// What the help of both commands ends with.
-const FAILS_OPEN: &str = "The exit code is always 0. When the server does not answer within 0.7 s, or the key is missing \
+const FAILS_OPEN: &str = "The exit code is always 0. When the server does not answer within 0.7 s (or --timeout), or the key is missing \
     or refused, the agent may stop, and a note on stderr says why.";
 
 /// `loopctl hook …`.
@@ -60,8 +60,9 @@ pub(crate) fn is_called(mut arguments: impl Iterator<Item = OsString>) -> bool {
 /// Answers the program on stdout. The exit code is 0, whatever happens: only so it takes the answer for one.
 pub(crate) async fn run(globals: &GlobalOptions, command: Command) -> u8 {
     let (Command::Stop(Arguments { host }) | Command::SubagentStop(Arguments { host })) = command;
-    let decided = tokio::time::timeout(PATIENCE, look(globals)).await;
-    let decided = decided.unwrap_or_else(|_| Err(format!("no answer within {} s", PATIENCE.as_secs_f32())));
+    let patience = globals.timeout.map_or(PATIENCE, Duration::from_secs);
+    let decided = tokio::time::timeout(patience, look(globals)).await;
+    let decided = decided.unwrap_or_else(|_| Err(format!("no answer within {} s", patience.as_secs_f32())));
     let answer = match decided.and_then(|found| found.map_or(Ok(None), |found| judge(host, &found))) {
         Ok(Some(answer)) => Some(answer),
         Ok(None) => None,
