@@ -161,6 +161,23 @@ impl Error {
         self
     }
 
+    /// What went wrong, in one line.
+    pub(crate) fn to_line(&self) -> String {
+        match self {
+            Self::Usage(text)
+            | Self::NotConfigured(text)
+            | Self::NotFound(text)
+            | Self::Network(text)
+            | Self::Other(text)
+            | Self::Refused(text)
+            | Self::Undone(text)
+            | Self::Problems(text, _) => text.clone(),
+            Self::Server(error) => format!("the server answers {}: {}", error.status, error.message()),
+            Self::Unfinished { failed, of } => format!("{failed} of {of} stories failed"),
+            Self::Stopped(error, _) => error.to_line(),
+        }
+    }
+
     /// Whether the server knows no such thing.
     pub(crate) fn is_not_found(&self) -> bool {
         matches!(self, Self::Server(error) if error.status == 404)

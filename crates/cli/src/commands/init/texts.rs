@@ -32,14 +32,13 @@ description: Work on a story that is tracked in loopctl - pick, contract, claim,
 
 <!-- Written by loopctl init. -->
 
-Each step is an MCP tool and a command. N is a story's number, such as 2.1; the tools take its id.
+Each step is an MCP tool and a command. N is a story's number, such as 2.1; the tools take that or its id.
 
 | step | command | MCP tool |
 |---|---|---|
-| see what is ready | `loopctl next` | `list_ready_stories` |
+| see what is ready | `loopctl next` | `next_story` |
 | read it, with every acceptance criterion | `loopctl story show N` | `get_story` |
-| say that you have read it | `loopctl contract N` | `contract_story` |
-| take it | `loopctl claim N` | `claim_story` |
+| say that you have read it, and take it | `loopctl contract N`, `loopctl claim N` | `contract_and_claim` |
 | begin | `loopctl start N` | `start_story` |
 | ask for a review, and stop | `loopctl request-review N` | `request_review` |
 
@@ -51,7 +50,7 @@ reviewer finds something, mend it, commit, and ask again.
 
 ## Refusals
 
-An answer says what can be called next (`next_actions`); a refusal has a `code`, and a `hint` that says what to do. Do that.
+An answer says what can be called next (`next`, `next_actions`); a refusal has a `code`, and a `hint` that says what to do. Do that.
 
 - 409: somebody was first, or you may not. Take another story, or leave the step to others. Do not try again, and do not try
   another key or another way.
