@@ -202,7 +202,7 @@ mod tests {
         ] {
             assert_eq!(skill(name, None).label(), label);
         }
-        assert_eq!(skill(&"ab ".repeat(40), None).label().len(), 62, "no hyphen is left at the end");
+        assert_eq!(skill(&"abc ".repeat(40), None).label().len(), 63, "no hyphen is left at the end");
         // Nothing that may be in a label, and vowel signs, which may not.
         for name in ["!?", "हिन्दी"] {
             assert_eq!(skill(name, None).label(), "skill-0192aaaa0000700080000000000000f1");

@@ -55,7 +55,11 @@ async fn what_is_no_skill_of_this_tenant() {
     ] {
         let uri = json!({"uri": wrong});
         for (revision, not_found) in [(NEW, -32602), (OLD, -32002)] {
-            assert_eq!(refused(&agent, "//mcp", revision, "skills/get", uri.clone()).await, -32602, "{wrong}");
+            assert_eq!(
+                refused(&agent, "//mcp", revision, "skills/get", uri.clone()).await,
+                -32602,
+                "{wrong}"
+            );
             assert_eq!(
                 refused(&agent, "//mcp", revision, "resources/read", uri.clone()).await,
                 not_found,
@@ -65,7 +69,11 @@ async fn what_is_no_skill_of_this_tenant() {
     }
     for cursor in ["", "0", "1", "-2", "two", "2&page=3"] {
         for method in ["skills/list", "resources/list"] {
-            assert_eq!(refused(&agent, "//mcp", NEW, method, json!({"cursor": cursor})).await, -32602, "{cursor}");
+            assert_eq!(
+                refused(&agent, "//mcp", NEW, method, json!({"cursor": cursor})).await,
+                -32602,
+                "{cursor}"
+            );
         }
     }
     // Laid aside, it is there no longer.
@@ -90,10 +98,15 @@ async fn whoever_asks_for_all_tools_has_no_skills() {
         ("resources/read", json!({"uri": uri})),
     ] {
         for revision in [OLD, NEW] {
-            assert_eq!(refused(&orchestrator, all, revision, method, params.clone()).await, -32601, "{method}");
+            assert_eq!(
+                refused(&orchestrator, all, revision, method, params.clone()).await,
+                -32601,
+                "{method}"
+            );
         }
     }
-    let hello = json!({"protocolVersion": OLD, "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}});
+    let hello =
+        json!({"protocolVersion": OLD, "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}});
     let told = ask(&orchestrator, all, OLD, "initialize", hello.clone()).await;
     assert_eq!(told["result"]["capabilities"], json!({"tools": {}}));
     let told = ask(&orchestrator, "//mcp", OLD, "initialize", hello).await;
@@ -140,9 +153,11 @@ async fn skills_are_files() {
              \"loopctl:review\"\n  version: \"1\"\n  skill_version_id: {version}\n---\n\n{prompt}"
         )
     );
-    let of_project: Vec<_> = entries.iter().map(|entry| &entry["frontmatter"]["metadata"]["project_id"]).collect();
+    let of_project: Vec<_> =
+        entries.iter().map(|entry| &entry["frontmatter"]["metadata"]["project_id"]).collect();
     assert_eq!(of_project.iter().filter(|of| ***of == json!(project)).count(), 1);
-    let nameless = entries.iter().find(|entry| entry["frontmatter"]["metadata"]["loopctl_name"] == "?").unwrap();
+    let nameless =
+        entries.iter().find(|entry| entry["frontmatter"]["metadata"]["loopctl_name"] == "?").unwrap();
     assert_eq!(nameless["frontmatter"]["description"], "The skill ? of loopctl, version 1.");
 
     let resources = result(&agent, "resources/list", json!({})).await["resources"].clone();
@@ -174,7 +189,8 @@ async fn skills_are_files() {
 #[tokio::test]
 async fn a_long_list_comes_in_pages() {
     let tenant = Tenant::new().await;
-    let skills: Vec<_> = (0..101).map(|at| json!({"name": format!("skill {at}"), "prompt_text": "p"})).collect();
+    let skills: Vec<_> =
+        (0..101).map(|at| json!({"name": format!("skill {at}"), "prompt_text": "p"})).collect();
     tenant.user.post("/skills/import", json!({"skills": skills})).await.expect(200);
     let agent = tenant.agent().await;
     for (method, of, sizes) in
@@ -203,7 +219,8 @@ async fn results_flow_back() {
     let version = listed(&implementer).await[0]["frontmatter"]["metadata"]["skill_version_id"].clone();
     let story = tenant.story().await;
     let call = async |caller: &Caller, name: &str, arguments: Value, meta: Value| {
-        let told = result(caller, "tools/call", json!({"name": name, "arguments": arguments, "_meta": meta})).await;
+        let told =
+            result(caller, "tools/call", json!({"name": name, "arguments": arguments, "_meta": meta})).await;
         (told["isError"] == true, told["structuredContent"].clone())
     };
     let listed = result(&orchestrator, "tools/list", json!({})).await;
