@@ -117,6 +117,14 @@ impl Tool {
         self.brief.filter(|_| as_role).map_or(self.fields, |brief| brief.fields)
     }
 
+    /// Whether it is about one project, which a role need not name where there is but one.
+    pub(crate) fn is_of_project(&self) -> bool {
+        let is_project = |field: &&Field| field.name == "project_id";
+        matches!(self.run, Run::Call(_))
+            && self.shape != Shape::Story
+            && self.brief.is_some_and(|brief| brief.fields.iter().any(|field| is_project(&field)))
+    }
+
     /// As it is listed.
     pub(crate) fn listing(&self, as_role: bool) -> Value {
         let about = self.brief.filter(|_| as_role).map_or(self.about, |brief| brief.about);

@@ -111,7 +111,7 @@ impl<A: Api> Desk<A> {
             Err(Wrong(why)) => return Answer::short(shape::wrong(&why, tool), true),
         };
         let cursor = arguments.text("cursor").map(str::to_owned);
-        let (arguments, told) = match self.settled(arguments).await {
+        let (arguments, told) = match self.settled(tool, arguments).await {
             Err(refused) => return Answer::short(refused, true),
             Ok(arguments) => {
                 let told = match tool.run {
@@ -120,7 +120,10 @@ impl<A: Api> Desk<A> {
                             Ok(call) => self.api.call(paged(call, tool, cursor.as_deref())).await,
                             Err(Wrong(why)) => return Answer::short(shape::wrong(&why, tool), true),
                         };
-                        own::Told::Reply(reply, tool.shape)
+                        own::Told::Reply(
+                            self.with_story(reply, tool.shape, &arguments, seats).await,
+                            tool.shape,
+                        )
                     }
                     own => self.own(own, &arguments, seats).await,
                 };
@@ -140,6 +143,17 @@ impl<A: Api> Desk<A> {
         }
     }
 
+    /// Some steps are answered with what was recorded of them: where their story is now is asked for.
+    async fn with_story(&self, reply: Reply, shape: Shape, arguments: &Arguments, seats: &[Seat]) -> Reply {
+        if !reply.is_ok() || shape != Shape::Step || reply.body.get("story").is_some() {
+            return reply;
+        }
+        let Ok(id) = arguments.id("story_id") else { return reply };
+        let story = self.api.call(Call::get(key_of(seats), format!("/stories/{id}"))).await;
+        // It was done, whether or not that can be told.
+        if story.is_ok() { story } else { reply }
+    }
+
     /// What can be done with a story whose step was refused.
     async fn after_refusal(&self, reply: &Reply, arguments: &Arguments, seats: &[Seat]) -> Option<Value> {
         if !(400..500).contains(&reply.status) || [401, 404, 429].contains(&reply.status) {
@@ -151,7 +165,14 @@ impl<A: Api> Desk<A> {
     }
 
     /// The same arguments with ids in place of what stands for them: a story's number, the one project that there is.
-    async fn settled(&self, arguments: Arguments) -> Result<Arguments, Value> {
+    async fn settled(&self, tool: &Tool, arguments: Arguments) -> Result<Arguments, Value> {
+        if tool.is_of_project()
+            && arguments.text("epic_id").is_none()
+            && arguments.text("project_id").is_none()
+        {
+            let project = self.project(&arguments).await?;
+            return Ok(arguments.with("project_id", project));
+        }
         let Some(story) = arguments.text("story_id").filter(|id| canonical(id).is_none()) else {
             return Ok(arguments);
         };

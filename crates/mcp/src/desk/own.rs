@@ -159,22 +159,15 @@ impl<A: Api> Desk<A> {
             Ok(id) => id,
             Err(Wrong(why)) => return Told::Said(shape::said(&why), true),
         };
-        let until_settled = arguments.text("until") == Some("settled");
-        let (began, mut first) = (tokio::time::Instant::now(), None);
+        let began = tokio::time::Instant::now();
         loop {
             let reply = self.api.call(Call::get(key_of(seats), format!("/stories/{id}"))).await;
             let is_over = began.elapsed() + PAUSE > PATIENCE;
-            if !reply.is_ok() || is_over {
+            let is_settled = reply.body["story"]["verified_status"] != "unverified";
+            let is_their_turn = next::after(&reply.body, seats).is_some_and(|next| next::is_of(&next, &id));
+            if !reply.is_ok() || is_over || is_settled || is_their_turn {
                 return Told::Reply(reply, Shape::Step);
             }
-            let story = &reply.body["story"];
-            let now = json!([story["agent_status"], story["verified_status"], story["review_requested_at"]]);
-            let is_settled = story["verified_status"] != "unverified";
-            let has_moved = first.as_ref().is_some_and(|before| *before != now);
-            if is_settled || has_moved && !until_settled {
-                return Told::Reply(reply, Shape::Step);
-            }
-            first.get_or_insert(now);
             tokio::time::sleep(PAUSE).await;
         }
     }
