@@ -98,4 +98,5 @@ const forgotten = tools.filter((tool) => !called.has(tool) && !notYet(tool) && !
 if (forgotten.length) throw new Error(`${name}: never called: ${forgotten.join(", ")}`);
 console.log(`${name}: ${called.size} tools were called, and succeeded\n\n| tool | arguments |\n|---|---|`);
 for (const [tool, given] of called) console.log(`| ${tool} | ${Object.keys(given).join(", ")} |`);
-console.log(`\nNot there yet: ${tools.filter(notYet).join(", ") || "the tools of it are not listed"}`);
+const missing = tools.filter(notYet);
+if (missing.length) console.log(`\nNot there yet, and not called: ${missing.join(", ")}`);
