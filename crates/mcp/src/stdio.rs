@@ -17,29 +17,33 @@ const MOST: usize = 8 * 1024 * 1024;
 
 struct Lines<R, W> {
     lines: BufReader<R>,
+    /// What has arrived of a line. Whoever waits for the rest of it may give up, and it is there for the next one who does.
+    begun: Vec<u8>,
+    is_too_long: bool,
     output: Arc<Mutex<W>>,
 }
 
 impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Lines<R, W> {
     /// The next line; None at the end. One that is too long is read to its end, and is not valid.
     async fn line(&mut self) -> io::Result<Option<Result<Vec<u8>, ()>>> {
-        let (mut line, mut is_too_long) = (Vec::new(), false);
         loop {
             let buffer = self.lines.fill_buf().await?;
-            if buffer.is_empty() {
-                return Ok((!line.is_empty()).then_some(if is_too_long { Err(()) } else { Ok(line) }));
-            }
+            let is_over = buffer.is_empty();
             let end = buffer.iter().position(|byte| *byte == b'\n');
             let part = &buffer[..end.unwrap_or(buffer.len())];
-            if line.len() + part.len() > MOST {
-                is_too_long = true;
+            if self.begun.len() + part.len() > MOST {
+                self.is_too_long = true;
             } else {
-                line.extend_from_slice(part);
+                self.begun.extend_from_slice(part);
             }
             let read = end.map_or(buffer.len(), |end| end + 1);
             self.lines.consume(read);
-            if end.is_some() {
-                return Ok(Some(if is_too_long { Err(()) } else { Ok(line) }));
+            if is_over && self.begun.is_empty() {
+                return Ok(None);
+            }
+            if end.is_some() || is_over {
+                let line = std::mem::take(&mut self.begun);
+                return Ok(Some(if std::mem::take(&mut self.is_too_long) { Err(()) } else { Ok(line) }));
             }
         }
     }
@@ -121,10 +125,57 @@ where
     R: AsyncRead + Unpin + Send + 'static,
     W: AsyncWrite + Unpin + Send + 'static,
 {
-    let lines = Lines { lines: BufReader::new(input), output: Arc::new(Mutex::new(output)) };
+    let lines = Lines {
+        lines: BufReader::new(input),
+        begun: Vec::new(),
+        is_too_long: false,
+        output: Arc::new(Mutex::new(output)),
+    };
     // Whoever lists or calls tools before they have introduced themselves is answered: scripts do.
     match serve_directly(server, lines, None).waiting().await? {
         QuitReason::JoinError(error) => Err(error),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(input: tokio::io::DuplexStream) -> Lines<tokio::io::DuplexStream, Vec<u8>> {
+        Lines { lines: BufReader::new(input), begun: Vec::new(), is_too_long: false, output: Arc::default() }
+    }
+
+    #[tokio::test]
+    async fn whoever_gives_up_waiting_loses_nothing() {
+        let (mut client, input) = tokio::io::duplex(1024);
+        let mut lines = lines(input);
+        for part in ["{\"a\"", ": 1", "}\n"] {
+            client.write_all(part.as_bytes()).await.unwrap();
+            tokio::select! {
+                biased;
+                line = lines.line() => assert_eq!(line.unwrap(), Some(Ok(b"{\"a\": 1}".to_vec()))),
+                () = tokio::task::yield_now() => {}
+            }
+        }
+        drop(client);
+        assert_eq!(lines.line().await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn what_is_too_long_is_passed_over() {
+        let (mut client, input) = tokio::io::duplex(1024 * 1024);
+        let mut lines = lines(input);
+        let write = async {
+            client.write_all(&vec![b'x'; MOST + 1]).await.unwrap();
+            client.write_all(b"\nshort").await.unwrap();
+            drop(client);
+        };
+        let read = async {
+            assert_eq!(lines.line().await.unwrap(), Some(Err(())));
+            assert_eq!(lines.line().await.unwrap(), Some(Ok(b"short".to_vec())));
+            assert_eq!(lines.line().await.unwrap(), None);
+        };
+        tokio::join!(write, read);
     }
 }

@@ -75,7 +75,8 @@ impl<A: Api> Desk<A> {
             _ => reply.told(),
         };
         let mut text = format!("{told:#}");
-        let lowered = tool.shape == Shape::Stories
+        let lowered = reply.is_ok()
+            && tool.shape == Shape::Stories
             && sent.get("limit").and_then(Value::as_i64).is_some_and(|limit| limit > 20);
         if lowered {
             text.push_str("\n(limit was lowered to 20; send offset for the rest)");
