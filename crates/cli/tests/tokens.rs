@@ -181,7 +181,7 @@ fn loop_of_a_story(server: &str, [implementer, reviewer, orchestrator]: &[String
     let mut bob = seat("reviewer", "LOOPCTL_REVIEWER_KEY", reviewer);
     rows.extend(bob.begin());
     let (steps, told) = bob.follow("next_review".to_owned(), json!({}), 3);
-    assert_eq!(told["story"]["id"], story, "{told}");
+    assert_eq!(told["review"]["story_id"], story, "{told}");
     rows.extend(steps);
 
     let (steps, told) = lead.follow("get_story".to_owned(), json!({"story_id": story}), 2);

@@ -159,7 +159,7 @@ fn given(arguments: &Arguments, name: &str) -> Option<String> {
 }
 
 fn project_of(arguments: &Arguments, settings: &Settings) -> Result<String, Wrong> {
-    match (&settings.project, arguments.value("project_id")) {
+    match (&settings.project, arguments.text("project_id")) {
         (Some(project), None) => Arguments::default().with("project_id", project.as_str()).id("project_id"),
         _ => arguments.id("project_id"),
     }
