@@ -15,7 +15,7 @@ fn names(session: &mut Session) -> Vec<String> {
 #[test]
 fn each_has_the_tools_of_their_keys() {
     let recorder = Recorder::content();
-    let mut of = |keys: &[(&str, &str)]| names(&mut Session::start(&recorder.address, keys));
+    let of = |keys: &[(&str, &str)]| names(&mut Session::start(&recorder.address, keys));
     let implementer = of(&[("LOOPCTL_AGENT_KEY", "a")]);
     assert_eq!(
         implementer,

@@ -185,8 +185,12 @@ mod tests {
     }
 
     /// How long an orchestrator waits, and for which next call.
-    async fn waited(stories: &[Value], until: &str) -> (u64, Value) {
-        let api = Moving(Arc::new((Settings::default(), stories.to_vec(), AtomicUsize::new(0))));
+    async fn waited(stories: &[&Value], until: &str) -> (u64, Value) {
+        let api = Moving(Arc::new((
+            Settings::default(),
+            stories.iter().copied().cloned().collect(),
+            AtomicUsize::new(0),
+        )));
         let desk = Desk::new(api, Toolset::Of(vec![Seat::Orchestrator]));
         let sent = json!({"story_id": "01a22871-b297-7640-ab02-e45d52bc3c0a", "until": until});
         let began = tokio::time::Instant::now();
@@ -202,17 +206,17 @@ mod tests {
         let reviewed = story("reported_done", "unverified", &["verify", "reject"]);
         let verified = story("reported_done", "verified", &[]);
 
-        let (seconds, next) = waited(&[working.clone()], "moved").await;
+        let (seconds, next) = waited(&[&working], "moved").await;
         assert!((45..55).contains(&seconds), "{seconds}");
         assert_eq!(next, "wait_for_story");
-        let (seconds, _) = waited(&[reported.clone()], "moved").await;
+        let (seconds, _) = waited(&[&reported], "moved").await;
         assert!((45..55).contains(&seconds), "a reviewer may be at it: {seconds}");
-        assert_eq!(waited(&[working, reported.clone()], "moved").await, (2, json!("review_complete")));
-        assert_eq!(waited(&[reviewed.clone()], "moved").await, (0, json!("verify_story")));
-        assert_eq!(waited(&[reported, reviewed.clone()], "moved").await, (2, json!("verify_story")));
-        let (seconds, _) = waited(&[reviewed.clone()], "settled").await;
+        assert_eq!(waited(&[&working, &reported], "moved").await, (2, json!("review_complete")));
+        assert_eq!(waited(&[&reviewed], "moved").await, (0, json!("verify_story")));
+        assert_eq!(waited(&[&reported, &reviewed], "moved").await, (2, json!("verify_story")));
+        let (seconds, _) = waited(&[&reviewed], "settled").await;
         assert!((45..55).contains(&seconds), "somebody else verifies: {seconds}");
-        assert_eq!(waited(&[reviewed, verified.clone()], "settled").await, (2, json!("list_ready_stories")));
-        assert_eq!(waited(&[verified], "moved").await.0, 0);
+        assert_eq!(waited(&[&reviewed, &verified], "settled").await, (2, json!("list_ready_stories")));
+        assert_eq!(waited(&[&verified], "moved").await.0, 0);
     }
 }
