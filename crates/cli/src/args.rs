@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand};
 
 use crate::commands::{
-    admin, agent, api, auth, budget, bulk, cost, deps, epic, events, evidence, export, import, keys,
-    progress, project, review, settings, skill, state, status, story, tenant, ui_test, usage, webhook,
+    admin, agent, api, auth, budget, bulk, cost, deps, epic, events, evidence, export, hook, import, init,
+    keys, progress, project, review, settings, skill, state, status, story, tenant, ui_test, usage, webhook,
 };
 use crate::demo;
 use crate::mcp;
@@ -148,6 +148,11 @@ pub(crate) enum Command {
     /// Serve tools for a coding agent over standard input and output (Model Context Protocol)
     #[command(after_help = mcp::ENVIRONMENT)]
     Mcp,
+    /// Look whether all is there that an agent needs, and say what mends what is not (exit 1 when something is wrong)
+    Doctor,
+    /// What programs that run coding agents call at certain moments
+    #[command(subcommand)]
+    Hook(hook::Command),
     /// The commands that talk to a server.
     #[command(flatten)]
     Client(ClientCommand),
@@ -189,6 +194,9 @@ pub(crate) enum ClientCommand {
     /// Dependencies between stories, and between epics
     #[command(subcommand)]
     Deps(deps::Command),
+    /// Set up the programs that agents run in, in a repository: AGENTS.md, skill, MCP server, hooks
+    #[command(after_help = init::NOTES)]
+    Init(init::Arguments),
     /// Import epics and stories from a file, a directory or standard input (-)
     Import(import::Arguments),
     /// Export a project to standard output, a file or a directory that `import` takes

@@ -6,7 +6,7 @@ mod connection;
 use std::error::Error as _;
 use std::time::{Duration, Instant};
 
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
 use reqwest::{Certificate, Method, Response, StatusCode, Url};
 use serde_json::Value;
 use uuid::Uuid;
@@ -84,6 +84,11 @@ impl Client {
         success(self.send(Method::GET, &self.api(path, query), None, true).await?)
     }
 
+    /// The same for callers that have no time for a second attempt.
+    pub(crate) async fn get_once(&self, path: &str, query: &[(&str, &str)]) -> Result<Value, Error> {
+        success(self.send(Method::GET, &self.api(path, query), None, false).await?)
+    }
+
     /// GET under `/api/v1` of an answer too large to hold: its bytes come as they arrive.
     pub(crate) async fn download(&self, path: &str) -> Result<Download<'_>, Error> {
         let response = self.begin(&self.api(path, &[]), &[], Reading::Later).await?;
@@ -153,6 +158,14 @@ impl Client {
     /// GET of any path, once, with whatever status it has.
     pub(crate) async fn probe(&self, path: &str) -> Result<(u16, Value), Error> {
         self.send(Method::GET, &self.at(path), None, false).await
+    }
+
+    /// The same, with the server's `Date`.
+    pub(crate) async fn probe_dated(&self, path: &str) -> Result<(u16, Value, Option<String>), Error> {
+        let (url, method) = (self.at(path), Method::GET);
+        let request = Request { method, url: &url, body: None, headers: &[], how: Reading::Whole };
+        let answer = self.exchange(&request, false).await?;
+        Ok((answer.status, answer.body, answer.date))
     }
 
     /// The address the client talks to.
@@ -258,7 +271,8 @@ impl Client {
         let header = |name| response.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
         let retry_after =
             header(RETRY_AFTER).and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
-        let answer = Answer { status: status.as_u16(), retry_after, body: Value::Null, unread: None };
+        let date = header(DATE).map(ToOwned::to_owned);
+        let answer = Answer { status: status.as_u16(), retry_after, date, body: Value::Null, unread: None };
         let is = |wanted: &str| header(CONTENT_TYPE).is_some_and(|kind| kind.starts_with(wanted));
         let left = match request.how {
             Reading::Whole => false,
@@ -331,6 +345,7 @@ struct Request<'a> {
 struct Answer {
     status: u16,
     retry_after: Option<Duration>,
+    date: Option<String>,
     /// Null when it was left unread.
     body: Value,
     unread: Option<Response>,
@@ -396,6 +411,11 @@ pub(crate) fn address(text: &str) -> Result<Url, &'static str> {
         return Err("it must not hold a user name, a password, a query or a fragment");
     }
     Ok(url)
+}
+
+/// Whether a server is on this machine.
+pub(crate) fn is_local(address: &str) -> bool {
+    server_url(address).is_ok_and(|url| is_loopback(&url))
 }
 
 fn is_loopback(url: &Url) -> bool {

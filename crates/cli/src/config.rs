@@ -12,6 +12,9 @@ use crate::error::Error;
 use crate::json_argument;
 use crate::replace::Replacement;
 
+/// The variable for the key of agents, where several keys are at hand.
+const AGENT_KEY: &str = "LOOPCTL_AGENT_KEY";
+
 /// A setting: its key in the file and its environment variable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Setting {
@@ -128,6 +131,20 @@ impl Config {
     /// The value of a setting.
     pub(crate) fn get(&self, key: Setting) -> Option<String> {
         self.lookup(key).map(|(value, _)| value)
+    }
+
+    /// The key by which an agent calls, and where it is from: that of a session, else the one that is kept for agents.
+    pub(crate) fn agent_key(&self) -> Option<(String, &'static str)> {
+        let (key, source) = self.lookup(Setting::ApiKey).unzip();
+        match source {
+            Some(Source::Option) => key.map(|key| (key, "--api-key")),
+            Some(Source::Environment) => key.map(|key| (key, Setting::ApiKey.variable())),
+            _ => {
+                let own = std::env::var(AGENT_KEY).ok().map(|own| own.trim().to_owned());
+                let own = own.filter(|own| !own.is_empty()).map(|own| (own, AGENT_KEY));
+                own.or_else(|| key.map(|key| (key, "the configuration file")))
+            }
+        }
     }
 
     /// A setting that is `true`/`1` or not.

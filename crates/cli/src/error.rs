@@ -14,6 +14,8 @@ pub(crate) enum Error {
     Problems(String, Vec<String>),
     /// The command says everything itself, also how it ends.
     Refused(String),
+    /// Nothing was wrong, and yet nothing was done: it was only asked about, or declined.
+    Undone(String),
     /// No server, no key, or a configuration file that cannot be used.
     NotConfigured(String),
     /// A reference or setting that leads to nothing.
@@ -159,6 +161,23 @@ impl Error {
         self
     }
 
+    /// What went wrong, in one line.
+    pub(crate) fn to_line(&self) -> String {
+        match self {
+            Self::Usage(text)
+            | Self::NotConfigured(text)
+            | Self::NotFound(text)
+            | Self::Network(text)
+            | Self::Other(text)
+            | Self::Refused(text)
+            | Self::Undone(text)
+            | Self::Problems(text, _) => text.clone(),
+            Self::Server(error) => format!("the server answers {}: {}", error.status, error.message()),
+            Self::Unfinished { failed, of } => format!("{failed} of {of} stories failed"),
+            Self::Stopped(error, _) => error.to_line(),
+        }
+    }
+
     /// Whether the server knows no such thing.
     pub(crate) fn is_not_found(&self) -> bool {
         matches!(self, Self::Server(error) if error.status == 404)
@@ -176,7 +195,7 @@ impl Error {
     /// The exit codes of the tool.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
-            Self::Other(_) => 1,
+            Self::Other(_) | Self::Undone(_) => 1,
             Self::Usage(_) | Self::Problems(..) | Self::Refused(_) => 2,
             Self::NotConfigured(_) => 3,
             Self::NotFound(_) => 5,
@@ -211,7 +230,7 @@ impl Error {
             | Self::NotFound(text)
             | Self::Network(text)
             | Self::Other(text) => output::note(&format!("Error: {text}")),
-            Self::Refused(text) => output::notes(text),
+            Self::Refused(text) | Self::Undone(text) => output::notes(text),
             Self::Unfinished { failed, of } => {
                 output::note(&format!("Error: {failed} of {of} stories failed"))
             }

@@ -26,6 +26,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use args::{Cli, Command};
+use commands::{doctor, hook};
 use context::Context;
 use output::Format;
 use server::OperatorCommand;
@@ -36,22 +37,31 @@ const LAST: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     if mcp::is_meant(std::env::args_os().next().as_deref()) {
-        return in_runtime(Builder::new_current_thread(), mcp::run());
+        return in_runtime(Builder::new_current_thread(), mcp::run(), LAST);
     }
-    match usage::parse(std::env::args_os()) {
+    let cli = match usage::parse(std::env::args_os()) {
+        Ok(cli) => cli,
+        Err(stop) => {
+            let code = stop.print();
+            return ExitCode::from(if hook::is_called(std::env::args_os()) { 0 } else { code });
+        }
+    };
+    match cli.command {
         // Its client waits for it to start, and keeps it for as long as it works: one thread is enough.
-        Ok(Cli { command: Some(Command::Mcp), .. }) => in_runtime(Builder::new_current_thread(), mcp::run()),
-        Ok(cli) => in_runtime(Builder::new_multi_thread(), run(cli)),
-        Err(stop) => ExitCode::from(stop.print()),
+        Some(Command::Mcp) => in_runtime(Builder::new_current_thread(), mcp::run(), LAST),
+        // Who calls a hook waits for nothing but its answer.
+        Some(Command::Hook(_)) => in_runtime(Builder::new_multi_thread(), run(cli), Duration::ZERO),
+        _ => in_runtime(Builder::new_multi_thread(), run(cli), LAST),
     }
 }
 
-fn in_runtime(mut builder: Builder, run: impl Future<Output = u8>) -> ExitCode {
+/// Runs to the end, and then waits so long at most for what still blocks.
+fn in_runtime(mut builder: Builder, run: impl Future<Output = u8>, last: Duration) -> ExitCode {
     match builder.enable_all().build() {
         Ok(runtime) => {
             let code = runtime.block_on(run);
             // Not for ever: somebody may be waiting for a PostgreSQL that does not stop.
-            runtime.shutdown_timeout(LAST);
+            runtime.shutdown_timeout(last);
             ExitCode::from(code)
         }
         Err(error) => {
@@ -80,6 +90,8 @@ async fn run(cli: Cli) -> u8 {
         }
         Some(Command::Operator(command)) => finish(server::run_operator(&command).await),
         Some(Command::Mcp) => mcp::run().await,
+        Some(Command::Doctor) => doctor::run(&cli.globals).await,
+        Some(Command::Hook(command)) => hook::run(&cli.globals, command).await,
         Some(Command::Demo(arguments)) => demo::run(&arguments, cli.globals.format).await,
         Some(Command::Client(command)) => commands::run(&cli.globals, command).await,
     }

@@ -1,4 +1,5 @@
-//! What the protocol asks of a server, answered from the table of tools. All that knows the protocol is here and in the transports.
+//! What the protocol asks of a server, answered from the table of tools and from the tenant's skills. All that knows the protocol is here,
+//! where skills become files, and in the transports.
 
 use std::sync::Arc;
 
@@ -6,7 +7,9 @@ use rmcp::ErrorData;
 use rmcp::ServerHandler;
 use rmcp::model::{
     CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, ErrorCode,
-    Implementation, ListToolsResult, PaginatedRequestParams, ServerCapabilities, ServerConfig, Tool,
+    GetSkillRequestParams, GetSkillResult, Implementation, ListResourcesRequestMethod, ListResourcesResult,
+    ListSkillsResult, ListToolsResult, PaginatedRequestParams, ReadResourceRequestMethod,
+    ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities, ServerConfig, Tool,
 };
 use rmcp::service::{RequestContext, RoleServer};
 use serde_json::{Value, json};
@@ -14,6 +17,7 @@ use serde_json::{Value, json};
 use crate::api::Api;
 use crate::desk::Desk;
 use crate::instructions;
+use crate::skills;
 
 /// How long a client may keep the list of tools, which changes with keys and versions alone.
 const KEPT_MS: u64 = 300_000;
@@ -30,6 +34,11 @@ impl<A: Api> McpServer<A> {
     pub fn new(desk: Desk<A>, version: &'static str) -> Self {
         Self { desk: Arc::new(desk), version }
     }
+
+    /// Whoever asks for all tools has them and nothing else.
+    fn serves_skills(&self) -> bool {
+        self.desk.toolset().seats().is_some()
+    }
 }
 
 /// A tool of the table as the protocol has it.
@@ -39,12 +48,55 @@ fn tool(listing: &Value) -> Option<Tool> {
 
 impl<A: Api> ServerHandler for McpServer<A> {
     fn get_info(&self) -> ServerConfig {
-        let config = ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
-            .with_server_info(Implementation::new("loopctl", self.version));
+        let capabilities = ServerCapabilities::builder().enable_tools();
+        let capabilities = match self.serves_skills() {
+            true => capabilities.enable_resources().enable_skills().build(),
+            false => capabilities.build(),
+        };
+        let config =
+            ServerConfig::new(capabilities).with_server_info(Implementation::new("loopctl", self.version));
         match self.desk.toolset().seats() {
             Some(seats) => config.with_instructions(instructions::of(seats)),
             None => config,
         }
+    }
+
+    async fn list_skills(
+        &self,
+        request: Option<PaginatedRequestParams>,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ListSkillsResult, ErrorData> {
+        skills::list(self.desk.api(), request).await
+    }
+
+    async fn get_skill(
+        &self,
+        request: GetSkillRequestParams,
+        _: RequestContext<RoleServer>,
+    ) -> Result<GetSkillResult, ErrorData> {
+        skills::get(self.desk.api(), &request.uri).await
+    }
+
+    async fn list_resources(
+        &self,
+        request: Option<PaginatedRequestParams>,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ListResourcesResult, ErrorData> {
+        if !self.serves_skills() {
+            return Err(ErrorData::method_not_found::<ListResourcesRequestMethod>());
+        }
+        skills::resources(self.desk.api(), request).await
+    }
+
+    async fn read_resource(
+        &self,
+        request: ReadResourceRequestParams,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ReadResourceResponse, ErrorData> {
+        if !self.serves_skills() {
+            return Err(ErrorData::method_not_found::<ReadResourceRequestMethod>());
+        }
+        skills::read(self.desk.api(), &request.uri).await.map(Into::into)
     }
 
     async fn list_tools(
@@ -61,9 +113,14 @@ impl<A: Api> ServerHandler for McpServer<A> {
     async fn call_tool(
         &self,
         request: CallToolRequestParams,
-        _: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        let sent = request.arguments.unwrap_or_default();
+        let mut sent = request.arguments.unwrap_or_default();
+        if let Some(version) = context.meta.get(skills::VERSION_IN_META)
+            && self.desk.takes(&request.name, skills::VERSION_ARGUMENT)
+        {
+            sent.entry(skills::VERSION_ARGUMENT).or_insert_with(|| version.clone());
+        }
         let Some(answer) = self.desk.call(&request.name, &sent).await else {
             let unknown = format!("Unknown tool: {}", request.name);
             return Err(ErrorData::new(

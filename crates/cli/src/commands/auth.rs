@@ -130,7 +130,7 @@ async fn status(context: &Context) -> Result<(), Error> {
 }
 
 /// A superadmin key belongs to no tenant; this answer proves that the key is good.
-fn is_superadmin(error: &ServerError) -> bool {
+pub(super) fn is_superadmin(error: &ServerError) -> bool {
     error.status == 400 && error.message().contains("X-Impersonate-Tenant")
 }
 

@@ -8,11 +8,14 @@ pub(crate) mod budget;
 pub(crate) mod bulk;
 pub(crate) mod cost;
 pub(crate) mod deps;
+pub(crate) mod doctor;
 pub(crate) mod epic;
 pub(crate) mod events;
 pub(crate) mod evidence;
 pub(crate) mod export;
+pub(crate) mod hook;
 pub(crate) mod import;
+pub(crate) mod init;
 pub(crate) mod keys;
 pub(crate) mod progress;
 pub(crate) mod project;
@@ -58,6 +61,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<(), Error> {
         Command::Epic(command) => epic::run(context, command).await,
         Command::Story(command) => story::run(context, command).await,
         Command::Deps(command) => deps::run(context, command).await,
+        Command::Init(arguments) => init::run(context, &arguments),
         Command::Import(arguments) => import::run(context, arguments).await,
         Command::Export(arguments) => export::run(context, arguments).await,
         Command::Status(arguments) => status::run(context, arguments).await,

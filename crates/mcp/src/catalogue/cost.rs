@@ -119,27 +119,6 @@ pub(super) const TOOLS: &[Tool] = &[
     ])
     .listed(&[Seat::Orchestrator]),
     Tool::new(
-        "report_skill_result",
-        "Say how a story went that was done by a version of a skill.",
-        Effect::Adds,
-        Run::Call(|arguments, _| {
-            for name in ["skill_version_id", "story_id", "verification_result_id"] {
-                if arguments.value(name).is_some() {
-                    arguments.id(name)?;
-                }
-            }
-            let names = ["skill_version_id", "story_id", "verification_result_id", "metrics"];
-            Ok(Call::post(KeyFor::Orchestrator, "/skill_results")
-                .body(Value::Object(arguments.some_of(&names))))
-        }),
-    )
-    .takes(&[
-        text("skill_version_id").required(),
-        text("story_id").required(),
-        text("verification_result_id").required(),
-        Field::new("metrics", Kind::Anything),
-    ]),
-    Tool::new(
         "list_verifications",
         "The verification results of a story, newest first.",
         Effect::Reads,

@@ -3,6 +3,7 @@
 mod cost;
 mod projects;
 mod record;
+mod skills;
 mod steps;
 mod stories;
 
@@ -59,6 +60,8 @@ pub(crate) enum Run {
     ContractAndClaim,
     /// Until something has become of a story.
     WaitForStory,
+    /// What came of a skill, with the verification that says so.
+    SkillResult,
     /// What to do, in words.
     Help,
 }
@@ -130,7 +133,9 @@ impl Tool {
 
 /// All of them.
 pub(crate) fn all() -> impl Iterator<Item = &'static Tool> {
-    [projects::TOOLS, stories::TOOLS, steps::TOOLS, cost::TOOLS, record::TOOLS].into_iter().flatten()
+    [projects::TOOLS, stories::TOOLS, steps::TOOLS, cost::TOOLS, skills::TOOLS, record::TOOLS]
+        .into_iter()
+        .flatten()
 }
 
 /// The one of this name.

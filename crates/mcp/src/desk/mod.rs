@@ -36,6 +36,11 @@ impl<A: Api> Desk<A> {
         Self { api, toolset }
     }
 
+    /// What the calls are made of.
+    pub(crate) fn api(&self) -> &A {
+        &self.api
+    }
+
     /// For whom tools are chosen.
     pub fn toolset(&self) -> &Toolset {
         &self.toolset
@@ -50,6 +55,12 @@ impl<A: Api> Desk<A> {
                 .map(|tool| tool.listing(true))
                 .collect(),
         }
+    }
+
+    /// Whether a tool takes an argument of this name.
+    pub(crate) fn takes(&self, tool: &str, argument: &str) -> bool {
+        catalogue::find(tool)
+            .is_some_and(|tool| tool.fields(false).iter().any(|field| field.name == argument))
     }
 
     /// Calls a tool, listed or not. None: there is no such tool.

@@ -47,6 +47,7 @@ impl<A: Api> Desk<A> {
             Run::NextReview => self.next_review(arguments).await,
             Run::ContractAndClaim => self.contract_and_claim(arguments).await,
             Run::WaitForStory => self.wait(arguments, seats).await,
+            Run::SkillResult => self.skill_result(arguments).await,
             Run::Help => Told::Said(instructions::help(arguments.text("code"), seats), false),
         }
     }
@@ -121,6 +122,36 @@ impl<A: Api> Desk<A> {
             return Told::Reply(contracted, Shape::Step);
         }
         Told::Reply(self.make(steps("claim")).await, Shape::Step)
+    }
+
+    /// Of the verification that is named, or else of the story's newest one.
+    async fn skill_result(&self, arguments: &Arguments) -> Told {
+        let names = ["skill_version_id", "story_id", "verification_result_id"];
+        let wrong = names
+            .into_iter()
+            .filter(|name| arguments.value(name).is_some())
+            .find_map(|name| arguments.id(name).err());
+        if let Some(Wrong(why)) = wrong {
+            return Told::Said(shape::said(&why), true);
+        }
+        let mut body =
+            arguments.some_of(&["skill_version_id", "story_id", "verification_result_id", "metrics"]);
+        if !body.contains_key("verification_result_id") {
+            let path = format!("/stories/{}/verifications", arguments.text("story_id").unwrap_or_default());
+            let newest = Call::get(KeyFor::Orchestrator, path).query("page_size", Some("1".to_owned()));
+            let reply = self.api.call(newest).await;
+            if !reply.is_ok() {
+                return Told::Reply(reply, Shape::Whole);
+            }
+            let Some(id) = reply.body["data"][0]["id"].as_str() else {
+                let none =
+                    "This story was not verified or rejected yet: verify_story or reject_story comes first.";
+                return Told::Said(shape::said(none), true);
+            };
+            body.insert("verification_result_id".to_owned(), json!(id));
+        }
+        let call = Call::post(KeyFor::Orchestrator, "/skill_results").body(Value::Object(body));
+        Told::Reply(self.api.call(call).await, Shape::Whole)
     }
 
     async fn wait(&self, arguments: &Arguments, seats: &[Seat]) -> Told {

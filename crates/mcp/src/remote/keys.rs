@@ -28,7 +28,9 @@ impl fmt::Debug for Keys {
 impl Keys {
     /// Reads them.
     pub(super) fn of(variable: impl Fn(&str) -> Option<String>) -> Self {
-        let key = |name: &str| variable(name).map(|key| key.trim().to_owned()).filter(|key| !key.is_empty());
+        // Clients that know no value for a variable pass on its name.
+        let is_key = |key: &String| !key.is_empty() && !key.starts_with('$');
+        let key = |name: &str| variable(name).map(|key| key.trim().to_owned()).filter(is_key);
         Self {
             any: key("LOOPCTL_API_KEY"),
             orchestrator: key("LOOPCTL_ORCH_KEY"),
@@ -118,7 +120,8 @@ mod tests {
         let agent = keys(&[("LOOPCTL_AGENT_KEY", "a"), ("LOOPCTL_ORCH_KEY", "")]);
         assert_eq!(agent.find(KeyFor::Orchestrator), Ok(Some("a")));
         assert!(agent.find(KeyFor::User).unwrap_err().contains("LOOPCTL_USER_KEY"));
-        let none = keys(&[]);
+        let none =
+            keys(&[("LOOPCTL_AGENT_KEY", "${LOOPCTL_AGENT_KEY}"), ("LOOPCTL_ORCH_KEY", "$LOOPCTL_ORCH_KEY")]);
         assert!(none.find(KeyFor::Orchestrator).unwrap_err().contains("LOOPCTL_ORCH_KEY"));
         assert_eq!(none.find(KeyFor::Anyone), Ok(None));
     }

@@ -26,6 +26,7 @@ mod identity;
 mod imports;
 mod isolation;
 mod jobs;
+mod mcp;
 mod measured;
 mod newcomer;
 mod orchestrator_state;
