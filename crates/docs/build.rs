@@ -14,13 +14,14 @@ use std::{env, fs};
 use render::Site;
 
 /// The documents that pages are made of, in the order in which they are best read.
-const PAGES: [&str; 19] = [
+const PAGES: [&str; 20] = [
     "quick-start",
     "concepts",
     "guide",
     "agents",
     "orchestrators",
     "reviewers",
+    "mcp",
     "hooks",
     "skills",
     "cost",

@@ -21,7 +21,7 @@ pub(crate) const ENVIRONMENT: &str = "All settings are variables of the environm
   LOOPCTL_ORCH_KEY      key of whoever runs the loop
   LOOPCTL_USER_KEY      key of a person, for what destroys
   LOOPCTL_API_KEY       one key for everything
-  LOOPCTL_PROJECT       id of the project that is meant where none is named
+  LOOPCTL_PROJECT       slug or id of the project that is meant where none is named
   LOOPCTL_MCP_TOOLS     `all`: every tool, in the API's own words
   LOOPCTL_IMPORT_ROOT   directory below which plans are read from files
   LOOPCTL_CA_CERT       also trust the certificates in this PEM file

@@ -14,6 +14,13 @@ const ID: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-');
 #[error("{0}")]
 pub(crate) struct Wrong(pub(crate) String);
 
+impl Wrong {
+    /// An argument is not there.
+    pub(crate) fn lacks(name: &str) -> Self {
+        Self(format!("{name} is required"))
+    }
+}
+
 /// What an argument is.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Kind {
@@ -267,7 +274,7 @@ impl Arguments {
     /// # Errors
     /// When it is no canonical UUID.
     pub(crate) fn id(&self, name: &str) -> Result<String, Wrong> {
-        let text = self.text(name).ok_or_else(|| Wrong(format!("{name} is required")))?;
+        let text = self.text(name).ok_or_else(|| Wrong::lacks(name))?;
         if canonical(text).is_none() {
             return Err(Wrong(format!("{name} must be a canonical UUID")));
         }

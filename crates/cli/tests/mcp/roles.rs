@@ -142,6 +142,56 @@ fn a_story_is_known_by_its_number() {
 }
 
 #[test]
+fn a_review_is_told_in_few_words_and_leads_on() {
+    let recorder = Recorder::new(|_| {
+        json!({"review_record": {"id": U, "story_id": U, "review_type": "code", "findings_count": 2, "fixes_count": 1,
+                                 "disproved_count": 1, "criteria_digest": "7df3", "completed_at": "2026-11-29T18:20:46Z"},
+               "next_actions": []})
+        .into()
+    });
+    let review = json!({"story_id": U, "review_type": "code", "findings_count": 2, "fixes_count": 1, "disproved_count": 1});
+    for (key, next) in [("LOOPCTL_REVIEWER_KEY", "next_review"), ("LOOPCTL_ORCH_KEY", "wait_for_story")] {
+        let told = Session::start(&recorder.address, &[(key, "k")]).call("review_complete", &review);
+        let told = said_twice(&told);
+        assert_eq!(told["review"], review);
+        assert_eq!(told["next"]["tool"], next);
+    }
+}
+
+#[test]
+fn a_project_is_the_only_one_or_known_by_its_slug() {
+    let recorder = Recorder::new(|request| {
+        let projects = json!({"data": [{"id": U, "name": "Only", "slug": "only"}]});
+        if request.line.starts_with("GET /api/v1/projects?") { projects } else { json!({"data": []}) }.into()
+    });
+    let orchestrator = |more: &[(&str, &str)]| {
+        let mut environment = vec![("LOOPCTL_ORCH_KEY", "o")];
+        environment.extend(more);
+        Session::start(&recorder.address, &environment)
+    };
+    let asked = |session: &mut Session, tool: &str, sent: Value| {
+        let told = session.call(tool, &sent);
+        (told.is_error, recorder.requests().last().unwrap().line.clone())
+    };
+    let ready = (false, format!("GET /api/v1/stories/ready?project_id={U}&limit=20"));
+    let progress = (false, format!("GET /api/v1/projects/{U}/progress"));
+    for configured in [None, Some("only"), Some(U)] {
+        let configured: Vec<_> = configured.iter().map(|named| ("LOOPCTL_PROJECT", *named)).collect();
+        let mut session = orchestrator(&configured);
+        assert_eq!(asked(&mut session, "list_ready_stories", json!({})), ready, "{configured:?}");
+        assert_eq!(asked(&mut session, "get_progress", json!({})), progress, "{configured:?}");
+        assert_eq!(asked(&mut session, "get_progress", json!({"project_id": "only"})), progress);
+    }
+    for named in ["another", "../../tenants/me"] {
+        let told = orchestrator(&[]).call("get_progress", &json!({"project_id": named}));
+        assert!(told.is_error && told.text.contains(&format!("no project {named}")), "{told:?}");
+        assert!(recorder.requests().iter().all(|request| !request.line.contains(named)));
+    }
+    let told = orchestrator(&[]).call("create_story", &json!({"story": {"number": "1.1"}}));
+    assert!(told.is_error && told.text.contains("epic_id"), "what else is missing is told first: {told:?}");
+}
+
+#[test]
 fn several_projects_are_named() {
     let two = json!({"data": [{"id": U, "name": "a"}, {"id": U, "name": "b"}]});
     let recorder = Recorder::new(move |_| two.clone().into());

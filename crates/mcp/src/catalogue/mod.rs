@@ -117,14 +117,6 @@ impl Tool {
         self.brief.filter(|_| as_role).map_or(self.fields, |brief| brief.fields)
     }
 
-    /// Whether it is about one project, which a role need not name where there is but one.
-    pub(crate) fn is_of_project(&self) -> bool {
-        let is_project = |field: &&Field| field.name == "project_id";
-        matches!(self.run, Run::Call(_))
-            && self.shape != Shape::Story
-            && self.brief.is_some_and(|brief| brief.fields.iter().any(|field| is_project(&field)))
-    }
-
     /// As it is listed.
     pub(crate) fn listing(&self, as_role: bool) -> Value {
         let about = self.brief.filter(|_| as_role).map_or(self.about, |brief| brief.about);
@@ -172,7 +164,7 @@ fn given(arguments: &Arguments, name: &str) -> Option<String> {
 }
 
 fn project_of(arguments: &Arguments, settings: &Settings) -> Result<String, Wrong> {
-    match (&settings.project, arguments.value("project_id")) {
+    match (&settings.project, arguments.text("project_id")) {
         (Some(project), None) => Arguments::default().with("project_id", project.as_str()).id("project_id"),
         _ => arguments.id("project_id"),
     }

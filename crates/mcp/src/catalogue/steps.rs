@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::{CURSOR, Effect, PROJECT, Run, STORY, Shape, Tool};
 use crate::api::{Call, KeyFor};
-use crate::arguments::{Arguments, Field, Kind, Wrong, integer, text};
+use crate::arguments::{Arguments, Field, Kind, Wrong, choice, integer, text};
 use crate::seats::Seat;
 
 const USED: Field = Field::new(
@@ -186,11 +186,11 @@ pub(super) const TOOLS: &[Tool] = &[
     .takes(&[text("epic_id").required(), text("review_type").required(), text("summary").required()]),
     Tool::new(
         "wait_for_story",
-        "Wait until a story is verified or rejected, or it is your turn; returns within a minute.",
+        "Wait until something becomes of a story, for less than a minute; says what to do then.",
         Effect::Reads,
         Run::WaitForStory,
     )
-    .takes(&[STORY])
+    .takes(&[STORY, choice("until", &["moved", "settled"]).about("settled: verified or rejected")])
     .told(Shape::Step)
     .listed(&[Seat::Orchestrator]),
     Tool::new(

@@ -106,29 +106,26 @@ impl<A: Api> Desk<A> {
     async fn for_seats(&self, tool: &Tool, sent: &Map<String, Value>, seats: &[Seat]) -> Answer {
         // What is called although it is not listed may be sent what its full form takes.
         let is_listed = tool.seats.iter().any(|seat| seats.contains(seat));
-        let arguments = match Arguments::read(tool.fields(is_listed), sent) {
+        let fields = tool.fields(is_listed);
+        let arguments = match Arguments::read(fields, sent) {
             Ok(arguments) => arguments,
             Err(Wrong(why)) => return Answer::short(shape::wrong(&why, tool), true),
         };
         let cursor = arguments.text("cursor").map(str::to_owned);
-        let (arguments, told) = match self.settled(tool, arguments).await {
+        let takes_project = fields.iter().any(|field| field.name == "project_id");
+        let arguments = match self.settled(arguments, tool, takes_project).await {
+            Ok(arguments) => arguments,
             Err(refused) => return Answer::short(refused, true),
-            Ok(arguments) => {
-                let told = match tool.run {
-                    Run::Call(call) => {
-                        let reply = match call(&arguments, self.api.settings()) {
-                            Ok(call) => self.api.call(paged(call, tool, cursor.as_deref())).await,
-                            Err(Wrong(why)) => return Answer::short(shape::wrong(&why, tool), true),
-                        };
-                        own::Told::Reply(
-                            self.with_story(reply, tool.shape, &arguments, seats).await,
-                            tool.shape,
-                        )
-                    }
-                    own => self.own(own, &arguments, seats).await,
-                };
-                (arguments, told)
-            }
+        };
+        let told = match tool.run {
+            Run::Call(call) => match call(&arguments, self.api.settings()) {
+                Ok(call) => {
+                    let reply = self.api.call(paged(call, tool, cursor.as_deref())).await;
+                    own::Told::Reply(reply, tool.shape)
+                }
+                Err(Wrong(why)) => own::Told::Said(shape::wrong(&why, tool), true),
+            },
+            own => self.own(own, &arguments, seats).await,
         };
         match told {
             own::Told::Said(value, is_error) => Answer::short(value, is_error),
@@ -143,17 +140,6 @@ impl<A: Api> Desk<A> {
         }
     }
 
-    /// Some steps are answered with what was recorded of them: where their story is now is asked for.
-    async fn with_story(&self, reply: Reply, shape: Shape, arguments: &Arguments, seats: &[Seat]) -> Reply {
-        if !reply.is_ok() || shape != Shape::Step || reply.body.get("story").is_some() {
-            return reply;
-        }
-        let Ok(id) = arguments.id("story_id") else { return reply };
-        let story = self.api.call(Call::get(key_of(seats), format!("/stories/{id}"))).await;
-        // It was done, whether or not that can be told.
-        if story.is_ok() { story } else { reply }
-    }
-
     /// What can be done with a story whose step was refused.
     async fn after_refusal(&self, reply: &Reply, arguments: &Arguments, seats: &[Seat]) -> Option<Value> {
         if !(400..500).contains(&reply.status) || [401, 404, 429].contains(&reply.status) {
@@ -164,14 +150,20 @@ impl<A: Api> Desk<A> {
         story.is_ok().then(|| next::after(&story.body, seats)).flatten()
     }
 
-    /// The same arguments with ids in place of what stands for them: a story's number, the one project that there is.
-    async fn settled(&self, tool: &Tool, arguments: Arguments) -> Result<Arguments, Value> {
-        if tool.is_of_project()
-            && arguments.text("epic_id").is_none()
-            && arguments.text("project_id").is_none()
-        {
+    /// The same arguments with ids in place of what stands for them: a story's number, a project's slug, nothing at all for the one
+    /// project that there is.
+    async fn settled(
+        &self,
+        mut arguments: Arguments,
+        tool: &Tool,
+        takes_project: bool,
+    ) -> Result<Arguments, Value> {
+        let is_slug = self.named_project(&arguments).is_some_and(|named| canonical(named).is_none());
+        let lacks_project = self.named_project(&arguments).is_none()
+            && matches!(tool.run, Run::Call(call) if call(&arguments, self.api.settings()) == Err(Wrong::lacks("project_id")));
+        if takes_project && (is_slug || lacks_project) {
             let project = self.project(&arguments).await?;
-            return Ok(arguments.with("project_id", project));
+            arguments = arguments.with("project_id", project);
         }
         let Some(story) = arguments.text("story_id").filter(|id| canonical(id).is_none()) else {
             return Ok(arguments);
@@ -196,20 +188,33 @@ impl<A: Api> Desk<A> {
         }
     }
 
+    /// The project that is named or configured.
+    fn named_project<'a>(&'a self, arguments: &'a Arguments) -> Option<&'a str> {
+        arguments.text("project_id").or(self.api.settings().project.as_deref())
+    }
+
     /// The project that is named, configured, or the only one.
     async fn project(&self, arguments: &Arguments) -> Result<String, Value> {
-        let named = arguments.text("project_id").or(self.api.settings().project.as_deref());
-        if let Some(project) = named {
-            return Ok(project.to_owned());
+        let named = self.named_project(arguments);
+        if let Some(id) = named.filter(|named| canonical(named).is_some()) {
+            return Ok(id.to_owned());
         }
-        let reply = self
-            .api
-            .call(Call::get(KeyFor::Agent, "/projects").query("page_size", Some("20".to_owned())))
-            .await;
+        let looked_through = if named.is_some() { "100" } else { "20" };
+        let call = Call::get(KeyFor::Agent, "/projects").query("page_size", Some(looked_through.to_owned()));
+        let reply = self.api.call(call).await;
         if !reply.is_ok() {
             return Err(shape::refused(&reply, None));
         }
         let projects = reply.body["data"].as_array().map(Vec::as_slice).unwrap_or_default();
+        if let Some(slug) = named {
+            let project = projects.iter().find(|project| project["slug"] == slug);
+            return project.and_then(|project| project["id"].as_str()).map(str::to_owned).ok_or_else(|| {
+                shape::said(&format!(
+                    "There is no project {}: send its id or its slug.",
+                    fit::begin(slug, 100)
+                ))
+            });
+        }
         match projects {
             [one] => Ok(one["id"].as_str().unwrap_or_default().to_owned()),
             [] => Err(shape::said("There is no project yet.")),

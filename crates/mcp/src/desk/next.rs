@@ -18,11 +18,6 @@ pub(super) fn after(answer: &Value, seats: &[Seat]) -> Option<Value> {
         .or_else(|| afterwards(story, seats))
 }
 
-/// Whether it is a step of this story, and not waiting or what comes after it.
-pub(super) fn is_of(next: &Value, story_id: &str) -> bool {
-    next["arguments"]["story_id"] == story_id && next["tool"] != "wait_for_story"
-}
-
 fn step(action: &str, story: &Value, body: &Value, seats: &[Seat]) -> Option<Value> {
     let (tool, who): (&str, &[Seat]) = match action {
         "contract" | "claim" => ("contract_and_claim", &[Seat::Implementer]),

@@ -159,16 +159,95 @@ impl<A: Api> Desk<A> {
             Ok(id) => id,
             Err(Wrong(why)) => return Told::Said(shape::said(&why), true),
         };
-        let began = tokio::time::Instant::now();
+        let until_settled = arguments.text("until") == Some("settled");
+        let (began, mut first) = (tokio::time::Instant::now(), None);
         loop {
             let reply = self.api.call(Call::get(key_of(seats), format!("/stories/{id}"))).await;
             let is_over = began.elapsed() + PAUSE > PATIENCE;
-            let is_settled = reply.body["story"]["verified_status"] != "unverified";
-            let is_their_turn = next::after(&reply.body, seats).is_some_and(|next| next::is_of(&next, &id));
-            if !reply.is_ok() || is_over || is_settled || is_their_turn {
+            if !reply.is_ok() || is_over {
                 return Told::Reply(reply, Shape::Step);
             }
+            let story = &reply.body["story"];
+            let now = json!([story["agent_status"], story["verified_status"], story["review_requested_at"]]);
+            let is_settled = story["verified_status"] != "unverified";
+            let has_moved = first.as_ref().is_some_and(|before| *before != now);
+            // Nobody else will move what waits for their own verdict.
+            let is_theirs =
+                next::after(&reply.body, seats).is_some_and(|next| next["tool"] == "verify_story");
+            if is_settled || (has_moved || is_theirs) && !until_settled {
+                return Told::Reply(reply, Shape::Step);
+            }
+            first.get_or_insert(now);
             tokio::time::sleep(PAUSE).await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::api::Settings;
+    use crate::seats::Toolset;
+
+    /// A story of which something becomes while it is looked at.
+    #[derive(Clone)]
+    struct Moving(Arc<(Settings, Vec<Value>, AtomicUsize)>);
+
+    impl Api for Moving {
+        async fn call(&self, _: Call) -> Reply {
+            let at = self.0.2.fetch_add(1, Ordering::Relaxed).min(self.0.1.len() - 1);
+            Reply { status: 200, body: self.0.1[at].clone() }
+        }
+
+        fn settings(&self) -> &Settings {
+            &self.0.0
+        }
+    }
+
+    fn story(agent_status: &str, verified_status: &str, actions: &[&str]) -> Value {
+        let actions: Vec<_> =
+            actions.iter().map(|action| json!({"action": action, "required_body": {}})).collect();
+        json!({"story": {"id": "01a22871-b297-7640-ab02-e45d52bc3c0a", "agent_status": agent_status,
+                         "verified_status": verified_status, "review_requested_at": null},
+               "next_actions": actions})
+    }
+
+    /// How long an orchestrator waits, and for which next call.
+    async fn waited(stories: &[&Value], until: &str) -> (u64, Value) {
+        let api = Moving(Arc::new((
+            Settings::default(),
+            stories.iter().copied().cloned().collect(),
+            AtomicUsize::new(0),
+        )));
+        let desk = Desk::new(api, Toolset::Of(vec![Seat::Orchestrator]));
+        let sent = json!({"story_id": "01a22871-b297-7640-ab02-e45d52bc3c0a", "until": until});
+        let began = tokio::time::Instant::now();
+        let answer = desk.call("wait_for_story", sent.as_object().unwrap()).await.unwrap();
+        assert!(!answer.is_error, "{}", answer.text);
+        (began.elapsed().as_secs(), answer.structured.unwrap()["next"]["tool"].clone())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_ends_when_there_is_something_to_do() {
+        let working = story("implementing", "unverified", &["reject"]);
+        let reported = story("reported_done", "unverified", &["review-complete"]);
+        let reviewed = story("reported_done", "unverified", &["verify", "reject"]);
+        let verified = story("reported_done", "verified", &[]);
+
+        let (seconds, next) = waited(&[&working], "moved").await;
+        assert!((45..55).contains(&seconds), "{seconds}");
+        assert_eq!(next, "wait_for_story");
+        let (seconds, _) = waited(&[&reported], "moved").await;
+        assert!((45..55).contains(&seconds), "a reviewer may be at it: {seconds}");
+        assert_eq!(waited(&[&working, &reported], "moved").await, (2, json!("review_complete")));
+        assert_eq!(waited(&[&reviewed], "moved").await, (0, json!("verify_story")));
+        assert_eq!(waited(&[&reported, &reviewed], "moved").await, (2, json!("verify_story")));
+        let (seconds, _) = waited(&[&reviewed], "settled").await;
+        assert!((45..55).contains(&seconds), "somebody else verifies: {seconds}");
+        assert_eq!(waited(&[&reviewed, &verified], "settled").await, (2, json!("list_ready_stories")));
+        assert_eq!(waited(&[&verified], "moved").await.0, 0);
     }
 }

@@ -28,6 +28,7 @@ pub(super) fn done(
             told["next"] = json!(next::after(body, seats));
             told
         }
+        Shape::Step if body.get("review_record").is_some() => review(body, seats),
         Shape::Story if body.get("story").is_some() => story(body, seats, cursor),
         Shape::Stories => stories(body, seats, project),
         _ => whole(body, cursor),
@@ -62,6 +63,16 @@ fn brief(story: &Value) -> Value {
         }
     }
     Value::Object(brief)
+}
+
+/// A review that was recorded.
+fn review(body: &Value, seats: &[Seat]) -> Value {
+    let record = &body["review_record"];
+    let names = ["story_id", "review_type", "findings_count", "fixes_count", "disproved_count"];
+    let review: Map<String, Value> =
+        names.into_iter().map(|name| (name.to_owned(), record[name].clone())).collect();
+    let story = json!({"story": {"id": record["story_id"]}, "next_actions": body["next_actions"]});
+    json!({"review": review, "next": next::after(&story, seats)})
 }
 
 /// A story to read: what it is about and its criteria as one text, of which a long one comes in parts.

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::mounted::Document;
 use super::told::Told;
+use crate::VERSION;
 use crate::http::{ApiResult, Asked, Fixed, Operation, Output, Unless};
 
 /// Where loopctl is at home. A server whose operator has named no URL for its clients names this one, whatever host it is asked by.
@@ -51,7 +52,7 @@ pub(super) struct WellKnown {
 #[derive(Serialize, JsonSchema)]
 struct McpServer {
     name: &'static str,
-    /// The version that comes with this build; `0.0.0` where none does.
+    /// The version that comes with this build, and is the build's own.
     npm_version: &'static str,
     #[schemars(extend("format" = "uri"))]
     repository_url: String,
@@ -66,8 +67,8 @@ impl WellKnown {
             spec_version: "2",
             mcp_server: McpServer {
                 name: "loopctl-mcp-server",
-                npm_version: "0.0.0",
-                repository_url: at("/mcp-server"),
+                npm_version: VERSION,
+                repository_url: at("/docs/mcp"),
             },
             audit_signing_key_url: at("/api/v1/tenants/{tenant_id}/audit_public_key"),
             capability_scheme_url: at("/wiki/capability-tokens"),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use loopctl_server::openapi;
+use loopctl_server::{VERSION, openapi};
 use reqwest::Method;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -137,8 +137,8 @@ async fn agents_find_the_rules_without_a_key() {
         json!({
             "spec_version": "2",
             "mcp_server": {
-                "name": "loopctl-mcp-server", "npm_version": "0.0.0",
-                "repository_url": "http://loopctl.test/mcp-server",
+                "name": "loopctl-mcp-server", "npm_version": VERSION,
+                "repository_url": "http://loopctl.test/docs/mcp",
             },
             "audit_signing_key_url": "http://loopctl.test/api/v1/tenants/{tenant_id}/audit_public_key",
             "capability_scheme_url": "http://loopctl.test/wiki/capability-tokens",
@@ -171,6 +171,15 @@ async fn agents_find_the_rules_without_a_key() {
     let mut other = told.clone();
     other["capability_scheme_url"] = json!("no address");
     assert!(!validator.is_valid(&other));
+}
+
+/// The launcher, the binary and what the server tells are of one version.
+#[test]
+fn the_launcher_has_the_version_of_the_build() {
+    let package = include_str!("../../../../mcp-server/package.json");
+    let package: Value = serde_json::from_str(package).unwrap();
+    assert_eq!((&package["name"], &package["version"]), (&json!("loopctl-mcp-server"), &json!(VERSION)));
+    assert_eq!(package["dependencies"], Value::Null);
 }
 
 /// Where an action is called and who may is said in two places, from the table and from what is mounted.
