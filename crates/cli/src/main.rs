@@ -25,7 +25,7 @@ mod usage;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use args::{Cli, Command};
+use args::{Cli, Command, GlobalOptions};
 use commands::{doctor, hook};
 use context::Context;
 use output::Format;
@@ -37,7 +37,7 @@ const LAST: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     if mcp::is_meant(std::env::args_os().next().as_deref()) {
-        return in_runtime(Builder::new_current_thread(), mcp::run(), LAST);
+        return in_runtime(Builder::new_current_thread(), mcp::run(&GlobalOptions::default()), LAST);
     }
     let cli = match usage::parse(std::env::args_os()) {
         Ok(cli) => cli,
@@ -48,7 +48,7 @@ fn main() -> ExitCode {
     };
     match cli.command {
         // Its client waits for it to start, and keeps it for as long as it works: one thread is enough.
-        Some(Command::Mcp) => in_runtime(Builder::new_current_thread(), mcp::run(), LAST),
+        Some(Command::Mcp) => in_runtime(Builder::new_current_thread(), mcp::run(&cli.globals), LAST),
         // Who calls a hook waits for nothing but its answer.
         Some(Command::Hook(_)) => in_runtime(Builder::new_multi_thread(), run(cli), Duration::ZERO),
         _ => in_runtime(Builder::new_multi_thread(), run(cli), LAST),
@@ -89,7 +89,7 @@ async fn run(cli: Cli) -> u8 {
             outcome.map_or_else(|failure| failure.report(), |body| server::print_jobs(&body, format))
         }
         Some(Command::Operator(command)) => finish(server::run_operator(&command).await),
-        Some(Command::Mcp) => mcp::run().await,
+        Some(Command::Mcp) => mcp::run(&cli.globals).await,
         Some(Command::Doctor) => doctor::run(&cli.globals).await,
         Some(Command::Hook(command)) => hook::run(&cli.globals, command).await,
         Some(Command::Demo(arguments)) => demo::run(&arguments, cli.globals.format).await,

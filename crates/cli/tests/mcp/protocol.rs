@@ -150,3 +150,25 @@ fn the_end_of_the_input_is_the_end_and_what_was_asked_before_is_answered() {
     assert!(!told.is_error);
     assert_eq!(session.end(), (0, String::new()));
 }
+
+#[test]
+fn what_is_said_on_the_command_line_counts_or_is_refused() {
+    let recorder = Recorder::content();
+    let run = |arguments: &[&str]| {
+        let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_loopctl"));
+        child.arg("mcp").args(arguments).env_clear().env("LOOPCTL_SERVER", "http://127.0.0.1:9");
+        child.env("LOOPCTL_MCP_TOOLS", "all").stdin(std::process::Stdio::piped());
+        let mut child =
+            child.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
+        let call =
+            json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "get_tenant"}});
+        // Whoever refuses to start reads nothing.
+        let _ = std::io::Write::write_all(&mut child.stdin.take().unwrap(), format!("{call}\n").as_bytes());
+        child.wait_with_output().unwrap()
+    };
+    assert_eq!(run(&["--server", &recorder.address, "--api-key", "K"]).status.code(), Some(0));
+    assert_eq!(recorder.take().header("authorization"), Some("Bearer K"));
+    let refused = run(&["--format", "human"]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(String::from_utf8(refused.stderr).unwrap().contains("--format"));
+}
