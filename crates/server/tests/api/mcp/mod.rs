@@ -1,6 +1,9 @@
 //! `/mcp`: the protocol over HTTP, by people's and agents' keys.
 
+mod cheats;
+mod door;
 mod skills;
+mod steps;
 
 use reqwest::Method;
 use serde_json::{Value, json};

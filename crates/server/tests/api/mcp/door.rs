@@ -1,0 +1,78 @@
+//! Who is let in, with which tools.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::{NEW, OLD, ask, result};
+use crate::support::{Caller, Tenant, server};
+
+async fn names(caller: &Caller, path: &str) -> Vec<String> {
+    let listed = ask(caller, path, OLD, "tools/list", json!({})).await;
+    let tools = listed["result"]["tools"].as_array().unwrap_or_else(|| panic!("{listed}"));
+    tools.iter().map(|tool| tool["name"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn without_a_key_nobody_is_let_in_and_all_are_told_how() {
+    let unknown = (Caller::with_key("lc_nobody_knows_this_one"), "invalid_api_key");
+    for (caller, code) in [(Caller::nobody(), "unauthorized"), unknown] {
+        let message = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list"});
+        let answer = caller.request(Method::POST, "//mcp").json(&message).send().await.unwrap();
+        assert_eq!(answer.status(), 401);
+        let challenge = answer.headers()["www-authenticate"].to_str().unwrap().to_owned();
+        let url = challenge.strip_prefix("Bearer resource_metadata=\"").unwrap().strip_suffix('"').unwrap();
+        let path = url.strip_prefix(server().base.as_str()).unwrap_or_else(|| {
+            // Named by another host than the one that was asked.
+            &url[url.find("/.well-known").unwrap()..]
+        });
+        let metadata: Value =
+            caller.request(Method::GET, &format!("/{path}")).send().await.unwrap().json().await.unwrap();
+        assert!(metadata["resource"].as_str().unwrap().ends_with("/mcp"));
+        assert_eq!(metadata["bearer_methods_supported"], json!(["header"]));
+        let body: Value = answer.json().await.unwrap();
+        assert_eq!(body["error"]["code"], code);
+    }
+}
+
+#[tokio::test]
+async fn pages_of_others_are_not_answered() {
+    let agent = Tenant::new().await.agent().await;
+    let message = json!({"jsonrpc": "2.0", "id": 1, "method": "ping"});
+    for origin in ["https://evil.example", "null", "http://localhost:1"] {
+        let request = agent.request(Method::POST, "//mcp").header("origin", origin);
+        let request = request.header("accept", "application/json, text/event-stream").json(&message);
+        assert_eq!(request.send().await.unwrap().status(), 403, "{origin}");
+    }
+    assert_eq!(ask(&agent, "//mcp", OLD, "ping", json!({})).await["result"], json!({}));
+}
+
+#[tokio::test]
+async fn a_key_decides_which_tools_there_are() {
+    let tenant = Tenant::new().await;
+    let implementer = tenant.agent().await;
+    let mut reviewer = tenant.key("agent").await;
+    reviewer.agent_id = None;
+    reviewer.post("/agents/register", json!({"name": "rita", "agent_type": "reviewer"})).await.expect(201);
+    let orchestrator = tenant.orchestrator().await;
+    assert!(names(&implementer, "//mcp").await.contains(&"contract_and_claim".to_owned()));
+    let tools = names(&reviewer, "//mcp").await;
+    assert!(tools.contains(&"next_review".to_owned()) && !tools.contains(&"next_story".to_owned()));
+    let tools = names(&orchestrator, "//mcp").await;
+    assert!(tools.contains(&"verify_story".to_owned()) && !tools.contains(&"start_story".to_owned()));
+    assert_eq!(names(&tenant.user, "//mcp").await, tools);
+    let all = names(&implementer, "//mcp?tools=all").await;
+    assert!(all.contains(&"get_tenant".to_owned()) && all.len() > 25, "{all:?}");
+    // Both eras at one address.
+    let found = result(&implementer, "server/discover", json!({})).await;
+    assert!(found["supportedVersions"].as_array().unwrap().contains(&json!(NEW)));
+    let hello = json!({"protocolVersion": "2024-11-05", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}});
+    let begun = ask(&implementer, "//mcp", "2024-11-05", "initialize", hello).await;
+    assert_eq!(begun["result"]["protocolVersion"], "2024-11-05");
+    assert!(begun["result"]["instructions"].as_str().unwrap().len() < 2048);
+}
+
+#[tokio::test]
+async fn an_agent_of_no_known_type_is_refused() {
+    let key = Tenant::new().await.key("agent").await;
+    key.post("/agents/register", json!({"name": "x", "agent_type": "auditor"})).await.expect(422);
+}
