@@ -6,10 +6,11 @@ use std::sync::Arc;
 use rmcp::ErrorData;
 use rmcp::ServerHandler;
 use rmcp::model::{
-    CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, ErrorCode,
-    GetSkillRequestParams, GetSkillResult, Implementation, ListResourcesRequestMethod, ListResourcesResult,
-    ListSkillsResult, ListToolsResult, PaginatedRequestParams, ReadResourceRequestMethod,
-    ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities, ServerConfig, Tool,
+    CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, CustomRequest,
+    CustomResult, ErrorCode, GetSkillRequestParams, GetSkillResult, Implementation,
+    ListResourcesRequestMethod, ListResourcesResult, ListSkillsResult, ListToolsResult,
+    PaginatedRequestParams, ReadResourceRequestMethod, ReadResourceRequestParams, ReadResourceResponse,
+    ServerCapabilities, ServerConfig, Tool,
 };
 use rmcp::service::{RequestContext, RoleServer};
 use serde_json::{Value, json};
@@ -99,6 +100,19 @@ impl<A: Api> ServerHandler for McpServer<A> {
         skills::read(self.desk.api(), &request.uri).await.map(Into::into)
     }
 
+    /// What is no request that is known here: by its method, or by what it was sent.
+    async fn on_custom_request(
+        &self,
+        request: CustomRequest,
+        _: RequestContext<RoleServer>,
+    ) -> Result<CustomResult, ErrorData> {
+        Err(if ["tools/call", "initialize"].contains(&request.method.as_str()) {
+            ErrorData::invalid_params(format!("Invalid params of {}", request.method), None)
+        } else {
+            ErrorData::new(ErrorCode::METHOD_NOT_FOUND, "Method not found", None)
+        })
+    }
+
     async fn list_tools(
         &self,
         _: Option<PaginatedRequestParams>,
@@ -121,7 +135,12 @@ impl<A: Api> ServerHandler for McpServer<A> {
         {
             sent.entry(skills::VERSION_ARGUMENT).or_insert_with(|| version.clone());
         }
-        let Some(answer) = self.desk.call(&request.name, &sent).await else {
+        let answer = tokio::select! {
+            answer = self.desk.call(&request.name, &sent) => answer,
+            // Nobody waits for it any more.
+            () = context.ct.cancelled() => return Err(ErrorData::internal_error("cancelled", None)),
+        };
+        let Some(answer) = answer else {
             let unknown = format!("Unknown tool: {}", request.name);
             return Err(ErrorData::new(
                 ErrorCode::INVALID_PARAMS,

@@ -139,6 +139,8 @@ fn a_story_is_known_by_its_number() {
     assert!(told.is_error && told.text.contains("no story 9.9"), "{told:?}");
     let told = session.call("start_story", &json!({"story_id": "../../tenants/me"}));
     assert!(told.is_error && told.json()["error"]["status"] == 0);
+    let last = recorder.requests().last().unwrap().line.clone();
+    assert!(last.contains("number=..%2F..%2Ftenants%2Fme"), "it is looked for, and leads nowhere: {last}");
 }
 
 #[test]
@@ -211,11 +213,17 @@ fn long_stories_come_in_parts() {
     loop {
         let told = said_twice(&session.call("get_story", &arguments));
         read.push_str(told["text"].as_str().unwrap());
-        assert_eq!(told["next"]["tool"], "start_story");
         parts += 1;
         match told.get("cursor") {
-            Some(cursor) => arguments["cursor"] = cursor.clone(),
-            None => break,
+            // All of it is read before anything is done.
+            Some(cursor) => {
+                arguments["cursor"] = cursor.clone();
+                assert_eq!(told["next"], json!({"tool": "get_story", "arguments": arguments}));
+            }
+            None => {
+                assert_eq!(told["next"]["tool"], "start_story");
+                break;
+            }
         }
     }
     assert!(parts > 2 && read.starts_with(long.trim_end()) && read.ends_with("- AC-1: works"), "{parts}");

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{CURSOR, Effect, PROJECT, Run, STORY, Shape, Tool};
+use super::{Effect, PROJECT, Run, STORY, Shape, Tool};
 use crate::api::{Call, KeyFor};
 use crate::arguments::{Arguments, Field, Kind, Wrong, choice, integer, text};
 use crate::seats::Seat;
@@ -199,7 +199,7 @@ pub(super) const TOOLS: &[Tool] = &[
         Effect::Reads,
         Run::Help,
     )
-    .takes(&[text("code"), CURSOR])
+    .takes(&[text("code")])
     .listed(&[Seat::Implementer, Seat::Reviewer, Seat::Orchestrator]),
 ];
 

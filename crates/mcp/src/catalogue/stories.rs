@@ -60,7 +60,7 @@ pub(super) const TOOLS: &[Tool] = &[
     .takes(&[text("project_id").required(), integer("limit")])
     .told(Shape::Stories)
     .listed(&[Seat::Orchestrator])
-    .briefly("Stories that can be begun now.", &[PROJECT, within("limit", 1, 20)]),
+    .briefly("Stories that can be begun now.", &[PROJECT, within("limit", 1, 20), CURSOR]),
     Tool::new(
         "get_story",
         "Everything about one story, with what can be done next.",

@@ -107,12 +107,24 @@ impl<A: Api> Desk<A> {
         // What is called although it is not listed may be sent what its full form takes.
         let is_listed = tool.seats.iter().any(|seat| seats.contains(seat));
         let fields = tool.fields(is_listed);
-        let arguments = match Arguments::read(fields, sent) {
+        let takes = |name: &str| fields.iter().any(|field| field.name == name);
+        let mut sent = sent.clone();
+        // A story's number is one of a project, which no list of arguments has to pay for.
+        let beside =
+            if takes("story_id") && !takes("project_id") { sent.shift_remove("project_id") } else { None };
+        let arguments = match Arguments::read(fields, &sent) {
             Ok(arguments) => arguments,
             Err(Wrong(why)) => return Answer::short(shape::wrong(&why, tool), true),
         };
+        let arguments = match beside {
+            Some(project) => arguments.with("project_id", project),
+            None => arguments,
+        };
+        if arguments.text("cursor").is_some_and(|cursor| cursor.parse::<usize>().is_err()) {
+            return Answer::short(shape::wrong("cursor is none of an answer's", tool), true);
+        }
         let cursor = arguments.text("cursor").map(str::to_owned);
-        let takes_project = fields.iter().any(|field| field.name == "project_id");
+        let takes_project = takes("project_id") || takes("story_id");
         let arguments = match self.settled(arguments, tool, takes_project).await {
             Ok(arguments) => arguments,
             Err(refused) => return Answer::short(refused, true),
@@ -145,6 +157,14 @@ impl<A: Api> Desk<A> {
         if !(400..500).contains(&reply.status) || [401, 404, 429].contains(&reply.status) {
             return None;
         }
+        match reply.body["error"]["code"].as_str() {
+            // What was sent is to be mended, and the message says what of it.
+            Some("validation_failed") => return None,
+            Some("dependencies_not_met") if seats.first() == Some(&Seat::Implementer) => {
+                return Some(json!({"tool": "next_story", "arguments": {}}));
+            }
+            _ => {}
+        }
         let id = arguments.id("story_id").ok()?;
         let story = self.api.call(Call::get(key_of(seats), format!("/stories/{id}"))).await;
         story.is_ok().then(|| next::after(&story.body, seats)).flatten()
@@ -168,12 +188,6 @@ impl<A: Api> Desk<A> {
         let Some(story) = arguments.text("story_id").filter(|id| canonical(id).is_none()) else {
             return Ok(arguments);
         };
-        let is_number = story.len() <= 100
-            && story.contains('.')
-            && story.starts_with(|c: char| c.is_ascii_alphanumeric());
-        if !is_number {
-            return Ok(arguments);
-        }
         let project = self.project(&arguments).await?;
         let call = Call::get(KeyFor::Agent, "/stories")
             .query("project_id", Some(project))

@@ -32,21 +32,32 @@ fn step(action: &str, story: &Value, body: &Value, seats: &[Seat]) -> Option<Val
         return None;
     }
     let mut arguments = json!({"story_id": story["id"]});
-    let mut add = |name: &str, value: Value| arguments[name] = value;
+    let mut fill = Vec::new();
     if tool == "contract_and_claim" {
-        add("story_title", story["title"].clone());
-        add("ac_count", json!(story["acceptance_criteria"].as_array().map_or(0, Vec::len)));
+        arguments["story_title"] = story["title"].clone();
+        arguments["ac_count"] = json!(story["acceptance_criteria"].as_array().map_or(0, Vec::len));
     } else {
         for (name, value) in body.as_object().into_iter().flatten() {
-            add(name, value.clone());
+            // What the caller has to write is named, and never sent as it stands here.
+            if value.as_str().is_some_and(|text| text.starts_with('<')) {
+                fill.push(name.as_str());
+            } else {
+                arguments[name] = value.clone();
+            }
         }
     }
-    Some(json!({"tool": tool, "arguments": arguments}))
+    let mut next = json!({"tool": tool, "arguments": arguments});
+    if !fill.is_empty() {
+        next["fill"] = json!(fill);
+    }
+    Some(next)
 }
 
 /// When it is somebody else's turn: each goes on to what is theirs.
 fn afterwards(story: &Value, seats: &[Seat]) -> Option<Value> {
-    let is_settled = story["verified_status"] == "verified";
+    // Verified, or yet to be taken by somebody: then others are as good.
+    let is_settled = story["verified_status"] == "verified"
+        || ["pending", "contracted"].map(Value::from).contains(&story["agent_status"]);
     Some(match seats.first()? {
         Seat::Implementer => json!({"tool": "next_story", "arguments": {}}),
         Seat::Reviewer => json!({"tool": "next_review", "arguments": {}}),
@@ -85,7 +96,7 @@ mod tests {
         let next = after(&verify, &[Seat::Orchestrator]).unwrap();
         assert_eq!(
             next,
-            json!({"tool": "verify_story", "arguments": {"story_id": "s", "summary": "<what>"}})
+            json!({"tool": "verify_story", "arguments": {"story_id": "s"}, "fill": ["summary"]})
         );
     }
 

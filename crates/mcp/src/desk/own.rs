@@ -84,7 +84,6 @@ impl<A: Api> Desk<A> {
             let call = Call::get(KeyFor::Reviewer, "/stories")
                 .query("project_id", Some(project.clone()))
                 .query("agent_status", Some(status.to_owned()))
-                .query("verified_status", Some("unverified".to_owned()))
                 .query("limit", Some(LOOKED_THROUGH.to_owned()));
             let reply = self.api.call(call).await;
             if !reply.is_ok() {
@@ -120,6 +119,28 @@ impl<A: Api> Desk<A> {
         let was_before = contracted.body["error"]["current_state"] == "contracted";
         if !contracted.is_ok() && !was_before {
             return Told::Reply(contracted, Shape::Step);
+        }
+        if was_before {
+            // Whoever takes it has read it nevertheless.
+            let read = self
+                .make(arguments.id("story_id").map(|id| Call::get(KeyFor::Agent, format!("/stories/{id}"))))
+                .await;
+            let (story, count) = (&read.body["story"], arguments.integer("ac_count"));
+            let counted =
+                story["acceptance_criteria"].as_array().and_then(|all| i64::try_from(all.len()).ok());
+            let is_title =
+                story["title"].as_str().map(str::trim) == arguments.text("story_title").map(str::trim);
+            if !read.is_ok() {
+                return Told::Reply(read, Shape::Step);
+            }
+            if !(is_title && counted == count) {
+                let hints = [
+                    "Read the story (get_story) and send its exact title and number of acceptance criteria.",
+                ];
+                let error = json!({"status": 422, "code": "contract_mismatch", "hints": hints,
+                                   "message": "story_title and ac_count are not what the story says"});
+                return Told::Reply(Reply { status: 422, body: json!({"error": error}) }, Shape::Step);
+            }
         }
         Told::Reply(self.make(steps("claim")).await, Shape::Step)
     }
@@ -164,13 +185,20 @@ impl<A: Api> Desk<A> {
         loop {
             let reply = self.api.call(Call::get(key_of(seats), format!("/stories/{id}"))).await;
             let is_over = began.elapsed() + PAUSE > PATIENCE;
+            // Who asks too often is told so at the end, and goes on then.
+            if reply.status == 429 && !is_over {
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            }
             if !reply.is_ok() || is_over {
                 return Told::Reply(reply, Shape::Step);
             }
             let story = &reply.body["story"];
             let now = json!([story["agent_status"], story["verified_status"], story["review_requested_at"]]);
-            let is_settled = story["verified_status"] != "unverified";
             let has_moved = first.as_ref().is_some_and(|before| *before != now);
+            // What was rejected before goes on; what is verified does not.
+            let verdict = &story["verified_status"];
+            let is_settled = verdict == "verified" || has_moved && verdict == "rejected";
             // Nobody else will move what waits for their own verdict.
             let is_theirs =
                 next::after(&reply.body, seats).is_some_and(|next| next["tool"] == "verify_story");

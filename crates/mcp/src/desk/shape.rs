@@ -80,17 +80,6 @@ fn story(body: &Value, seats: &[Seat], cursor: Option<&str>) -> Value {
     let story = &body["story"];
     let mut told = json!({"story": brief(story)});
     told["story"]["project_id"] = story["project_id"].clone();
-    let waits: Vec<_> = story["dependencies"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter(|one| one["verified_status"] != "verified")
-        .filter_map(|one| one["number"].as_str().or_else(|| one["title"].as_str()))
-        .take(20)
-        .collect();
-    if !waits.is_empty() {
-        told["waits_for"] = json!(waits);
-    }
     told["next"] = json!(next::after(body, seats));
     let text = text_of(story);
     let from = cursor.and_then(|cursor| cursor.parse().ok()).unwrap_or(0);
@@ -98,6 +87,9 @@ fn story(body: &Value, seats: &[Seat], cursor: Option<&str>) -> Value {
     told["text"] = json!(part);
     if let Some(more) = more {
         told["cursor"] = json!(more.to_string());
+        // All of it is read before anything is done.
+        let arguments = json!({"story_id": story["id"], "cursor": more.to_string()});
+        told["next"] = json!({"tool": "get_story", "arguments": arguments});
     }
     told
 }
@@ -181,7 +173,8 @@ fn without_nulls(value: Value) -> Value {
 
 /// A list without what makes it long.
 pub(super) fn without_long_fields(mut body: Value) -> Value {
-    for story in body["data"].as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut) {
+    let data = body.get_mut("data").and_then(Value::as_array_mut);
+    for story in data.into_iter().flatten().filter_map(Value::as_object_mut) {
         story.shift_remove("acceptance_criteria");
         story.shift_remove("description");
     }

@@ -41,8 +41,10 @@ const CURRENT: &str = "x-loopctl-current-sth";
 #[derive(Debug, thiserror::Error)]
 pub enum SetUpError {
     /// The address of the server.
-    #[error("LOOPCTL_SERVER={0} is no address of a server: it begins with https:// or http://")]
-    Server(String),
+    #[error(
+        "LOOPCTL_SERVER is no address of a server: https:// or http://, a host, and perhaps a port and a path, without a password"
+    )]
+    Server,
     /// A key would be sent for all to read.
     #[error(
         "LOOPCTL_SERVER={0} would be sent keys over plain HTTP, where others can read them: use https, or set \
@@ -83,8 +85,14 @@ impl Remote {
         let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
         let named = variable("LOOPCTL_SERVER").unwrap_or_else(|| SERVER.to_owned());
         let server = named.strip_suffix('/').unwrap_or(&named).to_owned();
-        let url = Url::parse(&server).ok().filter(|url| ["http", "https"].contains(&url.scheme()));
-        let Some(url) = url else { return Err(SetUpError::Server(server)) };
+        let is_address = |url: &Url| {
+            ["http", "https"].contains(&url.scheme())
+                && url.username().is_empty()
+                && url.password().is_none()
+                && url.query().is_none()
+                && url.fragment().is_none()
+        };
+        let url = Url::parse(&server).ok().filter(is_address).ok_or(SetUpError::Server)?;
         let is_allowed = variable("LOOPCTL_ALLOW_HTTP").as_deref() == Some("1");
         if url.scheme() == "http" && !is_near(&url) && !is_allowed {
             return Err(SetUpError::Plain(server));

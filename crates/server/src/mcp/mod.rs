@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::{Extension, Request, State};
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
-use axum::http::{Extensions, HeaderValue, StatusCode};
+use axum::http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
 use http_body_util::{BodyExt as _, Limited};
@@ -38,7 +38,8 @@ pub(crate) struct Rest(pub(crate) Router);
 #[derive(Debug, Clone)]
 struct Here {
     rest: Router,
-    key: HeaderValue,
+    /// Who calls, and for whom.
+    headers: HeaderMap,
     /// What is known of who has sent the request.
     known: Extensions,
     settings: Arc<Settings>,
@@ -50,9 +51,9 @@ impl Here {
         let mut request = Request::builder()
             .method(call.verb.method())
             .uri(call.target())
-            .header(AUTHORIZATION, &self.key)
             .header(CONTENT_TYPE, "application/json")
             .body(body.map_or_else(Body::empty, Body::from))?;
+        request.headers_mut().extend(self.headers.clone());
         *request.extensions_mut() = self.known.clone();
         let Ok(response) = self.rest.clone().oneshot(request).await;
         Ok(response)
@@ -93,9 +94,13 @@ pub(crate) async fn answer(
     request: Request,
 ) -> Response {
     let known = known_of(request.extensions());
-    let key = request.headers().get(AUTHORIZATION).cloned().unwrap_or_else(|| HeaderValue::from_static(""));
+    let names = [AUTHORIZATION.as_str(), "x-impersonate-tenant", "x-effective-role"];
+    let headers = names
+        .into_iter()
+        .filter_map(|name| Some((HeaderName::from_static(name), request.headers().get(name)?.clone())))
+        .collect();
     let settings = Settings { server: app.public_url.to_string(), ..Settings::default() };
-    let here = Here { rest, key, known, settings: Arc::new(settings) };
+    let here = Here { rest, headers, known, settings: Arc::new(settings) };
     let me = match here.ask(Call::me()).await {
         Ok(response) if response.status() == StatusCode::OK => read(response).await.body["api_key"].clone(),
         Ok(refused) => return challenged(refused, &app.public_url),
@@ -105,6 +110,10 @@ pub(crate) async fn answer(
         Toolset::All
     } else {
         Toolset::of_key(me["role"].as_str().unwrap_or_default(), me["agent_type"].as_str())
+    };
+    let request = match message(request).await {
+        Ok(request) => request,
+        Err(refused) => return refused,
     };
     let server = McpServer::new(Desk::new(here, toolset), VERSION);
     let config = StreamableHttpServerConfig::default()
@@ -121,6 +130,28 @@ pub(crate) async fn answer(
         config,
     );
     service.handle(request).await.map(Body::new)
+}
+
+/// A request whose body is one message, as far as can be seen; or what is answered to one that is none.
+async fn message(request: Request) -> Result<Request, Response> {
+    if request.method() != Method::POST {
+        return Ok(request);
+    }
+    let refuse = |status: StatusCode, code: i32, message: &str| {
+        let error = json!({"jsonrpc": "2.0", "id": null, "error": {"code": code, "message": message}});
+        (status, Json(error)).into_response()
+    };
+    let (parts, body) = request.into_parts();
+    let Ok(collected) = Limited::new(body, MOST).collect().await else {
+        let why = format!("Invalid Request: the body is broken off, or has more than {MOST} bytes");
+        return Err(refuse(StatusCode::BAD_REQUEST, -32600, &why));
+    };
+    let bytes = collected.to_bytes();
+    match serde_json::from_slice::<Value>(&bytes) {
+        Ok(Value::Object(_)) => Ok(Request::from_parts(parts, Body::from(bytes))),
+        Ok(_) => Err(refuse(StatusCode::BAD_REQUEST, -32600, "Invalid Request: one message, and no batches")),
+        Err(_) => Err(refuse(StatusCode::BAD_REQUEST, -32700, "Parse error")),
+    }
 }
 
 /// Who sent a request, which holds for what it makes others ask as well.

@@ -79,7 +79,9 @@ impl Held {
         let instead =
             format!("If you cannot finish it, commit what is useful and run: loopctl unclaim {story}");
         match step {
-            Step::Claim => format!("{number} is contracted by you. Next: {}", call("claim_story", "claim")),
+            Step::Claim => format!(
+                "{number} is contracted by you. Next: what get_story {{\"story_id\": \"{id}\"}} says, or: loopctl claim {story}"
+            ),
             Step::Start => {
                 format!("{number} is claimed by you. Next: {}. {instead}", call("start_story", "start"))
             }
@@ -202,7 +204,7 @@ mod tests {
         };
         assert_eq!(
             text(Step::Claim, true),
-            "Story 2.1 is contracted by you. Next: claim_story {\"story_id\": \"id-2.1\"}, or: loopctl claim 2.1"
+            "Story 2.1 is contracted by you. Next: what get_story {\"story_id\": \"id-2.1\"} says, or: loopctl claim 2.1"
         );
         assert!(
             text(Step::Start, true).contains("start_story {\"story_id\": \"id-2.1\"}, or: loopctl start 2.1")

@@ -53,8 +53,14 @@ pub(crate) struct Arguments {
 
 /// Whether these arguments of the process call a hook. Programs take some exit codes for an order, so that a mistake in their
 /// settings must not have one.
-pub(crate) fn is_called(mut arguments: impl Iterator<Item = OsString>) -> bool {
-    arguments.nth(1).as_deref() == Some(OsStr::new("hook"))
+pub(crate) fn is_called(arguments: impl Iterator<Item = OsString>) -> bool {
+    let arguments: Vec<OsString> = arguments.skip(1).collect();
+    // Options of every command may come first.
+    let is_hook = |word: &OsString| word == OsStr::new("hook");
+    arguments.first().is_some_and(is_hook)
+        || arguments
+            .windows(2)
+            .any(|pair| is_hook(&pair[0]) && ["stop", "subagent-stop"].iter().any(|at| pair[1] == *at))
 }
 
 /// Answers the program on stdout. The exit code is 0, whatever happens: only so it takes the answer for one.

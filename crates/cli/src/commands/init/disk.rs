@@ -62,6 +62,9 @@ impl Repository {
 
     /// Does what the steps say. If one fails, all is as before.
     pub(super) fn apply(&self, steps: &[Step]) -> Result<(), Error> {
+        // One after the other: what another run undoes is not to be what this one has written.
+        let directory = std::fs::File::open(&self.root).map_err(|error| failed(&self.root, &error))?;
+        directory.lock().map_err(|error| failed(&self.root, &error))?;
         let paths: Vec<&'static str> = self.disk.keys().copied().collect();
         let now = Self::read(&self.root, &in_order(&paths, &self.disk))?;
         if let Some(path) = paths.iter().find(|path| self.disk.get(*path) != now.disk.get(*path)) {

@@ -50,11 +50,20 @@ impl Role {
         }
     }
 
+    /// As what whoever has the key registers; an orchestrator's key is linked to an agent when it is made.
+    pub(super) fn agent_type(self) -> Option<&'static str> {
+        match self {
+            Self::Implementer => Some("implementer"),
+            Self::Reviewer => Some("reviewer"),
+            Self::Orchestrator => None,
+        }
+    }
+
     /// The role of the key itself.
     pub(super) fn key_role(self) -> &'static str {
         match self {
-            Self::Implementer => "agent",
-            Self::Reviewer | Self::Orchestrator => "orchestrator",
+            Self::Implementer | Self::Reviewer => "agent",
+            Self::Orchestrator => "orchestrator",
         }
     }
 }

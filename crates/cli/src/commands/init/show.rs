@@ -39,7 +39,9 @@ impl Step {
         };
         let name = |text: Option<&str>| text.map_or("/dev/null", |_| self.path);
         let diff = TextDiff::from_lines(before.unwrap_or_default(), after.unwrap_or_default());
-        let text = diff.unified_diff().header(name(before), name(after)).to_string();
+        // Lines of others are not shown where they may hold keys.
+        let around = if self.path.ends_with(".md") { 3 } else { 0 };
+        let text = diff.unified_diff().context_radius(around).header(name(before), name(after)).to_string();
         // An empty file has no lines to show.
         let text = if text.is_empty() { format!("--- {}\n+++ {}", name(before), name(after)) } else { text };
         Some(text.replace("\r\n", "\n").trim_end_matches('\n').to_owned())
@@ -117,6 +119,12 @@ pub(super) fn next_steps(wish: &Wish) -> Vec<String> {
             "Make a key for each agent that works here: loopctl keys create --name NAME --role {}",
             wish.role.key_role()
         ),
+        match wish.role.agent_type() {
+            Some(agent_type) => format!(
+                "Register its agent, once, with that key: loopctl agent register --name NAME --type {agent_type} --api-key lc_..."
+            ),
+            None => "An orchestrator's key takes an agent that is registered already: add --agent ID to keys create".to_owned(),
+        },
         format!("Start the agent with it: export LOOPCTL_SERVER={} {variable}=lc_...", wish.server),
     ];
     let hosts = &wish.hosts;

@@ -76,3 +76,25 @@ async fn an_agent_of_no_known_type_is_refused() {
     let key = Tenant::new().await.key("agent").await;
     key.post("/agents/register", json!({"name": "x", "agent_type": "auditor"})).await.expect(422);
 }
+
+#[tokio::test]
+async fn what_is_no_message_is_refused_in_the_words_of_the_protocol() {
+    let agent = Tenant::new().await.agent().await;
+    let messages = [("{", -32700), ("", -32700), ("[]", -32600), ("5", -32600), ("\"x\"", -32600)];
+    for (body, code) in messages {
+        let request =
+            agent.request(Method::POST, "//mcp").header("content-type", "application/json").body(body);
+        let answer = request.header("accept", "application/json, text/event-stream").send().await.unwrap();
+        assert_eq!(answer.status(), 400, "{body}");
+        let said: Value = answer.json().await.unwrap();
+        assert_eq!((&said["error"]["code"], &said["id"]), (&json!(code), &Value::Null), "{body}");
+    }
+    for params in
+        [json!({}), json!({"name": "help", "arguments": "x"}), json!({"name": "help", "arguments": []})]
+    {
+        let refused = ask(&agent, "//mcp", OLD, "tools/call", params.clone()).await;
+        assert_eq!(refused["error"]["code"], -32602, "{params}: {refused}");
+    }
+    let unknown = ask(&agent, "//mcp", OLD, "nobody/knows", json!({})).await;
+    assert_eq!(unknown["error"]["message"], "Method not found");
+}

@@ -32,10 +32,8 @@ impl<'a> Follower<'a> {
     /// What it was told to do next, with something in place of what it has to write itself.
     async fn follow(&mut self, said: &Value) -> Value {
         let mut arguments = said["next"]["arguments"].clone();
-        for value in arguments.as_object_mut().unwrap().values_mut() {
-            if value.as_str().is_some_and(|text| text.starts_with('<')) {
-                *value = json!("checked by its tests");
-            }
+        for name in said["next"]["fill"].as_array().into_iter().flatten() {
+            arguments[name.as_str().unwrap()] = json!("checked by its tests");
         }
         let (said, is_error) = self.call(said["next"]["tool"].as_str().unwrap(), arguments).await;
         assert!(!is_error, "{said}");
@@ -125,4 +123,38 @@ async fn what_is_repeated_says_where_the_story_is() {
     assert!(!is_error && said["next"]["tool"] == "start_story", "{said}");
     let (said, is_error) = follower.call("contract_and_claim", contract).await;
     assert!(is_error && said["next"]["tool"] == "start_story", "{said}");
+}
+
+#[tokio::test]
+async fn a_story_that_was_rejected_goes_round_again() {
+    let tenant = Tenant::new().await;
+    let (implementer, reviewer) = (tenant.agent().await, reviewer(&tenant).await);
+    let orchestrator = tenant.orchestrator().await;
+    let story = tenant.story().await;
+    bring(&story, Reach::Reviewed, &implementer, &reviewer, &orchestrator).await;
+    let reject = json!({"story_id": story, "reason": "the second criterion has no test"});
+    let (said, is_error) = Follower::of(&orchestrator).call("reject_story", reject).await;
+    // Somebody has to take it again; nothing comes of waiting.
+    assert!(!is_error && said["next"]["tool"] == "list_ready_stories", "{said}");
+    let mut follower = Follower::of(&implementer);
+    let (mut said, _) = follower.call("next_story", json!({})).await;
+    assert_eq!(said["story"]["id"], story);
+    while said["next"]["tool"] != "next_story" {
+        said = follower.follow(&said).await;
+    }
+    let (said, _) = Follower::of(&reviewer).call("next_review", json!({})).await;
+    assert_eq!(said["story"]["id"], story, "{said}");
+}
+
+/// What somebody else has contracted is taken by whoever has read it, and by nobody who has not.
+#[tokio::test]
+async fn taking_what_is_contracted_wants_its_echo_too() {
+    let tenant = Tenant::new().await;
+    let (alice, bob) = (tenant.agent().await, tenant.agent().await);
+    let story = tenant.story().await;
+    let contract = |count: u32| json!({"story_id": story, "story_title": "Build API", "ac_count": count});
+    assert!(!Follower::of(&alice).call("contract_story", contract(2)).await.1);
+    let (said, is_error) = Follower::of(&bob).call("contract_and_claim", contract(99)).await;
+    assert!(is_error && said["error"]["code"] == "contract_mismatch", "{said}");
+    assert!(!Follower::of(&bob).call("contract_and_claim", contract(2)).await.1);
 }
