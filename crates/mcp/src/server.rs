@@ -148,7 +148,8 @@ impl<A: Api> ServerHandler for McpServer<A> {
                 Some(json!({"tool": request.name})),
             ));
         };
-        let content = vec![ContentBlock::text(answer.text)];
+        let content = [Some(answer.text), answer.note.map(str::to_owned)];
+        let content = content.into_iter().flatten().map(ContentBlock::text).collect();
         let mut result =
             if answer.is_error { CallToolResult::error(content) } else { CallToolResult::success(content) };
         result.structured_content = answer.structured;

@@ -26,6 +26,8 @@ pub(crate) struct Told {
     pub(crate) text: String,
     pub(crate) is_error: bool,
     pub(crate) structured: Value,
+    /// What is said beside the text.
+    pub(crate) note: Value,
 }
 
 impl Told {
@@ -83,7 +85,8 @@ impl Session {
         let result = &answer["result"];
         let text = result["content"][0]["text"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned();
         let is_error = result["isError"].as_bool().unwrap_or(false);
-        Told { text, is_error, structured: result["structuredContent"].clone() }
+        let note = result["content"][1]["text"].clone();
+        Told { text, is_error, structured: result["structuredContent"].clone(), note }
     }
 
     /// Closes the input; the exit code, and what was said beside the protocol.

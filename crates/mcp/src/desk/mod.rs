@@ -17,6 +17,8 @@ use crate::seats::{Seat, Toolset};
 pub struct Answer {
     /// The text, which is JSON.
     pub text: String,
+    /// What is said beside it.
+    pub note: Option<&'static str>,
     /// The same as a value, for whoever is answered as a role.
     pub structured: Option<Value>,
     /// Whether it was refused.
@@ -85,14 +87,11 @@ impl<A: Api> Desk<A> {
             Shape::Stories if reply.is_ok() => shape::without_long_fields(reply.told()),
             _ => reply.told(),
         };
-        let mut text = format!("{told:#}");
         let lowered = reply.is_ok()
             && tool.shape == Shape::Stories
             && sent.get("limit").and_then(Value::as_i64).is_some_and(|limit| limit > 20);
-        if lowered {
-            text.push_str("\n(limit was lowered to 20; send offset for the rest)");
-        }
-        Answer { text, structured: None, is_error: !reply.is_ok() }
+        let note = lowered.then_some("limit was lowered to 20; send offset for the rest");
+        Answer { text: format!("{told:#}"), note, structured: None, is_error: !reply.is_ok() }
     }
 
     async fn make(&self, call: Result<Call, Wrong>) -> Reply {
@@ -263,6 +262,6 @@ impl Answer {
     /// The same in the text as in the value: some clients hand on the one, some the other.
     fn short(value: Value, is_error: bool) -> Self {
         let value = fit::within_limits(value);
-        Self { text: value.to_string(), structured: Some(value), is_error }
+        Self { text: value.to_string(), note: None, structured: Some(value), is_error }
     }
 }
