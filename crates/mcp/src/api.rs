@@ -100,6 +100,9 @@ impl Call {
     }
 }
 
+/// Bytes of an answer, and of a message with a plan in it: more would be no use to a model.
+pub const MOST_BYTES: usize = 8 * 1024 * 1024;
+
 /// What a call came to.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reply {
@@ -113,6 +116,12 @@ impl Reply {
     /// What was not sent, or not answered.
     pub fn nothing(why: impl Into<String>) -> Self {
         Self { status: 0, body: Value::String(why.into()) }
+    }
+
+    /// What is said where nothing is left to say.
+    #[must_use]
+    pub fn without_content() -> Self {
+        Self { status: 200, body: json!({"ok": true}) }
     }
 
     /// Whether it was done.

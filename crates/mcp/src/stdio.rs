@@ -12,8 +12,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::sync::Mutex;
 
-/// Bytes of a message: a plan, and what is around it.
-const MOST: usize = 8 * 1024 * 1024;
+use crate::api::MOST_BYTES;
 
 struct Lines<R, W> {
     lines: BufReader<R>,
@@ -31,7 +30,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Lines<R, W> {
             let is_over = buffer.is_empty();
             let end = buffer.iter().position(|byte| *byte == b'\n');
             let part = &buffer[..end.unwrap_or(buffer.len())];
-            if self.begun.len() + part.len() > MOST {
+            if self.begun.len() + part.len() > MOST_BYTES {
                 self.is_too_long = true;
             } else {
                 self.begun.extend_from_slice(part);
@@ -104,7 +103,7 @@ where
                 Ok(Err(None)) => continue,
                 Ok(Err(Some(refused))) => refused,
                 Err(()) => json!({"jsonrpc": "2.0", "id": null,
-                                  "error": {"code": -32600, "message": format!("Invalid Request: more than {MOST} bytes")}}),
+                                  "error": {"code": -32600, "message": format!("Invalid Request: more than {MOST_BYTES} bytes")}}),
             };
             write(&self.output, &refused).await.ok()?;
         }
@@ -167,7 +166,7 @@ mod tests {
         let (mut client, input) = tokio::io::duplex(1024 * 1024);
         let mut lines = lines(input);
         let write = async {
-            client.write_all(&vec![b'x'; MOST + 1]).await.unwrap();
+            client.write_all(&vec![b'x'; MOST_BYTES + 1]).await.unwrap();
             client.write_all(b"\nshort").await.unwrap();
             drop(client);
         };

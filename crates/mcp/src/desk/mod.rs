@@ -78,10 +78,7 @@ impl<A: Api> Desk<A> {
     async fn plainly(&self, tool: &Tool, sent: &Map<String, Value>) -> Answer {
         let reply = match Arguments::read(tool.fields(false), sent) {
             Err(Wrong(why)) => Reply::nothing(why),
-            Ok(arguments) => match tool.run {
-                Run::Call(call) => self.make(call(&arguments, self.api.settings())).await,
-                own => self.own(own, &arguments, &[]).await.into_reply(),
-            },
+            Ok(arguments) => self.own(tool.run, &arguments, &[]).await.into_reply(),
         };
         let told = match tool.shape {
             Shape::Stories if reply.is_ok() => shape::without_long_fields(reply.told()),
@@ -99,6 +96,11 @@ impl<A: Api> Desk<A> {
             Ok(call) => self.api.call(call).await,
             Err(Wrong(why)) => Reply::nothing(why),
         }
+    }
+
+    /// A story, with what can be done with it.
+    async fn story(&self, key: KeyFor, id: &str) -> Reply {
+        self.api.call(Call::get(key, format!("/stories/{id}"))).await
     }
 
     /// In few words, with what comes next.
@@ -141,7 +143,7 @@ impl<A: Api> Desk<A> {
         match told {
             own::Told::Said(value, is_error) => Answer::short(value, is_error),
             own::Told::Reply(reply, shape) if reply.is_ok() => {
-                let project = arguments.text("project_id").or(self.api.settings().project.as_deref());
+                let project = self.named_project(&arguments);
                 Answer::short(shape::done(&reply.body, shape, seats, cursor.as_deref(), project), false)
             }
             own::Told::Reply(reply, _) => {
@@ -165,7 +167,7 @@ impl<A: Api> Desk<A> {
             _ => {}
         }
         let id = arguments.id("story_id").ok()?;
-        let story = self.api.call(Call::get(key_of(seats), format!("/stories/{id}"))).await;
+        let story = self.story(key_of(seats), &id).await;
         story.is_ok().then(|| next::after(&story.body, seats)).flatten()
     }
 

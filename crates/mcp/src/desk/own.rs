@@ -53,7 +53,7 @@ impl<A: Api> Desk<A> {
     }
 
     async fn next_story(&self, arguments: &Arguments) -> Told {
-        let project = arguments.text("project_id").or(self.api.settings().project.as_deref());
+        let project = self.named_project(arguments);
         let ready = Call::get(KeyFor::Agent, "/stories/ready")
             .query("project_id", project.map(str::to_owned))
             .query("limit", Some("1".to_owned()));
@@ -71,7 +71,7 @@ impl<A: Api> Desk<A> {
     }
 
     async fn read(&self, key: KeyFor, id: &str) -> Told {
-        Told::Reply(self.api.call(Call::get(key, format!("/stories/{id}"))).await, Shape::Story)
+        Told::Reply(self.story(key, id).await, Shape::Story)
     }
 
     async fn next_review(&self, arguments: &Arguments) -> Told {
@@ -122,17 +122,18 @@ impl<A: Api> Desk<A> {
         }
         if was_before {
             // Whoever takes it has read it nevertheless.
-            let read = self
-                .make(arguments.id("story_id").map(|id| Call::get(KeyFor::Agent, format!("/stories/{id}"))))
-                .await;
+            let read = match arguments.id("story_id") {
+                Ok(id) => self.story(KeyFor::Agent, &id).await,
+                Err(Wrong(why)) => return Told::Said(shape::said(&why), true),
+            };
+            if !read.is_ok() {
+                return Told::Reply(read, Shape::Step);
+            }
             let (story, count) = (&read.body["story"], arguments.integer("ac_count"));
             let counted =
                 story["acceptance_criteria"].as_array().and_then(|all| i64::try_from(all.len()).ok());
             let is_title =
                 story["title"].as_str().map(str::trim) == arguments.text("story_title").map(str::trim);
-            if !read.is_ok() {
-                return Told::Reply(read, Shape::Step);
-            }
             if !(is_title && counted == count) {
                 let hints = [
                     "Read the story (get_story) and send its exact title and number of acceptance criteria.",
@@ -155,8 +156,8 @@ impl<A: Api> Desk<A> {
         if let Some(Wrong(why)) = wrong {
             return Told::Said(shape::said(&why), true);
         }
-        let mut body =
-            arguments.some_of(&["skill_version_id", "story_id", "verification_result_id", "metrics"]);
+        let mut body = arguments.some_of(&names);
+        body.extend(arguments.some_of(&["metrics"]));
         if !body.contains_key("verification_result_id") {
             let path = format!("/stories/{}/verifications", arguments.text("story_id").unwrap_or_default());
             let newest = Call::get(KeyFor::Orchestrator, path).query("page_size", Some("1".to_owned()));
@@ -183,7 +184,7 @@ impl<A: Api> Desk<A> {
         let until_settled = arguments.text("until") == Some("settled");
         let (began, mut first) = (tokio::time::Instant::now(), None);
         loop {
-            let reply = self.api.call(Call::get(key_of(seats), format!("/stories/{id}"))).await;
+            let reply = self.story(key_of(seats), &id).await;
             let is_over = began.elapsed() + PAUSE > PATIENCE;
             // Who asks too often is told so at the end, and goes on then.
             if reply.status == 429 && !is_over {

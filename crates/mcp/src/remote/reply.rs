@@ -1,15 +1,13 @@
 //! What comes back over HTTP, as it is handed on.
 
 use reqwest::Response;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::status;
-use crate::api::Reply;
+use crate::api::{MOST_BYTES, Reply};
 
 /// Characters of an answer that is no JSON.
 const MOST: usize = 500;
-/// Bytes of an answer: more would be no use to a model.
-const MOST_BYTES: usize = 8 * 1024 * 1024;
 
 /// Reads an answer.
 pub(super) async fn read(mut response: Response) -> Result<Reply, String> {
@@ -27,7 +25,7 @@ pub(super) async fn read(mut response: Response) -> Result<Reply, String> {
         bytes.extend_from_slice(&chunk);
     }
     if code == http::StatusCode::NO_CONTENT {
-        return Ok(Reply { status: 200, body: json!({"ok": true}) });
+        return Ok(Reply::without_content());
     }
     let text = String::from_utf8_lossy(&bytes);
     match serde_json::from_str(&text) {

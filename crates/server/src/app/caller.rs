@@ -35,6 +35,9 @@ const IMPERSONATE_TENANT: &str = "X-Impersonate-Tenant";
 /// As what a superadmin works there.
 const EFFECTIVE_ROLE: &str = "X-Effective-Role";
 
+/// The headers by which a caller says who they are, and for whom they work.
+pub(crate) const SHOWN: [&str; 3] = ["Authorization", IMPERSONATE_TENANT, EFFECTIVE_ROLE];
+
 /// A handler's caller, admitted by `A`: any role, at least a role, or exactly one of some roles.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller<A> {

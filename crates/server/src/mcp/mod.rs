@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Extension, Request, State};
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
+use axum::http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
 use axum::http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
 use http_body_util::{BodyExt as _, Limited};
-use loopctl_mcp::api::{Api, Call, Reply, Settings};
+use loopctl_mcp::api::{Api, Call, MOST_BYTES, Reply, Settings};
 use loopctl_mcp::desk::Desk;
 use loopctl_mcp::seats::Toolset;
 use loopctl_mcp::server::McpServer;
@@ -20,15 +20,12 @@ use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
 use crate::VERSION;
-use crate::app::App;
+use crate::app::{App, SHOWN};
 
 /// Where it is.
 pub(crate) const PATH: &str = "/mcp";
 /// Where clients look up who lets them in.
 pub(crate) const METADATA: &str = "/.well-known/oauth-protected-resource";
-
-/// Bytes of an answer of the API that a tool reads.
-const MOST: usize = 8 * 1024 * 1024;
 
 /// The rest of the server, as whoever calls a tool reaches it.
 #[derive(Debug, Clone)]
@@ -76,11 +73,11 @@ impl Api for Here {
 /// What the API answered.
 async fn read(response: Response) -> Reply {
     let status = response.status().as_u16();
-    let Ok(collected) = Limited::new(response.into_body(), MOST).collect().await else {
-        return Reply::nothing(format!("the answer has more than {MOST} bytes"));
+    let Ok(collected) = Limited::new(response.into_body(), MOST_BYTES).collect().await else {
+        return Reply::nothing(format!("the answer has more than {MOST_BYTES} bytes"));
     };
     if status == StatusCode::NO_CONTENT.as_u16() {
-        return Reply { status: 200, body: json!({"ok": true}) };
+        return Reply::without_content();
     }
     let bytes = collected.to_bytes();
     let text = || Value::String(String::from_utf8_lossy(&bytes).into_owned());
@@ -94,11 +91,10 @@ pub(crate) async fn answer(
     request: Request,
 ) -> Response {
     let known = known_of(request.extensions());
-    let names = [AUTHORIZATION.as_str(), "x-impersonate-tenant", "x-effective-role"];
-    let headers = names
-        .into_iter()
-        .filter_map(|name| Some((HeaderName::from_static(name), request.headers().get(name)?.clone())))
-        .collect();
+    let is_of_caller =
+        |name: &HeaderName| SHOWN.iter().any(|shown| name.as_str().eq_ignore_ascii_case(shown));
+    let headers = request.headers().iter().filter(|(name, _)| is_of_caller(name));
+    let headers = headers.map(|(name, value)| (name.clone(), value.clone())).collect();
     let settings = Settings { server: app.public_url.to_string(), ..Settings::default() };
     let here = Here { rest, headers, known, settings: Arc::new(settings) };
     let me = match here.ask(Call::me()).await {
@@ -119,7 +115,7 @@ pub(crate) async fn answer(
     let config = StreamableHttpServerConfig::default()
         .with_legacy_session_mode(false)
         .with_json_response(true)
-        .with_max_request_body_bytes(MOST)
+        .with_max_request_body_bytes(MOST_BYTES)
         // Nobody gets here without a key, which no page that was led here by a trick can send.
         .disable_allowed_hosts()
         .with_allowed_origins([app.public_url.to_string()])
@@ -142,8 +138,8 @@ async fn message(request: Request) -> Result<Request, Response> {
         (status, Json(error)).into_response()
     };
     let (parts, body) = request.into_parts();
-    let Ok(collected) = Limited::new(body, MOST).collect().await else {
-        let why = format!("Invalid Request: the body is broken off, or has more than {MOST} bytes");
+    let Ok(collected) = Limited::new(body, MOST_BYTES).collect().await else {
+        let why = format!("Invalid Request: the body is broken off, or has more than {MOST_BYTES} bytes");
         return Err(refuse(StatusCode::BAD_REQUEST, -32600, &why));
     };
     let bytes = collected.to_bytes();

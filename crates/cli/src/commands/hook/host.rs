@@ -1,18 +1,8 @@
 //! What a coding agent's program says when its agent would stop, and how it wants to be answered.
 
-use clap::ValueEnum;
 use serde_json::{Value, json};
 
-/// A program that runs coding agents.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Host {
-    ClaudeCode,
-    Codex,
-    Gemini,
-    Cursor,
-    /// Copilot's command line, and Copilot in VS Code.
-    Copilot,
-}
+use crate::commands::init::Host;
 
 /// An agent that would stop.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -16,9 +16,10 @@ use clap::{Args, Subcommand};
 
 use self::ask::Answer;
 use self::held::{Verdict, verdict};
-use self::host::{Host, Stopping};
+use self::host::Stopping;
 use self::memory::Memory;
 use crate::args::GlobalOptions;
+use crate::commands::init::Host;
 use crate::config::Setting;
 use crate::context::Context;
 use crate::error::Error;

@@ -15,6 +15,8 @@ mod show;
 mod targets;
 mod texts;
 
+pub(crate) use hosts::Host;
+
 use std::io::IsTerminal;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -22,7 +24,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use self::disk::Repository;
-use self::hosts::{Host, Role};
+use self::hosts::Role;
 use self::plan::{Direction, Step};
 use self::targets::{Wish, targets};
 use crate::client;
