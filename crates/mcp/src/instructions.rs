@@ -43,17 +43,27 @@ fn part(seat: Seat) -> &'static str {
     }
 }
 
-/// What the tool `help` says: all of it, or of one code where it is explained.
+/// Every refusal's code, explained: what happened, why the rule is there, what comes next.
+const ERRORS: &str = include_str!("../../../docs/errors.md");
+
+/// What the tool `help` says: all of it, or what a refusal's code means.
 pub(crate) fn help(code: Option<&str>, seats: &[Seat]) -> Value {
     let Some(code) = code else { return json!({"help": of(seats)}) };
-    let is_code = code.len() <= 64 && code.chars().all(|char| char.is_ascii_lowercase() || char == '_');
-    let learn_more = is_code.then(|| format!("/docs/errors#{code}"));
-    json!({
-        "code": code,
-        "help": "A refusal's hints say what to do. What each code means, and who can do something about it, is on the server's page \
-                 that learn_more names.",
-        "learn_more": learn_more,
-    })
+    match section(code) {
+        Some(text) => json!({"code": code, "help": text, "learn_more": format!("/docs/errors#{code}")}),
+        None => {
+            json!({"code": code, "help": "No refusal has this code. Send the `code` of one, or nothing for the loop."})
+        }
+    }
+}
+
+/// The section of a code, without its commands, which are for people at a terminal.
+fn section(code: &str) -> Option<String> {
+    let (_, from) = ERRORS.split_once(&format!("\n## {code}\n"))?;
+    let whole = from.split("\n## ").next().unwrap_or(from);
+    let prose = whole.split("```").step_by(2).collect::<String>();
+    let paragraphs = prose.split("\n\n").map(str::trim).filter(|paragraph| !paragraph.is_empty());
+    Some(paragraphs.collect::<Vec<_>>().join("\n\n"))
 }
 
 #[cfg(test)]
@@ -66,5 +76,20 @@ mod tests {
         let all = of(&[Seat::Implementer, Seat::Reviewer, Seat::Orchestrator]);
         assert!(all.len() < 2048, "{}", all.len());
         assert!(all.is_ascii());
+    }
+
+    #[test]
+    fn a_code_is_explained_without_leaving_the_tools() {
+        let told = help(Some("self_report_blocked"), &[]);
+        let text = told["help"].as_str().unwrap();
+        for part in ["**Why:**", "**Next:**", "**For agents:**"] {
+            assert!(text.contains(part), "{text}");
+        }
+        assert!(!text.contains("```") && text.len() < 2048, "{text}");
+        assert_eq!(told["learn_more"], "/docs/errors#self_report_blocked");
+        // Neither part of a code nor of a heading is one.
+        for code in ["self_report", "Errors", "", "# self_report_blocked", "\n"] {
+            assert_eq!(section(code), None, "{code}");
+        }
     }
 }

@@ -105,6 +105,7 @@ pub fn statements() -> impl Iterator<Item = (&'static str, &'static db::Named)> 
         ("skills", skills::STATEMENTS),
         ("cost_of_skills", skills::COST_STATEMENTS),
         ("stories", plan::stories::STATEMENTS),
+        ("story_queues", plan::stories::QUEUE_STATEMENTS),
         ("story_locks", plan::stories::LOCK_STATEMENTS),
         ("tenants", identity::tenants::STATEMENTS),
         ("trust_loop", trust_loop::STATEMENTS),

@@ -42,6 +42,11 @@ fn offered(rule: &Rule, facts: &Facts, actor: &Actor) -> bool {
         Action::ReviewComplete => facts.review != Review::Current,
         // With auto-reset off a rejected story stays reported; rejecting it again leads nowhere.
         Action::Reject => state.agent_status == AgentStatus::ReportedDone,
+        // With auto-reset off whoever has a rejected story gives it back, to take it anew. Before that it is no step of the loop.
+        Action::Unclaim => {
+            state.agent_status == AgentStatus::ReportedDone
+                && state.verified_status == VerifiedStatus::Rejected
+        }
         _ => true,
     };
     let asked = match rule.suggest {

@@ -140,7 +140,7 @@ pub(super) const RULES: &[Rule] = &[
         from: &[Contracted, Assigned, Implementing, ReportedDone],
         verified: Verified::Any,
         guards: &[Guard::State, Guard::Assignee, Guard::NotVerified],
-        suggest: Suggest::Never,
+        suggest: Suggest::Permitted,
     },
     Rule {
         action: ReviewComplete,

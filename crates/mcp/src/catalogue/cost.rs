@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{CURSOR, Effect, PAGE, PROJECT, Run, Tool, given, project_of};
+use super::{CURSOR, Effect, PAGE, PROJECT, Run, Shape, Tool, given, project_of};
 use crate::api::{Call, KeyFor};
 use crate::arguments::{Field, Kind, choice, integer, text, within};
 use crate::seats::Seat;
@@ -46,6 +46,7 @@ pub(super) const TOOLS: &[Tool] = &[
         integer("cot_length_tokens"),
         integer("tests_run_count"),
     ])
+    .told(Shape::Used)
     .listed(&[Seat::Implementer, Seat::Reviewer])
     .briefly(
         "Report what your session on a story has used. 100,000 millicents are a dollar.",
@@ -112,7 +113,7 @@ pub(super) const TOOLS: &[Tool] = &[
     )
     .takes(&[
         choice("scope_type", &["project", "epic", "story", "agent"]).required(),
-        text("scope_id").required(),
+        text("scope_id").required().about("id, story or epic number, slug, agent's name"),
         integer("budget_millicents").required(),
         Field::new("alert_threshold_pct", Kind::Number { least: 0.0, most: 100.0 }),
         choice("enforcement", &["warn", "block"]),

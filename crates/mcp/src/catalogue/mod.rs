@@ -73,6 +73,10 @@ pub(crate) enum Shape {
     Whole,
     /// A story that has moved.
     Step,
+    /// A story on which the work is done.
+    Worked,
+    /// What was used for a story.
+    Used,
     /// A story to read.
     Story,
     /// A line for each story.

@@ -13,7 +13,7 @@ pub(super) const TOOLS: &[Tool] = &[
     ),
     Tool::new(
         "get_acceptance_criteria",
-        "A story's acceptance criteria, and whether they were checked.",
+        "A story's acceptance criteria, one by one.",
         Effect::Reads,
         Run::Call(|arguments, _| {
             let path = format!("/stories/{}/acceptance_criteria", arguments.id("story_id")?);

@@ -17,6 +17,8 @@ const USED: Field = Field::new(
     ]),
 );
 const ID: Field = text("story_id").required();
+/// Whoever cannot take the one that is offered gets the next.
+const AFTER: Field = text("after").about("story to pass over");
 
 pub(super) const TOOLS: &[Tool] = &[
     Tool::new(
@@ -25,7 +27,7 @@ pub(super) const TOOLS: &[Tool] = &[
         Effect::Reads,
         Run::NextStory,
     )
-    .takes(&[PROJECT])
+    .takes(&[PROJECT, AFTER])
     .told(Shape::Story)
     .listed(&[Seat::Implementer]),
     Tool::new(
@@ -34,7 +36,7 @@ pub(super) const TOOLS: &[Tool] = &[
         Effect::Reads,
         Run::NextReview,
     )
-    .takes(&[PROJECT])
+    .takes(&[PROJECT, AFTER])
     .told(Shape::Story)
     .listed(&[Seat::Reviewer]),
     Tool::new(
@@ -81,7 +83,7 @@ pub(super) const TOOLS: &[Tool] = &[
         Run::Call(|arguments, _| step(KeyFor::Agent, arguments, "request-review")),
     )
     .takes(&[ID])
-    .told(Shape::Step)
+    .told(Shape::Worked)
     .listed(&[Seat::Implementer]),
     Tool::new(
         "unclaim_story",

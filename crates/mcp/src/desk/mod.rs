@@ -1,6 +1,7 @@
 //! Calls tools: checks what was sent, makes the calls, and shapes what comes back for whoever asked.
 
 mod fit;
+mod named;
 mod next;
 mod own;
 mod shape;
@@ -8,7 +9,7 @@ mod shape;
 use serde_json::{Map, Value, json};
 
 use crate::api::{Api, Call, KeyFor, Reply};
-use crate::arguments::{Arguments, Wrong, canonical};
+use crate::arguments::{Arguments, Wrong};
 use crate::catalogue::{self, Run, Shape, Tool};
 use crate::seats::{Seat, Toolset};
 
@@ -105,14 +106,20 @@ impl<A: Api> Desk<A> {
 
     /// In few words, with what comes next.
     async fn for_seats(&self, tool: &Tool, sent: &Map<String, Value>, seats: &[Seat]) -> Answer {
+        // Who sits on several goes on as what they have called this for.
+        let (mut of_tool, others): (Vec<Seat>, Vec<Seat>) =
+            seats.iter().partition(|seat| tool.seats.contains(seat));
+        of_tool.extend(others);
+        let seats = &of_tool[..];
         // What is called although it is not listed may be sent what its full form takes.
         let is_listed = tool.seats.iter().any(|seat| seats.contains(seat));
         let fields = tool.fields(is_listed);
         let takes = |name: &str| fields.iter().any(|field| field.name == name);
         let mut sent = sent.clone();
         // A story's number is one of a project, which no list of arguments has to pay for.
+        let takes_number = ["story_id", "scope_id"].into_iter().any(takes);
         let beside =
-            if takes("story_id") && !takes("project_id") { sent.shift_remove("project_id") } else { None };
+            if takes_number && !takes("project_id") { sent.shift_remove("project_id") } else { None };
         let arguments = match Arguments::read(fields, &sent) {
             Ok(arguments) => arguments,
             Err(Wrong(why)) => return Answer::short(shape::wrong(&why, tool), true),
@@ -125,7 +132,7 @@ impl<A: Api> Desk<A> {
             return Answer::short(shape::wrong("cursor is none of an answer's", tool), true);
         }
         let cursor = arguments.text("cursor").map(str::to_owned);
-        let takes_project = takes("project_id") || takes("story_id");
+        let takes_project = takes("project_id") || takes_number;
         let arguments = match self.settled(arguments, tool, takes_project).await {
             Ok(arguments) => arguments,
             Err(refused) => return Answer::short(refused, true),
@@ -147,7 +154,12 @@ impl<A: Api> Desk<A> {
                 Answer::short(shape::done(&reply.body, shape, seats, cursor.as_deref(), project), false)
             }
             own::Told::Reply(reply, _) => {
-                let next = self.after_refusal(&reply, &arguments, seats).await;
+                // Who asks too often asks the same again, in a moment.
+                let again = || json!({"tool": tool.name, "arguments": sent});
+                let next = match reply.status {
+                    429 => Some(again()),
+                    _ => self.after_refusal(&reply, &arguments, seats).await,
+                };
                 Answer::short(shape::refused(&reply, next), true)
             }
         }
@@ -155,7 +167,7 @@ impl<A: Api> Desk<A> {
 
     /// What can be done with a story whose step was refused.
     async fn after_refusal(&self, reply: &Reply, arguments: &Arguments, seats: &[Seat]) -> Option<Value> {
-        if !(400..500).contains(&reply.status) || [401, 404, 429].contains(&reply.status) {
+        if !(400..500).contains(&reply.status) || [401, 404].contains(&reply.status) {
             return None;
         }
         match reply.body["error"]["code"].as_str() {
@@ -169,77 +181,6 @@ impl<A: Api> Desk<A> {
         let id = arguments.id("story_id").ok()?;
         let story = self.story(key_of(seats), &id).await;
         story.is_ok().then(|| next::after(&story.body, seats)).flatten()
-    }
-
-    /// The same arguments with ids in place of what stands for them: a story's number, a project's slug, nothing at all for the one
-    /// project that there is.
-    async fn settled(
-        &self,
-        mut arguments: Arguments,
-        tool: &Tool,
-        takes_project: bool,
-    ) -> Result<Arguments, Value> {
-        let is_slug = self.named_project(&arguments).is_some_and(|named| canonical(named).is_none());
-        let lacks_project = self.named_project(&arguments).is_none()
-            && matches!(tool.run, Run::Call(call) if call(&arguments, self.api.settings()) == Err(Wrong::lacks("project_id")));
-        if takes_project && (is_slug || lacks_project) {
-            let project = self.project(&arguments).await?;
-            arguments = arguments.with("project_id", project);
-        }
-        let Some(story) = arguments.text("story_id").filter(|id| canonical(id).is_none()) else {
-            return Ok(arguments);
-        };
-        let project = self.project(&arguments).await?;
-        let call = Call::get(KeyFor::Agent, "/stories")
-            .query("project_id", Some(project))
-            .query("number", Some(story.to_owned()));
-        let reply = self.api.call(call).await;
-        if !reply.is_ok() {
-            return Err(shape::refused(&reply, None));
-        }
-        match reply.body["data"][0]["id"].as_str() {
-            Some(id) => Ok(arguments.clone().with("story_id", id)),
-            None => Err(shape::said(&format!("There is no story {story} in this project."))),
-        }
-    }
-
-    /// The project that is named or configured.
-    fn named_project<'a>(&'a self, arguments: &'a Arguments) -> Option<&'a str> {
-        arguments.text("project_id").or(self.api.settings().project.as_deref())
-    }
-
-    /// The project that is named, configured, or the only one.
-    async fn project(&self, arguments: &Arguments) -> Result<String, Value> {
-        let named = self.named_project(arguments);
-        if let Some(id) = named.filter(|named| canonical(named).is_some()) {
-            return Ok(id.to_owned());
-        }
-        let looked_through = if named.is_some() { "100" } else { "20" };
-        let call = Call::get(KeyFor::Agent, "/projects").query("page_size", Some(looked_through.to_owned()));
-        let reply = self.api.call(call).await;
-        if !reply.is_ok() {
-            return Err(shape::refused(&reply, None));
-        }
-        let projects = reply.body["data"].as_array().map(Vec::as_slice).unwrap_or_default();
-        if let Some(slug) = named {
-            let project = projects.iter().find(|project| project["slug"] == slug);
-            return project.and_then(|project| project["id"].as_str()).map(str::to_owned).ok_or_else(|| {
-                shape::said(&format!(
-                    "There is no project {}: send its id or its slug.",
-                    fit::begin(slug, 100)
-                ))
-            });
-        }
-        match projects {
-            [one] => Ok(one["id"].as_str().unwrap_or_default().to_owned()),
-            [] => Err(shape::said("There is no project yet.")),
-            several => {
-                let named = |project: &Value| json!({"project_id": project["id"], "name": project["name"]});
-                let mut said = shape::said("There are several projects: send project_id.");
-                said["projects"] = several.iter().map(named).collect();
-                Err(said)
-            }
-        }
     }
 }
 

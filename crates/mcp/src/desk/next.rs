@@ -4,8 +4,13 @@ use serde_json::{Value, json};
 
 use crate::seats::Seat;
 
-/// The step that comes next of a story that the API has answered, if it is one of theirs.
+/// What comes next for who sits here, of a story that the API has answered: a step of theirs, or what they do while it is others' turn.
 pub(super) fn after(answer: &Value, seats: &[Seat]) -> Option<Value> {
+    own_step(answer, seats).or_else(|| afterwards(&answer["story"], seats))
+}
+
+/// The step of a story that comes next, if it is one of theirs.
+pub(super) fn own_step(answer: &Value, seats: &[Seat]) -> Option<Value> {
     let story = &answer["story"];
     let actions = answer["next_actions"].as_array().map(Vec::as_slice).unwrap_or_default();
     let is_asked = !story["review_requested_at"].is_null();
@@ -15,13 +20,22 @@ pub(super) fn after(answer: &Value, seats: &[Seat]) -> Option<Value> {
         // Asking a second time is only for who has changed something since.
         .filter(|(action, _)| !(is_asked && matches!(*action, "request_review" | "request-review")))
         .find_map(|(action, body)| step(action, story, body, seats))
-        .or_else(|| afterwards(story, seats))
+}
+
+/// What a session has used is told when its work is.
+pub(super) fn after_work(story: &Value) -> Value {
+    let fill = ["input_tokens", "output_tokens", "model_name", "cost_millicents"];
+    json!({"tool": "report_token_usage", "arguments": {"story_id": story["id"]}, "fill": fill})
 }
 
 fn step(action: &str, story: &Value, body: &Value, seats: &[Seat]) -> Option<Value> {
     let (tool, who): (&str, &[Seat]) = match action {
         "contract" | "claim" => ("contract_and_claim", &[Seat::Implementer]),
         "start" => ("start_story", &[Seat::Implementer]),
+        // What was rejected and is still theirs is given back, and taken anew.
+        "unclaim" if story["verified_status"] == "rejected" && story["agent_status"] == "reported_done" => {
+            ("unclaim_story", &[Seat::Implementer])
+        }
         "request-review" | "request_review" => ("request_review", &[Seat::Implementer]),
         "report" => ("report_story", &[Seat::Reviewer]),
         "review-complete" | "review_complete" => ("review_complete", &[Seat::Reviewer, Seat::Orchestrator]),
@@ -58,14 +72,23 @@ fn afterwards(story: &Value, seats: &[Seat]) -> Option<Value> {
     // Verified, or yet to be taken by somebody: then others are as good.
     let is_settled = story["verified_status"] == "verified"
         || ["pending", "contracted"].map(Value::from).contains(&story["agent_status"]);
-    Some(match seats.first()? {
-        Seat::Implementer => json!({"tool": "next_story", "arguments": {}}),
-        Seat::Reviewer => json!({"tool": "next_review", "arguments": {}}),
+    match seats.first()? {
         Seat::Orchestrator if is_settled => {
-            json!({"tool": "list_ready_stories", "arguments": {"project_id": story["project_id"]}})
+            Some(json!({"tool": "list_ready_stories", "arguments": {"project_id": story["project_id"]}}))
         }
-        Seat::Orchestrator => json!({"tool": "wait_for_story", "arguments": {"story_id": story["id"]}}),
-    })
+        Seat::Orchestrator => Some(json!({"tool": "wait_for_story", "arguments": {"story_id": story["id"]}})),
+        Seat::Implementer | Seat::Reviewer => begin(seats),
+    }
+}
+
+/// With what who sits here begins.
+pub(super) fn begin(seats: &[Seat]) -> Option<Value> {
+    let tool = match seats.first()? {
+        Seat::Implementer => "next_story",
+        Seat::Reviewer => "next_review",
+        Seat::Orchestrator => "list_ready_stories",
+    };
+    Some(json!({"tool": tool, "arguments": {}}))
 }
 
 #[cfg(test)]

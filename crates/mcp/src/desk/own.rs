@@ -15,8 +15,10 @@ use crate::seats::Seat;
 const PATIENCE: Duration = Duration::from_secs(50);
 /// How often it looks meanwhile.
 const PAUSE: Duration = Duration::from_secs(2);
-/// Stories of a project that are looked through for one that waits for a reviewer.
+/// Stories of a project that are looked through for one that waits for somebody.
 const LOOKED_THROUGH: &str = "100";
+/// Of how many of them it is asked what can be done.
+const LOOKED_AT: usize = 20;
 
 /// What a tool of our own comes to.
 pub(super) enum Told {
@@ -52,16 +54,34 @@ impl<A: Api> Desk<A> {
         }
     }
 
+    /// What they hold already and can go on with; else the first that is ready, after the one that they pass over.
     async fn next_story(&self, arguments: &Arguments) -> Told {
-        let project = self.named_project(arguments);
+        let held = Call::get(KeyFor::Agent, "/stories")
+            .query("held_by", Some("me".to_owned()))
+            .query("limit", Some(LOOKED_AT.to_string()));
+        let held = self.api.call(held).await;
+        // A key that is no agent's holds nothing.
+        if !held.is_ok() && held.status != 400 {
+            return Told::Reply(held, Shape::Story);
+        }
+        let passed = arguments.text("after");
+        let mine = stories_of(&held).filter(|story| Some(*story) != passed);
+        if let Some(told) = self.first_for(Seat::Implementer, mine).await {
+            return told;
+        }
+        let project = match self.project(arguments).await {
+            Ok(project) => project,
+            Err(said) => return Told::Said(said, true),
+        };
         let ready = Call::get(KeyFor::Agent, "/stories/ready")
-            .query("project_id", project.map(str::to_owned))
-            .query("limit", Some("1".to_owned()));
+            .query("project_id", Some(project))
+            .query("limit", Some(if passed.is_some() { LOOKED_THROUGH } else { "1" }.to_owned()));
         let reply = self.api.call(ready).await;
         if !reply.is_ok() {
             return Told::Reply(reply, Shape::Story);
         }
-        match reply.body["data"][0]["id"].as_str() {
+        let ids: Vec<&str> = stories_of(&reply).collect();
+        match ids.get(behind(&ids, passed)) {
             Some(id) => self.read(KeyFor::Agent, id).await,
             None => Told::Said(
                 json!({"story": null, "message": "Nothing is ready: stop, or ask again later."}),
@@ -74,12 +94,24 @@ impl<A: Api> Desk<A> {
         Told::Reply(self.story(key, id).await, Shape::Story)
     }
 
+    /// The first of these stories in which there is something to do for who sits here.
+    async fn first_for<'a>(&self, seat: Seat, ids: impl Iterator<Item = &'a str>) -> Option<Told> {
+        for id in ids.take(LOOKED_AT) {
+            let reply = self.story(key_of(&[seat]), id).await;
+            if reply.is_ok() && next::own_step(&reply.body, &[seat]).is_some() {
+                return Some(Told::Reply(reply, Shape::Story));
+            }
+        }
+        None
+    }
+
     async fn next_review(&self, arguments: &Arguments) -> Told {
         let project = match self.project(arguments).await {
             Ok(project) => project,
             Err(said) => return Told::Said(said, true),
         };
         // What is reported waits for a review; what is asked for waits for a report.
+        let mut waiting = Vec::new();
         for status in ["reported_done", "implementing"] {
             let call = Call::get(KeyFor::Reviewer, "/stories")
                 .query("project_id", Some(project.clone()))
@@ -90,23 +122,18 @@ impl<A: Api> Desk<A> {
                 return Told::Reply(reply, Shape::Stories);
             }
             let stories = reply.body["data"].as_array().map(Vec::as_slice).unwrap_or_default();
-            for story in stories.iter().filter(|story| !story["review_requested_at"].is_null()).take(20) {
-                let Some(id) = story["id"].as_str() else { continue };
-                let told = self.read(KeyFor::Reviewer, id).await;
-                // Their own work, or what has its review already, is not theirs to look at.
-                if let Told::Reply(reply, _) = &told
-                    && reply.is_ok()
-                    && next::after(&reply.body, &[Seat::Reviewer])
-                        .is_some_and(|next| next["tool"] != "next_review")
-                {
-                    return told;
-                }
-            }
+            let asked = stories.iter().filter(|story| !story["review_requested_at"].is_null());
+            waiting.extend(asked.filter_map(|story| story["id"].as_str()).map(str::to_owned));
         }
-        Told::Said(
-            json!({"story": null, "message": "Nothing waits for a review: stop, or ask again later."}),
-            false,
-        )
+        let ids: Vec<&str> = waiting.iter().map(String::as_str).collect();
+        let from = behind(&ids, arguments.text("after"));
+        // Their own work, or what has its review already, is not theirs to look at.
+        self.first_for(Seat::Reviewer, ids.into_iter().skip(from)).await.unwrap_or_else(|| {
+            Told::Said(
+                json!({"story": null, "message": "Nothing waits for a review: stop, or ask again later."}),
+                false,
+            )
+        })
     }
 
     async fn contract_and_claim(&self, arguments: &Arguments) -> Told {
@@ -210,6 +237,17 @@ impl<A: Api> Desk<A> {
             tokio::time::sleep(PAUSE).await;
         }
     }
+}
+
+/// The ids of a list of stories, or of a queue.
+fn stories_of(reply: &Reply) -> impl Iterator<Item = &str> {
+    let data = reply.body["data"].as_array().map(Vec::as_slice).unwrap_or_default();
+    data.iter().filter_map(|story| story["id"].as_str())
+}
+
+/// Where a list goes on behind a story that was passed over: at its begin where that is not in it any more.
+fn behind(ids: &[&str], passed: Option<&str>) -> usize {
+    ids.iter().position(|id| Some(*id) == passed).map_or(0, |place| place + 1)
 }
 
 #[cfg(test)]

@@ -28,6 +28,14 @@ pub(super) fn done(
             told["next"] = json!(next::after(body, seats));
             told
         }
+        Shape::Worked if body.get("story").is_some() => {
+            json!({"story": brief(&body["story"]), "next": next::after_work(&body["story"])})
+        }
+        Shape::Used => {
+            let mut told = whole(body, cursor);
+            told["next"] = json!(next::begin(seats));
+            told
+        }
         Shape::Step if body.get("review_record").is_some() => review(body, seats),
         Shape::Story if body.get("story").is_some() => story(body, seats, cursor),
         Shape::Stories => stories(body, seats, project),
@@ -208,6 +216,11 @@ pub(super) fn refused(reply: &Reply, next: Option<Value>) -> Value {
     {
         told.insert("hints".to_owned(), json!([action]));
     }
+    if let Some(Value::Array(hints)) = told.get_mut("hints") {
+        for hint in hints {
+            *hint = json!(in_tools(hint.as_str().unwrap_or_default()));
+        }
+    }
     if !told.contains_key("message") {
         let said = reply.body.as_str().map_or_else(|| reply.body.to_string(), str::to_owned);
         told.insert("message".to_owned(), json!(fit::begin(&said, 500)));
@@ -217,6 +230,38 @@ pub(super) fn refused(reply: &Reply, next: Option<Value>) -> Value {
         answer["next"] = next;
     }
     answer
+}
+
+/// Calls of the API that hints name, and the tools that make them.
+const CALLS: &[(&str, &str)] = &[
+    ("GET /api/v1/stories/ready", "next_story"),
+    ("GET /api/v1/stories/:id", "get_story"),
+    ("POST /api/v1/stories/:id/contract", "contract_story"),
+    ("POST /api/v1/stories/:id/claim", "claim_story"),
+    ("POST /api/v1/stories/:id/report", "report_story"),
+    ("POST /api/v1/stories/:id/review-complete", "review_complete"),
+    ("POST /api/v1/stories/:id/verify", "verify_story"),
+    ("POST /api/v1/stories/:id/reject", "reject_story"),
+    ("POST /api/v1/stories/:id/unclaim", "unclaim_story"),
+    ("POST /api/v1/token-usage", "report_token_usage"),
+];
+
+/// A hint with the names of tools in place of the calls that they make. What no tool does stays as it is.
+fn in_tools(hint: &str) -> String {
+    let is_path = |char: char| char.is_ascii_alphanumeric() || "/:_-".contains(char);
+    let mut said = String::new();
+    let mut rest = hint;
+    while let Some(at) = ["GET /", "POST /"].iter().filter_map(|verb| rest.find(verb)).min() {
+        let (before, call) = rest.split_at(at);
+        let path_at = call.find('/').unwrap_or_default();
+        let end = call[path_at..].find(|char| !is_path(char)).map_or(call.len(), |end| path_at + end);
+        let (call, after) = call.split_at(end);
+        let tool = CALLS.iter().find(|(known, _)| *known == call).map_or(call, |(_, tool)| tool);
+        said.push_str(before);
+        said.push_str(tool);
+        rest = after;
+    }
+    said + rest
 }
 
 /// What was not sent, because it could not be.
@@ -230,4 +275,34 @@ pub(super) fn wrong(why: &str, tool: &Tool) -> Value {
 /// A refusal of our own.
 pub(super) fn said(why: &str) -> Value {
     json!({"error": {"status": 0, "message": why}})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalogue;
+
+    #[test]
+    fn hints_name_tools_in_place_of_the_calls_that_they_make() {
+        for (hint, told) in [
+            (
+                "Read the story (GET /api/v1/stories/:id) and send its exact title.",
+                "Read the story (get_story) and send its exact title.",
+            ),
+            ("Pick another one from GET /api/v1/stories/ready.", "Pick another one from next_story."),
+            ("POST /api/v1/stories/:id/review-complete; then verify.", "review_complete; then verify."),
+            (
+                "First POST /api/v1/agents/register, then GET /api/v1/stories/:id",
+                "First POST /api/v1/agents/register, then get_story",
+            ),
+            ("Nothing to call.", "Nothing to call."),
+            ("POST /", "POST /"),
+            ("", ""),
+        ] {
+            assert_eq!(in_tools(hint), told);
+        }
+        for (_, tool) in CALLS {
+            assert!(catalogue::find(tool).is_some(), "{tool}");
+        }
+    }
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Deref;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::extract::{FromRef, FromRequestParts};
 use axum::http::StatusCode;
@@ -354,12 +355,25 @@ pub(super) async fn find(parts: &Parts, app: &App, target: Option<Uuid>) -> ApiR
     Ok((found, shown))
 }
 
+/// Goes with the requests that a request which was counted has the server make: the first of them is the same one.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Counted(Arc<AtomicBool>);
+
+impl Counted {
+    fn covers_this(&self) -> bool {
+        !self.0.swap(true, Ordering::Relaxed)
+    }
+}
+
 /// Counts a request of a key that is let in, whatever comes of it, and notes for the answer how the key stands. Superadmins are not
 /// counted.
 ///
 /// # Errors
 /// 429 beyond the limit of the key or of its tenant; or when the database had to be asked, and fails.
 pub(super) async fn count(parts: &Parts, app: &App, found: &Found) -> ApiResult<()> {
+    if parts.extensions.get::<Counted>().is_some_and(Counted::covers_this) {
+        return Ok(());
+    }
     let Some(tenant_id) = found.tenant_id.filter(|_| found.role != Role::Superadmin) else { return Ok(()) };
     pay(parts, app, Payer { key_id: found.key_id, tenant_id, limit: found.rate_limit() }).await
 }

@@ -30,7 +30,7 @@ use crate::trust_loop::Together;
 
 pub(crate) use access::{Access, Agent, Any, AtLeast, Exact, Orchestrator, Superadmin, User};
 pub(crate) use admin::Admin;
-pub(crate) use caller::{Caller, Identity, KeyHolder, SHOWN};
+pub(crate) use caller::{Caller, Counted, Identity, KeyHolder, SHOWN};
 pub(crate) use change::{Change, Committed};
 pub(crate) use identities::{Identities, STATEMENTS};
 pub(crate) use rates::{Rates, STATEMENTS as RATES_STATEMENTS};

@@ -27,7 +27,7 @@ const TAGS: [(&str, &str); 22] = [
     ("Sessions", "How a tenant's owner signs in, on pages of this server."),
     (
         "Tenants",
-        "The caller's tenant, its settings, its authenticators and the key that its log is signed with.",
+        "The caller's tenant, its settings, its authenticators and the key that its log is to be signed with.",
     ),
     ("Auth", "API keys of the tenant."),
     ("Agents", "Who works: each agent registers with a key of its own."),

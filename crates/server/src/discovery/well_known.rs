@@ -32,7 +32,7 @@ pub(super) struct WellKnown {
     /// The version of this document's form.
     spec_version: &'static str,
     mcp_server: McpServer,
-    /// The public key that a tenant's log is signed with.
+    /// The public key that a tenant's log is to be signed with; it is not signed yet.
     #[schemars(extend("format" = "uri-template"))]
     audit_signing_key_url: String,
     #[schemars(extend("format" = "uri"))]

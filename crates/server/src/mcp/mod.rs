@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
 use crate::VERSION;
-use crate::app::{App, SHOWN};
+use crate::app::{App, Counted, SHOWN};
 
 /// Where it is.
 pub(crate) const PATH: &str = "/mcp";
@@ -96,12 +96,14 @@ pub(crate) async fn answer(
     let headers = request.headers().iter().filter(|(name, _)| is_of_caller(name));
     let headers = headers.map(|(name, value)| (name.clone(), value.clone())).collect();
     let settings = Settings { server: app.public_url.to_string(), ..Settings::default() };
-    let here = Here { rest, headers, known, settings: Arc::new(settings) };
+    let mut here = Here { rest, headers, known, settings: Arc::new(settings) };
     let me = match here.ask(Call::me()).await {
         Ok(response) if response.status() == StatusCode::OK => read(response).await.body["api_key"].clone(),
         Ok(refused) => return challenged(refused, &app.public_url),
         Err(error) => return (StatusCode::BAD_REQUEST, error.to_string()).into_response(),
     };
+    // The message has been counted with this question.
+    here.known.insert(Counted::default());
     let toolset = if wants_all(&request) {
         Toolset::All
     } else {

@@ -98,7 +98,7 @@ fn name_taken(error: DbError) -> ApiError {
 /// Words that are not known filter nothing.
 #[derive(Request)]
 pub(super) struct ListAgents {
-    /// `orchestrator` or `implementer`.
+    /// `orchestrator`, `implementer` or `reviewer`.
     #[rule(text(usize::MAX))]
     agent_type: Option<String>,
     /// `active`, `idle` or `deactivated`.

@@ -1,4 +1,4 @@
-//! The public half of the key that a tenant's log is signed with: whoever is to check the log needs it, and nobody has to be asked for it.
+//! The public half of the key that a tenant's log is to be signed with: whoever is to check the log needs it, and nobody has to be asked for it.
 
 use axum::Json;
 use axum::extract::{FromRequestParts, State};

@@ -1,4 +1,4 @@
-//! The key pair that a tenant's log is signed with.
+//! The key pair that a tenant's log is to be signed with.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;

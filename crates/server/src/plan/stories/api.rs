@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use axum::Json;
 use loopctl_core::breakdown::StoryChange;
 use loopctl_core::cost::Total;
+use loopctl_core::fields::parse_uuid;
 use loopctl_core::lifecycle::{AgentStatus, VerifiedStatus};
 use loopctl_core::request::{Request, flag, id, text, word};
 use schemars::JsonSchema;
@@ -14,8 +15,8 @@ use uuid::Uuid;
 
 use super::locks::{LOCK_STORY, LOCK_WITH_DEPENDENTS};
 use super::store::{
-    CRITERIA, Criterion, DELETE_STORY, LIST_BY_STATUS, LIST_EPIC_STORIES, LIST_NUMBERED, LIST_STALE,
-    LIST_STORIES, STORY_KNOWN, STORY_PROJECT, Story, UPDATE_STORY, then_find,
+    CRITERIA, Criterion, DELETE_STORY, LIST_BY_STATUS, LIST_EPIC_STORIES, LIST_HELD, LIST_NUMBERED,
+    LIST_STALE, LIST_STORIES, STORY_KNOWN, STORY_PROJECT, Story, UPDATE_STORY, then_find,
 };
 use super::text::check_metadata;
 use super::{CriteriaList, UnderWay, write_criteria};
@@ -90,7 +91,7 @@ impl TokenTotals {
 
 #[derive(Request)]
 pub(super) struct ListStories {
-    /// Required.
+    /// Required, except with `held_by`.
     #[rule(id())]
     project_id: Option<Uuid>,
     #[rule(id())]
@@ -98,6 +99,10 @@ pub(super) struct ListStories {
     /// Exactly this number.
     #[rule(text(usize::MAX))]
     number: Option<String>,
+    /// Only those under way that this agent is assigned to, or has contracted and nobody has claimed: an agent's id, or `me` for
+    /// the one of the key. Of all projects where none is named.
+    #[rule(text(usize::MAX))]
+    held_by: Option<String>,
     /// Only those whose title or criteria have changed since they were contracted, or verified.
     #[rule(flag())]
     stale: bool,
@@ -111,10 +116,16 @@ pub(super) async fn list(
     caller: Caller<AtLeast<Agent>>,
     Query(query): Query<ListStories>,
 ) -> ApiResult<Json<List<StoryItem>>> {
-    let ListStories { project_id, epic_id, number, stale, status, page } = query;
+    let ListStories { project_id, epic_id, number, held_by, stale, status, page } = query;
+    let (agent, verified) = status.words();
+    if let Some(held_by) = held_by {
+        let holder = holder(&caller, &held_by)?;
+        let filters: Params<'_> = &[&project_id, &epic_id, &agent, &verified, &stale, &number, &holder];
+        let stories = caller.list(&LIST_HELD, filters, &page).await?;
+        return status.items(&caller, stories).await.map(Json);
+    }
     let project_id =
         project_id.ok_or_else(|| ApiError::bad_request("project_id query parameter is required"))?;
-    let (agent, verified) = status.words();
     // One text per question, so that each gets the index that fits.
     let filters: [&(dyn ToSql + Sync); 6] = [&project_id, &epic_id, &agent, &verified, &stale, &number];
     let unfiltered = epic_id.is_none() && agent.is_none() && verified.is_none();
@@ -126,6 +137,16 @@ pub(super) async fn list(
     };
     let stories = caller.list(list, filters, &page).await?;
     status.items(&caller, stories).await.map(Json)
+}
+
+/// Whose stories are asked for.
+fn holder(caller: &Identity, held_by: &str) -> ApiResult<Uuid> {
+    match held_by {
+        "me" => caller.agent_id.ok_or_else(|| {
+            ApiError::bad_request("held_by=me is for keys of an agent: this key has none, name an agent's id")
+        }),
+        id => parse_uuid(id).ok_or_else(ApiError::not_found),
+    }
 }
 
 #[derive(Request)]

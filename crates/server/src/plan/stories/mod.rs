@@ -21,6 +21,7 @@ pub(crate) use locks::{
     STATEMENTS as LOCK_STATEMENTS,
 };
 pub(crate) use next_steps::{NextStep, next_steps};
+pub(crate) use queue::STATEMENTS as QUEUE_STATEMENTS;
 pub(crate) use store::{Asked, FIND_STORY, STATEMENTS, Story};
 pub(crate) use text::StoryText;
 

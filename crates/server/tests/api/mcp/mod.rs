@@ -11,12 +11,12 @@ use serde_json::{Value, json};
 use crate::support::Caller;
 
 /// The last revision whose clients introduce themselves first, which need not be done here.
-const OLD: &str = "2025-11-25";
+pub(crate) const OLD: &str = "2025-11-25";
 /// The one without any state, in which every request says who asks.
 const NEW: &str = "2026-07-28";
 
 /// Sends a request of a revision; the whole answer.
-async fn ask(caller: &Caller, path: &str, revision: &str, method: &str, params: Value) -> Value {
+pub(crate) async fn ask(caller: &Caller, path: &str, revision: &str, method: &str, params: Value) -> Value {
     let mut params = params;
     if revision == NEW {
         let meta = params.as_object_mut().unwrap().entry("_meta").or_insert_with(|| json!({}));

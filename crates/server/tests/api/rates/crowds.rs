@@ -8,10 +8,13 @@ use std::time::{Duration, UNIX_EPOCH};
 use futures_util::future::join_all;
 use loopctl_server::serve::ServeOptions;
 use reqwest::Method;
+use serde_json::{Value, json};
 use tokio::task::yield_now;
 use tokio_postgres::Client;
+use uuid::Uuid;
 
 use super::{assert_refused, keys, limited_on, of_one_minute, told};
+use crate::mcp::{OLD, ask};
 use crate::support::{Caller, PATIENCE, Reply, TestServer, connect, own_database, started};
 
 const CLIENTS: usize = 32;
@@ -146,6 +149,39 @@ async fn who_hangs_up_costs_nothing() {
             assert!(gone > 0, "nobody had to wait");
             assert_eq!(replies.iter().filter(|reply| reply.status == 200).count(), 80);
             return;
+        }
+    }
+}
+
+/// A message to `/mcp` is a request, and so is each further call of the API that a tool makes.
+#[tokio::test]
+async fn a_tool_costs_as_many_requests_as_it_makes() {
+    let listing = ("tools/list", json!({}), 1);
+    let call = |tool: &str, arguments: Value, costs: i64| {
+        ("tools/call", json!({"name": tool, "arguments": arguments}), costs)
+    };
+    let asked = [
+        listing,
+        call("help", json!({}), 1),
+        call("get_tenant", json!({}), 1),
+        call("get_story", json!({"story_id": Uuid::now_v7()}), 1),
+        call("list_ready_stories", json!({"project_id": Uuid::now_v7()}), 1),
+    ];
+    loop {
+        let tenant = limited_on(&ALONE, 50).await;
+        let mut replies = vec![tenant.user.get("/tenants/me").await];
+        for (method, params, costs) in &asked {
+            let answer = ask(&tenant.user, "//mcp", OLD, method, params.clone()).await;
+            assert!(answer["result"].is_object(), "{answer}");
+            let reply = tenant.user.get("/tenants/me").await;
+            if of_one_minute(replies.iter().chain([&reply])) {
+                let left = |reply: &Reply| told(reply).unwrap().1;
+                assert_eq!(left(replies.last().unwrap()) - left(&reply), costs + 1, "{method} {params}");
+            }
+            replies.push(reply);
+        }
+        if of_one_minute(&replies) {
+            break;
         }
     }
 }

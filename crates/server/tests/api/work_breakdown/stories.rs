@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{column, epic_id, keys, meta, plain, sql};
-use crate::support::{Reach, Tenant, bring, story, text};
+use crate::support::{Caller, Reach, Tenant, bring, story, text};
 
 /// The fields of a story, the same in lists, in its detail and in the answers of transitions.
 const ROW: [&str; 32] = [
@@ -272,4 +272,46 @@ async fn the_mission_is_shown_where_there_is_one() {
     sql(statement, &[&project]).await;
     let shown = tenant.user.get(&path).await.expect(200);
     assert_eq!(shown["story"]["project_mission"], "Ship it");
+}
+
+/// What an agent holds, wherever it is.
+#[tokio::test]
+async fn whoever_asks_what_an_agent_holds_is_told() {
+    let (tenant, other) = (Tenant::new().await, Tenant::new().await);
+    let (alice, bob, orchestrator) =
+        (tenant.agent().await, tenant.agent().await, tenant.orchestrator().await);
+    // A key of nobody holds nothing, and is not told of everybody's.
+    for key in [&tenant.user, &tenant.key("agent").await] {
+        let error = key.get("/stories?held_by=me").await.expect(400);
+        assert!(error["error"]["message"].as_str().unwrap().contains("keys of an agent"), "{error}");
+    }
+    for id in ["nobody", "ME", "me%20x"] {
+        alice.get(&format!("/stories?held_by={id}")).await.expect(404);
+    }
+    let project = tenant.project_of(&["1.1", "1.2", "1.3", "1.4"]).await;
+    let all = tenant.user.get(&format!("/stories?project_id={project}")).await.expect(200);
+    let id = |at: usize| text(&all["data"][at]["id"]);
+    for (at, reach) in [(0, Reach::Contracted), (1, Reach::Implementing), (2, Reach::Verified)] {
+        bring(&id(at), reach, &alice, &bob, &orchestrator).await;
+    }
+    let elsewhere = tenant.story().await;
+    bring(&elsewhere, Reach::Assigned, &alice, &bob, &orchestrator).await;
+    let held = async |caller: &Caller, query: &str| {
+        let list = caller.get(&format!("/stories?{query}")).await.expect(200);
+        assert_eq!(list["meta"]["total_count"], json!(list["data"].as_array().unwrap().len()));
+        column(&list, "id")
+    };
+    let mine = format!("held_by={}", alice.agent());
+    assert_eq!(held(&alice, "held_by=me").await, [id(0), id(1), elsewhere.clone()]);
+    assert_eq!(held(&orchestrator, &mine).await, [id(0), id(1), elsewhere]);
+    assert_eq!(held(&alice, &format!("held_by=me&project_id={project}")).await, [id(0), id(1)]);
+    assert_eq!(held(&alice, "held_by=me&agent_status=implementing").await, [id(1)]);
+    assert_eq!(held(&alice, &format!("held_by=me&number=1.1&project_id={project}")).await, [id(0)]);
+    assert_eq!(held(&alice, "held_by=me&stale=true").await, [""; 0]);
+    assert_eq!(held(&bob, "held_by=me").await, [""; 0]);
+    assert_eq!(held(&other.user, &mine).await, [""; 0]);
+    // Blocked meanwhile, it is still theirs.
+    let edge = json!({"story_id": id(1), "depends_on_story_id": id(3)});
+    tenant.user.post("/story_dependencies", edge).await.expect(201);
+    assert_eq!(held(&alice, "held_by=me&agent_status=implementing").await, [id(1)]);
 }

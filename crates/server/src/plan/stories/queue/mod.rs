@@ -1,5 +1,7 @@
 //! `GET /stories/ready` and `/stories/blocked`.
 
+mod store;
+
 use std::collections::HashMap;
 
 use axum::Json;
@@ -9,15 +11,17 @@ use serde::Serialize;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
-use super::next_steps::{NextStep, next_steps};
-use super::store::{
+use self::store::{
     BLOCKED_IN_EPIC, BLOCKED_IN_PROJECT, BLOCKED_IN_TENANT, BLOCKERS, Blocker, COUNT_BLOCKERS, Queued,
     READY_IN_EPIC, READY_IN_PROJECT, READY_IN_TENANT, StoryBrief,
 };
+use super::next_steps::{NextStep, next_steps};
 use crate::app::{Agent, AtLeast, Caller, Identity};
 use crate::db::Sql;
 use crate::http::{ApiError, ApiResult, Id, List, Page, Query, pages};
 use crate::plan::projects::PROJECT_KNOWN;
+
+pub(crate) use self::store::STATEMENTS;
 
 /// The three texts of a queue's statement, by scope.
 struct Queue {
