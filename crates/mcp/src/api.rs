@@ -17,6 +17,9 @@ pub enum KeyFor {
     User,
 }
 
+/// What whoever has no person's key is told, with more, of a call that takes one.
+pub(crate) const ONLY_A_PERSON: &str = "only a person may do this";
+
 /// How a call changes things.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verb {

@@ -2,7 +2,7 @@
 //! command `loopctl mcp`, which calls a server over HTTP, and the server's own `/mcp`, which calls itself.
 //!
 //! The layers, from the inside: [`api`] (calls and replies), `arguments` (what tools take), `catalogue` (the table), [`desk`] (calling
-//! a tool, and how answers look), `skills` (the tenant's, as files), [`server`] (the protocol), [`stdio`] and [`remote`] (getting there).
+//! a tool, and how answers look), `skills` (the tenant's, as files), `person` (what tools cannot do), [`server`] (the protocol), [`stdio`] and [`remote`] (getting there).
 
 pub mod api;
 mod arguments;
@@ -10,6 +10,7 @@ mod catalogue;
 pub mod desk;
 pub mod files;
 mod instructions;
+mod person;
 pub mod remote;
 pub mod seats;
 pub mod server;

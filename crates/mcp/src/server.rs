@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use crate::api::Api;
 use crate::desk::Desk;
 use crate::instructions;
+use crate::person;
 use crate::skills;
 
 /// How long a client may keep the list of tools, which changes with keys and versions alone.
@@ -149,6 +150,13 @@ impl<A: Api> ServerHandler for McpServer<A> {
                 Some(json!({"tool": request.name})),
             ));
         };
+        // Whoever has answered has sent their person there, and is told what comes of it.
+        if answer.is_for_person
+            && request.input_responses.is_none()
+            && let Some(asked) = person::asked_for(&context, &self.desk.api().settings().server)
+        {
+            return asked;
+        }
         let content = [Some(answer.text), answer.note.map(str::to_owned)];
         let content = content.into_iter().flatten().map(ContentBlock::text).collect();
         let mut result =

@@ -4,8 +4,9 @@ use std::collections::HashSet;
 
 use serde_json::{Value, json};
 
-use crate::recorder::Recorder;
-use crate::session::{Session, Told};
+use crate::U;
+use crate::recorder::{Recorder, Request};
+use crate::session::{ALL, Session, Told};
 
 fn hello(version: &str) -> Value {
     json!({"protocolVersion": version, "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}})
@@ -171,4 +172,65 @@ fn what_is_said_on_the_command_line_counts_or_is_refused() {
     let refused = run(&["--format", "human"]);
     assert_eq!(refused.status.code(), Some(2));
     assert!(String::from_utf8(refused.stderr).unwrap().contains("--format"));
+}
+
+/// What takes a person leads there whoever can show a page; others are told by the refusal.
+#[test]
+fn a_client_that_can_is_asked_for_its_person() {
+    let refusal = |_: &Request| {
+        (403, json!({"error": {"status": 403, "code": "forbidden", "message": "Insufficient permissions. Required role: user"}})).into()
+    };
+    let call = |meta: Value| json!({"name": "delete_project", "arguments": {"project_id": U}, "_meta": meta});
+    for is_sent in [true, false] {
+        // A key that may not, or none that could.
+        let recorder = Recorder::new(refusal);
+        let keys: &[_] =
+            if is_sent { &[("LOOPCTL_API_KEY", "k"), ALL] } else { &[("LOOPCTL_ORCH_KEY", "k"), ALL] };
+        let session = || Session::start(&recorder.address, keys);
+        let page = json!(format!("{}/account", recorder.address));
+        for (version, capabilities, can) in [
+            ("2025-11-25", json!({"elicitation": {"url": {}}}), true),
+            ("2025-11-25", json!({"elicitation": {}}), false),
+            ("2025-11-25", json!({}), false),
+        ] {
+            let mut session = session();
+            let mut hello = hello(version);
+            hello["capabilities"] = capabilities;
+            session.ask("initialize", &hello);
+            let answer = session.ask("tools/call", &call(json!({})));
+            assert_eq!(answer["error"]["code"] == -32042, can, "{answer}");
+            assert_eq!(answer["result"]["isError"] == true, !can, "{answer}");
+            if can {
+                let asked = &answer["error"]["data"]["elicitations"][0];
+                assert_eq!((&asked["mode"], &asked["url"]), (&json!("url"), &page));
+                assert!(asked["elicitationId"].is_string() && asked["message"].is_string());
+            }
+        }
+        let meta = |capabilities: Value| {
+            json!({"io.modelcontextprotocol/protocolVersion": "2026-07-28",
+                   "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},
+                   "io.modelcontextprotocol/clientCapabilities": capabilities})
+        };
+        let mut session = session();
+        let can = meta(json!({"elicitation": {"url": {}}}));
+        let asked = session.ask("tools/call", &call(can.clone()));
+        assert_eq!(asked["result"]["resultType"], "input_required", "{asked}");
+        let request = &asked["result"]["inputRequests"]["person"];
+        assert_eq!(request["method"], "elicitation/create");
+        assert_eq!((&request["params"]["mode"], &request["params"]["url"]), (&json!("url"), &page));
+        // Who comes back is told what came of it, and not sent there again.
+        let mut again = call(can);
+        again["inputResponses"] = json!({"person": {"action": "accept"}});
+        assert_eq!(session.ask("tools/call", &again)["result"]["isError"], true);
+        assert_eq!(session.ask("tools/call", &call(meta(json!({}))))["result"]["isError"], true);
+    }
+    // Other refusals are nobody's business but the agent's.
+    let recorder = Recorder::new(|_| {
+        (403, json!({"error": {"code": "forbidden", "message": "Required role: orchestrator"}})).into()
+    });
+    let mut session = Session::start(&recorder.address, &[("LOOPCTL_API_KEY", "k"), ALL]);
+    let mut hello = hello("2025-11-25");
+    hello["capabilities"] = json!({"elicitation": {"url": {}}});
+    session.ask("initialize", &hello);
+    assert_eq!(session.ask("tools/call", &call(json!({})))["result"]["isError"], true);
 }

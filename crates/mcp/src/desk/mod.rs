@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 use crate::api::{Api, Call, KeyFor, Reply};
 use crate::arguments::{Arguments, Wrong};
 use crate::catalogue::{self, Run, Shape, Tool};
+use crate::person;
 use crate::seats::{Seat, Toolset};
 
 /// What a tool answers.
@@ -24,6 +25,8 @@ pub struct Answer {
     pub structured: Option<Value>,
     /// Whether it was refused.
     pub is_error: bool,
+    /// Whether it was refused because it takes a person.
+    pub is_for_person: bool,
 }
 
 /// Tools over an API.
@@ -89,7 +92,8 @@ impl<A: Api> Desk<A> {
             && tool.shape == Shape::Stories
             && sent.get("limit").and_then(Value::as_i64).is_some_and(|limit| limit > 20);
         let note = lowered.then_some("limit was lowered to 20; send offset for the rest");
-        Answer { text: format!("{told:#}"), note, structured: None, is_error: !reply.is_ok() }
+        let is_for_person = person::is_needed(&reply);
+        Answer { text: format!("{told:#}"), note, structured: None, is_error: !reply.is_ok(), is_for_person }
     }
 
     async fn make(&self, call: Result<Call, Wrong>) -> Reply {
@@ -160,7 +164,8 @@ impl<A: Api> Desk<A> {
                     429 => Some(again()),
                     _ => self.after_refusal(&reply, &arguments, seats).await,
                 };
-                Answer::short(shape::refused(&reply, next), true)
+                let refused = Answer::short(shape::refused(&reply, next), true);
+                Answer { is_for_person: person::is_needed(&reply), ..refused }
             }
         }
     }
@@ -205,6 +210,6 @@ impl Answer {
     /// The same in the text as in the value: some clients hand on the one, some the other.
     fn short(value: Value, is_error: bool) -> Self {
         let value = fit::within_limits(value);
-        Self { text: value.to_string(), note: None, structured: Some(value), is_error }
+        Self { text: value.to_string(), note: None, structured: Some(value), is_error, is_for_person: false }
     }
 }

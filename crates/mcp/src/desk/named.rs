@@ -64,7 +64,9 @@ impl<A: Api> Desk<A> {
             }
             Some("epic") => {
                 let project = self.project(arguments).await?;
-                let is_it = |epic: &Value, named: &str| epic["number"].to_string() == named;
+                let is_it = |epic: &Value, named: &str| {
+                    named.parse().is_ok_and(|number: i64| epic["number"] == number)
+                };
                 (format!("/projects/{project}/epics"), is_it)
             }
             _ => ("/agents".to_owned(), |agent, named| agent["name"] == named),

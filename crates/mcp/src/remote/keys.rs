@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::api::KeyFor;
+use crate::api::{KeyFor, ONLY_A_PERSON};
 use crate::seats::Seat;
 
 /// Of whom nothing is known.
@@ -51,9 +51,12 @@ impl Keys {
             KeyFor::Reviewer => self.reviewer.as_ref(),
             KeyFor::Orchestrator => self.orchestrator.as_ref(),
             KeyFor::User => {
-                return self.any.as_ref().or(self.user.as_ref()).map(|key| Some(key.as_str())).ok_or_else(
-                    || "Set LOOPCTL_USER_KEY to a user's key: only a person may do this".to_owned(),
-                );
+                return self
+                    .any
+                    .as_ref()
+                    .or(self.user.as_ref())
+                    .map(|key| Some(key.as_str()))
+                    .ok_or_else(|| format!("Set LOOPCTL_USER_KEY to a user's key: {ONLY_A_PERSON}"));
             }
         };
         // Whoever has but one key reads with it; what it may not do, the server says.
