@@ -32,7 +32,8 @@ async fn published(user: &Caller, title: &str) -> String {
 
 /// A new link; its id.
 async fn linked(who: &Caller, source: &str, relationship: &str, target: &str) -> String {
-    let body = json!({"source_article_id": source, "target_article_id": target, "relationship_type": relationship});
+    let body =
+        json!({"source_article_id": source, "target_article_id": target, "relationship_type": relationship});
     text(&who.post("/article_links", body).await.expect(201)["data"]["id"])
 }
 

@@ -1,0 +1,217 @@
+//! A small transformer: the meaning of a text as a vector. It is all-MiniLM-L6-v2, taught the words of this trade and rounded to four bits
+//! (`distil/` says how); what it computes is what any BERT does.
+
+use crate::tokens;
+use crate::vector::unit;
+use crate::weights::{Layer, Linear, NoModel, Norm, Weights};
+
+/// Tokens of a body that are looked at together, and how many of them the next part has as well.
+const WINDOW: usize = 180;
+const OVERLAP: usize = 30;
+/// As much of a title goes before each part.
+const TITLE: usize = 64;
+
+/// The model.
+pub(crate) struct Model(Weights);
+
+impl Model {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// When it holds no model.
+    pub(crate) fn read(file: &'static [u8]) -> Result<Self, NoModel> {
+        Weights::read(file).map(Self)
+    }
+
+    pub(crate) fn dimension(&self) -> usize {
+        self.0.dimension
+    }
+
+    pub(crate) fn tokens(&self, text: &str) -> Vec<usize> {
+        tokens::pieces(&self.0, text)
+    }
+
+    /// The vector of a question. None: it says nothing.
+    pub(crate) fn question(&self, text: &str) -> Option<Vec<f32>> {
+        let pieces = self.tokens(text);
+        if pieces.is_empty() { None } else { self.vector(&pieces) }
+    }
+
+    /// A vector for each part of an article, each with the title before it.
+    pub(crate) fn article(&self, title: &str, body: &str) -> Vec<Vec<f32>> {
+        let mut title = self.tokens(&format!("{title}."));
+        title.truncate(TITLE);
+        let body = self.tokens(body);
+        let parts = (body.len().saturating_sub(OVERLAP).max(1)).div_ceil(WINDOW - OVERLAP);
+        (0..parts)
+            .filter_map(|part| {
+                let from = part * (WINDOW - OVERLAP);
+                let part = &body[from.min(body.len())..(from + WINDOW).min(body.len())];
+                self.vector(&[&title, part].concat())
+            })
+            .collect()
+    }
+
+    /// The vector of some pieces: the mean of what the last layer makes of them.
+    fn vector(&self, pieces: &[usize]) -> Option<Vec<f32>> {
+        let Weights { dimension, positions, begin, end, words, places, norm, layers, .. } = &self.0;
+        let shown = &pieces[..pieces.len().min(positions - 2)];
+        let ids: Vec<usize> = [*begin].iter().chain(shown).chain([end]).copied().collect();
+        let mut states = vec![0.0; ids.len() * dimension];
+        for ((state, id), place) in
+            states.chunks_exact_mut(*dimension).zip(&ids).zip(places.chunks_exact(*dimension))
+        {
+            words.row(*id, state);
+            add(state, place);
+            normalize(state, norm);
+        }
+        for layer in layers {
+            self.pass(layer, &mut states);
+        }
+        let mut mean = vec![0.0; *dimension];
+        states.chunks_exact(*dimension).for_each(|state| add(&mut mean, state));
+        unit(mean)
+    }
+
+    /// One layer: each token looks at all, and then at itself.
+    fn pass(&self, layer: &Layer, states: &mut [f32]) {
+        let (query, key, value) =
+            (apply(&layer.query, states), apply(&layer.key, states), apply(&layer.value, states));
+        let seen = self.attend(&query, &key, &value);
+        let output = apply(&layer.output, &seen);
+        settle(states, &output, &layer.attended, self.0.dimension);
+        let mut wide = apply(&layer.wide, states);
+        wide.iter_mut().for_each(|value| *value = gelu(*value));
+        let narrow = apply(&layer.narrow, &wide);
+        settle(states, &narrow, &layer.done, self.0.dimension);
+    }
+
+    fn attend(&self, query: &[f32], key: &[f32], value: &[f32]) -> Vec<f32> {
+        let Weights { dimension, heads, .. } = &self.0;
+        let width = dimension / heads;
+        let scale = 1.0 / (width as f32).sqrt();
+        let mut seen = vec![0.0; query.len()];
+        let mut shares = vec![0.0; query.len() / dimension];
+        for head in 0..*heads {
+            let of = |states: &[f32], token: usize| -> std::ops::Range<usize> {
+                let from = token * dimension + head * width;
+                debug_assert!(from + width <= states.len());
+                from..from + width
+            };
+            for token in 0..shares.len() {
+                let asks = &query[of(query, token)];
+                for (other, share) in shares.iter_mut().enumerate() {
+                    *share = dot(asks, &key[of(key, other)]) * scale;
+                }
+                softmax(&mut shares);
+                let sees = &mut seen[of(query, token)];
+                for (other, share) in shares.iter().enumerate() {
+                    for (into, value) in sees.iter_mut().zip(&value[of(value, other)]) {
+                        *into += share * value;
+                    }
+                }
+            }
+        }
+        seen
+    }
+}
+
+/// A linear map of every token. Each row of weights is unpacked once, and used for all of them.
+fn apply(linear: &Linear, states: &[f32]) -> Vec<f32> {
+    let Linear { matrix, bias } = linear;
+    let mut row = vec![0.0; matrix.columns];
+    let mut mapped = vec![0.0; states.len() / matrix.columns * matrix.rows];
+    for (nth, bias) in bias.iter().enumerate() {
+        matrix.row(nth, &mut row);
+        against(&row, states, *bias, &mut mapped[nth..], matrix.rows);
+    }
+    mapped
+}
+
+/// The products of a row with every token, each `step` after the one before.
+#[multiversion::multiversion(targets("x86_64+avx2+fma", "x86_64+sse4.1"))]
+fn against(row: &[f32], states: &[f32], bias: f32, into: &mut [f32], step: usize) {
+    const AT_ONCE: usize = 4;
+    let width = row.len();
+    let (mut states, mut at) = (states, 0);
+    while states.len() >= AT_ONCE * width {
+        let (four, rest) = states.split_at(AT_ONCE * width);
+        let sums = dots::<AT_ONCE>(row, four);
+        for sum in sums {
+            into[at * step] = sum + bias;
+            at += 1;
+        }
+        states = rest;
+    }
+    for state in states.chunks_exact(width) {
+        let [sum] = dots::<1>(row, state);
+        into[at * step] = sum + bias;
+        at += 1;
+    }
+}
+
+/// The products of a row with some tokens, in lanes that a processor adds up side by side.
+#[inline(always)]
+fn dots<const TOKENS: usize>(row: &[f32], states: &[f32]) -> [f32; TOKENS] {
+    const LANES: usize = 8;
+    let width = row.len();
+    let mut sums = [[0.0_f32; LANES]; TOKENS];
+    for (nth, weights) in row.as_chunks::<LANES>().0.iter().enumerate() {
+        for (token, sums) in sums.iter_mut().enumerate() {
+            let state = &states[token * width + nth * LANES..][..LANES];
+            for lane in 0..LANES {
+                sums[lane] += weights[lane] * state[lane];
+            }
+        }
+    }
+    sums.map(|sums| sums.iter().sum())
+}
+
+fn dot(one: &[f32], other: &[f32]) -> f32 {
+    one.iter().zip(other).map(|(one, other)| one * other).sum()
+}
+
+fn add(into: &mut [f32], other: &[f32]) {
+    into.iter_mut().zip(other).for_each(|(into, other)| *into += other);
+}
+
+/// Adds what a part of a layer has found out, and brings it back to measure.
+fn settle(states: &mut [f32], found: &[f32], norm: &Norm, dimension: usize) {
+    for (state, found) in states.chunks_exact_mut(dimension).zip(found.chunks_exact(dimension)) {
+        add(state, found);
+        normalize(state, norm);
+    }
+}
+
+fn normalize(state: &mut [f32], norm: &Norm) {
+    let count = state.len() as f32;
+    let mean = state.iter().sum::<f32>() / count;
+    let variance = state.iter().map(|value| (value - mean) * (value - mean)).sum::<f32>() / count;
+    let scale = 1.0 / (variance + 1e-12).sqrt();
+    for ((value, gain), bias) in state.iter_mut().zip(&norm.gain).zip(&norm.bias) {
+        *value = (*value - mean) * scale * gain + bias;
+    }
+}
+
+fn softmax(shares: &mut [f32]) {
+    let most = shares.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let mut sum = 0.0;
+    for share in &mut *shares {
+        *share = (*share - most).exp();
+        sum += *share;
+    }
+    shares.iter_mut().for_each(|share| *share /= sum);
+}
+
+fn gelu(value: f32) -> f32 {
+    0.5 * value * (1.0 + erf(value * std::f32::consts::FRAC_1_SQRT_2))
+}
+
+/// Abramowitz and Stegun 7.1.26: right to seven digits.
+fn erf(value: f32) -> f32 {
+    let size = value.abs();
+    let t = 1.0 / (1.0 + 0.327_591_1 * size);
+    let polynomial =
+        ((((1.061_405_4 * t - 1.453_152) * t + 1.421_413_7) * t - 0.284_496_74) * t + 0.254_829_6) * t;
+    (1.0 - polynomial * (-size * size).exp()).copysign(value)
+}
