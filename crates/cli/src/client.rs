@@ -6,6 +6,7 @@ mod connection;
 use std::error::Error as _;
 use std::time::{Duration, Instant};
 
+use loopctl_mcp::address::{is_loopback, may_be_sent_keys};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
 use reqwest::{Certificate, Method, Response, StatusCode, Url};
 use serde_json::Value;
@@ -393,6 +394,14 @@ pub(crate) fn server_url(text: &str) -> Result<Url, Error> {
     address(text).map_err(|reason| Error::Usage(format!("Invalid server address: {reason}")))
 }
 
+/// The same for what an agent's key is sent to: not over plain HTTP to a far host.
+pub(crate) fn server_for_agents(text: &str) -> Result<Url, Error> {
+    let url = server_url(text)?;
+    may_be_sent_keys(&url, |name| std::env::var(name).ok())
+        .map_err(|refused| Error::Usage(refused.to_string()))?;
+    Ok(url)
+}
+
 /// An address of a server, or what is wrong with it.
 pub(crate) fn address(text: &str) -> Result<Url, &'static str> {
     let url = Url::parse(text.trim_end_matches('/')).ok();
@@ -416,11 +425,6 @@ pub(crate) fn address(text: &str) -> Result<Url, &'static str> {
 /// Whether a server is on this machine.
 pub(crate) fn is_local(address: &str) -> bool {
     server_url(address).is_ok_and(|url| is_loopback(&url))
-}
-
-fn is_loopback(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 fn certificates(path: &str) -> Result<Vec<Certificate>, Error> {

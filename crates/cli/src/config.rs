@@ -221,6 +221,12 @@ fn parse_flag(key: Setting, text: &str) -> Result<bool, Error> {
     }
 }
 
+/// Where is kept what this machine remembers of earlier runs; None: this user has no home directory.
+pub(crate) fn state_directory() -> Option<PathBuf> {
+    let directories = directories::ProjectDirs::from("", "", "loopctl")?;
+    Some(directories.state_dir().unwrap_or_else(|| directories.data_local_dir()).to_owned())
+}
+
 fn file_path() -> Result<PathBuf, Error> {
     if let Some(path) = std::env::var_os("LOOPCTL_CONFIG").filter(|path| !path.is_empty()) {
         return Ok(PathBuf::from(path));

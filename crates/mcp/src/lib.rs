@@ -1,9 +1,11 @@
 //! loopctl as tools for models: a table of tools over its HTTP API, and the Model Context Protocol around it. Two ways lead to it: the
 //! command `loopctl mcp`, which calls a server over HTTP, and the server's own `/mcp`, which calls itself.
 //!
-//! The layers, from the inside: [`api`] (calls and replies), `arguments` (what tools take), `catalogue` (the table), [`desk`] (calling
-//! a tool, and how answers look), `skills` (the tenant's, as files), `person` (what tools cannot do), [`server`] (the protocol), [`stdio`] and [`remote`] (getting there).
+//! The layers, from the inside: [`address`] (who may be sent keys), [`api`] (calls and replies), `arguments` (what tools take),
+//! `catalogue` (the table), [`desk`] (calling a tool, and how answers look), `skills` (the tenant's, as files), `person` (what tools
+//! cannot do), [`server`] (the protocol), [`stdio`] and [`remote`] (getting there).
 
+pub mod address;
 pub mod api;
 mod arguments;
 mod catalogue;

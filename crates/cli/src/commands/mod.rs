@@ -17,6 +17,7 @@ pub(crate) mod hook;
 pub(crate) mod import;
 pub(crate) mod init;
 pub(crate) mod keys;
+pub(crate) mod programs;
 pub(crate) mod progress;
 pub(crate) mod project;
 pub(crate) mod review;

@@ -170,6 +170,41 @@ fn what_is_wrong_with_server_and_key_is_an_error_with_what_mends_it() {
     );
 }
 
+/// `0.0.0.0` leads to this machine, and is neither its name nor that of a private network.
+#[test]
+fn no_key_is_sent_in_clear_to_a_far_host() {
+    let world = World::new(healthy);
+    let here = directory(&[]);
+    let far = world.address().replace("127.0.0.1", "0.0.0.0");
+    let with_tls = far.replace("http:", "https:");
+    world.configure(&json!({"server": far, "api_key": KEY}));
+    for (words, environment, mend) in [
+        (String::new(), vec![], format!("loopctl config set server {with_tls}")),
+        (String::new(), vec![("LOOPCTL_SERVER", far.as_str())], format!("export LOOPCTL_SERVER={with_tls}")),
+        (format!("--server {far}"), vec![("LOOPCTL_AGENT_KEY", KEY)], format!("--server {with_tls}")),
+    ] {
+        let run = doctor(&world, here.path(), &words, &environment);
+        assert_eq!(run.code, 1);
+        let told = of(&run, "server");
+        assert!(told[0].starts_with(&format!("error: {far} would be sent keys over plain HTTP")), "{told:?}");
+        assert_eq!(run.json()["data"][0]["mend"], mend.as_str());
+        assert_eq!(of(&run, "key"), ["note: not looked at: there is no server to ask"]);
+    }
+    assert_eq!(world.lines(), [""; 0]);
+    let run = doctor(&world, here.path(), "", &[("LOOPCTL_ALLOW_HTTP", "1")]);
+    assert_eq!((run.code, of(&run, "server")), (0, vec![format!("ok: {far} is well")]));
+}
+
+#[test]
+fn a_password_in_the_address_is_not_said() {
+    let world = World::new(healthy);
+    for server in ["https://me:hunter2@loopctl.example", "http://hunter2@loopctl.example/"] {
+        let run = doctor(&world, directory(&[]).path(), "", &[("LOOPCTL_SERVER", server)]);
+        assert!(of(&run, "server")[0].contains("must not hold a user name"), "{run:?}");
+        assert!(run.code == 1 && !run.stdout.contains("hunter2"), "{run:?}");
+    }
+}
+
 #[test]
 fn settings_that_cannot_be_read_do_not_hide_the_rest() {
     let world = World::new(healthy);
@@ -291,6 +326,31 @@ fn what_a_program_cannot_start_is_told() {
             "ok: VS Code and Copilot: .github/hooks/any.json",
         ]
     );
+}
+
+/// Each program would say nothing of it, and its agents would simply stop.
+#[test]
+fn a_hook_that_cannot_be_run_is_an_error() {
+    let world = World::new(healthy);
+    let of_command = |command: &str| {
+        let hooks = CLAUDE_HOOKS.replace("loopctl hook", &format!("{command} hook"));
+        let here = directory(&[(".mcp.json", CLAUDE), (".claude/settings.json", &hooks), ("src/x", "")]);
+        let path = with_loopctl(here.path());
+        let run = doctor(&world, &here.path().join("src"), "", &[("PATH", &path)]);
+        assert_eq!(of(&run, "hooks"), [""; 0], "there is nothing in this folder");
+        // Below the root of a repository it looks where `init` writes.
+        std::fs::create_dir(here.path().join(".git")).unwrap();
+        of(&doctor(&world, &here.path().join("src"), "", &[("PATH", &path)]), "hooks").remove(0)
+    };
+    for missing in ["/gone/loopctl", "./gone/loopctl", "my-loopctl"] {
+        let what = format!(
+            "error: Claude Code: the hook in .claude/settings.json runs {missing}, which is not to be found or not executable"
+        );
+        assert_eq!(of_command(missing), what);
+    }
+    for there in ["loopctl", "bin/loopctl", env!("CARGO_BIN_EXE_loopctl"), "$HOME/loopctl"] {
+        assert_eq!(of_command(there), "ok: Claude Code: .claude/settings.json", "{there}");
+    }
 }
 
 #[test]

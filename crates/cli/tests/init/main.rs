@@ -3,9 +3,12 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests: clippy knows only test functions")]
 
+mod edits;
 mod golden;
+mod place;
 mod refusals;
 mod terminal;
+mod together;
 mod tree;
 
 use std::path::{Path, PathBuf};

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::{World, program, run, tree};
 
-const ALL: &str = "--host claude-code --host codex --host gemini --host cursor --host copilot";
+pub(crate) const ALL: &str = "--host claude-code --host codex --host gemini --host cursor --host copilot";
 
 /// With one file that cannot be changed none is.
 #[test]
@@ -106,6 +106,11 @@ fn nobody_is_asked_who_cannot_answer() {
         ("--dir ../outside/file", 2, "it is no directory"),
         ("--server https://me:secret@loopctl.example --yes", 2, "must not hold a user name"),
         ("--server loopctl.example --yes", 2, "Invalid server address"),
+        (
+            "--server http://loopctl.internal --yes",
+            2,
+            "http://loopctl.internal would be sent keys over plain HTTP",
+        ),
     ] {
         std::fs::write(world.at("outside/file"), "").unwrap();
         let run = world.run(arguments);
@@ -113,6 +118,17 @@ fn nobody_is_asked_who_cannot_answer() {
         assert!(run.stderr.contains(reason), "{arguments}: {run:?}");
         assert!(world.tree().is_empty());
     }
+    for server in ["https://me:hunter2@loopctl.example", "http://hunter2@loopctl.example/"] {
+        let mut command = world.command("--yes");
+        command.env("LOOPCTL_SERVER", server);
+        let run = crate::run(command);
+        assert_eq!(run.code, 2, "{run:?}");
+        assert!(run.stderr.contains("must not hold a user name"), "{run:?}");
+        assert!(!run.stderr.contains("hunter2") && world.tree().is_empty(), "{run:?}");
+    }
+    let mut command = world.command("--server http://loopctl.internal --dry-run");
+    command.env("LOOPCTL_ALLOW_HTTP", "1");
+    assert_eq!(crate::run(command).code, 1, "somebody has thought about it");
     let mut command = world.command("--yes");
     command.env_remove("LOOPCTL_SERVER");
     let unconfigured = crate::run(command);

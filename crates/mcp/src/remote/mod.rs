@@ -14,10 +14,11 @@ use reqwest::{Certificate, Client, Response};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use tokio::time::{Instant, timeout_at};
-use url::{Host, Url};
+use url::Url;
 
 pub use keys::Keys;
 
+use crate::address::{PlainHttp, is_loopback, may_be_sent_keys};
 use crate::api::{Api, Call, Reply, Settings, Verb};
 use crate::files::Files;
 use crate::seats::Toolset;
@@ -46,11 +47,8 @@ pub enum SetUpError {
     )]
     Server,
     /// A key would be sent for all to read.
-    #[error(
-        "LOOPCTL_SERVER={0} would be sent keys over plain HTTP, where others can read them: use https, or set \
-         LOOPCTL_ALLOW_HTTP=1 if you know who can"
-    )]
-    Plain(String),
+    #[error(transparent)]
+    Plain(#[from] PlainHttp),
     /// The authority that a certificate is checked by.
     #[error("LOOPCTL_CA_CERT={0} cannot be read as PEM")]
     Certificate(String),
@@ -93,10 +91,7 @@ impl Remote {
                 && url.fragment().is_none()
         };
         let url = Url::parse(&server).ok().filter(is_address).ok_or(SetUpError::Server)?;
-        let is_allowed = variable("LOOPCTL_ALLOW_HTTP").as_deref() == Some("1");
-        if url.scheme() == "http" && !is_near(&url) && !is_allowed {
-            return Err(SetUpError::Plain(server));
-        }
+        may_be_sent_keys(&url, variable)?;
         let checks_certificates = variable("NODE_TLS_REJECT_UNAUTHORIZED").as_deref() != Some("0");
         let authority = variable("LOOPCTL_CA_CERT").map(PathBuf::from);
         let root = variable("LOOPCTL_IMPORT_ROOT").map(PathBuf::from);
@@ -255,25 +250,6 @@ impl Api for Remote {
 
 fn digest(key: &str) -> [u8; 32] {
     Sha256::digest(key).into()
-}
-
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
-}
-
-/// This machine, or a network that is nobody else's.
-fn is_near(url: &Url) -> bool {
-    is_loopback(url)
-        || match url.host() {
-            Some(Host::Domain(_)) | None => false,
-            Some(Host::Ipv4(address)) => address.is_private() || address.is_link_local(),
-            Some(Host::Ipv6(address)) => address.is_unique_local() || address.is_unicast_link_local(),
-        }
 }
 
 fn deepest(error: &dyn std::error::Error) -> String {

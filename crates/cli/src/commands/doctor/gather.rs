@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 use std::io::Read as _;
-use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -17,9 +16,10 @@ use super::database::{Postgres, State};
 use super::finding::has_key;
 use super::hosts::{Read, Seen, Surroundings};
 use super::program::{PROGRAMS, Place, parse};
-use super::server::{Accepted, Health, Key, Named, Project, Server};
-use crate::client::{Client, is_local};
+use super::server::{Accepted, Health, Key, Named, Project, Server, Silence};
+use crate::client::{Client, is_local, server_for_agents, server_url};
 use crate::commands::auth::is_superadmin;
+use crate::commands::programs::{is_on_path, is_program};
 use crate::commands::settings::masked;
 use crate::config::Setting;
 use crate::context::Context;
@@ -34,12 +34,14 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The server, as it tells of itself without a key.
 pub(super) async fn server(context: &Context) -> Option<Server> {
-    let address = context.config.get(Setting::Server)?;
-    let answer = match context.open_client() {
-        Ok(client) => health(&client).await,
-        Err(error) => Err(error),
+    let (address, source) = context.config.lookup(Setting::Server)?;
+    let is_address = server_url(&address).is_ok();
+    let answer = match (server_for_agents(&address), context.open_client()) {
+        (Err(refused), _) if is_address => Err(Silence::Plain(refused.to_line(), source)),
+        (_, Ok(client)) => health(&client).await.map_err(|error| Silence::Unreached(error.to_line())),
+        (_, Err(error)) => Err(Silence::Unreached(error.to_line())),
     };
-    Some(Server { address, answer: answer.map_err(|error| error.to_line()) })
+    Some(Server { address, answer })
 }
 
 async fn health(client: &Client) -> Result<Health, Error> {
@@ -152,6 +154,7 @@ pub(super) async fn programs(directory: &Path) -> (Vec<Seen>, Surroundings) {
         commands: entries
             .iter()
             .filter_map(|entry| entry.command.clone())
+            .chain(seen.iter().flat_map(Seen::hook_commands))
             .filter(|name| runs(directory, name))
             .collect(),
         codex: codex_settings(),
@@ -215,15 +218,7 @@ async fn tracked(directory: &Path, paths: &[&str]) -> HashSet<String> {
 
 /// Whether a command can be started, from a directory.
 fn runs(directory: &Path, command: &str) -> bool {
-    let is_program = |path: &Path| {
-        let found = std::fs::metadata(path);
-        found.is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
-    };
-    if command.contains('/') {
-        return is_program(&directory.join(command));
-    }
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|place| is_program(&place.join(command)))
+    if command.contains('/') { is_program(&directory.join(command)) } else { is_on_path(command) }
 }
 
 fn codex_settings() -> Value {

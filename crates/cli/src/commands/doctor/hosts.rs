@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use serde_json::Value;
 
 use super::finding::Finding;
-use super::program::{Entry, Place, Program, codex_trusts, entry, hooks_are_off, stop_hooks};
+use super::program::{Entry, Place, Program, StopHook, codex_trusts, entry, hooks_are_off, stop_hooks};
 
 /// A program with those of its files that are there.
 #[derive(Debug)]
@@ -39,6 +39,15 @@ pub(super) struct Surroundings {
 }
 
 impl Seen {
+    /// What its hooks start when an agent stops.
+    pub(super) fn hook_commands(&self) -> impl Iterator<Item = String> {
+        let files = self.files.iter().filter(|file| file.place.hooks);
+        files
+            .filter_map(|file| file.content.as_ref().ok())
+            .flat_map(stop_hooks)
+            .filter_map(|hook| hook.command)
+    }
+
     /// The server of the program, with the file that it is in.
     pub(super) fn entry(&self) -> Option<(&str, Entry)> {
         self.files.iter().find_map(|file| {
@@ -96,13 +105,19 @@ fn files(seen: &Seen) -> Vec<Finding> {
     findings
 }
 
+/// Of a command.
+const NOT_RUNNABLE: &str = "is not to be found or not executable";
+
+fn make_runnable(command: &str, path: &str) -> String {
+    format!("put {command} on the PATH, or its whole path into {path}")
+}
+
 fn server(seen: &Seen, path: &str, entry: &Entry, around: &Surroundings) -> Finding {
     let name = seen.program.name;
     if let Some(command) = &entry.command {
         if !around.commands.contains(command) {
-            let what = format!("{name}: {path} starts {command}, which is not to be found or not executable");
-            return Finding::error("mcp", what)
-                .mend(format!("put {command} on the PATH, or its whole path into {path}"));
+            let what = format!("{name}: {path} starts {command}, which {NOT_RUNNABLE}");
+            return Finding::error("mcp", what).mend(make_runnable(command, path));
         }
         let is_loopctl = command.rsplit('/').next() == Some("loopctl");
         if is_loopctl && entry.arguments.first().is_none_or(|first| first != "mcp") {
@@ -128,13 +143,13 @@ fn hook(seen: &Seen, around: &Surroundings) -> Finding {
         let files = seen.files.iter().filter(|file| file.place.hooks);
         files.filter_map(|file| Some((file.path.as_str(), file.content.as_ref().ok()?)))
     };
-    let Some((path, hosts)) =
-        contents().map(|(path, content)| (path, stop_hooks(content))).find(|(_, hosts)| !hosts.is_empty())
+    let Some((path, hooks)) =
+        contents().map(|(path, content)| (path, stop_hooks(content))).find(|(_, hooks)| !hooks.is_empty())
     else {
         let what = format!("{name}: no hook asks what an agent holds when it stops");
         return Finding::note(CHECK, what).mend("loopctl init");
     };
-    if let Some(other) = hosts.iter().find(|other| *other != host) {
+    if let Some(StopHook { host: other, .. }) = hooks.iter().find(|hook| hook.host != host) {
         let what = match other.as_str() {
             "" => format!("{name}: the hook in {path} does not say by which program it is called"),
             other => {
@@ -142,6 +157,11 @@ fn hook(seen: &Seen, around: &Surroundings) -> Finding {
             }
         };
         return Finding::error(CHECK, what).mend(format!("loopctl hook stop --host {host}, in {path}"));
+    }
+    let mut commands = hooks.iter().filter_map(|hook| hook.command.as_ref());
+    if let Some(command) = commands.find(|command| !around.commands.contains(*command)) {
+        let what = format!("{name}: the hook in {path} runs {command}, which {NOT_RUNNABLE}");
+        return Finding::error(CHECK, what).mend(make_runnable(command, path));
     }
     if let Some((path, _)) = contents().find(|(_, content)| hooks_are_off(content)) {
         return Finding::warning(CHECK, format!("{name}: {path} switches hooks off"))
@@ -261,6 +281,16 @@ mod tests {
         let right = stop("loopctl hook stop --host claude-code");
         assert_eq!(of(&[(1, right.clone())]).level, Level::Ok);
         assert_eq!(of(&[(2, right.clone())]).what, "Claude Code: .claude/settings.local.json");
+        for missing in ["/gone/loopctl", "bin/loopctl", "'my loopctl'"] {
+            let finding = of(&[(1, stop(&format!("{missing} hook stop --host claude-code")))]);
+            let name = missing.trim_matches('\'');
+            let what = format!(
+                "Claude Code: the hook in .claude/settings.json runs {name}, which is not to be found or not executable"
+            );
+            assert_eq!((finding.level, finding.what), (Level::Error, what));
+        }
+        // Nobody but the shell knows.
+        assert_eq!(of(&[(1, stop("\"$HOME\"/loopctl hook stop --host claude-code"))]).level, Level::Ok);
         let other = of(&[(1, stop("loopctl hook stop --host gemini"))]);
         assert!(other.level == Level::Error && other.what.contains("as for gemini"), "{}", other.what);
         assert_eq!(of(&[(1, stop("loopctl hook stop"))]).level, Level::Error);

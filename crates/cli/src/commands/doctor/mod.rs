@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use self::finding::{Finding, Level, count};
 use crate::args::GlobalOptions;
+use crate::commands::init::root_here;
 use crate::config::Setting;
 use crate::context::Context;
 use crate::error::Error;
@@ -68,7 +69,8 @@ async fn with_settings(context: &Context, key: Option<(String, &'static str)>) -
 async fn of_programs() -> Vec<Finding> {
     match std::env::current_dir() {
         Ok(directory) => {
-            let (seen, around) = gather::programs(&directory).await;
+            // Where `init` puts it.
+            let (seen, around) = gather::programs(&root_here(&directory)).await;
             hosts::hosts(&seen, &around)
         }
         Err(error) => {

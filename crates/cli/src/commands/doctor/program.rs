@@ -124,27 +124,59 @@ pub(super) fn entry(file: &Value, member: &str) -> Option<Entry> {
     Some(Entry { command: text("command"), arguments, variables })
 }
 
-/// The hooks of a file that call loopctl when an agent stops: each by the program that it says it is called by.
-pub(super) fn stop_hooks(file: &Value) -> Vec<String> {
+/// A hook that calls loopctl when an agent stops.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct StopHook {
+    /// What is started, as a shell finds it; None: what stands there is known to the shell of the program alone.
+    pub(super) command: Option<String>,
+    /// The program that it says it is called by.
+    pub(super) host: String,
+}
+
+/// Those of a file.
+pub(super) fn stop_hooks(file: &Value) -> Vec<StopHook> {
     let mut found = Vec::new();
     texts(&file["hooks"], &mut |text| {
-        let words: Vec<&str> = text.split_whitespace().collect();
+        let words = words(text);
         let Some(at) = words
             .windows(2)
-            .position(|pair| pair[0] == "hook" && ["stop", "subagent-stop"].contains(&pair[1]))
+            .position(|pair| pair[0] == "hook" && ["stop", "subagent-stop"].contains(&pair[1].as_str()))
         else {
             return;
         };
-        if !words[..at].iter().any(|word| word.trim_matches('"').ends_with("loopctl")) {
+        // Options may stand between.
+        let Some(command) = words[..at].iter().rev().find(|word| word.ends_with("loopctl")) else {
             return;
-        }
+        };
         let after = &words[at..];
         let host = after.iter().find_map(|word| word.strip_prefix("--host="));
-        let next =
-            || after.iter().position(|word| *word == "--host").and_then(|at| after.get(at + 1)).copied();
-        found.push(host.or_else(next).unwrap_or_default().to_owned());
+        let next = || {
+            let at = after.iter().position(|word| *word == "--host")?;
+            Some(after.get(at + 1)?.as_str())
+        };
+        let is_plain = !command.contains(['$', '~', '%', '`', '(']);
+        found.push(StopHook {
+            command: is_plain.then(|| command.clone()),
+            host: host.or_else(next).unwrap_or_default().to_owned(),
+        });
     });
     found
+}
+
+/// The words of a command line, those in quotes whole.
+fn words(text: &str) -> Vec<String> {
+    let (mut words, mut word, mut quote) = (Vec::new(), String::new(), None);
+    for char in text.chars() {
+        match quote {
+            Some(open) if char == open => quote = None,
+            None if char == '"' || char == '\'' => quote = Some(char),
+            None if char.is_whitespace() => words.push(std::mem::take(&mut word)),
+            _ => word.push(char),
+        }
+    }
+    words.push(word);
+    words.retain(|word| !word.is_empty());
+    words
 }
 
 /// Whether hooks are switched off in a file.
@@ -253,12 +285,26 @@ mod tests {
 
     #[test]
     fn hooks_are_known_by_their_command() {
+        let told = |file: &Value| {
+            let hooks = stop_hooks(file).into_iter();
+            hooks.map(|hook| (hook.command.unwrap_or_default(), hook.host)).collect::<Vec<_>>()
+        };
         let claude = json!({"hooks": {"Stop": [{"hooks": [{"type": "command", "command": "loopctl hook stop --host claude-code"}]}],
             "SubagentStop": [{"hooks": [{"type": "command", "command": "\"/opt/my bin/loopctl\" hook subagent-stop --host=claude-code"}]}]}});
-        assert_eq!(stop_hooks(&claude), ["claude-code", "claude-code"]);
-        assert_eq!(stop_hooks(&json!({"hooks": {"stop": [{"command": "loopctl hook stop"}]}})), [""]);
-        for other in ["echo hook stop", "loopctl next", "loopctl hook", "npm run hook"] {
-            assert_eq!(stop_hooks(&json!({"hooks": {"Stop": [{"command": other}]}})), [""; 0], "{other}");
+        let expected = [("loopctl", "claude-code"), ("/opt/my bin/loopctl", "claude-code")];
+        assert_eq!(told(&claude), expected.map(|(command, host)| (command.to_owned(), host.to_owned())));
+        let of = |command: &str| told(&json!({"hooks": {"stop": [{"command": command}]}}));
+        for (command, started) in [
+            ("loopctl hook stop", "loopctl"),
+            ("cd sub && LOOPCTL_PROJECT=a './bin/loopctl' --timeout 5 hook stop", "./bin/loopctl"),
+            // What these become is for the shell to say.
+            ("\"$CLAUDE_PROJECT_DIR\"/bin/loopctl hook stop", ""),
+            ("~/bin/loopctl hook stop", ""),
+        ] {
+            assert_eq!(of(command), [(started.to_owned(), String::new())], "{command}");
+        }
+        for other in ["echo hook stop", "loopctl next", "loopctl hook", "npm run hook", "", "'"] {
+            assert_eq!(of(other), [], "{other}");
         }
         assert!(hooks_are_off(&json!({"disableAllHooks": true})));
         assert!(hooks_are_off(&json!({"features": {"hooks": false}})));

@@ -3,6 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::finding::Finding;
+use crate::config::Source;
 
 /// Clocks may differ by so much, in seconds.
 const DRIFT: i64 = 30;
@@ -13,7 +14,16 @@ const SOON: i64 = 7;
 #[derive(Debug)]
 pub(super) struct Server {
     pub(super) address: String,
-    pub(super) answer: Result<Health, String>,
+    pub(super) answer: Result<Health, Silence>,
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub(super) enum Silence {
+    /// It is away, or the address is none.
+    Unreached(String),
+    /// It was not asked: the key would go over plain HTTP to a far host. Where the address is from.
+    Plain(String, Source),
 }
 
 /// What a server has said of itself.
@@ -77,9 +87,12 @@ pub(super) fn server(server: Option<&Server>, version: &str) -> Vec<Finding> {
     };
     let health = match answer {
         Ok(health) => health,
-        Err(reason) => {
+        Err(Silence::Unreached(reason)) => {
             let finding = Finding::error("server", reason.clone());
             return vec![finding.mend("loopctl serve, or loopctl config set server <url>")];
+        }
+        Err(Silence::Plain(reason, source)) => {
+            return vec![Finding::error("server", reason.clone()).mend(with_tls(address, *source))];
         }
     };
     let Some(theirs) = &health.version else {
@@ -102,6 +115,16 @@ pub(super) fn server(server: Option<&Server>, version: &str) -> Vec<Finding> {
     });
     findings.extend(health.ahead.map(clock));
     findings
+}
+
+/// How the same address is set with TLS, where it is set now.
+fn with_tls(address: &str, source: Source) -> String {
+    let address = address.replacen("http:", "https:", 1);
+    match source {
+        Source::Option => format!("--server {address}"),
+        Source::Environment => format!("export LOOPCTL_SERVER={address}"),
+        Source::File | Source::Default => format!("loopctl config set server {address}"),
+    }
 }
 
 fn clock(ahead: TimeDelta) -> Finding {
@@ -205,7 +228,17 @@ mod tests {
 
     #[test]
     fn a_server_that_is_not_there_or_none_is_an_error() {
-        let away = Server { address: "http://h".to_owned(), answer: Err("Cannot reach http://h".to_owned()) };
+        let silent = |silence| Server { address: "http://h".to_owned(), answer: Err(silence) };
+        let away = silent(Silence::Unreached("Cannot reach http://h".to_owned()));
+        for (source, mend) in [
+            (Source::Option, "--server https://h"),
+            (Source::Environment, "export LOOPCTL_SERVER=https://h"),
+            (Source::File, "loopctl config set server https://h"),
+        ] {
+            let findings = server(Some(&silent(Silence::Plain("plain".to_owned(), source))), "1");
+            assert_eq!(levels(&findings), [("server", Level::Error)]);
+            assert_eq!(findings[0].mend.as_deref(), Some(mend));
+        }
         for findings in [server(None, "1"), server(Some(&away), "1"), of(Health { version: None, ..well() })]
         {
             assert_eq!(levels(&findings), [("server", Level::Error)]);

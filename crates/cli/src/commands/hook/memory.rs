@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fs::{DirBuilder, File, TryLockError};
+use std::io::Read as _;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -9,11 +10,14 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::held::Reason;
+use crate::config::state_directory;
 use crate::error::Error;
 use crate::replace::Replacement;
 
 /// So many reasons are remembered, of whatever sessions; the oldest are forgotten.
 const REMEMBERED: usize = 500;
+/// More than the file is ever long.
+const LONGEST: u64 = 4 * 1024 * 1024;
 /// How long others are waited for who write the file. They need a few milliseconds.
 const PATIENCE: Duration = Duration::from_millis(100);
 
@@ -27,7 +31,8 @@ pub(super) struct Memory {
 impl Memory {
     /// Opens the file of this user.
     pub(super) fn open() -> Result<Self, String> {
-        Self::open_at(&path().ok_or("this user has no home directory")?)
+        let state = state_directory().ok_or("this user has no home directory")?;
+        Self::open_at(&state.join("hooks.json"))
     }
 
     fn open_at(path: &Path) -> Result<Self, String> {
@@ -36,6 +41,12 @@ impl Memory {
         DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(told)?;
         // The file is replaced and cannot be what is locked.
         let beside = path.with_extension("lock");
+        for path in [path, &beside] {
+            // A pipe or a device could be waited for without end.
+            if path.metadata().is_ok_and(|found| !found.is_file()) {
+                return Err(format!("{} is no file", path.display()));
+            }
+        }
         let lock = File::options().create(true).append(true).mode(0o600).open(beside).map_err(told)?;
         let begun = Instant::now();
         loop {
@@ -51,8 +62,10 @@ impl Memory {
             }
         }
         // What cannot be read is written anew: it was worth no more than a reminder.
-        let text = std::fs::read_to_string(path).unwrap_or_default();
-        let entries = serde_json::from_str(&text).map(|file| read(&file)).unwrap_or_default();
+        let mut text = String::new();
+        let read_whole = File::open(path).and_then(|file| file.take(LONGEST).read_to_string(&mut text));
+        let parsed = read_whole.ok().and_then(|_| serde_json::from_str(&text).ok());
+        let entries = parsed.map(|file| read(&file)).unwrap_or_default();
         Ok(Self { path: path.to_owned(), entries, _lock: lock })
     }
 
@@ -76,12 +89,6 @@ impl Memory {
         replacement.write(json!({ "told": told }).to_string().as_bytes())?;
         replacement.finish()
     }
-}
-
-fn path() -> Option<PathBuf> {
-    let directories = directories::ProjectDirs::from("", "", "loopctl")?;
-    let state = directories.state_dir().unwrap_or_else(|| directories.data_local_dir());
-    Some(state.join("hooks.json"))
 }
 
 fn read(file: &Value) -> VecDeque<(String, Reason)> {
@@ -125,6 +132,32 @@ mod tests {
             std::fs::write(&path, broken).unwrap();
             assert_eq!(Memory::open_at(&path).unwrap().said("a"), [], "{broken}");
         }
+        Memory::open_at(&path).unwrap().remember("a", &[reason("1")]).unwrap();
+        assert_eq!(Memory::open_at(&path).unwrap().said("a"), [reason("1")]);
+    }
+
+    #[test]
+    fn what_is_no_file_is_neither_waited_for_nor_replaced() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("hooks.json");
+        for name in ["hooks.json", "hooks.lock"] {
+            let place = home.path().join(name);
+            let refused = || {
+                let refused = Memory::open_at(&path).err().unwrap();
+                assert_eq!(refused, format!("{} is no file", place.display()));
+            };
+            std::fs::create_dir(&place).unwrap();
+            refused();
+            std::fs::remove_dir(&place).unwrap();
+            nix::unistd::mkfifo(&place, nix::sys::stat::Mode::S_IRWXU).unwrap();
+            refused();
+            std::fs::remove_file(&place).unwrap();
+            std::os::unix::fs::symlink("/dev/zero", &place).unwrap();
+            refused();
+            std::fs::remove_file(&place).unwrap();
+        }
+        // One without an end, as it were.
+        File::create(&path).unwrap().set_len(1 << 33).unwrap();
         Memory::open_at(&path).unwrap().remember("a", &[reason("1")]).unwrap();
         assert_eq!(Memory::open_at(&path).unwrap().said("a"), [reason("1")]);
     }

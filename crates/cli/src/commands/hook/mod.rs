@@ -12,13 +12,14 @@ use std::ffi::{OsStr, OsString};
 use std::io::Read;
 use std::time::Duration;
 
-use clap::{Args, Subcommand};
+use clap::{Arg, Args, CommandFactory, Subcommand};
 
 use self::ask::Answer;
 use self::held::{Verdict, verdict};
 use self::host::Stopping;
 use self::memory::Memory;
-use crate::args::GlobalOptions;
+use crate::args::{Cli, GlobalOptions};
+use crate::client;
 use crate::commands::init::Host;
 use crate::config::Setting;
 use crate::context::Context;
@@ -55,24 +56,32 @@ pub(crate) struct Arguments {
 /// Whether these arguments of the process call a hook. Programs take some exit codes for an order, so that a mistake in their
 /// settings must not have one.
 pub(crate) fn is_called(arguments: impl Iterator<Item = OsString>) -> bool {
-    let arguments: Vec<OsString> = arguments.skip(1).collect();
-    // Options of every command may come first.
-    let is_hook = |word: &OsString| word == OsStr::new("hook");
-    arguments.first().is_some_and(is_hook)
-        || arguments
-            .windows(2)
-            .any(|pair| is_hook(&pair[0]) && ["stop", "subagent-stop"].iter().any(|at| pair[1] == *at))
+    let command = Cli::command();
+    let mut arguments = arguments.skip(1);
+    while let Some(word) = arguments.next() {
+        if !word.as_encoded_bytes().starts_with(b"-") {
+            return word == OsStr::new("hook");
+        }
+        // Options of every command may come first, some of them with a value.
+        let takes_value = |argument: &Arg| {
+            argument.get_action().takes_values()
+                && argument.get_long().is_some_and(|name| word == OsStr::new(&format!("--{name}")))
+        };
+        if command.get_arguments().any(takes_value) {
+            arguments.next();
+        }
+    }
+    false
 }
 
 /// Answers the program on stdout. The exit code is 0, whatever happens: only so it takes the answer for one.
 pub(crate) async fn run(globals: &GlobalOptions, command: Command) -> u8 {
     let (Command::Stop(Arguments { host }) | Command::SubagentStop(Arguments { host })) = command;
     let patience = globals.timeout.map_or(PATIENCE, Duration::from_secs);
-    let decided = tokio::time::timeout(patience, look(globals)).await;
+    let decided = tokio::time::timeout(patience, decide(host, globals)).await;
     let decided = decided.unwrap_or_else(|_| Err(format!("no answer within {} s", patience.as_secs_f32())));
-    let answer = match decided.and_then(|found| found.map_or(Ok(None), |found| judge(host, &found))) {
-        Ok(Some(answer)) => Some(answer),
-        Ok(None) => None,
+    let answer = match decided {
+        Ok(answer) => answer,
         Err(why) => {
             output::note(&format!("loopctl hook: lets the agent stop without having looked: {why}"));
             None
@@ -84,26 +93,38 @@ pub(crate) async fn run(globals: &GlobalOptions, command: Command) -> u8 {
     0
 }
 
-/// Who would stop, and what it holds: None where nobody is to be kept.
-async fn look(globals: &GlobalOptions) -> Result<Option<(Stopping, Answer)>, String> {
+/// The answer that keeps the agent, if it is to be kept.
+async fn decide(host: Host, globals: &GlobalOptions) -> Result<Option<String>, String> {
     let stopping = host::read(&input().await?)?;
     if stopping.is_over {
         return Ok(None);
     }
     let told = |error: Error| error.to_line();
-    let mut context = Context::new(globals).map_err(told)?;
+    let globals = globals.clone();
+    let context = aside(move || for_agents(&globals)).await?.map_err(told)?;
+    let answer = ask::ask(&context).await.map_err(told)?;
+    aside(move || judge(host, &stopping, &answer)).await?
+}
+
+/// What reads files, where it holds up nobody: what is there may be no file, or on a disk that does not answer.
+async fn aside<T: Send + 'static>(read: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {
+    tokio::task::spawn_blocking(read).await.map_err(|error| error.to_string())
+}
+
+/// The settings, with the key of the session, and never for a server to which it would be sent in clear.
+fn for_agents(globals: &GlobalOptions) -> Result<Context, Error> {
+    let mut context = Context::new(globals)?;
     if let Some((key, _)) = context.config.agent_key() {
         context.config.set_option(Setting::ApiKey, &key);
     }
-    let answer = ask::ask(&context).await.map_err(told)?;
-    Ok(Some((stopping, answer)))
+    if let Some(server) = context.config.get(Setting::Server) {
+        client::server_for_agents(&server)?;
+    }
+    Ok(context)
 }
 
-/// The answer that keeps the agent, if it is to be kept, after it was written down that it was given.
-fn judge(
-    host: Host,
-    (stopping, Answer { held, named }): &(Stopping, Answer),
-) -> Result<Option<String>, String> {
+/// The same of what is known, after it was written down that it was given.
+fn judge(host: Host, stopping: &Stopping, Answer { held, named }: &Answer) -> Result<Option<String>, String> {
     if held.is_empty() {
         return Ok(None);
     }

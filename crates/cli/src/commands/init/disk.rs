@@ -1,10 +1,11 @@
 //! The repository itself: what is found in it, and how it is changed, all of it or nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::Permissions;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use super::folders::Folders;
 use super::plan::{Change, Disk, Found, Step};
 use crate::error::Error;
 use crate::replace::Replacement;
@@ -73,9 +74,10 @@ impl Repository {
             )));
         }
         let mut undo = Undo::default();
+        let empty = self.empty_folders(steps);
         let done = self.try_apply(steps, &mut undo);
         match done {
-            Ok(()) => self.tidy(steps),
+            Ok(()) => self.tidy(steps, empty),
             Err(_) => undo.undo(),
         }
         done
@@ -128,18 +130,36 @@ impl Repository {
         self.real.get(step.path).cloned().unwrap_or_else(|| self.root.join(step.path))
     }
 
-    /// Removes folders that have become empty. One that is not empty refuses it.
-    fn tidy(&self, steps: &[Step]) {
+    /// The folders with nothing in them into which something will be put.
+    fn empty_folders(&self, steps: &[Step]) -> BTreeSet<PathBuf> {
+        let made = |step: &&Step| matches!(step.change, Change::Write { before: None, .. } | Change::Link(_));
+        let nearest = steps.iter().filter(made).filter_map(|step| {
+            let place = self.place(step);
+            place.ancestors().skip(1).find(|parent| parent.exists()).map(Path::to_owned)
+        });
+        nearest.filter(|folder| *folder != self.root && is_empty(folder)).collect()
+    }
+
+    /// Removes folders that have become empty, but not those that were so before. One that is not empty refuses it.
+    fn tidy(&self, steps: &[Step], empty: BTreeSet<PathBuf>) {
+        let before = Folders::of(&self.root);
+        let stay: BTreeSet<PathBuf> = before.known.iter().cloned().chain(empty).collect();
         for step in steps.iter().filter(|step| matches!(step.change, Change::Delete { .. })) {
             let place = self.place(step);
             let parents = place.ancestors().skip(1).take_while(|parent| *parent != self.root);
             for parent in parents {
-                if std::fs::remove_dir(parent).is_err() {
+                if stay.contains(parent) || std::fs::remove_dir(parent).is_err() {
                     break;
                 }
             }
         }
+        // Of those that are as before, or gone, nothing has to be known any more.
+        before.know(&stay.into_iter().filter(|folder| folder.is_dir() && !is_empty(folder)).collect());
     }
+}
+
+fn is_empty(folder: &Path) -> bool {
+    folder.read_dir().is_ok_and(|mut entries| entries.next().is_none())
 }
 
 /// The paths as they were looked at: those that lead to another one's file after it.

@@ -6,9 +6,12 @@
 
 mod block;
 mod disk;
+mod folders;
 mod hosts;
 mod json;
+mod mask;
 mod plan;
+mod root;
 #[cfg(test)]
 mod round_trip;
 mod show;
@@ -16,9 +19,9 @@ mod targets;
 mod texts;
 
 pub(crate) use hosts::Host;
+pub(crate) use root::root_here;
 
 use std::io::IsTerminal;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -28,6 +31,7 @@ use self::hosts::Role;
 use self::plan::{Direction, Step};
 use self::targets::{Wish, targets};
 use crate::client;
+use crate::commands::programs::is_on_path;
 use crate::config::Setting;
 use crate::context::Context;
 use crate::error::Error;
@@ -37,7 +41,7 @@ use crate::table;
 /// `loopctl init`.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// The repository (default: the current directory)
+    /// The repository (default: the git repository around the current directory, or this directory)
     #[arg(long, value_name = "PATH")]
     dir: Option<PathBuf>,
     /// Set up this host, whatever is found: claude-code, codex, gemini, cursor or copilot. Can be repeated
@@ -55,6 +59,9 @@ pub(crate) struct Arguments {
     /// Take out what was put in; with --host, only what is that host's
     #[arg(long)]
     remove: bool,
+    /// Replace, or take out, also what somebody has changed between loopctl's markers or in its skill
+    #[arg(long)]
+    force: bool,
 }
 
 /// What its help ends with.
@@ -63,13 +70,21 @@ pub(crate) const NOTES: &str = "No key is ever written: the files name the envir
 
 /// Plans, shows, asks, writes.
 pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<(), Error> {
-    let root = arguments.dir.clone().unwrap_or_else(|| PathBuf::from("."));
+    let root = match &arguments.dir {
+        Some(named) => named.clone(),
+        None => unnamed()?,
+    };
     let (repository, hosts) = look_around(&root, arguments)?;
     let server = match arguments.remove {
         true => String::new(),
         false => server(context)?,
     };
-    let wish = Wish { hosts: hosts.iter().map(|(host, _)| *host).collect(), role: arguments.role, server };
+    let wish = Wish {
+        hosts: hosts.iter().map(|(host, _)| *host).collect(),
+        role: arguments.role,
+        server,
+        force: arguments.force,
+    };
     let direction = match arguments.remove {
         true => Direction::TakeOut { shared: arguments.hosts.is_empty() },
         false => Direction::PutIn,
@@ -106,13 +121,35 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<(), Error>
     shown.end(true)
 }
 
+/// The directory, where none was named.
+fn unnamed() -> Result<PathBuf, Error> {
+    let here = std::env::current_dir()
+        .map_err(|error| Error::Usage(format!("This directory cannot be read: {error}")))?;
+    if root::is_everything(&here, root::home().as_deref()) {
+        return Err(Error::Usage(format!(
+            "{} is no repository: what is put there counts for everything below. Go to a repository, or name one: \
+             loopctl init --dir PATH (--dir . if you mean this)",
+            here.display()
+        )));
+    }
+    let root = root_here(&here);
+    if root != here {
+        output::note(&format!(
+            "In {}, the root of this repository (--dir . is this directory alone)",
+            root.display()
+        ));
+    }
+    Ok(root)
+}
+
 /// The repository, and the hosts that are to be set up, each with the reason.
 fn look_around(root: &Path, arguments: &Arguments) -> Result<(Repository, Vec<(Host, String)>), Error> {
     // What a host is given does not change where its files are.
-    let everything = Wish { hosts: Host::ALL.to_vec(), role: arguments.role, server: String::new() };
+    let everything =
+        Wish { hosts: Host::ALL.to_vec(), role: arguments.role, server: String::new(), force: false };
     let paths: Vec<_> = targets(&everything).iter().map(|target| target.path).collect();
     let repository = Repository::read(root, &paths)?;
-    let home = directories::BaseDirs::new().map(|directories| directories.home_dir().to_owned());
+    let home = root::home();
     let reason = |host: Host| match (arguments.hosts.contains(&host), arguments.hosts.is_empty()) {
         (true, _) => Some("it was named".to_owned()),
         (false, false) => None,
@@ -120,7 +157,7 @@ fn look_around(root: &Path, arguments: &Arguments) -> Result<(Repository, Vec<(H
         (false, true) if arguments.remove => Some("all are looked at".to_owned()),
         (false, true) => host.found(
             |path| repository.has(path),
-            is_program,
+            is_on_path,
             |name| home.as_ref().is_some_and(|home| home.join(name).is_dir()),
         ),
     };
@@ -128,20 +165,12 @@ fn look_around(root: &Path, arguments: &Arguments) -> Result<(Repository, Vec<(H
     Ok((repository, hosts))
 }
 
-fn is_program(name: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|directory| {
-        let found = directory.join(name).metadata();
-        found.is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
-    })
-}
-
 /// The address that is written. It cannot hold a password.
 fn server(context: &Context) -> Result<String, Error> {
     let server = context.config.get(Setting::Server).ok_or_else(|| {
         Error::NotConfigured("No server configured. Name it: loopctl init --server <url>".to_owned())
     })?;
-    client::server_url(&server)?;
+    client::server_for_agents(&server)?;
     Ok(server.trim_end_matches('/').to_owned())
 }
 

@@ -10,7 +10,7 @@ use super::json::{self, Entry, Left};
 use super::targets::{
     AGENTS_FILE, CODEX_CONFIG, CODEX_HOOKS, Content, GEMINI_SETTINGS, Target, Wish, codex_tables, targets,
 };
-use super::texts;
+use super::texts::{self, Skill};
 
 /// What is found at a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,12 +96,12 @@ fn step(target: &Target, found: &Found, wish: &Wish, disk: &Disk, direction: Dir
     };
     let outcome = match (&target.content, putting_in) {
         (Content::Block { markers, body, instead }, true) => {
-            put_block(*markers, text, body, instead, disk, target)
+            put_block(*markers, text, body, instead, disk, target, wish.force)
         }
-        (Content::Block { markers, .. }, false) => take_block(*markers, text),
+        (Content::Block { markers, body, .. }, false) => take_block(*markers, text, body, wish.force),
         (Content::Codex, true) => put_codex(text, wish),
-        (Content::Codex, false) => take_block(TOML, text),
-        (Content::Skill, _) => skill(text, putting_in),
+        (Content::Codex, false) => take_block(TOML, text, &codex_tables(wish, false), wish.force),
+        (Content::Skill, _) => Ok(skill(text, wish, putting_in)),
         (Content::Link(to), true) if text.is_none() => Ok((Change::Link(to), None)),
         (Content::Link(_), true) => Ok((Change::Nothing, Some("is no link; it is left as it is".to_owned()))),
         (Content::Link(_), false) => Ok((Change::Nothing, None)),
@@ -147,20 +147,48 @@ fn put_block(
     instead: &[&str],
     disk: &Disk,
     target: &Target,
+    force: bool,
 ) -> Outcome {
     let says_so =
         |text: &str| !markers.are_in(text) && text.lines().any(|line| instead.contains(&line.trim()));
     if text.is_some_and(says_so) || (target.host == Some(Host::Gemini) && gemini_reads_agents(disk)) {
         return Ok((Change::Nothing, None));
     }
-    Ok(written(text, markers.put(text, body).map_err(by_hand)?))
+    match changed_block(markers, text, body, force, true)? {
+        Some(kept) => Ok(kept),
+        None => Ok(written(text, markers.put(text, body).map_err(by_hand)?)),
+    }
+}
+
+/// What somebody has changed since it was put in, and stays as it is.
+fn changed_block(
+    markers: Markers,
+    text: Option<&str>,
+    body: &str,
+    force: bool,
+    putting_in: bool,
+) -> Result<Option<(Change, Option<String>)>, String> {
+    let Some(text) = text.filter(|_| !force) else {
+        return Ok(None);
+    };
+    let is_changed = markers.is_changed(text, body).map_err(by_hand)?;
+    Ok(is_changed.then(|| changed("what is between loopctl's markers", putting_in)))
+}
+
+fn changed(what: &str, putting_in: bool) -> (Change, Option<String>) {
+    let forced = if putting_in { "replaces it" } else { "takes it out" };
+    let note = format!("{what} was changed by somebody else; it is left as it is (--force {forced})");
+    (Change::Nothing, Some(note))
 }
 
 fn by_hand(problem: String) -> String {
     format!("{problem}. Mend it by hand; nothing was written")
 }
 
-fn take_block(markers: Markers, text: Option<&str>) -> Outcome {
+fn take_block(markers: Markers, text: Option<&str>, body: &str, force: bool) -> Outcome {
+    if let Some(kept) = changed_block(markers, text, body, force, false)? {
+        return Ok(kept);
+    }
     let Some(text) = text else {
         return Ok((Change::Nothing, None));
     };
@@ -171,17 +199,20 @@ fn take_block(markers: Markers, text: Option<&str>) -> Outcome {
     })
 }
 
-fn skill(text: Option<&str>, putting_in: bool) -> Outcome {
-    let ours = text.is_some_and(|text| text.lines().any(|line| line == texts::WRITTEN));
-    Ok(match text {
-        None if putting_in => written(None, texts::SKILL.to_owned()),
-        Some(text) if putting_in && ours => written(Some(text), texts::SKILL.to_owned()),
-        Some(text) if ours => deleted(text),
-        Some(_) if putting_in => {
+fn skill(text: Option<&str>, wish: &Wish, putting_in: bool) -> (Change, Option<String>) {
+    let wanted = texts::skill(wish.role);
+    let Some(text) = text else {
+        return if putting_in { written(None, wanted) } else { (Change::Nothing, None) };
+    };
+    match (texts::whose(text, &wanted), putting_in) {
+        (Skill::Theirs, true) => {
             (Change::Nothing, Some("was written by somebody else; it is left as it is".to_owned()))
         }
-        _ => (Change::Nothing, None),
-    })
+        (Skill::Theirs, false) => (Change::Nothing, None),
+        (Skill::Changed, _) if !wish.force => changed("the skill", putting_in),
+        (Skill::Written | Skill::Changed, true) => written(Some(text), wanted),
+        (Skill::Written | Skill::Changed, false) => deleted(text),
+    }
 }
 
 fn put_json(text: Option<&str>, entries: &[Entry], companions: &Map<String, Value>) -> Outcome {
@@ -232,8 +263,11 @@ fn put_codex(text: Option<&str>, wish: &Wish) -> Outcome {
         let note = "has a mcp_servers.loopctl of its own; it is left as it is";
         return Ok((Change::Nothing, Some(note.to_owned())));
     }
-    let hooks = theirs.contains_key("hooks");
-    let after = TOML.put(text, &codex_tables(wish, hooks)).map_err(by_hand)?;
+    let tables = codex_tables(wish, theirs.contains_key("hooks"));
+    if let Some(kept) = changed_block(TOML, text, &tables, wish.force, true)? {
+        return Ok(kept);
+    }
+    let after = TOML.put(text, &tables).map_err(by_hand)?;
     // What stands before the block may make it mean something else.
     after.parse::<toml_edit::DocumentMut>().map_err(|_| refused("its tables cannot be added to"))?;
     Ok(written(text, after))

@@ -10,7 +10,7 @@ use super::plan::{Change, Direction, Disk, Found, plan};
 use super::targets::{Content, Wish, targets};
 
 fn wish(role: Role) -> Wish {
-    Wish { hosts: Host::ALL.to_vec(), role, server: "https://loopctl.example".to_owned() }
+    Wish { hosts: Host::ALL.to_vec(), role, server: "https://loopctl.example".to_owned(), force: false }
 }
 
 /// The entries and companions of every JSON file.

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use similar::TextDiff;
 
 use super::hosts::{Host, Role};
+use super::mask::masked;
 use super::plan::{Change, Step};
 use super::targets::Wish;
 use crate::table;
@@ -39,9 +40,11 @@ impl Step {
         };
         let name = |text: Option<&str>| text.map_or("/dev/null", |_| self.path);
         let diff = TextDiff::from_lines(before.unwrap_or_default(), after.unwrap_or_default());
-        // Lines of others are not shown where they may hold keys.
-        let around = if self.path.ends_with(".md") { 3 } else { 0 };
+        let is_prose = self.path.ends_with(".md");
+        // Lines of others are not shown where they may hold keys, and what is beside ours in a line neither.
+        let around = if is_prose { 3 } else { 0 };
         let text = diff.unified_diff().context_radius(around).header(name(before), name(after)).to_string();
+        let text = if is_prose { text } else { masked(&text) };
         // An empty file has no lines to show.
         let text = if text.is_empty() { format!("--- {}\n+++ {}", name(before), name(after)) } else { text };
         Some(text.replace("\r\n", "\n").trim_end_matches('\n').to_owned())

@@ -17,6 +17,8 @@ pub(super) struct Wish {
     pub(super) role: Role,
     /// Address of the server.
     pub(super) server: String,
+    /// What somebody has changed between our markers or in the skill goes as well.
+    pub(super) force: bool,
 }
 
 /// A file, relative to the repository, and what belongs into it.
@@ -32,7 +34,7 @@ pub(super) struct Target {
 #[derive(Debug)]
 pub(super) enum Content {
     /// A block between markers, unless one of the lines says the same.
-    Block { markers: Markers, body: &'static str, instead: &'static [&'static str] },
+    Block { markers: Markers, body: String, instead: &'static [&'static str] },
     /// The whole file.
     Skill,
     /// A link to the skill.
@@ -58,7 +60,7 @@ const PATIENCE: u64 = 10;
 /// Every file of these hosts, and those that several read.
 pub(super) fn targets(wish: &Wish) -> Vec<Target> {
     let shared = [
-        target(AGENTS_FILE, None, block(texts::AGENTS, &[])),
+        target(AGENTS_FILE, None, block(&texts::agents(wish.role), &[])),
         target(".agents/skills/loopctl/SKILL.md", None, Content::Skill),
     ];
     shared.into_iter().chain(wish.hosts.iter().flat_map(|host| of_host(*host, wish))).collect()
@@ -121,8 +123,8 @@ fn target(path: &'static str, host: Option<Host>, content: Content) -> Target {
     Target { path, host, content }
 }
 
-fn block(body: &'static str, instead: &'static [&'static str]) -> Content {
-    Content::Block { markers: MARKDOWN, body, instead }
+fn block(body: &str, instead: &'static [&'static str]) -> Content {
+    Content::Block { markers: MARKDOWN, body: body.to_owned(), instead }
 }
 
 fn version() -> Map<String, Value> {

@@ -5,6 +5,8 @@ use std::process::Stdio;
 use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
 use serde_json::{Value, json};
 
 use crate::support::{Answer, NO_ANSWER, Request, Run, World, error};
@@ -230,7 +232,57 @@ fn a_mistake_in_the_settings_of_a_program_keeps_nobody() {
         assert_eq!((run.code, run.stdout.as_str()), (0, ""), "{words}: {run:?}");
         assert!(!run.stderr.is_empty(), "{words}");
     }
-    assert_eq!(world.run("story hook --bogus").code, 2);
+    for words in ["story hook --bogus", "--project hook story bogus"] {
+        assert_eq!(world.run(words).code, 2, "{words}");
+    }
+}
+
+#[test]
+fn options_of_every_command_may_come_first() {
+    let world = World::new(serving(implementing()));
+    for words in [
+        "--format json hook bogus",
+        "--format xml hook stop --host claude-code",
+        "--bogus hook stop --host claude-code",
+        "--insecure --timeout=20 hook stop --host vim",
+        "--project hook hook stop",
+    ] {
+        let run = world.run_with(words, &[], CLAUDE);
+        assert_eq!((run.code, run.stdout.as_str()), (0, ""), "{words}: {run:?}");
+        assert!(!run.stderr.is_empty(), "{words}");
+    }
+    let words = "--project my-app --format human --timeout 20 hook stop --host claude-code";
+    assert!(reason(&world.run_with(words, &[], CLAUDE)).contains("loopctl request-review 2.1"));
+}
+
+/// `0.0.0.0` leads to this machine, and is neither its name nor that of a private network.
+#[test]
+fn no_key_is_sent_in_clear_to_a_far_host() {
+    let world = World::new(serving(implementing()));
+    let far = world.address().replace("127.0.0.1", "0.0.0.0");
+    let option = format!("hook stop --host claude-code --timeout 20 --server {far}");
+    let why = format!("{far} would be sent keys over plain HTTP");
+    lets_go_because(&world.run_with(&option, &[], CLAUDE), &why);
+    let variable = [("LOOPCTL_SERVER", far.as_str()), ("LOOPCTL_AGENT_KEY", "lc_agent")];
+    let words = "hook stop --host claude-code --timeout 20";
+    lets_go_because(&world.run_with(words, &variable, CLAUDE), &why);
+    let refused = [variable[0], ("LOOPCTL_ALLOW_HTTP", "0")];
+    lets_go_because(&world.run_with(words, &refused, CLAUDE), &why);
+    world.configure(&json!({"server": far, "api_key": "lc_secret_of_the_test"}));
+    lets_go_because(&stop(&world, CLAUDE), &why);
+    assert_eq!(world.lines(), [""; 0]);
+    reason(&world.run_with(words, &[("LOOPCTL_ALLOW_HTTP", "1")], CLAUDE));
+}
+
+#[test]
+fn a_password_in_the_address_is_not_said() {
+    let world = World::new(serving(implementing()));
+    for server in ["https://me:hunter2@loopctl.example", "http://hunter2@loopctl.example/"] {
+        let words = "hook stop --host claude-code --timeout 20";
+        let run = world.run_with(words, &[("LOOPCTL_SERVER", server)], CLAUDE);
+        lets_go_because(&run, "must not hold a user name");
+        assert!(!run.stderr.contains("hunter2"), "{run:?}");
+    }
 }
 
 #[test]
@@ -242,8 +294,32 @@ fn who_cannot_remember_lets_go() {
     lets_go_because(&stop(&world, CLAUDE), "cannot remember what was said before");
     std::fs::remove_file(&state).unwrap();
     std::fs::create_dir_all(&state).unwrap();
+    for name in ["hooks.json", "hooks.lock"] {
+        let place = state.join(name);
+        let is_no_file = format!("{name} is no file");
+        std::fs::create_dir(&place).unwrap();
+        lets_go_because(&stop(&world, CLAUDE), &is_no_file);
+        std::fs::remove_dir(&place).unwrap();
+        // A pipe without anybody at its other end.
+        mkfifo(&place, Mode::S_IRWXU).unwrap();
+        lets_go_because(&stop(&world, CLAUDE), &is_no_file);
+        std::fs::remove_file(&place).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", &place).unwrap();
+        lets_go_because(&stop(&world, CLAUDE), &is_no_file);
+        std::fs::remove_file(&place).unwrap();
+    }
     std::fs::write(state.join("hooks.json"), "{oops").unwrap();
     assert!(reason(&stop(&world, CLAUDE)).contains("2.1"));
+}
+
+/// What reads files does not hold up the answer.
+#[test]
+fn a_configuration_that_never_ends_is_not_waited_for() {
+    let world = World::new(serving(implementing()));
+    std::fs::remove_file(world.config_path()).unwrap();
+    mkfifo(&world.config_path(), Mode::S_IRWXU).unwrap();
+    let run = world.run_with("hook stop --host claude-code", &[], CLAUDE);
+    lets_go_because(&run, "no answer within 0.7 s");
 }
 
 #[test]
