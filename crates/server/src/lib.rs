@@ -16,6 +16,7 @@ mod health;
 mod http;
 mod identity;
 pub mod jobs;
+mod knowledge;
 mod life;
 mod mcp;
 mod metrics;
@@ -49,6 +50,9 @@ pub fn statements() -> impl Iterator<Item = (&'static str, &'static db::Named)> 
         ("admin_violators", identity::admin::VIOLATORS_STATEMENTS),
         ("agents", identity::agents::STATEMENTS),
         ("authenticators", identity::authenticators::STATEMENTS),
+        ("articles", knowledge::articles::STATEMENTS),
+        ("article_drafts", knowledge::articles::DRAFT_STATEMENTS),
+        ("article_links", knowledge::links::STATEMENTS),
         ("artifacts", evidence::artifacts::STATEMENTS),
         ("audit_key", identity::audit_key::STATEMENTS),
         ("caller", app::STATEMENTS),

@@ -1,0 +1,4 @@
+//! The knowledge of a tenant: articles that agents and people write, how they hang together, and what is made of all of them.
+
+pub(crate) mod articles;
+pub(crate) mod links;
