@@ -50,6 +50,7 @@ fn endpoints() -> Vec<Endpoint> {
         skills::routes(),
         knowledge::articles::routes(),
         knowledge::links::routes(),
+        knowledge::analytics::routes(),
         cost::analytics::routes(),
         cost::anomalies::routes(),
         cost::measured::routes(),
