@@ -53,6 +53,7 @@ fn endpoints() -> Vec<Endpoint> {
         knowledge::index::routes(),
         knowledge::lint::routes(),
         knowledge::export::routes(),
+        knowledge::analytics::routes(),
         cost::analytics::routes(),
         cost::anomalies::routes(),
         cost::measured::routes(),

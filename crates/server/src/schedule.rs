@@ -35,7 +35,7 @@ statements! {
 const MAINTENANCE: &str = "maintenance";
 
 /// After a failure of what is done regularly anyway.
-const BACKOFF: Backoff = Backoff { first: Duration::from_secs(30), most: Duration::from_secs(900) };
+const BACKOFF: Backoff = Backoff::Doubling { first: Duration::from_secs(30), most: Duration::from_secs(900) };
 
 /// What is forgotten by one statement.
 const BATCH: i32 = 1000;

@@ -24,6 +24,7 @@ use crate::db::{AdminDb, Db, DbError, Statement, Turns, Tx};
 use crate::events::{self, Attribution, Event, Listeners};
 use crate::http::private_networks;
 use crate::jobs::Queue;
+use crate::knowledge::access::Reads;
 use crate::life::Life;
 use crate::secrets::Vault;
 use crate::trust_loop::Together;
@@ -66,6 +67,8 @@ pub(crate) struct App {
     pub(crate) identities: Identities,
     /// How often keys call.
     pub(crate) rates: Rates,
+    /// Which articles were read.
+    pub(crate) reads: Reads,
     /// Steps of stories that go together.
     pub(crate) together: Together,
     /// Who waits for what is recorded next.
@@ -93,6 +96,7 @@ impl App {
             key_uses: KeyUses::default(),
             identities: Identities::default(),
             rates: Rates::default(),
+            reads: Reads::default(),
             together: Together::default(),
             listeners: Listeners::default(),
             repeated: Turns::default(),

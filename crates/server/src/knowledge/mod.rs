@@ -1,5 +1,7 @@
 //! The knowledge of a tenant: articles that agents and people write, how they hang together, and what is made of all of them.
 
+pub(crate) mod access;
+pub(crate) mod analytics;
 pub(crate) mod articles;
 pub(crate) mod export;
 pub(crate) mod index;

@@ -199,6 +199,7 @@ impl Server {
         let needed = options.pool_size + ADMIN_CONNECTIONS + LISTENING + others;
         let limits = descriptors::within(options.connections, needed);
         life.spawn(app.key_uses.clone().keep_writing(db.clone(), life.clone()));
+        life.spawn(app.reads.clone().keep_writing(db.clone(), life.clone()));
         life.spawn(app.identities.clone().keep_listening(database.app.clone(), life.clone()));
         life.spawn(app.rates.clone().keep_sweeping(life.clone()));
         if options.jobs {
@@ -223,6 +224,7 @@ impl Server {
         }
         self.app.rates.give_back(&self.app.db).await;
         self.app.key_uses.write_now(&self.app.db).await;
+        self.app.reads.write_last(&self.app.db).await;
         self.app.db.close();
         self.app.admin.close();
         Ok(self.database.close().await?)
