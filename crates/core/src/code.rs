@@ -49,6 +49,8 @@ words! {
         Duplicate = "duplicate",
         /// Another tenant has this address.
         EmailTaken = "email_taken",
+        /// What a text means cannot be made out now.
+        EmbeddingUnavailable = "embedding_unavailable",
         /// The epic that an item names is not there.
         EpicNotFound = "epic_not_found",
         /// An item that is to be created names no epic.

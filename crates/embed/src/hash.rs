@@ -3,10 +3,9 @@
 
 use std::collections::HashMap;
 
-use rust_stemmers::{Algorithm, Stemmer};
+use loopctl_core::knowledge::stems;
 
 use crate::vector::unit;
-use crate::words::words;
 
 /// How long its vectors are.
 pub(crate) const DIMENSIONS: usize = 1536;
@@ -34,8 +33,7 @@ pub(crate) fn vector(title: &str, body: &str) -> Option<Vec<f32>> {
 
 /// What a text is made of: each feature with its weight, and how often it is there.
 fn count(text: &str, times: f32, features: &mut HashMap<String, (f32, f32)>) {
-    let stemmer = Stemmer::create(Algorithm::English);
-    let stems: Vec<String> = words(text).map(|word| stemmer.stem(&word).into_owned()).collect();
+    let stems = stems(text);
     let mut add = |feature: String, weight: f32| {
         features.entry(feature).or_insert((weight, 0.0)).1 += times;
     };

@@ -1,4 +1,5 @@
-//! Texts as vectors, in this process and without asking anybody: what is near in meaning is near in space. It knows nothing of loopctl.
+//! Texts as vectors, in this process and without asking anybody: what is near in meaning is near in space. Of loopctl it knows what
+//! words are.
 //!
 //! There are two ways. A small transformer that comes along (`model`) knows that a pool that has run dry and connections that nobody gives
 //! back are the same; `hash` knows words alone, costs next to nothing, and is the same for ever.
@@ -8,9 +9,8 @@ mod model;
 mod tokens;
 mod vector;
 mod weights;
-mod words;
 
-pub use vector::dot;
+pub use vector::{Small, dot};
 pub use weights::NoModel;
 
 use model::Model;
@@ -39,6 +39,16 @@ impl Embedder {
         Self(Kind::Hash)
     }
 
+    /// By the model that comes along.
+    ///
+    /// # Panics
+    /// Never: a test reads it.
+    #[must_use]
+    #[expect(clippy::expect_used, reason = "the file is part of the program, and a test reads it")]
+    pub fn built_in() -> Self {
+        Self::model("loopctl-minilm-1", include_bytes!("../model.bin")).expect("the model that comes along")
+    }
+
     /// By a model of this name, as a file has it.
     ///
     /// # Errors
@@ -62,6 +72,15 @@ impl Embedder {
         match &self.0 {
             Kind::Model(_, model) => model.dimension(),
             Kind::Hash => hash::DIMENSIONS,
+        }
+    }
+
+    /// From which similarity on two articles belong together.
+    #[must_use]
+    pub fn related(&self) -> f32 {
+        match self.0 {
+            Kind::Model(..) => 0.6,
+            Kind::Hash => 0.35,
         }
     }
 

@@ -1,4 +1,4 @@
-//! Vectors of length one.
+//! Vectors of length one, and a form of them in which many fit into little memory.
 
 /// The vector of length one in this direction. None: it has none.
 pub(crate) fn unit(mut vector: Vec<f32>) -> Option<Vec<f32>> {
@@ -13,6 +13,81 @@ pub(crate) fn unit(mut vector: Vec<f32>) -> Option<Vec<f32>> {
 }
 
 /// How near two vectors of length one are, from -1 to 1.
+#[must_use]
 pub fn dot(one: &[f32], other: &[f32]) -> f32 {
     one.iter().zip(other).map(|(one, other)| one * other).sum()
+}
+
+/// What the largest part of a small vector is.
+const LARGEST: f32 = 127.0;
+
+/// A vector of length one with a byte for each part, each a multiple of its largest. It is as near to others as the vector, to about a
+/// hundredth.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Small {
+    parts: Vec<i8>,
+    /// One over its length.
+    scale: f32,
+}
+
+impl Small {
+    /// Of a vector. None: it has no direction.
+    #[must_use]
+    pub fn of(vector: &[f32]) -> Option<Self> {
+        let largest = vector.iter().fold(0.0_f32, |largest, part| largest.max(part.abs()));
+        if !(largest.is_finite() && largest > 0.0) {
+            return None;
+        }
+        Self::from_parts(vector.iter().map(|part| (part / largest * LARGEST).round() as i8).collect())
+    }
+
+    /// Of its parts. None: they are all zero.
+    #[must_use]
+    pub fn from_parts(parts: Vec<i8>) -> Option<Self> {
+        let length = (products(&parts, &parts) as f32).sqrt();
+        (length > 0.0).then(|| Self { parts, scale: 1.0 / length })
+    }
+
+    /// Its parts.
+    #[must_use]
+    pub fn parts(&self) -> &[i8] {
+        &self.parts
+    }
+
+    /// How near it is to another one of as many parts, from -1 to 1.
+    #[must_use]
+    pub fn near(&self, other: &Self) -> f32 {
+        products(&self.parts, &other.parts) as f32 * self.scale * other.scale
+    }
+}
+
+#[multiversion::multiversion(targets("x86_64+avx2", "x86_64+sse4.1"))]
+fn products(one: &[i8], other: &[i8]) -> i32 {
+    one.iter().zip(other).map(|(one, other)| i32::from(*one) * i32::from(*other)).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn what_has_no_direction_is_no_vector() {
+        for vector in [&[][..], &[0.0, 0.0], &[f32::NAN], &[f32::INFINITY, 1.0]] {
+            assert_eq!(Small::of(vector), None, "{vector:?}");
+        }
+        assert_eq!(Small::from_parts(vec![0; 4]), None);
+    }
+
+    proptest! {
+        #[test]
+        fn small_ones_are_as_near(one in proptest::collection::vec(-1.0_f32..1.0, 384), other in proptest::collection::vec(-1.0_f32..1.0, 384)) {
+            let (one, other) = (unit(one).unwrap(), unit(other).unwrap());
+            let near = Small::of(&one).unwrap().near(&Small::of(&other).unwrap());
+            prop_assert!((near - dot(&one, &other)).abs() < 0.01, "{near} {}", dot(&one, &other));
+            let itself = Small::of(&one).unwrap();
+            prop_assert!((itself.near(&itself) - 1.0).abs() < 1e-4);
+        }
+    }
 }

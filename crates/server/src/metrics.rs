@@ -41,6 +41,8 @@ const DELIVERY_SECONDS: &str = "loopctl_webhook_delivery_duration_seconds";
 const DELIVERY_QUEUE: &str = "loopctl_webhook_deliveries_pending";
 const DELIVERY_AGE: &str = "loopctl_webhook_oldest_pending_seconds";
 const READS_DROPPED: &str = "loopctl_article_reads_dropped_total";
+const SHELVES: &str = "loopctl_search_shelves";
+const SHELF_BYTES: &str = "loopctl_search_shelf_bytes";
 const BUILD: &str = "loopctl_build_info";
 
 /// The counters, and what each counts.
@@ -64,7 +66,9 @@ const HISTOGRAMS: [(&str, &str); 5] = [
     (DELIVERY_SECONDS, "How long attempts to deliver to webhooks took."),
 ];
 /// The gauges.
-const GAUGES: [(&str, &str); 12] = [
+const GAUGES: [(&str, &str); 14] = [
+    (SHELVES, "Tenants whose articles are kept in memory, to be searched."),
+    (SHELF_BYTES, "About how many bytes these articles take."),
     (CONNECTIONS, "Connections of clients that are open."),
     (POOL, "Connections to the database, by state: idle or used."),
     (POOL_MOST, "How many connections to the database there may be."),
@@ -282,6 +286,12 @@ pub(crate) fn delivery_took(took: Duration) {
 /// So many reads of articles were not noted.
 pub(crate) fn reads_dropped(why: &'static str, rows: usize) {
     counter!(READS_DROPPED, "reason" => why).increment(rows as u64);
+}
+
+/// How many tenants' articles are kept in memory, and how much of it they take.
+pub(crate) fn show_shelves(count: usize, bytes: usize) {
+    gauge!(SHELVES).set(count as f64);
+    gauge!(SHELF_BYTES).set(bytes as f64);
 }
 
 /// What is to be delivered, and for how long it has been.

@@ -52,6 +52,7 @@ fn endpoints() -> Vec<Endpoint> {
         knowledge::links::routes(),
         knowledge::index::routes(),
         knowledge::lint::routes(),
+        knowledge::search::routes(),
         knowledge::export::routes(),
         knowledge::analytics::routes(),
         cost::analytics::routes(),

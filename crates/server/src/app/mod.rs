@@ -24,6 +24,7 @@ use crate::db::{AdminDb, Db, DbError, Statement, Turns, Tx};
 use crate::events::{self, Attribution, Event, Listeners};
 use crate::http::private_networks;
 use crate::jobs::Queue;
+use crate::knowledge::Knowledge;
 use crate::knowledge::access::Reads;
 use crate::life::Life;
 use crate::secrets::Vault;
@@ -69,6 +70,8 @@ pub(crate) struct App {
     pub(crate) rates: Rates,
     /// Which articles were read.
     pub(crate) reads: Reads,
+    /// What articles mean.
+    pub(crate) knowledge: Knowledge,
     /// Steps of stories that go together.
     pub(crate) together: Together,
     /// Who waits for what is recorded next.
@@ -97,6 +100,7 @@ impl App {
             identities: Identities::default(),
             rates: Rates::default(),
             reads: Reads::default(),
+            knowledge: Knowledge::default(),
             together: Together::default(),
             listeners: Listeners::default(),
             repeated: Turns::default(),

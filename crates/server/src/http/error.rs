@@ -275,6 +275,12 @@ impl ApiError {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, Code::AdminDatabaseMissing, message)
     }
 
+    /// 503: what a text means cannot be made out.
+    pub(crate) fn embedding_unavailable() -> Self {
+        let message = "Embedding service unavailable";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, Code::EmbeddingUnavailable, message)
+    }
+
     /// 429: not before so many seconds.
     pub(crate) fn too_many_requests(message: &str, seconds: u32) -> Self {
         Self::new(StatusCode::TOO_MANY_REQUESTS, Code::RateLimited, message).with(RETRY_AFTER, seconds.into())

@@ -58,6 +58,13 @@ pub(crate) struct Page {
     whole: bool,
 }
 
+impl Page {
+    /// The first one.
+    pub(crate) const fn first(size: i64) -> Self {
+        Self { size, skip: 0, page: 1, whole: false }
+    }
+}
+
 impl Rule for Paging {
     type Value = Page;
 

@@ -3,7 +3,36 @@
 pub(crate) mod access;
 pub(crate) mod analytics;
 pub(crate) mod articles;
+pub(crate) mod embeddings;
 pub(crate) mod export;
 pub(crate) mod index;
 pub(crate) mod links;
 pub(crate) mod lint;
+pub(crate) mod search;
+
+use std::sync::Arc;
+
+use embeddings::{EmbeddingOptions, Meaning};
+use search::Shelves;
+
+/// What this process knows of what articles mean.
+#[derive(Debug, Clone)]
+pub(crate) struct Knowledge {
+    pub(crate) meaning: Arc<Meaning>,
+    pub(crate) shelves: Shelves,
+}
+
+impl Default for Knowledge {
+    /// Of nothing it knows what it means.
+    fn default() -> Self {
+        Self { meaning: Arc::new(Meaning::off()), shelves: Shelves::default() }
+    }
+}
+
+impl Knowledge {
+    /// # Errors
+    /// When nobody can make out what texts mean with these options.
+    pub(crate) fn new(options: &EmbeddingOptions) -> Result<Self, String> {
+        Ok(Self { meaning: Arc::new(Meaning::new(options)?), shelves: Shelves::default() })
+    }
+}

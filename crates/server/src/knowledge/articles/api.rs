@@ -20,6 +20,7 @@ use crate::app::{Agent, AtLeast, Caller, Change, Orchestrator};
 use crate::db::{DbError, Jsonb, ListSql, Params};
 use crate::http::{ApiError, ApiResult, Body, Created, Id, LARGEST_ANSWER, List, Page, Query, one, pages};
 use crate::knowledge::access::{self, Access, WorkedOn};
+use crate::knowledge::embeddings;
 use crate::knowledge::links::{ArticleLink, INCOMING_LINKS, OUTGOING_LINKS};
 use crate::plan::projects::PROJECT_KNOWN;
 
@@ -106,7 +107,7 @@ async fn write(
     if caller.role == Role::Agent && (body.has_failed("status") || asked.status != DRAFT) {
         return Err(ApiError::forbidden("Insufficient permissions. Required role: orchestrator"));
     }
-    caller
+    let answer = caller
         .change(async |mut change| {
             if let Some(project_id) = of_path {
                 change.found(PROJECT_KNOWN, &[&project_id]).await?;
@@ -135,10 +136,13 @@ async fn write(
                 &Jsonb(&new.metadata),
             ];
             let article = change.one(INSERT_ARTICLE, params).await.map_err(taken)?;
+            embeddings::changed(&mut change, &article).await?;
             change.tell([told::created(&article)]);
             change.commit(Created(ArticleResponse { data: article })).await
         })
-        .await
+        .await?;
+    caller.app.jobs.wake();
+    Ok(answer)
 }
 
 /// Whether an article may be of this project, as far as the tenant is concerned.

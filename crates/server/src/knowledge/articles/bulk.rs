@@ -16,6 +16,7 @@ use super::told;
 use super::update::not_that_way;
 use crate::app::{AtLeast, Caller, User};
 use crate::http::{ApiError, ApiResult, Body, LARGEST_ANSWER};
+use crate::knowledge::embeddings;
 
 /// The most articles of one call.
 const MOST: usize = 100;
@@ -82,7 +83,7 @@ pub(super) async fn publish(
     body: Body<BulkPublishRequest>,
 ) -> ApiResult<Json<BulkPublishResponse>> {
     let ids = body.valid()?.article_ids.as_ref().map_err(|message| ApiError::bad_request(*message))?;
-    caller
+    let answer = caller
         .change(async |mut change| {
             let locked = change.all(LOCK_ARTICLES, &[ids]).await?;
             if locked.len() < ids.len() {
@@ -100,9 +101,14 @@ pub(super) async fn publish(
             let mut by_id: HashMap<_, _> =
                 published.into_iter().map(|article| (article.id, article)).collect();
             let data: Vec<_> = ids.iter().filter_map(|id| by_id.remove(id)).collect();
+            for article in &data {
+                embeddings::changed(&mut change, article).await?;
+            }
             change.tell(data.iter().map(|article| told::moved(article, Status::Draft)));
             let meta = PublishedCount { count: data.len() };
             change.commit(Json(BulkPublishResponse { data, meta })).await
         })
-        .await
+        .await?;
+    caller.app.jobs.wake();
+    Ok(answer)
 }

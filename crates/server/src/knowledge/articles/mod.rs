@@ -11,10 +11,11 @@ mod update;
 use crate::app::Endpoint;
 use crate::http::endpoints;
 
+pub(crate) use api::known_word;
 pub(crate) use drafts::STATEMENTS as DRAFT_STATEMENTS;
 #[allow(unused_imports, reason = "background work writes drafts")]
 pub(crate) use drafts::{Draft, Inserted, Origin, insert_drafts};
-pub(crate) use store::{SET_STATUS, STATEMENTS};
+pub(crate) use store::{Article, SET_STATUS, STATEMENTS};
 pub(crate) use told::superseded;
 
 /// The routes of this resource.

@@ -10,13 +10,16 @@ use super::told;
 use super::update::not_that_way;
 use crate::app::{AtLeast, Caller, Change, Committed, Orchestrator, User};
 use crate::http::{ApiResult, Body, Id, Nothing};
+use crate::knowledge::embeddings;
 
 pub(super) async fn publish(
     caller: Caller<AtLeast<Orchestrator>>,
     Id(id): Id,
     _: Body<Nothing>,
 ) -> ApiResult<Json<ArticleResponse>> {
-    caller.change(async |change| go(change, id, Move::Publish).await).await
+    let answer = caller.change(async |change| go(change, id, Move::Publish).await).await?;
+    caller.app.jobs.wake();
+    Ok(answer)
 }
 
 pub(super) async fn unpublish(
@@ -61,6 +64,7 @@ async fn set(
     status: Status,
 ) -> ApiResult<Committed<Json<ArticleResponse>>> {
     let article = change.one(SET_STATUS, &[&old.id, &status.as_str()]).await.map_err(taken)?;
+    embeddings::changed(&mut change, &article).await?;
     change.tell([told::moved(&article, old.status)]);
     change.commit(Json(ArticleResponse { data: article })).await
 }

@@ -14,6 +14,7 @@ use super::told;
 use crate::app::{AtLeast, Caller, User};
 use crate::db::{Jsonb, Params};
 use crate::http::{ApiError, ApiResult, Body, Id};
+use crate::knowledge::embeddings;
 
 /// A category that may be left out, and is not blank.
 const fn other_category() -> Custom<Option<Category>> {
@@ -72,7 +73,7 @@ pub(super) async fn update(
     Id(id): Id,
     body: Body<ArticleUpdateRequest>,
 ) -> ApiResult<Json<ArticleResponse>> {
-    caller
+    let answer = caller
         .change(async |mut change| {
             let old = change.found(LOCK_ARTICLE, &[&id]).await?;
             let is_known = is_of_tenant(&mut change, body.anyway().project_id).await?;
@@ -95,10 +96,15 @@ pub(super) async fn update(
                 &new.project_id,
             ];
             let article = change.one(UPDATE_ARTICLE, params).await.map_err(taken)?;
+            if ["title", "body", "status"].iter().any(|field| changed.contains(field)) {
+                embeddings::changed(&mut change, &article).await?;
+            }
             change.tell([told::updated(&old, &article, &changed)]);
             change.commit(Json(ArticleResponse { data: article })).await
         })
-        .await
+        .await?;
+    caller.app.jobs.wake();
+    Ok(answer)
 }
 
 /// What refuses a change of status.

@@ -1,0 +1,158 @@
+//! What texts mean, as vectors: who makes them, and the background work that keeps those of published articles.
+
+mod breaker;
+mod openai;
+mod options;
+mod store;
+mod work;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use loopctl_embed::{Embedder, Small};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use breaker::Breaker;
+use openai::OpenAi;
+pub use options::{EmbeddingChoice, EmbeddingOptions, OpenAiOptions};
+pub(crate) use store::STATEMENTS;
+pub(crate) use work::{EMBEDDING, LINKING, changed, embed, embed_what_lacks, link};
+
+/// How long somebody who searches waits for a provider.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Who makes vectors, for this process.
+#[derive(Debug)]
+pub(crate) struct Meaning {
+    engine: Engine,
+    /// What is known of the provider's health.
+    breaker: Mutex<Breaker>,
+    /// As many texts at once as there are processors: more of them would only wait for each other.
+    places: Arc<Semaphore>,
+}
+
+#[derive(Debug)]
+enum Engine {
+    Off,
+    Local(Arc<Embedder>),
+    Provider(OpenAi),
+}
+
+/// What makes vectors that can be compared.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Model {
+    pub(crate) name: String,
+    pub(crate) dimensions: usize,
+    /// From which similarity on articles belong together.
+    pub(crate) related: f32,
+}
+
+/// There is no vector to be had now.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Unavailable(pub(crate) String);
+
+impl Meaning {
+    /// # Errors
+    /// When vectors cannot be made with these options.
+    pub(crate) fn new(options: &EmbeddingOptions) -> Result<Self, String> {
+        let engine = match &options.choice {
+            EmbeddingChoice::Off => Engine::Off,
+            EmbeddingChoice::Hash => Engine::Local(Arc::new(Embedder::hash())),
+            EmbeddingChoice::Local => Engine::Local(Arc::new(options.model()?)),
+            EmbeddingChoice::OpenAi(provider) => Engine::Provider(OpenAi::new(provider)?),
+        };
+        let places = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Ok(Self { engine, breaker: Mutex::default(), places: Arc::new(Semaphore::new(places)) })
+    }
+
+    /// None: nobody makes any.
+    pub(crate) fn off() -> Self {
+        Self { engine: Engine::Off, breaker: Mutex::default(), places: Arc::new(Semaphore::new(1)) }
+    }
+
+    /// What makes them. None: nobody does.
+    pub(crate) fn model(&self) -> Option<Model> {
+        match &self.engine {
+            Engine::Off => None,
+            Engine::Local(embedder) => Some(Model {
+                name: embedder.name().to_owned(),
+                dimensions: embedder.dimensions(),
+                related: embedder.related(),
+            }),
+            Engine::Provider(provider) => Some(provider.model()),
+        }
+    }
+
+    /// The vector of a question. None: the question says nothing.
+    ///
+    /// # Errors
+    /// When there is nobody to make it, or nobody answers in time.
+    pub(crate) async fn question(&self, text: &str) -> Result<Option<Small>, Unavailable> {
+        match &self.engine {
+            Engine::Off => Err(Unavailable("nobody makes vectors here".to_owned())),
+            Engine::Local(embedder) => {
+                let (embedder, text) = (Arc::clone(embedder), text.to_owned());
+                let vector = self.aside(move || embedder.question(&text)).await?;
+                Ok(vector.as_deref().and_then(Small::of))
+            }
+            Engine::Provider(provider) => {
+                if !self.breaker().admits(Instant::now()) {
+                    return Err(Unavailable("the provider has failed too often just now".to_owned()));
+                }
+                let answer = timeout(PATIENCE, provider.vector(text)).await;
+                let answer = answer.unwrap_or_else(|_| Err("no answer in time".to_owned()));
+                self.breaker().note(answer.is_ok(), Instant::now());
+                answer.map(|vector| Small::of(&vector)).map_err(Unavailable)
+            }
+        }
+    }
+
+    /// The vectors of an article; none, if it says nothing.
+    ///
+    /// # Errors
+    /// When there is nobody to make them.
+    pub(crate) async fn article(&self, title: &str, body: &str) -> Result<Vec<Small>, Unavailable> {
+        let vectors = match &self.engine {
+            Engine::Off => return Err(Unavailable("nobody makes vectors here".to_owned())),
+            Engine::Local(embedder) => {
+                let (embedder, title, body) = (Arc::clone(embedder), title.to_owned(), body.to_owned());
+                self.aside(move || embedder.article(&title, &body)).await?
+            }
+            Engine::Provider(provider) => {
+                let text: String = format!("{title}\n\n{body}").chars().take(loopctl_embed::MOST).collect();
+                vec![provider.vector(&text).await.map_err(Unavailable)?]
+            }
+        };
+        Ok(vectors.iter().filter_map(|vector| Small::of(vector)).collect())
+    }
+
+    /// How many tokens a text has.
+    pub(crate) fn tokens(&self, text: &str) -> usize {
+        match &self.engine {
+            Engine::Local(embedder) => embedder.tokens(text),
+            // About as providers count.
+            Engine::Off | Engine::Provider(_) => text.chars().count().div_ceil(4),
+        }
+    }
+
+    /// Does what takes a processor's time where nobody else waits for it.
+    pub(crate) async fn aside<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Unavailable> {
+        let ends = |_| Unavailable("the server is ending".to_owned());
+        let place = Arc::clone(&self.places).acquire_owned().await.map_err(|_| ends(()))?;
+        let done = tokio::task::spawn_blocking(move || {
+            let done = work();
+            drop(place);
+            done
+        });
+        done.await.map_err(|_| ends(()))
+    }
+
+    fn breaker(&self) -> std::sync::MutexGuard<'_, Breaker> {
+        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,115 @@
+//! A provider of vectors, by the API of `OpenAI`. Its errors are told without its words, and without the key.
+
+use std::time::Duration;
+
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use reqwest::{Client, StatusCode, Url};
+use serde::Deserialize;
+use serde_json::json;
+use tokio::time::{sleep, timeout};
+
+use super::{Model, OpenAiOptions};
+use crate::reach::deepest;
+
+/// How long its vectors are. One of another length is refused.
+const DIMENSIONS: usize = 1536;
+/// From which similarity on its texts belong together.
+const RELATED: f32 = 0.6;
+/// How often it is asked, where asking again may help, and how long after a failure.
+const TRIES: u32 = 3;
+const PAUSE: Duration = Duration::from_millis(300);
+/// How long one answer may take.
+const ANSWER: Duration = Duration::from_secs(30);
+/// The most bytes of an answer.
+const MOST: usize = 1024 * 1024;
+
+/// Whom we ask.
+#[derive(Debug)]
+pub(super) struct OpenAi {
+    client: Client,
+    url: Url,
+    model: String,
+    headers: HeaderMap,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    data: Vec<Embedding>,
+}
+
+#[derive(Deserialize)]
+struct Embedding {
+    embedding: Vec<f32>,
+}
+
+impl OpenAi {
+    /// # Errors
+    /// When it cannot be asked with these options.
+    pub(super) fn new(options: &OpenAiOptions) -> Result<Self, String> {
+        let base = options.base_url.trim_end_matches('/');
+        let url = Url::parse(&format!("{base}/embeddings")).ok().filter(|url| url.has_host());
+        let url = url.ok_or("OPENAI_BASE_URL is no URL")?;
+        let mut key = HeaderValue::from_str(&format!("Bearer {}", options.api_key.trim()))
+            .map_err(|_| "OPENAI_API_KEY cannot be sent")?;
+        key.set_sensitive(true);
+        let headers = HeaderMap::from_iter([(AUTHORIZATION, key)]);
+        // Fails only when another part of the process chose the provider before us, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let builder = Client::builder().redirect(reqwest::redirect::Policy::none());
+        let builder = if url.scheme() == "https" { builder } else { builder.tls_certs_only([]) };
+        let client =
+            builder.build().map_err(|error| format!("the provider's client: {}", deepest(&error)))?;
+        Ok(Self { client, url, model: options.model.clone(), headers })
+    }
+
+    pub(super) fn model(&self) -> Model {
+        Model { name: format!("openai:{}", self.model), dimensions: DIMENSIONS, related: RELATED }
+    }
+
+    /// The vector of a text.
+    ///
+    /// # Errors
+    /// Why there is none, in words that operators and tenants may read.
+    pub(super) async fn vector(&self, text: &str) -> Result<Vec<f32>, String> {
+        let mut tries = 1;
+        loop {
+            let answer = timeout(ANSWER, self.ask(text)).await;
+            match answer.unwrap_or_else(|_| Err(("the provider does not answer".to_owned(), true))) {
+                Ok(vector) => return Ok(vector),
+                Err((_, true)) if tries < TRIES => {
+                    sleep(PAUSE * 2_u32.pow(tries - 1)).await;
+                    tries += 1;
+                }
+                Err((why, _)) => return Err(why),
+            }
+        }
+    }
+
+    /// Asks once; of a failure also whether it may pass.
+    async fn ask(&self, text: &str) -> Result<Vec<f32>, (String, bool)> {
+        let request = self.client.post(self.url.clone()).headers(self.headers.clone());
+        let request = request.json(&json!({"input": text, "model": self.model}));
+        let failed = |error: reqwest::Error| (format!("the provider: {}", deepest(&error)), true);
+        let mut response = request.send().await.map_err(failed)?;
+        let status = response.status();
+        if !status.is_success() {
+            let passes = status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;
+            return Err((format!("the provider answers {}", status.as_u16()), passes));
+        }
+        let mut bytes = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(failed)? {
+            bytes.extend_from_slice(&chunk);
+            if bytes.len() > MOST {
+                return Err(("the provider's answer is too long".to_owned(), false));
+            }
+        }
+        let answer: Answer = serde_json::from_slice(&bytes)
+            .map_err(|_| ("the provider's answer is no list of vectors".to_owned(), false))?;
+        let vector = answer.data.into_iter().next().map(|first| first.embedding).unwrap_or_default();
+        if vector.len() != DIMENSIONS {
+            let got = vector.len();
+            return Err((format!("dimension mismatch: expected {DIMENSIONS}, got {got}"), false));
+        }
+        Ok(vector)
+    }
+}

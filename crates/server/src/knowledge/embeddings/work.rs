@@ -1,0 +1,154 @@
+//! Background work on what articles mean: their vectors are made, and those that are near each other are linked.
+
+use std::cmp::Reverse;
+
+use loopctl_core::json::JsonText;
+use loopctl_core::knowledge::Status;
+use loopctl_embed::Small;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
+
+use super::store::{
+    CLEAR_VECTORS, LINK_RELATED, LOCK_SAME_TEXT, PUBLISHED_TEXT, WITHOUT_VECTORS, WRITE_VECTORS,
+};
+use crate::app::Change;
+use crate::db::{Db, DbError, Params, Tx};
+use crate::events::{self, Attribution, Event};
+use crate::http::ApiResult;
+use crate::jobs::{Job, JobError, Queue, Task};
+use crate::knowledge::Knowledge;
+use crate::knowledge::articles::Article;
+
+/// Makes the vectors of an article.
+pub(crate) const EMBEDDING: Task = Task { name: "article_embedding", queue: "embedding", attempts: 4 };
+/// Links an article with those that are near it.
+pub(crate) const LINKING: Task = Task { name: "article_linking", queue: "linking", attempts: 3 };
+
+/// The most articles with which one is compared closely, and linked.
+const MOST: usize = 50;
+/// Articles that lack vectors of which one statement tells.
+const BATCH: i64 = 500;
+
+/// Of an article whose text has changed or that was published: its vectors are to be made, if it is published. Jobs are of a text, so that
+/// one that has begun does not stand for what was written since. Whoever commits it wakes the queue.
+///
+/// # Errors
+/// When the database fails.
+pub(crate) async fn changed(change: &mut Change<'_>, article: &Article) -> ApiResult<()> {
+    let app = &change.caller.app;
+    if article.status != Status::Published || app.knowledge.meaning.model().is_none() {
+        return Ok(());
+    }
+    let hash = Sha256::digest(format!("{}\n\n{}", article.title, article.body));
+    enqueue(&app.jobs, change, EMBEDDING, article.id, &hex::encode(hash)).await?;
+    Ok(())
+}
+
+async fn enqueue(queue: &Queue, tx: &mut Tx, task: Task, id: Uuid, text: &str) -> Result<(), DbError> {
+    let args = JsonText::from(json!({"article_id": id}));
+    queue.enqueue(tx, task, &args, Some(&format!("{id}:{text}"))).await?;
+    Ok(())
+}
+
+/// The article of a job.
+fn article_of(job: &Job) -> Result<Uuid, JobError> {
+    let id = job.args.to_value()["article_id"].as_str().and_then(|id| id.parse().ok());
+    id.ok_or_else(|| JobError("the job names no article".to_owned()))
+}
+
+/// Makes the vectors of a published article and keeps them, unless its text has changed meanwhile: then there is another job.
+pub(crate) async fn embed(
+    db: &Db,
+    queue: &Queue,
+    knowledge: &Knowledge,
+    job: Job,
+) -> Result<Value, JobError> {
+    let (id, tenant_id) = (article_of(&job)?, job.tenant_id);
+    let Some(model) = knowledge.meaning.model() else { return Ok(json!({"off": true})) };
+    let text = db.read(tenant_id, PUBLISHED_TEXT.with(&[&id])).await?.into_iter().next();
+    let Some(text) = text else { return Ok(json!({"gone": true})) };
+    let vectors = knowledge.meaning.article(&text.title, &text.body).await;
+    let vectors = vectors.map_err(|error| JobError(error.to_string()))?;
+    let dimensions = i32::try_from(model.dimensions).unwrap_or(i32::MAX);
+    let bytes: Vec<u8> = vectors.iter().flat_map(Small::parts).map(|part| part.cast_unsigned()).collect();
+    let hash = hex::encode(&text.hash);
+    db.transaction(tenant_id, async |mut tx: Tx| {
+        let Some(placed) = tx.optional(LOCK_SAME_TEXT, &[&id, &text.hash]).await? else {
+            return Ok(json!({"changed": true}));
+        };
+        let (written, action, told) = if bytes.is_empty() {
+            (tx.optional(CLEAR_VECTORS, &[&id]).await?, "article.embedding_cleared", Value::Null)
+        } else {
+            let params: Params<'_> = &[&id, &model.name, &dimensions, &bytes, &text.hash];
+            (tx.optional(WRITE_VECTORS, params).await?, "article.embedding_updated", json!(dimensions))
+        };
+        if !bytes.is_empty() {
+            enqueue(queue, &mut tx, LINKING, id, &hash).await?;
+        }
+        let told = Event::new("article", id, action, json!({"embedding_dimensions": told}));
+        let events = written.map(|_| told.project(placed.project_id)).into_iter().collect();
+        events::record(tx, &Attribution::worker("embedding"), events, None).await?;
+        queue.wake();
+        Ok(json!({"vectors": vectors.len()}))
+    })
+    .await
+}
+
+/// Links a published article with those that are near it: of a project, with those of the project and of the whole tenant; of the whole
+/// tenant, with all.
+pub(crate) async fn link(db: &Db, knowledge: &Knowledge, job: Job) -> Result<Value, JobError> {
+    let (id, tenant_id) = (article_of(&job)?, job.tenant_id);
+    let Some(model) = knowledge.meaning.model() else { return Ok(json!({"off": true})) };
+    let slot = knowledge.shelves.up_to_date(db, tenant_id, Some(&model)).await?;
+    let near = knowledge.meaning.aside(move || slot.read(|shelf| shelf.near(id, model.related)));
+    let near = near.await.map_err(|error| JobError(error.to_string()))?;
+    let Some((project_id, mut near)) = near else { return Ok(json!({"gone": true})) };
+    if near.len() > MOST {
+        tracing::warn!(%tenant_id, article_id = %id, near = near.len(), "more articles are near it than are linked");
+    }
+    near.sort_by_key(|(other, score)| (Reverse((score * 1e6) as i64), *other));
+    near.truncate(MOST);
+    let ids: Vec<Uuid> = near.iter().map(|_| Uuid::now_v7()).collect();
+    let others: Vec<Uuid> = near.iter().map(|(other, _)| *other).collect();
+    let scores: Vec<f64> =
+        near.iter().map(|(_, score)| (f64::from(*score) * 100.0).round() / 100.0).collect();
+    let Some(model) = knowledge.meaning.model() else { return Ok(json!({"off": true})) };
+    db.transaction(tenant_id, async |mut tx: Tx| {
+        let params: Params<'_> = &[&id, &ids, &others, &scores, &model.name];
+        let linked = if near.is_empty() { Vec::new() } else { tx.all(LINK_RELATED, params).await? };
+        let state = json!({"article_id": id, "new_link_count": linked.len()});
+        let told = Event::new("article", id, "knowledge.articles_linked", state).project(project_id);
+        let events = if linked.is_empty() { Vec::new() } else { vec![told] };
+        events::record(tx, &Attribution::worker("article_linking"), events, None).await?;
+        Ok(json!({"links": linked.len()}))
+    })
+    .await
+}
+
+/// Has the vectors made that published articles of a tenant lack: of another model, or because a job was given up.
+pub(crate) async fn embed_what_lacks(
+    db: &Db,
+    queue: &Queue,
+    knowledge: &Knowledge,
+    job: Job,
+) -> Result<Value, JobError> {
+    let Some(model) = knowledge.meaning.model() else { return Ok(json!({"off": true})) };
+    let (mut after, mut count) = (Uuid::nil(), 0);
+    loop {
+        let params: Params<'_> = &[&model.name, &after, &BATCH];
+        let lacking = db.read(job.tenant_id, WITHOUT_VECTORS.with(params)).await?;
+        let Some(last) = lacking.last() else { return Ok(json!({"lacking": count})) };
+        after = last.id;
+        count += lacking.len();
+        db.transaction(job.tenant_id, async |mut tx: Tx| {
+            for article in &lacking {
+                enqueue(queue, &mut tx, EMBEDDING, article.id, &article.hash).await?;
+            }
+            events::record(tx, &Attribution::worker("embedding"), Vec::new(), None).await?;
+            Ok::<_, JobError>(())
+        })
+        .await?;
+        queue.wake();
+    }
+}

@@ -1,0 +1,113 @@
+//! Which articles answer a question, and how well: the one way for searches and contexts.
+
+use loopctl_core::knowledge::Status;
+use loopctl_embed::Small;
+use uuid::Uuid;
+
+use super::shelf::{Found, Wanted};
+use super::store::{BY_WORDS, QUESTION_STEMS};
+use crate::app::Identity;
+use crate::db::Params;
+use crate::http::{ApiError, ApiResult, Page};
+use crate::knowledge::embeddings::Unavailable;
+
+/// How articles are looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mode {
+    Keyword,
+    Semantic,
+    Combined,
+}
+
+/// What was found.
+pub(super) struct Ranking {
+    /// In all.
+    pub(super) total: i64,
+    /// A part of them, best first: which, how well each answers (0 to 1), and whether it has words of the question.
+    pub(super) rows: Vec<(Uuid, f64, bool)>,
+    /// How well the best of all answers.
+    pub(super) best: f64,
+    /// Whether it was to be by meaning as well, and nobody could make that out.
+    pub(super) fallback: bool,
+}
+
+/// The articles from `skip` on that answer a question.
+///
+/// # Errors
+/// 503 where they are to be found by meaning alone and nobody can make that out; or when the database fails.
+pub(super) async fn ranked(
+    caller: &Identity,
+    mode: Mode,
+    question: &str,
+    wanted: &Wanted,
+    page: &Page,
+) -> ApiResult<Ranking> {
+    let meaning = match mode {
+        Mode::Keyword => return by_words(caller, question, wanted, Status::Published, page).await,
+        Mode::Semantic | Mode::Combined => caller.app.knowledge.meaning.question(question).await,
+    };
+    let meaning = match (meaning, mode) {
+        (Ok(meaning), _) => meaning,
+        (Err(Unavailable(_)), Mode::Semantic) => return Err(ApiError::embedding_unavailable()),
+        (Err(Unavailable(why)), _) => {
+            tracing::warn!(why, "a search goes by words alone");
+            let mut ranking = by_words(caller, question, wanted, Status::Published, page).await?;
+            let best = ranking.best.max(f64::EPSILON);
+            ranking.rows.iter_mut().for_each(|(_, score, _)| *score = (*score / best).min(1.0));
+            return Ok(Ranking { fallback: true, best: 1.0, ..ranking });
+        }
+    };
+    let found = on_the_shelf(caller, mode, question, meaning, wanted).await?;
+    let total = i64::try_from(found.len()).unwrap_or(i64::MAX);
+    let [skip, size] = [page.skip, page.size].map(|number| usize::try_from(number).unwrap_or(usize::MAX));
+    let rows = found.into_iter().skip(skip).take(size);
+    let rows = rows.map(|found| (found.id, f64::from(found.score), found.has_words)).collect();
+    Ok(Ranking { total, rows, best: 1.0, fallback: false })
+}
+
+/// By what is in memory.
+async fn on_the_shelf(
+    caller: &Identity,
+    mode: Mode,
+    question: &str,
+    meaning: Option<Small>,
+    wanted: &Wanted,
+) -> ApiResult<Vec<Found>> {
+    let knowledge = &caller.app.knowledge;
+    let model = knowledge.meaning.model();
+    let (stems, slot) =
+        tokio::try_join!(async { Ok(caller.read(QUESTION_STEMS.with(&[&question])).await?) }, async {
+            let slot = knowledge.shelves.up_to_date(&caller.app.db, caller.tenant_id, model.as_ref()).await;
+            slot.map_err(ApiError::from)
+        },)?;
+    let stems = stems.into_iter().next().map(|row| row.stems).unwrap_or_default();
+    // What every text has says nothing, and neither does what it means.
+    if stems.is_empty() {
+        return Ok(Vec::new());
+    }
+    let wanted = wanted.clone();
+    let found = knowledge.meaning.aside(move || {
+        slot.read(|shelf| match (mode, meaning) {
+            (Mode::Semantic, Some(meaning)) => shelf.by_meaning(&meaning, &wanted),
+            (Mode::Semantic, None) => Vec::new(),
+            (_, meaning) => shelf.by_both(meaning.as_ref(), &stems, &wanted),
+        })
+    });
+    found.await.map_err(|_| ApiError::embedding_unavailable())
+}
+
+/// As search engines do: by the words alone.
+pub(super) async fn by_words(
+    caller: &Identity,
+    question: &str,
+    wanted: &Wanted,
+    status: Status,
+    page: &Page,
+) -> ApiResult<Ranking> {
+    let Wanted { project_id, with_tenant_wide, category, tags } = wanted;
+    let filters: Params<'_> = &[&question, project_id, with_tenant_wide, category, tags, &status.as_str()];
+    let found = caller.list(&BY_WORDS, filters, page).await?;
+    let best = found.data.first().map_or(1.0, |row| row.best);
+    let rows = found.data.into_iter().map(|row| (row.id, row.rank, true)).collect();
+    Ok(Ranking { total: found.meta.total_count, rows, best, fallback: false })
+}

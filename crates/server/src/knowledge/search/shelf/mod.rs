@@ -1,0 +1,160 @@
+//! What a tenant has published, in memory, so that a question is compared with all of it: the words and vectors of each article, kept in
+//! step with the tenant's log. Whoever asks sees what was committed before, whichever process did it.
+
+mod shelf;
+mod store;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Instant;
+
+use uuid::Uuid;
+
+use crate::db::{Db, DbError, Params, Timestamp};
+use crate::knowledge::embeddings::Model;
+use crate::metrics;
+
+pub(crate) use shelf::{Found, Shelf, Wanted};
+pub(crate) use store::STATEMENTS;
+use store::{CHANGED_SINCE, Change, LOG_HEAD, SHELVED, SHELVED_FROM};
+
+/// The most bytes of all shelves together: those that were used longest ago go first.
+const MOST_BYTES: usize = 256 * 1024 * 1024;
+/// Articles that one statement tells of.
+const BATCH: i64 = 1000;
+/// With more entries of the log than this to look through, all is read anew.
+const MOST_CHANGES: i64 = 5000;
+
+/// The shelves of a process.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Shelves(Arc<Mutex<HashMap<Uuid, Arc<Slot>>>>);
+
+/// The place of a tenant's shelf.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    shelf: RwLock<Shelf>,
+    state: tokio::sync::Mutex<State>,
+    bytes: AtomicUsize,
+    used: Mutex<Instant>,
+}
+
+/// Of what a shelf is.
+#[derive(Debug, Default)]
+struct State {
+    /// The last entry of the log that is in it; None: nothing was read yet.
+    until: Option<Timestamp>,
+    model: Option<Model>,
+}
+
+impl Default for Slot {
+    fn default() -> Self {
+        Self {
+            shelf: RwLock::default(),
+            state: tokio::sync::Mutex::default(),
+            bytes: AtomicUsize::new(0),
+            used: Mutex::new(Instant::now()),
+        }
+    }
+}
+
+impl Slot {
+    /// Looks something up. It may take a processor's time.
+    pub(crate) fn read<T>(&self, look: impl FnOnce(&Shelf) -> T) -> T {
+        look(&self.shelf.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn write(&self, change: impl FnOnce(&mut Shelf)) {
+        let mut shelf = self.shelf.write().unwrap_or_else(PoisonError::into_inner);
+        change(&mut shelf);
+        self.bytes.store(shelf.bytes(), Ordering::Relaxed);
+    }
+}
+
+impl Shelves {
+    /// The shelf of a tenant, with all that is committed.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub(crate) async fn up_to_date(
+        &self,
+        db: &Db,
+        tenant_id: Uuid,
+        model: Option<&Model>,
+    ) -> Result<Arc<Slot>, DbError> {
+        let slot = Arc::clone(self.slots().entry(tenant_id).or_default());
+        let mut state = slot.state.lock().await;
+        let (head, changes) = self.changes(db, tenant_id, state.until).await?;
+        let is_same = state.model.as_ref() == model && state.until.is_some();
+        let whole = !is_same
+            || changes.len() as i64 > MOST_CHANGES
+            || changes.iter().any(|change| !change.is_article);
+        if whole {
+            // What happens meanwhile is read again, as a change.
+            load(db, tenant_id, model, &slot).await?;
+        } else if !changes.is_empty() {
+            let ids: Vec<Uuid> = changes.iter().map(|change| change.id).collect();
+            let name = model.map(|model| model.name.as_str());
+            let rows = db.read(tenant_id, SHELVED.with(&[&name, &ids])).await?;
+            slot.write(|shelf| {
+                ids.iter().for_each(|id| shelf.remove(*id));
+                rows.into_iter().for_each(|row| shelf.put(row));
+            });
+        }
+        *state = State { until: head.or(state.until), model: model.cloned() };
+        drop(state);
+        *slot.used.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        self.make_room(tenant_id);
+        Ok(slot)
+    }
+
+    /// The last entry of the log, and what has changed since another one.
+    async fn changes(
+        &self,
+        db: &Db,
+        tenant_id: Uuid,
+        since: Option<Timestamp>,
+    ) -> Result<(Option<Timestamp>, Vec<Change>), DbError> {
+        let limit = MOST_CHANGES + 1;
+        let params: Params<'_> = &[&since, &limit];
+        // The head first: what comes between the two statements is seen twice, and not missed.
+        let (head, changes) = db.read(tenant_id, (LOG_HEAD.with(&[]), CHANGED_SINCE.with(params))).await?;
+        Ok((head.into_iter().next().and_then(|head| head.last_at), changes))
+    }
+
+    /// Forgets the shelves that were used longest ago, where there are too many.
+    fn make_room(&self, mine: Uuid) {
+        let mut slots = self.slots();
+        let bytes = |slots: &HashMap<Uuid, Arc<Slot>>| -> usize {
+            slots.values().map(|slot| slot.bytes.load(Ordering::Relaxed)).sum()
+        };
+        while bytes(&slots) > MOST_BYTES && slots.len() > 1 {
+            let used = |slot: &Slot| *slot.used.lock().unwrap_or_else(PoisonError::into_inner);
+            let others = slots.iter().filter(|(tenant_id, _)| **tenant_id != mine);
+            let Some(oldest) = others.min_by_key(|(_, slot)| used(slot)).map(|(tenant_id, _)| *tenant_id)
+            else {
+                break;
+            };
+            slots.remove(&oldest);
+        }
+        metrics::show_shelves(slots.len(), bytes(&slots));
+    }
+
+    fn slots(&self) -> MutexGuard<'_, HashMap<Uuid, Arc<Slot>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Reads everything.
+async fn load(db: &Db, tenant_id: Uuid, model: Option<&Model>, slot: &Slot) -> Result<(), DbError> {
+    let name = model.map(|model| model.name.as_str());
+    let (mut shelf, mut after) = (Shelf::default(), Uuid::nil());
+    loop {
+        let rows = db.read(tenant_id, SHELVED_FROM.with(&[&name, &after, &BATCH])).await?;
+        let Some(last) = rows.last() else { break };
+        after = last.id;
+        rows.into_iter().for_each(|row| shelf.put(row));
+    }
+    slot.write(|known| *known = shelf);
+    Ok(())
+}

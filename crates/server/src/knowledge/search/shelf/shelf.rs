@@ -1,0 +1,318 @@
+//! The published articles of a tenant, as they are searched.
+
+use std::collections::HashMap;
+use std::mem::size_of;
+
+use loopctl_core::knowledge::{nearness, rarity};
+use loopctl_embed::Small;
+use uuid::Uuid;
+
+use super::store::Shelved;
+use crate::db::Timestamp;
+
+/// Of how many articles, by each of meaning and words, it is looked at both.
+const DEPTH: usize = 50;
+
+/// What a tenant has published.
+#[derive(Debug, Default)]
+pub(crate) struct Shelf {
+    articles: Vec<Entry>,
+    places: HashMap<Uuid, usize>,
+    /// The stems that there are, by number, and how many articles have each.
+    stems: HashMap<Box<str>, u32>,
+    with: Vec<u32>,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+struct Entry {
+    id: Uuid,
+    project_id: Option<Uuid>,
+    category: Box<str>,
+    tags: Box<[String]>,
+    updated_at: Timestamp,
+    /// In order.
+    stems: Box<[u32]>,
+    vectors: Box<[Small]>,
+}
+
+/// Which articles are looked for.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Wanted {
+    /// Of this project.
+    pub(crate) project_id: Option<Uuid>,
+    /// Beside those of the project those of the whole tenant.
+    pub(crate) with_tenant_wide: bool,
+    pub(crate) category: Option<String>,
+    /// With any of these.
+    pub(crate) tags: Option<Vec<String>>,
+}
+
+impl Wanted {
+    fn admits(&self, article: &Entry) -> bool {
+        let is_of_project = self.project_id.is_none_or(|wanted| match article.project_id {
+            Some(project_id) => project_id == wanted,
+            None => self.with_tenant_wide,
+        });
+        is_of_project
+            && self.category.as_deref().is_none_or(|category| *category == *article.category)
+            && self.tags.as_ref().is_none_or(|tags| tags.iter().any(|tag| article.tags.contains(tag)))
+    }
+}
+
+/// An article that was found.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Found {
+    pub(crate) id: Uuid,
+    pub(crate) score: f32,
+    /// Whether it has words of the question.
+    pub(crate) has_words: bool,
+    updated_at: Timestamp,
+}
+
+/// The best first; of equals what was changed last.
+fn in_order(found: &mut [Found]) {
+    found.sort_by(|one, other| {
+        let by_score = other.score.total_cmp(&one.score);
+        by_score.then_with(|| other.updated_at.cmp(&one.updated_at)).then_with(|| one.id.cmp(&other.id))
+    });
+}
+
+impl Shelf {
+    /// Puts an article there, in place of what is known of it.
+    pub(super) fn put(&mut self, row: Shelved) {
+        self.remove(row.id);
+        let mut stems: Vec<u32> = row.stems.iter().map(|stem| self.number(stem)).collect();
+        stems.sort_unstable();
+        stems.dedup();
+        stems.iter().for_each(|stem| self.with[*stem as usize] += 1);
+        let dimensions =
+            row.dimensions.and_then(|dimensions| usize::try_from(dimensions).ok()).unwrap_or(1).max(1);
+        let bytes = row.vectors.unwrap_or_default();
+        let vectors = bytes
+            .chunks_exact(dimensions)
+            .filter_map(|parts| Small::from_parts(parts.iter().map(|part| part.cast_signed()).collect()));
+        let entry = Entry {
+            id: row.id,
+            project_id: row.project_id,
+            category: row.category.into(),
+            tags: row.tags.into(),
+            updated_at: row.updated_at,
+            stems: stems.into(),
+            vectors: vectors.collect(),
+        };
+        self.bytes += entry.bytes();
+        self.places.insert(entry.id, self.articles.len());
+        self.articles.push(entry);
+    }
+
+    /// Takes an article away, if it is there.
+    pub(super) fn remove(&mut self, id: Uuid) {
+        let Some(place) = self.places.remove(&id) else { return };
+        let gone = self.articles.swap_remove(place);
+        self.bytes -= gone.bytes();
+        gone.stems.iter().for_each(|stem| self.with[*stem as usize] -= 1);
+        if let Some(moved) = self.articles.get(place) {
+            self.places.insert(moved.id, place);
+        }
+    }
+
+    fn number(&mut self, stem: &str) -> u32 {
+        if let Some(number) = self.stems.get(stem) {
+            return *number;
+        }
+        let number = u32::try_from(self.with.len()).unwrap_or(u32::MAX);
+        self.bytes += stem.len() + 2 * size_of::<(Box<str>, u32)>();
+        self.stems.insert(stem.into(), number);
+        self.with.push(0);
+        number
+    }
+
+    /// About how much memory it takes.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Articles by how near their meaning is to a question's, all that have one.
+    pub(crate) fn by_meaning(&self, question: &Small, wanted: &Wanted) -> Vec<Found> {
+        let mut found: Vec<Found> = self
+            .articles
+            .iter()
+            .filter(|article| wanted.admits(article))
+            .filter_map(|article| Some(article.found(article.meaning(question)?, false)))
+            .collect();
+        in_order(&mut found);
+        found
+    }
+
+    /// The articles that are nearest to a question by meaning and those that are by words, each with both, as a share of the best one.
+    pub(crate) fn by_both(&self, question: Option<&Small>, stems: &[String], wanted: &Wanted) -> Vec<Found> {
+        let all = self.articles.len();
+        let rare = |number: u32| rarity(self.with[number as usize] as usize, all);
+        let mut asked: Vec<(u32, f32)> = stems
+            .iter()
+            .filter_map(|stem| self.stems.get(stem.as_str()))
+            .map(|number| (*number, rare(*number)))
+            .collect();
+        asked.sort_unstable_by_key(|(number, _)| *number);
+        asked.dedup_by_key(|(number, _)| *number);
+        // Words that no article has are the rarest.
+        let unknown = stems.iter().filter(|stem| !self.stems.contains_key(stem.as_str())).count();
+        let whole: f32 = asked.iter().map(|(_, rare)| rare).sum::<f32>() + unknown as f32 * rarity(0, all);
+        let share = |article: &Entry| {
+            let has = |number: &u32| article.stems.binary_search(number).is_ok();
+            let sum: f32 = asked.iter().filter(|(number, _)| has(number)).map(|(_, rare)| rare).sum();
+            if whole > 0.0 { sum / whole } else { 0.0 }
+        };
+        let mut each: Vec<(usize, f32, f32)> = self
+            .articles
+            .iter()
+            .enumerate()
+            .filter(|(_, article)| wanted.admits(article))
+            .map(|(place, article)| {
+                let meaning = question.and_then(|question| article.meaning(question));
+                (place, meaning.unwrap_or(0.0), share(article))
+            })
+            .collect();
+        let mut near: Vec<usize> = Vec::new();
+        for by in [|row: &(usize, f32, f32)| row.1, |row: &(usize, f32, f32)| row.2] {
+            if each.len() > DEPTH {
+                each.select_nth_unstable_by(DEPTH, |one, other| by(other).total_cmp(&by(one)));
+            }
+            near.extend(each.iter().take(DEPTH).filter(|row| by(row) > 0.0).map(|row| row.0));
+        }
+        near.sort_unstable();
+        near.dedup();
+        each.retain(|row| near.binary_search(&row.0).is_ok());
+        let mut found: Vec<Found> = each
+            .into_iter()
+            .map(|(place, meaning, words)| self.articles[place].found(nearness(meaning, words), words > 0.0))
+            .collect();
+        in_order(&mut found);
+        let best = found.first().map_or(1.0, |found| found.score).max(f32::EPSILON);
+        found.iter_mut().for_each(|found| found.score /= best);
+        found
+    }
+
+    /// The articles that belong together with one: its project, and how near each is. None: it is not there, or says nothing.
+    pub(crate) fn near(&self, id: Uuid, related: f32) -> Option<(Option<Uuid>, Vec<(Uuid, f32)>)> {
+        let article = &self.articles[*self.places.get(&id)?];
+        if article.vectors.is_empty() {
+            return None;
+        }
+        let wanted = Wanted { project_id: article.project_id, with_tenant_wide: true, ..Wanted::default() };
+        let others = self.articles.iter().filter(|other| other.id != id && wanted.admits(other));
+        let near = others.filter_map(|other| {
+            // As a whole: what they have in common in one place makes no pair of them.
+            let near = article.vectors.iter().filter_map(|vector| other.meaning(vector));
+            let (sum, count) = near.fold((0.0, 0.0), |(sum, count), near| (sum + near, count + 1.0));
+            (count > 0.0 && sum / count >= related).then_some((other.id, sum / count))
+        });
+        Some((article.project_id, near.collect()))
+    }
+}
+
+impl Entry {
+    /// How near its nearest part is to a question.
+    fn meaning(&self, question: &Small) -> Option<f32> {
+        self.vectors.iter().map(|vector| vector.near(question)).max_by(f32::total_cmp)
+    }
+
+    fn found(&self, score: f32, has_words: bool) -> Found {
+        Found { id: self.id, score, has_words, updated_at: self.updated_at }
+    }
+
+    fn bytes(&self) -> usize {
+        let vectors: usize =
+            self.vectors.iter().map(|vector| vector.parts().len() + size_of::<Small>()).sum();
+        let tags: usize = self.tags.iter().map(|tag| tag.len() + size_of::<String>()).sum();
+        size_of::<Self>() + 3 * size_of::<Uuid>() + self.stems.len() * size_of::<u32>() + vectors + tags
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+
+    use super::*;
+
+    fn row(id: u128, project: Option<u128>, stems: &[&str], vector: [i8; 3]) -> Shelved {
+        Shelved {
+            id: Uuid::from_u128(id),
+            project_id: project.map(Uuid::from_u128),
+            category: "pattern".to_owned(),
+            tags: stems.iter().take(1).map(|tag| (*tag).to_owned()).collect(),
+            updated_at: Timestamp(DateTime::from_timestamp(1_700_000_000 + id as i64, 0).unwrap()),
+            stems: stems.iter().map(|stem| (*stem).to_owned()).collect(),
+            vectors: Some(vector.map(i8::cast_unsigned).to_vec()),
+            dimensions: Some(3),
+        }
+    }
+
+    fn shelf() -> Shelf {
+        let mut shelf = Shelf::default();
+        shelf.put(row(1, None, &["pool", "dry"], [100, 0, 0]));
+        shelf.put(row(2, Some(9), &["pool", "swim"], [0, 100, 0]));
+        shelf.put(row(3, Some(9), &["branch"], [0, 90, 40]));
+        shelf
+    }
+
+    fn ids(found: &[Found]) -> Vec<u128> {
+        found.iter().map(|found| found.id.as_u128()).collect()
+    }
+
+    fn direction(parts: [i8; 3]) -> Small {
+        Small::from_parts(parts.to_vec()).unwrap()
+    }
+
+    #[test]
+    fn both_meaning_and_words_count() {
+        let shelf = shelf();
+        let stems = ["pool".to_owned(), "dry".to_owned()];
+        let found = shelf.by_both(Some(&direction([0, 1, 0])), &stems, &Wanted::default());
+        assert_eq!(ids(&found), [2, 3, 1]);
+        assert!((found[0].score - 1.0).abs() < 1e-6 && found[0].has_words && !found[1].has_words);
+        // Without a meaning the words are left, and what has none is not found.
+        assert_eq!(ids(&shelf.by_both(None, &stems, &Wanted::default())), [1, 2]);
+        assert_eq!(ids(&shelf.by_both(None, &["nowhere".to_owned()], &Wanted::default())), [0; 0]);
+        let meaning = shelf.by_meaning(&direction([0, 9, 4]), &Wanted::default());
+        assert_eq!(ids(&meaning), [3, 2, 1]);
+    }
+
+    #[test]
+    fn only_what_is_wanted_is_found() {
+        let shelf = shelf();
+        let of = |wanted: Wanted| ids(&shelf.by_meaning(&direction([1, 1, 1]), &wanted)).len();
+        let project_id = Some(Uuid::from_u128(9));
+        assert_eq!(of(Wanted { project_id, ..Wanted::default() }), 2);
+        assert_eq!(of(Wanted { project_id, with_tenant_wide: true, ..Wanted::default() }), 3);
+        assert_eq!(of(Wanted { category: Some("finding".to_owned()), ..Wanted::default() }), 0);
+        assert_eq!(
+            of(Wanted { tags: Some(vec!["x".to_owned(), "branch".to_owned()]), ..Wanted::default() }),
+            1
+        );
+    }
+
+    #[test]
+    fn related_articles_are_near_as_a_whole_and_of_the_same_project() {
+        let shelf = shelf();
+        let (project, near) = shelf.near(Uuid::from_u128(2), 0.8).unwrap();
+        assert_eq!((project, near.len(), near[0].0), (Some(Uuid::from_u128(9)), 1, Uuid::from_u128(3)));
+        assert_eq!(shelf.near(Uuid::from_u128(1), 0.8).unwrap().1, []);
+        assert_eq!(shelf.near(Uuid::from_u128(7), 0.8), None);
+    }
+
+    #[test]
+    fn what_is_taken_away_leaves_nothing_behind() {
+        let mut shelf = shelf();
+        let before = shelf.bytes();
+        shelf.put(row(1, None, &["pool", "dry"], [100, 0, 0]));
+        assert_eq!((shelf.articles.len(), shelf.bytes()), (3, before));
+        for id in [1, 3, 2, 2] {
+            shelf.remove(Uuid::from_u128(id));
+        }
+        assert!(
+            shelf.articles.is_empty() && shelf.places.is_empty() && shelf.with.iter().all(|with| *with == 0)
+        );
+    }
+}

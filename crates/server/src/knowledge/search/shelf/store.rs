@@ -1,0 +1,69 @@
+//! Rows and SQL of what is kept in memory.
+
+use uuid::Uuid;
+
+use crate::db::{Row, Timestamp, statements};
+
+/// The end of a tenant's log.
+#[derive(Debug, Row)]
+pub(super) struct Head {
+    /// Null: nothing happened yet.
+    #[row(sql = "nullif(last_at, '-infinity')")]
+    pub(super) last_at: Option<Timestamp>,
+}
+
+/// Something that happened.
+#[derive(Debug, Row)]
+pub(super) struct Change {
+    pub(super) id: Uuid,
+    /// Otherwise a project, with which articles may have gone.
+    pub(super) is_article: bool,
+}
+
+/// A published article, as it is searched.
+#[derive(Debug, Row)]
+pub(crate) struct Shelved {
+    #[row(sql = "a.id")]
+    pub(crate) id: Uuid,
+    #[row(sql = "a.project_id")]
+    pub(crate) project_id: Option<Uuid>,
+    #[row(sql = "a.category")]
+    pub(crate) category: String,
+    #[row(sql = "a.tags")]
+    pub(crate) tags: Vec<String>,
+    #[row(sql = "a.updated_at")]
+    pub(crate) updated_at: Timestamp,
+    /// The stems of its words.
+    #[row(
+        sql = "tsvector_to_array(a.search_vector || to_tsvector('english', array_to_string(a.tags, ' ')))"
+    )]
+    pub(crate) stems: Vec<String>,
+    #[row(sql = "e.vectors")]
+    pub(crate) vectors: Option<Vec<u8>>,
+    #[row(sql = "e.dimensions")]
+    pub(crate) dimensions: Option<i32>,
+}
+
+macro_rules! shelved {
+    ($which:literal) => {
+        concat!(
+            "select {*} from articles a
+             left join article_embeddings e
+                on e.tenant_id = (select $1::uuid) and e.article_id = a.id and e.model = $2
+             where a.tenant_id = $1 and a.status = 'published' and ",
+            $which
+        )
+    };
+}
+
+statements! {
+    LOG_HEAD -> Head = "select {*} from audit_heads where tenant_id = $1";
+    CHANGED_SINCE -> Change = "
+        select {*} from (
+            select distinct entity_id as id, entity_type = 'article' as is_article from audit_log
+            where tenant_id = $1 and inserted_at > $2
+              and (entity_type = 'article' or entity_type = 'project' and action <> 'updated')
+            limit $3) changed";
+    SHELVED -> Shelved = shelved!("a.id = any($3)");
+    SHELVED_FROM -> Shelved = shelved!("a.id > $3 order by a.id limit $4");
+}
