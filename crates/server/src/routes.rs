@@ -51,6 +51,8 @@ fn endpoints() -> Vec<Endpoint> {
         knowledge::articles::routes(),
         knowledge::links::routes(),
         knowledge::analytics::routes(),
+        knowledge::ingestion::routes(),
+        knowledge::pipeline::routes(),
         cost::analytics::routes(),
         cost::anomalies::routes(),
         cost::measured::routes(),

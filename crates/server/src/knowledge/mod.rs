@@ -3,4 +3,8 @@
 pub(crate) mod access;
 pub(crate) mod analytics;
 pub(crate) mod articles;
+pub(crate) mod extraction;
+pub(crate) mod ingestion;
 pub(crate) mod links;
+pub(crate) mod pipeline;
+pub(crate) mod work;

@@ -24,6 +24,7 @@ use crate::db::migrate::newest_version;
 use crate::db::{DEADLINE, Db, DbError, Row, statements};
 use crate::http::private_networks;
 use crate::jobs::Worker;
+use crate::knowledge::extraction::{Extraction, ExtractionOptions};
 use crate::life::Life;
 use crate::metrics;
 use crate::schedule::{Settings, Tools, kinds};
@@ -80,6 +81,8 @@ pub struct ServeOptions {
     pub jobs: bool,
     /// What background jobs are told.
     pub settings: Settings,
+    /// How drafts are made of texts.
+    pub extraction: ExtractionOptions,
 }
 
 impl ServeOptions {
@@ -102,6 +105,7 @@ impl ServeOptions {
             keys: Keys::default(),
             jobs: true,
             settings: Settings::default(),
+            extraction: ExtractionOptions::default(),
         }
     }
 }
@@ -143,6 +147,9 @@ pub enum ServeError {
     /// The keys of secrets.
     #[error(transparent)]
     Keys(#[from] KeyError),
+    /// Drafts cannot be made as it was told to.
+    #[error("{0}")]
+    Extraction(String),
 }
 
 /// A server that listens. Stops when [`Self::stop`] is called, not when dropped.
@@ -203,7 +210,8 @@ impl Server {
         life.spawn(app.identities.clone().keep_listening(database.app.clone(), life.clone()));
         life.spawn(app.rates.clone().keep_sweeping(life.clone()));
         if options.jobs {
-            let tools = Tools { db: db.clone(), owner: database.owner.clone() };
+            let extraction = extraction(&options.extraction)?;
+            let tools = Tools { db: db.clone(), owner: database.owner.clone(), extraction };
             let (kinds, owner) = (kinds(options.settings), database.owner.clone());
             let worker = Worker::new(db.clone(), owner, kinds, tools, app.jobs.clone(), options.pool_size);
             life.spawn(worker.keep_working(life.clone()));
@@ -229,6 +237,11 @@ impl Server {
         self.app.admin.close();
         Ok(self.database.close().await?)
     }
+}
+
+/// What drafts are made with.
+fn extraction(options: &ExtractionOptions) -> Result<Arc<Extraction>, ServeError> {
+    Extraction::new(options).map(Arc::new).map_err(ServeError::Extraction)
 }
 
 /// Whether the database has the schema that this binary was made for.
