@@ -38,8 +38,7 @@ impl IntoResponse for Archive {
 
 impl Output for Archive {
     fn describe(operation: &mut Operation<'_>) {
-        let about =
-            "A ZIP, streamed: a connection that breaks before its end has not delivered the archive";
+        let about = "A ZIP, streamed: a connection that breaks before its end has not delivered the archive";
         operation.answer::<String>(200, about);
         operation.answer_as(200, ZIP);
         operation.answer_with(200, &headers::CONTENT_DISPOSITION);

@@ -21,7 +21,10 @@ use crate::plan::projects::PROJECT_KNOWN;
 
 /// A number as it was sent.
 const fn number() -> Custom<Option<String>> {
-    custom(|fields, name| text(usize::MAX).read(fields, name), || json_schema!({"type": "integer", "minimum": 1}))
+    custom(
+        |fields, name| text(usize::MAX).read(fields, name),
+        || json_schema!({"type": "integer", "minimum": 1}),
+    )
 }
 
 #[derive(Request)]

@@ -49,6 +49,8 @@ async fn every_table_is_known() {
         [
             "agents",
             "api_keys",
+            "article_links",
+            "articles",
             "artifact_reports",
             "audit_heads",
             "audit_log",
@@ -196,7 +198,7 @@ async fn keys_start_with_the_tenant() {
         };
         assert_eq!(columns, expected, "{table}");
     }
-    assert_eq!(primary.len(), 48, "every table has one");
+    assert_eq!(primary.len(), 50, "every table has one");
     let foreign = lines(
         &owner,
         &format!(

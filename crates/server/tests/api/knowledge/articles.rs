@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{NOBODY, article, draft, each, told};
+use super::{NOBODY, article, draft, each, told, with_large_articles};
 use crate::support::{Caller, Tenant, text};
 
 /// All failing fields are named together, and nothing is left behind.
@@ -22,15 +22,30 @@ async fn refused_fields() {
     // On a new article as in a change.
     for (changed, details) in [
         (json!({"title": " \n"}), json!({"title": blank})),
-        (json!({"title": "", "body": "\u{3000}", "category": ""}), json!({"title": blank, "body": blank, "category": blank})),
-        (json!({"title": "ä".repeat(501), "body": "b".repeat(100_001)}), json!({"title": most(500), "body": most(100_000)})),
-        (json!({"title": 7, "body": [], "category": "x", "status": "gone"}),
-         json!({"title": invalid, "body": invalid, "category": invalid, "status": invalid})),
-        (json!({"tags": "a", "metadata": "x", "project_id": "x"}),
-         json!({"tags": invalid, "metadata": invalid, "project_id": invalid})),
-        (json!({"tags": (0..21).map(|nth| format!("t{nth}")).collect::<Vec<_>>()}), json!({"tags": ["must not exceed 20 tags"]})),
-        (json!({"tags": ["bad tag!", null]}),
-         json!({"tags": ["tag bad tag! contains invalid characters", "each tag must be a string"]})),
+        (
+            json!({"title": "", "body": "\u{3000}", "category": ""}),
+            json!({"title": blank, "body": blank, "category": blank}),
+        ),
+        (
+            json!({"title": "ä".repeat(501), "body": "b".repeat(100_001)}),
+            json!({"title": most(500), "body": most(100_000)}),
+        ),
+        (
+            json!({"title": 7, "body": [], "category": "x", "status": "gone"}),
+            json!({"title": invalid, "body": invalid, "category": invalid, "status": invalid}),
+        ),
+        (
+            json!({"tags": "a", "metadata": "x", "project_id": "x"}),
+            json!({"tags": invalid, "metadata": invalid, "project_id": invalid}),
+        ),
+        (
+            json!({"tags": (0..21).map(|nth| format!("t{nth}")).collect::<Vec<_>>()}),
+            json!({"tags": ["must not exceed 20 tags"]}),
+        ),
+        (
+            json!({"tags": ["bad tag!", null]}),
+            json!({"tags": ["tag bad tag! contains invalid characters", "each tag must be a string"]}),
+        ),
         (json!({"tags": ["good\n"]}), json!({"tags": ["tag good\n contains invalid characters"]})),
         (json!({"metadata": {"a": "x".repeat(70_000)}}), json!({"metadata": ["must be smaller than 64KB"]})),
         (json!({"project_id": theirs}), json!({"project_id": foreign})),
@@ -46,7 +61,10 @@ async fn refused_fields() {
     }
     // Only when it is written: afterwards they stay.
     for (further, details) in [
-        (json!({"title": null, "body": null, "category": null}), json!({"title": blank, "body": blank, "category": blank})),
+        (
+            json!({"title": null, "body": null, "category": null}),
+            json!({"title": blank, "body": blank, "category": blank}),
+        ),
         (json!({"status": "archived"}), json!({"status": invalid})),
         (json!({"status": "superseded"}), json!({"status": invalid})),
         (json!({"scope": "galaxy"}), json!({"scope": invalid})),
@@ -55,7 +73,10 @@ async fn refused_fields() {
         (json!({"slug": "Not-a-slug"}), json!({"slug": ["must be lowercase alphanumeric with hyphens"]})),
         (json!({"slug": "a-slug\n"}), json!({"slug": ["must be lowercase alphanumeric with hyphens"]})),
         (json!({"slug": "taken"}), json!({"slug": taken, "tenant_id": taken})),
-        (json!({"source_type": "unknown_source"}), json!({"source_type": ["unknown source type: unknown_source"]})),
+        (
+            json!({"source_type": "unknown_source"}),
+            json!({"source_type": ["unknown source type: unknown_source"]}),
+        ),
         (json!({"source_id": "x"}), json!({"source_id": invalid})),
     ] {
         let mut body = draft("New");
@@ -63,7 +84,12 @@ async fn refused_fields() {
         let error = u.post("/articles", body).await.expect_error(422, "validation_failed");
         assert_eq!(error["details"], details, "{further}");
     }
-    assert_eq!(u.patch(&at, json!({"slug": "x", "scope": "system", "source_type": 7, "source_id": 7})).await.expect(200)["data"], old);
+    assert_eq!(
+        u.patch(&at, json!({"slug": "x", "scope": "system", "source_type": 7, "source_id": 7}))
+            .await
+            .expect(200)["data"],
+        old
+    );
     // What is written into no field of ours.
     u.post("/articles", json!({"title": "a", "body": "b\u{0}", "category": "pattern"})).await.expect(422);
     assert_eq!(u.get("/articles").await.expect(200)["meta"]["total_count"], 2);
@@ -143,10 +169,22 @@ async fn an_article_is_as_it_was_written() {
     let plain = a.post("/articles", body).await.expect(201)["data"].clone();
     assert_ne!(plain["id"], NOBODY);
     let slug = text(&plain["slug"]);
-    assert!(slug.starts_with("ecto-multi-pattern-") && slug.len() == "ecto-multi-pattern-".len() + 6, "{slug}");
+    assert!(
+        slug.starts_with("ecto-multi-pattern-") && slug.len() == "ecto-multi-pattern-".len() + 6,
+        "{slug}"
+    );
     let of = |name: &str| plain[name].clone();
     assert_eq!(
-        json!([of("tenant_id"), of("project_id"), of("status"), of("tags"), of("scope"), of("metadata"), of("source_type"), of("source_id")]),
+        json!([
+            of("tenant_id"),
+            of("project_id"),
+            of("status"),
+            of("tags"),
+            of("scope"),
+            of("metadata"),
+            of("source_type"),
+            of("source_id")
+        ]),
         json!([tenant.id, null, "draft", ["ecto", "transactions"], "tenant", {}, null, null])
     );
     assert_eq!(plain["inserted_at"], plain["updated_at"]);
@@ -154,8 +192,23 @@ async fn an_article_is_as_it_was_written() {
     names.sort_unstable();
     assert_eq!(
         names,
-        ["body", "category", "id", "inserted_at", "metadata", "project_id", "scope", "slug", "source_id", "source_type", "status",
-         "tags", "tenant_id", "title", "updated_at"]
+        [
+            "body",
+            "category",
+            "id",
+            "inserted_at",
+            "metadata",
+            "project_id",
+            "scope",
+            "slug",
+            "source_id",
+            "source_type",
+            "status",
+            "tags",
+            "tenant_id",
+            "title",
+            "updated_at"
+        ]
     );
     // Null is the default, and the project of the path goes before that of the body.
     let further = json!({"tags": null, "metadata": null, "source_type": "manual", "source_id": NOBODY, "slug": "of-a-project",
@@ -164,7 +217,15 @@ async fn an_article_is_as_it_was_written() {
     body.as_object_mut().unwrap().extend(further.as_object().cloned().unwrap());
     let full = u.post(&format!("/projects/{project}/articles"), body).await.expect(201)["data"].clone();
     assert_eq!(
-        json!([full["project_id"], full["source_type"], full["source_id"], full["slug"], full["status"], full["tags"], full["metadata"]]),
+        json!([
+            full["project_id"],
+            full["source_type"],
+            full["source_id"],
+            full["slug"],
+            full["status"],
+            full["tags"],
+            full["metadata"]
+        ]),
         json!([project, "manual", NOBODY, "of-a-project", "published", [], {}])
     );
     // As long as may be, in the letters that take most room.
@@ -173,7 +234,10 @@ async fn an_article_is_as_it_was_written() {
     let large = u.post("/articles", body).await.expect(201)["data"].clone();
     assert_eq!((&large["title"], &large["body"]), (&json!(title), &json!(text_of)));
     let shown = u.get(&format!("/articles/{}", text(&large["id"]))).await.expect(200)["data"].clone();
-    assert_eq!((&shown["body"], &shown["outgoing_links"], &shown["incoming_links"]), (&json!(text_of), &json!([]), &json!([])));
+    assert_eq!(
+        (&shown["body"], &shown["outgoing_links"], &shown["incoming_links"]),
+        (&json!(text_of), &json!([]), &json!([]))
+    );
 }
 
 /// A title is taken by drafts and published articles, of the same tenant.
@@ -193,9 +257,13 @@ async fn titles_are_free_again() {
     super::linked(u, &third, "supersedes", &second).await;
     article(u, "Same", json!({})).await;
     // And the way back is closed.
-    let error = u.post_empty(&format!("/articles/{second}/unpublish")).await.expect_error(422, "validation_failed");
+    let error =
+        u.post_empty(&format!("/articles/{second}/unpublish")).await.expect_error(422, "validation_failed");
     assert_eq!(error["details"]["title"], json!(["has already been taken for this tenant"]));
-    let error = u.patch(&format!("/articles/{second}"), json!({"status": "draft"})).await.expect_error(422, "validation_failed");
+    let error = u
+        .patch(&format!("/articles/{second}"), json!({"status": "draft"}))
+        .await
+        .expect_error(422, "validation_failed");
     assert_eq!(error["details"]["tenant_id"], json!(["has already been taken for this tenant"]));
     u.patch(&format!("/articles/{second}"), json!({"status": "draft", "title": "Other"})).await.expect(200);
 }
@@ -206,7 +274,12 @@ async fn lists_and_their_filters() {
     let (a, o, u) = (tenant.key("agent").await, tenant.key("orchestrator").await, &tenant.user);
     let (project, other) = (tenant.project().await, tenant.project().await);
     article(u, "1", json!({"tags": ["elixir", "otp"]})).await;
-    article(u, "2", json!({"project_id": project, "status": "published", "source_type": "manual", "source_id": NOBODY})).await;
+    article(
+        u,
+        "2",
+        json!({"project_id": project, "status": "published", "source_type": "manual", "source_id": NOBODY}),
+    )
+    .await;
     article(u, "3", json!({"project_id": other, "category": "decision", "tags": ["otp"]})).await;
     let titles = async |who: &Caller, path: &str| {
         let list = who.get(path).await.expect(200);
@@ -233,14 +306,18 @@ async fn lists_and_their_filters() {
     assert_eq!(titles(&a, &format!("/projects/{project}/articles")).await.0, "2");
     assert_eq!(titles(&a, &format!("/projects/{project}/articles?status=draft")).await, (String::new(), 0));
     // Drafts, with where they come from.
-    article(u, "4", json!({"project_id": project, "source_type": "review_finding", "source_id": NOBODY})).await;
+    article(u, "4", json!({"project_id": project, "source_type": "review_finding", "source_id": NOBODY}))
+        .await;
     assert_eq!(titles(&o, "/knowledge/drafts").await.0, "4 3 1");
     assert_eq!(titles(&o, "/knowledge/drafts?limit=1&offset=1").await, ("3".to_owned(), 3));
     let drafts = o.get(&format!("/knowledge/drafts{ours}")).await.expect(200);
     assert_eq!(each(&drafts, "source_type"), ["review_finding"]);
     assert_eq!(each(&drafts, "source_id"), [NOBODY]);
     for (query, message) in [
-        ("?category=bogus", "Invalid category. Valid categories: pattern, convention, decision, finding, reference"),
+        (
+            "?category=bogus",
+            "Invalid category. Valid categories: pattern, convention, decision, finding, reference",
+        ),
         ("?status=bogus", "Invalid status. Valid statuses: draft, published, archived, superseded"),
     ] {
         for path in ["/articles", &format!("/projects/{project}/articles")] {
@@ -250,11 +327,21 @@ async fn lists_and_their_filters() {
     }
     a.get("/articles?project_id=none").await.expect_error(404, "not_found");
     // Pages by two names.
-    let meta = |list: &Value| json!([list["meta"]["limit"], list["meta"]["offset"], list["meta"]["page"], list["meta"]["total_pages"]]);
+    let meta = |list: &Value| {
+        json!([
+            list["meta"]["limit"],
+            list["meta"]["offset"],
+            list["meta"]["page"],
+            list["meta"]["total_pages"]
+        ])
+    };
     assert_eq!(meta(&a.get("/articles").await.expect(200)), json!([20, 0, 1, 1]));
     assert_eq!(meta(&a.get("/articles?limit=500").await.expect(200)), json!([100, 0, 1, 1]));
     assert_eq!(meta(&a.get("/articles?limit=junk&offset=-3").await.expect(200)), json!([20, 0, 1, 1]));
-    let (one, two) = (a.get("/articles?page=2&page_size=2").await.expect(200), a.get("/articles?limit=2&offset=2").await.expect(200));
+    let (one, two) = (
+        a.get("/articles?page=2&page_size=2").await.expect(200),
+        a.get("/articles?limit=2&offset=2").await.expect(200),
+    );
     assert_eq!(one, two);
     assert_eq!(meta(&one), json!([2, 2, 2, 2]));
     assert_eq!(each(&one, "title"), ["2", "1"]);
@@ -263,21 +350,20 @@ async fn lists_and_their_filters() {
 /// No page is larger than an answer may be; whoever is refused is told what fits.
 #[tokio::test]
 async fn pages_have_a_size() {
-    let tenant = Tenant::new().await;
+    let (tenant, _) = with_large_articles().await;
     let u = &tenant.user;
-    let body = "\u{1}".repeat(99_999) + "x";
-    let mut ids = Vec::new();
-    for nth in 0..30 {
-        let made = u.post("/articles", json!({"title": format!("{nth}"), "body": body, "category": "finding"})).await.expect(201);
-        ids.push(made["data"]["id"].clone());
-    }
-    assert_eq!(u.get("/articles").await.expect(200)["data"].as_array().unwrap().len(), 20);
+    let first = u.get("/articles").await.expect(200);
+    assert_eq!(first["data"].as_array().unwrap().len(), 20);
+    let rest = u.get("/articles?offset=20").await.expect(200);
+    let ids = [each(&first, "id"), each(&rest, "id")].concat();
     for path in ["/articles?limit=30", "/knowledge/drafts?limit=100"] {
         let error = u.get(path).await.expect_error(422, "answer_too_large");
         assert_eq!(error["hints"], json!(["Ask for less: 27 fit (limit)."]));
     }
     assert_eq!(u.get("/articles?limit=27").await.expect(200)["data"].as_array().unwrap().len(), 27);
-    u.post("/knowledge/bulk-publish", json!({"article_ids": ids})).await.expect_error(422, "answer_too_large");
+    u.post("/knowledge/bulk-publish", json!({"article_ids": ids}))
+        .await
+        .expect_error(422, "answer_too_large");
     assert_eq!(u.get("/articles?status=published&limit=1").await.expect(200)["meta"]["total_count"], 0);
     u.post("/knowledge/bulk-publish", json!({"article_ids": ids[..15]})).await.expect(200);
 }

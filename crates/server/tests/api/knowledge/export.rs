@@ -16,18 +16,21 @@ async fn exported(who: &Caller, path: &str) -> (Vec<String>, BTreeMap<String, St
     assert_eq!(response.status(), 200);
     assert_eq!(response.headers()["content-type"], "application/zip");
     let disposition = response.headers()["content-disposition"].to_str().unwrap().to_owned();
-    let day = disposition.strip_prefix("attachment; filename=\"knowledge-export-").and_then(|rest| rest.strip_suffix(".zip\""));
+    let day = disposition
+        .strip_prefix("attachment; filename=\"knowledge-export-")
+        .and_then(|rest| rest.strip_suffix(".zip\""));
     assert!(day.is_some_and(|day| day.parse::<chrono::NaiveDate>().is_ok()), "{disposition}");
     let bytes = response.bytes().await.unwrap();
     let mut archive = ZipArchive::new(Cursor::new(bytes)).unwrap();
     let (mut names, mut files) = (Vec::new(), BTreeMap::new());
     for nth in 0..archive.len() {
         let mut entry = archive.by_index(nth).unwrap();
-        assert!(entry.enclosed_name().is_some(), "{}", entry.name());
+        let name = entry.name().unwrap().into_owned();
+        assert!(entry.enclosed_name().is_some(), "{name}");
         let mut content = String::new();
         entry.read_to_string(&mut content).unwrap();
-        names.push(entry.name().to_owned());
-        assert_eq!(files.insert(entry.name().to_owned(), content), None, "each name is there once");
+        names.push(name.clone());
+        assert_eq!(files.insert(name, content), None, "each name is there once");
     }
     (names, files)
 }
@@ -65,13 +68,19 @@ async fn refused_exports() {
 async fn articles_are_files_that_link_to_each_other() {
     let (tenant, other) = (Tenant::new().await, Tenant::new().await);
     let u = &tenant.user;
-    let further = json!({"status": "published", "tags": ["ecto", "transactions"], "source_type": "review_finding"});
+    let further =
+        json!({"status": "published", "tags": ["ecto", "transactions"], "source_type": "review_finding"});
     let ecto = article(u, "Ecto Multi pattern", further).await;
     let twin = published(u, "Ecto: Multi pattern").await;
     let title = "What's New? (v2.0) -- Breaking Changes!";
     let news = text(&article(u, title, json!({"status": "published", "category": "decision"})).await["id"]);
     let draft = text(&article(u, "Draft", json!({})).await["id"]);
-    article(u, "../../etc/passwd", json!({"status": "published", "category": "finding", "body": "---\n\"x\""})).await;
+    article(
+        u,
+        "../../etc/passwd",
+        json!({"status": "published", "category": "finding", "body": "---\n\"x\""}),
+    )
+    .await;
     published(&other.user, "Theirs").await;
     let id = text(&ecto["id"]);
     linked(u, &id, "relates_to", &news).await;

@@ -26,7 +26,10 @@ async fn what_is_published_is_listed_by_category() {
     published(&other.user, "Theirs").await;
     aged(&old, 1).await;
     let catalogue = a.get(&format!("/knowledge/index?story_id={NOBODY}")).await.expect(200);
-    assert_eq!(catalogue["meta"], json!({"total_count": 3, "categories": {"pattern": 2, "decision": 1}, "truncated": false}));
+    assert_eq!(
+        catalogue["meta"],
+        json!({"total_count": 3, "categories": {"pattern": 2, "decision": 1}, "truncated": false})
+    );
     assert_eq!(titles(&catalogue, "pattern"), ["New", "Old"]);
     let item = json!({"id": tagged["id"], "title": "New", "category": "pattern", "tags": ["a"], "status": "published",
                       "updated_at": tagged["updated_at"]});

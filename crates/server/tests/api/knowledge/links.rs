@@ -19,12 +19,21 @@ async fn refused_links() {
     let (blank, invalid) = (json!(["can't be blank"]), json!(["is invalid"]));
     let missing = json!(["does not exist in this tenant"]);
     for (body, details) in [
-        (json!({}), json!({"source_article_id": blank, "target_article_id": blank, "relationship_type": blank})),
-        (json!({"target_article_id": b, "relationship_type": "relates_to"}), json!({"source_article_id": blank})),
+        (
+            json!({}),
+            json!({"source_article_id": blank, "target_article_id": blank, "relationship_type": blank}),
+        ),
+        (
+            json!({"target_article_id": b, "relationship_type": "relates_to"}),
+            json!({"source_article_id": blank}),
+        ),
         (link("x", "bogus", &b), json!({"source_article_id": invalid, "relationship_type": invalid})),
         (link(&theirs, "relates_to", &b), json!({"source_article_id": missing})),
         (link(&a, "supersedes", &theirs), json!({"target_article_id": missing})),
-        (link(NOBODY, "relates_to", NOBODY), json!({"source_article_id": missing, "target_article_id": missing})),
+        (
+            link(NOBODY, "relates_to", NOBODY),
+            json!({"source_article_id": missing, "target_article_id": missing}),
+        ),
         (link(&a, "relates_to", &a), json!({"target_article_id": ["cannot link an article to itself"]})),
         (link(&a, "supersedes", &a), json!({"target_article_id": ["cannot link an article to itself"]})),
         (
@@ -38,7 +47,8 @@ async fn refused_links() {
     assert_eq!(tenant.audit_log().await.len(), since);
     // Twice the same, and the same the other way round.
     let id = linked(&agent, &a, "relates_to", &b).await;
-    let error = agent.post("/article_links", link(&a, "relates_to", &b)).await.expect_error(422, "validation_failed");
+    let error =
+        agent.post("/article_links", link(&a, "relates_to", &b)).await.expect_error(422, "validation_failed");
     assert_eq!(
         error["details"],
         json!({"tenant_id": ["link already exists between these articles with this relationship type"]})
@@ -53,7 +63,9 @@ async fn refused_links() {
         let error = who.delete(&at).await.expect_error(403, "forbidden");
         assert_eq!(error["message"], "Insufficient permissions. Required role: user");
     }
-    for (who, at) in [(&other.user, at.as_str()), (u, &format!("/article_links/{NOBODY}")), (u, "/article_links/x")] {
+    for (who, at) in
+        [(&other.user, at.as_str()), (u, &format!("/article_links/{NOBODY}")), (u, "/article_links/x")]
+    {
         who.delete(at).await.expect_error(404, "not_found");
     }
     assert_eq!(u.delete(&at).await.expect(204), Value::Null);
@@ -97,11 +109,15 @@ async fn links_are_shown_from_both_ends() {
                select count(*) from made";
     let owner = connect(&server().owner).await;
     owner.query(sql, &[&tenant.id]).await.unwrap();
-    let sql = "insert into article_links (tenant_id, id, source_article_id, target_article_id, relationship_type)
+    let sql =
+        "insert into article_links (tenant_id, id, source_article_id, target_article_id, relationship_type)
                select tenant_id, gen_random_uuid(), id, $2::text::uuid, 'derived_from' from articles
                where tenant_id = $1::text::uuid and title like 'many %'";
     owner.execute(sql, &[&tenant.id, &b]).await.unwrap();
-    assert_eq!(u.get(&format!("/articles/{b}/links")).await.expect(200)["data"].as_array().unwrap().len(), 100);
+    assert_eq!(
+        u.get(&format!("/articles/{b}/links")).await.expect(200)["data"].as_array().unwrap().len(),
+        100
+    );
     let shown = u.get(&format!("/articles/{b}")).await.expect(200)["data"].clone();
     assert_eq!(shown["incoming_links"].as_array().unwrap().len(), 100);
 }
@@ -133,7 +149,10 @@ async fn one_takes_the_place_of_another() {
     linked(u, &c, "supersedes", &old).await;
     assert_eq!(status_of(u, &old).await, "superseded");
     for (newer, older) in [(&a, &b), (&a, &c), (&b, &c)] {
-        let error = u.post("/article_links", link(newer, "supersedes", older)).await.expect_error(422, "validation_failed");
+        let error = u
+            .post("/article_links", link(newer, "supersedes", older))
+            .await
+            .expect_error(422, "validation_failed");
         assert_eq!(error["details"], json!({"target_article_id": ["would create a supersession cycle"]}));
     }
     // Twice by the same is no other; by another it is.

@@ -35,7 +35,8 @@ async fn published(user: &Caller, title: &str) -> String {
 
 /// A new link; its id.
 async fn linked(who: &Caller, source: &str, relationship: &str, target: &str) -> String {
-    let body = json!({"source_article_id": source, "target_article_id": target, "relationship_type": relationship});
+    let body =
+        json!({"source_article_id": source, "target_article_id": target, "relationship_type": relationship});
     text(&who.post("/article_links", body).await.expect(201)["data"]["id"])
 }
 
@@ -44,8 +45,20 @@ async fn status_of(who: &Caller, id: &str) -> Value {
     who.get(&format!("/articles/{id}")).await.expect(200)["data"]["status"].clone()
 }
 
+/// A tenant with a project whose articles are so large that no page holds all of them.
+pub(crate) async fn with_large_articles() -> (Tenant, String) {
+    let tenant = Tenant::new().await;
+    let project = tenant.project().await;
+    let sql = "insert into articles (tenant_id, id, project_id, title, body, category, slug)
+               select $1::text::uuid, gen_random_uuid(), $2::text::uuid, 'large ' || n, repeat(chr(1), 99999) || 'x', 'finding',
+                      'large-' || n
+               from generate_series(1, 30) n";
+    connect(&server().owner).await.execute(sql, &[&tenant.id, &project]).await.unwrap();
+    (tenant, project)
+}
+
 /// So many published articles of a tenant, written by other hands, with a number in their titles.
-async fn many_published(tenant: &Tenant, count: i32) {
+pub(crate) async fn many_published(tenant: &Tenant, count: i32) {
     let sql = "insert into articles (tenant_id, id, title, body, category, slug, status)
                select $1::text::uuid, gen_random_uuid(), 'many ' || n, 'b', 'finding', 'many-' || n, 'published'
                from generate_series(1, $2) n";

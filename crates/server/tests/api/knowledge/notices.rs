@@ -48,9 +48,7 @@ async fn everything_is_told_without_its_text() {
     u.delete(&format!("/article_links/{link}")).await.expect(204);
     u.delete(&at).await.expect(200);
     u.delete(&at).await.expect(200);
-    let article = |title: &str, tags: &str, status: &str| {
-        json!({"id": a, "title": title, "category": "pattern", "project_id": project, "status": status, "tags": [tags]})
-    };
+    let article = |title: &str, tags: &str, status: &str| json!({"id": a, "title": title, "category": "pattern", "project_id": project, "status": status, "tags": [tags]});
     let mut updated = article("B", "b", "draft");
     updated["changed_fields"] = json!(["title", "tags"]);
     let fields = json!({"id": link, "source_article_id": newer, "target_article_id": a, "relationship_type": "supersedes"});
@@ -71,7 +69,10 @@ async fn everything_is_told_without_its_text() {
     assert_eq!(told(queued(&of_project).await), of_the_project);
     let everything = told(queued(&all).await);
     assert_eq!(everything.len(), of_the_project.len() + 3);
-    for expected in of_the_project.iter().chain(&[json!(["article_link.created", made]), json!(["article_link.deleted", fields])]) {
+    for expected in of_the_project
+        .iter()
+        .chain(&[json!(["article_link.created", made]), json!(["article_link.deleted", fields])])
+    {
         assert!(everything.contains(expected), "{expected} is not among {everything:#?}");
     }
     assert_eq!(told(queued(&only_updates).await), [of_the_project[1].clone()]);
@@ -88,7 +89,10 @@ async fn links_are_of_the_project_of_their_source() {
     let hook = subscribed(&tenant, &["article_link.created", "article_link.deleted"], Some(&project)).await;
     let inside = text(&article(u, "Inside", json!({"project_id": project})).await["id"]);
     let outside = published(u, "Outside").await;
-    let (from, to) = (linked(u, &inside, "derived_from", &outside).await, linked(u, &outside, "derived_from", &inside).await);
+    let (from, to) = (
+        linked(u, &inside, "derived_from", &outside).await,
+        linked(u, &outside, "derived_from", &inside).await,
+    );
     for link in [from, to] {
         u.delete(&format!("/article_links/{link}")).await.expect(204);
     }

@@ -88,7 +88,10 @@ async fn two_are_related_once() {
         let replies = together(calls.collect()).await;
         assert_eq!(won(&replies), 1);
         assert!(replies.iter().all(|reply| [201, 409, 422].contains(&reply.status)));
-        assert_eq!(u.get(&format!("/articles/{a}/links")).await.expect(200)["data"].as_array().unwrap().len(), 1);
+        assert_eq!(
+            u.get(&format!("/articles/{a}/links")).await.expect(200)["data"].as_array().unwrap().len(),
+            1
+        );
     }
 }
 
@@ -124,11 +127,13 @@ async fn whatever_happens_is_told_in_order() {
     let tenant = Tenant::new().await;
     let u = &tenant.user;
     for round in 0..rounds(4) {
-        let (id, newer) = (published(u, &format!("{round}")).await, published(u, &format!("Newer {round}")).await);
+        let (id, newer) =
+            (published(u, &format!("{round}")).await, published(u, &format!("Newer {round}")).await);
         let since = tenant.audit_log().await.len();
         let at = format!("/articles/{id}");
         let tags = json!({"tags": ["changed"]});
-        let replaces = json!({"source_article_id": newer, "target_article_id": id, "relationship_type": "supersedes"});
+        let replaces =
+            json!({"source_article_id": newer, "target_article_id": id, "relationship_type": "supersedes"});
         let (unpublish, archive) = (format!("{at}/unpublish"), format!("{at}/archive"));
         let (one, two, three, four, five) = tokio::join!(
             u.post_empty(&unpublish),

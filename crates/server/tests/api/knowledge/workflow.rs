@@ -17,8 +17,14 @@ async fn every_way_is_open_or_closed() {
     let u = &tenant.user;
     let ways = [("publish", "published"), ("unpublish", "draft"), ("archive", "archived")];
     let open = |from: &str, to: &str| {
-        [("draft", "published"), ("draft", "archived"), ("published", "draft"), ("published", "archived"), ("superseded", "draft")]
-            .contains(&(from, to))
+        [
+            ("draft", "published"),
+            ("draft", "archived"),
+            ("published", "draft"),
+            ("published", "archived"),
+            ("superseded", "draft"),
+        ]
+        .contains(&(from, to))
     };
     let bring = async |title: &str, status: &str| {
         let id = text(&article(u, title, json!({})).await["id"]);
@@ -57,13 +63,17 @@ async fn every_way_is_open_or_closed() {
             }
         }
         let id = bring(&format!("{from} superseded"), from).await;
-        let reply = u.patch(&format!("/articles/{id}"), json!({"status": "superseded", "title": "Also"})).await;
+        let reply =
+            u.patch(&format!("/articles/{id}"), json!({"status": "superseded", "title": "Also"})).await;
         if from == "superseded" {
             reply.expect(200);
         } else {
             reply.expect_error(422, "invalid_transition");
             // Nor was anything else changed.
-            assert_eq!(u.get(&format!("/articles/{id}")).await.expect(200)["data"]["title"], format!("{from} superseded"));
+            assert_eq!(
+                u.get(&format!("/articles/{id}")).await.expect(200)["data"]["title"],
+                format!("{from} superseded")
+            );
         }
         // Laid aside from anywhere.
         assert_eq!(u.delete(&format!("/articles/{id}")).await.expect(200)["data"]["status"], "archived");
@@ -81,7 +91,8 @@ async fn publishing_is_told() {
     u.post_empty(&format!("{at}/unpublish")).await.expect(200);
     u.post_empty(&format!("{at}/archive")).await.expect(200);
     u.delete(&at).await.expect(200);
-    let entry = |action: &str, old: &str, new: &str| json!(["article", action, {"status": old}, {"status": new}]);
+    let entry =
+        |action: &str, old: &str, new: &str| json!(["article", action, {"status": old}, {"status": new}]);
     assert_eq!(
         told(&tenant, since).await,
         [
