@@ -13,8 +13,8 @@ use crate::app::{App, Endpoint};
 use crate::discovery::Told;
 use crate::http::{ApiError, Front, layers, tls};
 use crate::{
-    audit, cost, discovery, evidence, health, identity, knowledge, mcp, plan, scrape, site, skills, trust_loop, web,
-    webhooks,
+    audit, cost, discovery, evidence, health, identity, knowledge, mcp, plan, scrape, site, skills,
+    trust_loop, web, webhooks,
 };
 
 /// The service behind the port: paths are tidied before they are routed.
@@ -53,6 +53,9 @@ fn endpoints() -> Vec<Endpoint> {
         knowledge::analytics::routes(),
         knowledge::ingestion::routes(),
         knowledge::pipeline::routes(),
+        knowledge::index::routes(),
+        knowledge::lint::routes(),
+        knowledge::export::routes(),
         cost::analytics::routes(),
         cost::anomalies::routes(),
         cost::measured::routes(),

@@ -3,8 +3,11 @@
 pub(crate) mod access;
 pub(crate) mod analytics;
 pub(crate) mod articles;
+pub(crate) mod export;
 pub(crate) mod extraction;
+pub(crate) mod index;
 pub(crate) mod ingestion;
 pub(crate) mod links;
+pub(crate) mod lint;
 pub(crate) mod pipeline;
 pub(crate) mod work;

@@ -14,9 +14,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::store::{
-    Article, INSERT_ARTICLE, LIST_ARTICLES, LIST_ARTICLES_OF_PROJECT, SHOW_ARTICLE, Weighed,
-};
+use super::store::{Article, INSERT_ARTICLE, LIST_ARTICLES, LIST_ARTICLES_OF_PROJECT, SHOW_ARTICLE, Weighed};
 use super::told;
 use crate::app::{Agent, AtLeast, Caller, Change, Orchestrator};
 use crate::db::{DbError, Jsonb, ListSql, Params};
@@ -271,9 +269,11 @@ pub(crate) fn known_word<'a>(
     words: &[&str],
 ) -> ApiResult<Option<&'a str>> {
     match sent {
-        Some(word) if !words.contains(&word) => {
-            Err(ApiError::bad_request(format!("Invalid {name}. Valid {}: {}", plural(name), words.join(", "))))
-        }
+        Some(word) if !words.contains(&word) => Err(ApiError::bad_request(format!(
+            "Invalid {name}. Valid {}: {}",
+            plural(name),
+            words.join(", ")
+        ))),
         sent => Ok(sent),
     }
 }
@@ -309,7 +309,6 @@ pub(super) async fn show(
     let article = article.into_iter().next().ok_or_else(ApiError::not_found)?;
     access::record(&caller, Access::Get, on, vec![id]);
     let links = |rows: Vec<_>| rows.into_iter().map(ArticleLink::of).collect();
-    let data =
-        ArticleWithLinks { article, outgoing_links: links(outgoing), incoming_links: links(incoming) };
+    let data = ArticleWithLinks { article, outgoing_links: links(outgoing), incoming_links: links(incoming) };
     Ok(Json(ArticleWithLinksResponse { data }))
 }

@@ -54,8 +54,7 @@ pub(super) fn told_created(
     status: Status,
     tags: &[String],
 ) -> Event {
-    let entry =
-        json!({"title": title, "category": category, "status": status, "tags": tags, "project_id": project_id});
+    let entry = json!({"title": title, "category": category, "status": status, "tags": tags, "project_id": project_id});
     let payload = Told { id, title, category, project_id, status, tags, changed_fields: None };
     let notice = Notice::new(EventType::ArticleCreated, &payload);
     Event::new("article", id, "article.created", entry).project(project_id).telling(notice)
@@ -106,15 +105,7 @@ struct Snapshot<'a> {
 impl<'a> Snapshot<'a> {
     fn of(article: &'a Article) -> Self {
         let Article { title, body, category, status, tags, project_id, metadata, .. } = article;
-        Self {
-            title,
-            body,
-            category: *category,
-            status: *status,
-            tags,
-            project_id: *project_id,
-            metadata,
-        }
+        Self { title, body, category: *category, status: *status, tags, project_id: *project_id, metadata }
     }
 }
 

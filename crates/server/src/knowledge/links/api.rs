@@ -63,8 +63,7 @@ pub(super) async fn create(
             let lock = if supersedes { LOCK_END } else { END };
             let target = change.optional(lock, &[&asked.target_article_id]).await?;
             let new = body.checked(|_, errors| {
-                let ends =
-                    [("source_article_id", source.is_some()), ("target_article_id", target.is_some())];
+                let ends = [("source_article_id", source.is_some()), ("target_article_id", target.is_some())];
                 for (field, is_there) in ends {
                     if !is_there && !errors.0.contains_key(field) {
                         errors.add(field, "does not exist in this tenant");
@@ -79,7 +78,10 @@ pub(super) async fn create(
             // Whatever is missing was told by now.
             let (Some(source), Some(target)) = (source, target) else { return Err(ApiError::not_found()) };
             if supersedes && change.one(IS_SUPERSEDED_BY, &[&source.id, &target.id]).await? {
-                return Err(ApiError::invalid_field("target_article_id", "would create a supersession cycle"));
+                return Err(ApiError::invalid_field(
+                    "target_article_id",
+                    "would create a supersession cycle",
+                ));
             }
             let link = insert(&mut change, new).await?;
             change.tell([told_created(&link, &source, &target)]);
