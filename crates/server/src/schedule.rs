@@ -112,7 +112,9 @@ pub(crate) fn kinds(settings: Settings) -> Vec<Kind<Tools>> {
             scope: Scope::EachTenant,
             schedule: Some(Schedule::Daily { hour: 3, minute: 30 }),
             args: JsonText::from(access),
-            ..maintenance("article_access_retention", |tools, job| Box::pin(article_access_retention(tools, job)))
+            ..maintenance("article_access_retention", |tools, job| {
+                Box::pin(article_access_retention(tools, job))
+            })
         },
         drafting(work::INGESTION, |tools, job| Box::pin(content_ingestion(tools, job))),
         drafting(work::REVIEWS, |tools, job| Box::pin(review_knowledge(tools, job))),

@@ -47,12 +47,16 @@ impl ExtractionArguments {
         match (self.extractor, api_key) {
             (Some(Who::Off), _) => Ok(ExtractorChoice::Off),
             (Some(Who::Local), _) | (None, None) => Ok(ExtractorChoice::Local),
-            (Some(Who::Anthropic), None) => Err(format!("LOOPCTL_EXTRACTOR is anthropic, and {API_KEY} is not set")),
-            (Some(Who::Anthropic) | None, Some(api_key)) => Ok(ExtractorChoice::Anthropic(AnthropicOptions {
-                api_key,
-                base_url: self.anthropic_base_url.clone(),
-                model: self.anthropic_extraction_model.clone(),
-            })),
+            (Some(Who::Anthropic), None) => {
+                Err(format!("LOOPCTL_EXTRACTOR is anthropic, and {API_KEY} is not set"))
+            }
+            (Some(Who::Anthropic) | None, Some(api_key)) => {
+                Ok(ExtractorChoice::Anthropic(AnthropicOptions {
+                    api_key,
+                    base_url: self.anthropic_base_url.clone(),
+                    model: self.anthropic_extraction_model.clone(),
+                }))
+            }
         }
     }
 }

@@ -17,7 +17,7 @@ pub(super) struct WorkArguments {
     audit_retention_days: u16,
     /// For how many days it is known which articles were read
     #[arg(long, env = "LOOPCTL_ACCESS_RETENTION_DAYS", value_name = "DAYS",
-          default_value_t = Settings::default().access_retention_days, value_parser = clap::value_parser!(u16).range(1..=36500))]
+          default_value_t = Settings::default().access_retention_days, value_parser = clap::value_parser!(u16).range(365..=36500))]
     access_retention_days: u16,
     /// What to log: error, warn, info, debug, trace, off, or a filter such as `loopctl_server=debug`
     #[arg(long, env = "LOOPCTL_LOG", value_name = "FILTER", default_value = "info")]

@@ -38,7 +38,9 @@ pub(crate) struct Counts {
     #[row(sql = "(select count(*) from knowledge_jobs where tenant_id = $1 and kind = 'review_knowledge'
                   and state in ('retryable', 'discarded') and inserted_at > now() - interval '30 days')")]
     failed: i64,
-    #[row(sql = "(select settings -> 'knowledge_auto_extract' from tenants where id = $1) is distinct from 'false'")]
+    #[row(
+        sql = "(select settings -> 'knowledge_auto_extract' from tenants where id = $1) is distinct from 'false'"
+    )]
     auto_extract: bool,
 }
 

@@ -195,6 +195,7 @@ impl Server {
         let app = App {
             trusted_proxies: options.trusted_proxies.clone().unwrap_or_else(private_networks).into(),
             webhook_policy: Arc::new(options.webhooks.clone()),
+            source_policy: Arc::new(options.extraction.sources()),
             ..App::new(db.clone(), admin, vault, public_url, life.clone())
         };
         if !app.vault.has_key() {

@@ -90,7 +90,8 @@ impl Anthropic {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let builder = Client::builder().redirect(reqwest::redirect::Policy::none());
         let builder = if url.scheme() == "https" { builder } else { builder.tls_certs_only([]) };
-        let client = builder.build().map_err(|error| format!("the extractor's client: {}", deepest(&error)))?;
+        let client =
+            builder.build().map_err(|error| format!("the extractor's client: {}", deepest(&error)))?;
         Ok(Self { client, url, model: options.model.clone(), headers })
     }
 
@@ -124,7 +125,12 @@ impl Anthropic {
             return Err(last);
         }
         if failed > 0 {
-            tracing::warn!(failed, answered, error = last, "some pieces of a text could not be looked through");
+            tracing::warn!(
+                failed,
+                answered,
+                error = last,
+                "some pieces of a text could not be looked through"
+            );
         }
         let chunks_failed = i32::try_from(failed).unwrap_or(i32::MAX);
         Ok(Extracted { candidates, chunks_failed, source: OF_CONTENT })
@@ -149,7 +155,12 @@ impl Anthropic {
         Ok(Extracted { candidates, chunks_failed: 0, source: OF_REVIEW })
     }
 
-    async fn candidates(&self, most: usize, max_tokens: u32, message: String) -> Result<Vec<Candidate>, String> {
+    async fn candidates(
+        &self,
+        most: usize,
+        max_tokens: u32,
+        message: String,
+    ) -> Result<Vec<Candidate>, String> {
         let body = json!({
             "model": self.model,
             "max_tokens": max_tokens,
@@ -160,12 +171,14 @@ impl Anthropic {
         loop {
             tried += 1;
             let asked = timeout(ANSWER, self.ask(&body)).await;
-            let failure = match asked.unwrap_or_else(|_| Err(Failure::new("the extractor took too long", true))) {
-                Ok(text) => {
-                    return answered(&text).ok_or_else(|| "the extractor's answer has no articles in it".to_owned());
-                }
-                Err(failure) => failure,
-            };
+            let failure =
+                match asked.unwrap_or_else(|_| Err(Failure::new("the extractor took too long", true))) {
+                    Ok(text) => {
+                        return answered(&text)
+                            .ok_or_else(|| "the extractor's answer has no articles in it".to_owned());
+                    }
+                    Err(failure) => failure,
+                };
             if !failure.passes || tried >= TRIES {
                 return Err(failure.told);
             }

@@ -48,8 +48,7 @@ impl Extraction {
             ExtractorChoice::Local => Extractor::Local,
             ExtractorChoice::Anthropic(anthropic) => Extractor::Anthropic(Anthropic::new(anthropic)?),
         };
-        let policy = Policy { allow_http: true, allowed: options.allowed_sources.clone() };
-        Ok(Self { extractor, pages: Pages::new(policy) })
+        Ok(Self { extractor, pages: Pages::new(options.sources()) })
     }
 
     /// What finds nothing, for a process that does none of it.
@@ -63,7 +62,9 @@ impl Extraction {
     /// When nobody does, or none of it could be looked through.
     pub(super) async fn content(&self, source_type: &str, text: String) -> Result<Extracted, JobError> {
         match &self.extractor {
-            Extractor::Off => Err(JobError("this server does not look through texts: its LOOPCTL_EXTRACTOR is off".to_owned())),
+            Extractor::Off => Err(JobError(
+                "this server does not look through texts: its LOOPCTL_EXTRACTOR is off".to_owned(),
+            )),
             Extractor::Anthropic(anthropic) => anthropic.content(source_type, &text).await.map_err(JobError),
             Extractor::Local => {
                 let found = tokio::task::spawn_blocking(move || of_content(&text)).await;

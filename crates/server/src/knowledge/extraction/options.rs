@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use loopctl_core::webhooks::AllowedNetworks;
+use loopctl_core::webhooks::{AllowedNetworks, Policy};
 
 /// How texts are looked through.
 #[derive(Debug, Clone, Default)]
@@ -11,6 +11,13 @@ pub struct ExtractionOptions {
     pub extractor: ExtractorChoice,
     /// Private networks that pages may be fetched from all the same.
     pub allowed_sources: AllowedNetworks,
+}
+
+impl ExtractionOptions {
+    /// Where pages may be fetched from.
+    pub(crate) fn sources(&self) -> Policy {
+        Policy { allow_http: true, allowed: self.allowed_sources.clone() }
+    }
 }
 
 /// Who looks through texts.

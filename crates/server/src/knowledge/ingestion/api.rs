@@ -123,6 +123,12 @@ async fn queued(change: &mut Change<'_>, item: &Item) -> ApiResult<Result<Ingest
     {
         return Ok(Err("project_id does not belong to this tenant".to_owned()));
     }
+    // Where a name leads is found out when it is fetched.
+    if let Some(url) = source.url()
+        && let Err(fault) = change.caller.app.source_policy.url(url)
+    {
+        return Ok(Err(format!("'url' {fault}")));
+    }
     let content_hash = source.hash();
     if let Some(id) = change.optional(SAME_INGESTION, &[&content_hash, project_id]).await? {
         return Ok(Ok(Ingested::AlreadyQueued { id, content_hash }));

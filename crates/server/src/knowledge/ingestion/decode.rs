@@ -33,15 +33,21 @@ impl Written {
             "gzip" | "x-gzip" => true,
             _ => return Err("the page is compressed in a way that was not asked for".to_owned()),
         };
-        let mut parts = content_type.unwrap_or_default().split(';').map(|part| part.trim().to_ascii_lowercase());
+        let mut parts =
+            content_type.unwrap_or_default().split(';').map(|part| part.trim().to_ascii_lowercase());
         let kind = parts.next().unwrap_or_default();
         let is_html = match kind.as_str() {
             "" => None,
             "text/html" | "application/xhtml+xml" => Some(true),
             kind if is_text(kind) => Some(false),
-            _ => return Err("the page is no text: only HTML, plain text, Markdown, JSON and XML are read".to_owned()),
+            _ => {
+                return Err(
+                    "the page is no text: only HTML, plain text, Markdown, JSON and XML are read".to_owned()
+                );
+            }
         };
-        let charset = parts.find_map(|part| Some(part.strip_prefix("charset=")?.trim_matches('"').to_owned()));
+        let charset =
+            parts.find_map(|part| Some(part.strip_prefix("charset=")?.trim_matches('"').to_owned()));
         let encoding = charset.and_then(|label| Encoding::for_label(label.as_bytes()));
         Ok(Self { is_html, is_compressed, encoding })
     }
@@ -52,7 +58,9 @@ fn is_text(kind: &str) -> bool {
     let structured = ["json", "xml", "yaml", "x-yaml", "markdown", "x-ndjson"];
     family == "text"
         || family == "application"
-            && structured.iter().any(|name| rest == *name || rest.strip_suffix(name).is_some_and(|of| of.ends_with('+')))
+            && structured
+                .iter()
+                .any(|name| rest == *name || rest.strip_suffix(name).is_some_and(|of| of.ends_with('+')))
 }
 
 /// The text of a page, at most as long as a text that is sent along may be.
@@ -104,11 +112,18 @@ mod tests {
 
     #[test]
     fn what_is_no_text_is_not_read() {
-        for kind in ["image/png", "application/pdf", "application/octet-stream", "application/xmlish", "html"] {
+        for kind in ["image/png", "application/pdf", "application/octet-stream", "application/xmlish", "html"]
+        {
             assert!(Written::of(Some(kind), None).unwrap_err().contains("no text"), "{kind}");
         }
-        for kind in ["text/plain", "TEXT/HTML; charset=utf-8", "application/json", "application/ld+json",
-                     "application/rss+xml", "application/xml"] {
+        for kind in [
+            "text/plain",
+            "TEXT/HTML; charset=utf-8",
+            "application/json",
+            "application/ld+json",
+            "application/rss+xml",
+            "application/xml",
+        ] {
             assert!(Written::of(Some(kind), None).is_ok(), "{kind}");
         }
         assert!(Written::of(None, None).is_ok());

@@ -1,9 +1,9 @@
 //! What may be ingested: one page or one text.
 
+use loopctl_core::fields::Fields;
 use loopctl_core::fields::parse_uuid;
 use loopctl_core::json::{JsonText, Object, compact_length, is_exact, scalar};
 use loopctl_core::request::{Member, Request};
-use loopctl_core::fields::Fields;
 use loopctl_core::webhooks::{PRIVATE, Policy};
 use schemars::{Schema, json_schema};
 use serde_json::Value;
@@ -112,7 +112,7 @@ fn at_most(text: &str, name: &str, most: usize) -> Result<(), Fault> {
 fn checked_url(url: String) -> Result<String, Fault> {
     let url = url.trim().to_owned();
     at_most(&url, "url", MOST_URL)?;
-    // An address of a private network may be allowed where it is fetched from.
+    // Whether a private address may be asked, this server's settings say.
     match Policy::default().url(&url) {
         Ok(_) | Err(PRIVATE) => Ok(url),
         Err(_) => Err("'url' must be an http(s) URL".to_owned()),
@@ -144,9 +144,15 @@ impl Request for IngestRequest {
 
     fn members() -> Vec<Member> {
         let text = |most: usize| json_schema!({"type": "string", "minLength": 1, "maxLength": most});
-        let member = |name, description, schema: Schema, required| Member { name, description, schema, required };
+        let member =
+            |name, description, schema: Schema, required| Member { name, description, schema, required };
         vec![
-            member("source_type", "What kind of text it is, in a word of yours.", text(MOST_SOURCE_TYPE), true),
+            member(
+                "source_type",
+                "What kind of text it is, in a word of yours.",
+                text(MOST_SOURCE_TYPE),
+                true,
+            ),
             member(
                 "url",
                 "A page, over http or https, on the public network. Either this or `content`.",
@@ -184,22 +190,52 @@ mod tests {
     fn what_is_not_one_page_or_one_text() {
         for (value, fault) in [
             (json!({}), "Exactly one of 'url' or 'content' is required"),
-            (json!({"source_type": "x", "url": " ", "content": null}), "Exactly one of 'url' or 'content' is required"),
-            (json!({"source_type": "x", "url": "http://a.example", "content": "c"}), "Provide exactly one of 'url' or 'content', not both"),
+            (
+                json!({"source_type": "x", "url": " ", "content": null}),
+                "Exactly one of 'url' or 'content' is required",
+            ),
+            (
+                json!({"source_type": "x", "url": "http://a.example", "content": "c"}),
+                "Provide exactly one of 'url' or 'content', not both",
+            ),
             (json!({"content": "c"}), "'source_type' is required"),
             (json!({"content": "c", "source_type": " "}), "'source_type' is required"),
             (json!({"content": "c", "source_type": 7}), "'source_type' must be a string"),
             (json!({"content": ["c"], "source_type": "x"}), "'content' must be a string"),
             (json!({"url": {}, "source_type": "x"}), "'url' must be a string"),
-            (json!({"content": "c", "source_type": "x".repeat(65)}), "'source_type' is too long (max 64 characters)"),
-            (json!({"content": "é".repeat(500_001), "source_type": "x"}), "'content' is too long (max 500000 characters)"),
-            (json!({"url": format!("http://a.example/{}", "x".repeat(2048)), "source_type": "x"}), "'url' is too long (max 2048 characters)"),
+            (
+                json!({"content": "c", "source_type": "x".repeat(65)}),
+                "'source_type' is too long (max 64 characters)",
+            ),
+            (
+                json!({"content": "é".repeat(500_001), "source_type": "x"}),
+                "'content' is too long (max 500000 characters)",
+            ),
+            (
+                json!({"url": format!("http://a.example/{}", "x".repeat(2048)), "source_type": "x"}),
+                "'url' is too long (max 2048 characters)",
+            ),
             (json!({"content": "c", "source_type": "x", "metadata": []}), "'metadata' must be an object"),
-            (json!({"content": "c", "source_type": "x", "metadata": {"a": "x".repeat(65_536)}}), "'metadata' must be smaller than 64KB"),
+            (
+                json!({"content": "c", "source_type": "x", "metadata": {"a": "x".repeat(65_536)}}),
+                "'metadata' must be smaller than 64KB",
+            ),
         ] {
-            assert_eq!(item(value.clone()).unwrap_err(), fault, "{}", value.to_string().get(..60).unwrap_or_default());
+            assert_eq!(
+                item(value.clone()).unwrap_err(),
+                fault,
+                "{}",
+                value.to_string().get(..60).unwrap_or_default()
+            );
         }
-        for url in ["ftp://a.example/", "http://u:p@a.example/", "nonsense", "//a.example", "http://a b.example/", "file:///etc/passwd"] {
+        for url in [
+            "ftp://a.example/",
+            "http://u:p@a.example/",
+            "nonsense",
+            "//a.example",
+            "http://a b.example/",
+            "file:///etc/passwd",
+        ] {
             let fault = item(json!({"url": url, "source_type": "x"})).unwrap_err();
             assert_eq!(fault, "'url' must be an http(s) URL", "{url}");
         }
@@ -207,7 +243,8 @@ mod tests {
 
     #[test]
     fn what_is() {
-        let found = item(json!({"url": " https://a.example/x ", "source_type": "newsletter", "content": ""})).unwrap();
+        let found = item(json!({"url": " https://a.example/x ", "source_type": "newsletter", "content": ""}))
+            .unwrap();
         assert_eq!(found.source.url(), Some("https://a.example/x"));
         assert_eq!((found.project_id, found.metadata.is_none()), (None, true));
         let content = "é".repeat(500_000);

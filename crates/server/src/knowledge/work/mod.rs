@@ -15,11 +15,11 @@ use crate::db::{Db, Params, Tx};
 use crate::events::{self, Attribution, Event};
 use crate::jobs::{JobError, Task};
 
+pub(crate) use store::STATEMENTS;
 pub(super) use store::{
     INGESTION_JOBS, INGESTION_TO_DO, INSERT_INGESTION, INSERT_REVIEW_WORK, IngestionJob, Queued,
     REVIEW_TO_DO, ReviewToDo, SAME_INGESTION, ToIngest,
 };
-pub(crate) use store::STATEMENTS;
 
 /// Makes drafts of a text or a page.
 pub(crate) const INGESTION: Task = Task { name: "content_ingestion", queue: "ingestion", attempts: 3 };

@@ -271,7 +271,9 @@ impl World {
                 json!({"source_article_id": self.id("articles", rng), "target_article_id": self.id("articles", rng),
                        "relationship_type": kind})
             }
-            "ingest" => json!({"source_type": "fuzz", "content": unique("We decided."), "metadata": {"a": 1}}),
+            "ingest" => {
+                json!({"source_type": "fuzz", "content": unique("We decided."), "metadata": {"a": 1}})
+            }
             "batch" if route.path.contains("/ingest/") => {
                 json!({"items": [{"source_type": "fuzz", "content": unique("How to.")}, {"source_type": 1}, []]})
             }
