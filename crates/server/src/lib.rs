@@ -35,6 +35,8 @@ mod web;
 mod webhooks;
 
 pub use events::CATALOGUE;
+pub use knowledge::embeddings::{EmbeddingChoice, EmbeddingOptions, OpenAiOptions};
+pub use knowledge::extraction::{AnthropicOptions, ExtractionOptions, ExtractorChoice};
 pub use routes::openapi;
 pub use schedule::Settings;
 
@@ -99,6 +101,8 @@ pub fn statements() -> impl Iterator<Item = (&'static str, &'static db::Named)> 
         ("imports", plan::imports::STATEMENTS),
         ("jobs", jobs::STATEMENTS),
         ("keys", identity::keys::STATEMENTS),
+        ("knowledge_pipeline", knowledge::pipeline::STATEMENTS),
+        ("knowledge_work", knowledge::work::STATEMENTS),
         ("article_reads", knowledge::access::STATEMENTS),
         ("reads_of_agents", knowledge::analytics::AGENTS_STATEMENTS),
         ("reads_asked", knowledge::analytics::ASKED_STATEMENTS),

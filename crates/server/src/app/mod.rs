@@ -80,6 +80,8 @@ pub(crate) struct App {
     pub(crate) repeated: Turns,
     /// Where webhooks may lead.
     pub(crate) webhook_policy: Arc<Policy>,
+    /// Where pages may be fetched from.
+    pub(crate) source_policy: Arc<Policy>,
     /// Told when this process has put something into the queue of webhooks. What others put there is found by looking.
     pub(crate) webhooks_queued: Arc<Notify>,
     /// What secrets are encrypted with.
@@ -105,6 +107,7 @@ impl App {
             listeners: Listeners::default(),
             repeated: Turns::default(),
             webhook_policy: Arc::default(),
+            source_policy: Arc::default(),
             webhooks_queued: Arc::default(),
             vault: Arc::new(vault),
         }

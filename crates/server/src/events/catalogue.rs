@@ -17,6 +17,8 @@ pub const CATALOGUE: &[(&str, &[&str])] = &[
             "article.embedding_updated",
             "article.embedding_cleared",
             "knowledge.articles_linked",
+            "knowledge.articles_extracted",
+            "knowledge.content_ingested",
         ],
     ),
     ("article_link", &["article_link.created", "article_link.deleted"]),

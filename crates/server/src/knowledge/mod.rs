@@ -5,10 +5,14 @@ pub(crate) mod analytics;
 pub(crate) mod articles;
 pub(crate) mod embeddings;
 pub(crate) mod export;
+pub(crate) mod extraction;
 pub(crate) mod index;
+pub(crate) mod ingestion;
 pub(crate) mod links;
 pub(crate) mod lint;
+pub(crate) mod pipeline;
 pub(crate) mod search;
+pub(crate) mod work;
 
 use std::sync::Arc;
 

@@ -24,6 +24,9 @@ use crate::db::migrate::newest_version;
 use crate::db::{DEADLINE, Db, DbError, Row, statements};
 use crate::http::private_networks;
 use crate::jobs::Worker;
+use crate::knowledge::Knowledge;
+use crate::knowledge::embeddings::EmbeddingOptions;
+use crate::knowledge::extraction::{Extraction, ExtractionOptions};
 use crate::life::Life;
 use crate::metrics;
 use crate::schedule::{Settings, Tools, kinds};
@@ -80,6 +83,10 @@ pub struct ServeOptions {
     pub jobs: bool,
     /// What background jobs are told.
     pub settings: Settings,
+    /// How drafts are made of texts.
+    pub extraction: ExtractionOptions,
+    /// Who makes out what texts mean.
+    pub embeddings: EmbeddingOptions,
 }
 
 impl ServeOptions {
@@ -102,6 +109,8 @@ impl ServeOptions {
             keys: Keys::default(),
             jobs: true,
             settings: Settings::default(),
+            extraction: ExtractionOptions::default(),
+            embeddings: EmbeddingOptions::default(),
         }
     }
 }
@@ -143,6 +152,12 @@ pub enum ServeError {
     /// The keys of secrets.
     #[error(transparent)]
     Keys(#[from] KeyError),
+    /// Drafts cannot be made as it was told to.
+    #[error("{0}")]
+    Extraction(String),
+    /// Nobody can make out what texts mean as it was told to.
+    #[error("{0}")]
+    Embeddings(String),
 }
 
 /// A server that listens. Stops when [`Self::stop`] is called, not when dropped.
@@ -188,6 +203,8 @@ impl Server {
         let app = App {
             trusted_proxies: options.trusted_proxies.clone().unwrap_or_else(private_networks).into(),
             webhook_policy: Arc::new(options.webhooks.clone()),
+            source_policy: Arc::new(options.extraction.sources()),
+            knowledge: knowledge(&options.embeddings)?,
             ..App::new(db.clone(), admin, vault, public_url, life.clone())
         };
         if !app.vault.has_key() {
@@ -203,7 +220,9 @@ impl Server {
         life.spawn(app.identities.clone().keep_listening(database.app.clone(), life.clone()));
         life.spawn(app.rates.clone().keep_sweeping(life.clone()));
         if options.jobs {
-            let tools = Tools { db: db.clone(), owner: database.owner.clone() };
+            let extraction = extraction(&options.extraction)?;
+            let (owner, knowledge, jobs) = (database.owner.clone(), app.knowledge.clone(), app.jobs.clone());
+            let tools = Tools { db: db.clone(), owner, extraction, knowledge, jobs };
             let (kinds, owner) = (kinds(options.settings), database.owner.clone());
             let worker = Worker::new(db.clone(), owner, kinds, tools, app.jobs.clone(), options.pool_size);
             life.spawn(worker.keep_working(life.clone()));
@@ -229,6 +248,16 @@ impl Server {
         self.app.admin.close();
         Ok(self.database.close().await?)
     }
+}
+
+/// What makes out what texts mean.
+fn knowledge(options: &EmbeddingOptions) -> Result<Knowledge, ServeError> {
+    Knowledge::new(options).map_err(ServeError::Embeddings)
+}
+
+/// What drafts are made with.
+fn extraction(options: &ExtractionOptions) -> Result<Arc<Extraction>, ServeError> {
+    Extraction::new(options).map(Arc::new).map_err(ServeError::Extraction)
 }
 
 /// Whether the database has the schema that this binary was made for.

@@ -20,7 +20,6 @@ const MOST_ROWS: usize = 20;
 
 /// How articles are read. Queries are noted as they were asked.
 #[derive(Debug, Clone)]
-#[cfg_attr(not(test), expect(dead_code, reason = "searches and contexts are another folder's"))]
 pub(crate) enum Access {
     /// One by its id.
     Get,

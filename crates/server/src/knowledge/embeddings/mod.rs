@@ -28,8 +28,11 @@ pub(crate) struct Meaning {
     engine: Engine,
     /// What is known of the provider's health.
     breaker: Mutex<Breaker>,
-    /// As many texts at once as there are processors: more of them would only wait for each other.
+    /// As many questions at once as there are processors: more of them would only wait for each other.
     places: Arc<Semaphore>,
+    /// One article at a time: nobody waits for it.
+    background: Arc<Semaphore>,
+    related: Option<f32>,
 }
 
 #[derive(Debug)]
@@ -64,25 +67,31 @@ impl Meaning {
             EmbeddingChoice::OpenAi(provider) => Engine::Provider(OpenAi::new(provider)?),
         };
         let places = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        Ok(Self { engine, breaker: Mutex::default(), places: Arc::new(Semaphore::new(places)) })
+        Ok(Self { related: options.related, ..Self::of(engine, places) })
+    }
+
+    fn of(engine: Engine, places: usize) -> Self {
+        let [places, background] = [places, 1].map(|places| Arc::new(Semaphore::new(places)));
+        Self { engine, breaker: Mutex::default(), places, background, related: None }
     }
 
     /// None: nobody makes any.
     pub(crate) fn off() -> Self {
-        Self { engine: Engine::Off, breaker: Mutex::default(), places: Arc::new(Semaphore::new(1)) }
+        Self::of(Engine::Off, 1)
     }
 
     /// What makes them. None: nobody does.
     pub(crate) fn model(&self) -> Option<Model> {
-        match &self.engine {
-            Engine::Off => None,
-            Engine::Local(embedder) => Some(Model {
+        let model = match &self.engine {
+            Engine::Off => return None,
+            Engine::Local(embedder) => Model {
                 name: embedder.name().to_owned(),
                 dimensions: embedder.dimensions(),
                 related: embedder.related(),
-            }),
-            Engine::Provider(provider) => Some(provider.model()),
-        }
+            },
+            Engine::Provider(provider) => provider.model(),
+        };
+        Some(Model { related: self.related.unwrap_or(model.related), ..model })
     }
 
     /// The vector of a question. None: the question says nothing.
@@ -118,7 +127,7 @@ impl Meaning {
             Engine::Off => return Err(Unavailable("nobody makes vectors here".to_owned())),
             Engine::Local(embedder) => {
                 let (embedder, title, body) = (Arc::clone(embedder), title.to_owned(), body.to_owned());
-                self.aside(move || embedder.article(&title, &body)).await?
+                at(&self.background, move || embedder.article(&title, &body)).await?
             }
             Engine::Provider(provider) => {
                 let text: String = format!("{title}\n\n{body}").chars().take(loopctl_embed::MOST).collect();
@@ -142,17 +151,25 @@ impl Meaning {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Unavailable> {
-        let ends = |_| Unavailable("the server is ending".to_owned());
-        let place = Arc::clone(&self.places).acquire_owned().await.map_err(|_| ends(()))?;
-        let done = tokio::task::spawn_blocking(move || {
-            let done = work();
-            drop(place);
-            done
-        });
-        done.await.map_err(|_| ends(()))
+        at(&self.places, work).await
     }
 
     fn breaker(&self) -> std::sync::MutexGuard<'_, Breaker> {
         self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Does work beside those who serve requests, when there is a place.
+async fn at<T: Send + 'static>(
+    places: &Arc<Semaphore>,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Unavailable> {
+    let ends = || Unavailable("the server is ending".to_owned());
+    let place = Arc::clone(places).acquire_owned().await.map_err(|_| ends())?;
+    let done = tokio::task::spawn_blocking(move || {
+        let done = work();
+        drop(place);
+        done
+    });
+    done.await.map_err(|_| ends())
 }

@@ -12,6 +12,8 @@ pub struct EmbeddingOptions {
     pub choice: EmbeddingChoice,
     /// A file with another model than the one that comes along.
     pub model: Option<PathBuf>,
+    /// From which similarity on articles are linked, from 0 to 1; above that none are. None: what fits who makes the vectors.
+    pub related: Option<f32>,
 }
 
 /// Who makes vectors.

@@ -25,11 +25,12 @@ async fn exported(who: &Caller, path: &str) -> (Vec<String>, BTreeMap<String, St
     let (mut names, mut files) = (Vec::new(), BTreeMap::new());
     for nth in 0..archive.len() {
         let mut entry = archive.by_index(nth).unwrap();
-        assert!(entry.enclosed_name().is_some(), "{}", entry.name());
+        let name = entry.name().unwrap().into_owned();
+        assert!(entry.enclosed_name().is_some(), "{name}");
         let mut content = String::new();
         entry.read_to_string(&mut content).unwrap();
-        names.push(entry.name().to_owned());
-        assert_eq!(files.insert(entry.name().to_owned(), content), None, "each name is there once");
+        names.push(name.clone());
+        assert_eq!(files.insert(name, content), None, "each name is there once");
     }
     (names, files)
 }

@@ -3,10 +3,15 @@
 mod articles;
 mod export;
 mod index;
+mod ingestion;
+mod learning;
 mod links;
 mod lint;
 mod notices;
 mod races;
+mod reads;
+mod search;
+mod sources;
 mod workflow;
 
 use serde_json::{Value, json};
@@ -45,8 +50,20 @@ async fn status_of(who: &Caller, id: &str) -> Value {
     who.get(&format!("/articles/{id}")).await.expect(200)["data"]["status"].clone()
 }
 
+/// A tenant with a project whose articles are so large that no page holds all of them.
+pub(crate) async fn with_large_articles() -> (Tenant, String) {
+    let tenant = Tenant::new().await;
+    let project = tenant.project().await;
+    let sql = "insert into articles (tenant_id, id, project_id, title, body, category, slug)
+               select $1::text::uuid, gen_random_uuid(), $2::text::uuid, 'large ' || n, repeat(chr(1), 99999) || 'x', 'finding',
+                      'large-' || n
+               from generate_series(1, 30) n";
+    connect(&server().owner).await.execute(sql, &[&tenant.id, &project]).await.unwrap();
+    (tenant, project)
+}
+
 /// So many published articles of a tenant, written by other hands, with a number in their titles.
-async fn many_published(tenant: &Tenant, count: i32) {
+pub(crate) async fn many_published(tenant: &Tenant, count: i32) {
     let sql = "insert into articles (tenant_id, id, title, body, category, slug, status)
                select $1::text::uuid, gen_random_uuid(), 'many ' || n, 'b', 'finding', 'many-' || n, 'published'
                from generate_series(1, $2) n";
@@ -64,10 +81,29 @@ fn each(list: &Value, member: &str) -> Vec<Value> {
     list["data"].as_array().unwrap().iter().map(|row| row[member].clone()).collect()
 }
 
-/// What the log tells since it had so many entries.
+/// What the log tells since it had so many entries, but for what background work adds when it likes.
 async fn told(tenant: &Tenant, since: usize) -> Vec<Value> {
     let log = tenant.audit_log().await.split_off(since);
+    let is_work = |row: &&Value| text(&row["action"]).starts_with("article.embedding_");
     log.iter()
+        .filter(|row| !is_work(row))
         .map(|row| json!([row["entity_type"], row["action"], row["old_state"], row["new_state"]]))
         .collect()
+}
+
+/// Waits until nothing is to be made of texts and reviews of a tenant any more.
+pub(crate) async fn all_drafted(tenant: &Tenant) {
+    let owner = connect(&server().owner).await;
+    drafted(&owner, &tenant.id).await;
+}
+
+/// The same, in another database.
+async fn drafted(owner: &tokio_postgres::Client, tenant_id: &str) {
+    let sql = "select not exists (select from knowledge_jobs where tenant_id = $1::text::uuid and completed_at is null)";
+    let waiting = async {
+        while !owner.query_one(sql, &[&tenant_id]).await.unwrap().get::<_, bool>(0) {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(crate::support::PATIENCE, waiting).await.expect("all drafts are made");
 }
