@@ -263,11 +263,7 @@ async fn listed<A>(
 ///
 /// # Errors
 /// 400 for another one.
-fn known_word<'a>(
-    name: &str,
-    sent: Option<&'a str>,
-    words: &[&str],
-) -> ApiResult<Option<&'a str>> {
+fn known_word<'a>(name: &str, sent: Option<&'a str>, words: &[&str]) -> ApiResult<Option<&'a str>> {
     match sent {
         Some(word) if !words.contains(&word) => Err(ApiError::bad_request(format!(
             "Invalid {name}. Valid {}: {}",
