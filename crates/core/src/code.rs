@@ -141,6 +141,8 @@ words! {
         StoryLimitReached = "story_limit_reached",
         /// The story was rejected: it is reworked through the loop.
         StoryRejected = "story_rejected",
+        /// Only superadmins write what belongs to the server and not to a tenant.
+        SystemScopeForbidden = "system_scope_forbidden",
         /// The tenant is suspended, or not there yet.
         TenantNotActive = "tenant_not_active",
         /// The tenant to be impersonated is not there.
