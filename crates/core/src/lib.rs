@@ -28,6 +28,7 @@ pub mod fields;
 pub mod graph;
 pub mod import;
 pub mod json;
+pub mod knowledge;
 pub mod ledger;
 pub mod lifecycle;
 pub mod moment;
