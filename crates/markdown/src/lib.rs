@@ -72,10 +72,18 @@ pub fn render(markdown: &str, rules: &mut impl Rules) -> Result<Rendered, String
     while let Some(event) = events.next() {
         match event {
             Event::Start(Tag::Heading { level, .. }) => {
-                let inside: Vec<_> = events
-                    .by_ref()
-                    .take_while(|event| !matches!(event, Event::End(TagEnd::Heading(_))))
-                    .collect();
+                let mut inside = Vec::new();
+                while let Some(event) = events.next().filter(|event| !is_end_of_heading(event)) {
+                    match event {
+                        Event::InlineHtml(text) if rules.shows_html(&text)? => {
+                            inside.push(Event::Text(text));
+                        }
+                        // A heading is a link to itself, in which there is no other one.
+                        event if is_link(&event) => {}
+                        Event::InlineHtml(_) => {}
+                        event => inside.push(event),
+                    }
+                }
                 let text: String = inside.iter().filter_map(words::of).collect();
                 if level == HeadingLevel::H1 && rules.has_title() {
                     page.title = text;
@@ -84,8 +92,7 @@ pub fn render(markdown: &str, rules: &mut impl Rules) -> Result<Rendered, String
                 let level = level.max(HeadingLevel::H2);
                 let id = unique(&mut ids, slug(&text));
                 out.push(Event::Html(format!("<{level} id=\"{id}\"><a href=\"#{id}\">").into()));
-                // A heading is a link to itself, in which there is no other one.
-                out.extend(inside.into_iter().filter(|event| !is_link(event)));
+                out.extend(inside);
                 out.push(Event::Html(format!("</a></{level}>\n").into()));
                 if level == HeadingLevel::H2 {
                     page.contents.push((id, text));
@@ -165,6 +172,10 @@ pub fn render(markdown: &str, rules: &mut impl Rules) -> Result<Rendered, String
     Ok(page)
 }
 
+fn is_end_of_heading(event: &Event<'_>) -> bool {
+    matches!(event, Event::End(TagEnd::Heading(_)))
+}
+
 fn is_link(event: &Event<'_>) -> bool {
     matches!(
         event,
@@ -176,7 +187,8 @@ fn is_link(event: &Event<'_>) -> bool {
 fn slug(text: &str) -> String {
     let lower = text.to_lowercase();
     let kept = lower.chars().filter(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | ' '));
-    kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+    let slug: String = kept.map(|c| if c == ' ' { '-' } else { c }).collect();
+    if slug.is_empty() { "section".to_owned() } else { slug }
 }
 
 /// The same heading a second time is `…-1`.

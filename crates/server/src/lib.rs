@@ -16,6 +16,7 @@ mod health;
 mod http;
 mod identity;
 pub mod jobs;
+mod knowledge;
 mod life;
 mod mcp;
 mod metrics;
@@ -87,6 +88,7 @@ pub fn statements() -> impl Iterator<Item = (&'static str, &'static db::Named)> 
         ("health", health::STATEMENTS),
         ("imports", plan::imports::STATEMENTS),
         ("jobs", jobs::STATEMENTS),
+        ("system_articles", knowledge::system::STATEMENTS),
         ("keys", identity::keys::STATEMENTS),
         ("measured", cost::measured::STATEMENTS),
         ("orchestrator_state", evidence::orchestrator_state::STATEMENTS),

@@ -13,7 +13,7 @@ use crate::app::{App, Endpoint};
 use crate::discovery::Told;
 use crate::http::{ApiError, Front, layers, tls};
 use crate::{
-    audit, cost, discovery, evidence, health, identity, mcp, plan, scrape, site, skills, trust_loop, web,
+    audit, cost, discovery, evidence, health, identity, knowledge, mcp, plan, scrape, site, skills, trust_loop, web,
     webhooks,
 };
 
@@ -48,6 +48,7 @@ fn endpoints() -> Vec<Endpoint> {
         cost::usage::routes(),
         cost::budgets::routes(),
         skills::routes(),
+        knowledge::system::routes(),
         cost::analytics::routes(),
         cost::anomalies::routes(),
         cost::measured::routes(),

@@ -5,6 +5,7 @@
 pub const CATALOGUE: &[(&str, &[&str])] = &[
     ("agent", &["registered"]),
     ("api_key", &["created", "revoked", "rotated"]),
+    ("article", &["created", "updated", "published", "unpublished", "archived"]),
     ("artifact_report", &["created"]),
     ("audit_pending_violation", &["resolved", "ignored"]),
     ("authenticator", &["enrolled", "revoked"]),

@@ -26,6 +26,7 @@ mod identity;
 mod imports;
 mod isolation;
 mod jobs;
+mod knowledge;
 mod mcp;
 mod measured;
 mod newcomer;

@@ -1,0 +1,3 @@
+//! The knowledge wiki.
+
+mod system;
