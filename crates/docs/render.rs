@@ -48,7 +48,6 @@ impl Site<'_> {
     }
 }
 
-
 impl Site<'_> {
     /// Whether this names one, as in `wiki/chain-of-custody`.
     fn is_article(&self, name: &str) -> bool {

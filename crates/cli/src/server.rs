@@ -377,7 +377,8 @@ pub(crate) async fn run_migrate(arguments: &DatabaseArguments) -> Result<Value, 
     let database = open(arguments).await?;
     let migrated = async {
         let applied = database.migrate().await.map_err(|error| Failure::Open(error.into()))?;
-        let written = write_articles(&database.owner).await.map_err(|error| Failure::Operator(error.into()))?;
+        let written =
+            write_articles(&database.owner).await.map_err(|error| Failure::Operator(error.into()))?;
         Ok(json!({"migrations_applied": applied, "articles_written": written}))
     };
     let migrated = migrated.await;

@@ -13,6 +13,8 @@ words! {
         AlreadyVerified = "already_verified",
         /// The tenant has as many keys as it may have.
         ApiKeyLimitReached = "api_key_limit_reached",
+        /// A page that would be larger than an answer may be.
+        AnswerTooLarge = "answer_too_large",
         /// A new tenant's key for its log cannot be kept.
         AuditKeyStorageFailed = "audit_key_storage_failed",
         /// The request cannot be read.
@@ -73,7 +75,7 @@ words! {
         InvalidImport = "invalid_import",
         /// An item of a bulk call that cannot be read.
         InvalidItem = "invalid_item",
-        /// The story does not stand where this goes on from.
+        /// The story, or the article, does not stand where this goes on from.
         InvalidTransition = "invalid_transition",
         /// The key has its one agent.
         KeyAlreadyBound = "key_already_bound",
@@ -83,6 +85,8 @@ words! {
         KeySuperseded = "key_superseded",
         /// Without this authenticator nobody could sign in any more.
         LastAuthenticator = "last_authenticator",
+        /// The articles are related already.
+        LinkExists = "link_exists",
         /// The story is contracted, and nobody holds it.
         MustClaimFirst = "must_claim_first",
         /// The story is not contracted.

@@ -152,7 +152,11 @@ pub fn render(markdown: &str, rules: &mut impl Rules) -> Result<Rendered, String
                     text.push_str(&part);
                 }
                 if rules.shows_html(&text)? {
-                    out.extend([Event::Html("<p>".into()), Event::Text(text.into()), Event::Html("</p>\n".into())]);
+                    out.extend([
+                        Event::Html("<p>".into()),
+                        Event::Text(text.into()),
+                        Event::Html("</p>\n".into()),
+                    ]);
                 }
             }
             Event::InlineHtml(text) => {

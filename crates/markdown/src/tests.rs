@@ -56,10 +56,7 @@ fn html_is_what_it_looks_like() {
     assert_eq!(html("a <b>c</b>"), "<p>a &lt;b&gt;c&lt;/b&gt;</p>\n");
     assert_eq!(html("<script>x</script>\n"), "<p>&lt;script&gt;x&lt;/script&gt;\n</p>\n");
     assert_eq!(html("<!-- a -->\n"), "");
-    assert_eq!(
-        html("## <b> c <!-- d -->"),
-        "<h2 id=\"b-c-\"><a href=\"#b-c-\">&lt;b&gt; c </a></h2>\n"
-    );
+    assert_eq!(html("## <b> c <!-- d -->"), "<h2 id=\"b-c-\"><a href=\"#b-c-\">&lt;b&gt; c </a></h2>\n");
     assert_eq!(html("## ?"), "<h2 id=\"section\"><a href=\"#section\">?</a></h2>\n");
     assert!(!html("```a\"onclick=\"x\nb\n```").contains("\"onclick"), "within an attribute");
 }
@@ -87,11 +84,10 @@ fn a_summary_is_the_first_paragraph() {
     assert_eq!(summary("One two, three four", 9), "One two…");
     assert_eq!(summary("äöüß äöüß", 6), "äöüß…");
     assert_eq!(summary("# T\n- a", 9), "");
-    assert_eq!(links("[a](/wiki/a) <https://b.example>\n\n[c]\n\n[c]: /docs/c"), [
-        "/wiki/a",
-        "https://b.example",
-        "/docs/c"
-    ]);
+    assert_eq!(
+        links("[a](/wiki/a) <https://b.example>\n\n[c]\n\n[c]: /docs/c"),
+        ["/wiki/a", "https://b.example", "/docs/c"]
+    );
 }
 
 proptest! {

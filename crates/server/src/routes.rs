@@ -13,8 +13,8 @@ use crate::app::{App, Endpoint};
 use crate::discovery::Told;
 use crate::http::{ApiError, Front, layers, tls};
 use crate::{
-    audit, cost, discovery, evidence, health, identity, knowledge, mcp, plan, scrape, site, skills, trust_loop, web,
-    webhooks,
+    audit, cost, discovery, evidence, health, identity, knowledge, mcp, plan, scrape, site, skills,
+    trust_loop, web, webhooks,
 };
 
 /// The service behind the port: paths are tidied before they are routed.
@@ -48,6 +48,8 @@ fn endpoints() -> Vec<Endpoint> {
         cost::usage::routes(),
         cost::budgets::routes(),
         skills::routes(),
+        knowledge::articles::routes(),
+        knowledge::links::routes(),
         knowledge::system::routes(),
         cost::analytics::routes(),
         cost::anomalies::routes(),

@@ -61,16 +61,8 @@ pub const MAX_TAGS: usize = 20;
 const MAX_TAG: usize = 100;
 
 /// Where articles come from.
-pub const SOURCE_TYPES: &[&str] = &[
-    "review_finding",
-    "manual",
-    "agent",
-    "session_log",
-    "newsletter",
-    "skill",
-    "web_article",
-    "ingestion",
-];
+pub const SOURCE_TYPES: &[&str] =
+    &["review_finding", "manual", "agent", "session_log", "newsletter", "skill", "web_article", "ingestion"];
 
 /// As much of what was sent as is repeated.
 fn shown(text: &str) -> String {
@@ -173,7 +165,9 @@ pub fn generated_slug(title: &str, digits: u32) -> String {
     let lower = title.to_lowercase();
     let kept: String = lower
         .chars()
-        .filter(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit() || *letter == '-' || letter.is_whitespace())
+        .filter(|letter| {
+            letter.is_ascii_lowercase() || letter.is_ascii_digit() || *letter == '-' || letter.is_whitespace()
+        })
         .collect();
     let joined = kept.split_whitespace().collect::<Vec<_>>().join("-");
     let cut: String = joined.trim_matches('-').chars().take(56).collect();
@@ -233,7 +227,11 @@ mod tests {
             assert_eq!(check_slug(sound), Ok(()), "{sound}");
         }
         for wrong in ["-a", "a-", "A-b", "a_b", "a b", "äb", "ab\n"] {
-            assert_eq!(check_slug(wrong).unwrap_err(), "must be lowercase alphanumeric with hyphens", "{wrong:?}");
+            assert_eq!(
+                check_slug(wrong).unwrap_err(),
+                "must be lowercase alphanumeric with hyphens",
+                "{wrong:?}"
+            );
         }
         assert_eq!(check_slug("a").unwrap_err(), "should be at least 2 character(s)");
         assert_eq!(check_slug(&"a".repeat(65)).unwrap_err(), "should be at most 64 character(s)");

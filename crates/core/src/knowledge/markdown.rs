@@ -175,7 +175,8 @@ fn quoted(text: &str) -> String {
 fn scalar(text: &str) -> String {
     const MEANT_OTHERWISE: [&str; 9] = ["null", "true", "false", "yes", "no", "on", "off", "y", "n"];
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
-    let is_word = text.bytes().next().is_some_and(|byte| byte.is_ascii_alphabetic()) && text.bytes().all(plain);
+    let is_word =
+        text.bytes().next().is_some_and(|byte| byte.is_ascii_alphabetic()) && text.bytes().all(plain);
     if is_word && !MEANT_OTHERWISE.contains(&text.to_ascii_lowercase().as_str()) {
         return text.to_owned();
     }
@@ -206,7 +207,12 @@ mod tests {
     #[test]
     fn a_page_is_front_matter_body_and_links() {
         let tags = ["ecto".to_owned(), "no".to_owned(), "2026".to_owned()];
-        let related = [("Other", "relates_to"), ("Other", "supersedes"), ("Other", "relates_to"), ("A [b] #1", "relates_to")];
+        let related = [
+            ("Other", "relates_to"),
+            ("Other", "supersedes"),
+            ("Other", "relates_to"),
+            ("A [b] #1", "relates_to"),
+        ];
         let expected = "---\ntitle: \"A \\\"b\\\" \\\\ c\"\naliases: [\"A \\\"b\\\" \\\\ c\"]\ncategory: pattern\ntags:\n  - ecto\n  \
                         - \"no\"\n  - \"2026\"\nstatus: published\nsource_type: review_finding\n\
                         created_at: \"2026-04-10T00:00:00.000000Z\"\nupdated_at: \"2026-04-10T00:00:00.000000Z\"\n---\n\n\
@@ -215,7 +221,10 @@ mod tests {
         assert_eq!(page(&article("A \"b\" \\ c", &tags), related), expected);
         let bare = ArticleText { source_type: None, ..article("T", &[]) };
         let text = page(&bare, []);
-        assert!(!text.contains("tags:") && !text.contains("source_type") && !text.contains("Related"), "{text}");
+        assert!(
+            !text.contains("tags:") && !text.contains("source_type") && !text.contains("Related"),
+            "{text}"
+        );
         assert!(text.ends_with("---\n\nUse `Multi`.\n"), "{text}");
     }
 
@@ -249,7 +258,8 @@ mod tests {
     #[test]
     fn the_index_has_a_heading_for_each_category() {
         let titles = [(Category::Decision, "B"), (Category::Pattern, "A"), (Category::Pattern, "C|d")];
-        let expected = "# Knowledge Base Index\n\n## Decision\n\n- [[B]]\n\n## Pattern\n\n- [[A]]\n- [[C d]]\n";
+        let expected =
+            "# Knowledge Base Index\n\n## Decision\n\n- [[B]]\n\n## Pattern\n\n- [[A]]\n- [[C d]]\n";
         assert_eq!(index_page(titles), expected);
         assert_eq!(index_page([]), "# Knowledge Base Index\n");
     }

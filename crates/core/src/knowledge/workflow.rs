@@ -68,8 +68,14 @@ mod tests {
                 assert_eq!(moved(*from, *to).is_ok(), expected, "{from} to {to}");
             }
         }
-        assert_eq!(moved(Published, Published), Err("Cannot transition from published to published".to_owned()));
-        assert_eq!(moved(Archived, Published), Err("Cannot transition from archived to published".to_owned()));
+        assert_eq!(
+            moved(Published, Published),
+            Err("Cannot transition from published to published".to_owned())
+        );
+        assert_eq!(
+            moved(Archived, Published),
+            Err("Cannot transition from archived to published".to_owned())
+        );
     }
 
     #[test]

@@ -6,6 +6,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use loopctl_core::cost::Total;
 use loopctl_core::cost::budgets::{Enforcement, ScopeType};
 use loopctl_core::json::JsonText;
+use loopctl_core::knowledge::{Category, Relationship, Status as ArticleStatus};
 use loopctl_core::lifecycle::{AgentStatus, VerificationSource, VerifiedStatus};
 use loopctl_core::role::Role;
 use rust_decimal::Decimal;
@@ -284,4 +285,14 @@ macro_rules! words {
     )+};
 }
 
-words!(AgentStatus, VerifiedStatus, VerificationSource, Role, ScopeType, Enforcement);
+words!(
+    AgentStatus,
+    VerifiedStatus,
+    VerificationSource,
+    Role,
+    ScopeType,
+    Enforcement,
+    Category,
+    ArticleStatus,
+    Relationship
+);

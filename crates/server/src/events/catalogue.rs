@@ -5,7 +5,18 @@
 pub const CATALOGUE: &[(&str, &[&str])] = &[
     ("agent", &["registered"]),
     ("api_key", &["created", "revoked", "rotated"]),
-    ("article", &["created", "updated", "published", "unpublished", "archived"]),
+    (
+        "article",
+        &[
+            "article.created",
+            "article.updated",
+            "article.published",
+            "article.unpublished",
+            "article.archived",
+            "article.superseded",
+        ],
+    ),
+    ("article_link", &["article_link.created", "article_link.deleted"]),
     ("artifact_report", &["created"]),
     ("audit_pending_violation", &["resolved", "ignored"]),
     ("authenticator", &["enrolled", "revoked"]),

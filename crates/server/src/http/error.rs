@@ -19,6 +19,9 @@ const USED: &str = "idempotency_keys_pkey";
 /// In how many seconds it may be tried again: a member, and the header of that name.
 const RETRY_AFTER: &str = "retry_after_seconds";
 
+/// How many bytes an answer may have that is not streamed.
+pub(crate) const LARGEST_ANSWER: i64 = 16 * 1024 * 1024;
+
 /// What a handler returns.
 pub(crate) type ApiResult<T> = Result<T, ApiError>;
 
@@ -139,6 +142,13 @@ impl ApiError {
     /// 422 for a business rule.
     pub(crate) fn unprocessable(code: Code, message: impl Into<String>) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, message)
+    }
+
+    /// 422: an answer that would be larger than one may be. `fits` is how much of it is not, and `parameter` what says so.
+    pub(crate) fn answer_too_large(parameter: &str, fits: usize) -> Self {
+        let message = "Unprocessable: the answer would be larger than 16 MiB";
+        let hint = format!("Ask for less: {} fit ({parameter}).", fits.max(1));
+        Self::unprocessable(Code::AnswerTooLarge, message).with("hints", json!([hint]))
     }
 
     /// 422 for one field.

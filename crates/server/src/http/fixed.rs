@@ -56,7 +56,8 @@ impl<T> Fixed<T> {
     /// These bytes. Their tag is strong, and each form has its own.
     pub(crate) fn bytes(body: Bytes, content_type: &'static str, cache_control: &'static str) -> Self {
         let hash = hash_of(&body);
-        let gzip = gzip(&body, Compression::best()).map(|body| Form { body, etag: format!("\"{hash}-gzip\"") });
+        let gzip =
+            gzip(&body, Compression::best()).map(|body| Form { body, etag: format!("\"{hash}-gzip\"") });
         let plain = Form { etag: format!("\"{hash}\""), body };
         Self { plain, gzip, content_type, cache_control, of: PhantomData }
     }

@@ -34,7 +34,7 @@ pub(crate) use cursor::{Cursor, Feed, Place, cut};
 pub(crate) use endpoint::{
     Created, CreatedSecret, Endpoint, Input, NoContent, Operation, Output, Session, endpoints, one,
 };
-pub(crate) use error::{ApiError, ApiResult, Refused, learn_more};
+pub(crate) use error::{ApiError, ApiResult, LARGEST_ANSWER, Refused, learn_more};
 pub(crate) use fixed::{Asked, Fixed, LOOK_AGAIN, Unless};
 pub(crate) use late::{Late, Shared};
 pub(crate) use layers::Peer;

@@ -20,11 +20,11 @@ use crate::events::{Attribution, Event, record_as_owner};
 use crate::identity::tenants::{TAKEN, check_email, check_slug, taken_field};
 use crate::identity::{keys, tenants};
 
+pub use crate::knowledge::system::{BrokenLink, LinkCheck, check_links, seed as write_articles};
 pub use check::{Check, Difference, check};
 pub use jobs::{JobKind, JobRun, list_jobs, run_job};
 pub use reencrypt::{Reencryption, Unreadable, reencrypt};
 pub use superadmin_keys::{SuperadminKey, list_superadmin_keys, revoke_superadmin_key};
-pub use crate::knowledge::system::{BrokenLink, LinkCheck, check_links, seed as write_articles};
 pub use violators::{PendingViolation, Scan, scan_violators};
 
 /// Why an operator command did nothing.

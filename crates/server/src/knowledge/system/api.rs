@@ -1,6 +1,7 @@
 //! System articles as programs read them.
 
 use axum::extract::State;
+use loopctl_core::knowledge::Category;
 use loopctl_core::request::{Request, text};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -9,7 +10,6 @@ use uuid::Uuid;
 use super::store::{PUBLISHED_SYSTEM_ARTICLE, PUBLISHED_SYSTEM_ARTICLES, SystemArticle};
 use crate::app::App;
 use crate::http::{ApiError, ApiResult, Asked, Query, Unless};
-use loopctl_core::knowledge::Category;
 
 /// Whoever has them may go on with that for so long.
 const KEPT: &str = "public, max-age=300";
@@ -42,20 +42,21 @@ pub(super) async fn read(
     Query(query): Query<ReadSystemArticles>,
     asked: Asked,
 ) -> ApiResult<Unless<SystemArticles>> {
-    if query.category.as_ref().is_some_and(|category| Category::parse(category).is_none()) {
-        return Err(ApiError::bad_request("Invalid category"));
-    }
+    let category = query.category.as_deref().map(|word| Category::parse(word).ok_or(word)).transpose();
+    let category = category.map_err(|_| ApiError::bad_request("Invalid category"))?;
     let data = match &query.slug {
         Some(slug) => {
             let found = app.db.read(Uuid::nil(), PUBLISHED_SYSTEM_ARTICLE.with(&[slug])).await?;
-            let fits = |article: &SystemArticle| query.category.as_ref().is_none_or(|of| *of == article.category);
+            let fits = |article: &SystemArticle| category.is_none_or(|of| of == article.category);
             let article = found.into_iter().find(fits);
             let missing = || ApiError::not_found().saying("System article not found".to_owned());
             OneOrAll::One(Box::new(article.ok_or_else(missing)?))
         }
-        None => {
-            OneOrAll::All(app.db.read(Uuid::nil(), PUBLISHED_SYSTEM_ARTICLES.with(&[&query.category])).await?)
-        }
+        None => OneOrAll::All(
+            app.db
+                .read(Uuid::nil(), PUBLISHED_SYSTEM_ARTICLES.with(&[&category.map(Category::as_str)]))
+                .await?,
+        ),
     };
     Unless::json_now(&SystemArticles { data }, KEPT, &asked)
 }

@@ -13,13 +13,8 @@ use crate::http::{ApiError, ApiResult, Asked, Query};
 use crate::web::SentPage;
 
 /// In this order they are shown: first what everybody does, last what is looked up.
-const ORDER: [Category; 5] = [
-    Category::Convention,
-    Category::Pattern,
-    Category::Decision,
-    Category::Finding,
-    Category::Reference,
-];
+const ORDER: [Category; 5] =
+    [Category::Convention, Category::Pattern, Category::Decision, Category::Finding, Category::Reference];
 
 /// How many characters may be looked for.
 const LONGEST: usize = 500;
@@ -65,20 +60,15 @@ pub(super) async fn page(
         return Err(ApiError::bad_request(format!("Bad Request: q may have {LONGEST} characters")));
     }
     let found = app.db.read(Uuid::nil(), LOOK_FOR_SYSTEM_ARTICLES.with(&[&query.q])).await?;
-    let page = IndexPage {
-        query: query.q.as_deref(),
-        found: found.len(),
-        groups: grouped(found),
-        longest: LONGEST,
-    };
+    let page =
+        IndexPage { query: query.q.as_deref(), found: found.len(), groups: grouped(found), longest: LONGEST };
     SentPage::now(&page, &asked)
 }
 
 fn grouped(found: Vec<Found>) -> Vec<Group> {
     let mut groups = ORDER.map(|category| Group { category, articles: Vec::new() });
     for Found { slug, title, category, beginning } in found {
-        let group = groups.iter_mut().find(|group| group.category.as_str() == category);
-        // The database knows no other category.
+        let group = groups.iter_mut().find(|group| group.category == category);
         if let Some(group) = group {
             group.articles.push(Entry { slug, title, summary: summary(&beginning, SUMMARY) });
         }
@@ -95,13 +85,13 @@ mod tests {
         let mut shown = ORDER.to_vec();
         shown.sort();
         assert_eq!(shown, Category::ALL);
-        let found = |category: &str| Found {
+        let found = |category| Found {
             slug: "s".to_owned(),
             title: "T".to_owned(),
-            category: category.to_owned(),
+            category,
             beginning: String::new(),
         };
-        let groups = grouped(vec![found("reference"), found("pattern"), found("reference")]);
+        let groups = grouped([Category::Reference, Category::Pattern, Category::Reference].map(found).into());
         let counted: Vec<_> = groups.iter().map(|group| (group.category, group.articles.len())).collect();
         assert_eq!(counted, [(Category::Pattern, 1), (Category::Reference, 2)]);
     }

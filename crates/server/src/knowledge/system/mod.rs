@@ -13,10 +13,12 @@ mod text;
 use crate::app::Endpoint;
 use crate::http::endpoints;
 
-pub(crate) use changes::{Draft, Edit, Whose, beyond, change, create, move_on, remove, whose};
+pub(crate) use changes::{
+    NewSystemArticle, Whose, beyond_tenants, change, create, find, forbidden, set_status, whose,
+};
 pub use links::{BrokenLink, LinkCheck, check_links};
 pub use seed::seed;
-pub(crate) use store::{SHOW_SYSTEM_ARTICLE, STATEMENTS, SystemArticle};
+pub(crate) use store::STATEMENTS;
 
 /// The routes of this resource.
 pub(crate) fn routes() -> Vec<Endpoint> {

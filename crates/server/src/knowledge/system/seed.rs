@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use tokio_postgres::{Config, Row};
 use uuid::Uuid;
 
-use super::changes::told_created;
+use crate::VERSION;
 use crate::db::DbError;
 use crate::db::migrate::connect;
 use crate::events::{Attribution, Event, record_as_owner};
@@ -113,12 +113,11 @@ pub async fn seed(owner: &Config) -> Result<usize, DbError> {
             Step::Write => {
                 let id = Uuid::now_v7();
                 tx.execute(WRITE, &[&id, &slug, title, body, category, tags, &said.digest()]).await?;
-                told_created(id, title, category, "published", tags)
+                told(id, "article.created", &said)
             }
             Step::Replace(id) => {
                 tx.execute(REPLACE, &[&id, title, body, category, tags, &said.digest()]).await?;
-                let told = json!({"title": title, "category": category, "tags": tags});
-                Event::new("article", id, "updated", told).meta("scope", "system")
+                told(id, "article.updated", &said)
             }
         };
         events.push(event);
@@ -128,6 +127,13 @@ pub async fn seed(owner: &Config) -> Result<usize, DbError> {
         record_as_owner(tx, Uuid::nil(), &Attribution::system("wiki"), events).await?;
     }
     Ok(written)
+}
+
+/// What the log says of it. Its text is a part of loopctl.
+fn told(id: Uuid, action: &'static str, said: &Said) -> Event {
+    let Said { title, category, tags, .. } = said;
+    let told = json!({"title": title, "category": category, "tags": tags, "project_id": null});
+    Event::new("article", id, action, told).meta("scope", "system").meta("loopctl_version", VERSION)
 }
 
 #[cfg(test)]

@@ -1,11 +1,13 @@
 //! Rows and SQL of system articles. `$1` is nobody: they belong to no tenant.
 
 use loopctl_core::json::JsonText;
+use loopctl_core::knowledge::{Category, Status};
 use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
 
 use crate::db::{Row, Timestamp, statements};
+use crate::knowledge::articles::Article;
 
 /// A system article, as everybody reads it.
 #[derive(Debug, Clone, Serialize, JsonSchema, Row)]
@@ -16,13 +18,11 @@ pub(crate) struct SystemArticle {
     pub(crate) slug: String,
     /// Markdown.
     pub(crate) body: String,
-    /// `pattern`, `convention`, `decision`, `finding` or `reference`.
-    pub(crate) category: String,
+    pub(crate) category: Category,
     /// Always `system`.
     #[row(sql = "'system'::text")]
     pub(crate) scope: String,
-    /// `draft`, `published`, `archived` or `superseded`.
-    pub(crate) status: String,
+    pub(crate) status: Status,
     pub(crate) tags: Vec<String>,
     #[serde(skip)]
     pub(crate) metadata: JsonText,
@@ -30,12 +30,36 @@ pub(crate) struct SystemArticle {
     pub(crate) updated_at: Timestamp,
 }
 
+/// As superadmins read and write it: by the routes of articles.
+impl From<SystemArticle> for Article {
+    fn from(article: SystemArticle) -> Self {
+        let SystemArticle { id, title, slug, body, category, scope, status, tags, metadata, .. } = article;
+        let SystemArticle { inserted_at, updated_at, .. } = article;
+        Self {
+            id,
+            tenant_id: None,
+            project_id: None,
+            title,
+            body,
+            category,
+            status,
+            scope,
+            slug,
+            tags,
+            source_type: None,
+            source_id: None,
+            metadata,
+            inserted_at,
+            updated_at,
+        }
+    }
+}
+
 /// An article in a list of titles.
 #[derive(Debug, Row)]
 pub(super) struct Listed {
     pub(super) slug: String,
     pub(super) title: String,
-    pub(super) category: String,
 }
 
 /// An article in a list that says what each is about.
@@ -43,7 +67,7 @@ pub(super) struct Listed {
 pub(super) struct Found {
     pub(super) slug: String,
     pub(super) title: String,
-    pub(super) category: String,
+    pub(super) category: Category,
     /// As much as its first paragraph may be.
     #[row(sql = "left(body, 2000)")]
     pub(super) beginning: String,

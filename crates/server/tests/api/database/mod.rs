@@ -40,7 +40,10 @@ async fn every_table_is_known() {
     let tables = "from pg_class c where relnamespace = 'public'::regnamespace and relkind in ('r', 'p', 'f', 'v', 'm')";
     let has_tenant = "exists (select from pg_attribute where attrelid = c.oid and attname = 'tenant_id')";
     let without = lines(&owner, &format!("select relname {tables} and not {has_tenant} order by 1")).await;
-    assert_eq!(without, ["address_attempts", "job_schedules", "refinery_schema_history", "system_articles", "tenants"]);
+    assert_eq!(
+        without,
+        ["address_attempts", "job_schedules", "refinery_schema_history", "system_articles", "tenants"]
+    );
     let with =
         lines(&owner, &format!("select relname {tables} and {has_tenant} and not relispartition order by 1"))
             .await;

@@ -1,3 +1,57 @@
 //! The knowledge wiki.
 
+mod articles;
+mod links;
+mod notices;
+mod races;
 mod system;
+mod workflow;
+
+use serde_json::{Value, json};
+
+use crate::support::{Caller, Tenant, text};
+
+/// An id that nothing has.
+const NOBODY: &str = "0190f5ad-0000-7000-8000-000000000000";
+
+/// The body of a new article.
+fn draft(title: &str) -> Value {
+    json!({"title": title, "body": format!("About {title}."), "category": "pattern"})
+}
+
+/// A new article with this title, and these fields beside; as it was answered.
+async fn article(who: &Caller, title: &str, further: Value) -> Value {
+    let mut body = draft(title);
+    body.as_object_mut().unwrap().extend(further.as_object().cloned().unwrap_or_default());
+    who.post("/articles", body).await.expect(201)["data"].clone()
+}
+
+/// A new published article; its id.
+async fn published(user: &Caller, title: &str) -> String {
+    text(&article(user, title, json!({"status": "published"})).await["id"])
+}
+
+/// A new link; its id.
+async fn linked(who: &Caller, source: &str, relationship: &str, target: &str) -> String {
+    let body =
+        json!({"source_article_id": source, "target_article_id": target, "relationship_type": relationship});
+    text(&who.post("/article_links", body).await.expect(201)["data"]["id"])
+}
+
+/// The status of an article.
+async fn status_of(who: &Caller, id: &str) -> Value {
+    who.get(&format!("/articles/{id}")).await.expect(200)["data"]["status"].clone()
+}
+
+/// A member of each row of a list.
+fn each(list: &Value, member: &str) -> Vec<Value> {
+    list["data"].as_array().unwrap().iter().map(|row| row[member].clone()).collect()
+}
+
+/// What the log tells since it had so many entries.
+async fn told(tenant: &Tenant, since: usize) -> Vec<Value> {
+    let log = tenant.audit_log().await.split_off(since);
+    log.iter()
+        .map(|row| json!([row["entity_type"], row["action"], row["old_state"], row["new_state"]]))
+        .collect()
+}

@@ -1,4 +1,4 @@
-//! System articles: what everybody reads, and what nobody but superadmins writes. That superadmins do is among the tests of articles.
+//! System articles: what everybody reads, and what nobody but superadmins writes.
 
 use std::collections::BTreeSet;
 
@@ -52,7 +52,9 @@ async fn what_is_not_published_is_not_there() {
         let error = nobody.get(&format!("/articles/system?{query}")).await.expect_error(400, "bad_request");
         assert_eq!(error["message"], "Invalid category", "{query}");
     }
-    for slug in ["nonexistent", "Chain-Of-Custody", "chain-of-custody'", "..", "chain-of-custody&category=pattern"] {
+    for slug in
+        ["nonexistent", "Chain-Of-Custody", "chain-of-custody'", "..", "chain-of-custody&category=pattern"]
+    {
         let error = nobody.get(&format!("/articles/system?slug={slug}")).await.expect_error(404, "not_found");
         assert!(text(&error["message"]).contains("not found"), "{slug}");
     }
@@ -75,10 +77,23 @@ async fn anybody_reads_them_with_any_key_or_none() {
         tags.push(header(&found, "etag"));
         let found = found.expect(200);
         let members: Vec<_> = found["data"].as_object().unwrap().keys().map(String::as_str).collect();
-        let expected =
-            ["id", "title", "slug", "body", "category", "scope", "status", "tags", "inserted_at", "updated_at"];
+        let expected = [
+            "id",
+            "title",
+            "slug",
+            "body",
+            "category",
+            "scope",
+            "status",
+            "tags",
+            "inserted_at",
+            "updated_at",
+        ];
         assert_eq!(members, expected);
-        assert_eq!((&found["data"]["title"], &found["data"]["body"]), (&json!("Aardvark"), &json!("About it")));
+        assert_eq!(
+            (&found["data"]["title"], &found["data"]["body"]),
+            (&json!("Aardvark"), &json!("About it"))
+        );
     }
     tags.dedup();
     assert_eq!(tags.len(), 1, "{tags:?}");
@@ -135,8 +150,12 @@ async fn the_application_may_not_write_them() {
         let slug = unique("forged");
         [
             format!("select lock_system_article('{key}', gen_random_uuid())"),
-            format!("select create_system_article('{key}', gen_random_uuid(), '{slug}', 't', 'b', 'pattern', 'draft', '{{}}', '{{}}')"),
-            format!("select change_system_article('{key}', gen_random_uuid(), 't', 'b', 'pattern', 'draft', '{{}}', '{{}}')"),
+            format!(
+                "select create_system_article('{key}', gen_random_uuid(), '{slug}', 't', 'b', 'pattern', 'draft', '{{}}', '{{}}')"
+            ),
+            format!(
+                "select change_system_article('{key}', gen_random_uuid(), 't', 'b', 'pattern', 'draft', '{{}}', '{{}}')"
+            ),
         ]
     };
     for key in [of_tenant, gone, expired, uuid::Uuid::nil()] {
@@ -169,7 +188,8 @@ async fn the_wiki_lists_and_finds() {
         assert!(html.contains(part), "{part}");
     }
     assert!(!html.contains("search-results"));
-    let places = ["convention", "finding", "reference"].map(|of| html.find(&format!("id=\"category-{of}\"")).unwrap());
+    let places =
+        ["convention", "finding", "reference"].map(|of| html.find(&format!("id=\"category-{of}\"")).unwrap());
     assert!(places.is_sorted(), "{places:?}");
 
     let found = async |q: &str| {
@@ -185,7 +205,9 @@ async fn the_wiki_lists_and_finds() {
     assert_eq!(found(&odd).await, (true, false));
     assert_eq!(found(&format!("{word} 100%")).await, (true, false));
     // What stands for anything elsewhere does not here.
-    for nothing in [format!("{word}%it"), format!("{word}_100"), format!("{word}' or 'a' = 'a"), word.replace('-', "_")] {
+    for nothing in
+        [format!("{word}%it"), format!("{word}_100"), format!("{word}' or 'a' = 'a"), word.replace('-', "_")]
+    {
         assert_eq!(found(&nothing).await, (false, false), "{nothing}");
     }
     // Nothing looked for is no search.
@@ -219,7 +241,9 @@ async fn an_article_has_its_page() {
     for related in ["agent-bootstrap", "agent-pattern", "tenant-signup", "discovery"] {
         assert!(body.contains(&format!("href=\"/wiki/{related}\"")), "{related}");
     }
-    for name in ["nope", "Chain-of-custody", "%00", "chain-of-custody%00", "%2e%2e%2fhome", "a%27b", "%F0%9F%A6%8A"] {
+    for name in
+        ["nope", "Chain-of-custody", "%00", "chain-of-custody%00", "%2e%2e%2fhome", "a%27b", "%F0%9F%A6%8A"]
+    {
         let (status, html) = page(&format!("/wiki/{name}")).await;
         assert_eq!(status, 404, "{name}");
         for part in ["id=\"wiki-not-found\"", "Article not found", "href=\"/wiki\"", "Browse all articles"] {
@@ -265,7 +289,7 @@ async fn they_come_along_once_and_are_brought_up_to_date() {
 
     let owner = connect(&config).await;
     let told = "select count(*), count(distinct entity_id) from audit_log
-                where tenant_id = '00000000-0000-0000-0000-000000000000' and entity_type = 'article' and action = 'created'
+                where tenant_id = '00000000-0000-0000-0000-000000000000' and entity_type = 'article' and action = 'article.created'
                   and actor_type = 'system' and actor_label = 'system:wiki'";
     let told = owner.query_one(told, &[]).await.unwrap();
     assert_eq!((told.get::<_, i64>(0), told.get::<_, i64>(1)), (23, 23));
@@ -303,4 +327,177 @@ async fn they_come_along_once_and_are_brought_up_to_date() {
     assert_eq!(to.into_iter().collect::<Vec<_>>(), ["/wiki/verify-story"], "{check:#?}");
     assert!(check.broken > 0);
     drop_database(&config).await;
+}
+
+/// A superadmin inside no tenant, and what their key is called.
+async fn superadmin() -> (Caller, String) {
+    let name = unique("root");
+    let key = create_superadmin_key(&server().owner, &name).await.unwrap();
+    (Caller::with_key(&key.raw_key), name)
+}
+
+fn everybodys(title: &str) -> serde_json::Value {
+    json!({"title": title, "body": format!("About {title}."), "category": "convention", "scope": "system", "tags": ["a"]})
+}
+
+#[tokio::test]
+async fn nobody_below_superadmins_writes_them() {
+    let tenant = Tenant::new().await;
+    let (root, _) = superadmin().await;
+    let mut within = root.clone();
+    within.headers.push(("x-impersonate-tenant", tenant.id.clone()));
+    let mut lowered = within.clone();
+    lowered.headers.push(("x-effective-role", "user".to_owned()));
+    let body = everybodys(&unique("Forbidden"));
+    for who in [&tenant.user, &tenant.key("agent").await, &tenant.key("orchestrator").await, &lowered] {
+        let error = who.post("/articles", body.clone()).await.expect_error(403, "system_scope_forbidden");
+        assert_eq!(error["message"], "System-scoped articles require superadmin role");
+    }
+    Caller::nobody().post("/articles", body.clone()).await.expect_error(401, "unauthorized");
+    root.post("/articles", json!({"scope": "system"})).await.expect_error(422, "validation_failed");
+    for status in ["archived", "superseded"] {
+        let mut finished = body.clone();
+        finished["status"] = json!(status);
+        root.post("/articles", finished).await.expect_error(422, "validation_failed");
+    }
+    // What is a tenant's is still written inside one.
+    let own = json!({"title": "T", "body": "b", "category": "pattern"});
+    root.post("/articles", own).await.expect_error(400, "bad_request");
+
+    let article = root.post("/articles", body).await.expect(201)["data"].clone();
+    let at = format!("/articles/{}", text(&article["id"]));
+    for who in [&tenant.user, &lowered] {
+        for path in [format!("{at}/publish"), format!("{at}/unpublish"), format!("{at}/archive")] {
+            who.post_empty(&path).await.expect_error(403, "system_scope_forbidden");
+        }
+        who.patch(&at, json!({"title": "x"})).await.expect_error(403, "system_scope_forbidden");
+        who.delete(&at).await.expect_error(403, "system_scope_forbidden");
+        // A draft is none of theirs.
+        who.get(&at).await.expect_error(404, "not_found");
+    }
+    assert_eq!(root.get(&at).await.expect(200)["data"]["body"], article["body"]);
+    assert_eq!(within.get(&at).await.expect(200)["data"]["scope"], "system");
+    let nothing = format!("/articles/{}", super::NOBODY);
+    root.get(&nothing).await.expect_error(400, "bad_request");
+    root.patch(&nothing, json!({"title": "x"})).await.expect_error(400, "bad_request");
+    within.patch(&nothing, json!({"title": "x"})).await.expect_error(404, "not_found");
+}
+
+#[tokio::test]
+async fn superadmins_write_what_everybody_reads() {
+    let tenant = Tenant::new().await;
+    let before = tenant.audit_log().await.len();
+    let (root, name) = superadmin().await;
+    let title = unique("Everybodys");
+    let mut body = everybodys(&title);
+    let slug = unique("everybodys");
+    body["slug"] = json!(slug);
+    let article = root.post("/articles", body.clone()).await.expect(201)["data"].clone();
+    for (member, value) in [
+        ("tenant_id", json!(null)),
+        ("project_id", json!(null)),
+        ("scope", json!("system")),
+        ("status", json!("draft")),
+        ("slug", json!(slug)),
+        ("tags", json!(["a"])),
+    ] {
+        assert_eq!(article[member], value, "{member}");
+    }
+    let error = root.post("/articles", body).await.expect_error(422, "validation_failed");
+    assert_eq!(error["details"], json!({"slug": ["has already been taken"]}));
+    // A title may be there twice; without a slug there is always another one.
+    let twin = root.post("/articles", everybodys(&title)).await.expect(201)["data"].clone();
+    assert_ne!(twin["slug"], slug);
+
+    let at = format!("/articles/{}", text(&article["id"]));
+    let published = root.post_empty(&format!("{at}/publish")).await.expect(200)["data"].clone();
+    assert_eq!(published["status"], "published");
+    let again = root.post_empty(&format!("{at}/publish")).await.expect_error(422, "invalid_transition");
+    assert_eq!(again["message"], "Cannot transition from published to published");
+    let shown = tenant.key("agent").await.get(&at).await.expect(200)["data"].clone();
+    assert_eq!((&shown["title"], &shown["outgoing_links"]), (&json!(title), &json!([])));
+    let of_system = format!("/articles/system?slug={slug}");
+    assert_eq!(Caller::nobody().get(&of_system).await.expect(200)["data"]["title"], title);
+    assert!(page(&format!("/wiki/{slug}")).await.1.contains(&title));
+    // It is among the articles of no tenant.
+    let listed = tenant.user.get("/articles").await.expect(200);
+    assert_eq!(listed["meta"]["total_count"], 0);
+
+    let edited = json!({"title": format!("{title} 2"), "body": "New", "scope": "tenant", "slug": "x", "tags": ["b"],
+                        "project_id": super::NOBODY});
+    let edited = root.put(&at, edited).await.expect(200)["data"].clone();
+    assert_eq!(
+        (&edited["body"], &edited["slug"], &edited["project_id"]),
+        (&json!("New"), &json!(slug), &json!(null))
+    );
+    // What changes nothing is told to nobody.
+    let same =
+        root.patch(&at, json!({"body": "New", "status": "published", "title": null})).await.expect(200);
+    assert_eq!(same["data"], edited);
+    root.patch(&at, json!({"title": " "})).await.expect_error(422, "validation_failed");
+    root.patch(&at, json!({"status": "superseded"})).await.expect_error(422, "invalid_transition");
+    root.post_empty(&format!("{at}/unpublish")).await.expect(200);
+    Caller::nobody().get(&of_system).await.expect_error(404, "not_found");
+    root.post_empty(&format!("{at}/archive")).await.expect(200);
+    for _ in 0..2 {
+        assert_eq!(root.delete(&at).await.expect(200)["data"]["status"], "archived");
+    }
+    root.patch(&at, json!({"status": "published"})).await.expect_error(422, "invalid_transition");
+    assert_eq!(
+        root.delete(&format!("/articles/{}", text(&twin["id"]))).await.expect(200)["data"]["status"],
+        "archived"
+    );
+
+    // The log of nobody has it, and that of the tenant does not.
+    let log = root.get(&format!("/admin/audit?entity_id={}", text(&article["id"]))).await.expect(200);
+    let log = log["data"].as_array().unwrap();
+    let actions: Vec<_> = log.iter().rev().map(|entry| text(&entry["action"])).collect();
+    let expected = ["created", "published", "updated", "unpublished", "archived"];
+    assert_eq!(actions, expected.map(|action| format!("article.{action}")));
+    for entry in log {
+        assert_eq!(entry["tenant_id"], json!(null));
+        assert_eq!((&entry["entity_type"], &entry["actor_type"]), (&json!("article"), &json!("superadmin")));
+        assert_eq!(entry["actor_label"], format!("superadmin:{name}"));
+    }
+    assert_eq!(
+        (&log[3]["old_state"], &log[3]["new_state"]),
+        (&json!({"status": "draft"}), &json!({"status": "published"}))
+    );
+    assert_eq!((&log[2]["old_state"]["title"], &log[2]["new_state"]["body"]), (&json!(title), &json!("New")));
+    let told = tenant.audit_log().await.split_off(before);
+    assert!(told.iter().all(|entry| entry["entity_type"] != "article"), "{told:?}");
+}
+
+#[tokio::test]
+async fn of_two_who_write_at_once_one_is_first() {
+    let (root, _) = superadmin().await;
+    let (other, _) = superadmin().await;
+    for _ in 0..crate::support::rounds(4) {
+        let mut body = everybodys(&unique("Race"));
+        body["slug"] = json!(unique("race"));
+        let both = join_all([&root, &other].map(|who| who.post("/articles", body.clone()))).await;
+        let mut statuses: Vec<_> = both.iter().map(|reply| reply.status).collect();
+        statuses.sort_unstable();
+        assert_eq!(statuses, [201, 422]);
+        let created = both.into_iter().find(|reply| reply.status == 201).unwrap().body["data"].clone();
+        let at = format!("/articles/{}", text(&created["id"]));
+        let publish = format!("{at}/publish");
+        let both = join_all([&root, &other].map(|who| who.post_empty(&publish))).await;
+        let mut statuses: Vec<_> = both.iter().map(|reply| reply.status).collect();
+        statuses.sort_unstable();
+        assert_eq!(statuses, [200, 422]);
+        let log = root.get(&format!("/admin/audit?entity_id={}", text(&created["id"]))).await.expect(200);
+        assert_eq!(log["meta"]["total_count"], 2, "{log:#}");
+    }
+    // What is sent again under its key is done once.
+    let body = everybodys(&unique("Again"));
+    let key = unique("key");
+    let send = async || {
+        let request = root.request(Method::POST, "/articles").header("Idempotency-Key", &key);
+        root.send(request.json(&body)).await
+    };
+    let first = send().await.expect(201);
+    let again = send().await;
+    assert_eq!(header(&again, "idempotent-replayed"), "true");
+    assert_eq!(again.expect(201), first);
 }

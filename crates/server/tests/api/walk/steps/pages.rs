@@ -81,8 +81,17 @@ pub(super) async fn steps(calls: &Calls<'_>, method: &str) -> Option<Vec<Step>> 
             tries
         }
         ("GET", path)
-            if ["/openapi", "/lifecycle", "//home", "//docs", "//wiki", "//swaggerui", "//terms", "//privacy"]
-                .contains(&path)
+            if [
+                "/openapi",
+                "/lifecycle",
+                "//home",
+                "//docs",
+                "//wiki",
+                "//swaggerui",
+                "//terms",
+                "//privacy",
+            ]
+            .contains(&path)
                 || path.starts_with("//.well-known/") =>
         {
             here(&[(&Caller::nobody(), 200, nothing.clone()), (&knowing(), 304, nothing)])
