@@ -16,7 +16,7 @@ use crate::http::{ApiResult, Asked, Fixed, LOOK_AGAIN, Session, Unless, openapi 
 pub(super) type Document = Map<String, Value>;
 
 /// The groups that routes belong to, in the order in which they are read.
-const TAGS: [(&str, &str); 22] = [
+const TAGS: [(&str, &str); 23] = [
     (
         "Discovery",
         "What the server tells of itself: where to begin, what there is to call, what moves a story.",

@@ -81,13 +81,13 @@ statements! {
     PUBLISHED_SYSTEM_ARTICLE -> SystemArticle = "
         select {*} from system_articles where $1::uuid is not null and status = 'published' and slug = $2";
     SYSTEM_TITLES -> Listed = "
-        select {*} from system_articles where $1::uuid is not null and status = 'published' order by title, id";
+        select {*} from system_articles where $1::uuid is not null and status = 'published' order by lower(title), id";
     /// Text is compared as it is: nothing in it stands for anything else.
     LOOK_FOR_SYSTEM_ARTICLES -> Found = "
         select {*} from system_articles
         where $1::uuid is not null and status = 'published'
           and ($2::text is null or position(lower($2) in lower(title)) > 0 or position(lower($2) in lower(body)) > 0)
-        order by title, id";
+        order by lower(title), id";
     /// Whatever its status.
     SHOW_SYSTEM_ARTICLE -> SystemArticle = "
         select {*} from system_articles where $1::uuid is not null and id = $2";
