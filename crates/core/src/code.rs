@@ -53,6 +53,8 @@ words! {
         EpicNotFound = "epic_not_found",
         /// An item that is to be created names no epic.
         EpicNumberRequired = "epic_number_required",
+        /// An archive with more articles than one may have.
+        ExportTooLarge = "export_too_large",
         /// The role of the key may not do this.
         Forbidden = "forbidden",
         /// The headers are larger than a request may have.

@@ -35,6 +35,9 @@ pub(crate) const ETAG: Header =
 pub(crate) const CACHE_CONTROL: Header =
     Header::text("Cache-Control", "For how long the answer may be kept, and by whom.");
 
+pub(crate) const CONTENT_DISPOSITION: Header =
+    Header::text("Content-Disposition", "What the file is called.");
+
 pub(crate) const LOCATION: Header = Header::text("Location", "Where to go instead.");
 
 pub(crate) const SET_COOKIE: Header = Header::text("Set-Cookie", "The cookie of the session, or its end.");
@@ -64,10 +67,11 @@ pub(super) const REMAINING: Header = Header::number(
 pub(super) const RESET: Header =
     Header::number("X-RateLimit-Reset", "When the minute is over, in seconds since 1970.");
 
-const ALL: [&Header; 11] = [
+const ALL: [&Header; 12] = [
     &REQUEST_ID,
     &ETAG,
     &CACHE_CONTROL,
+    &CONTENT_DISPOSITION,
     &LOCATION,
     &SET_COOKIE,
     &WWW_AUTHENTICATE,

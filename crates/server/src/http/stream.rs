@@ -34,6 +34,8 @@ pub(crate) enum CutOff {
     Db(#[from] DbError),
     #[error("not to be written as JSON: {0}")]
     Json(#[from] serde_json::Error),
+    #[error("not to be written: {0}")]
+    Io(#[from] std::io::Error),
     #[error("the client is gone")]
     Gone,
     #[error("the client takes too long to read")]

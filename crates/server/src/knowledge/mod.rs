@@ -2,5 +2,8 @@
 //! the server itself explains to everybody.
 
 pub(crate) mod articles;
+pub(crate) mod export;
+pub(crate) mod index;
 pub(crate) mod links;
+pub(crate) mod lint;
 pub(crate) mod system;

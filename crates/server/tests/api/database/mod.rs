@@ -52,6 +52,8 @@ async fn every_table_is_known() {
         [
             "agents",
             "api_keys",
+            "article_links",
+            "articles",
             "artifact_reports",
             "audit_heads",
             "audit_log",

@@ -43,6 +43,8 @@ async fn the_application_role_is_nobody() {
             "address_attempts | DELETE,INSERT,SELECT,UPDATE",
             "agents | INSERT,SELECT",
             "api_keys | INSERT,SELECT",
+            "article_links | DELETE,INSERT,SELECT",
+            "articles | INSERT,SELECT",
             "artifact_reports | INSERT,SELECT",
             "audit_heads | SELECT,UPDATE",
             "audit_log | INSERT,SELECT",
@@ -103,6 +105,7 @@ async fn the_application_role_is_nobody() {
         lines(&owner, by_column).await,
         [
             "api_keys | UPDATE | agent_id,expires_at,revoked_at,superseded_at,updated_at",
+            "articles | UPDATE | body,category,metadata,project_id,status,tags,title,updated_at",
             "audit_pending_violations | UPDATE | resolution_note,resolved_at,resolved_by_api_key_id,status",
             "idempotency_keys | UPDATE | answer,status",
             "jobs | INSERT | args,id,kind,max_attempts,queue,scheduled_at,tenant_id,unique_key",

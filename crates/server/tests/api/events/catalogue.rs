@@ -78,6 +78,20 @@ async fn each_event_of_the_catalogue_is_told_by_something() {
     let result = json!({"skill_version_id": created["version"]["id"], "story_id": alone,
                         "verification_result_id": verifications["data"][0]["id"]});
     o.post("/skill_results", result).await.expect(201);
+    // Knowledge.
+    let article = |title: &str| json!({"title": title, "body": "b", "category": "finding"});
+    let (one_article, other_article) =
+        (a.post("/articles", article("one")).await, a.post("/articles", article("other")).await);
+    let [one_article, other_article] =
+        [one_article, other_article].map(|reply| text(&reply.expect(201)["data"]["id"]));
+    let of_article = format!("/articles/{one_article}");
+    u.patch(&of_article, json!({"title": "changed"})).await.expect(200);
+    for step in ["publish", "unpublish", "archive"] {
+        u.post(&format!("{of_article}/{step}"), json!({})).await.expect(200);
+    }
+    let link = json!({"source_article_id": other_article, "target_article_id": one_article, "relationship_type": "supersedes"});
+    let link = a.post("/article_links", link).await.expect(201);
+    u.delete(&format!("/article_links/{}", text(&link["data"]["id"]))).await.expect(204);
     // Cost.
     let limits =
         json!({"scope_type": "story", "scope_id": ids[5], "budget_millicents": 5, "enforcement": "block"});

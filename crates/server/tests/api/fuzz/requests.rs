@@ -263,6 +263,18 @@ impl World {
                 json!({"number": rng.random_range(1..400), "title": "E", "position": 2, "phase": "p0"})
             }
             "projects" => json!({"name": "F", "slug": unique("fuzz"), "mission": "m"}),
+            "articles" => {
+                json!({"title": unique("fuzz"), "body": "b", "category": "finding", "tags": ["a"], "metadata": {"a": 1}})
+            }
+            "article_links" => {
+                let kind = ["relates_to", "derived_from", "contradicts", "supersedes"].choose(rng).copied();
+                json!({"source_article_id": self.id("articles", rng), "target_article_id": self.id("articles", rng),
+                       "relationship_type": kind})
+            }
+            "bulk-publish" => {
+                let ids: Vec<_> = (0..rng.random_range(0..4)).map(|_| self.id("articles", rng)).collect();
+                json!({"article_ids": ids})
+            }
             "skills" => json!({"name": unique("fuzz"), "prompt_text": "p", "metadata": {"a": 1}}),
             "token-usage" | "report" | "report-done" => {
                 json!({"artifact": {"artifact_type": "test", "path": "p"},

@@ -146,6 +146,16 @@ pub(super) async fn world() -> World {
             ids.entry("skills").or_default().push(text(&skill["skill"]["id"]));
             ids.entry("skill_versions").or_default().push(text(&skill["version"]["id"]));
         }
+        for _ in 0..10 {
+            let body = json!({"title": unique("article"), "body": "b", "category": "finding"});
+            let article = text(&tenant.user.post("/articles", body).await.expect(201)["data"]["id"]);
+            ids.entry("articles").or_default().push(article);
+        }
+        for ends in ids["articles"].clone().windows(2).rev().take(9) {
+            let body = json!({"source_article_id": ends[0], "target_article_id": ends[1], "relationship_type": "derived_from"});
+            let link = text(&tenant.user.post("/article_links", body).await.expect(201)["data"]["id"]);
+            ids.entry("article_links").or_default().push(link);
+        }
         let (mut device, enrolled) = another(&tenant).await;
         let added = add(&tenant, &enrolled, json!(null)).await.expect(201);
         ids.entry("authenticators").or_default().push(text(&added["data"]["id"]));

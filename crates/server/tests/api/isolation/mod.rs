@@ -53,6 +53,11 @@ pub(crate) struct Populated {
     pub(crate) violation: String,
     /// A story whose cost stands out.
     pub(crate) anomaly: String,
+    /// Of the project, published, and linked with another one.
+    pub(crate) article: String,
+    pub(crate) article_link: String,
+    /// Of the whole tenant.
+    pub(crate) article_draft: String,
 }
 
 pub(crate) async fn populated() -> Populated {
@@ -156,6 +161,14 @@ pub(crate) async fn populated() -> Populated {
     let measured =
         claude_export(&says, DELTA, vec![claude_tokens(&word, "input", at - 1, at, 1.0)], Vec::new());
     agent.post("//v1/metrics", json!(measured)).await.expect(200);
+    let body = json!({"title": word, "body": word, "category": "finding", "tags": ["of-interest"], "metadata": {"note": word},
+                      "slug": format!("{word}-1").replace('_', "-"), "status": "published", "project_id": project});
+    let article = text(&orchestrator.post("/articles", body).await.expect(201)["data"]["id"]);
+    let body = json!({"title": format!("{word} 2"), "body": word, "category": "pattern"});
+    let article_draft = text(&agent.post("/articles", body).await.expect(201)["data"]["id"]);
+    let body = json!({"source_article_id": article, "target_article_id": article_draft, "relationship_type": "relates_to",
+                      "metadata": {"note": word}});
+    let article_link = text(&agent.post("/article_links", body).await.expect(201)["data"]["id"]);
     let (webhook, delivery) = webhook(&tenant, &word).await;
     let (authenticator, mut device) = authenticator(&tenant, &word).await;
     signed_in(&mut device).await;
@@ -189,6 +202,9 @@ pub(crate) async fn populated() -> Populated {
         device: Mutex::new(device),
         violation,
         anomaly,
+        article,
+        article_link,
+        article_draft,
     }
 }
 

@@ -56,6 +56,8 @@ pub(crate) fn filled(template: &str, a: &Populated) -> Vec<String> {
             (true, "cost-anomalies") => vec![&a.anomaly],
             (true, "versions") => vec!["1"],
             (true, "webhooks") => vec![&a.webhook],
+            (true, "articles") => vec![&a.article, &a.article_draft],
+            (true, "article_links") => vec![&a.article_link],
             (true, "tenants") => vec![&a.tenant.id],
             (true, "authenticators") => vec![&a.authenticator],
             (true, "deliveries") => vec![&a.delivery],
@@ -183,6 +185,35 @@ fn calls(method: &str, template: &str, a: &Populated) -> Vec<Call> {
                 call(short, json!({"skills": [skill], "project_id": a.project}), Refused),
             ]
         }
+        ("get", "/articles") => vec![
+            call("/articles?limit=100", Value::Null, Own),
+            call(&format!("/articles?project_id={}", a.project), Value::Null, EmptyList),
+            call("/articles?tags=of-interest", Value::Null, EmptyList),
+        ],
+        ("get", "/knowledge/drafts" | "/knowledge/index" | "/knowledge/lint" | "/knowledge/export") => {
+            vec![call(short, Value::Null, Own)]
+        }
+        ("get", "/articles/{article_id}/links") => {
+            filled(short, a).iter().map(|path| call(path, Value::Null, EmptyList)).collect()
+        }
+        ("post", "/articles") => {
+            let body = json!({"body": "b", "category": "pattern", "tenant_id": a.tenant.id});
+            let mut theirs = body.clone();
+            theirs["project_id"] = json!(a.project);
+            vec![call(short, body, Own), call(short, theirs, Refused)]
+        }
+        ("post", "/projects/{project_id}/articles") => {
+            with_ids(json!({"title": "b", "body": "b", "category": "pattern"}))
+        }
+        ("patch", "/articles/{id}") => with_ids(json!({"body": "b", "tags": ["b"]})),
+        ("post", path) if path.starts_with("/articles/{id}/") => with_ids(json!({})),
+        ("post", "/knowledge/bulk-publish") => {
+            vec![call(short, json!({"article_ids": [a.article, a.article_draft]}), NotFound)]
+        }
+        ("post", "/article_links") => ["relates_to", "supersedes"]
+            .map(|of| json!({"source_article_id": a.article, "target_article_id": a.article_draft, "relationship_type": of}))
+            .map(|body| call(short, body, Refused))
+            .to_vec(),
         ("patch", "/skills/{id}") => with_ids(json!({"description": "b", "status": "archived"})),
         ("post", "/skills/{id}/versions") => with_ids(json!({"prompt_text": "b"})),
         ("post", "/skill_results") => {
@@ -308,6 +339,7 @@ async fn send(caller: &Caller, method: &str, call: &Call) -> Reply {
         match call.path.as_str() {
             "/projects" => body["slug"] = json!(unique("b")),
             "/skills" => body["name"] = json!(unique("b")),
+            "/articles" => body["title"] = json!(unique("b")),
             _ => {}
         }
         request = request.json(&body);
@@ -354,6 +386,7 @@ async fn no_route_leads_into_another_tenant() {
     secrets.extend([&a.empty_epic, &a.epic_edge, &a.story_edge]);
     secrets.extend([&a.skill, &a.skill_version, &a.verification]);
     secrets.extend([&a.ui_test_run, &a.webhook, &a.delivery, &a.authenticator, &a.violation]);
+    secrets.extend([&a.article, &a.article_link, &a.article_draft]);
     secrets.extend(&a.stories);
     let agent = a.agent.agent().to_owned();
     secrets.push(&agent);

@@ -1,7 +1,10 @@
 //! The knowledge wiki.
 
 mod articles;
+mod export;
+mod index;
 mod links;
+mod lint;
 mod notices;
 mod races;
 mod system;
@@ -9,7 +12,7 @@ mod workflow;
 
 use serde_json::{Value, json};
 
-use crate::support::{Caller, Tenant, text};
+use crate::support::{Caller, Tenant, connect, server, text};
 
 /// An id that nothing has.
 const NOBODY: &str = "0190f5ad-0000-7000-8000-000000000000";
@@ -41,6 +44,32 @@ async fn linked(who: &Caller, source: &str, relationship: &str, target: &str) ->
 /// The status of an article.
 async fn status_of(who: &Caller, id: &str) -> Value {
     who.get(&format!("/articles/{id}")).await.expect(200)["data"]["status"].clone()
+}
+
+/// A tenant with a project whose articles are so large that no page holds all of them.
+pub(crate) async fn with_large_articles() -> (Tenant, String) {
+    let tenant = Tenant::new().await;
+    let project = tenant.project().await;
+    let sql = "insert into articles (tenant_id, id, project_id, title, body, category, slug)
+               select $1::text::uuid, gen_random_uuid(), $2::text::uuid, 'large ' || n, repeat(chr(1), 99999) || 'x', 'finding',
+                      'large-' || n
+               from generate_series(1, 30) n";
+    connect(&server().owner).await.execute(sql, &[&tenant.id, &project]).await.unwrap();
+    (tenant, project)
+}
+
+/// So many published articles of a tenant, written by other hands, with a number in their titles.
+pub(crate) async fn many_published(tenant: &Tenant, count: i32) {
+    let sql = "insert into articles (tenant_id, id, title, body, category, slug, status)
+               select $1::text::uuid, gen_random_uuid(), 'many ' || n, 'b', 'finding', 'many-' || n, 'published'
+               from generate_series(1, $2) n";
+    connect(&server().owner).await.execute(sql, &[&tenant.id, &count]).await.unwrap();
+}
+
+/// Makes an article as old as so many days.
+async fn aged(id: &str, days: i32) {
+    let sql = "update articles set updated_at = now() - make_interval(days => $2, mins => 1) where id = $1::text::uuid";
+    connect(&server().owner).await.execute(sql, &[&id, &days]).await.unwrap();
 }
 
 /// A member of each row of a list.

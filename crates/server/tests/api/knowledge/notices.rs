@@ -17,8 +17,11 @@ const ALL: &[&str] = &[
     "article_link.deleted",
 ];
 
+/// The type of an event and what is told of it in particular.
 fn data(event: &Value) -> Value {
-    json!([event["event_type"], event["payload"]])
+    let mut payload = event["payload"].clone();
+    payload.as_object_mut().unwrap().retain(|name, _| name != "event" && name != "timestamp");
+    json!([event["event_type"], payload])
 }
 
 #[tokio::test]

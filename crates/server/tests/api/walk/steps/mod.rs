@@ -1,5 +1,6 @@
 //! What is particular to each route: its successes, and the refusals that come from its records or its fields.
 
+mod knowledge;
 mod pages;
 mod records;
 
@@ -76,6 +77,10 @@ pub(super) async fn steps(world: &World, operation: &Operation) -> Vec<Step> {
     let found = match pages::steps(&calls, &operation.method).await {
         Some(found) => Some(found),
         None => records::steps(&calls, &operation.method).await,
+    };
+    let found = match found {
+        Some(found) => Some(found),
+        None => knowledge::steps(&calls, &operation.method).await,
     };
     if let Some(found) = found {
         return found;
