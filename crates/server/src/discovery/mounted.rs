@@ -44,6 +44,7 @@ const TAGS: [(&str, &str); 23] = [
     ("UI Tests", "Runs through a user interface, and what was found."),
     ("Orchestrator", "Checkpoints for the next session of an orchestrator."),
     ("Skills", "The prompts by which agents work, in versions, and what came of each of them."),
+    ("Knowledge", "What is known: articles, how they hang together, and what is made of all of them."),
     (
         "Token Efficiency",
         "What work costs: what is reported of it, what was measured, what may be spent, and where it stands out.",

@@ -145,7 +145,7 @@ impl ApiError {
     }
 
     /// 422: an answer that would be larger than one may be. `fits` is how much of it is not, and `parameter` what says so.
-    pub(crate) fn answer_too_large(parameter: &str, fits: usize) -> Self {
+    pub(crate) fn answer_too_large(parameter: &str, fits: i64) -> Self {
         let message = "Unprocessable: the answer would be larger than 16 MiB";
         let hint = format!("Ask for less: {} fit ({parameter}).", fits.max(1));
         Self::unprocessable(Code::AnswerTooLarge, message).with("hints", json!([hint]))

@@ -270,7 +270,8 @@ async fn listed<A>(
     let page = caller.list(list, filters, &which.page).await?;
     // The last one that was read may be the one with which it is too much.
     if page.data.last().is_some_and(|last| last.upto > LARGEST_ANSWER) {
-        return Err(ApiError::answer_too_large("limit", page.data.len().saturating_sub(1)));
+        let fits = page.data.iter().take_while(|row| row.upto <= LARGEST_ANSWER).count();
+        return Err(ApiError::answer_too_large("limit", i64::try_from(fits).unwrap_or(i64::MAX)));
     }
     Ok(Json(page.map(|weighed| weighed.article)))
 }
@@ -279,11 +280,7 @@ async fn listed<A>(
 ///
 /// # Errors
 /// 400 for another one.
-pub(crate) fn known_word<'a>(
-    name: &str,
-    sent: Option<&'a str>,
-    words: &[&str],
-) -> ApiResult<Option<&'a str>> {
+fn known_word<'a>(name: &str, sent: Option<&'a str>, words: &[&str]) -> ApiResult<Option<&'a str>> {
     match sent {
         Some(word) if !words.contains(&word) => Err(ApiError::bad_request(format!(
             "Invalid {name}. Valid {}: {}",

@@ -94,7 +94,8 @@ pub(super) async fn publish(
             }
             let weight: i64 = locked.iter().map(|article| article.weight).sum();
             if weight > LARGEST_ANSWER {
-                return Err(ApiError::answer_too_large("article_ids", locked.len() / 2));
+                let heaviest = locked.iter().map(|article| article.weight).max().unwrap_or(LARGEST_ANSWER);
+                return Err(ApiError::answer_too_large("article_ids", LARGEST_ANSWER / heaviest));
             }
             let published = change.all(PUBLISH_ARTICLES, &[ids]).await?;
             let mut by_id: HashMap<_, _> =

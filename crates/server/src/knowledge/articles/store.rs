@@ -49,7 +49,7 @@ pub(super) struct Weighed {
 pub(super) struct Locked {
     pub(super) id: Uuid,
     pub(super) status: Status,
-    #[row(sql = "(octet_length(to_json(body)::text) + octet_length(metadata::text) + 4096)::bigint")]
+    #[row(sql = "(octet_length(to_json(body)::text) + octet_length(metadata::text) + 8192)::bigint")]
     pub(super) weight: i64,
 }
 
@@ -68,7 +68,7 @@ macro_rules! weighed {
     () => {
         concat!(
             "(select whole.*, (sum(weight) over (order by inserted_at desc, id desc))::bigint as upto
-              from (select page.*, octet_length(to_json(body)::text) + octet_length(metadata::text) + 4096 as weight
+              from (select page.*, octet_length(to_json(body)::text) + octet_length(metadata::text) + 8192 as weight
                     from (select * from ",
             listed!(),
             " order by inserted_at desc, id desc limit $7 offset $8) page) whole) articles"

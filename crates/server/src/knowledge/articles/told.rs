@@ -12,7 +12,7 @@ use crate::events::{Event, Notice};
 
 /// What webhooks are told of an article.
 #[derive(Serialize)]
-pub(crate) struct Told<'a> {
+struct Told<'a> {
     id: Uuid,
     title: &'a str,
     category: Category,
@@ -25,7 +25,7 @@ pub(crate) struct Told<'a> {
 
 impl<'a> Told<'a> {
     /// An article as it is now.
-    pub(crate) fn of(article: &'a Article) -> Self {
+    fn of(article: &'a Article) -> Self {
         let Article { id, project_id, title, category, status, tags, .. } = article;
         Self {
             id: *id,

@@ -161,8 +161,8 @@ pub(crate) async fn populated() -> Populated {
     let measured =
         claude_export(&says, DELTA, vec![claude_tokens(&word, "input", at - 1, at, 1.0)], Vec::new());
     agent.post("//v1/metrics", json!(measured)).await.expect(200);
-    let body = json!({"title": word, "body": word, "category": "finding", "tags": ["of-interest"], "metadata": {"note": word},
-                      "slug": format!("{word}-1").replace('_', "-"), "status": "published", "project_id": project});
+    let body = json!({"title": word, "body": word, "category": "finding", "tags": [word], "metadata": {"note": word},
+                      "slug": word, "status": "published", "project_id": project});
     let article = text(&orchestrator.post("/articles", body).await.expect(201)["data"]["id"]);
     let body = json!({"title": format!("{word} 2"), "body": word, "category": "pattern"});
     let article_draft = text(&agent.post("/articles", body).await.expect(201)["data"]["id"]);

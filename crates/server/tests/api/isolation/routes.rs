@@ -188,7 +188,7 @@ fn calls(method: &str, template: &str, a: &Populated) -> Vec<Call> {
         ("get", "/articles") => vec![
             call("/articles?limit=100", Value::Null, Own),
             call(&format!("/articles?project_id={}", a.project), Value::Null, EmptyList),
-            call("/articles?tags=of-interest", Value::Null, EmptyList),
+            call(&format!("/articles?tags={}", a.word), Value::Null, EmptyList),
         ],
         ("get", "/knowledge/drafts" | "/knowledge/index" | "/knowledge/lint" | "/knowledge/export") => {
             vec![call(short, Value::Null, Own)]
