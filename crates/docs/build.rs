@@ -2,6 +2,8 @@
 
 #![allow(clippy::print_stdout)] // It is how Cargo is spoken to.
 
+#[path = "articles.rs"]
+mod articles;
 #[path = "render.rs"]
 mod render;
 
@@ -45,12 +47,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed={}", docs.display());
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=render.rs");
+    println!("cargo::rerun-if-changed=articles.rs");
     let mut files = BTreeSet::new();
     for entry in fs::read_dir(&docs)? {
         files.insert(entry?.file_name().to_string_lossy().into_owned());
     }
     let pictures: Vec<_> = files.iter().filter(|name| name.ends_with(".svg")).cloned().collect();
-    let site = Site { pages: &PAGES, legal: &LEGAL, files: &files };
+    let articles = articles::read(&docs.join("wiki"))?;
+    let slugs: Vec<_> = articles.iter().map(|article| article.slug.clone()).collect();
+    let site = Site { pages: &PAGES, legal: &LEGAL, files: &files, articles: &slugs };
     let mut out = String::new();
     for (list, about, names) in [
         ("PAGES", "All documents, in the order in which they are best read.", &PAGES[..]),
@@ -60,7 +65,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         for name in names {
             let text = fs::read_to_string(docs.join(format!("{name}.md")))
                 .map_err(|error| format!("docs/{name}.md: {error}"))?;
-            let page = render::page(&text, &site).map_err(|error| format!("docs/{name}.md: {error}"))?;
+            let page = render::page(&text, site).map_err(|error| format!("docs/{name}.md: {error}"))?;
             let contents: Vec<_> = page
                 .contents
                 .iter()
@@ -79,6 +84,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     writeln!(out, "/// All drawings.\npub const PICTURES: &[Picture] = &[")?;
     for name in &pictures {
         writeln!(out, "Picture {{ name: {name:?}, svg: {:?} }},", fs::read_to_string(docs.join(name))?)?;
+    }
+    writeln!(out, "];")?;
+    writeln!(out, "/// All articles, by their slugs.\npub const ARTICLES: &[Article] = &[")?;
+    for article in &articles {
+        writeln!(out, "{},", article.written_out())?;
     }
     writeln!(out, "];")?;
     fs::write(Path::new(&env::var("OUT_DIR")?).join("documents.rs"), out)?;

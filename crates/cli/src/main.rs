@@ -107,6 +107,7 @@ fn finish(result: Result<serde_json::Value, server::Failure>) -> u8 {
             let wrong = [
                 ("/check/different", "records are kept otherwise than they should be"),
                 ("/scan/pending", "records ought not to be there; `loopctl admin violators` lists them"),
+                ("/wiki/broken", "links lead nowhere"),
                 ("/secrets/unreadable", "secrets cannot be read; the others can"),
             ]
             .map(|(count, what)| {

@@ -18,8 +18,8 @@ use ipnet::IpNet;
 use loopctl_postgres::{EmbeddedCluster, EmbeddedOptions, default_data_dir};
 use loopctl_server::config::{APPLICATION, Database, DatabaseOptions, OpenError};
 use loopctl_server::operator::{
-    OperatorError, check, create_superadmin_key, create_tenant, list_superadmin_keys, revoke_superadmin_key,
-    scan_violators,
+    OperatorError, check, check_links, create_superadmin_key, create_tenant, list_superadmin_keys,
+    revoke_superadmin_key, scan_violators, write_articles,
 };
 use loopctl_server::secrets::KeyError;
 use loopctl_server::serve::{Connections, ServeError, ServeOptions, serve};
@@ -163,6 +163,9 @@ pub(crate) enum OperatorCommand {
     /// Records that ought not to be there
     #[command(subcommand)]
     Violators(ViolatorsCommand),
+    /// The public wiki
+    #[command(subcommand)]
+    Wiki(WikiCommand),
     /// Compare what is kept of readiness with what plans and statuses say (exit 1 when it differs)
     Check(DatabaseArguments),
 }
@@ -172,6 +175,13 @@ pub(crate) enum OperatorCommand {
 pub(crate) enum ViolatorsCommand {
     /// Look for records that ought not to be there, for superadmins to see to (exit 1 when some wait for that)
     Scan(DatabaseArguments),
+}
+
+/// `loopctl operator wiki …`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum WikiCommand {
+    /// Follow all links into the wiki, and what refusals say that there is to read (exit 1 when one leads nowhere)
+    CheckLinks(DatabaseArguments),
 }
 
 /// `loopctl operator secrets …`.
@@ -372,11 +382,17 @@ impl Drop for Log {
     }
 }
 
-/// Brings the schema up to date. Says what it did as JSON.
+/// Brings the schema and the articles that come along up to date. Says what it did as JSON.
 pub(crate) async fn run_migrate(arguments: &DatabaseArguments) -> Result<Value, Failure> {
     let database = open(arguments).await?;
-    let applied = database.migrate().await.map_err(|error| Failure::Open(error.into()));
-    close(database, applied.map(|applied| json!({"migrations_applied": applied}))).await
+    let migrated = async {
+        let applied = database.migrate().await.map_err(|error| Failure::Open(error.into()))?;
+        let written =
+            write_articles(&database.owner).await.map_err(|error| Failure::Operator(error.into()))?;
+        Ok(json!({"migrations_applied": applied, "articles_written": written}))
+    };
+    let migrated = migrated.await;
+    close(database, migrated).await
 }
 
 /// Runs an operator command. Its result is JSON.
@@ -416,6 +432,11 @@ pub(crate) async fn run_operator(command: &OperatorCommand) -> Result<Value, Fai
             let database = open(arguments).await?;
             let scan = scan_violators(&database.owner, None).await.map(|scan| json!({"scan": scan}));
             close(database, scan.map_err(Failure::Operator)).await
+        }
+        OperatorCommand::Wiki(WikiCommand::CheckLinks(arguments)) => {
+            let database = open(arguments).await?;
+            let checked = check_links(&database.owner).await.map(|links| json!({"wiki": links}));
+            close(database, checked.map_err(|error| Failure::Operator(error.into()))).await
         }
         OperatorCommand::Check(arguments) => {
             let database = open(arguments).await?;

@@ -151,7 +151,7 @@ words! {
         StoryLimitReached = "story_limit_reached",
         /// The story was rejected: it is reworked through the loop.
         StoryRejected = "story_rejected",
-        /// What is everybody's is written by superadmins.
+        /// Only superadmins write what belongs to the server and not to a tenant.
         SystemScopeForbidden = "system_scope_forbidden",
         /// The tenant is suspended, or not there yet.
         TenantNotActive = "tenant_not_active",

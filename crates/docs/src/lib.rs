@@ -1,4 +1,5 @@
-//! The documents of `docs/`, rendered while this is built: what is read on the pages of a server is what is read in the repository.
+//! The documents of `docs/`, rendered while this is built: what is read on the pages of a server is what is read in the repository. And
+//! the articles of `docs/wiki/`, as they were written.
 
 /// A document.
 #[derive(Debug)]
@@ -29,6 +30,21 @@ pub struct Picture {
     pub name: &'static str,
     /// SVG.
     pub svg: &'static str,
+}
+
+/// An article of the wiki that comes with loopctl.
+#[derive(Debug)]
+pub struct Article {
+    /// As in `docs/wiki/<slug>.md`.
+    pub slug: &'static str,
+    /// What it is called.
+    pub title: &'static str,
+    /// What kind of article it is.
+    pub category: &'static str,
+    /// What it is about.
+    pub tags: &'static [&'static str],
+    /// Markdown.
+    pub body: &'static str,
 }
 
 /// The first page: what to set up, and why.

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use loopctl_core::code::Code;
-use loopctl_docs::{LEGAL, PAGES, PICTURES, Page, page};
+use loopctl_docs::{ARTICLES, LEGAL, PAGES, PICTURES, Page, page};
+use loopctl_markdown::links;
 
 fn all() -> impl Iterator<Item = &'static Page> {
     PAGES.iter().chain(LEGAL)
@@ -15,17 +16,29 @@ fn values<'a>(html: &'a str, attribute: &str) -> Vec<&'a str> {
     html.split(&begins).skip(1).filter_map(|rest| rest.split('"').next()).collect()
 }
 
+/// Served by others than the documents.
+const ELSEWHERE: [&str; 7] = ["/home", "/signup", "/sign-in", "/account", "/swaggerui", "/health", "/wiki"];
+
+fn page_at(path: &str) -> Option<&'static Page> {
+    all().find(|page| page.path() == path)
+}
+
+fn is_article(path: &str) -> bool {
+    path.strip_prefix("/wiki/").is_some_and(|slug| ARTICLES.iter().any(|article| article.slug == slug))
+}
+
 #[test]
 fn links_lead_somewhere() {
-    let page_at = |path: &str| all().find(|page| page.path() == path);
-    // Served by others than the documents.
-    let elsewhere = ["/home", "/signup", "/sign-in", "/swaggerui", "/health"];
     let mut followed = 0;
     for page in all() {
         for link in values(page.html, "href") {
             let (path, anchor) =
                 link.split_once('#').map_or((link, None), |(path, anchor)| (path, Some(anchor)));
-            if path.contains("://") || elsewhere.contains(&path) || path.starts_with("/api/v1") {
+            if path.contains("://")
+                || ELSEWHERE.contains(&path)
+                || path.starts_with("/api/v1")
+                || is_article(path)
+            {
                 continue;
             }
             let target = if path.is_empty() { Some(page) } else { page_at(path) };
@@ -110,4 +123,76 @@ fn drawings_keep_to_themselves() {
         }
         assert!(svg.matches("<style>").count() <= 1, "{}", picture.name);
     }
+}
+
+/// Others link to these, and the server tells them.
+#[test]
+fn the_wiki_has_its_articles() {
+    let slugs: Vec<_> = ARTICLES.iter().map(|article| article.slug).collect();
+    let expected = [
+        "acceptance-criteria-bindings",
+        "agent-bootstrap",
+        "agent-pattern",
+        "api-key-role-immutable",
+        "break-glass",
+        "capability-tokens",
+        "chain-of-custody",
+        "consumed-nonce",
+        "discovery",
+        "dispatch-lineage",
+        "expired-capability",
+        "missing-capability",
+        "missing-dispatch",
+        "one-agent-one-role",
+        "self-report-blocked",
+        "self-review-blocked",
+        "self-verify-blocked",
+        "tenant-signup",
+        "verification-runs",
+        "verifier-needed",
+        "verify-story",
+        "witness-protocol",
+        "wrong-lineage",
+    ];
+    assert_eq!(slugs, expected);
+    for article in ARTICLES {
+        let slug = article.slug;
+        assert_eq!(article.category, "reference", "{slug}");
+        assert!(article.title.len() <= 500 && (500..100_000).contains(&article.body.len()), "{slug}");
+        assert!(!article.body.starts_with('#'), "{slug}: its title stands above it");
+        let is_word = |tag: &&str| tag.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
+        assert!((1..=20).contains(&article.tags.len()) && article.tags.iter().all(is_word), "{slug}");
+        for link in links(article.body) {
+            let (path, anchor) = link.split_once('#').unwrap_or((&link, ""));
+            if path.contains("://") || ELSEWHERE.contains(&path) || path.starts_with("/api/v1") {
+                continue;
+            }
+            let is_there = match page_at(path) {
+                Some(page) => anchor.is_empty() || values(page.html, "id").contains(&anchor),
+                None => is_article(path),
+            };
+            assert!(is_there, "{slug}: {link} leads nowhere");
+        }
+        assert!(links(article.body).iter().any(|link| is_article(link)), "{slug} stands alone");
+    }
+    let custody = ARTICLES.iter().find(|article| article.slug == "chain-of-custody").unwrap();
+    for related in ["agent-bootstrap", "agent-pattern", "tenant-signup", "discovery"] {
+        assert!(links(custody.body).contains(&format!("/wiki/{related}")), "{related}");
+    }
+}
+
+/// Where there is an article about a code, its section leads there.
+#[test]
+fn codes_with_an_article_lead_to_it() {
+    let errors = page("errors").unwrap();
+    let mut found = 0;
+    for section in errors.html.split("<h2 id=\"").skip(1) {
+        let code = section.split('"').next().unwrap();
+        let there = format!("/wiki/{}", code.replace('_', "-"));
+        if is_article(&there) {
+            assert!(section.contains(&format!("href=\"{there}\"")), "{code}");
+            found += 1;
+        }
+    }
+    assert!(found >= 3, "{found}");
 }

@@ -100,6 +100,7 @@ pub fn statements() -> impl Iterator<Item = (&'static str, &'static db::Named)> 
         ("health", health::STATEMENTS),
         ("imports", plan::imports::STATEMENTS),
         ("jobs", jobs::STATEMENTS),
+        ("system_articles", knowledge::system::STATEMENTS),
         ("keys", identity::keys::STATEMENTS),
         ("knowledge_pipeline", knowledge::pipeline::STATEMENTS),
         ("knowledge_work", knowledge::work::STATEMENTS),

@@ -57,6 +57,7 @@ fn endpoints() -> Vec<Endpoint> {
         knowledge::lint::routes(),
         knowledge::search::routes(),
         knowledge::export::routes(),
+        knowledge::system::routes(),
         cost::analytics::routes(),
         cost::anomalies::routes(),
         cost::measured::routes(),

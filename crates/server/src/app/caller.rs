@@ -271,6 +271,19 @@ impl<A> KeyHolder<A> {
         Ok(Caller { identity, access: PhantomData })
     }
 
+    /// The server that they call.
+    pub(crate) fn app(&self) -> &App {
+        &self.app
+    }
+
+    /// The caller as a superadmin at work on what belongs to no tenant, whether they are inside one or not; None for every other role,
+    /// and for a superadmin who has taken one on.
+    pub(crate) fn beyond_tenants(self) -> Option<Identity> {
+        let Key { found, role, shown, .. } = self.key;
+        let is_superadmin = role == Role::Superadmin;
+        is_superadmin.then(|| Identity::of(self.app, &found, role, Uuid::nil(), None, shown, self.ticket))
+    }
+
     /// Whether the key may call what takes keys of these roles. Where it takes only those of superadmins, it is the key that counts,
     /// whatever role it takes on: such routes look at no tenant.
     pub(crate) fn may_call(&self, roles: &[Role]) -> bool {

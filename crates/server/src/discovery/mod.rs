@@ -20,6 +20,7 @@ use crate::http::{endpoints, prefers_html};
 pub(crate) use mounted::described;
 pub(crate) use swagger::file as swagger_file;
 pub(crate) use told::Told;
+pub(crate) use well_known::told_pages;
 
 /// The routes of this module.
 pub(crate) fn routes() -> Vec<Endpoint> {

@@ -44,10 +44,13 @@ const TAGS: [(&str, &str); 23] = [
     ("UI Tests", "Runs through a user interface, and what was found."),
     ("Orchestrator", "Checkpoints for the next session of an orchestrator."),
     ("Skills", "The prompts by which agents work, in versions, and what came of each of them."),
-    ("Knowledge", "What is known: articles, how they hang together, and what is made of all of them."),
     (
         "Token Efficiency",
         "What work costs: what is reported of it, what was measured, what may be spent, and where it stands out.",
+    ),
+    (
+        "Knowledge",
+        "What is worth knowing beyond one story: articles of a tenant, and what the server explains to everybody.",
     ),
     ("Audit", "What happened: the log, the history of a story, the feed of changes and its stream."),
     ("Webhooks", "Who is told of what happens, and what became of it."),

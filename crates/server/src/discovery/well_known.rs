@@ -81,6 +81,24 @@ impl WellKnown {
     }
 }
 
+/// The pages that every server tells of, by their paths.
+pub(crate) fn told_pages() -> Vec<String> {
+    let WellKnown {
+        capability_scheme_url,
+        chain_of_custody_spec_url,
+        discovery_bootstrap_url,
+        required_agent_pattern_url,
+        ..
+    } = WellKnown::of(None);
+    let urls = [
+        capability_scheme_url,
+        chain_of_custody_spec_url,
+        discovery_bootstrap_url,
+        required_agent_pattern_url,
+    ];
+    urls.into_iter().map(|url| url.trim_start_matches(HOME).to_owned()).collect()
+}
+
 pub(super) fn document(public_url: Option<&str>) -> Fixed<WellKnown> {
     Fixed::json(&json!(WellKnown::of(public_url)), "application/json", "public, max-age=3600")
 }

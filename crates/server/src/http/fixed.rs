@@ -14,11 +14,13 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use loopctl_core::request::Member;
 use schemars::{JsonSchema, json_schema};
+use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::accept::{elements, reads_gzip};
 use super::endpoint::{Input, Operation, Output};
+use super::error::{ApiError, ApiResult};
 use super::headers;
 
 /// For what may be otherwise when the server is another version.
@@ -47,14 +49,15 @@ impl<T> Fixed<T> {
     pub(crate) fn json(document: &Value, content_type: &'static str, cache_control: &'static str) -> Self {
         let body = Bytes::from(document.to_string());
         let etag = format!("W/\"{}\"", hash_of(&body));
-        let gzip = gzip(&body).map(|body| Form { body, etag: etag.clone() });
+        let gzip = gzip(&body, Compression::best()).map(|body| Form { body, etag: etag.clone() });
         Self { plain: Form { body, etag }, gzip, content_type, cache_control, of: PhantomData }
     }
 
     /// These bytes. Their tag is strong, and each form has its own.
     pub(crate) fn bytes(body: Bytes, content_type: &'static str, cache_control: &'static str) -> Self {
         let hash = hash_of(&body);
-        let gzip = gzip(&body).map(|body| Form { body, etag: format!("\"{hash}-gzip\"") });
+        let gzip =
+            gzip(&body, Compression::best()).map(|body| Form { body, etag: format!("\"{hash}-gzip\"") });
         let plain = Form { etag: format!("\"{hash}\""), body };
         Self { plain, gzip, content_type, cache_control, of: PhantomData }
     }
@@ -80,8 +83,8 @@ fn hash_of(body: &[u8]) -> String {
     hash
 }
 
-fn gzip(body: &[u8]) -> Option<Bytes> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+fn gzip(body: &[u8], effort: Compression) -> Option<Bytes> {
+    let mut encoder = GzEncoder::new(Vec::new(), effort);
     // Into memory it cannot fail; if it does, there is no such form.
     let smaller = encoder.write_all(body).and_then(|()| encoder.finish()).ok()?;
     (smaller.len() < body.len()).then(|| smaller.into())
@@ -97,6 +100,38 @@ pub(crate) struct Unless<T> {
     content_type: &'static str,
     cache_control: &'static str,
     of: PhantomData<fn() -> T>,
+}
+
+impl<T> Unless<T> {
+    /// What may be another document the next time: made for this one, and compressed only if it is sent. Its tag is weak.
+    pub(crate) fn now(
+        body: Bytes,
+        content_type: &'static str,
+        cache_control: &'static str,
+        asked: &Asked,
+    ) -> Self {
+        let etag = format!("W/\"{}\"", hash_of(&body));
+        let is_known = asked.has(&etag);
+        let is_wanted = asked.reads_gzip && !is_known;
+        let smaller = is_wanted.then(|| gzip(&body, Compression::fast())).flatten();
+        let is_gzip = smaller.is_some();
+        let form = Form { body: smaller.unwrap_or(body), etag };
+        Self { form, is_known, is_gzip, varies: true, content_type, cache_control, of: PhantomData }
+    }
+}
+
+impl<T: Serialize> Unless<T> {
+    /// As [`Self::now`], of a document that is JSON.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub(crate) fn json_now(document: &T, cache_control: &'static str, asked: &Asked) -> ApiResult<Self> {
+        let body = serde_json::to_vec(document).map_err(|error| {
+            tracing::error!(%error, "a document cannot be written");
+            ApiError::internal()
+        })?;
+        Ok(Self::now(body.into(), "application/json", cache_control, asked))
+    }
 }
 
 impl<T> IntoResponse for Unless<T> {

@@ -1,4 +1,5 @@
-//! The knowledge of a tenant: articles that agents and people write, how they hang together, and what is made of all of them.
+//! The knowledge of a tenant: articles that agents and people write, how they hang together, and what is made of all of them; and what
+//! the server itself explains to everybody.
 
 pub(crate) mod access;
 pub(crate) mod analytics;
@@ -12,6 +13,7 @@ pub(crate) mod links;
 pub(crate) mod lint;
 pub(crate) mod pipeline;
 pub(crate) mod search;
+pub(crate) mod system;
 pub(crate) mod work;
 
 use std::sync::Arc;

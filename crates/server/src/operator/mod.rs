@@ -20,6 +20,7 @@ use crate::events::{Attribution, Event, record_as_owner};
 use crate::identity::tenants::{TAKEN, check_email, check_slug, taken_field};
 use crate::identity::{keys, tenants};
 
+pub use crate::knowledge::system::{BrokenLink, LinkCheck, check_links, seed as write_articles};
 pub use check::{Check, Difference, check};
 pub use jobs::{JobKind, JobRun, list_jobs, run_job};
 pub use reencrypt::{Reencryption, Unreadable, reencrypt};

@@ -27,6 +27,7 @@ use crate::jobs::Worker;
 use crate::knowledge::Knowledge;
 use crate::knowledge::embeddings::EmbeddingOptions;
 use crate::knowledge::extraction::{Extraction, ExtractionOptions};
+use crate::knowledge::system::seed;
 use crate::life::Life;
 use crate::metrics;
 use crate::schedule::{Settings, Tools, kinds};
@@ -176,7 +177,13 @@ impl Server {
     /// See [`ServeError`].
     pub async fn start(options: &ServeOptions) -> Result<Self, ServeError> {
         let database = Database::open(&options.database).await?;
-        match Self::listen(options, &database).await {
+        // Of an external database, whoever migrates it brings them along.
+        let written = if database.cluster.is_some() { seed(&database.owner).await.map(drop) } else { Ok(()) };
+        let listening = match written {
+            Ok(()) => Self::listen(options, &database).await,
+            Err(error) => Err(error.into()),
+        };
+        match listening {
             Ok((address, app)) => Ok(Self { address, database, app }),
             Err(error) => {
                 // The first failure is the one to tell.

@@ -3,7 +3,6 @@
 mod documents;
 mod home;
 mod pages;
-mod wiki;
 
 use axum::Router;
 use axum::http::header;
@@ -28,8 +27,6 @@ pub(crate) fn routes() -> Vec<Endpoint> {
         GET "/terms" => documents::terms;
         /// What this server knows of people.
         GET "/privacy" => documents::privacy;
-        /// Where something is explained by its name.
-        GET "/wiki/{slug}" => wiki::show;
     }
 }
 

@@ -5,12 +5,14 @@ use axum::body::Bytes;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 
-use crate::http::{ApiError, Asked, Fixed, LOOK_AGAIN, Operation, Output, Unless, headers};
+use crate::http::{ApiError, ApiResult, Asked, Fixed, LOOK_AGAIN, Operation, Output, Unless, headers};
 
 /// What a browser may do on a page of ours: load from us and talk to us. No script stands in a page itself, and nobody else may put
 /// a page of ours into theirs.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
                       form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+const HTML: &str = "text/html; charset=utf-8";
 
 const HEADERS: [(HeaderName, HeaderValue); 5] = [
     (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY)),
@@ -101,7 +103,7 @@ impl FixedPage {
     /// # Errors
     /// What is wrong with the template.
     pub(crate) fn of(page: &impl Template) -> askama::Result<Self> {
-        Ok(Self(Fixed::bytes(Bytes::from(page.render()?), "text/html; charset=utf-8", LOOK_AGAIN)))
+        Ok(Self(Fixed::bytes(Bytes::from(page.render()?), HTML, LOOK_AGAIN)))
     }
 
     /// As it is sent to whoever has asked.
@@ -112,6 +114,20 @@ impl FixedPage {
 
 /// A page, or word that the browser has it already.
 pub(crate) struct SentPage(Unless<String>);
+
+impl SentPage {
+    /// Made of its template as it is at this moment.
+    ///
+    /// # Errors
+    /// 500 when the template cannot be filled.
+    pub(crate) fn now(page: &impl Template, asked: &Asked) -> ApiResult<Self> {
+        let html = page.render().map_err(|error| {
+            tracing::error!(%error, "a page cannot be made");
+            ApiError::internal()
+        })?;
+        Ok(Self(Unless::now(html.into(), HTML, LOOK_AGAIN, asked)))
+    }
+}
 
 impl IntoResponse for SentPage {
     fn into_response(self) -> Response {

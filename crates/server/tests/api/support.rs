@@ -163,11 +163,18 @@ impl Reply {
     #[track_caller]
     pub(crate) fn expect(self, status: u16) -> Value {
         assert_eq!(self.status, status, "{}: {:#}", self.what, self.body);
-        if status >= 400 {
+        // On a page people read it in their own way.
+        if status >= 400 && !self.is_page() {
             assert_eq!(self.body["error"]["status"], status, "{}: the envelope", self.what);
             assert!(self.body["error"]["message"].is_string(), "{}: the envelope", self.what);
         }
         self.body
+    }
+
+    /// Whether it is a page, for people.
+    pub(crate) fn is_page(&self) -> bool {
+        let content_type = self.headers.get("content-type").and_then(|of| of.to_str().ok());
+        content_type.is_some_and(|of| of.starts_with("text/html"))
     }
 
     /// The `error` member of an answer with this status and code.

@@ -8,6 +8,7 @@ mod store;
 use crate::app::Endpoint;
 use crate::http::endpoints;
 
+pub(crate) use page::LEARN_MORE;
 pub(crate) use store::STATEMENTS;
 
 /// The routes of this resource.

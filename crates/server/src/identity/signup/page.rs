@@ -8,6 +8,9 @@ use crate::http::{ApiResult, origin_of};
 use crate::identity::authenticators::MOST;
 use crate::web::Page;
 
+/// Where signing up is explained.
+pub(crate) const LEARN_MORE: &str = "/wiki/tenant-signup";
+
 #[derive(Template)]
 #[template(path = "identity/signup/page.html")]
 pub(super) struct SignupPage {

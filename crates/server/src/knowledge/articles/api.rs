@@ -1,8 +1,6 @@
 //! Articles are written and read: requests, answers and handlers.
 
 use axum::Json;
-use axum::http::StatusCode;
-use loopctl_core::code::Code;
 use loopctl_core::fields::FieldErrors;
 use loopctl_core::json::JsonText;
 use loopctl_core::knowledge::{
@@ -16,12 +14,13 @@ use uuid::Uuid;
 
 use super::store::{Article, INSERT_ARTICLE, LIST_ARTICLES, LIST_ARTICLES_OF_PROJECT, SHOW_ARTICLE, Weighed};
 use super::told;
-use crate::app::{Agent, AtLeast, Caller, Change, Orchestrator};
+use crate::app::{Agent, AtLeast, Caller, Change, Identity, KeyHolder, Orchestrator};
 use crate::db::{DbError, Jsonb, ListSql, Params};
 use crate::http::{ApiError, ApiResult, Body, Created, Id, LARGEST_ANSWER, List, Page, Query, one, pages};
 use crate::knowledge::access::{self, Access, WorkedOn};
 use crate::knowledge::embeddings;
 use crate::knowledge::links::{ArticleLink, INCOMING_LINKS, OUTGOING_LINKS};
+use crate::knowledge::system::{self, NewSystemArticle};
 use crate::plan::projects::PROJECT_KNOWN;
 
 pub(super) const TITLE: Text = text(MAX_TITLE);
@@ -80,10 +79,34 @@ pub(super) struct ArticleCreateRequest {
 }
 
 pub(super) async fn create(
-    caller: Caller<AtLeast<Agent>>,
+    holder: KeyHolder<AtLeast<Agent>>,
     body: Body<ArticleCreateRequest>,
 ) -> ApiResult<Created<ArticleResponse>> {
-    write(caller, None, body).await
+    if body.anyway().scope == Some(SYSTEM) {
+        return write_for_everybody(holder, body).await;
+    }
+    write(holder.in_tenant()?, None, body).await
+}
+
+/// Writes a system article.
+async fn write_for_everybody(
+    holder: KeyHolder<AtLeast<Agent>>,
+    body: Body<ArticleCreateRequest>,
+) -> ApiResult<Created<ArticleResponse>> {
+    let superadmin = system::beyond_tenants(holder)?;
+    let new = body.valid()?;
+    let id = Uuid::now_v7();
+    let article = NewSystemArticle {
+        id,
+        slug: &new.slug.clone().unwrap_or_else(|| slug_of(&new.title, id)),
+        title: &new.title,
+        body: &new.body,
+        category: new.category,
+        status: new.status,
+        tags: &new.tags,
+        metadata: &new.metadata,
+    };
+    system::create(&superadmin, &article, |article| Created(ArticleResponse { data: article })).await
 }
 
 pub(super) async fn create_in_project(
@@ -102,7 +125,7 @@ async fn write(
 ) -> ApiResult<Created<ArticleResponse>> {
     let asked = body.anyway();
     if asked.scope == Some(SYSTEM) {
-        return Err(scope_forbidden());
+        return Err(system::forbidden());
     }
     if caller.role == Role::Agent && (body.has_failed("status") || asked.status != DRAFT) {
         return Err(ApiError::forbidden("Insufficient permissions. Required role: orchestrator"));
@@ -175,12 +198,6 @@ pub(super) fn taken(error: DbError) -> ApiError {
         errors.add(field, "has already been taken for this tenant");
     }
     errors.into()
-}
-
-/// 403: what is everybody's is not written by a tenant.
-fn scope_forbidden() -> ApiError {
-    let message = "System-scoped articles require superadmin role";
-    ApiError::new(StatusCode::FORBIDDEN, Code::SystemScopeForbidden, message)
 }
 
 /// Which articles a list has.
@@ -268,7 +285,7 @@ async fn listed<A>(
 ///
 /// # Errors
 /// 400 for another one.
-fn known_word<'a>(name: &str, sent: Option<&'a str>, words: &[&str]) -> ApiResult<Option<&'a str>> {
+pub(crate) fn known_word<'a>(name: &str, sent: Option<&'a str>, words: &[&str]) -> ApiResult<Option<&'a str>> {
     match sent {
         Some(word) if !words.contains(&word) => Err(ApiError::bad_request(format!(
             "Invalid {name}. Valid {}: {}",
@@ -300,16 +317,37 @@ pub(super) struct ArticleWithLinks {
 one! { pub(super) ArticleWithLinksResponse { data: ArticleWithLinks } }
 
 pub(super) async fn show(
-    caller: Caller<AtLeast<Agent>>,
+    holder: KeyHolder<AtLeast<Agent>>,
     Id(id): Id,
     Query(on): Query<WorkedOn>,
 ) -> ApiResult<Json<ArticleWithLinksResponse>> {
+    let app = holder.app().clone();
+    let (refused, is_superadmin) = match holder.in_tenant() {
+        Ok(caller) => match of_tenant(&caller, id).await? {
+            Some(data) => {
+                access::record(&caller, Access::Get, on, vec![id]);
+                return Ok(Json(ArticleWithLinksResponse { data }));
+            }
+            None => (ApiError::not_found(), caller.role == Role::Superadmin),
+        },
+        Err(refused) => (refused, true),
+    };
+    let article = system::find(&app, id).await?;
+    let article = article.filter(|article| is_superadmin || article.status == Status::Published);
+    let article = article.ok_or(refused)?;
+    let data = ArticleWithLinks { article, outgoing_links: Vec::new(), incoming_links: Vec::new() };
+    Ok(Json(ArticleWithLinksResponse { data }))
+}
+
+/// One of the caller's tenant.
+async fn of_tenant(caller: &Identity, id: Uuid) -> ApiResult<Option<ArticleWithLinks>> {
     let params: Params<'_> = &[&id];
     let all = (SHOW_ARTICLE.with(params), OUTGOING_LINKS.with(params), INCOMING_LINKS.with(params));
     let (article, outgoing, incoming) = caller.read(all).await?;
-    let article = article.into_iter().next().ok_or_else(ApiError::not_found)?;
-    access::record(&caller, Access::Get, on, vec![id]);
     let links = |rows: Vec<_>| rows.into_iter().map(ArticleLink::of).collect();
-    let data = ArticleWithLinks { article, outgoing_links: links(outgoing), incoming_links: links(incoming) };
-    Ok(Json(ArticleWithLinksResponse { data }))
+    Ok(article.into_iter().next().map(|article| ArticleWithLinks {
+        article,
+        outgoing_links: links(outgoing),
+        incoming_links: links(incoming),
+    }))
 }

@@ -5,7 +5,7 @@ mod bulk;
 mod drafts;
 mod moves;
 mod store;
-mod told;
+pub(crate) mod told;
 mod update;
 
 use crate::app::Endpoint;
@@ -45,19 +45,25 @@ pub(crate) fn routes() -> Vec<Endpoint> {
         ///
         /// What is null stays. A change of `status` takes the same ways as publishing, withdrawing and archiving do.
         PATCH + also_put "/api/v1/articles/{id}" => update::update,
+            403 SystemScopeForbidden "it is a system article, and the key is no superadmin's",
             422 InvalidTransition "the article's status does not become the one that is asked for";
         /// Lays an article aside, whatever its status.
         ///
         /// It stays to be read. Repeating it changes nothing.
-        DELETE "/api/v1/articles/{id}" => moves::delete;
+        DELETE "/api/v1/articles/{id}" => moves::delete,
+            403 SystemScopeForbidden "it is a system article, and the key is no superadmin's";
         /// Publishes a draft.
-        POST "/api/v1/articles/{id}/publish" => moves::publish, 422 InvalidTransition "it is no draft";
+        POST "/api/v1/articles/{id}/publish" => moves::publish,
+            403 SystemScopeForbidden "it is a system article, and the key is no superadmin's",
+            422 InvalidTransition "it is no draft";
         /// Makes a draft again of what was published, or superseded.
         POST "/api/v1/articles/{id}/unpublish" => moves::unpublish,
+            403 SystemScopeForbidden "it is a system article, and the key is no superadmin's",
             422 InvalidTransition "it is neither published nor superseded",
             422 ValidationFailed "another article has taken its title";
         /// Lays a draft or a published article aside.
         POST "/api/v1/articles/{id}/archive" => moves::archive,
+            403 SystemScopeForbidden "it is a system article, and the key is no superadmin's",
             422 InvalidTransition "it is neither a draft nor published";
         /// The drafts that wait to be published, newest first.
         GET "/api/v1/knowledge/drafts" => api::drafts, 422 AnswerTooLarge "the page would be larger than 16 MiB";

@@ -40,7 +40,7 @@ impl<'a> Told<'a> {
 }
 
 /// An article was written.
-pub(super) fn created(article: &Article) -> Event {
+pub(crate) fn created(article: &Article) -> Event {
     let Article { id, project_id, title, category, status, tags, .. } = article;
     told_created(*id, *project_id, title, *category, *status, tags)
 }
@@ -61,7 +61,7 @@ pub(super) fn told_created(
 }
 
 /// An article has gone from one status to another.
-pub(super) fn moved(article: &Article, from: Status) -> Event {
+pub(crate) fn moved(article: &Article, from: Status) -> Event {
     let (action, event_type) = match article.status {
         Status::Published => ("article.published", EventType::ArticlePublished),
         Status::Draft => ("article.unpublished", EventType::ArticleUnpublished),
@@ -110,7 +110,7 @@ impl<'a> Snapshot<'a> {
 }
 
 /// What a change makes other than it was, by the names of fields.
-pub(super) fn changed_fields(old: &Article, new: &Article) -> Vec<&'static str> {
+pub(crate) fn changed_fields(old: &Article, new: &Article) -> Vec<&'static str> {
     let fields = [
         ("title", old.title != new.title),
         ("body", old.body != new.body),
@@ -124,7 +124,7 @@ pub(super) fn changed_fields(old: &Article, new: &Article) -> Vec<&'static str> 
 }
 
 /// An article was changed.
-pub(super) fn updated(old: &Article, new: &Article, changed: &[&'static str]) -> Event {
+pub(crate) fn updated(old: &Article, new: &Article, changed: &[&'static str]) -> Event {
     let payload = Told { changed_fields: Some(changed), ..Told::of(new) };
     let before = JsonText::of(&Snapshot::of(old)).unwrap_or_else(|_| Value::Null.into());
     Event::of("article", new.id, "article.updated", &Snapshot::of(new))

@@ -64,10 +64,11 @@ mod tests {
     fn questions_say_something_and_are_not_endless() {
         assert_eq!(question("q", Some("  why? ")).unwrap(), "why?");
         for sent in [None, Some(""), Some(" \n")] {
-            assert!(question("q", sent).unwrap_err().message().contains("required"));
+            assert!(format!("{:?}", question("q", sent).unwrap_err()).contains("required"));
         }
         assert!(question("q", Some(&"ä".repeat(500))).is_ok());
-        assert!(question("query", Some(&"ä".repeat(501))).unwrap_err().message().contains("500"));
+        let long = question("query", Some(&"ä".repeat(501))).unwrap_err();
+        assert!(format!("{long:?}").contains("500"));
         assert!(question("q", Some("a\0b")).is_err());
     }
 }

@@ -43,7 +43,7 @@ async fn history(config: &Config) -> Vec<String> {
 }
 
 /// An empty database on the test cluster, and how to connect to it.
-pub(super) async fn fresh_database() -> Config {
+pub(crate) async fn fresh_database() -> Config {
     let name = unique("migrated").replace('-', "_");
     connect(&server().owner).await.batch_execute(&format!("create database {name}")).await.unwrap();
     let mut config = server().owner.clone();
@@ -51,7 +51,7 @@ pub(super) async fn fresh_database() -> Config {
     config
 }
 
-pub(super) async fn drop_database(config: &Config) {
+pub(crate) async fn drop_database(config: &Config) {
     let name = config.get_dbname().unwrap();
     connect(&server().owner)
         .await

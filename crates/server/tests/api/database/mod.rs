@@ -3,7 +3,7 @@
 mod audit;
 mod custody;
 mod live_migration;
-mod migrations;
+pub(crate) mod migrations;
 mod positions;
 mod role;
 mod upgrade;
@@ -40,7 +40,10 @@ async fn every_table_is_known() {
     let tables = "from pg_class c where relnamespace = 'public'::regnamespace and relkind in ('r', 'p', 'f', 'v', 'm')";
     let has_tenant = "exists (select from pg_attribute where attrelid = c.oid and attname = 'tenant_id')";
     let without = lines(&owner, &format!("select relname {tables} and not {has_tenant} order by 1")).await;
-    assert_eq!(without, ["address_attempts", "job_schedules", "refinery_schema_history", "tenants"]);
+    assert_eq!(
+        without,
+        ["address_attempts", "job_schedules", "refinery_schema_history", "system_articles", "tenants"]
+    );
     let with =
         lines(&owner, &format!("select relname {tables} and {has_tenant} and not relispartition order by 1"))
             .await;
@@ -133,7 +136,7 @@ async fn row_level_security_is_forced_everywhere() {
     let tables = lines(
         &owner,
         "select relname from pg_class c where relnamespace = 'public'::regnamespace and relkind in ('r', 'p')
-           and not relispartition and relname not in ('refinery_schema_history', 'job_schedules', 'address_attempts')",
+           and not relispartition and relname not in ('refinery_schema_history', 'job_schedules', 'address_attempts', 'system_articles')",
     )
     .await;
     for table in tables {
@@ -177,6 +180,8 @@ async fn keys_start_with_the_tenant() {
             "refinery_schema_history" => "version",
             "job_schedules" => "kind",
             "tenants" => "id",
+            // Everybody reads them.
+            "system_articles" => "id",
             // Who comes from an address has no tenant yet.
             "address_attempts" => "kind,address",
             "audit_heads" => "tenant_id",
@@ -202,7 +207,7 @@ async fn keys_start_with_the_tenant() {
         };
         assert_eq!(columns, expected, "{table}");
     }
-    assert_eq!(primary.len(), 52, "every table has one");
+    assert_eq!(primary.len(), 53, "every table has one");
     let foreign = lines(
         &owner,
         &format!(
@@ -240,6 +245,7 @@ async fn keys_start_with_the_tenant() {
         // And its two ends, the smaller id first, which are no columns.
         "article_links | tenant_id",
         "sessions | token_hash",
+        "system_articles | slug",
         "tenant_root_authenticators | credential_id",
         "tenants | email",
         "tenants | slug",
@@ -252,7 +258,7 @@ async fn keys_start_with_the_tenant() {
 #[tokio::test]
 async fn the_schema_can_be_spread_by_tenant() {
     let owner = connect(&server().owner).await;
-    let everywhere = "('tenants', 'api_keys', 'refinery_schema_history')";
+    let everywhere = "('tenants', 'api_keys', 'system_articles', 'refinery_schema_history')";
     let rewriting = "select conname from pg_constraint
                      where contype = 'f' and (confupdtype not in ('a', 'r') or confdeltype in ('n', 'd'))";
     assert_eq!(lines(&owner, rewriting).await, [""; 0], "a key rewrites rows");

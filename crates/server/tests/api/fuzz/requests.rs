@@ -443,6 +443,8 @@ impl World {
             500.. => Err(format!("{status} {text}")),
             // Outside of the API whoever would rather read a page gets one.
             400.. if is(b"text/html") && request.wants_page() => Ok(status),
+            // The wiki says of what it does not have in a page of its own.
+            404 if is(b"text/html") && request.path.starts_with("/wiki/") => Ok(status),
             400.. if !is_json || envelope["status"] != status || !told => {
                 Err(format!("{status} without the envelope: {text}"))
             }

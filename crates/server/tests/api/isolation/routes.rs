@@ -89,7 +89,7 @@ fn calls(method: &str, template: &str, a: &Populated) -> Vec<Call> {
         }
         // The same for everybody.
         ("get", path)
-            if ["/home", "/docs", "/swagger", "/terms", "/privacy", "/wiki"]
+            if ["/home", "/docs", "/swagger", "/terms", "/privacy", "/wiki", "/articles/system"]
                 .iter()
                 .any(|page| path.starts_with(page)) =>
         {

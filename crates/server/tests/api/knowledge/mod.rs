@@ -12,6 +12,7 @@ mod races;
 mod reads;
 mod search;
 mod sources;
+mod system;
 mod workflow;
 
 use serde_json::{Value, json};

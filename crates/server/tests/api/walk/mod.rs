@@ -158,10 +158,14 @@ impl World {
         if operation.path.contains('{') && !operation.path.ends_with("/articles/{article_id}/links") {
             let request = request(&done.who, operation, &nowhere(operation), &done.body);
             let reply = done.who.send(request).await;
-            // A page leads elsewhere.
+            // A page leads elsewhere, or says so for people.
             if !seen.contains(&302) {
-                reply.expect_error(404, "not_found");
                 seen.insert(404);
+                if reply.is_page() {
+                    reply.expect(404);
+                } else {
+                    reply.expect_error(404, "not_found");
+                }
             }
         }
         seen

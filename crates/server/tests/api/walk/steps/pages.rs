@@ -65,13 +65,33 @@ pub(super) async fn steps(calls: &Calls<'_>, method: &str) -> Option<Vec<Step>> 
             tries
         }
         ("GET", "//wiki/{slug}") => {
-            let mut tries = of("chain-of-custody", &[(&Caller::nobody(), 302, nothing.clone())]);
+            let mut tries = of(
+                "chain-of-custody",
+                &[(&Caller::nobody(), 200, nothing.clone()), (&knowing(), 304, nothing.clone())],
+            );
             tries.extend(of("nothing", &[(&Caller::nobody(), 404, nothing)]));
             tries
         }
+        ("GET", "/articles/system") => {
+            let mut tries = calls.read(
+                &Caller::nobody(),
+                &[(200, "?slug=chain-of-custody"), (404, "?slug=nonexistent"), (400, "?category=bogus")],
+            );
+            tries.extend(here(&[(&knowing(), 304, nothing)]));
+            tries
+        }
         ("GET", path)
-            if ["/openapi", "/lifecycle", "//home", "//docs", "//swaggerui", "//terms", "//privacy"]
-                .contains(&path)
+            if [
+                "/openapi",
+                "/lifecycle",
+                "//home",
+                "//docs",
+                "//wiki",
+                "//swaggerui",
+                "//terms",
+                "//privacy",
+            ]
+            .contains(&path)
                 || path.starts_with("//.well-known/") =>
         {
             here(&[(&Caller::nobody(), 200, nothing.clone()), (&knowing(), 304, nothing)])
