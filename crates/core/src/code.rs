@@ -75,6 +75,8 @@ words! {
         InvalidBatch = "invalid_batch",
         /// An import that contradicts itself.
         InvalidImport = "invalid_import",
+        /// What is neither one page nor one text to be looked through.
+        InvalidIngestion = "invalid_ingestion",
         /// An item of a bulk call that cannot be read.
         InvalidItem = "invalid_item",
         /// The story, or the article, does not stand where this goes on from.

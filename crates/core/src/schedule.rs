@@ -79,22 +79,36 @@ impl fmt::Display for Schedule {
     }
 }
 
-/// How long after a failure something is tried again: twice as long each time, and not everything at the same moment.
+/// How long after a failure something is tried again. Not everything at the same moment, which `luck` sees to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Backoff {
-    /// After the first attempt.
-    pub first: Duration,
-    /// At most.
-    pub most: Duration,
+pub enum Backoff {
+    /// Twice as long each time: between half of that and all of it.
+    Doubling {
+        /// After the first attempt.
+        first: Duration,
+        /// At most.
+        most: Duration,
+    },
+    /// `n⁴ + 15` seconds after the nth attempt, and up to `30 n` more: soon at first, and then much later.
+    Quartic,
 }
 
 impl Backoff {
-    /// The pause after this attempt, counted from 1: between half of what it would be and all of it, as `luck` says, which is
-    /// between 0 and 1.
+    /// The pause after this attempt, counted from 1. `luck` is between 0 and 1.
     pub fn after(self, attempt: u32, luck: f64) -> Duration {
-        let doubled = 2_u32.saturating_pow(attempt.saturating_sub(1));
-        let whole = self.first.saturating_mul(doubled).min(self.most);
-        whole / 2 + (whole / 2).mul_f64(luck.clamp(0.0, 1.0))
+        let luck = luck.clamp(0.0, 1.0);
+        match self {
+            Self::Doubling { first, most } => {
+                let doubled = 2_u32.saturating_pow(attempt.saturating_sub(1));
+                let whole = first.saturating_mul(doubled).min(most);
+                whole / 2 + (whole / 2).mul_f64(luck)
+            }
+            Self::Quartic => {
+                let attempt = u64::from(attempt);
+                let further = 1 + ((luck * 30.0) as u64).min(29);
+                Duration::from_secs(attempt.saturating_pow(4).saturating_add(15 + further * attempt))
+            }
+        }
     }
 }
 
@@ -196,12 +210,20 @@ mod tests {
         /// Pauses grow up to their bound, and luck takes at most half of them.
         #[test]
         fn pauses_double(first in 1..100_u64, attempt in 1..100_u32, luck in 0.0..=1.0_f64) {
-            let backoff = Backoff { first: Duration::from_secs(first), most: Duration::from_secs(3600) };
+            let backoff = Backoff::Doubling { first: Duration::from_secs(first), most: Duration::from_secs(3600) };
             let whole = backoff.after(attempt, 1.0);
             let expected = (first as f64 * 2_f64.powi(attempt as i32 - 1)).min(3600.0);
             prop_assert!((whole.as_secs_f64() - expected).abs() < 1e-6);
             let pause = backoff.after(attempt, luck);
             prop_assert!(pause >= whole / 2 && pause <= whole);
+        }
+
+        #[test]
+        fn pauses_grow_with_the_fourth_power(attempt in any::<u32>(), luck in -1.0..2.0_f64) {
+            let seconds = Backoff::Quartic.after(attempt, luck).as_secs();
+            let (n, fourth) = (u64::from(attempt), u64::from(attempt).saturating_pow(4));
+            prop_assert!(seconds >= fourth.saturating_add(15).saturating_add(n) || seconds == u64::MAX);
+            prop_assert!(seconds <= fourth.saturating_add(15 + 30 * n));
         }
     }
 }
