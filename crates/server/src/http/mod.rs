@@ -40,7 +40,7 @@ pub(crate) use late::{Late, Shared};
 pub(crate) use layers::Peer;
 pub(crate) use moment::{Moment, last_moment, moment};
 pub(crate) use origin::{FOREIGN, admit_own_pages, origin_of, require_own_page};
-pub(crate) use page::{List, Meta, Page, Paged, PagedOrWhole, limits, pages};
+pub(crate) use page::{List, Meta, Page, Paged, PagedOrWhole, clamped, limits, pages};
 pub(crate) use query::Query;
 pub(crate) use rate::Noted;
 pub(crate) use stream::{CutOff, EventStream, Sink, Streamed};

@@ -106,6 +106,34 @@ impl Rule for Paging {
     }
 }
 
+/// A number in a query that is brought into its bounds; what does not begin with one counts as absent.
+pub(crate) const fn clamped(default: i32, min: i32, max: i32) -> Clamped {
+    Clamped { default, min, max }
+}
+
+/// See [`clamped`].
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Clamped {
+    default: i32,
+    min: i32,
+    max: i32,
+}
+
+impl Rule for Clamped {
+    type Value = i32;
+
+    fn read(&self, fields: &mut Fields<'_>, name: &'static str) -> i32 {
+        let sent = fields.filled(name).and_then(|value| leading_integer(value.as_str()?.trim()));
+        let Some(number) = sent else { return self.default };
+        let (min, max) = (i64::from(self.min), i64::from(self.max));
+        i32::try_from(number.clamp(min, max)).unwrap_or(self.default)
+    }
+
+    fn schema(&self) -> Schema {
+        json_schema!({"type": "integer", "minimum": self.min, "maximum": self.max, "default": self.default})
+    }
+}
+
 /// The leading integer of a text, saturating; None when it does not start with one.
 fn leading_integer(text: &str) -> Option<i64> {
     let (sign, digits) = match text.strip_prefix('-') {

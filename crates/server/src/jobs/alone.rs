@@ -76,7 +76,7 @@ impl Alone {
         key: Option<&str>,
     ) -> Result<Option<Uuid>, DbError> {
         let work = async |mut tx| {
-            let id = self.queue.enqueue(&mut tx, kind, args, key).await?;
+            let id = self.queue.enqueue(&mut tx, kind.task(), args, key).await?;
             tx.commit(&()).await?;
             Ok::<_, DbError>(id)
         };

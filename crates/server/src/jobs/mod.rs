@@ -50,6 +50,24 @@ pub struct Kind<C> {
     pub run: fn(C, Job) -> BoxFuture<'static, Result<Value, JobError>>,
 }
 
+/// A kind of job, as those know it who enqueue it.
+#[derive(Debug, Clone, Copy)]
+pub struct Task {
+    /// What it is called.
+    pub name: &'static str,
+    /// Kinds of one queue share the places of a worker.
+    pub queue: &'static str,
+    /// How often it is tried, at least once.
+    pub attempts: i32,
+}
+
+impl<C> Kind<C> {
+    /// As those know it who enqueue it.
+    pub fn task(&self) -> Task {
+        Task { name: self.name, queue: self.queue, attempts: self.attempts }
+    }
+}
+
 /// Whose business a job is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
@@ -99,4 +117,4 @@ impl Default for Pace {
 }
 
 /// Jobs of one queue that a process runs at the same time, if it has connections for them.
-const PLACES: usize = 4;
+const PLACES: usize = 5;

@@ -7,7 +7,7 @@ use loopctl_core::json::JsonText;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-use super::Kind;
+use super::Task;
 use super::store::ENQUEUE;
 use crate::db::{DbError, Jsonb, Tx};
 
@@ -51,15 +51,15 @@ impl Queue {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn enqueue<C>(
+    pub async fn enqueue(
         &self,
         tx: &mut Tx,
-        kind: &Kind<C>,
+        task: Task,
         args: &JsonText,
         key: Option<&str>,
     ) -> Result<Option<Uuid>, DbError> {
         let id = Uuid::now_v7();
-        tx.optional(ENQUEUE, &[&id, &kind.queue, &kind.name, &Jsonb(args), &kind.attempts, &key]).await
+        tx.optional(ENQUEUE, &[&id, &task.queue, &task.name, &Jsonb(args), &task.attempts, &key]).await
     }
 
     /// Something is due that this process knows of.

@@ -199,7 +199,7 @@ impl<C: Clone + Send + Sync + 'static> Worker<C> {
                 if kind.at_start {
                     self.db
                         .transaction(Uuid::nil(), async |mut tx| {
-                            self.queue.enqueue(&mut tx, kind, &kind.args, Some("schedule")).await?;
+                            self.queue.enqueue(&mut tx, kind.task(), &kind.args, Some("schedule")).await?;
                             tx.commit(&()).await
                         })
                         .await?;

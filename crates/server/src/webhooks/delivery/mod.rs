@@ -4,7 +4,6 @@
 //! event is under way at a time, whatever the number of servers, and what a server leaves unfinished when it is killed is delivered
 //! by another one: at least once, as the same event and with the same bytes.
 
-mod names;
 mod record;
 mod sender;
 mod store;

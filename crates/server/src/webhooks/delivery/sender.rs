@@ -1,16 +1,14 @@
 //! A delivery on the wire: one request, and what came of it.
 
-use std::error::Error;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use loopctl_core::webhooks::{PRIVATE, Policy};
 use reqwest::header::HeaderMap;
-use reqwest::redirect;
-use reqwest::{Client, Response, Url};
+use reqwest::{Response, Url};
 use tokio::time::{Instant, timeout_at};
 
-use super::names::{Blocked, Names, Vetted};
+use crate::reach::{Connector, Names, deepest, is_blocked};
 
 /// How long the whole exchange may take.
 pub(super) const EXCHANGE: Duration = Duration::from_secs(10);
@@ -18,13 +16,8 @@ pub(super) const EXCHANGE: Duration = Duration::from_secs(10);
 const ANSWER: usize = 64 * 1024;
 /// How much of it is kept.
 const EXCERPT: usize = 1024;
-/// How much of it, or of a reason, an error tells, in characters.
+/// How much of it an error tells, in characters.
 const TOLD: usize = 200;
-/// How long a connection is kept for what is to be delivered next. It leads where it was opened to.
-const IDLE: Duration = Duration::from_secs(5);
-/// How many of them to one host: several webhooks may lead to it.
-const KEPT: usize = 32;
-
 /// What came of a request.
 #[derive(Debug, Default)]
 pub(super) struct Attempt {
@@ -45,44 +38,16 @@ impl Attempt {
 }
 
 /// Sends requests to where webhooks may lead.
-pub(super) struct Sender {
-    policy: Policy,
-    resolver: Arc<Vetted>,
-    plain: OnceLock<Client>,
-    secure: OnceLock<Client>,
-}
+pub(super) struct Sender(Connector);
 
 impl Sender {
     pub(super) fn new(policy: Policy, names: Arc<dyn Names>) -> Self {
-        let resolver = Arc::new(Vetted { names, allowed: policy.allowed.clone() });
-        // Fails only when another part of the process chose the provider before us, which is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        Self { policy, resolver, plain: OnceLock::new(), secure: OnceLock::new() }
-    }
-
-    /// The client for this scheme. One that needs no certificates works on machines that have none.
-    fn client(&self, is_secure: bool) -> reqwest::Result<Client> {
-        let known = if is_secure { &self.secure } else { &self.plain };
-        if let Some(client) = known.get() {
-            return Ok(client.clone());
-        }
-        let builder = Client::builder()
-            .user_agent("Loopctl-Webhook/1.0")
-            .redirect(redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .no_proxy()
-            .referer(false)
-            .pool_idle_timeout(IDLE)
-            .pool_max_idle_per_host(KEPT)
-            .dns_resolver(Arc::clone(&self.resolver));
-        let builder = if is_secure { builder } else { builder.tls_certs_only([]) };
-        let client = builder.build()?;
-        Ok(known.get_or_init(|| client).clone())
+        Self(Connector::new(policy, names, "Loopctl-Webhook/1.0"))
     }
 
     /// Sends these bytes, once.
     pub(super) async fn post(&self, url: &str, headers: HeaderMap, body: Vec<u8>) -> Attempt {
-        let url = match self.policy.url(url) {
+        let url = match self.0.url(url) {
             Ok(url) => url,
             Err(PRIVATE) => return Attempt::failed("blocked_address"),
             Err(reason) => return Attempt::failed(format!("delivery_error: the URL {reason}")),
@@ -94,7 +59,7 @@ impl Sender {
     }
 
     async fn exchange(&self, url: Url, headers: HeaderMap, body: Vec<u8>, deadline: Instant) -> Attempt {
-        let client = match self.client(url.scheme() == "https") {
+        let client = match self.0.client(&url) {
             Ok(client) => client,
             Err(error) => return Attempt::failed(format!("delivery_error: {}", deepest(&error))),
         };
@@ -143,7 +108,7 @@ fn excerpt(answer: &[u8]) -> String {
 
 /// A failure in the contract's words. They go to whoever reads the deliveries, and say nothing of this machine.
 fn told(error: &reqwest::Error) -> String {
-    if chain(error).any(|cause| cause.is::<Blocked>()) {
+    if is_blocked(error) {
         return "blocked_address".to_owned();
     }
     if error.is_timeout() {
@@ -151,16 +116,6 @@ fn told(error: &reqwest::Error) -> String {
     }
     let kind = if error.is_connect() || error.is_request() { "connection_error" } else { "delivery_error" };
     format!("{kind}: {}", deepest(error))
-}
-
-/// The end of the chain of causes, which has no URL in it.
-fn deepest(error: &reqwest::Error) -> String {
-    let reason = chain(error).last().map(ToString::to_string).unwrap_or_default();
-    reason.chars().take(TOLD).map(|letter| if letter == '\0' { '\u{fffd}' } else { letter }).collect()
-}
-
-fn chain(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
-    std::iter::successors(error.source(), |cause: &&(dyn Error + 'static)| (*cause).source())
 }
 
 #[cfg(test)]

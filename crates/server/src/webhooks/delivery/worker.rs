@@ -9,7 +9,6 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
-use super::names::System;
 use super::sender::Sender;
 use super::store::{CLAIM_WEBHOOKS, Claim};
 use super::turn::{Office, Turn};
@@ -17,6 +16,7 @@ use super::{DeliveryOptions, LEASE};
 use crate::app::App;
 use crate::db::DbError;
 use crate::life::Life;
+use crate::reach::System;
 
 /// How often it is looked for something due: when something waits, and otherwise. Other servers may have put it there.
 const SOON: f64 = 1.0;

@@ -91,7 +91,7 @@ impl Sort {
             at_start: false,
             args: JsonText::empty_object(),
             attempts: self.attempts,
-            backoff: Backoff { first: Duration::from_millis(20), most: Duration::from_millis(50) },
+            backoff: Backoff::Doubling { first: Duration::from_millis(20), most: Duration::from_millis(50) },
             needs_owner: false,
             run: act,
         }

@@ -68,7 +68,7 @@ async fn a_job_goes_with_its_transaction() {
     let worker = sort.worker(&probe);
     let (kind, args) = (sort.kind(), JsonText::empty_object());
     let taken_back = worker.db().transaction(Uuid::nil(), async |mut tx| {
-        worker.queue.enqueue(&mut tx, &kind, &args, None).await?;
+        worker.queue.enqueue(&mut tx, kind.task(), &args, None).await?;
         Err::<(), _>(DbError::Unexpected("a rule refuses".to_owned()))
     });
     taken_back.await.unwrap_err();

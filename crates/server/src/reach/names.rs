@@ -11,13 +11,13 @@ use loopctl_core::webhooks::{AllowedNetworks, is_blocked};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 /// Who knows the addresses of a name.
-pub(super) trait Names: Send + Sync {
+pub(crate) trait Names: Send + Sync {
     /// All of them.
     fn look_up(&self, name: &str) -> BoxFuture<'static, io::Result<Vec<IpAddr>>>;
 }
 
 /// The system does.
-pub(super) struct System;
+pub(crate) struct System;
 
 impl Names for System {
     fn look_up(&self, name: &str) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> {
@@ -29,9 +29,9 @@ impl Names for System {
     }
 }
 
-/// A name leads to an address that no webhook may reach.
+/// A name leads to an address that nobody may be sent to.
 #[derive(Debug)]
-pub(super) struct Blocked;
+pub(crate) struct Blocked;
 
 impl fmt::Display for Blocked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -43,9 +43,9 @@ impl Error for Blocked {}
 
 /// Lets the client connect to what was found, if all of it may be reached: a name that leads to one address now and to another
 /// one in a moment is asked once.
-pub(super) struct Vetted {
-    pub(super) names: Arc<dyn Names>,
-    pub(super) allowed: AllowedNetworks,
+pub(crate) struct Vetted {
+    pub(crate) names: Arc<dyn Names>,
+    pub(crate) allowed: AllowedNetworks,
 }
 
 impl Resolve for Vetted {
