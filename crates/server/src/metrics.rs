@@ -40,10 +40,11 @@ const DELIVERIES: &str = "loopctl_webhook_deliveries_total";
 const DELIVERY_SECONDS: &str = "loopctl_webhook_delivery_duration_seconds";
 const DELIVERY_QUEUE: &str = "loopctl_webhook_deliveries_pending";
 const DELIVERY_AGE: &str = "loopctl_webhook_oldest_pending_seconds";
+const READS_DROPPED: &str = "loopctl_article_reads_dropped_total";
 const BUILD: &str = "loopctl_build_info";
 
 /// The counters, and what each counts.
-const COUNTERS: [(&str, &str); 8] = [
+const COUNTERS: [(&str, &str); 9] = [
     (REQUESTS, "Requests answered, by route, method and status."),
     (ABANDONED, "Requests whose clients left before they were answered, by route and method."),
     (REFUSED_CONNECTIONS, "Connections that were refused because a limit was reached."),
@@ -52,6 +53,7 @@ const COUNTERS: [(&str, &str); 8] = [
     (AUDIT_WRITES, "Entries written to audit logs, by entity type and action."),
     (JOBS, "Attempts of background jobs that ended, by kind and the state that the job is then in."),
     (DELIVERIES, "Attempts to deliver to webhooks, by event type and outcome."),
+    (READS_DROPPED, "Reads of articles that were not noted, by why: full or failed."),
 ];
 /// The histograms.
 const HISTOGRAMS: [(&str, &str); 5] = [
@@ -275,6 +277,11 @@ pub(crate) fn delivered(event_type: String, outcome: &'static str) {
 /// How long an attempt to deliver took.
 pub(crate) fn delivery_took(took: Duration) {
     histogram!(DELIVERY_SECONDS).record(took);
+}
+
+/// So many reads of articles were not noted.
+pub(crate) fn reads_dropped(why: &'static str, rows: usize) {
+    counter!(READS_DROPPED, "reason" => why).increment(rows as u64);
 }
 
 /// What is to be delivered, and for how long it has been.
