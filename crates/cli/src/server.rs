@@ -1,5 +1,6 @@
 //! The commands that run on the server's side, with access to its database: `serve`, `migrate`, `operator`.
 
+mod extraction;
 mod jobs;
 pub(crate) mod secrets;
 mod webhooks;
@@ -27,6 +28,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::{LevelFilter, ParseError};
 use uuid::Uuid;
 
+use self::extraction::ExtractionArguments;
 pub(crate) use self::jobs::print as print_jobs;
 use self::webhooks::WebhookArguments;
 use self::worker::WorkArguments;
@@ -113,6 +115,8 @@ pub(crate) struct ServeArguments {
     run_workers: bool,
     #[command(flatten)]
     webhooks: WebhookArguments,
+    #[command(flatten)]
+    extraction: ExtractionArguments,
     #[command(flatten)]
     work: WorkArguments,
 }
@@ -286,6 +290,7 @@ pub(crate) async fn run_serve(arguments: &ServeArguments) -> Result<(), Failure>
         },
         webhooks: arguments.webhooks.policy().map_err(Failure::Setting)?,
         deliveries: arguments.webhooks.deliveries(),
+        extraction: arguments.extraction.options().map_err(Failure::Setting)?,
         keys: secrets::keys()?,
         jobs: arguments.run_workers && !arguments.no_jobs,
         settings: arguments.work.settings(),

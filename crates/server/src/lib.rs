@@ -22,6 +22,7 @@ mod mcp;
 mod metrics;
 pub mod operator;
 mod plan;
+mod reach;
 mod routes;
 mod schedule;
 mod scrape;
@@ -34,6 +35,7 @@ mod web;
 mod webhooks;
 
 pub use events::CATALOGUE;
+pub use knowledge::extraction::{AnthropicOptions, ExtractionOptions, ExtractorChoice};
 pub use routes::openapi;
 pub use schedule::Settings;
 
@@ -95,6 +97,15 @@ pub fn statements() -> impl Iterator<Item = (&'static str, &'static db::Named)> 
         ("imports", plan::imports::STATEMENTS),
         ("jobs", jobs::STATEMENTS),
         ("keys", identity::keys::STATEMENTS),
+        ("knowledge_pipeline", knowledge::pipeline::STATEMENTS),
+        ("knowledge_work", knowledge::work::STATEMENTS),
+        ("article_reads", knowledge::access::STATEMENTS),
+        ("reads_of_agents", knowledge::analytics::AGENTS_STATEMENTS),
+        ("reads_asked", knowledge::analytics::ASKED_STATEMENTS),
+        ("reads_of_projects", knowledge::analytics::PROJECTS_STATEMENTS),
+        ("article_stats", knowledge::analytics::STATS_STATEMENTS),
+        ("top_articles", knowledge::analytics::TOP_STATEMENTS),
+        ("unused_articles", knowledge::analytics::UNUSED_STATEMENTS),
         ("measured", cost::measured::STATEMENTS),
         ("orchestrator_state", evidence::orchestrator_state::STATEMENTS),
         ("project_lock", plan::projects::LOCK_STATEMENTS),

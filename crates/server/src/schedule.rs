@@ -4,13 +4,16 @@ use chrono::Weekday;
 use loopctl_core::json::JsonText;
 use loopctl_core::schedule::{Backoff, Schedule};
 use serde_json::{Value, json};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio_postgres::Config;
 use uuid::Uuid;
 
 use crate::audit::partitions;
 use crate::db::{Db, Sql, statements};
-use crate::jobs::{Job, JobError, Kind, Scope};
+use crate::jobs::{Job, JobError, Kind, Scope, Task};
+use crate::knowledge::extraction::{self, Extraction};
+use crate::knowledge::{ingestion, work};
 use crate::{cost, webhooks};
 
 statements! {
@@ -28,6 +31,8 @@ statements! {
     PRUNE_MEASURED_POINTS -> i64 = "select prune_measured_points($1)";
     PRUNE_SESSIONS -> i64 = "select prune_sessions($1)";
     PRUNE_PENDING_TENANTS -> Uuid = "select prune_pending_tenants()";
+    PRUNE_KNOWLEDGE_JOBS -> i64 = "select prune_knowledge_jobs($1)";
+    PRUNE_ARTICLE_ACCESS -> i64 = "select prune_article_access($1, $2, $3)";
     PRUNE_IDEMPOTENCY_KEYS -> i64 = "select prune_idempotency_keys($1)";
 }
 
@@ -35,7 +40,7 @@ statements! {
 const MAINTENANCE: &str = "maintenance";
 
 /// After a failure of what is done regularly anyway.
-const BACKOFF: Backoff = Backoff { first: Duration::from_secs(30), most: Duration::from_secs(900) };
+const BACKOFF: Backoff = Backoff::Doubling { first: Duration::from_secs(30), most: Duration::from_secs(900) };
 
 /// What is forgotten by one statement.
 const BATCH: i32 = 1000;
@@ -47,6 +52,8 @@ pub(crate) struct Tools {
     pub(crate) db: Db,
     /// The login that owns the tables.
     pub(crate) owner: Config,
+    /// What drafts are made with.
+    pub(crate) extraction: Arc<Extraction>,
 }
 
 /// What forgets, batch by batch, what a statement finds to be over.
@@ -60,6 +67,7 @@ macro_rules! pruning {
 /// process runs them.
 pub(crate) fn kinds(settings: Settings) -> Vec<Kind<Tools>> {
     let retention = json!({"retention_days": settings.audit_retention_days});
+    let access = json!({"retention_days": settings.access_retention_days});
     vec![
         Kind {
             schedule: Some(Schedule::Daily { hour: 2, minute: 0 }),
@@ -99,6 +107,17 @@ pub(crate) fn kinds(settings: Settings) -> Vec<Kind<Tools>> {
             schedule: Some(Schedule::Weekly { day: Weekday::Sun, hour: 3, minute: 0 }),
             ..maintenance("usage_archival", |tools, job| Box::pin(usage_archival(tools, job)))
         },
+        pruning!("prune_knowledge_jobs", Schedule::Hourly { minute: 10 }, PRUNE_KNOWLEDGE_JOBS),
+        Kind {
+            scope: Scope::EachTenant,
+            schedule: Some(Schedule::Daily { hour: 3, minute: 30 }),
+            args: JsonText::from(access),
+            ..maintenance("article_access_retention", |tools, job| {
+                Box::pin(article_access_retention(tools, job))
+            })
+        },
+        drafting(work::INGESTION, |tools, job| Box::pin(content_ingestion(tools, job))),
+        drafting(work::REVIEWS, |tools, job| Box::pin(review_knowledge(tools, job))),
     ]
 }
 
@@ -107,11 +126,13 @@ pub(crate) fn kinds(settings: Settings) -> Vec<Kind<Tools>> {
 pub struct Settings {
     /// For how many days entries of the log are kept; whole months are dropped, so it may be a month more.
     pub audit_retention_days: u16,
+    /// For how many days it is known which articles were read.
+    pub access_retention_days: u16,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { audit_retention_days: 90 }
+        Self { audit_retention_days: 90, access_retention_days: 400 }
     }
 }
 
@@ -133,11 +154,46 @@ fn maintenance(
     }
 }
 
+/// What makes drafts, for whoever asks for them.
+fn drafting(
+    task: Task,
+    run: fn(Tools, Job) -> futures_util::future::BoxFuture<'static, Result<Value, JobError>>,
+) -> Kind<Tools> {
+    let Task { name, queue, attempts } = task;
+    Kind { queue, scope: Scope::EachTenant, attempts, backoff: Backoff::Quartic, ..maintenance(name, run) }
+}
+
 async fn audit_partitions(tools: Tools, job: Job) -> Result<Value, JobError> {
-    let default = Settings::default().audit_retention_days;
-    let days = job.args.to_value()["retention_days"].as_u64().and_then(|days| u16::try_from(days).ok());
-    let days = days.filter(|days| *days > 0).unwrap_or(default);
+    let days = retention_days(&job, Settings::default().audit_retention_days);
     partitions::keep(&tools.owner, i32::from(days)).await.map_err(|error| JobError(error.to_string()))
+}
+
+/// For how many days something is kept, as its job is told.
+fn retention_days(job: &Job, default: u16) -> u16 {
+    let days = job.args.to_value()["retention_days"].as_u64().and_then(|days| u16::try_from(days).ok());
+    days.filter(|days| *days > 0).unwrap_or(default)
+}
+
+/// Forgets which articles were read longer ago than it is to be known, batch by batch.
+async fn article_access_retention(tools: Tools, job: Job) -> Result<Value, JobError> {
+    let days = i32::from(retention_days(&job, Settings::default().access_retention_days));
+    let mut pruned = 0;
+    loop {
+        let params = &[&job.tenant_id as _, &days as _, &BATCH as _];
+        let count = tools.db.without_tenant(PRUNE_ARTICLE_ACCESS, params).await?.unwrap_or_default();
+        pruned += count;
+        if count < i64::from(BATCH) {
+            return Ok(json!({"pruned": pruned}));
+        }
+    }
+}
+
+async fn content_ingestion(tools: Tools, job: Job) -> Result<Value, JobError> {
+    ingestion::ingest(&tools.db, &tools.extraction, job).await
+}
+
+async fn review_knowledge(tools: Tools, job: Job) -> Result<Value, JobError> {
+    extraction::learn(&tools.db, &tools.extraction, job).await
 }
 
 /// Forgets what is over, batch by batch.

@@ -4,6 +4,7 @@ use clap::Args;
 use loopctl_server::Settings;
 use loopctl_server::serve::{WorkOptions, work};
 
+use super::extraction::ExtractionArguments;
 use super::webhooks::WebhookArguments;
 use super::{DatabaseArguments, Failure, Log, secrets};
 
@@ -14,6 +15,10 @@ pub(super) struct WorkArguments {
     #[arg(long, env = "AUDIT_RETENTION_DAYS", value_name = "DAYS", default_value_t = Settings::default().audit_retention_days,
           value_parser = clap::value_parser!(u16).range(1..=36500))]
     audit_retention_days: u16,
+    /// For how many days it is known which articles were read
+    #[arg(long, env = "LOOPCTL_ACCESS_RETENTION_DAYS", value_name = "DAYS",
+          default_value_t = Settings::default().access_retention_days, value_parser = clap::value_parser!(u16).range(365..=36500))]
+    access_retention_days: u16,
     /// What to log: error, warn, info, debug, trace, off, or a filter such as `loopctl_server=debug`
     #[arg(long, env = "LOOPCTL_LOG", value_name = "FILTER", default_value = "info")]
     pub(super) log: String,
@@ -21,7 +26,10 @@ pub(super) struct WorkArguments {
 
 impl WorkArguments {
     pub(super) fn settings(&self) -> Settings {
-        Settings { audit_retention_days: self.audit_retention_days }
+        Settings {
+            audit_retention_days: self.audit_retention_days,
+            access_retention_days: self.access_retention_days,
+        }
     }
 }
 
@@ -32,6 +40,8 @@ pub(crate) struct WorkerArguments {
     database: DatabaseArguments,
     #[command(flatten)]
     webhooks: WebhookArguments,
+    #[command(flatten)]
+    extraction: ExtractionArguments,
     #[command(flatten)]
     work: WorkArguments,
 }
@@ -45,6 +55,7 @@ pub(crate) async fn run(arguments: &WorkerArguments) -> Result<(), Failure> {
         webhooks: arguments.webhooks.policy().map_err(Failure::Setting)?,
         deliveries: arguments.webhooks.deliveries(),
         keys: secrets::keys()?,
+        extraction: arguments.extraction.options().map_err(Failure::Setting)?,
     };
     work(&options).await.map_err(Failure::Serve)
 }

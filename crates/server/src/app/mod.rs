@@ -24,6 +24,7 @@ use crate::db::{AdminDb, Db, DbError, Statement, Turns, Tx};
 use crate::events::{self, Attribution, Event, Listeners};
 use crate::http::private_networks;
 use crate::jobs::Queue;
+use crate::knowledge::access::Reads;
 use crate::life::Life;
 use crate::secrets::Vault;
 use crate::trust_loop::Together;
@@ -66,6 +67,8 @@ pub(crate) struct App {
     pub(crate) identities: Identities,
     /// How often keys call.
     pub(crate) rates: Rates,
+    /// Which articles were read.
+    pub(crate) reads: Reads,
     /// Steps of stories that go together.
     pub(crate) together: Together,
     /// Who waits for what is recorded next.
@@ -74,6 +77,8 @@ pub(crate) struct App {
     pub(crate) repeated: Turns,
     /// Where webhooks may lead.
     pub(crate) webhook_policy: Arc<Policy>,
+    /// Where pages may be fetched from.
+    pub(crate) source_policy: Arc<Policy>,
     /// Told when this process has put something into the queue of webhooks. What others put there is found by looking.
     pub(crate) webhooks_queued: Arc<Notify>,
     /// What secrets are encrypted with.
@@ -93,10 +98,12 @@ impl App {
             key_uses: KeyUses::default(),
             identities: Identities::default(),
             rates: Rates::default(),
+            reads: Reads::default(),
             together: Together::default(),
             listeners: Listeners::default(),
             repeated: Turns::default(),
             webhook_policy: Arc::default(),
+            source_policy: Arc::default(),
             webhooks_queued: Arc::default(),
             vault: Arc::new(vault),
         }

@@ -14,6 +14,8 @@ pub const CATALOGUE: &[(&str, &[&str])] = &[
             "article.unpublished",
             "article.archived",
             "article.superseded",
+            "knowledge.articles_extracted",
+            "knowledge.content_ingested",
         ],
     ),
     ("article_link", &["article_link.created", "article_link.deleted"]),

@@ -206,6 +206,11 @@ impl Attribution {
             metadata: Map::new(),
         }
     }
+
+    /// Background work on knowledge, by the name under which clients know it.
+    pub(crate) fn worker(what: &str) -> Self {
+        Self { actor_label: format!("worker:{what}"), ..Self::system(what) }
+    }
 }
 
 /// An event as it is written.

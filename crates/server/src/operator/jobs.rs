@@ -1,5 +1,7 @@
 //! Background jobs, as an operator sees them: what there is, and one of them at once.
 
+use std::sync::Arc;
+
 use loopctl_core::json::JsonText;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -10,6 +12,7 @@ use crate::config::Database;
 use crate::db::migrate::connect;
 use crate::db::{DbError, Timestamp};
 use crate::jobs::{Alone, Kind, Outcome, Pace, Scope, owns_tables};
+use crate::knowledge::extraction::Extraction;
 use crate::schedule::{Settings, Tools, kinds};
 
 /// What is done in the background, with what has become of it.
@@ -109,6 +112,9 @@ pub async fn run_job(
         .into_iter()
         .find(|kind| kind.name == name)
         .ok_or_else(|| OperatorError::Invalid(format!("there is no job {name:?}; there are {names}")))?;
+    if kind.schedule.is_none() {
+        return Err(OperatorError::Invalid(format!("{name} is only done for what asks for it")));
+    }
     if tenant.is_some() && kind.scope == Scope::Server {
         return Err(OperatorError::Invalid(format!("{name} is of no tenant: leave out --tenant")));
     }
@@ -164,7 +170,8 @@ async fn run_alone(
     args: &JsonText,
 ) -> Result<Option<(Uuid, Outcome)>, DbError> {
     let Some(id) = alone.enqueue(tenant_id, &kind, args, None).await? else { return Ok(None) };
-    let tools = Tools { db: alone.db().clone(), owner: database.owner.clone() };
+    let extraction = Arc::new(Extraction::none());
+    let tools = Tools { db: alone.db().clone(), owner: database.owner.clone(), extraction };
     alone.begin(database, vec![kind], tools, Pace::default(), false);
     Ok(alone.outcome(tenant_id, id).await?.map(|outcome| (id, outcome)))
 }

@@ -24,6 +24,7 @@ use crate::db::migrate::newest_version;
 use crate::db::{DEADLINE, Db, DbError, Row, statements};
 use crate::http::private_networks;
 use crate::jobs::Worker;
+use crate::knowledge::extraction::{Extraction, ExtractionOptions};
 use crate::life::Life;
 use crate::metrics;
 use crate::schedule::{Settings, Tools, kinds};
@@ -80,6 +81,8 @@ pub struct ServeOptions {
     pub jobs: bool,
     /// What background jobs are told.
     pub settings: Settings,
+    /// How drafts are made of texts.
+    pub extraction: ExtractionOptions,
 }
 
 impl ServeOptions {
@@ -102,6 +105,7 @@ impl ServeOptions {
             keys: Keys::default(),
             jobs: true,
             settings: Settings::default(),
+            extraction: ExtractionOptions::default(),
         }
     }
 }
@@ -143,6 +147,9 @@ pub enum ServeError {
     /// The keys of secrets.
     #[error(transparent)]
     Keys(#[from] KeyError),
+    /// Drafts cannot be made as it was told to.
+    #[error("{0}")]
+    Extraction(String),
 }
 
 /// A server that listens. Stops when [`Self::stop`] is called, not when dropped.
@@ -188,6 +195,7 @@ impl Server {
         let app = App {
             trusted_proxies: options.trusted_proxies.clone().unwrap_or_else(private_networks).into(),
             webhook_policy: Arc::new(options.webhooks.clone()),
+            source_policy: Arc::new(options.extraction.sources()),
             ..App::new(db.clone(), admin, vault, public_url, life.clone())
         };
         if !app.vault.has_key() {
@@ -199,10 +207,12 @@ impl Server {
         let needed = options.pool_size + ADMIN_CONNECTIONS + LISTENING + others;
         let limits = descriptors::within(options.connections, needed);
         life.spawn(app.key_uses.clone().keep_writing(db.clone(), life.clone()));
+        life.spawn(app.reads.clone().keep_writing(db.clone(), life.clone()));
         life.spawn(app.identities.clone().keep_listening(database.app.clone(), life.clone()));
         life.spawn(app.rates.clone().keep_sweeping(life.clone()));
         if options.jobs {
-            let tools = Tools { db: db.clone(), owner: database.owner.clone() };
+            let extraction = extraction(&options.extraction)?;
+            let tools = Tools { db: db.clone(), owner: database.owner.clone(), extraction };
             let (kinds, owner) = (kinds(options.settings), database.owner.clone());
             let worker = Worker::new(db.clone(), owner, kinds, tools, app.jobs.clone(), options.pool_size);
             life.spawn(worker.keep_working(life.clone()));
@@ -223,10 +233,16 @@ impl Server {
         }
         self.app.rates.give_back(&self.app.db).await;
         self.app.key_uses.write_now(&self.app.db).await;
+        self.app.reads.write_last(&self.app.db).await;
         self.app.db.close();
         self.app.admin.close();
         Ok(self.database.close().await?)
     }
+}
+
+/// What drafts are made with.
+fn extraction(options: &ExtractionOptions) -> Result<Arc<Extraction>, ServeError> {
+    Extraction::new(options).map(Arc::new).map_err(ServeError::Extraction)
 }
 
 /// Whether the database has the schema that this binary was made for.

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use loopctl_core::webhooks::Policy;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{DeliveryOptions, ServeError, check_schema};
+use super::{DeliveryOptions, ServeError, check_schema, extraction};
 use crate::VERSION;
 use crate::app::App;
 use crate::config::{Database, DatabaseOptions};
 use crate::db::DEADLINE;
 use crate::jobs::{Alone, Pace};
+use crate::knowledge::extraction::ExtractionOptions;
 use crate::schedule::{Settings, Tools, kinds};
 use crate::secrets::{Keys, Vault};
 use crate::webhooks::keep_delivering;
@@ -28,6 +29,8 @@ pub struct WorkOptions {
     pub deliveries: DeliveryOptions,
     /// What secrets are encrypted with.
     pub keys: Keys,
+    /// How drafts are made of texts.
+    pub extraction: ExtractionOptions,
 }
 
 /// Does background jobs until SIGINT or SIGTERM.
@@ -40,7 +43,8 @@ pub async fn work(options: &WorkOptions) -> Result<(), ServeError> {
         let database = Database::attach(&options.database).await?;
         let alone = Alone::new(&database)?;
         check_schema(alone.db()).await?;
-        let tools = Tools { db: alone.db().clone(), owner: database.owner.clone() };
+        let extraction = extraction(&options.extraction)?;
+        let tools = Tools { db: alone.db().clone(), owner: database.owner.clone(), extraction };
         let vault = Vault::of(&options.keys, &options.database, &database.owner).await?;
         let (life, admin) = (alone.life().clone(), database.admin_pool(DEADLINE, alone.life().clone())?);
         // Nobody calls it.

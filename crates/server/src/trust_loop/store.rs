@@ -130,6 +130,10 @@ pub(super) struct LockedStory {
         sql = "(select settings -> 'auto_reset_on_rejection' from tenants where id = $1) is distinct from 'false'"
     )]
     pub(super) auto_reset: bool,
+    #[row(
+        sql = "(select settings -> 'knowledge_auto_extract' from tenants where id = $1) is distinct from 'false'"
+    )]
+    pub(super) auto_extract: bool,
 }
 
 /// A prerequisite that is not verified: a story, or an epic with open stories.

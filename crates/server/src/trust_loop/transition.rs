@@ -22,6 +22,7 @@ use crate::db::{DbError, Jsonb, Params, Timestamp, column};
 use crate::events::{Event, Notice};
 use crate::evidence::artifacts::{self, Place};
 use crate::http::{Answer, ApiError, ApiResult, Kept, NoContent};
+use crate::knowledge::extraction;
 use crate::metrics::Step;
 use crate::plan::stories::{
     FIND_STORY, LOCK_FREE_STORIES, LOCK_PROJECTS_OF_STORIES, LOCK_STORIES, LOCK_WITH_DEPENDENTS, Story,
@@ -149,6 +150,9 @@ async fn transact(
         change.commit(Attempted { outcomes, kept, blocked }).await
     });
     let Attempted { mut outcomes, blocked, .. } = attempted.await?;
+    if outcomes.iter().flatten().flatten().any(|outcome| outcome.review.is_some()) {
+        first.caller.app.jobs.wake();
+    }
     for Blocked { caller, story_id, event } in blocked {
         // It is no part of what may be repeated, which was refused.
         let caller = caller.of_several();
@@ -220,7 +224,7 @@ async fn step<'a>(
 ) -> ApiResult<Outcome> {
     let Wanted { caller, story_id, attempt, evidence } = wanted;
     let story_id = *story_id;
-    let LockedStory { story, now, review, started, auto_reset } = locked;
+    let LockedStory { story, now, review, started, auto_reset, auto_extract } = locked;
     let unmet = match attempt {
         Attempt::Claim if story.waits() => unmet_prerequisites(change, story_id).await?,
         _ => Vec::new(),
@@ -255,6 +259,9 @@ async fn step<'a>(
         (Attempt::ReviewComplete, Evidence::Review(sent)) => {
             let new = sent.checked(|new, errors| new.check(errors, before.reported_done_at, now))?;
             let record = insert_review(change, story_id, new, Timestamp(now)).await?;
+            if auto_extract {
+                extraction::enqueue(&caller.app.jobs, change, record.id).await?;
+            }
             log.review_completed(&record);
             review = Some(record);
         }

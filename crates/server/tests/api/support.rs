@@ -373,8 +373,13 @@ impl Tenant {
 
     /// Its audit log as the database holds it, oldest first.
     pub(crate) async fn audit_log(&self) -> Vec<Value> {
+        self.audit_log_at(&server().owner).await
+    }
+
+    /// The same, on another server than that of all tests.
+    pub(crate) async fn audit_log_at(&self, owner: &Config) -> Vec<Value> {
         let sql = "select to_jsonb(a) from audit_log a where tenant_id = $1::text::uuid order by position";
-        let rows = connect(&server().owner).await.query(sql, &[&self.id]).await.unwrap();
+        let rows = connect(owner).await.query(sql, &[&self.id]).await.unwrap();
         rows.iter().map(|row| row.get(0)).collect()
     }
 

@@ -19,6 +19,7 @@ use super::told;
 use crate::app::{Agent, AtLeast, Caller, Change, Orchestrator};
 use crate::db::{DbError, Jsonb, ListSql, Params};
 use crate::http::{ApiError, ApiResult, Body, Created, Id, LARGEST_ANSWER, List, Page, Query, one, pages};
+use crate::knowledge::access::{self, Access, WorkedOn};
 use crate::knowledge::links::{ArticleLink, INCOMING_LINKS, OUTGOING_LINKS};
 use crate::plan::projects::PROJECT_KNOWN;
 
@@ -297,11 +298,13 @@ one! { pub(super) ArticleWithLinksResponse { data: ArticleWithLinks } }
 pub(super) async fn show(
     caller: Caller<AtLeast<Agent>>,
     Id(id): Id,
+    Query(on): Query<WorkedOn>,
 ) -> ApiResult<Json<ArticleWithLinksResponse>> {
     let params: Params<'_> = &[&id];
     let all = (SHOW_ARTICLE.with(params), OUTGOING_LINKS.with(params), INCOMING_LINKS.with(params));
     let (article, outgoing, incoming) = caller.read(all).await?;
     let article = article.into_iter().next().ok_or_else(ApiError::not_found)?;
+    access::record(&caller, Access::Get, on, vec![id]);
     let links = |rows: Vec<_>| rows.into_iter().map(ArticleLink::of).collect();
     let data = ArticleWithLinks { article, outgoing_links: links(outgoing), incoming_links: links(incoming) };
     Ok(Json(ArticleWithLinksResponse { data }))

@@ -49,6 +49,7 @@ async fn every_table_is_known() {
         [
             "agents",
             "api_keys",
+            "article_access_events",
             "article_links",
             "articles",
             "artifact_reports",
@@ -65,6 +66,7 @@ async fn every_table_is_known() {
             "epics",
             "idempotency_keys",
             "jobs",
+            "knowledge_jobs",
             "measured_agents",
             "measured_points",
             "measured_usage",
@@ -191,6 +193,8 @@ async fn keys_start_with_the_tenant() {
             // Of what is summed there is one sum.
             "usage_by_day" => "tenant_id,story_id,agent_id,day,phase,model_name,skill_version_id",
             "usage_by_agent" => "tenant_id,epic_id,agent_id",
+            // Windows of time are what is read and pruned.
+            "article_access_events" => "tenant_id,accessed_at,id",
             // Who measures, and what was seen of it.
             "measured_agents" => "tenant_id,agent_id",
             "measured_points" => "tenant_id,series,begun_ns,at_ns",
@@ -198,7 +202,7 @@ async fn keys_start_with_the_tenant() {
         };
         assert_eq!(columns, expected, "{table}");
     }
-    assert_eq!(primary.len(), 50, "every table has one");
+    assert_eq!(primary.len(), 52, "every table has one");
     let foreign = lines(
         &owner,
         &format!(

@@ -271,6 +271,12 @@ impl World {
                 json!({"source_article_id": self.id("articles", rng), "target_article_id": self.id("articles", rng),
                        "relationship_type": kind})
             }
+            "ingest" => {
+                json!({"source_type": "fuzz", "content": unique("We decided."), "metadata": {"a": 1}})
+            }
+            "batch" if route.path.contains("/ingest/") => {
+                json!({"items": [{"source_type": "fuzz", "content": unique("How to.")}, {"source_type": 1}, []]})
+            }
             "bulk-publish" => {
                 let ids: Vec<_> = (0..rng.random_range(0..4)).map(|_| self.id("articles", rng)).collect();
                 json!({"article_ids": ids})

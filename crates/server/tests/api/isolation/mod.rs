@@ -169,6 +169,12 @@ pub(crate) async fn populated() -> Populated {
     let body = json!({"source_article_id": article, "target_article_id": article_draft, "relationship_type": "relates_to",
                       "metadata": {"note": word}});
     let article_link = text(&agent.post("/article_links", body).await.expect(201)["data"]["id"]);
+    // It is read, and noted.
+    agent.get(&format!("/articles/{article}?project_id={project}")).await.expect(200);
+    orchestrator.get("/knowledge/analytics/top-articles").await.expect(200);
+    let body = json!({"source_type": word, "content": word, "project_id": project});
+    orchestrator.post("/knowledge/ingest", body).await.expect(202);
+    crate::knowledge::all_drafted(&tenant).await;
     let (webhook, delivery) = webhook(&tenant, &word).await;
     let (authenticator, mut device) = authenticator(&tenant, &word).await;
     signed_in(&mut device).await;

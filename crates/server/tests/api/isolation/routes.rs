@@ -193,6 +193,23 @@ fn calls(method: &str, template: &str, a: &Populated) -> Vec<Call> {
         ("get", "/knowledge/drafts" | "/knowledge/index" | "/knowledge/lint" | "/knowledge/export") => {
             vec![call(short, Value::Null, Own)]
         }
+        ("get", path)
+            if ["top-articles", "unused-articles", "ingestion-jobs", "pipeline"]
+                .iter()
+                .any(|end| path.starts_with("/knowledge/") && path.ends_with(end)) =>
+        {
+            vec![call(short, Value::Null, Own)]
+        }
+        ("post", "/knowledge/ingest") => {
+            let item = json!({"source_type": "manual", "content": "b", "tenant_id": a.tenant.id});
+            let mut theirs = item.clone();
+            theirs["project_id"] = json!(a.project);
+            vec![call(short, item, Own), call(short, theirs, Refused)]
+        }
+        ("post", "/knowledge/ingest/batch") => {
+            let theirs = json!({"source_type": "manual", "content": "b", "project_id": a.project});
+            vec![call(short, json!({"items": [theirs]}), Own)]
+        }
         ("get", "/articles/{article_id}/links") => {
             filled(short, a).iter().map(|path| call(path, Value::Null, EmptyList)).collect()
         }

@@ -3,10 +3,14 @@
 mod articles;
 mod export;
 mod index;
+mod ingestion;
+pub(crate) mod learning;
 mod links;
 mod lint;
 mod notices;
 mod races;
+mod reads;
+mod sources;
 mod workflow;
 
 use serde_json::{Value, json};
@@ -82,4 +86,21 @@ async fn told(tenant: &Tenant, since: usize) -> Vec<Value> {
     log.iter()
         .map(|row| json!([row["entity_type"], row["action"], row["old_state"], row["new_state"]]))
         .collect()
+}
+
+/// Waits until nothing is to be made of texts and reviews of a tenant any more.
+pub(crate) async fn all_drafted(tenant: &Tenant) {
+    let owner = connect(&server().owner).await;
+    drafted(&owner, &tenant.id).await;
+}
+
+/// The same, in another database.
+async fn drafted(owner: &tokio_postgres::Client, tenant_id: &str) {
+    let sql = "select not exists (select from knowledge_jobs where tenant_id = $1::text::uuid and completed_at is null)";
+    let waiting = async {
+        while !owner.query_one(sql, &[&tenant_id]).await.unwrap().get::<_, bool>(0) {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(crate::support::PATIENCE, waiting).await.expect("all drafts are made");
 }

@@ -87,7 +87,7 @@ impl World {
         let plain = plain.map(|caller| (caller.clone(), caller.request(method.clone(), &path)));
         let broken_query = (allowed.clone(), allowed.request(method.clone(), &format!("{path}?a=%zz")));
         let limit = match path.as_str() {
-            _ if path.ends_with("/import") => LIMITS[1],
+            _ if path.ends_with("/import") || path.contains("/knowledge/ingest") => LIMITS[1],
             "//v1/metrics" | "//v1/logs" => LIMITS[2],
             _ => LIMITS[0],
         };

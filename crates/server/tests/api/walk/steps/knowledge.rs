@@ -75,6 +75,16 @@ pub(super) async fn steps(calls: &Calls<'_>, method: &str) -> Option<Vec<Step>> 
             let made = agent.post("/article_links", link(&one, "derived_from", &other)).await.expect(201);
             of(&text(&made["data"]["id"]), &[(user, 204, nothing)])
         }
+        ("POST", "/knowledge/ingest") => {
+            let text = json!({"source_type": "newsletter", "content": unique("We decided to keep sums by triggers.")});
+            here(&[(orchestrator, 202, text.clone()), (orchestrator, 200, text), (orchestrator, 422, empty)])
+        }
+        ("POST", "/knowledge/ingest/batch") => {
+            let items = json!({"items": [
+                {"source_type": "newsletter", "content": unique("Always lock rows by id.")}, {"content": "Of no kind."}
+            ]});
+            here(&[(orchestrator, 200, items), (orchestrator, 422, empty)])
+        }
         ("GET", path) if path.ends_with("/knowledge/lint") => {
             read(orchestrator, &[(200, ""), (400, "?stale_days=0")])
         }
