@@ -14,10 +14,9 @@ pub fn chunks(text: &str) -> Vec<&str> {
     if text.len() <= MOST {
         return vec![text];
     }
-    let pieces = sections(text, 6).into_iter().flat_map(|section| match section.len() <= MOST {
-        true => vec![section],
-        false => paragraphs(section),
-    });
+    let pieces = sections(text, 6)
+        .into_iter()
+        .flat_map(|section| if section.len() <= MOST { vec![section] } else { paragraphs(section) });
     let (mut chunks, mut begins, mut ends) = (Vec::new(), 0, 0);
     for piece in pieces {
         let (held, all) = (ends - begins, ends - begins + piece.len());

@@ -72,11 +72,41 @@ struct ReaderMeta {
     since: Timestamp,
 }
 
+/// Whose id it is: a key's or an agent's.
+#[derive(Serialize, JsonSchema)]
+#[serde(untagged)]
+enum ReaderUsage {
+    Key(KeyUsage),
+    Agent(AgentUsage),
+}
+
+/// What a key has read.
+#[derive(Serialize, JsonSchema)]
+struct KeyUsage {
+    /// `api_key`
+    resolved_as: &'static str,
+    api_key_id: Uuid,
+    #[serde(flatten)]
+    usage: Usage,
+}
+
+/// What an agent has read, with all keys that it had.
+#[derive(Serialize, JsonSchema)]
+struct AgentUsage {
+    /// `agent`
+    resolved_as: &'static str,
+    agent_id: Uuid,
+    agent_name: String,
+    agent_type: String,
+    /// Of those that are not revoked, as `top_articles` is.
+    api_key_count: i64,
+    #[serde(flatten)]
+    usage: Usage,
+}
+
 /// What was read.
 #[derive(Serialize, JsonSchema)]
-struct ReaderUsage {
-    #[serde(flatten)]
-    who: Who,
+struct Usage {
     total_reads: i64,
     unique_articles: i64,
     access_by_type: BTreeMap<&'static str, i64>,
@@ -84,24 +114,21 @@ struct ReaderUsage {
     top_articles: Vec<ReadArticle>,
 }
 
-/// Whose id it is.
-#[derive(Serialize, JsonSchema)]
-#[serde(tag = "resolved_as", rename_all = "snake_case")]
-enum Who {
-    /// A key's.
-    ApiKey { api_key_id: Uuid },
-    /// An agent's: of all its keys, but for `api_key_count` and `top_articles`, which are of those that are not revoked.
-    Agent { agent_id: Uuid, agent_name: String, agent_type: String, api_key_count: i64 },
-}
-
-impl Who {
-    fn of(reader: Reader) -> Option<Self> {
-        let Reader { key_id, agent_id, name, agent_type, live_keys } = reader;
+impl Reader {
+    /// None of what is neither.
+    fn used(self, usage: Usage) -> Option<ReaderUsage> {
+        let Self { key_id, agent_id, name, agent_type, live_keys } = self;
         if let Some(api_key_id) = key_id {
-            return Some(Self::ApiKey { api_key_id });
+            return Some(ReaderUsage::Key(KeyUsage { resolved_as: "api_key", api_key_id, usage }));
         }
-        let (agent_name, agent_type) = (name?, agent_type?);
-        Some(Self::Agent { agent_id: agent_id?, agent_name, agent_type, api_key_count: live_keys })
+        Some(ReaderUsage::Agent(AgentUsage {
+            resolved_as: "agent",
+            agent_id: agent_id?,
+            agent_name: name?,
+            agent_type: agent_type?,
+            api_key_count: live_keys,
+            usage,
+        }))
     }
 }
 
@@ -116,15 +143,15 @@ pub(super) async fn show(
     let asked =
         (DAYS_AGO.with(days), READER.with(of_id), READS_OF_READER.with(sums), TOP_OF_READER.with(top));
     let (since, reader, sums, top_articles) = caller.read(asked).await?;
-    let who = reader.into_iter().next().and_then(Who::of).ok_or_else(ApiError::not_found)?;
+    let reader = reader.into_iter().next().ok_or_else(ApiError::not_found)?;
     let sums = sums.into_iter().next().ok_or_else(ApiError::internal)?;
     let since = since.into_iter().next().ok_or_else(ApiError::internal)?;
-    let data = ReaderUsage {
-        who,
+    let usage = Usage {
         total_reads: sums.total_reads,
         unique_articles: sums.unique_articles,
         access_by_type: sums.by_type(),
         top_articles,
     };
+    let data = reader.used(usage).ok_or_else(ApiError::not_found)?;
     Ok(Json(ReaderResponse { data, meta: ReaderMeta { limit, since } }))
 }

@@ -65,13 +65,13 @@ const READ: &str = "article_access_events e
       and ($3::text is null or e.access_type = $3) and ($4::uuid is null or e.project_id = $4)";
 
 statements! {
-    TOP_ARTICLES -> TopArticle = ::constcat::concat!("
+    MOST_READ_ARTICLES -> TopArticle = ::constcat::concat!("
         select {*} from (
             select e.article_id, count(*) as access_count, count(distinct e.api_key_id) as unique_agents
             from ", READ, " group by 1) e
         join articles a on a.tenant_id = (select $1::uuid) and a.id = e.article_id
         order by access_count desc, a.title, a.id limit (select $5::integer)");
-    TOP_PROJECTS -> TopProject = ::constcat::concat!("
+    MOST_READING_PROJECTS -> TopProject = ::constcat::concat!("
         select {*} from (
             select e.project_id as of_project, count(*) as access_count, count(distinct e.article_id) as unique_articles,
                    count(distinct e.api_key_id) as unique_api_keys
@@ -79,7 +79,7 @@ statements! {
         join projects p on p.tenant_id = (select $1::uuid) and p.id = e.of_project
         order by access_count desc, p.name, p.id limit (select $5::integer)");
     /// A key that the tenant does not have is a superadmin's.
-    TOP_AGENTS -> TopAgent = ::constcat::concat!("
+    MOST_READING_AGENTS -> TopAgent = ::constcat::concat!("
         select {*} from (
             select k.revoked_at is not null as revoked, case when k.revoked_at is null then k.agent_id end as of_agent,
                    count(*) as access_count, count(distinct e.article_id) as unique_articles,
@@ -180,15 +180,16 @@ pub(super) async fn list(
     let group_by = group_by.unwrap_or("article");
     let (since, data) = match group_by {
         "project" => {
-            let (since, rows) = caller.read((DAYS_AGO.with(days), TOP_PROJECTS.with(params))).await?;
+            let (since, rows) =
+                caller.read((DAYS_AGO.with(days), MOST_READING_PROJECTS.with(params))).await?;
             (since, Rows::Projects(rows))
         }
         "agent" => {
-            let (since, rows) = caller.read((DAYS_AGO.with(days), TOP_AGENTS.with(params))).await?;
+            let (since, rows) = caller.read((DAYS_AGO.with(days), MOST_READING_AGENTS.with(params))).await?;
             (since, Rows::Agents(rows))
         }
         _ => {
-            let (since, rows) = caller.read((DAYS_AGO.with(days), TOP_ARTICLES.with(params))).await?;
+            let (since, rows) = caller.read((DAYS_AGO.with(days), MOST_READ_ARTICLES.with(params))).await?;
             (since, Rows::Articles(rows))
         }
     };

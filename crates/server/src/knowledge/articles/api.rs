@@ -285,7 +285,11 @@ async fn listed<A>(
 ///
 /// # Errors
 /// 400 for another one.
-pub(crate) fn known_word<'a>(name: &str, sent: Option<&'a str>, words: &[&str]) -> ApiResult<Option<&'a str>> {
+pub(crate) fn known_word<'a>(
+    name: &str,
+    sent: Option<&'a str>,
+    words: &[&str],
+) -> ApiResult<Option<&'a str>> {
     match sent {
         Some(word) if !words.contains(&word) => Err(ApiError::bad_request(format!(
             "Invalid {name}. Valid {}: {}",

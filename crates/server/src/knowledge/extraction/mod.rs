@@ -28,7 +28,7 @@ pub(super) struct Extracted {
 enum Extractor {
     Off,
     Local,
-    Anthropic(Anthropic),
+    Anthropic(Box<Anthropic>),
 }
 
 /// What the work is done with: pages are fetched by the one, and looked through by the other.
@@ -46,7 +46,9 @@ impl Extraction {
         let extractor = match &options.extractor {
             ExtractorChoice::Off => Extractor::Off,
             ExtractorChoice::Local => Extractor::Local,
-            ExtractorChoice::Anthropic(anthropic) => Extractor::Anthropic(Anthropic::new(anthropic)?),
+            ExtractorChoice::Anthropic(anthropic) => {
+                Extractor::Anthropic(Box::new(Anthropic::new(anthropic)?))
+            }
         };
         Ok(Self { extractor, pages: Pages::new(options.sources()) })
     }

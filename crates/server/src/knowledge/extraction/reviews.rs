@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use loopctl_core::json::JsonText;
 use loopctl_core::knowledge::{MOST_OF_REVIEW, ReviewSummary, accepted};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::super::articles::Origin;
@@ -49,7 +49,7 @@ pub(crate) async fn learn(db: &Db, extraction: &Extraction, job: Job) -> Result<
         job_id: job.id,
         origin: Origin { source_type: REVIEW_FINDING, source_id: Some(review_record_id), project_id: None },
         found: accepted(candidates, MOST_OF_REVIEW),
-        metadata: metadata.as_object().cloned().unwrap_or_else(Map::new),
+        metadata: metadata.as_object().cloned().unwrap_or_default(),
         chunks_failed,
         action: "knowledge.articles_extracted",
         worker: "review_knowledge",

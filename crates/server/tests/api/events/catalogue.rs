@@ -11,6 +11,8 @@ use crate::admin::halts::halt;
 use crate::identity::impersonation::superadmin;
 use crate::isolation::violation;
 use crate::jobs::database;
+use crate::knowledge::all_drafted;
+use crate::knowledge::learning::reviewed;
 use crate::signup::proofs::{add, another, proof, revoke};
 use crate::signup::sessions::signed_in;
 use crate::support::{PATIENCE, Reach, Tenant, bring, connect, server, text};
@@ -89,6 +91,13 @@ async fn each_event_of_the_catalogue_is_told_by_something() {
     for step in ["publish", "unpublish", "archive"] {
         u.post(&format!("{of_article}/{step}"), json!({})).await.expect(200);
     }
+    o.post("/knowledge/ingest", json!({"source_type": "manual", "content": "We decided it."}))
+        .await
+        .expect(202);
+    let found =
+        json!({"review_type": "enhanced", "findings_count": 1, "fixes_count": 1, "summary": "It raced."});
+    reviewed(&tenant, found).await;
+    all_drafted(&tenant).await;
     let link = json!({"source_article_id": other_article, "target_article_id": one_article, "relationship_type": "supersedes"});
     let link = a.post("/article_links", link).await.expect(201);
     u.delete(&format!("/article_links/{}", text(&link["data"]["id"]))).await.expect(204);

@@ -127,6 +127,15 @@ const MATRIX: &[(Needs, &[&str])] = &[
     (
         AtLeast("orchestrator"),
         &[
+            "GET /knowledge/analytics/top-articles",
+            "GET /knowledge/articles/{id}/stats",
+            "GET /knowledge/analytics/agents/{id}",
+            "GET /knowledge/analytics/projects/{id}/usage",
+            "GET /knowledge/analytics/unused-articles",
+            "POST /knowledge/ingest",
+            "POST /knowledge/ingest/batch",
+            "GET /knowledge/ingestion-jobs",
+            "GET /knowledge/pipeline",
             "GET /agents",
             "GET /agents/{id}",
             "POST /projects",

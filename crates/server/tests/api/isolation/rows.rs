@@ -32,7 +32,7 @@ async fn columns(owner: &Client, table: &str) -> String {
     let row = owner
         .query_one(
             "select string_agg(quote_ident(attname::text), ', ' order by attnum) from pg_attribute
-             where attrelid = $1::text::regclass and attnum > 0 and not attisdropped and attgenerated = ''",
+             where attrelid = $1::text::regclass and attnum > 0 and not attisdropped and attgenerated = '' and attidentity = ''",
             &[&table],
         )
         .await

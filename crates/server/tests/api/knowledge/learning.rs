@@ -6,7 +6,7 @@ use super::{all_drafted, article, each};
 use crate::support::{Reach, Tenant, bring, connect, server, text, unique};
 
 /// Records a review of a new story; the record.
-pub(super) async fn reviewed(tenant: &Tenant, review: Value) -> Value {
+pub(crate) async fn reviewed(tenant: &Tenant, review: Value) -> Value {
     let (implementer, reviewer, orchestrator) =
         (tenant.agent().await, tenant.agent().await, tenant.orchestrator().await);
     let story = tenant.story().await;

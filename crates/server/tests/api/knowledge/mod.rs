@@ -4,7 +4,7 @@ mod articles;
 mod export;
 mod index;
 mod ingestion;
-mod learning;
+pub(crate) mod learning;
 mod links;
 mod lint;
 mod notices;
@@ -107,4 +107,16 @@ async fn drafted(owner: &tokio_postgres::Client, tenant_id: &str) {
         }
     };
     tokio::time::timeout(crate::support::PATIENCE, waiting).await.expect("all drafts are made");
+}
+
+/// Waits until no work on texts and reviews of a tenant is due; what has failed may wait for its next attempt.
+pub(crate) async fn nothing_under_way(owner: &tokio_postgres::Client, tenant_id: &str) {
+    let sql = "select not exists (select from knowledge_jobs
+               where tenant_id = $1::text::uuid and state in ('available', 'executing'))";
+    let waiting = async {
+        while !owner.query_one(sql, &[&tenant_id]).await.unwrap().get::<_, bool>(0) {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(crate::support::PATIENCE, waiting).await.expect("nothing is under way");
 }

@@ -66,7 +66,8 @@ async fn words_are_found_as_search_engines_find_them() {
     let tenant = Tenant::new().await;
     let user = &tenant.user;
     let in_title = of(user, "Ecto transactions", "How several changes go together.", json!({})).await;
-    let in_body = of(user, "Several changes at once", "Use Ecto.Multi, and name every step of it.", json!({})).await;
+    let in_body =
+        of(user, "Several changes at once", "Use Ecto.Multi, and name every step of it.", json!({})).await;
     of(user, "Colours", "Blue and green.", json!({})).await;
     article(user, "Ecto in a draft", json!({})).await;
     let found = search(user, "q=Ecto&mode=keyword").await;
@@ -126,7 +127,13 @@ async fn what_means_the_same_is_found() {
 async fn filters_and_tenants_bound_what_is_found() {
     let (tenant, other) = (Tenant::new().await, Tenant::new().await);
     let (user, project) = (&tenant.user, tenant.project().await);
-    let mine = of(user, "Retry budgets", "Retries need a budget.", json!({"project_id": project, "tags": ["http", "retry"]})).await;
+    let mine = of(
+        user,
+        "Retry budgets",
+        "Retries need a budget.",
+        json!({"project_id": project, "tags": ["http", "retry"]}),
+    )
+    .await;
     let wide = of(user, "Retry storms", "Retries without a budget.", json!({"category": "finding"})).await;
     of(&other.user, "Retries elsewhere", "Retries of another tenant.", json!({})).await;
     embedded(&tenant, 2).await;
@@ -154,10 +161,14 @@ async fn where_nobody_makes_out_what_texts_mean_words_are_left() {
     let user = &tenant.user;
     published(user, "Lock order").await;
     published(user, "Lock timeouts and lock order").await;
-    let error = user.get("/knowledge/search?q=lock&mode=semantic").await.expect_error(503, "embedding_unavailable");
+    let error =
+        user.get("/knowledge/search?q=lock&mode=semantic").await.expect_error(503, "embedding_unavailable");
     assert_eq!(error["message"], "Embedding service unavailable");
     let found = search(user, "q=lock%20order").await;
-    assert_eq!((&found["meta"]["fallback"], &found["meta"]["search_mode"]), (&json!(true), &json!("keyword_only")));
+    assert_eq!(
+        (&found["meta"]["fallback"], &found["meta"]["search_mode"]),
+        (&json!(true), &json!("keyword_only"))
+    );
     let scores = each(&found, "score");
     assert!(scores[0] == 1.0 && scores[1].as_f64().unwrap() > 0.0, "{found}");
     let context = user.get("/knowledge/context?query=lock%20order").await.expect(200);
@@ -181,7 +192,10 @@ async fn a_context_is_whole_articles_of_which_new_ones_count_more() {
     let context = agent.get("/knowledge/context?query=rolling%20back%20a%20deployment").await.expect(200);
     assert_eq!(each(&context, "id")[0], json!(new), "{context}");
     let meta = &context["meta"];
-    assert_eq!((&meta["limit"], &meta["recency_weight"], meta.get("fallback")), (&json!(5), &json!(0.3), None));
+    assert_eq!(
+        (&meta["limit"], &meta["recency_weight"], meta.get("fallback")),
+        (&json!(5), &json!(0.3), None)
+    );
     assert_eq!(meta["total_count"], 3);
     for row in context["data"].as_array().unwrap() {
         let score = |name: &str| row[name].as_f64().unwrap();
@@ -211,11 +225,13 @@ async fn a_context_names_its_published_neighbours() {
     let id = of(user, "Idempotency keys", "A key makes a retry safe.", json!({})).await;
     for nth in 0..7 {
         let other = published(user, &format!("Neighbour {nth}")).await;
-        let body = json!({"source_article_id": id, "target_article_id": other, "relationship_type": "derived_from"});
+        let body =
+            json!({"source_article_id": id, "target_article_id": other, "relationship_type": "derived_from"});
         user.post("/article_links", body).await.expect(201);
     }
     let draft = text(&article(user, "Neighbour in a draft", json!({})).await["id"]);
-    let body = json!({"source_article_id": draft, "target_article_id": id, "relationship_type": "derived_from"});
+    let body =
+        json!({"source_article_id": draft, "target_article_id": id, "relationship_type": "derived_from"});
     user.post("/article_links", body).await.expect(201);
     embedded(&tenant, 8).await;
     let context = user.get("/knowledge/context?query=idempotency%20key&limit=1").await.expect(200);
@@ -233,8 +249,10 @@ async fn a_context_fits_the_room_that_there_is() {
     let tenant = Tenant::new().await;
     let user = &tenant.user;
     let code = "```rust\nlet pool = Pool::new();\n\nlet connection = pool.get();\n```";
-    let filler = "Nothing of this has to do with what is asked, and it goes on for a while without an end. ".repeat(20);
-    let body = format!("{filler}\n\nA checkout that times out means the pool is exhausted.\n\n{code}\n\n{filler}");
+    let filler = "Nothing of this has to do with what is asked, and it goes on for a while without an end. "
+        .repeat(20);
+    let body =
+        format!("{filler}\n\nA checkout that times out means the pool is exhausted.\n\n{code}\n\n{filler}");
     let id = of(user, "Pool checkout timeouts", &body, json!({})).await;
     embedded(&tenant, 1).await;
     let asked = "/knowledge/context?query=checkout%20times%20out%20pool%20exhausted";
@@ -245,7 +263,10 @@ async fn a_context_fits_the_room_that_there_is() {
     assert!(shown.contains("the pool is exhausted") && shown.contains(code) && shown.len() < 400, "{shown}");
     assert_eq!(part["meta"]["cut"], json!([{"id": id, "reason": "passages"}]));
     let none = user.get(&format!("{asked}&max_tokens=5")).await.expect(200);
-    assert_eq!((&none["data"], &none["meta"]["cut"]), (&json!([]), &json!([{"id": id, "reason": "no_room"}])));
+    assert_eq!(
+        (&none["data"], &none["meta"]["cut"]),
+        (&json!([]), &json!([{"id": id, "reason": "no_room"}]))
+    );
     assert!(user.get(asked).await.expect(200)["meta"].get("cut").is_none());
 }
 
@@ -270,11 +291,17 @@ async fn vectors_follow_what_is_published() {
     };
     let first = hashes().await;
     assert!(first.len() == 1 && first[0].0 == id && first[0].2 == 384 && first[0].3 % 384 == 0, "{first:?}");
-    assert_eq!(user.get(&format!("/articles/{id}")).await.expect(200)["data"]["updated_at"], made["updated_at"]);
+    assert_eq!(
+        user.get(&format!("/articles/{id}")).await.expect(200)["data"]["updated_at"],
+        made["updated_at"]
+    );
     let told = tenant.audit_log().await;
     let told: Vec<_> = told.iter().filter(|row| row["action"] == "article.embedding_updated").collect();
     assert_eq!(told.len(), 1);
-    assert_eq!((&told[0]["actor_type"], &told[0]["actor_label"]), (&json!("system"), &json!("worker:embedding")));
+    assert_eq!(
+        (&told[0]["actor_type"], &told[0]["actor_label"]),
+        (&json!("system"), &json!("worker:embedding"))
+    );
     assert_eq!(told[0]["new_state"], json!({"embedding_dimensions": 384}));
     // Other tags mean nothing; another text does.
     user.patch(&format!("/articles/{id}"), json!({"tags": ["new"]})).await.expect(200);
