@@ -16,7 +16,7 @@ use crate::http::{ApiResult, Asked, Fixed, LOOK_AGAIN, Session, Unless, openapi 
 pub(super) type Document = Map<String, Value>;
 
 /// The groups that routes belong to, in the order in which they are read.
-const TAGS: [(&str, &str); 26] = [
+const TAGS: [(&str, &str); 25] = [
     (
         "Discovery",
         "What the server tells of itself: where to begin, what there is to call, what moves a story.",
@@ -44,16 +44,15 @@ const TAGS: [(&str, &str); 26] = [
     ("UI Tests", "Runs through a user interface, and what was found."),
     ("Orchestrator", "Checkpoints for the next session of an orchestrator."),
     ("Skills", "The prompts by which agents work, in versions, and what came of each of them."),
-    ("Knowledge", "What is known: articles, how they hang together, and what is made of all of them."),
+    (
+        "Knowledge",
+        "What is worth knowing beyond one story: articles of a tenant, and what the server explains to everybody.",
+    ),
     ("Knowledge Analytics", "What is read of it, by whom and for what."),
     ("Knowledge Ingestion", "Drafts that are made of texts, pages and reviews."),
     (
         "Token Efficiency",
         "What work costs: what is reported of it, what was measured, what may be spent, and where it stands out.",
-    ),
-    (
-        "Knowledge",
-        "What is worth knowing beyond one story: articles of a tenant, and what the server explains to everybody.",
     ),
     ("Audit", "What happened: the log, the history of a story, the feed of changes and its stream."),
     ("Webhooks", "Who is told of what happens, and what became of it."),
