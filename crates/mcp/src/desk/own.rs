@@ -45,6 +45,10 @@ impl<A: Api> Desk<A> {
             Run::Call(call) => {
                 Told::Reply(self.make(call(arguments, self.api.settings())).await, Shape::Whole)
             }
+            Run::Say(say) => match say(arguments, self.api.settings()) {
+                Ok(said) => Told::Said(said, false),
+                Err(Wrong(why)) => Told::Said(shape::said(&why), true),
+            },
             Run::NextStory => self.next_story(arguments).await,
             Run::NextReview => self.next_review(arguments).await,
             Run::ContractAndClaim => self.contract_and_claim(arguments).await,
