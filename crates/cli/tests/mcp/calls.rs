@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::knowledge;
 use crate::U;
+use crate::knowledge;
 use crate::recorder::Recorder;
 use crate::session::Session;
 
@@ -263,13 +263,17 @@ fn ids_are_ids() {
     let recorder = Recorder::content();
     let mut session = Session::of(&recorder, &[]);
     for (tool, arguments, ..) in table().into_iter().chain(knowledge::table()) {
-        for name in ["story_id", "project_id", "epic_id", "scope_id", "article_id", "api_key_id", "agent_id"] {
+        for name in ["story_id", "project_id", "epic_id", "scope_id", "article_id", "api_key_id", "agent_id"]
+        {
             if arguments.get(name).is_none() || tool == "get_cost_anomalies" {
                 continue;
             }
             for bad in ["../../tenants/me", "fake", "", "0192aaaa00007000800000000000000"] {
                 // Where an id may be left out, an empty one is.
-                if bad.is_empty() && tool.starts_with("knowledge_") && ["story_id", "project_id"].contains(&name) {
+                if bad.is_empty()
+                    && tool.starts_with("knowledge_")
+                    && ["story_id", "project_id"].contains(&name)
+                {
                     continue;
                 }
                 let mut sent = arguments.clone();

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::U;
 use crate::calls::Row;
-use crate::recorder::Recorder;
+use crate::recorder::{Answer, Recorder};
 use crate::session::{ALL, Session};
 
 /// Every tool of the wiki.
@@ -70,7 +70,12 @@ fn reading() -> Vec<Row> {
             get(&format!("projects/{U}/knowledge/index?story_id={U}")),
             "AGENT",
         ),
-        ("knowledge_search", json!({"q": "a b&c", "limit": 0}), get("knowledge/search?q=a+b%26c&limit=0"), "AGENT"),
+        (
+            "knowledge_search",
+            json!({"q": "a b&c", "limit": 0}),
+            get("knowledge/search?q=a+b%26c&limit=0"),
+            "AGENT",
+        ),
         (
             "knowledge_search",
             json!({"limit": 3, "mode": "keyword", "tags": "a,b", "category": "finding", "story_id": U, "project_id": U, "q": "x"}),
@@ -94,7 +99,12 @@ fn reading() -> Vec<Row> {
             )),
             "AGENT",
         ),
-        ("knowledge_drafts", json!({"limit": 100, "offset": 0}), get("knowledge/drafts?limit=20&offset=0"), "ORCH"),
+        (
+            "knowledge_drafts",
+            json!({"limit": 100, "offset": 0}),
+            get("knowledge/drafts?limit=20&offset=0"),
+            "ORCH",
+        ),
         (
             "knowledge_drafts",
             json!({"limit": -1, "offset": -1, "project_id": U}),
@@ -118,7 +128,12 @@ fn reading() -> Vec<Row> {
             )),
             "ORCH",
         ),
-        ("knowledge_article_stats", json!({"article_id": U}), get(&format!("knowledge/articles/{U}/stats")), "ORCH"),
+        (
+            "knowledge_article_stats",
+            json!({"article_id": U}),
+            get(&format!("knowledge/articles/{U}/stats")),
+            "ORCH",
+        ),
         (
             "knowledge_agent_usage",
             json!({"api_key_id": U, "limit": 5, "since_days": 30}),
@@ -127,7 +142,7 @@ fn reading() -> Vec<Row> {
         ),
         (
             "knowledge_agent_usage",
-            json!({"agent_id": U, "api_key_id": " "}),
+            json!({"agent_id": U}),
             get(&format!("knowledge/analytics/agents/{U}")),
             "ORCH",
         ),
@@ -158,14 +173,34 @@ fn what_is_missing_or_wrong_is_said_and_not_sent() {
         ("knowledge_search", json!({"q": ""}), "q is required"),
         ("knowledge_search", json!({"q": "x", "mode": "magic"}), "mode must be one of"),
         ("knowledge_context", json!({"query": ""}), "query is required"),
-        ("knowledge_context", json!({"query": "x", "recency_weight": 1.5}), "recency_weight must be from 0 to 1"),
+        (
+            "knowledge_context",
+            json!({"query": "x", "recency_weight": 1.5}),
+            "recency_weight must be from 0 to 1",
+        ),
         ("knowledge_create", json!({"title": "T"}), "body is required"),
-        ("knowledge_create", json!({"title": "T", "body": "B", "category": "gossip"}), "category must be one of"),
-        ("knowledge_create", json!({"title": "T", "body": "B", "tags": [1]}), "tags must be a list of strings"),
-        ("knowledge_create", json!({"title": "T", "body": "B", "tags": vec!["t"; 21]}), "tags must have at most 20"),
+        (
+            "knowledge_create",
+            json!({"title": "T", "body": "B", "category": "gossip"}),
+            "category must be one of",
+        ),
+        (
+            "knowledge_create",
+            json!({"title": "T", "body": "B", "tags": [1]}),
+            "tags must be a list of strings",
+        ),
+        (
+            "knowledge_create",
+            json!({"title": "T", "body": "B", "tags": vec!["t"; 21]}),
+            "tags must have at most 20",
+        ),
         ("knowledge_bulk_publish", json!({"article_ids": vec![U; 101]}), "article_ids must have at most 100"),
         ("knowledge_drafts", json!({"article_id": U}), "article_id is not an argument"),
-        ("knowledge_lint", json!({"max_per_category": 501}), "max_per_category must be at least 1 at most 500"),
+        (
+            "knowledge_lint",
+            json!({"max_per_category": 501}),
+            "max_per_category must be at least 1 at most 500",
+        ),
         ("knowledge_ingest_batch", json!({"items": []}), "items must have 1 to 50"),
         ("knowledge_export", json!({"project_id": "../../x"}), "project_id must be a canonical UUID"),
         ("knowledge_analytics_top", json!({"limit": 101}), "limit must be"),
@@ -245,6 +280,37 @@ fn an_export_is_a_command_for_a_shell() {
 }
 
 #[test]
+fn an_export_is_written_where_there_is_no_file_yet() {
+    let recorder =
+        Recorder::new(|_| Answer(200, "content-type: application/zip\r\n".to_owned(), "PK..".to_owned()));
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().canonicalize().unwrap().join("wiki.zip");
+    let sent = json!({"project_id": U, "save_to": path});
+    let mut session = Session::of(&recorder, &[]);
+    let told = session.call("knowledge_export", &sent).json();
+    assert_eq!((&told["path"], &told["bytes"]), (&json!(path), &json!(4)), "{told}");
+    assert_eq!(told["sha256"], "c8aa8d270cca0bc11c4c0f9f2d7e892c7a369c97c022083b9e8c302439ceaf2c");
+    assert_eq!(std::fs::read(&path).unwrap(), b"PK..");
+    let request = recorder.take();
+    assert_eq!(request.line, format!("GET /api/v1/projects/{U}/knowledge/export"));
+    assert_eq!(request.header("authorization"), Some("Bearer ORCH"));
+    for (path, said) in [
+        (path.to_str().unwrap(), "already exists"),
+        ("wiki.zip", "must be absolute"),
+        ("/proc/wiki.zip", "refused"),
+    ] {
+        let told = session.call("knowledge_export", &json!({"save_to": path}));
+        assert!(told.is_error && told.text.contains(said), "{told:?}");
+    }
+    assert_eq!(recorder.requests().len(), 0);
+    // What is refused leaves nothing.
+    let refused = Recorder::new(|_| (403, json!({"error": {"status": 403}})).into());
+    let other = dir.path().join("other.zip");
+    let told = Session::of(&refused, &[]).call("knowledge_export", &json!({"save_to": other}));
+    assert!(told.is_error && told.json()["status"] == 403 && !other.exists(), "{told:?}");
+}
+
+#[test]
 fn whoever_lowers_a_page_of_drafts_is_told() {
     let recorder = Recorder::new(|_| json!({"data": [{"id": U, "description": "stays"}]}).into());
     let told = Session::of(&recorder, &[]).call("knowledge_drafts", &json!({"limit": 100}));
@@ -258,7 +324,8 @@ fn seat(recorder: &Recorder, variable: &str) -> Session {
 
 fn listed(recorder: &Recorder, variable: &str) -> Vec<String> {
     let listed = seat(recorder, variable).ask("tools/list", &json!({}));
-    let names = listed["result"]["tools"].as_array().unwrap().iter().map(|tool| tool["name"].as_str().unwrap());
+    let names =
+        listed["result"]["tools"].as_array().unwrap().iter().map(|tool| tool["name"].as_str().unwrap());
     names.filter(|name| name.starts_with("knowledge_")).map(str::to_owned).collect()
 }
 
@@ -343,7 +410,8 @@ fn an_orchestrator_reads_a_draft_before_it_publishes_it() {
     };
     let recorder = Recorder::new(move |request| match request.line.as_str() {
         line if line.contains("/drafts") => {
-            json!({"data": vec![draft("draft"); 20], "meta": {"total_count": 21, "limit": 20, "offset": 0}}).into()
+            json!({"data": vec![draft("draft"); 20], "meta": {"total_count": 21, "limit": 20, "offset": 0}})
+                .into()
         }
         line if line.ends_with("/publish") => json!({"data": draft("published")}).into(),
         _ => json!({"data": draft("draft")}).into(),
@@ -377,9 +445,11 @@ fn an_orchestrator_reads_a_draft_before_it_publishes_it() {
 #[test]
 fn who_files_something_is_told_what_it_is_and_no_more() {
     let recorder = Recorder::new(|_| {
-        (201, json!({"data": {"id": U, "title": "T", "body": "B", "category": "finding", "status": "draft"}})).into()
+        (201, json!({"data": {"id": U, "title": "T", "body": "B", "category": "finding", "status": "draft"}}))
+            .into()
     });
-    let told = seat(&recorder, "LOOPCTL_AGENT_KEY").call("knowledge_create", &json!({"title": "T", "body": "B"}));
+    let told =
+        seat(&recorder, "LOOPCTL_AGENT_KEY").call("knowledge_create", &json!({"title": "T", "body": "B"}));
     assert_eq!(
         told.structured,
         json!({"article": {"id": U, "title": "T", "category": "finding", "status": "draft"}})
@@ -389,7 +459,8 @@ fn who_files_something_is_told_what_it_is_and_no_more() {
 #[test]
 fn what_is_wrong_is_counted_and_the_first_of_each_is_shown() {
     let recorder = Recorder::new(|_| {
-        let stale = json!({"article_id": U, "title": "Old", "days_since_update": 100, "suggested_action": "Review"});
+        let stale =
+            json!({"article_id": U, "title": "Old", "days_since_update": 100, "suggested_action": "Review"});
         json!({"data": {"stale_articles": [stale, stale], "orphan_articles": [],
                         "contradiction_clusters": [{"titles": ["a", "b", "c", "d"], "suggested_action": "Resolve"}]},
                "summary": {"total_articles": 9, "total_issues": 3, "total_per_category":

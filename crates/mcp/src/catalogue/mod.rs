@@ -63,8 +63,8 @@ pub(crate) enum Run {
     WaitForStory,
     /// What came of a skill, with the verification that says so.
     SkillResult,
-    /// Nobody has to be asked.
-    Say(fn(&Arguments, &Settings) -> Result<Value, Wrong>),
+    /// A call whose answer is nothing to read: how to make it, or a file.
+    Export(fn(&Arguments) -> Result<Call, Wrong>),
     /// What to do, in words.
     Help,
 }

@@ -1,10 +1,10 @@
 //! Work on the wiki: taking it out and bringing things in, and who reads what.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::super::{Effect, Run, Tool, given};
 use super::of_project;
-use crate::api::{Call, KeyFor, Settings};
+use crate::api::{Call, KeyFor};
 use crate::arguments::{Arguments, Field, Kind, Wrong, choice, id, text, within};
 
 /// What whoever sends an agent's id is told.
@@ -15,11 +15,11 @@ const ACCESS_TYPES: &[&str] = &["search", "get", "context", "index"];
 pub(in super::super) const TOOLS: &[Tool] = &[
     Tool::new(
         "knowledge_export",
-        "How to get all articles as a ZIP.",
-        Effect::Reads,
-        Run::Say(export),
+        "How to get all articles as a ZIP; or write it to save_to, a new .zip.",
+        Effect::Adds,
+        Run::Export(|arguments| Ok(Call::get(KeyFor::Orchestrator, of_project(arguments, "export")?))),
     )
-    .takes(&[text("project_id")]),
+    .takes(&[text("project_id"), text("save_to").about("absolute path")]),
     Tool::new(
         "knowledge_ingest",
         "Have drafts made of a URL or a text.",
@@ -127,18 +127,6 @@ pub(in super::super) const TOOLS: &[Tool] = &[
     )
     .takes(&[within("days_unused", 1, 365), within("limit", 1, 200)]),
 ];
-
-/// The command that fetches it: an archive is nothing that a model reads.
-fn export(arguments: &Arguments, settings: &Settings) -> Result<Value, Wrong> {
-    let call = Call::get(KeyFor::Orchestrator, of_project(arguments, "export")?);
-    let endpoint = format!("{}{}", settings.server.trim_end_matches('/'), call.target());
-    let command = format!(
-        "curl -f -H \"Authorization: Bearer $LOOPCTL_ORCH_KEY\" -H \"X-Loopctl-STH-Bootstrap: true\" \"{endpoint}\" \
-         -o knowledge-export.zip"
-    );
-    let message = "Run the command with an orchestrator's key: it writes all published articles as Markdown, in a ZIP.";
-    Ok(json!({"message": message, "command": command, "endpoint": endpoint}))
-}
 
 fn limited(call: Call, arguments: &Arguments) -> Call {
     call.query("limit", given(arguments, "limit")).query("since_days", given(arguments, "since_days"))
