@@ -9,7 +9,7 @@ import { StdioClientTransport } from "@modelcontextprotocol/sdk/client/stdio.js"
 const [name, command, ...args] = process.argv.slice(2);
 
 // What these tools are about is not there yet.
-const notYet = (tool) => /^knowledge_/.test(tool) || ["dispatch", "get_sth", "get_system_articles", "recover_cap"].includes(tool);
+const notYet = (tool) => ["dispatch", "get_sth", "recover_cap"].includes(tool);
 // What only this version has: the loop in fewer calls. Clients that are not ours call them elsewhere.
 const ours = ["next_story", "next_review", "contract_and_claim", "unclaim_story", "wait_for_story", "help"];
 const alsoOurs = [...ours, "report_skill_result", "list_verifications"];
@@ -32,7 +32,7 @@ async function call(tool, given = {}) {
   return JSON.parse(text);
 }
 
-await call("get_tenant");
+const { api_key } = await call("get_tenant");
 await call("list_routes");
 const slug = `mcp-check-${Date.now().toString(36)}`;
 const { project } = await call("create_project", { name: slug, slug, mission: "Every tool once" });
@@ -91,6 +91,37 @@ await call("set_token_budget", { scope_type: "project", scope_id: project_id, ..
 const states = (await call("list_stories", { project_id })).data.map((story) => story.verified_status);
 const count = states.filter((state) => state === "verified").length;
 if (count !== 4) throw new Error(`${name}: ${count} stories of 4 are verified: ${states}`);
+
+// What is known.
+const reading = { project_id, story_id: verified };
+const articles = [];
+for (const title of ["One", "Two", "Three"]) {
+  const text = { title: `${title} of ${slug}`, body: "Every tool is called once.", tags: ["check"] };
+  articles.push((await call("knowledge_create", { ...text, category: "reference", project_id })).data.id);
+}
+const [article_id, second, third] = articles;
+await call("knowledge_drafts", { limit: 20, offset: 0, project_id });
+await call("knowledge_publish", { article_id });
+await call("knowledge_bulk_publish", { article_ids: [second, third] });
+await call("knowledge_index", reading);
+await call("knowledge_search", { q: "tool", limit: 5, ...reading });
+await call("knowledge_get", { article_id, ...reading });
+await call("knowledge_context", { query: "tool", limit: 5, recency_weight: 0, ...reading });
+await call("knowledge_lint", { project_id, stale_days: 30, min_coverage: 1, max_per_category: 5 });
+await call("knowledge_export", { project_id });
+const found = { source_type: "manual", content: `# Found\n\nBy ${slug}.` };
+await call("knowledge_ingest", { ...found, project_id });
+await call("knowledge_ingest_batch", { items: [found, { ...found, content: "Something else." }], project_id });
+await call("knowledge_ingestion_jobs");
+await call("knowledge_analytics_top", { limit: 5, since_days: 7, access_type: "get" });
+await call("knowledge_article_stats", { article_id });
+await call("knowledge_agent_usage", { api_key_id: api_key.id, limit: 5, since_days: 7 });
+await call("knowledge_unused_articles", { days_unused: 30, limit: 5 });
+await call("knowledge_unpublish", { article_id: second });
+await call("knowledge_archive", { article_id: third });
+await call("knowledge_delete", { article_id });
+await call("get_system_articles", { category: "reference" });
+
 await call("delete_project", { project_id });
 await client.close();
 

@@ -7,7 +7,8 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 
 use crate::commands::{
     admin, agent, api, auth, budget, bulk, cost, deps, epic, events, evidence, export, hook, import, init,
-    keys, progress, project, review, settings, skill, state, status, story, tenant, ui_test, usage, webhook,
+    keys, knowledge, progress, project, review, settings, skill, state, status, story, tenant, ui_test,
+    usage, webhook,
 };
 use crate::demo;
 use crate::mcp;
@@ -277,6 +278,9 @@ pub(crate) enum ClientCommand {
     /// Skills: the prompts by which agents work, in versions
     #[command(subcommand)]
     Skill(skill::Command),
+    /// The wiki: what is known, found, written and kept in order
+    #[command(subcommand)]
+    Knowledge(knowledge::Command),
     /// Runs of user interface tests
     #[command(subcommand)]
     UiTest(ui_test::Command),

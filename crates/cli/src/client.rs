@@ -25,6 +25,9 @@ pub(crate) struct Client {
     timeout: Duration,
 }
 
+/// Types of what is downloaded.
+pub(crate) const JSON: &str = "application/json";
+pub(crate) const ZIP: &str = "application/zip";
 /// Repetitions after the first attempt.
 const RETRIES: u32 = 3;
 /// What a server knows a write by: repeated, it is answered as before, and not done again.
@@ -91,8 +94,8 @@ impl Client {
     }
 
     /// GET under `/api/v1` of an answer too large to hold: its bytes come as they arrive.
-    pub(crate) async fn download(&self, path: &str) -> Result<Download<'_>, Error> {
-        let response = self.begin(&self.api(path, &[]), &[], Reading::Later).await?;
+    pub(crate) async fn download(&self, path: &str, kind: &'static str) -> Result<Download<'_>, Error> {
+        let response = self.begin(&self.api(path, &[]), &[], Reading::Later(kind)).await?;
         Ok(Download { client: self, response, limit: self.timeout })
     }
 
@@ -277,7 +280,7 @@ impl Client {
         let is = |wanted: &str| header(CONTENT_TYPE).is_some_and(|kind| kind.starts_with(wanted));
         let left = match request.how {
             Reading::Whole => false,
-            Reading::Later => is("application/json"),
+            Reading::Later(kind) => is(kind),
             Reading::Events => is("text/event-stream"),
         };
         if left && status.is_success() {
@@ -373,8 +376,8 @@ impl Answer {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Reading {
     Whole,
-    /// Of JSON.
-    Later,
+    /// Of this type.
+    Later(&'static str),
     /// Of server-sent events.
     Events,
 }

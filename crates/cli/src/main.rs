@@ -20,6 +20,7 @@ mod server;
 mod skill_files;
 mod slug;
 mod table;
+mod terminal;
 mod usage;
 
 use std::process::ExitCode;

@@ -59,6 +59,11 @@ impl Output {
         write(&mut std::io::stdout().lock(), &table::harmless(text))
     }
 
+    /// Text in which something stands out, and of which the rest is harmless already.
+    pub(crate) fn styled(&self, text: &str) -> Result<(), Error> {
+        self.bytes(text.as_bytes()).map(drop)
+    }
+
     /// Part of a body that is printed as it arrives. False when nobody reads any more.
     pub(crate) fn bytes(&self, bytes: &[u8]) -> Result<bool, Error> {
         let mut stdout = std::io::stdout().lock();
@@ -210,7 +215,7 @@ fn part(body: &Value, shown: usize) -> Option<String> {
 }
 
 /// `page x of y, n total`, from whichever kind of paging the list has.
-fn footer(body: &Value, shown: usize) -> String {
+pub(crate) fn footer(body: &Value, shown: usize) -> String {
     let number = |key: &str| body["meta"][key].as_u64();
     let total = number("total_count").unwrap_or(shown as u64);
     let size = number("page_size").or(number("limit")).unwrap_or(total).max(1);

@@ -3,6 +3,7 @@
 //! Filters such as `number=` are sent as hints only: every match is checked here, and lists are paged to the end, so the
 //! tool also works with servers that ignore the hints.
 
+use loopctl_core::knowledge::check_slug;
 use loopctl_core::number::StoryNumber;
 use serde_json::Value;
 use unicode_normalization::UnicodeNormalization;
@@ -327,6 +328,35 @@ pub(crate) async fn skill(context: &Context, client: &Client, reference: &str) -
         (None, []) => Err(Error::NotFound(format!("Skill {reference} not found"))),
         (None, _) => {
             Err(Error::Usage(format!("Several projects have a skill {reference}: name one with --project")))
+        }
+    }
+}
+
+/// An article by id, slug or title. Of several of one title, which are laid aside but one, it is that one.
+pub(crate) async fn article(client: &Client, reference: &str) -> Result<Found, Error> {
+    if let Some(id) = uuid(reference) {
+        return Ok(Found { label: id.clone(), id });
+    }
+    let named = reference.trim();
+    if named.is_empty() {
+        return Err(Error::Usage("The name of an article must not be blank".to_owned()));
+    }
+    // Slugs have no blanks and no capitals; most titles do.
+    if check_slug(named).is_ok() {
+        let hinted = all_pages(client, "/articles", &[("slug", named)]).await?;
+        if let Some(row) = hinted.iter().find(|row| row["slug"] == named) {
+            return Ok(found(row, "title"));
+        }
+    }
+    let mut rows = all_pages(client, "/articles", &[("title", named)]).await?;
+    rows.retain(|row| row["title"].as_str().is_some_and(|title| composed(title) == composed(named)));
+    let is_live = |row: &&Value| ["draft", "published"].iter().any(|status| row["status"] == *status);
+    match (rows.iter().find(is_live), rows.as_slice()) {
+        (Some(row), _) | (None, [row]) => Ok(found(row, "title")),
+        (None, []) => Err(Error::NotFound(format!("Article {named} not found"))),
+        (None, several) => {
+            let ids: Vec<String> = several.iter().map(|row| found(row, "id").id).collect();
+            Err(Error::Usage(format!("Several articles were called '{named}': {}", ids.join(", "))))
         }
     }
 }

@@ -148,6 +148,11 @@ pub trait Api: Clone + Send + Sync + 'static {
     /// Makes one.
     fn call(&self, call: Call) -> impl Future<Output = Reply> + Send;
 
+    /// Makes one whose answer is a new file of this machine.
+    fn save(&self, _call: Call, _path: &str) -> impl Future<Output = Reply> + Send {
+        async { Reply::nothing("save_to is for a local server alone: leave it out, and run the command") }
+    }
+
     /// What else the holder of the keys has said.
     fn settings(&self) -> &Settings;
 }

@@ -19,12 +19,22 @@ impl Wrong {
     pub(crate) fn lacks(name: &str) -> Self {
         Self(format!("{name} is required"))
     }
+
+    /// An argument that must be an id is none.
+    pub(crate) fn no_id(name: &str) -> Self {
+        Self(format!("{name} {NO_ID}"))
+    }
 }
+
+/// What is said of an argument that is no id.
+const NO_ID: &str = "must be a canonical UUID";
 
 /// What an argument is.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Kind {
     Text,
+    /// An id. Whoever has a role may send what stands for it, so whether it is one is seen where it is used.
+    Id,
     Integer {
         least: Option<i64>,
         most: Option<i64>,
@@ -39,6 +49,8 @@ pub(crate) enum Kind {
     Anything,
     Object(&'static [Field]),
     Objects(&'static [Field], usize),
+    /// So many texts at most.
+    Texts(usize),
 }
 
 /// An argument of a tool.
@@ -48,11 +60,12 @@ pub(crate) struct Field {
     kind: Kind,
     is_required: bool,
     about: &'static str,
+    deprecated: Option<&'static str>,
 }
 
 impl Field {
     pub(crate) const fn new(name: &'static str, kind: Kind) -> Self {
-        Self { name, kind, is_required: false, about: "" }
+        Self { name, kind, is_required: false, about: "", deprecated: None }
     }
 
     pub(crate) const fn required(self) -> Self {
@@ -63,8 +76,23 @@ impl Field {
         Self { about, ..self }
     }
 
+    /// Whoever sends it is told this.
+    pub(crate) const fn deprecated(self, hint: &'static str) -> Self {
+        Self { deprecated: Some(hint), ..self }
+    }
+
+    /// What whoever has sent these is to be told of this one.
+    pub(crate) fn hint(&self, sent: &Map<String, Value>) -> Option<&'static str> {
+        let is_blank = |value: &Value| value.as_str().is_some_and(|text| text.trim().is_empty());
+        let is_sent = sent.get(self.name).is_some_and(|value| !value.is_null() && !is_blank(value));
+        self.deprecated.filter(|_| is_sent)
+    }
+
     fn schema(&self) -> Value {
         let mut schema = self.kind.schema();
+        if self.deprecated.is_some() {
+            schema["deprecated"] = json!(true);
+        }
         if !self.about.is_empty() {
             schema["description"] = json!(self.about);
         }
@@ -87,6 +115,16 @@ pub(crate) const fn within(name: &'static str, least: i64, most: i64) -> Field {
     Field::new(name, Kind::Integer { least: Some(least), most: Some(most) })
 }
 
+/// A whole number from one on.
+pub(crate) const fn at_least(name: &'static str, least: i64) -> Field {
+    Field::new(name, Kind::Integer { least: Some(least), most: None })
+}
+
+/// An id.
+pub(crate) const fn id(name: &'static str) -> Field {
+    Field::new(name, Kind::Id)
+}
+
 /// Yes or no.
 pub(crate) const fn flag(name: &'static str) -> Field {
     Field::new(name, Kind::Flag)
@@ -101,6 +139,7 @@ impl Kind {
     fn schema(self) -> Value {
         match self {
             Self::Text => json!({"type": "string"}),
+            Self::Id => json!({"type": "string", "format": "uuid"}),
             Self::Integer { least, most } => {
                 let mut schema = json!({"type": "integer"});
                 for (name, value) in [("minimum", least), ("maximum", most)] {
@@ -118,13 +157,14 @@ impl Kind {
             Self::Objects(fields, most) => {
                 json!({"type": "array", "items": schema(fields), "minItems": 1, "maxItems": most})
             }
+            Self::Texts(most) => json!({"type": "array", "items": {"type": "string"}, "maxItems": most}),
         }
     }
 
     /// The value as it is sent on, or what is wrong with it.
     fn read(self, value: &Value) -> Result<Value, String> {
         match (self, value) {
-            (Self::Text, Value::String(_))
+            (Self::Text | Self::Id, Value::String(_))
             | (Self::Flag, Value::Bool(_))
             | (Self::Anything, Value::Object(_)) => Ok(value.clone()),
             (Self::Integer { least, most }, value) => integer_of(value, least, most),
@@ -149,18 +189,24 @@ impl Kind {
                 };
                 all.iter().enumerate().map(read).collect()
             }
+            (Self::Texts(most), Value::Array(all)) if all.len() > most => {
+                Err(format!("must have at most {most} entries"))
+            }
+            (Self::Texts(_), Value::Array(all)) if all.iter().all(Value::is_string) => Ok(value.clone()),
+            (Self::Id, _) => Err(NO_ID.to_owned()),
             (kind, _) => Err(format!("must be {}", kind.word())),
         }
     }
 
     fn word(self) -> &'static str {
         match self {
-            Self::Text | Self::Choice(_) => "a string",
+            Self::Text | Self::Id | Self::Choice(_) => "a string",
             Self::Integer { .. } => "an integer",
             Self::Number { .. } => "a number",
             Self::Flag => "true or false",
             Self::Anything | Self::Object(_) => "an object",
             Self::Objects(..) => "a list of objects",
+            Self::Texts(_) => "a list of strings",
         }
     }
 }
@@ -276,9 +322,17 @@ impl Arguments {
     pub(crate) fn id(&self, name: &str) -> Result<String, Wrong> {
         let text = self.text(name).ok_or_else(|| Wrong::lacks(name))?;
         if canonical(text).is_none() {
-            return Err(Wrong(format!("{name} must be a canonical UUID")));
+            return Err(Wrong::no_id(name));
         }
         Ok(utf8_percent_encode(text, ID).to_string())
+    }
+
+    /// The same of one that may be left out.
+    ///
+    /// # Errors
+    /// When it is there and no canonical UUID.
+    pub(crate) fn id_if_sent(&self, name: &str) -> Result<Option<String>, Wrong> {
+        self.text(name).map(|_| self.id(name)).transpose()
     }
 
     /// An object of those arguments that were sent; text only where it is not empty.

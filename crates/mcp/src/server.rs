@@ -8,7 +8,7 @@ use rmcp::ServerHandler;
 use rmcp::model::{
     CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, CustomRequest,
     CustomResult, ErrorCode, GetSkillRequestParams, GetSkillResult, Implementation,
-    ListResourcesRequestMethod, ListResourcesResult, ListSkillsResult, ListToolsResult,
+    ListResourcesRequestMethod, ListResourcesResult, ListSkillsResult, ListToolsResult, MetaObject,
     PaginatedRequestParams, ReadResourceRequestMethod, ReadResourceRequestParams, ReadResourceResponse,
     ServerCapabilities, ServerConfig, Tool,
 };
@@ -162,6 +162,10 @@ impl<A: Api> ServerHandler for McpServer<A> {
         let mut result =
             if answer.is_error { CallToolResult::error(content) } else { CallToolResult::success(content) };
         result.structured_content = answer.structured;
+        result.meta = answer.hint.map(|hint| {
+            let hint = ("deprecation_hint".to_owned(), json!(hint));
+            MetaObject(std::iter::once(hint).collect())
+        });
         // Without a word, it is no error: clients of old expect it to be absent.
         result.is_error = answer.is_error.then_some(true);
         Ok(result.into())

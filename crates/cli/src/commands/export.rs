@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::client::{Client, Download};
+use crate::client::{Download, JSON};
 use crate::context::Context;
 use crate::error::Error;
 use crate::replace::Replacement;
@@ -42,29 +42,40 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<(), E
             context.output.aside(&format!("{} files written to {}", written.files, root.display()))
         }
         (None, Some(out)) => {
-            let size = to_file(&client, &path, Replacement::of(&out)?).await?;
+            let file = Replacement::of(&out)?;
+            let size = to_file(client.download(&path, JSON).await?, file, |_| {}).await?;
             context.output.aside(&format!("{size} bytes written to {}", out.display()))
         }
-        (None, None) => to_stdout(context, client.download(&path).await?).await,
+        (None, None) => match to_stdout(context, client.download(&path, JSON).await?).await? {
+            true => context.output.line(""),
+            false => Ok(()),
+        },
     }
 }
 
-async fn to_file(client: &Client, path: &str, mut file: Replacement) -> Result<usize, Error> {
-    let mut download = client.download(path).await?;
+/// Writes what arrives to a file, and gives its size.
+pub(super) async fn to_file(
+    mut download: Download<'_>,
+    mut file: Replacement,
+    arrived: impl Fn(u64),
+) -> Result<u64, Error> {
     let mut size = 0;
     while let Some(bytes) = download.chunk().await? {
         file.write(bytes.as_ref())?;
-        size += bytes.as_ref().len();
+        let more = bytes.as_ref().len() as u64;
+        size += more;
+        arrived(more);
     }
     file.finish()?;
     Ok(size)
 }
 
-async fn to_stdout(context: &Context, mut download: Download<'_>) -> Result<(), Error> {
+/// Passes on what arrives. False when nobody reads any more.
+pub(super) async fn to_stdout(context: &Context, mut download: Download<'_>) -> Result<bool, Error> {
     while let Some(bytes) = download.chunk().await? {
         if !context.output.bytes(bytes.as_ref())? {
-            return Ok(());
+            return Ok(false);
         }
     }
-    context.output.line("")
+    Ok(true)
 }

@@ -17,6 +17,7 @@ pub(crate) mod hook;
 pub(crate) mod import;
 pub(crate) mod init;
 pub(crate) mod keys;
+pub(crate) mod knowledge;
 pub(crate) mod programs;
 pub(crate) mod progress;
 pub(crate) mod project;
@@ -98,6 +99,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<(), Error> {
         Command::Budget(command) => budget::run(context, command).await,
         Command::Usage(command) => usage::run(context, command).await,
         Command::Skill(command) => skill::run(context, command).await,
+        Command::Knowledge(command) => knowledge::run(context, command).await,
         Command::UiTest(command) => ui_test::run(context, command).await,
         Command::Webhook(command) => webhook::run(context, command).await,
         Command::Admin(command) => admin::run(context, command).await,

@@ -15,6 +15,7 @@ mod evidence;
 mod export;
 mod hook;
 mod import;
+mod knowledge;
 mod lists;
 mod merge;
 mod names;

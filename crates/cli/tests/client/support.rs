@@ -37,6 +37,9 @@ pub(crate) const DRIP: &str = "Drip";
 /// Server-sent events instead of a body.
 pub(crate) const EVENTS: &str = "events";
 
+/// Said where an answer is no JSON.
+pub(crate) const CONTENT_TYPE: &str = "Content-Type";
+
 /// A status that is none: the server hangs up without a word.
 pub(crate) const NO_ANSWER: u16 = 0;
 
@@ -218,13 +221,11 @@ fn write(mut stream: &TcpStream, Answer(status, headers, body): &Answer) {
         );
         return;
     }
-    let headers = headers.iter().filter(|(name, _)| *name != DRIP).chain(length);
+    let json = (CONTENT_TYPE, "application/json".to_owned());
+    let json = (!headers.iter().any(|(name, _)| *name == json.0)).then_some(&json);
+    let headers = headers.iter().filter(|(name, _)| *name != DRIP).chain(length).chain(json);
     let headers = headers.map(|(name, value)| format!("{name}: {value}\r\n"));
-    let _ = write!(
-        stream,
-        "HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nConnection: close\r\n{}\r\n",
-        headers.collect::<String>()
-    );
+    let _ = write!(stream, "HTTP/1.1 {status} X\r\nConnection: close\r\n{}\r\n", headers.collect::<String>());
     for part in body.as_bytes().chunks(body.len().div_ceil(if drip.is_some() { 5 } else { 1 }).max(1)) {
         if stream.write_all(part).is_err() {
             return;

@@ -3,11 +3,14 @@
 use serde_json::{Value, json};
 
 use crate::U;
+use crate::knowledge;
 use crate::recorder::Recorder;
 use crate::session::Session;
 
 /// A tool, what it is sent, the request that it makes, whose key, and the body.
-fn table() -> Vec<(&'static str, Value, String, &'static str, Option<Value>)> {
+pub(crate) type Row = (&'static str, Value, String, &'static str, Option<Value>);
+
+fn table() -> Vec<Row> {
     let story = |step: &str| format!("POST /api/v1/stories/{U}/{step}");
     let id = json!({"story_id": U});
     vec![
@@ -241,7 +244,7 @@ fn table() -> Vec<(&'static str, Value, String, &'static str, Option<Value>)> {
 fn each_tool_asks_what_it_says() {
     let recorder = Recorder::content();
     let mut session = Session::of(&recorder, &[]);
-    for (tool, arguments, line, key, body) in table() {
+    for (tool, arguments, line, key, body) in table().into_iter().chain(knowledge::table()) {
         let told = session.call(tool, &arguments);
         assert!(!told.is_error, "{tool}: {told:?}");
         let request = recorder.take();
@@ -259,12 +262,20 @@ fn each_tool_asks_what_it_says() {
 fn ids_are_ids() {
     let recorder = Recorder::content();
     let mut session = Session::of(&recorder, &[]);
-    for (tool, arguments, ..) in table() {
-        for name in ["story_id", "project_id", "epic_id", "scope_id"] {
+    for (tool, arguments, ..) in table().into_iter().chain(knowledge::table()) {
+        for name in ["story_id", "project_id", "epic_id", "scope_id", "article_id", "api_key_id", "agent_id"]
+        {
             if arguments.get(name).is_none() || tool == "get_cost_anomalies" {
                 continue;
             }
             for bad in ["../../tenants/me", "fake", "", "0192aaaa00007000800000000000000"] {
+                // Where an id may be left out, an empty one is.
+                if bad.is_empty()
+                    && tool.starts_with("knowledge_")
+                    && ["story_id", "project_id"].contains(&name)
+                {
+                    continue;
+                }
                 let mut sent = arguments.clone();
                 sent[name] = json!(bad);
                 // Without one of them the other one says where the story belongs.

@@ -4,6 +4,7 @@
 
 mod calls;
 mod keys;
+mod knowledge;
 mod plans;
 mod protocol;
 mod recorder;

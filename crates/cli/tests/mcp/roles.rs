@@ -27,7 +27,9 @@ fn each_has_the_tools_of_their_keys() {
             "request_review",
             "unclaim_story",
             "help",
-            "report_token_usage"
+            "report_token_usage",
+            "knowledge_context",
+            "knowledge_create"
         ]
     );
     let reviewer = of(&[("LOOPCTL_REVIEWER_KEY", "r")]);

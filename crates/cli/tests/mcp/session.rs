@@ -28,6 +28,8 @@ pub(crate) struct Told {
     pub(crate) structured: Value,
     /// What is said beside the text.
     pub(crate) note: Value,
+    /// What stands apart from the answer.
+    pub(crate) meta: Value,
 }
 
 impl Told {
@@ -86,7 +88,8 @@ impl Session {
         let text = result["content"][0]["text"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned();
         let is_error = result["isError"].as_bool().unwrap_or(false);
         let note = result["content"][1]["text"].clone();
-        Told { text, is_error, structured: result["structuredContent"].clone(), note }
+        let (structured, meta) = (result["structuredContent"].clone(), result["_meta"].clone());
+        Told { text, is_error, structured, note, meta }
     }
 
     /// Closes the input; the exit code, and what was said beside the protocol.

@@ -1,6 +1,7 @@
 //! Every tool: its name, what it takes, and what it calls with whose key. One table, in the order in which it is listed.
 
 mod cost;
+mod knowledge;
 mod projects;
 mod record;
 mod skills;
@@ -10,7 +11,7 @@ mod stories;
 use serde_json::{Value, json};
 
 use crate::api::{Call, Settings};
-use crate::arguments::{Arguments, Field, Wrong, schema, text, within};
+use crate::arguments::{Arguments, Field, Wrong, at_least, schema, text, within};
 use crate::seats::Seat;
 
 /// A tool.
@@ -62,6 +63,8 @@ pub(crate) enum Run {
     WaitForStory,
     /// What came of a skill, with the verification that says so.
     SkillResult,
+    /// A call whose answer is nothing to read: how to make it, or a file.
+    Export(fn(&Arguments) -> Result<Call, Wrong>),
     /// What to do, in words.
     Help,
 }
@@ -81,16 +84,31 @@ pub(crate) enum Shape {
     Story,
     /// A line for each story.
     Stories,
+    /// Articles to read.
+    Articles,
+    /// A line for each draft, or one to read.
+    Drafts,
+    /// An article that was written or moved.
+    Article,
+    /// What is wrong with the wiki.
+    Lint,
+}
+
+impl Shape {
+    /// Whether it is a list that comes 20 at a time.
+    pub(crate) fn is_paged(self) -> bool {
+        matches!(self, Self::Stories | Self::Drafts)
+    }
 }
 
 impl Effect {
-    /// Hints for clients that ask people first.
+    /// Hints for clients that ask people first. Unless it is said, a tool does not only read.
     pub(crate) fn annotations(self) -> Value {
         match self {
             Self::Reads => json!({"readOnlyHint": true}),
-            Self::Adds => json!({"readOnlyHint": false, "destructiveHint": false}),
-            Self::Settles => json!({"readOnlyHint": false, "destructiveHint": false, "idempotentHint": true}),
-            Self::Destroys => json!({"readOnlyHint": false, "destructiveHint": true}),
+            Self::Adds => json!({"destructiveHint": false}),
+            Self::Settles => json!({"destructiveHint": false, "idempotentHint": true}),
+            Self::Destroys => json!({"destructiveHint": true}),
         }
     }
 }
@@ -137,9 +155,18 @@ impl Tool {
 
 /// All of them.
 pub(crate) fn all() -> impl Iterator<Item = &'static Tool> {
-    [projects::TOOLS, stories::TOOLS, steps::TOOLS, cost::TOOLS, skills::TOOLS, record::TOOLS]
-        .into_iter()
-        .flatten()
+    [
+        projects::TOOLS,
+        stories::TOOLS,
+        steps::TOOLS,
+        cost::TOOLS,
+        knowledge::TOOLS,
+        knowledge::work::TOOLS,
+        skills::TOOLS,
+        record::TOOLS,
+    ]
+    .into_iter()
+    .flatten()
 }
 
 /// The one of this name.
@@ -167,6 +194,10 @@ fn given(arguments: &Arguments, name: &str) -> Option<String> {
     }
 }
 
+fn offset(arguments: &Arguments) -> Option<String> {
+    arguments.integer("offset").map(|offset| offset.max(0).to_string())
+}
+
 fn project_of(arguments: &Arguments, settings: &Settings) -> Result<String, Wrong> {
     match (&settings.project, arguments.text("project_id")) {
         (Some(project), None) => Arguments::default().with("project_id", project.as_str()).id("project_id"),
@@ -174,7 +205,7 @@ fn project_of(arguments: &Arguments, settings: &Settings) -> Result<String, Wron
     }
 }
 
-const PAGE: [Field; 2] = [within("page", 1, i64::MAX), within("page_size", 1, 100)];
+const PAGE: [Field; 2] = [at_least("page", 1), within("page_size", 1, 100)];
 
 #[cfg(test)]
 mod tests {

@@ -1,6 +1,6 @@
 //! What there is to call, and what is kept of it.
 
-use super::{Effect, Run, Tool};
+use super::{Effect, Run, Tool, given};
 use crate::api::{Call, KeyFor};
 use crate::arguments::text;
 
@@ -11,6 +11,17 @@ pub(super) const TOOLS: &[Tool] = &[
         Effect::Reads,
         Run::Call(|_, _| Ok(Call::get(KeyFor::Orchestrator, "/routes"))),
     ),
+    Tool::new(
+        "get_system_articles",
+        "Read loopctl's own articles on how it is used.",
+        Effect::Reads,
+        Run::Call(|arguments, _| {
+            Ok(Call::get(KeyFor::Anyone, "/articles/system")
+                .query("slug", given(arguments, "slug"))
+                .query("category", given(arguments, "category")))
+        }),
+    )
+    .takes(&[text("slug"), text("category")]),
     Tool::new(
         "get_acceptance_criteria",
         "A story's acceptance criteria, one by one.",

@@ -1,6 +1,6 @@
 //! Stories: finding and reading them.
 
-use super::{CURSOR, Effect, PROJECT, Run, STORY, Shape, Tool, given, page_size, project_of};
+use super::{CURSOR, Effect, PROJECT, Run, STORY, Shape, Tool, given, offset, page_size, project_of};
 use crate::api::{Call, KeyFor};
 use crate::arguments::{choice, flag, integer, text, within};
 use crate::seats::Seat;
@@ -20,7 +20,7 @@ pub(super) const TOOLS: &[Tool] = &[
                 .query("verified_status", given(arguments, "verified_status"))
                 .query("epic_id", given(arguments, "epic_id"))
                 .query("limit", Some(page_size(arguments)))
-                .query("offset", arguments.integer("offset").map(|offset| offset.max(0).to_string()));
+                .query("offset", offset(arguments));
             Ok(call.query(
                 "include_token_totals",
                 arguments.flag("include_token_totals").then(|| "true".to_owned()),

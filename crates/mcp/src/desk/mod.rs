@@ -1,5 +1,6 @@
 //! Calls tools: checks what was sent, makes the calls, and shapes what comes back for whoever asked.
 
+mod articles;
 mod fit;
 mod named;
 mod next;
@@ -27,6 +28,8 @@ pub struct Answer {
     pub is_error: bool,
     /// Whether it was refused because it takes a person.
     pub is_for_person: bool,
+    /// What whoever has sent an argument of old is told, apart from the answer.
+    pub hint: Option<&'static str>,
 }
 
 /// Tools over an API.
@@ -72,10 +75,11 @@ impl<A: Api> Desk<A> {
     /// Calls a tool, listed or not. None: there is no such tool.
     pub async fn call(&self, name: &str, sent: &Map<String, Value>) -> Option<Answer> {
         let tool = catalogue::find(name)?;
-        Some(match self.toolset.seats() {
+        let answer = match self.toolset.seats() {
             None => self.plainly(tool, sent).await,
             Some(seats) => self.for_seats(tool, sent, seats).await,
-        })
+        };
+        Some(Answer { hint: tool.fields.iter().find_map(|field| field.hint(sent)), ..answer })
     }
 
     /// In the API's own words.
@@ -89,11 +93,12 @@ impl<A: Api> Desk<A> {
             _ => reply.told(),
         };
         let lowered = reply.is_ok()
-            && tool.shape == Shape::Stories
+            && tool.shape.is_paged()
             && sent.get("limit").and_then(Value::as_i64).is_some_and(|limit| limit > 20);
         let note = lowered.then_some("limit was lowered to 20; send offset for the rest");
         let is_for_person = person::is_needed(&reply);
-        Answer { text: format!("{told:#}"), note, structured: None, is_error: !reply.is_ok(), is_for_person }
+        let is_error = !reply.is_ok();
+        Answer { text: format!("{told:#}"), note, structured: None, is_error, is_for_person, hint: None }
     }
 
     async fn make(&self, call: Result<Call, Wrong>) -> Reply {
@@ -120,6 +125,8 @@ impl<A: Api> Desk<A> {
         let fields = tool.fields(is_listed);
         let takes = |name: &str| fields.iter().any(|field| field.name == name);
         let mut sent = sent.clone();
+        // Whatever was answered in parts is read on, and so is what is not listed.
+        let cursor = if takes("cursor") { None } else { sent.shift_remove("cursor") };
         // A story's number is one of a project, which no list of arguments has to pay for.
         let takes_number = ["story_id", "scope_id"].into_iter().any(takes);
         let beside =
@@ -130,6 +137,10 @@ impl<A: Api> Desk<A> {
         };
         let arguments = match beside {
             Some(project) => arguments.with("project_id", project),
+            None => arguments,
+        };
+        let arguments = match cursor {
+            Some(cursor) => arguments.with("cursor", cursor),
             None => arguments,
         };
         if arguments.text("cursor").is_some_and(|cursor| cursor.parse::<usize>().is_err()) {
@@ -191,10 +202,8 @@ impl<A: Api> Desk<A> {
 
 /// The page that a cursor asks for.
 fn paged(call: Call, tool: &Tool, cursor: Option<&str>) -> Call {
-    match (tool.shape, cursor) {
-        (Shape::Stories, Some(cursor)) => call.query("offset", Some(cursor.to_owned())),
-        _ => call,
-    }
+    let is_list = tool.shape.is_paged() && call.query.iter().any(|(name, _)| *name == "limit");
+    call.query("offset", cursor.filter(|_| is_list).map(str::to_owned))
 }
 
 /// With whose key somebody reads.
@@ -210,6 +219,7 @@ impl Answer {
     /// The same in the text as in the value: some clients hand on the one, some the other.
     fn short(value: Value, is_error: bool) -> Self {
         let value = fit::within_limits(value);
-        Self { text: value.to_string(), note: None, structured: Some(value), is_error, is_for_person: false }
+        let text = value.to_string();
+        Self { text, note: None, structured: Some(value), is_error, is_for_person: false, hint: None }
     }
 }

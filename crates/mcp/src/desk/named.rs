@@ -21,10 +21,14 @@ impl<A: Api> Desk<A> {
         tool: &Tool,
         takes_project: bool,
     ) -> Result<Arguments, Value> {
-        let is_slug = self.named_project(&arguments).is_some_and(|named| canonical(named).is_none());
-        let lacks_project = self.named_project(&arguments).is_none()
-            && matches!(tool.run, Run::Call(call) if call(&arguments, self.api.settings()) == Err(Wrong::lacks("project_id")));
-        if takes_project && (is_slug || lacks_project) {
+        let sent = arguments.text("project_id");
+        let is_slug = sent.is_some_and(|named| canonical(named).is_none());
+        // Where the project is a filter that nobody has asked for, none is looked for.
+        let lacks_project = || {
+            let wrong = [Err(Wrong::lacks("project_id")), Err(Wrong::no_id("project_id"))];
+            matches!(tool.run, Run::Call(call) if wrong.contains(&call(&arguments, self.api.settings())))
+        };
+        if takes_project && (is_slug || (sent.is_none() && lacks_project())) {
             let project = self.project(&arguments).await?;
             arguments = arguments.with("project_id", project);
         }

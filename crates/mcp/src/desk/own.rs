@@ -45,6 +45,11 @@ impl<A: Api> Desk<A> {
             Run::Call(call) => {
                 Told::Reply(self.make(call(arguments, self.api.settings())).await, Shape::Whole)
             }
+            Run::Export(call) => match (call(arguments), arguments.text("save_to")) {
+                (Err(Wrong(why)), _) => Told::Said(shape::said(&why), true),
+                (Ok(call), Some(path)) => Told::Reply(self.api.save(call, path).await, Shape::Whole),
+                (Ok(call), None) => Told::Said(command(&call, &self.api.settings().server), false),
+            },
             Run::NextStory => self.next_story(arguments).await,
             Run::NextReview => self.next_review(arguments).await,
             Run::ContractAndClaim => self.contract_and_claim(arguments).await,
@@ -237,6 +242,18 @@ impl<A: Api> Desk<A> {
             tokio::time::sleep(PAUSE).await;
         }
     }
+}
+
+/// What somebody types in a shell, to whom no archive is shown.
+fn command(call: &Call, server: &str) -> Value {
+    let endpoint = format!("{}{}", server.trim_end_matches('/'), call.target());
+    let command = format!(
+        "curl -f -H \"Authorization: Bearer $LOOPCTL_ORCH_KEY\" -H \"X-Loopctl-STH-Bootstrap: true\" \"{endpoint}\" \
+         -o knowledge-export.zip"
+    );
+    let message =
+        "Run the command with an orchestrator's key: it writes all published articles as Markdown, in a ZIP.";
+    json!({"message": message, "command": command, "endpoint": endpoint})
 }
 
 /// The ids of a list of stories, or of a queue.

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value, json};
 
-use super::{fit, next};
+use super::{articles, fit, next};
 use crate::api::Reply;
 use crate::catalogue::{Shape, Tool};
 use crate::seats::Seat;
@@ -39,6 +39,11 @@ pub(super) fn done(
         Shape::Step if body.get("review_record").is_some() => review(body, seats),
         Shape::Story if body.get("story").is_some() => story(body, seats, cursor),
         Shape::Stories => stories(body, seats, project),
+        Shape::Articles if body["data"].is_array() => articles::to_read(body, cursor),
+        Shape::Drafts if body["data"].is_array() => articles::drafts(body),
+        Shape::Drafts if body["data"].is_object() => articles::draft(&body["data"], cursor),
+        Shape::Article if body["data"].is_object() => articles::moved(&body["data"], seats),
+        Shape::Lint if body["summary"].is_object() => articles::lint(body),
         _ => whole(body, cursor),
     }
 }
@@ -46,17 +51,23 @@ pub(super) fn done(
 /// A story in a line.
 fn line(story: &Value) -> String {
     let text = |name: &str| story[name].as_str().unwrap_or_default();
-    let mut title: String = text("title").chars().take(TITLE).collect();
-    if title.len() < text("title").len() {
-        title.push('…');
-    }
-    let mut line = format!("{} {title}: {}", text("number"), text("agent_status"));
+    let mut line = format!("{} {}: {}", text("number"), title(story), text("agent_status"));
     if text("verified_status") != "unverified" {
         let _ = write!(line, ", {}", text("verified_status"));
     } else if !story["review_requested_at"].is_null() && text("agent_status") == "implementing" {
         line.push_str(", review requested");
     }
     line
+}
+
+/// The title of something in a list.
+pub(super) fn title(of: &Value) -> String {
+    let whole = of["title"].as_str().unwrap_or_default();
+    let mut title: String = whole.chars().take(TITLE).collect();
+    if title.len() < whole.len() {
+        title.push('…');
+    }
+    title
 }
 
 /// Which story, and where it is.
@@ -89,17 +100,24 @@ fn story(body: &Value, seats: &[Seat], cursor: Option<&str>) -> Value {
     let mut told = json!({"story": brief(story)});
     told["story"]["project_id"] = story["project_id"].clone();
     told["next"] = json!(next::after(body, seats));
-    let text = text_of(story);
-    let from = cursor.and_then(|cursor| cursor.parse().ok()).unwrap_or(0);
-    let (part, more) = fit::part(&text, from, told.to_string().len());
-    told["text"] = json!(part);
-    if let Some(more) = more {
-        told["cursor"] = json!(more.to_string());
+    if let Some(more) = text(&mut told, &text_of(story), cursor) {
         // All of it is read before anything is done.
-        let arguments = json!({"story_id": story["id"], "cursor": more.to_string()});
+        let arguments = json!({"story_id": story["id"], "cursor": more});
         told["next"] = json!({"tool": "get_story", "arguments": arguments});
     }
     told
+}
+
+/// Adds a text, of which a long one comes in parts, and gives the cursor of the next one.
+pub(super) fn text(told: &mut Value, text: &str, cursor: Option<&str>) -> Option<String> {
+    let from = cursor.and_then(|cursor| cursor.parse().ok()).unwrap_or(0);
+    let (part, more) = fit::part(text, from, told.to_string().len());
+    told["text"] = json!(part);
+    let more = more.map(|more| more.to_string());
+    if let Some(more) = &more {
+        told["cursor"] = json!(more);
+    }
+    more
 }
 
 fn text_of(story: &Value) -> String {
@@ -134,12 +152,7 @@ fn stories(body: &Value, seats: &[Seat], project: Option<&str>) -> Value {
     let data = body["data"].as_array().map(Vec::as_slice).unwrap_or_default();
     let project = project.or_else(|| data.first().and_then(|story| story["project_id"].as_str()));
     let mut told = json!({"project_id": project, "stories": data.iter().map(line).collect::<Vec<_>>()});
-    let number = |name: &str| body["meta"][name].as_u64().unwrap_or(0);
-    let (total, read) = (number("total_count"), number("offset") + data.len() as u64);
-    told["total"] = json!(total);
-    if read < total && !data.is_empty() {
-        told["cursor"] = json!(read.to_string());
-    }
+    page(&mut told, body, data.len());
     if let Some(first) = data.first()
         && seats.contains(&Seat::Orchestrator)
     {
@@ -147,6 +160,16 @@ fn stories(body: &Value, seats: &[Seat], project: Option<&str>) -> Value {
         told["next"] = json!({"tool": "get_story", "arguments": arguments});
     }
     told
+}
+
+/// How many there are, and where the list goes on.
+pub(super) fn page(told: &mut Value, body: &Value, shown: usize) {
+    let number = |name: &str| body["meta"][name].as_u64().unwrap_or(0);
+    let (total, read) = (number("total_count"), number("offset") + shown as u64);
+    told["total"] = json!(total);
+    if read < total && shown > 0 {
+        told["cursor"] = json!(read.to_string());
+    }
 }
 
 /// Everything else, without what is not there; a long one in parts.

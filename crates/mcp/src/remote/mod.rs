@@ -11,16 +11,17 @@ use std::time::Duration;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use reqwest::{Certificate, Client, Response};
-use serde_json::Value;
+use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use url::Url;
 
 pub use keys::Keys;
 
 use crate::address::{PlainHttp, is_loopback, may_be_sent_keys};
 use crate::api::{Api, Call, Reply, Settings, Verb};
-use crate::files::Files;
+use crate::arguments::Wrong;
+use crate::files::{Archive, Files};
 use crate::seats::Toolset;
 
 /// Where a server is, if nothing else is said.
@@ -126,7 +127,7 @@ impl Remote {
         if !seats.is_empty() {
             return Toolset::Of(seats);
         }
-        let asked = tokio::time::timeout(PATIENCE_AT_START, self.call(Call::me())).await;
+        let asked = timeout(PATIENCE_AT_START, self.call(Call::me())).await;
         let key = asked.ok().filter(Reply::is_ok).map(|reply| reply.body["api_key"].clone());
         match key.as_ref().and_then(|key| Some((key["role"].as_str()?, key["agent_type"].as_str()))) {
             Some((role, agent_type)) => Toolset::of_key(role, agent_type),
@@ -173,6 +174,13 @@ impl Remote {
         }
     }
 
+    /// Keeps what an answer says of the log.
+    fn see_current(&self, key: Option<&str>, headers: &HeaderMap) {
+        if let Some(seen) = headers.get(CURRENT).and_then(|seen| seen.to_str().ok()) {
+            self.see(key, Some(seen.to_owned()));
+        }
+    }
+
     async fn send(&self, call: &Call, key: Option<&str>) -> Result<Response, String> {
         let http = self.http().map_err(|error| error.to_string())?;
         let mut headers = HeaderMap::new();
@@ -202,9 +210,7 @@ impl Remote {
         loop {
             let response = self.send(call, key).await?;
             let headers = response.headers().clone();
-            if let Some(seen) = headers.get(CURRENT).and_then(|seen| seen.to_str().ok()) {
-                self.see(key, Some(seen.to_owned()));
-            }
+            self.see_current(key, &headers);
             let reply = reply::read(response).await.map_err(|why| format!("Network error: {why}"))?;
             if is_second || !reply::is_about_the_witness(&reply) {
                 return Ok((reply, headers));
@@ -213,6 +219,54 @@ impl Remote {
             is_second = true;
         }
     }
+}
+
+impl Remote {
+    /// Writes an answer to a file as it arrives. What is refused leaves none.
+    async fn fetch(&self, call: &Call, mut archive: Archive) -> Result<Reply, Reply> {
+        let key = self.0.keys.find(call.key).map_err(Reply::nothing)?;
+        let late = || Reply::nothing(format!("Request timed out after {}s", PATIENCE.as_secs()));
+        let mut response = self.response(call, key).await?;
+        let (mut bytes, mut hash) = (0, Sha256::new());
+        loop {
+            let chunk = timeout(PATIENCE, response.chunk()).await.map_err(|_| late())?;
+            let chunk =
+                chunk.map_err(|error| Reply::nothing(format!("Network error: {}", deepest(&error))))?;
+            let Some(chunk) = chunk else { break };
+            bytes += chunk.len();
+            hash.update(&chunk);
+            archive.write(&chunk).map_err(|error| cannot_save(&error))?;
+        }
+        archive.finish().map_err(|error| cannot_save(&error))?;
+        let sha256 = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let path = archive.path.display().to_string();
+        Ok(Reply { status: 200, body: json!({"path": path, "bytes": bytes, "sha256": sha256}) })
+    }
+
+    /// An answer of which nothing is read yet. All but a success is read, and is what was refused.
+    async fn response(&self, call: &Call, key: Option<&str>) -> Result<Response, Reply> {
+        let mut is_second = self.seen(key).is_none();
+        loop {
+            let late = || Reply::nothing(format!("Request timed out after {}s", PATIENCE.as_secs()));
+            let sent = timeout(PATIENCE, self.send(call, key)).await.map_err(|_| late())?;
+            let response = sent.map_err(Reply::nothing)?;
+            self.see_current(key, response.headers());
+            if response.status().is_success() {
+                return Ok(response);
+            }
+            let refused = timeout(PATIENCE, reply::read(response)).await.map_err(|_| late())?;
+            let refused = refused.map_err(|why| Reply::nothing(format!("Network error: {why}")))?;
+            if is_second || !reply::is_about_the_witness(&refused) {
+                return Err(refused);
+            }
+            self.see(key, None);
+            is_second = true;
+        }
+    }
+}
+
+fn cannot_save(error: &std::io::Error) -> Reply {
+    Reply::nothing(format!("save_to cannot be written: {}", error.kind()))
 }
 
 impl Api for Remote {
@@ -241,6 +295,17 @@ impl Api for Remote {
             }
             left -= 1;
         }
+    }
+
+    async fn save(&self, call: Call, path: &str) -> Reply {
+        let Some(files) = &self.0.settings.files else {
+            return Reply::nothing("No files are written here");
+        };
+        let told = match files.archive(path) {
+            Ok(archive) => self.fetch(&call, archive).await,
+            Err(Wrong(why)) => Err(Reply::nothing(why)),
+        };
+        told.unwrap_or_else(|refused| refused)
     }
 
     fn settings(&self) -> &Settings {

@@ -37,6 +37,7 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::output::{self, Format};
 use crate::table;
+use crate::terminal::Style;
 
 /// `loopctl init`.
 #[derive(Debug, Args)]
@@ -199,8 +200,7 @@ impl Shown<'_> {
     fn begin(&self) -> Result<(), Error> {
         let output = &self.context.output;
         if output.human() {
-            let colours = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-            return output.bytes(show::diffs(self.steps, colours).as_bytes()).map(drop);
+            return output.styled(&show::diffs(self.steps, Style::of_stdout().is_shown()));
         }
         if !self.arguments.dry_run {
             output::notes(show::diffs(self.steps, false).trim_end());

@@ -1,0 +1,120 @@
+//! `knowledge ingest|jobs`: what is known elsewhere, made drafts.
+
+use std::path::Path;
+
+use clap::Args;
+use reqwest::Url;
+use serde_json::{Value, json};
+
+use crate::commands::{given, not_blank};
+use crate::context::Context;
+use crate::error::Error;
+use crate::output::rows_of;
+use crate::{json_argument, resolve, table};
+
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// A page (https://...), a file with text, or - for standard input
+    #[arg(value_name = "URL|FILE|-")]
+    source: String,
+    /// What the drafts are said to come from (web_article of a page, else ingestion)
+    #[arg(long, value_name = "TYPE")]
+    source_type: Option<String>,
+    /// What the drafts keep of it: JSON object or @file
+    #[arg(long, value_name = "JSON")]
+    metadata: Option<String>,
+}
+
+pub(super) const EXAMPLES: &str = "Examples:\n  \
+    loopctl knowledge ingest https://example.com/postmortem\n  \
+    loopctl knowledge ingest notes.md --source-type session_log --project my-app\n  \
+    git log -1 --format=%B | loopctl knowledge ingest -";
+
+/// The most characters that are taken.
+const LONGEST: usize = 500_000;
+const LONGEST_TYPE: usize = 64;
+const COLUMNS: &[&str] =
+    &["id", "state", "source_type", "url", "article_count", "inserted_at", "completed_at", "error"];
+
+pub(super) async fn run(context: &Context, arguments: Arguments) -> Result<(), Error> {
+    if let Some(kind) = &arguments.source_type
+        && not_blank("--source-type", kind)?.chars().count() > LONGEST_TYPE
+    {
+        return Err(Error::Usage(format!("--source-type has more than {LONGEST_TYPE} characters")));
+    }
+    let metadata = arguments.metadata.map(|text| json_argument::object("--metadata", &text)).transpose()?;
+    let (url, content) = match page(&arguments.source)? {
+        Some(url) => (Some(url), None),
+        None => (None, Some(text_of(&arguments.source)?)),
+    };
+    let usual = if url.is_some() { "web_article" } else { "ingestion" };
+    let client = context.client()?;
+    let body = given([
+        ("source_type", Some(arguments.source_type.unwrap_or_else(|| usual.to_owned()).into())),
+        ("url", url.map(Value::from)),
+        ("content", content.map(Value::from)),
+        ("metadata", metadata),
+        ("project_id", resolve::named_project(context, &client).await?.map(Value::from)),
+    ]);
+    context.output.object(&client.post("/knowledge/ingest", Some(&body)).await?, "data")
+}
+
+/// The address of a page, if it is one.
+fn page(source: &str) -> Result<Option<String>, Error> {
+    if !source.contains("://") {
+        return Ok(None);
+    }
+    let url = Url::parse(source).ok().filter(|url| {
+        ["http", "https"].contains(&url.scheme()) && url.username().is_empty() && url.password().is_none()
+    });
+    let Some(url) = url else {
+        return Err(Error::Usage(
+            "Invalid address: it must be http:// or https://, without a name and a password".to_owned(),
+        ));
+    };
+    Ok(Some(url.into()))
+}
+
+/// The text of a file, or of standard input.
+fn text_of(source: &str) -> Result<String, Error> {
+    let read =
+        if source == "-" { json_argument::stdin() } else { std::fs::read_to_string(Path::new(source)) };
+    let text = read.map_err(|error| Error::Usage(format!("Cannot read {source}: {error}")))?;
+    if text.trim().is_empty() {
+        return Err(Error::Usage(format!("{source} holds no text")));
+    }
+    if text.chars().count() > LONGEST {
+        return Err(Error::Usage(format!("{source} has more than {LONGEST} characters")));
+    }
+    Ok(text)
+}
+
+pub(super) async fn jobs(context: &Context) -> Result<(), Error> {
+    let body = context.client()?.get("/knowledge/ingestion-jobs", &[]).await?;
+    let rows: Vec<Value> = rows_of(&body).iter().map(job).collect();
+    context.output.rows(&body, &rows, COLUMNS, "Nothing was ingested in the last 7 days.")
+}
+
+/// A job with what went wrong last.
+fn job(row: &Value) -> Value {
+    let mut row = row.clone();
+    let last = row["errors"].as_array().and_then(|errors| errors.last());
+    row["error"] = json!(last.map(|error| table::plain(&error["error"])));
+    row
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_have_addresses() {
+        assert_eq!(page("https://example.com/a b").unwrap().unwrap(), "https://example.com/a%20b");
+        for file in ["notes.md", "-", "C:\\notes", "mailto:a@b"] {
+            assert_eq!(page(file).unwrap(), None, "{file}");
+        }
+        for bad in ["ftp://example.com", "https://me@example.com", "https://", "file:///etc/passwd"] {
+            assert!(page(bad).is_err(), "{bad}");
+        }
+    }
+}

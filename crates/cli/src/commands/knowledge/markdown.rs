@@ -1,0 +1,216 @@
+//! Markdown as people read it in a terminal.
+
+use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
+
+use crate::table::harmless;
+use crate::terminal::Style;
+
+/// A text without what only marks it: headings stand out, lists and code are set in, and links say where they lead. What it
+/// holds does nothing to the terminal.
+pub(super) fn plainly(markdown: &str, style: Style) -> String {
+    let mut page = Page::new(style);
+    for event in Parser::new_ext(markdown, Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH) {
+        page.add(event);
+    }
+    page.new_line();
+    let lines: Vec<&str> = page.done.iter().map(|line| line.trim_end()).collect();
+    lines.join("\n").trim_end().to_owned()
+}
+
+struct Page {
+    style: Style,
+    done: Vec<String>,
+    /// The line that goes on.
+    line: String,
+    /// Lists that are open, with the next number of those that have numbers.
+    lists: Vec<Option<u64>>,
+    quotes: usize,
+    /// The text of a heading that is open.
+    heading: Option<String>,
+    /// Where links lead that are open.
+    links: Vec<String>,
+    is_code: bool,
+}
+
+impl Page {
+    fn new(style: Style) -> Self {
+        let (done, lists, links) = (Vec::new(), Vec::new(), Vec::new());
+        Self { style, done, line: String::new(), lists, quotes: 0, heading: None, links, is_code: false }
+    }
+
+    fn add(&mut self, event: Event<'_>) {
+        match event {
+            Event::Start(tag) => self.begin(tag),
+            Event::End(tag) => self.end(tag),
+            Event::Text(text) | Event::Html(text) | Event::InlineHtml(text) => self.write(&text),
+            Event::Code(text) => self.write(&format!("`{text}`")),
+            Event::SoftBreak | Event::HardBreak if self.heading.is_some() => self.write(" "),
+            Event::SoftBreak | Event::HardBreak => self.new_line(),
+            Event::Rule => {
+                self.block();
+                self.write("----");
+            }
+            _ => {}
+        }
+    }
+
+    fn begin(&mut self, tag: Tag<'_>) {
+        match tag {
+            Tag::Paragraph if !self.is_at_bullet() => self.block(),
+            Tag::HtmlBlock | Tag::Table(_) => self.block(),
+            Tag::Heading { level, .. } => {
+                self.block();
+                self.heading = Some(format!("{} ", "#".repeat(level as usize)));
+            }
+            Tag::BlockQuote(_) => {
+                self.block();
+                self.quotes += 1;
+                self.set_in();
+            }
+            Tag::CodeBlock(_) => {
+                self.block();
+                self.is_code = true;
+                self.set_in();
+            }
+            Tag::List(first) => {
+                if self.lists.is_empty() {
+                    self.block();
+                }
+                self.lists.push(first);
+            }
+            Tag::Item => {
+                if !self.is_empty_line() {
+                    self.new_line();
+                }
+                self.set_in();
+                let bullet = match self.lists.last_mut() {
+                    Some(Some(number)) => {
+                        *number += 1;
+                        format!("{}. ", *number - 1)
+                    }
+                    _ => "- ".to_owned(),
+                };
+                self.write(&bullet);
+            }
+            Tag::TableRow => self.new_line(),
+            Tag::Link { dest_url, .. } | Tag::Image { dest_url, .. } => {
+                self.links.push(dest_url.into_string())
+            }
+            _ => {}
+        }
+    }
+
+    fn end(&mut self, tag: TagEnd) {
+        match tag {
+            TagEnd::Heading(_) => {
+                let heading = self.heading.take().unwrap_or_default();
+                let heading = self.style.bold(&harmless(&heading));
+                self.line.push_str(&heading);
+            }
+            TagEnd::BlockQuote(_) => self.quotes = self.quotes.saturating_sub(1),
+            TagEnd::CodeBlock => self.is_code = false,
+            TagEnd::List(_) => {
+                self.lists.pop();
+            }
+            TagEnd::TableCell => self.write("  "),
+            TagEnd::Link | TagEnd::Image => {
+                let to = self.links.pop().unwrap_or_default();
+                // One that is its own text is said already.
+                if !self.heading.as_ref().unwrap_or(&self.line).ends_with(&harmless(&to)) {
+                    self.write(&format!(" ({to})"));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn write(&mut self, text: &str) {
+        if let Some(heading) = &mut self.heading {
+            heading.push_str(text);
+            return;
+        }
+        for (at, line) in text.split('\n').enumerate() {
+            if at > 0 {
+                self.new_line();
+            }
+            self.line.push_str(&harmless(line));
+        }
+    }
+
+    /// Begins something that stands apart, below what there is.
+    fn block(&mut self) {
+        if !self.is_empty_line() {
+            self.new_line();
+        }
+        while self.done.last().is_some_and(|line| is_empty(line)) {
+            self.done.pop();
+        }
+        if !self.done.is_empty() {
+            self.done.push(String::new());
+        }
+        self.set_in();
+    }
+
+    fn new_line(&mut self) {
+        self.done.push(std::mem::take(&mut self.line));
+        self.set_in();
+    }
+
+    /// Begins the line where its text stands.
+    fn set_in(&mut self) {
+        let depth = self.lists.len().saturating_sub(1);
+        let code = if self.is_code { "    " } else { "" };
+        self.line = format!("{}{}{code}", "> ".repeat(self.quotes), "  ".repeat(depth));
+    }
+
+    fn is_empty_line(&self) -> bool {
+        is_empty(&self.line)
+    }
+
+    /// The text of an item stands beside its bullet.
+    fn is_at_bullet(&self) -> bool {
+        let line = self.line.trim_start_matches([' ', '>']).trim_end();
+        let is_number =
+            |text: &str| text.strip_suffix('.').is_some_and(|number| number.parse::<u64>().is_ok());
+        !self.lists.is_empty() && (line == "-" || is_number(line))
+    }
+}
+
+/// Nothing but where text would stand.
+fn is_empty(line: &str) -> bool {
+    line.trim_matches([' ', '>']).is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_page_is_read_without_its_marks() {
+        let markdown = "Head\n====\n\nSome *text* with `code`, **bold**\nand [a link](https://x.example/a).\n\n\
+            - one\n- two\n  1. first\n  2. second\n- <https://y.example>\n\n> said\n> twice\n\n```sh\nls  -l\n\n  x\n```\n\n---\n\n\
+            | a | b |\n|---|---|\n| 1 | 2 |\n\nEnd.\n";
+        let told = "# Head\n\nSome text with `code`, bold\nand a link (https://x.example/a).\n\n\
+            - one\n- two\n  1. first\n  2. second\n- https://y.example\n\n> said\n> twice\n\n    ls  -l\n\n      x\n\n----\n\n\
+            a  b\n1  2\n\nEnd.";
+        assert_eq!(plainly(markdown, Style::plain()), told);
+        assert!(plainly(markdown, Style::bright()).starts_with("\u{1b}[1m# Head\u{1b}[0m\n\n"));
+    }
+
+    #[test]
+    fn what_it_holds_does_nothing() {
+        let told =
+            plainly("# a\u{1b}[2J\n\n`\u{1b}[31m` [x](\u{202e}y) <b>raw</b>\n\n    \u{7}\n", Style::plain());
+        assert_eq!(told, "# a\\x1b[2J\n\n`\\x1b[31m` x (\\u{202e}y) <b>raw</b>\n\n    \\x07");
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read(markdown in "(?s)([-#>*`\\[\\]() \n\t|0-9a-z.\u{1b}]{0,120}|.{0,80})") {
+            let told = plainly(&markdown, Style::plain());
+            prop_assert!(!told.chars().any(|c| c.is_control() && !"\n\t\r".contains(c)), "{told:?}");
+        }
+    }
+}
