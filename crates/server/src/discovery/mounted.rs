@@ -49,10 +49,6 @@ const TAGS: [(&str, &str); 23] = [
         "Token Efficiency",
         "What work costs: what is reported of it, what was measured, what may be spent, and where it stands out.",
     ),
-    (
-        "Knowledge",
-        "What is worth knowing beyond one story: articles of a tenant, and what the server explains to everybody.",
-    ),
     ("Audit", "What happened: the log, the history of a story, the feed of changes and its stream."),
     ("Webhooks", "Who is told of what happens, and what became of it."),
     ("Admin", "What superadmins see and do of all tenants."),
