@@ -16,7 +16,7 @@ use std::{env, fs};
 use render::Site;
 
 /// The documents that pages are made of, in the order in which they are best read.
-const PAGES: [&str; 20] = [
+const PAGES: [&str; 21] = [
     "quick-start",
     "concepts",
     "guide",
@@ -28,6 +28,7 @@ const PAGES: [&str; 20] = [
     "skills",
     "cost",
     "measured-usage",
+    "knowledge",
     "lifecycle",
     "api",
     "errors",

@@ -8,6 +8,7 @@ pub(crate) mod learning;
 mod links;
 mod lint;
 mod notices;
+mod quality;
 mod races;
 mod reads;
 mod search;
@@ -17,7 +18,7 @@ mod workflow;
 
 use serde_json::{Value, json};
 
-use crate::support::{Caller, Tenant, connect, server, text};
+use crate::support::{Caller, PATIENCE, Tenant, connect, server, text};
 
 /// An id that nothing has.
 const NOBODY: &str = "0190f5ad-0000-7000-8000-000000000000";
@@ -119,4 +120,17 @@ pub(crate) async fn nothing_under_way(owner: &tokio_postgres::Client, tenant_id:
         }
     };
     tokio::time::timeout(crate::support::PATIENCE, waiting).await.expect("nothing is under way");
+}
+
+/// Waits until so many articles of a tenant have vectors.
+async fn embedded(tenant: &Tenant, count: i64) {
+    let owner = connect(&server().owner).await;
+    let sql = "select count(*) from article_embeddings where tenant_id = $1::text::uuid";
+    tokio::time::timeout(PATIENCE, async {
+        while owner.query_one(sql, &[&tenant.id]).await.unwrap().get::<_, i64>(0) < count {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .expect("vectors are made");
 }

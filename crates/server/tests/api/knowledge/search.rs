@@ -6,7 +6,7 @@ use loopctl_server::serve::ServeOptions;
 use loopctl_server::{EmbeddingChoice, EmbeddingOptions};
 use serde_json::{Value, json};
 
-use super::{aged, article, each, published};
+use super::{aged, article, each, embedded, published};
 use crate::support::{Caller, PATIENCE, Tenant, TestServer, connect, own_database, server, started, text};
 
 /// A server on which nobody makes out what texts mean.
@@ -24,19 +24,6 @@ async fn of(user: &Caller, title: &str, body: &str, further: Value) -> String {
 
 async fn search(who: &Caller, query: &str) -> Value {
     who.get(&format!("/knowledge/search?{query}")).await.expect(200)
-}
-
-/// Waits until so many articles of a tenant have vectors.
-async fn embedded(tenant: &Tenant, count: i64) {
-    let owner = connect(&server().owner).await;
-    let sql = "select count(*) from article_embeddings where tenant_id = $1::text::uuid";
-    tokio::time::timeout(PATIENCE, async {
-        while owner.query_one(sql, &[&tenant.id]).await.unwrap().get::<_, i64>(0) < count {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await
-    .expect("vectors are made");
 }
 
 #[tokio::test]
