@@ -4,7 +4,7 @@ pub(super) mod work;
 
 use serde_json::Value;
 
-use super::{CURSOR, Effect, PROJECT, Run, Shape, Tool, given, offset, page_size};
+use super::{Effect, PROJECT, Run, Shape, Tool, given, offset, page_size};
 use crate::api::{Call, KeyFor};
 use crate::arguments::{Arguments, Field, Kind, Wrong, at_least, choice, id, integer, text, within};
 use crate::seats::Seat;
@@ -93,9 +93,8 @@ pub(super) const TOOLS: &[Tool] = &[
             text("query").required(),
             PROJECT,
             text("story_id"),
-            within("limit", 1, 20),
+            integer("limit"),
             integer("max_tokens"),
-            CURSOR,
         ],
     ),
     Tool::new(
@@ -119,7 +118,7 @@ pub(super) const TOOLS: &[Tool] = &[
     .told(Shape::Article)
     .listed(&[Seat::Implementer])
     .briefly(
-        "File what you have learned, for whoever comes after you: a draft, one thing each, body in Markdown.",
+        "File what you have learned as a draft: one thing each, in Markdown.",
         &[
             text("title").required(),
             text("body").required(),
@@ -174,7 +173,7 @@ pub(super) const TOOLS: &[Tool] = &[
     .told(Shape::Article),
     Tool::new(
         "knowledge_drafts",
-        "Drafts that wait for somebody to publish them, 20 a page at most.",
+        "Drafts to be published, 20 a page.",
         Effect::Reads,
         Run::Call(|arguments, _| {
             if arguments.text("article_id").is_some() {
@@ -190,8 +189,8 @@ pub(super) const TOOLS: &[Tool] = &[
     .told(Shape::Drafts)
     .listed(&[Seat::Orchestrator])
     .briefly(
-        "Drafts that wait to be published, a line each; with article_id that one's text.",
-        &[PROJECT, text("article_id"), CURSOR],
+        "Drafts to be published, a line each; with article_id its text.",
+        &[PROJECT, text("article_id")],
     ),
     Tool::new(
         "knowledge_lint",
@@ -213,7 +212,7 @@ pub(super) const TOOLS: &[Tool] = &[
     .told(Shape::Lint)
     .listed(&[Seat::Orchestrator])
     .briefly(
-        "What is stale, unlinked, contradictory or missing among the articles: counts, and the first of each.",
+        "What is wrong with the articles: counts, and the first of each.",
         &[PROJECT],
     ),
 ];
