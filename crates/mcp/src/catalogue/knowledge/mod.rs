@@ -55,9 +55,7 @@ pub(super) const TOOLS: &[Tool] = &[
         "knowledge_get",
         "One article in full. Send story_id while you work on one.",
         Effect::Reads,
-        Run::Call(|arguments, _| {
-            attributed(Call::get(KeyFor::Agent, article(arguments, "")?), arguments)
-        }),
+        Run::Call(|arguments, _| attributed(Call::get(KeyFor::Agent, article(arguments, "")?), arguments)),
     )
     .takes(&[id("article_id").required(), id("project_id"), id("story_id")]),
     Tool::new(
@@ -89,13 +87,7 @@ pub(super) const TOOLS: &[Tool] = &[
     .listed(&[Seat::Implementer, Seat::Reviewer, Seat::Orchestrator])
     .briefly(
         "What the team knows about a task: the best articles. Send story_id while you work on one.",
-        &[
-            text("query").required(),
-            PROJECT,
-            text("story_id"),
-            integer("limit"),
-            integer("max_tokens"),
-        ],
+        &[text("query").required(), PROJECT, text("story_id"), integer("limit"), integer("max_tokens")],
     ),
     Tool::new(
         "knowledge_create",
@@ -119,13 +111,7 @@ pub(super) const TOOLS: &[Tool] = &[
     .listed(&[Seat::Implementer])
     .briefly(
         "File what you have learned as a draft: one thing each, in Markdown.",
-        &[
-            text("title").required(),
-            text("body").required(),
-            choice("category", CATEGORIES),
-            TAGS,
-            PROJECT,
-        ],
+        &[text("title").required(), text("body").required(), choice("category", CATEGORIES), TAGS, PROJECT],
     ),
     Tool::new(
         "knowledge_publish",
@@ -211,10 +197,7 @@ pub(super) const TOOLS: &[Tool] = &[
     ])
     .told(Shape::Lint)
     .listed(&[Seat::Orchestrator])
-    .briefly(
-        "What is wrong with the articles: counts, and the first of each.",
-        &[PROJECT],
-    ),
+    .briefly("What is wrong with the articles: counts, and the first of each.", &[PROJECT]),
 ];
 
 /// The path of an article, and what is done with it.
