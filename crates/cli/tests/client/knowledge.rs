@@ -119,7 +119,7 @@ fn what_cannot_be_meant_is_not_sent() {
         ("context x --recency-weight 1.5", "--recency-weight"),
         ("context x --status secret", "Valid statuses: published"),
         ("get +", "must not be blank"),
-        ("create --title + --file -", "--title must not be blank"),
+        ("create --title + --file -", "--title is empty"),
         (format!("create --title {long}").as_str(), "--title has more than 500"),
         ("create --title T --category gossip", "Valid categories"),
         ("create --title T --tags a+b", "contains invalid characters"),

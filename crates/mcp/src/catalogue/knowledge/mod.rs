@@ -4,7 +4,7 @@ pub(super) mod work;
 
 use serde_json::Value;
 
-use super::{CURSOR, Effect, PROJECT, Run, Shape, Tool, given, offset, page_size};
+use super::{Effect, PROJECT, Run, Shape, Tool, given, offset, page_size};
 use crate::api::{Call, KeyFor};
 use crate::arguments::{Arguments, Field, Kind, Wrong, at_least, choice, id, integer, text, within};
 use crate::seats::Seat;
@@ -55,9 +55,7 @@ pub(super) const TOOLS: &[Tool] = &[
         "knowledge_get",
         "One article in full. Send story_id while you work on one.",
         Effect::Reads,
-        Run::Call(|arguments, _| {
-            attributed(Call::get(KeyFor::Agent, article(arguments, "")?), arguments)
-        }),
+        Run::Call(|arguments, _| attributed(Call::get(KeyFor::Agent, article(arguments, "")?), arguments)),
     )
     .takes(&[id("article_id").required(), id("project_id"), id("story_id")]),
     Tool::new(
@@ -89,14 +87,7 @@ pub(super) const TOOLS: &[Tool] = &[
     .listed(&[Seat::Implementer, Seat::Reviewer, Seat::Orchestrator])
     .briefly(
         "What the team knows about a task: the best articles. Send story_id while you work on one.",
-        &[
-            text("query").required(),
-            PROJECT,
-            text("story_id"),
-            within("limit", 1, 20),
-            integer("max_tokens"),
-            CURSOR,
-        ],
+        &[text("query").required(), PROJECT, text("story_id"), integer("limit"), integer("max_tokens")],
     ),
     Tool::new(
         "knowledge_create",
@@ -119,14 +110,8 @@ pub(super) const TOOLS: &[Tool] = &[
     .told(Shape::Article)
     .listed(&[Seat::Implementer])
     .briefly(
-        "File what you have learned, for whoever comes after you: a draft, one thing each, body in Markdown.",
-        &[
-            text("title").required(),
-            text("body").required(),
-            choice("category", CATEGORIES),
-            TAGS,
-            PROJECT,
-        ],
+        "File what you have learned as a draft: one thing each, in Markdown.",
+        &[text("title").required(), text("body").required(), choice("category", CATEGORIES), TAGS, PROJECT],
     ),
     Tool::new(
         "knowledge_publish",
@@ -174,7 +159,7 @@ pub(super) const TOOLS: &[Tool] = &[
     .told(Shape::Article),
     Tool::new(
         "knowledge_drafts",
-        "Drafts that wait for somebody to publish them, 20 a page at most.",
+        "Drafts to be published, 20 a page.",
         Effect::Reads,
         Run::Call(|arguments, _| {
             if arguments.text("article_id").is_some() {
@@ -190,8 +175,8 @@ pub(super) const TOOLS: &[Tool] = &[
     .told(Shape::Drafts)
     .listed(&[Seat::Orchestrator])
     .briefly(
-        "Drafts that wait to be published, a line each; with article_id that one's text.",
-        &[PROJECT, text("article_id"), CURSOR],
+        "Drafts to be published, a line each; with article_id its text.",
+        &[PROJECT, text("article_id")],
     ),
     Tool::new(
         "knowledge_lint",
@@ -212,10 +197,7 @@ pub(super) const TOOLS: &[Tool] = &[
     ])
     .told(Shape::Lint)
     .listed(&[Seat::Orchestrator])
-    .briefly(
-        "What is stale, unlinked, contradictory or missing among the articles: counts, and the first of each.",
-        &[PROJECT],
-    ),
+    .briefly("What is wrong with the articles: counts, and the first of each.", &[PROJECT]),
 ];
 
 /// The path of an article, and what is done with it.

@@ -15,11 +15,11 @@ const ACCESS_TYPES: &[&str] = &["search", "get", "context", "index"];
 pub(in super::super) const TOOLS: &[Tool] = &[
     Tool::new(
         "knowledge_export",
-        "How to get all articles as a ZIP; or write it to save_to, a new .zip.",
+        "How to get all articles as a ZIP, or that ZIP at save_to.",
         Effect::Adds,
         Run::Export(|arguments| Ok(Call::get(KeyFor::Orchestrator, of_project(arguments, "export")?))),
     )
-    .takes(&[text("project_id"), text("save_to").about("absolute path")]),
+    .takes(&[text("project_id"), text("save_to")]),
     Tool::new(
         "knowledge_ingest",
         "Have drafts made of a URL or a text.",
@@ -66,7 +66,7 @@ pub(in super::super) const TOOLS: &[Tool] = &[
     ]),
     Tool::new(
         "knowledge_ingestion_jobs",
-        "What became of what was ingested in the last 7 days, the newest 50.",
+        "What became of what was ingested lately.",
         Effect::Reads,
         Run::Call(|_, _| Ok(Call::get(KeyFor::Orchestrator, "/knowledge/ingestion-jobs"))),
     ),
