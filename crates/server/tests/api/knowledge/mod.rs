@@ -107,7 +107,7 @@ async fn drafted(owner: &tokio_postgres::Client, tenant_id: &str) {
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
     };
-    tokio::time::timeout(crate::support::PATIENCE, waiting).await.expect("all drafts are made");
+    tokio::time::timeout(PATIENCE, waiting).await.expect("all drafts are made");
 }
 
 /// Waits until no work on texts and reviews of a tenant is due; what has failed may wait for its next attempt.
@@ -119,7 +119,7 @@ pub(crate) async fn nothing_under_way(owner: &tokio_postgres::Client, tenant_id:
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
     };
-    tokio::time::timeout(crate::support::PATIENCE, waiting).await.expect("nothing is under way");
+    tokio::time::timeout(PATIENCE, waiting).await.expect("nothing is under way");
 }
 
 /// Waits until so many articles of a tenant have vectors.
