@@ -44,7 +44,9 @@ fn a_long_article_is_looked_at_in_parts() {
 #[test]
 fn a_file_that_is_no_model_is_refused() {
     let whole: &'static [u8] = include_bytes!("../model.bin");
-    for (file, why) in [(&b""[..], "begin"), (b"LCEMBED1", "short"), (&whole[..100], "short"), (&whole[..100_000], "short")] {
+    for (file, why) in
+        [(&b""[..], "begin"), (b"LCEMBED1", "short"), (&whole[..100], "short"), (&whole[..100_000], "short")]
+    {
         let error = Embedder::model("x", file).unwrap_err().to_string();
         assert!(error.contains(why), "{error}");
     }

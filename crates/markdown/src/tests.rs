@@ -94,8 +94,10 @@ proptest! {
     #[test]
     fn nothing_panics_and_nothing_runs(text in r#"([<>&`#|!\[\]()*_:/"\n -]|<script|<style|<b onclick=x|\PC){0,80}"#) {
         let page = html(&text);
-        for wrong in ["<script", "<style", "<iframe", " onclick=", " style="] {
-            prop_assert!(!page.contains(wrong), "{}", page);
+        // What is shown as text has no brackets of its own.
+        for tag in page.split('<').skip(1).filter_map(|rest| rest.split('>').next()) {
+            let is_wrong = ["script", "style", "iframe"].iter().any(|name| tag.starts_with(name));
+            prop_assert!(!is_wrong && !tag.contains(" onclick=") && !tag.contains(" style="), "{}", page);
         }
         let _ = (summary(&text, 20), links(&text));
     }

@@ -18,6 +18,6 @@ create table article_embeddings (
 );
 alter table article_embeddings enable row level security, force row level security;
 create policy tenant_isolation on article_embeddings
-    using (tenant_id = (select current_tenant_id())) with check (tenant_id = (select current_tenant_id()));
+    using (tenant_id = current_tenant_id()) with check (tenant_id = current_tenant_id());
 grant select, insert, delete on article_embeddings to loopctl_app;
 grant update (model, dimensions, vectors, text_hash, embedded_at) on article_embeddings to loopctl_app;

@@ -116,7 +116,7 @@ async fn a_killed_worker_loses_its_job_to_another() {
     };
     tokio::time::timeout(PATIENCE, look).await.expect("it looks for work");
     assert_eq!(wait_until(&owner, "audit_partitions", "executing", 1).await.len(), 1);
-    owner.batch_execute("update jobs set leased_until = '-infinity'").await.unwrap();
+    owner.batch_execute("update jobs set leased_until = '-infinity' where lease is not null").await.unwrap();
     wait_until(&owner, "audit_partitions", "executing", 2).await;
     owner.batch_execute(&lock.replace("pg_advisory_lock", "pg_advisory_unlock")).await.unwrap();
     let rows = wait_until(&owner, "audit_partitions", "completed", 2).await;

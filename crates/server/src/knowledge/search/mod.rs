@@ -28,6 +28,7 @@ pub(crate) fn routes() -> Vec<Endpoint> {
         /// Those that were changed last count more, by `recency_weight`. With `max_tokens` the best ones come whole, as long as there
         /// is room, and of others the parts that answer the question; `meta.cut` names what is not there in full.
         GET "/api/v1/knowledge/context" => context::context,
-            400 BadRequest "no `query`, or a long one";
+            400 BadRequest "no `query`, or a long one",
+            422 ValidationFailed "`max_tokens` is no positive number";
     }
 }

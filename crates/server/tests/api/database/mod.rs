@@ -53,6 +53,7 @@ async fn every_table_is_known() {
             "agents",
             "api_keys",
             "article_access_events",
+            "article_embeddings",
             "article_links",
             "articles",
             "artifact_reports",
@@ -200,6 +201,8 @@ async fn keys_start_with_the_tenant() {
             "usage_by_agent" => "tenant_id,epic_id,agent_id",
             // Windows of time are what is read and pruned.
             "article_access_events" => "tenant_id,accessed_at,id",
+            // What an article means, it means once.
+            "article_embeddings" => "tenant_id,article_id",
             // Who measures, and what was seen of it.
             "measured_agents" => "tenant_id,agent_id",
             "measured_points" => "tenant_id,series,begun_ns,at_ns",

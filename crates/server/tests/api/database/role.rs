@@ -44,6 +44,7 @@ async fn the_application_role_is_nobody() {
             "agents | INSERT,SELECT",
             "api_keys | INSERT,SELECT",
             "article_access_events | INSERT,SELECT",
+            "article_embeddings | DELETE,INSERT,SELECT",
             "article_links | DELETE,INSERT,SELECT",
             "articles | INSERT,SELECT",
             "artifact_reports | INSERT,SELECT",

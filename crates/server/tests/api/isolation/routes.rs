@@ -190,6 +190,15 @@ fn calls(method: &str, template: &str, a: &Populated) -> Vec<Call> {
             call(&format!("/articles?project_id={}", a.project), Value::Null, EmptyList),
             call(&format!("/articles?tags={}", a.word), Value::Null, EmptyList),
         ],
+        ("get", "/knowledge/search") => vec![
+            call(&format!("/knowledge/search?q={}&mode=keyword", a.word), Value::Null, EmptyList),
+            call(&format!("/knowledge/search?q={}", a.word), Value::Null, Own),
+            call(&format!("/knowledge/search?q={}&project_id={}", a.word, a.project), Value::Null, EmptyList),
+        ],
+        ("get", "/knowledge/context") => vec![
+            call(&format!("/knowledge/context?query={}", a.word), Value::Null, Own),
+            call(&format!("/knowledge/context?query={}&project_id={}", a.word, a.project), Value::Null, EmptyList),
+        ],
         ("get", "/knowledge/drafts" | "/knowledge/index" | "/knowledge/lint" | "/knowledge/export") => {
             vec![call(short, Value::Null, Own)]
         }

@@ -7,6 +7,7 @@ mod ingestion;
 pub(crate) mod learning;
 mod links;
 mod lint;
+mod meaning;
 mod notices;
 mod quality;
 mod races;
@@ -110,9 +111,9 @@ async fn drafted(owner: &tokio_postgres::Client, tenant_id: &str) {
     tokio::time::timeout(PATIENCE, waiting).await.expect("all drafts are made");
 }
 
-/// Waits until no work on texts and reviews of a tenant is due; what has failed may wait for its next attempt.
+/// Waits until no background work of a tenant is due; what has failed may wait for its next attempt.
 pub(crate) async fn nothing_under_way(owner: &tokio_postgres::Client, tenant_id: &str) {
-    let sql = "select not exists (select from knowledge_jobs
+    let sql = "select not exists (select from jobs
                where tenant_id = $1::text::uuid and state in ('available', 'executing'))";
     let waiting = async {
         while !owner.query_one(sql, &[&tenant_id]).await.unwrap().get::<_, bool>(0) {

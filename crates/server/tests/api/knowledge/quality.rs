@@ -44,11 +44,14 @@ impl Score {
 async fn judged(who: &Caller, mode: &str, ids: &HashMap<String, String>) -> [Score; 3] {
     let mut scores = [Score::default(); 3];
     for question in lines(QUESTIONS) {
-        let asked: String =
-            url::form_urlencoded::Serializer::new(String::new()).append_pair("q", question["question"].as_str().unwrap()).finish();
+        let asked: String = url::form_urlencoded::Serializer::new(String::new())
+            .append_pair("q", question["question"].as_str().unwrap())
+            .finish();
         let found = who.get(&format!("/knowledge/search?{asked}&mode={mode}&limit=50")).await.expect(200);
-        let right = json!(ids[question["article"].as_str().unwrap()]);
-        let place = found["data"].as_array().unwrap().iter().position(|row| row["id"] == right);
+        let also = question["also"].as_array().unwrap().iter();
+        let right: Vec<Value> =
+            also.chain([&question["article"]]).map(|article| json!(ids[article.as_str().unwrap()])).collect();
+        let place = found["data"].as_array().unwrap().iter().position(|row| right.contains(&row["id"]));
         scores[0].count(place);
         scores[if question["kind"] == "shared" { 1 } else { 2 }].count(place);
     }

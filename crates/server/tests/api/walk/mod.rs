@@ -8,6 +8,7 @@ mod sweep;
 use std::collections::BTreeSet;
 
 use futures_util::future::join;
+use loopctl_server::EmbeddingChoice;
 use loopctl_server::operator::create_superadmin_key;
 use loopctl_server::serve::Server;
 use reqwest::{Method, RequestBuilder};
@@ -204,13 +205,14 @@ fn nowhere(operation: &Operation) -> String {
     parts.collect::<Vec<_>>().join("/")
 }
 
-/// The status of an export while as many are being read as may be, of what a superadmin asks for without the owner's login, and
+/// The status of an export while as many are being read as may be, of a search by meaning where nobody makes that out, of what a superadmin asks for without the owner's login, and
 /// of what says what it does without a database once that is gone. Not to be had of the server that all tests share.
 async fn unavailable() -> Vec<(&'static str, u16)> {
     let tenant = Tenant::new().await;
     let project = huge(&tenant).await;
     // One of the two connections is for exports.
-    let (line, options) = line_to("loopctl", 2).await;
+    let (line, mut options) = line_to("loopctl", 2).await;
+    options.embeddings.choice = EmbeddingChoice::Off;
     let running = Server::start(&options).await.unwrap();
     let http = http_client();
     let get = |path: &str| {
@@ -221,6 +223,9 @@ async fn unavailable() -> Vec<(&'static str, u16)> {
     let being_read = get(&export).send().await.unwrap();
     assert_eq!(being_read.status(), 200);
     let one_too_many = tenant.user.send(get(&export)).await.status;
+    let by_meaning = tenant.user.send(get("/api/v1/knowledge/search?q=a&mode=semantic")).await;
+    let without_meaning = by_meaning.status;
+    by_meaning.expect_error(503, "embedding_unavailable");
     drop(being_read);
     let key = create_superadmin_key(&server().owner, &unique("walk")).await.unwrap().raw_key;
     let mut seen = Vec::new();
@@ -241,7 +246,11 @@ async fn unavailable() -> Vec<(&'static str, u16)> {
     line.send(Line::Cut).unwrap();
     let without_database = tenant.user.send(get("/health")).await.status;
     running.stop().await.unwrap();
-    seen.extend([("/api/v1/projects/{id}/export", one_too_many), ("/health", without_database)]);
+    seen.extend([
+        ("/api/v1/projects/{id}/export", one_too_many),
+        ("/api/v1/knowledge/search", without_meaning),
+        ("/health", without_database),
+    ]);
     seen
 }
 

@@ -85,6 +85,11 @@ pub(super) async fn steps(calls: &Calls<'_>, method: &str) -> Option<Vec<Step>> 
             ]});
             here(&[(orchestrator, 200, items), (orchestrator, 422, empty)])
         }
+        ("GET", "/knowledge/search") => read(agent, &[(200, "?q=pool&mode=keyword"), (400, "?q=")]),
+        ("GET", "/knowledge/context") => read(
+            agent,
+            &[(200, "?query=pool&max_tokens=500"), (400, "?query="), (422, "?query=a&max_tokens=0")],
+        ),
         ("GET", path) if path.ends_with("/knowledge/lint") => {
             read(orchestrator, &[(200, ""), (400, "?stale_days=0")])
         }
