@@ -39,7 +39,7 @@ pub(crate) struct Meaning {
 enum Engine {
     Off,
     Local(Arc<Embedder>),
-    Provider(OpenAi),
+    Provider(Box<OpenAi>),
 }
 
 /// What makes vectors that can be compared.
@@ -64,7 +64,7 @@ impl Meaning {
             EmbeddingChoice::Off => Engine::Off,
             EmbeddingChoice::Hash => Engine::Local(Arc::new(Embedder::hash())),
             EmbeddingChoice::Local => Engine::Local(Arc::new(options.model()?)),
-            EmbeddingChoice::OpenAi(provider) => Engine::Provider(OpenAi::new(provider)?),
+            EmbeddingChoice::OpenAi(provider) => Engine::Provider(Box::new(OpenAi::new(provider)?)),
         };
         let places = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Ok(Self { related: options.related, ..Self::of(engine, places) })

@@ -19,6 +19,7 @@ use crate::http::ApiResult;
 use crate::jobs::{Job, JobError, Queue, Task};
 use crate::knowledge::Knowledge;
 use crate::knowledge::articles::Article;
+use crate::knowledge::search::Related;
 
 /// Makes the vectors of an article.
 pub(crate) const EMBEDDING: Task = Task { name: "article_embedding", queue: "embedding", attempts: 4 };
@@ -103,7 +104,7 @@ pub(crate) async fn link(db: &Db, knowledge: &Knowledge, job: Job) -> Result<Val
     let slot = knowledge.shelves.up_to_date(db, tenant_id, Some(&model)).await?;
     let near = knowledge.meaning.aside(move || slot.read(|shelf| shelf.near(id, model.related)));
     let near = near.await.map_err(|error| JobError(error.to_string()))?;
-    let Some((project_id, mut near)) = near else { return Ok(json!({"gone": true})) };
+    let Some(Related { project_id, mut near }) = near else { return Ok(json!({"gone": true})) };
     if near.len() > MOST {
         tracing::warn!(%tenant_id, article_id = %id, near = near.len(), "more articles are near it than are linked");
     }

@@ -10,7 +10,7 @@ mod store;
 use crate::app::Endpoint;
 use crate::http::endpoints;
 
-pub(crate) use shelf::{STATEMENTS as SHELF_STATEMENTS, Shelves};
+pub(crate) use shelf::{Related, STATEMENTS as SHELF_STATEMENTS, Shelves};
 pub(crate) use store::STATEMENTS;
 
 /// The routes of this resource.

@@ -75,11 +75,12 @@ async fn on_the_shelf(
 ) -> ApiResult<Vec<Found>> {
     let knowledge = &caller.app.knowledge;
     let model = knowledge.meaning.model();
-    let (stems, slot) =
-        tokio::try_join!(async { Ok(caller.read(QUESTION_STEMS.with(&[&question])).await?) }, async {
-            let slot = knowledge.shelves.up_to_date(&caller.app.db, caller.tenant_id, model.as_ref()).await;
-            slot.map_err(ApiError::from)
-        },)?;
+    let asked: Params<'_> = &[&question];
+    let (stems, slot) = tokio::join!(
+        caller.read(QUESTION_STEMS.with(asked)),
+        knowledge.shelves.up_to_date(&caller.app.db, caller.tenant_id, model.as_ref()),
+    );
+    let (stems, slot) = (stems?, slot?);
     let stems = stems.into_iter().next().map(|row| row.stems).unwrap_or_default();
     // What every text has says nothing, and neither does what it means.
     if stems.is_empty() {

@@ -1,7 +1,7 @@
 //! What a tenant has published, in memory, so that a question is compared with all of it: the words and vectors of each article, kept in
 //! step with the tenant's log. Whoever asks sees what was committed before, whichever process did it.
 
-mod shelf;
+mod kept;
 mod store;
 
 use std::collections::HashMap;
@@ -15,7 +15,7 @@ use crate::db::{Db, DbError, Params, Timestamp};
 use crate::knowledge::embeddings::Model;
 use crate::metrics;
 
-pub(crate) use shelf::{Found, Shelf, Wanted};
+pub(crate) use kept::{Found, Related, Shelf, Wanted};
 pub(crate) use store::STATEMENTS;
 use store::{CHANGED_SINCE, Change, LOG_HEAD, SHELVED, SHELVED_FROM};
 

@@ -70,6 +70,15 @@ pub(crate) struct Found {
     updated_at: Timestamp,
 }
 
+/// What belongs together with an article.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Related {
+    /// The article's own.
+    pub(crate) project_id: Option<Uuid>,
+    /// Each with how near it is.
+    pub(crate) near: Vec<(Uuid, f32)>,
+}
+
 /// The best first; of equals what was changed last.
 fn in_order(found: &mut [Found]) {
     found.sort_by(|one, other| {
@@ -194,8 +203,8 @@ impl Shelf {
         found
     }
 
-    /// The articles that belong together with one: its project, and how near each is. None: it is not there, or says nothing.
-    pub(crate) fn near(&self, id: Uuid, related: f32) -> Option<(Option<Uuid>, Vec<(Uuid, f32)>)> {
+    /// The articles that belong together with one. None: it is not there, or says nothing.
+    pub(crate) fn near(&self, id: Uuid, related: f32) -> Option<Related> {
         let article = &self.articles[*self.places.get(&id)?];
         if article.vectors.is_empty() {
             return None;
@@ -208,7 +217,7 @@ impl Shelf {
             let (sum, count) = near.fold((0.0, 0.0), |(sum, count), near| (sum + near, count + 1.0));
             (count > 0.0 && sum / count >= related).then_some((other.id, sum / count))
         });
-        Some((article.project_id, near.collect()))
+        Some(Related { project_id: article.project_id, near: near.collect() })
     }
 }
 
@@ -296,9 +305,9 @@ mod tests {
     #[test]
     fn related_articles_are_near_as_a_whole_and_of_the_same_project() {
         let shelf = shelf();
-        let (project, near) = shelf.near(Uuid::from_u128(2), 0.8).unwrap();
+        let Related { project_id: project, near } = shelf.near(Uuid::from_u128(2), 0.8).unwrap();
         assert_eq!((project, near.len(), near[0].0), (Some(Uuid::from_u128(9)), 1, Uuid::from_u128(3)));
-        assert_eq!(shelf.near(Uuid::from_u128(1), 0.8).unwrap().1, []);
+        assert_eq!(shelf.near(Uuid::from_u128(1), 0.8).unwrap().near, []);
         assert_eq!(shelf.near(Uuid::from_u128(7), 0.8), None);
     }
 
