@@ -210,7 +210,7 @@ async fn keys_start_with_the_tenant() {
         };
         assert_eq!(columns, expected, "{table}");
     }
-    assert_eq!(primary.len(), 53, "every table has one");
+    assert_eq!(primary.len(), 54, "every table has one");
     let foreign = lines(
         &owner,
         &format!(

@@ -108,6 +108,7 @@ async fn the_application_role_is_nobody() {
         lines(&owner, by_column).await,
         [
             "api_keys | UPDATE | agent_id,expires_at,revoked_at,superseded_at,updated_at",
+            "article_embeddings | UPDATE | dimensions,embedded_at,model,text_hash,vectors",
             "articles | UPDATE | body,category,metadata,project_id,status,tags,title,updated_at",
             "audit_pending_violations | UPDATE | resolution_note,resolved_at,resolved_by_api_key_id,status",
             "idempotency_keys | UPDATE | answer,status",

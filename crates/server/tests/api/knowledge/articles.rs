@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{NOBODY, article, draft, each, told, with_large_articles};
+use super::{NOBODY, article, draft, each, so_far, told, with_large_articles};
 use crate::support::{Caller, Tenant, text};
 
 /// All failing fields are named together, and nothing is left behind.
@@ -14,7 +14,7 @@ async fn refused_fields() {
     let old = article(u, "Old", json!({})).await;
     let at = format!("/articles/{}", text(&old["id"]));
     let theirs = other.project().await;
-    let since = tenant.audit_log().await.len();
+    let since = so_far(&tenant).await;
     let (blank, invalid) = (json!(["can't be blank"]), json!(["is invalid"]));
     let most = |most: usize| json!([format!("should be at most {most} character(s)")]);
     let foreign = json!(["does not belong to this tenant"]);
@@ -93,7 +93,7 @@ async fn refused_fields() {
     // What is written into no field of ours.
     u.post("/articles", json!({"title": "a", "body": "b\u{0}", "category": "pattern"})).await.expect(422);
     assert_eq!(u.get("/articles").await.expect(200)["meta"]["total_count"], 2);
-    assert_eq!(tenant.audit_log().await.len(), since);
+    assert_eq!(so_far(&tenant).await, since);
 }
 
 /// The role first, then the article, then the body.
@@ -373,7 +373,7 @@ async fn pages_have_a_size() {
 async fn changes_are_told_with_what_was() {
     let tenant = Tenant::new().await;
     let (u, project) = (&tenant.user, tenant.project().await);
-    let since = tenant.audit_log().await.len();
+    let since = so_far(&tenant).await;
     let old = article(u, "Title", json!({"tags": ["a"], "metadata": {"n": 1.5}})).await;
     let at = format!("/articles/{}", text(&old["id"]));
     for body in [

@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use super::{NOBODY, all_drafted, article, each};
+use super::{NOBODY, all_drafted, article, each, so_far};
 use crate::support::{Caller, Tenant, connect, server, text, unique};
 
 /// A text of so many sections, each of which may stand alone.
@@ -139,7 +139,7 @@ async fn what_becomes_of_a_text() {
     let tenant = Tenant::new().await;
     let (o, project) = (tenant.key("orchestrator").await, tenant.project().await);
     article(&o, "Section 2", json!({})).await;
-    let before = tenant.audit_log().await.len();
+    let before = so_far(&tenant).await;
     let mut body = item(&sections(12));
     body["project_id"] = json!(project);
     body["metadata"] = json!({"issue": 7});

@@ -84,12 +84,21 @@ fn each(list: &Value, member: &str) -> Vec<Value> {
     list["data"].as_array().unwrap().iter().map(|row| row[member].clone()).collect()
 }
 
-/// What the log tells since it had so many entries, but for what background work adds when it likes.
+/// The entries of a tenant's log, but for what background work on meaning adds when it likes.
+async fn entries(tenant: &Tenant) -> Vec<Value> {
+    let log = tenant.audit_log().await;
+    log.into_iter().filter(|row| !text(&row["action"]).starts_with("article.embedding_")).collect()
+}
+
+/// How many of them there are.
+async fn so_far(tenant: &Tenant) -> usize {
+    entries(tenant).await.len()
+}
+
+/// What they tell since there were so many.
 async fn told(tenant: &Tenant, since: usize) -> Vec<Value> {
-    let log = tenant.audit_log().await.split_off(since);
-    let is_work = |row: &&Value| text(&row["action"]).starts_with("article.embedding_");
+    let log = entries(tenant).await.split_off(since);
     log.iter()
-        .filter(|row| !is_work(row))
         .map(|row| json!([row["entity_type"], row["action"], row["old_state"], row["new_state"]]))
         .collect()
 }
@@ -111,10 +120,11 @@ async fn drafted(owner: &tokio_postgres::Client, tenant_id: &str) {
     tokio::time::timeout(PATIENCE, waiting).await.expect("all drafts are made");
 }
 
-/// Waits until no background work of a tenant is due; what has failed may wait for its next attempt.
+/// Waits until no background work on what a tenant knows is due; what has failed may wait for its next attempt.
 pub(crate) async fn nothing_under_way(owner: &tokio_postgres::Client, tenant_id: &str) {
     let sql = "select not exists (select from jobs
-               where tenant_id = $1::text::uuid and state in ('available', 'executing'))";
+               where tenant_id = $1::text::uuid and state in ('available', 'executing')
+                 and queue in ('ingestion', 'review_knowledge', 'embedding', 'linking'))";
     let waiting = async {
         while !owner.query_one(sql, &[&tenant_id]).await.unwrap().get::<_, bool>(0) {
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;

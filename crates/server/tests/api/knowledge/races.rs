@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use super::{article, draft, published, status_of, told};
+use super::{article, draft, published, so_far, status_of, told};
 use crate::support::{Caller, Reply, Tenant, rounds, text};
 
 /// All calls at once, each on a task of its own.
@@ -25,7 +25,7 @@ async fn one_draft_is_published_once() {
     let o = tenant.key("orchestrator").await;
     for round in 0..rounds(5) {
         let id = text(&article(&o, &format!("{round}"), json!({})).await["id"]);
-        let since = tenant.audit_log().await.len();
+        let since = so_far(&tenant).await;
         let mut calls: Vec<_> =
             (0..4).map(|_| (o.clone(), format!("/articles/{id}/publish"), json!({}))).collect();
         calls.push((tenant.user.clone(), "/knowledge/bulk-publish".to_owned(), json!({"article_ids": [id]})));
@@ -60,7 +60,7 @@ async fn many_drafts_are_published_by_many() {
         for nth in 0..4 {
             ids.push(article(u, &format!("{round} {nth}"), json!({})).await["id"].clone());
         }
-        let since = tenant.audit_log().await.len();
+        let since = so_far(&tenant).await;
         let sets = [[0, 1, 2], [2, 1, 0], [3, 2, 1], [1, 3, 0]];
         let calls = sets.map(|set| {
             let named: Vec<_> = set.iter().map(|nth| ids[*nth].clone()).collect();
@@ -129,7 +129,7 @@ async fn whatever_happens_is_told_in_order() {
     for round in 0..rounds(4) {
         let (id, newer) =
             (published(u, &format!("{round}")).await, published(u, &format!("Newer {round}")).await);
-        let since = tenant.audit_log().await.len();
+        let since = so_far(&tenant).await;
         let at = format!("/articles/{id}");
         let tags = json!({"tags": ["changed"]});
         let replaces =

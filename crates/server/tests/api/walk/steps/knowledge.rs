@@ -81,7 +81,7 @@ pub(super) async fn steps(calls: &Calls<'_>, method: &str) -> Option<Vec<Step>> 
         }
         ("POST", "/knowledge/ingest/batch") => {
             let items = json!({"items": [
-                {"source_type": "newsletter", "content": unique("Always lock rows by id.")}, {"content": "Of no kind."}
+                {"source_type": "newsletter", "content": unique("Always lock rows by id.")}, {"source_type": "note", "content": unique("Never of no kind.")}
             ]});
             here(&[(orchestrator, 200, items), (orchestrator, 422, empty)])
         }
