@@ -55,8 +55,13 @@ async function follow(client, first, given = {}) {
     story = answer.story?.id ?? story;
     if (!answer.next || [first, "list_ready_stories"].includes(answer.next.tool)) return { story, steps };
     ({ tool, arguments: given } = answer.next);
-    for (const name of answer.next.fill ?? []) given[name] = "every criterion was checked by its test";
+    for (const name of answer.next.fill ?? []) given[name] = written(name);
   }
+}
+
+// What an agent writes itself: a sentence, or how much it has used.
+function written(name) {
+  return /_(tokens|millicents)$/.test(name) ? 1200 : "every criterion was checked by its test";
 }
 
 // Makes sure that it is, and that what to do instead is said.

@@ -51,8 +51,13 @@ async def follow(client, tool, **arguments):
         then = answer.get("next")
         if then is None or then["tool"] == first or then["tool"] == "list_ready_stories":
             return story, steps
-        written = {name: "every criterion was checked by its test" for name in then.get("fill", [])}
+        written = {name: what_is_written(name) for name in then.get("fill", [])}
         tool, arguments = then["tool"], then["arguments"] | written
+
+
+def what_is_written(name):
+    """What an agent writes itself: a sentence, or how much it has used."""
+    return 1200 if name.endswith(("_tokens", "_millicents")) else "every criterion was checked by its test"
 
 
 async def refused(client, tool, code, **arguments):
@@ -68,8 +73,6 @@ async def loop(way, era):
         tools = (await alice.list_tools()).tools
         story, steps = await follow(alice, "next_story")
         await refused(alice, "report_story", "self_report_blocked", story_id=story)
-        used = {"input_tokens": 12000, "output_tokens": 3400, "model_name": "a-model", "cost_millicents": 8000}
-        await call(alice, "report_token_usage", story_id=story, **used)
     async with connected(way, era, "reviewer") as bob:
         await bob.list_tools()
         reviewed, more = await follow(bob, "next_review")
