@@ -125,6 +125,22 @@ fn a_refusal_has_its_code_its_hints_and_the_next_step() {
     assert_eq!(told["next"]["tool"], "start_story");
 }
 
+/// The same call, with all that it was sent.
+#[test]
+fn who_asks_too_often_is_told_to_ask_again() {
+    let recorder = Recorder::new(|request| {
+        if request.line.contains("number=1.2") {
+            return json!({"data": [{"id": U}]}).into();
+        }
+        (429, json!({"error": {"status": 429, "code": "rate_limited", "message": "Retry after 7 seconds."}}))
+            .into()
+    });
+    let sent = json!({"story_id": "1.2", "project_id": U});
+    let told = said_twice(&implementer(&recorder).call("start_story", &sent));
+    assert_eq!(told["next"], json!({"tool": "start_story", "arguments": sent}));
+    assert_eq!(told["error"]["code"], "rate_limited");
+}
+
 #[test]
 fn a_story_is_known_by_its_number() {
     let recorder = Recorder::new(|request| match request.line.as_str() {

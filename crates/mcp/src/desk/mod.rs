@@ -124,14 +124,13 @@ impl<A: Api> Desk<A> {
         let is_listed = tool.seats.iter().any(|seat| seats.contains(seat));
         let fields = tool.fields(is_listed);
         let takes = |name: &str| fields.iter().any(|field| field.name == name);
-        let mut sent = sent.clone();
+        let mut own = sent.clone();
         // Whatever was answered in parts is read on, and so is what is not listed.
-        let cursor = if takes("cursor") { None } else { sent.shift_remove("cursor") };
+        let cursor = if takes("cursor") { None } else { own.shift_remove("cursor") };
         // A story's number is one of a project, which no list of arguments has to pay for.
         let takes_number = ["story_id", "scope_id"].into_iter().any(takes);
-        let beside =
-            if takes_number && !takes("project_id") { sent.shift_remove("project_id") } else { None };
-        let arguments = match Arguments::read(fields, &sent) {
+        let beside = if takes_number && !takes("project_id") { own.shift_remove("project_id") } else { None };
+        let arguments = match Arguments::read(fields, &own) {
             Ok(arguments) => arguments,
             Err(Wrong(why)) => return Answer::short(shape::wrong(&why, tool), true),
         };
@@ -169,10 +168,9 @@ impl<A: Api> Desk<A> {
                 Answer::short(shape::done(&reply.body, shape, seats, cursor.as_deref(), project), false)
             }
             own::Told::Reply(reply, _) => {
-                // Who asks too often asks the same again, in a moment.
-                let again = || json!({"tool": tool.name, "arguments": sent});
                 let next = match reply.status {
-                    429 => Some(again()),
+                    // Who asks too often asks the same again, in a moment.
+                    429 => Some(json!({"tool": tool.name, "arguments": sent})),
                     _ => self.after_refusal(&reply, &arguments, seats).await,
                 };
                 let refused = Answer::short(shape::refused(&reply, next), true);
@@ -190,7 +188,7 @@ impl<A: Api> Desk<A> {
             // What was sent is to be mended, and the message says what of it.
             Some("validation_failed") => return None,
             Some("dependencies_not_met") if seats.first() == Some(&Seat::Implementer) => {
-                return Some(json!({"tool": "next_story", "arguments": {}}));
+                return next::begin(seats);
             }
             _ => {}
         }

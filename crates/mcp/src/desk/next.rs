@@ -32,10 +32,7 @@ fn step(action: &str, story: &Value, body: &Value, seats: &[Seat]) -> Option<Val
     let (tool, who): (&str, &[Seat]) = match action {
         "contract" | "claim" => ("contract_and_claim", &[Seat::Implementer]),
         "start" => ("start_story", &[Seat::Implementer]),
-        // What was rejected and is still theirs is given back, and taken anew.
-        "unclaim" if story["verified_status"] == "rejected" && story["agent_status"] == "reported_done" => {
-            ("unclaim_story", &[Seat::Implementer])
-        }
+        "unclaim" => ("unclaim_story", &[Seat::Implementer]),
         "request-review" | "request_review" => ("request_review", &[Seat::Implementer]),
         "report" => ("report_story", &[Seat::Reviewer]),
         "review-complete" | "review_complete" => ("review_complete", &[Seat::Reviewer, Seat::Orchestrator]),
