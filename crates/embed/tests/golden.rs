@@ -3,15 +3,12 @@
 use loopctl_embed::{Embedder, dot};
 use serde_json::Value;
 
-fn inputs() -> Vec<Value> {
-    serde_json::from_str(include_str!("../distil/vectors.json")).unwrap()
-}
-
 #[test]
 fn vectors_are_as_they_were_computed() {
     let embedder = Embedder::built_in();
     let mut compared = 0;
-    for input in inputs() {
+    let inputs: Vec<Value> = serde_json::from_str(include_str!("../distil/vectors.json")).unwrap();
+    for input in inputs {
         let text = input["text"].as_str().unwrap();
         let ids = input["ids"].as_array().unwrap();
         assert_eq!(embedder.tokens(text), ids.len(), "{text:?}");

@@ -139,7 +139,7 @@ async fn filters_and_tenants_bound_what_is_found() {
         assert_eq!(ids("category=finding").await, [json!(wide)]);
         assert_eq!(ids("tags=nothing,retry").await, [json!(mine)]);
         assert_eq!(ids(&format!("project_id={project}&category=pattern&tags=http")).await, [json!(mine)]);
-        assert_eq!(ids("category=decision").await, [json!(""); 0]);
+        assert!(ids("category=decision").await.is_empty());
     }
 }
 

@@ -10,6 +10,7 @@ use reqwest::Method;
 use serde_json::json;
 use tokio_postgres::error::SqlState;
 
+use super::so_far;
 use crate::database::migrations::{drop_database, fresh_database};
 use crate::support::{Caller, Reply, Tenant, connect, server, text, unique};
 
