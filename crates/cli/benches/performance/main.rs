@@ -4,7 +4,8 @@
 //!
 //! Prints the tables of `docs/performance.md` on stdout and progress on stderr. With `--profile`, instead, what PostgreSQL
 //! does for each kind of request; with `--deliveries [COUNT]`, what claims are while so many deliveries of webhooks drain; with
-//! `--usage`, what reports cost that say what was used; with `--analytics [REPORTS]`, how long analytics take over so many.
+//! `--usage`, what reports cost that say what was used; with `--analytics [REPORTS]`, how long analytics take over so many; with
+//! `--knowledge`, what searches cost over many articles.
 
 #![allow(
     clippy::expect_used,
@@ -23,6 +24,7 @@ mod deliveries;
 mod export;
 mod floor;
 mod http;
+mod knowledge;
 mod profile;
 mod ready;
 mod report;
@@ -56,6 +58,7 @@ fn main() {
             (None, Some(reports)) => analytics::run(&scratch, reports).await,
             (None, None) if profile => profile::run(&scratch).await,
             (None, None) if usage::is_wanted() => usage::run(&scratch).await,
+            (None, None) if knowledge::is_wanted() => knowledge::run(&scratch).await,
             (None, None) => measure(&scratch).await,
         }
     });

@@ -1,6 +1,7 @@
 //! The knowledge wiki.
 
 mod articles;
+mod crowds;
 mod export;
 mod index;
 mod ingestion;
@@ -9,6 +10,7 @@ mod links;
 mod lint;
 mod meaning;
 mod notices;
+mod provider;
 mod quality;
 mod races;
 mod reads;
@@ -101,6 +103,19 @@ async fn told(tenant: &Tenant, since: usize) -> Vec<Value> {
     log.iter()
         .map(|row| json!([row["entity_type"], row["action"], row["old_state"], row["new_state"]]))
         .collect()
+}
+
+/// What serves as long as the process lives; its address.
+fn hosted(address: &'static str, router: axum::Router) -> String {
+    let (told, tell) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        tokio::runtime::Runtime::new().unwrap().block_on(async {
+            let listener = tokio::net::TcpListener::bind(address).await.unwrap();
+            told.send(format!("http://{}", listener.local_addr().unwrap())).unwrap();
+            axum::serve(listener, router).await.unwrap();
+        });
+    });
+    tell.recv().unwrap()
 }
 
 /// Waits until nothing is to be made of texts and reviews of a tenant any more.

@@ -13,8 +13,8 @@ use loopctl_server::{AnthropicOptions, ExtractionOptions, ExtractorChoice};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
-use super::drafted;
 use super::learning::reviewed;
+use super::{drafted, hosted};
 use crate::support::{PATIENCE, Tenant, TestServer, connect, own_database, started, text};
 
 /// The secret that nobody may be told.
@@ -83,19 +83,6 @@ struct Stage {
     server: TestServer,
     model: Arc<Model>,
     pages: String,
-}
-
-/// What serves as long as the process lives; its address.
-fn hosted(address: &'static str, router: Router) -> String {
-    let (told, tell) = std::sync::mpsc::channel();
-    std::thread::spawn(move || {
-        tokio::runtime::Runtime::new().unwrap().block_on(async {
-            let listener = tokio::net::TcpListener::bind(address).await.unwrap();
-            told.send(format!("http://{}", listener.local_addr().unwrap())).unwrap();
-            axum::serve(listener, router).await.unwrap();
-        });
-    });
-    tell.recv().unwrap()
 }
 
 fn stage() -> &'static Stage {
