@@ -1,5 +1,12 @@
 -- What published articles mean, as vectors. They are no part of an article: writing them does not change it.
 
+-- SHA-256 of what an article's vectors are of. Texts are UTF-8 in every database of ours, so it depends on nothing else.
+create function article_text_hash(title text, body text) returns bytea
+    language sql immutable parallel safe strict set search_path = pg_catalog
+    as $$ select sha256(convert_to(title || E'\n\n' || body, 'UTF8')) $$;
+alter table articles add column text_hash bytea not null
+    generated always as (article_text_hash(title, body)) stored;
+
 create table article_embeddings (
     tenant_id uuid not null,
     article_id uuid not null,
@@ -10,7 +17,7 @@ create table article_embeddings (
     -- One vector after the other, a signed byte for each of its parts.
     vectors bytea not null check (octet_length(vectors) between dimensions and 4194304
                                   and octet_length(vectors) % dimensions = 0),
-    -- SHA-256 of title, two line breaks and body: the text that they are of.
+    -- Of the text that they are of.
     text_hash bytea not null check (octet_length(text_hash) = 32),
     embedded_at timestamptz not null default clock_timestamp(),
     primary key (tenant_id, article_id),

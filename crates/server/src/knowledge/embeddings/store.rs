@@ -9,7 +9,7 @@ use crate::db::{Row, statements};
 pub(super) struct Text {
     pub(super) title: String,
     pub(super) body: String,
-    #[row(sql = "sha256(convert_to(title || E'\\n\\n' || body, 'UTF8'))")]
+    #[row(sql = "text_hash")]
     pub(super) hash: Vec<u8>,
 }
 
@@ -23,7 +23,7 @@ pub(super) struct Placed {
 #[derive(Debug, Row)]
 pub(super) struct Lacking {
     pub(super) id: Uuid,
-    #[row(sql = "encode(sha256(convert_to(title || E'\\n\\n' || body, 'UTF8')), 'hex')")]
+    #[row(sql = "encode(text_hash, 'hex')")]
     pub(super) hash: String,
 }
 
@@ -33,7 +33,7 @@ statements! {
     LOCK_SAME_TEXT -> Placed = "
         select {*} from articles
         where tenant_id = $1 and id = $2 and status = 'published'
-          and sha256(convert_to(title || E'\\n\\n' || body, 'UTF8')) = $3
+          and text_hash = $3
         for share";
     /// Nothing, where they are there already.
     WRITE_VECTORS -> Uuid = "
@@ -51,10 +51,11 @@ statements! {
         where tenant_id = $1 and status = 'published' and id > $3 and not exists (
             select from article_embeddings e
             where e.tenant_id = (select $1::uuid) and e.article_id = a.id and e.model = $2
-              and e.text_hash = sha256(convert_to(title || E'\\n\\n' || body, 'UTF8')))
+              and e.text_hash = a.text_hash)
         order by id limit $4";
-    /// Those of `$3` with which `$2` is to be linked, with how near each is. Not where there is some link already, in either direction,
-    /// nor where one of them is not published any more or its vectors are of another model.
+    /// Those of `$3` with which `$2` is to be linked, with how near each is. Not where there is some link already, in either direction, nor
+    /// where one of them is not published any more, has another text than its vectors are of, those are of another model, or they are of
+    /// different projects meanwhile.
     LINK_RELATED -> Uuid = "
         insert into article_links (tenant_id, id, source_article_id, target_article_id, relationship_type, metadata)
         select $1, l.id, $2, l.target, 'relates_to',
@@ -62,9 +63,12 @@ statements! {
         from unnest($3::uuid[], $4::uuid[], $5::float8[]) as l (id, target, score)
         join articles a on a.tenant_id = (select $1::uuid) and a.id = l.target and a.status = 'published'
         join article_embeddings e on e.tenant_id = (select $1::uuid) and e.article_id = l.target and e.model = $6
+            and e.text_hash = a.text_hash
         where exists (
                 select from articles s join article_embeddings v on v.tenant_id = s.tenant_id and v.article_id = s.id
-                where s.tenant_id = (select $1::uuid) and s.id = $2 and s.status = 'published' and v.model = $6)
+                where s.tenant_id = (select $1::uuid) and s.id = $2 and s.status = 'published'
+                  and v.model = $6 and v.text_hash = s.text_hash
+                  and (s.project_id is null or a.project_id is null or a.project_id = s.project_id))
           and not exists (
                 select from article_links k
                 where k.tenant_id = (select $1::uuid)

@@ -15,7 +15,7 @@ use super::ranked::{Mode, ranked};
 use super::store::SHOW_FOUND;
 use crate::app::{Agent, AtLeast, Caller};
 use crate::http::{ApiError, ApiResult, Meta, Page, Query, limits};
-use crate::knowledge::access::{Access, WorkedOn, record};
+use crate::knowledge::access::{Access, WorkedOn, noted_id, record};
 
 /// Characters of a snippet.
 const SNIPPET: usize = 300;
@@ -43,8 +43,9 @@ pub(super) struct SearchArticles {
     tags: Option<String>,
     #[rule(limits(10, 50))]
     page: Page,
-    #[flatten]
-    on: WorkedOn,
+    /// The story that you work on: it is noted with the read, and so is its project if you name none.
+    #[rule(noted_id())]
+    story_id: Option<Uuid>,
 }
 
 /// An article that was found.
@@ -123,7 +124,7 @@ pub(super) async fn search(
         query: (mode != Mode::Semantic).then(|| Arc::from(asked.as_str())),
         mode: if ranking.fallback { "combined_fallback" } else { name },
     };
-    let on = WorkedOn { project_id: wanted.project_id, ..query.on };
+    let on = WorkedOn { project_id: wanted.project_id, story_id: query.story_id };
     record(&caller, noted, on, read);
     let meta = SearchMeta {
         page: query.page.meta(ranking.total),

@@ -17,7 +17,7 @@ use super::store::{LINKED_WITH, READ_FOUND, Whole};
 use crate::app::{Agent, AtLeast, Caller};
 use crate::db::Timestamp;
 use crate::http::{ApiError, ApiResult, Page, Query, clamped};
-use crate::knowledge::access::{Access, WorkedOn, record};
+use crate::knowledge::access::{Access, WorkedOn, noted_id, record};
 
 /// Articles that are looked at for each that is shown, and how many of them at most.
 const LOOKED_AT: i64 = 3;
@@ -46,8 +46,9 @@ pub(super) struct ContextOfTask {
     /// The most tokens of all texts together.
     #[rule(integer().positive())]
     max_tokens: Option<i32>,
-    #[flatten]
-    on: WorkedOn,
+    /// The story that you work on: it is noted with the read, and so is its project if you name none.
+    #[rule(noted_id())]
+    story_id: Option<Uuid>,
 }
 
 /// An article that helps.
@@ -160,7 +161,7 @@ pub(super) async fn context(
         let neighbour = Neighbour { id: row.id, title: row.title, category: row.category };
         linked.entry(row.of).or_default().push(neighbour);
     }
-    let on = WorkedOn { project_id: wanted.project_id, ..query.on };
+    let on = WorkedOn { project_id: wanted.project_id, story_id: query.story_id };
     record(&caller, Access::Context { query: Arc::from(asked.as_str()) }, on, ids);
     let data: Vec<_> = scored
         .into_iter()

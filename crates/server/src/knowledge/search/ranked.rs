@@ -5,7 +5,7 @@ use loopctl_embed::Small;
 use uuid::Uuid;
 
 use super::shelf::{Found, Wanted};
-use super::store::{BY_WORDS, QUESTION_STEMS};
+use super::store::{BY_WORDS, QUESTION_STEMS, Stems};
 use crate::app::Identity;
 use crate::db::Params;
 use crate::http::{ApiError, ApiResult, Page};
@@ -46,18 +46,22 @@ pub(super) async fn ranked(
         Mode::Keyword => return by_words(caller, question, wanted, Status::Published, page).await,
         Mode::Semantic | Mode::Combined => caller.app.knowledge.meaning.question(question).await,
     };
-    let meaning = match (meaning, mode) {
-        (Ok(meaning), _) => meaning,
-        (Err(Unavailable(_)), Mode::Semantic) => return Err(ApiError::embedding_unavailable()),
-        (Err(Unavailable(why)), _) => {
-            tracing::warn!(why, "a search goes by words alone");
-            let mut ranking = by_words(caller, question, wanted, Status::Published, page).await?;
-            let best = ranking.best.max(f64::EPSILON);
-            ranking.rows.iter_mut().for_each(|(_, score, _)| *score = (*score / best).min(1.0));
-            return Ok(Ranking { fallback: true, best: 1.0, ..ranking });
+    let found = match meaning {
+        Ok(meaning) => on_the_shelf(caller, mode, question, meaning, wanted).await?,
+        Err(Unavailable(why)) => {
+            tracing::warn!(why, "nobody can make out what a question means");
+            None
         }
     };
-    let found = on_the_shelf(caller, mode, question, meaning, wanted).await?;
+    let Some(found) = found else {
+        if mode == Mode::Semantic {
+            return Err(ApiError::embedding_unavailable());
+        }
+        let mut ranking = by_words(caller, question, wanted, Status::Published, page).await?;
+        let best = ranking.best.max(f64::EPSILON);
+        ranking.rows.iter_mut().for_each(|(_, score, _)| *score = (*score / best).min(1.0));
+        return Ok(Ranking { fallback: true, best: 1.0, ..ranking });
+    };
     let total = i64::try_from(found.len()).unwrap_or(i64::MAX);
     let [skip, size] = [page.skip, page.size].map(|number| usize::try_from(number).unwrap_or(usize::MAX));
     let rows = found.into_iter().skip(skip).take(size);
@@ -65,14 +69,14 @@ pub(super) async fn ranked(
     Ok(Ranking { total, rows, best: 1.0, fallback: false })
 }
 
-/// By what is in memory.
+/// By what is in memory. None: the tenant has published more than that can hold.
 async fn on_the_shelf(
     caller: &Identity,
     mode: Mode,
     question: &str,
     meaning: Option<Small>,
     wanted: &Wanted,
-) -> ApiResult<Vec<Found>> {
+) -> ApiResult<Option<Vec<Found>>> {
     let knowledge = &caller.app.knowledge;
     let model = knowledge.meaning.model();
     let asked: Params<'_> = &[&question];
@@ -81,20 +85,20 @@ async fn on_the_shelf(
         knowledge.shelves.up_to_date(&caller.app.db, caller.tenant_id, model.as_ref()),
     );
     let (stems, slot) = (stems?, slot?);
-    let stems = stems.into_iter().next().map(|row| row.stems).unwrap_or_default();
+    let Some(slot) = slot else { return Ok(None) };
     // What every text has says nothing, and neither does what it means.
-    if stems.is_empty() {
-        return Ok(Vec::new());
-    }
+    let Some(Stems { stems, unwanted, .. }) = stems.into_iter().find(|row| !row.says_nothing) else {
+        return Ok(Some(Vec::new()));
+    };
     let wanted = wanted.clone();
     let found = knowledge.meaning.aside(move || {
         slot.read(|shelf| match (mode, meaning) {
             (Mode::Semantic, Some(meaning)) => shelf.by_meaning(&meaning, &wanted),
             (Mode::Semantic, None) => Vec::new(),
-            (_, meaning) => shelf.by_both(meaning.as_ref(), &stems, &wanted),
+            (_, meaning) => shelf.by_both(meaning.as_ref(), &stems, &unwanted, &wanted),
         })
     });
-    found.await.map_err(|_| ApiError::embedding_unavailable())
+    found.await.map(Some).map_err(|_| ApiError::embedding_unavailable())
 }
 
 /// As search engines do: by the words alone.

@@ -8,7 +8,12 @@ use crate::db::{Row, Timestamp, statements};
 /// The stems of a question's words.
 #[derive(Debug, Row)]
 pub(super) struct Stems {
+    /// Of those that are asked for.
     pub(super) stems: Vec<String>,
+    /// Of those with a minus before them.
+    pub(super) unwanted: Vec<String>,
+    /// Whether it has no words but those that every text has.
+    pub(super) says_nothing: bool,
 }
 
 /// An article that has the words that were asked for.
@@ -67,8 +72,16 @@ macro_rules! matching {
 }
 
 statements! {
+    /// As search engines read it: what is not negated is what could be looked up in an index, if anything.
     QUESTION_STEMS -> Stems = "
-        select {*} from (select tsvector_to_array(to_tsvector('english', $2)) as stems) asked where $1::uuid is not null";
+        select {*} from (
+            select stems, words = '{}' as says_nothing,
+                   case when stems <> '{}' and $2 ~ '(^|\\s)-\\S' then array(select unnest(words) except select unnest(stems))
+                        else '{}' end as unwanted
+            from (select tsvector_to_array(to_tsvector('english', $2)) as words, array(
+                select replace(stem[1], '''''', '''')
+                from regexp_matches(querytree(websearch_to_tsquery('english', $2)), '''((?:[^'']|'''')+)''', 'g') as found (stem)
+            ) as stems) asked) read where $1::uuid is not null";
     BY_WORDS -> list of Ranked = {
         within: "",
         count: concat!("count(*) from ", matching!()),

@@ -93,6 +93,39 @@ async fn what_says_nearly_the_same_is_linked_once() {
     assert_eq!(told(&tenant, "knowledge.articles_linked").await.len(), 2);
 }
 
+/// What has changed since it was compared is not linked: its text, or whose it is.
+#[tokio::test]
+async fn what_is_not_as_it_was_is_not_linked() {
+    let tenant = Tenant::at(&LITERAL.owner, &LITERAL.base).await;
+    let (mine, others_project) = (tenant.project().await, tenant.project().await);
+    let owner = connect(&LITERAL.owner).await;
+    let project = json!({"project_id": mine});
+    for (nth, change) in [
+        "set body = 'Begin with the number of a story.'".to_owned(),
+        format!("set project_id = '{others_project}'"),
+        "set tags = '{still-the-same}'".to_owned(),
+    ]
+    .iter()
+    .enumerate()
+    {
+        let old = publish(&tenant.user, &format!("Connection pools {nth}"), json!({})).await;
+        quiet(&tenant).await;
+        owner
+            .execute("delete from article_links where tenant_id = $1::text::uuid", &[&tenant.id])
+            .await
+            .unwrap();
+        // Behind the server's back, so that it compares what it knows of it.
+        let sql = format!("update articles {change} where id = $1::text::uuid");
+        owner.execute(&sql, &[&old]).await.unwrap();
+        let new = publish(&tenant.user, &format!("Connection pools anew {nth}"), project.clone()).await;
+        quiet(&tenant).await;
+        let linked = links(&tenant.user, &new).await;
+        assert_eq!(linked.iter().any(|link| link["target_article_id"] == json!(old)), nth == 2, "{change}");
+        tenant.user.delete(&format!("/articles/{old}")).await.expect(200);
+        tenant.user.delete(&format!("/articles/{new}")).await.expect(200);
+    }
+}
+
 #[tokio::test]
 async fn what_says_nothing_any_more_has_no_vector() {
     let tenant = Tenant::at(&LITERAL.owner, &LITERAL.base).await;

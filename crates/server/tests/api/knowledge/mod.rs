@@ -21,7 +21,7 @@ mod workflow;
 
 use serde_json::{Value, json};
 
-use crate::support::{Caller, PATIENCE, Tenant, connect, server, text};
+use crate::support::{Caller, PATIENCE, Tenant, TestServer, connect, server, text};
 
 /// An id that nothing has.
 const NOBODY: &str = "0190f5ad-0000-7000-8000-000000000000";
@@ -150,11 +150,16 @@ pub(crate) async fn nothing_under_way(owner: &tokio_postgres::Client, tenant_id:
 
 /// Waits until so many articles of a tenant have vectors.
 async fn embedded(tenant: &Tenant, count: i64) {
-    let owner = connect(&server().owner).await;
+    embedded_at(server(), tenant, count).await;
+}
+
+/// The same, on another server than that of all tests.
+async fn embedded_at(server: &TestServer, tenant: &Tenant, count: i64) {
+    let owner = connect(&server.owner).await;
     let sql = "select count(*) from article_embeddings where tenant_id = $1::text::uuid";
     tokio::time::timeout(PATIENCE, async {
         while owner.query_one(sql, &[&tenant.id]).await.unwrap().get::<_, i64>(0) < count {
-            tokio::task::yield_now().await;
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
     })
     .await

@@ -170,7 +170,7 @@ async fn vectors_that_two_make() {
     let stage = Stage::new();
     let (tenant, owner) = (stage.tenant().await, connect(&stage.server.owner).await);
     let lost = "update jobs set state = 'retryable', lease = null, leased_until = null, scheduled_at = clock_timestamp(),
-                last_error = 'its worker was lost' where tenant_id = $1::text::uuid and state = 'executing'";
+                last_error = 'its worker was lost' where tenant_id = $1::text::uuid and state = 'executing' and queue = 'embedding'";
     let told =
         "select action from audit_log where tenant_id = $1::text::uuid and action like 'article.embedding_%'";
     let further = json!({"body": "WAIT", "status": "published"});

@@ -3,10 +3,12 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 
+use loopctl_server::EmbeddingOptions;
+use loopctl_server::serve::ServeOptions;
 use serde_json::{Value, json};
 
-use super::embedded;
-use crate::support::{Caller, Tenant, text};
+use super::embedded_at;
+use crate::support::{Caller, Tenant, own_database, started, text};
 
 const ARTICLES: &str = include_str!("../../../../embed/fixtures/articles.jsonl");
 const QUESTIONS: &str = include_str!("../../../../embed/fixtures/questions.jsonl");
@@ -61,7 +63,10 @@ async fn judged(who: &Caller, mode: &str, ids: &HashMap<String, String>) -> [Sco
 /// The table of `docs/knowledge.md`: `bin/test --test api -- quality --nocapture` prints it.
 #[tokio::test]
 async fn questions_find_their_articles() {
-    let tenant = Tenant::new().await;
+    // Its own: nobody else's articles are embedded there.
+    let embeddings = EmbeddingOptions { related: Some(2.0), ..EmbeddingOptions::default() };
+    let server = started(ServeOptions { embeddings, ..ServeOptions::local(own_database()) });
+    let tenant = Tenant::at(&server.owner, &server.base).await;
     let mut ids = HashMap::new();
     for article in lines(ARTICLES) {
         let mut body = article.clone();
@@ -69,7 +74,7 @@ async fn questions_find_their_articles() {
         let made = tenant.user.post("/articles", body).await.expect(201);
         ids.insert(text(&article["id"]), text(&made["data"]["id"]));
     }
-    embedded(&tenant, i64::try_from(ids.len()).unwrap()).await;
+    embedded_at(&server, &tenant, i64::try_from(ids.len()).unwrap()).await;
     let mut table = String::from("| mode | all | with a word in common | without |\n|---|---|---|---|\n");
     let mut combined = [[0.0; 3]; 3];
     for mode in ["keyword", "semantic", "combined"] {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{NOBODY, article, each, published};
+use super::{NOBODY, article, each, embedded, many_published, published};
 use crate::support::{Caller, Tenant, connect, server, text};
 
 /// Reads an article so often.
@@ -104,6 +104,45 @@ async fn what_a_reader_works_on() {
         let after = attributed(&orchestrator, &id).await;
         assert_eq!((after.len(), after.last()), (before + 1, Some(&on)), "{query}");
     }
+}
+
+/// What is found is read: in each way of looking, with its place, and with what was asked unless that was by meaning alone.
+#[tokio::test]
+async fn what_is_found_is_noted() {
+    let tenant = Tenant::new().await;
+    let (agent, orchestrator) = (tenant.key("agent").await, tenant.key("orchestrator").await);
+    let project = tenant.project_of(&["1.1"]).await;
+    let story = tenant.story_id(&project, "1.1").await;
+    let first = published(&tenant.user, "Pools and pools").await;
+    many_published(&tenant, 24).await;
+    embedded(&tenant, 1).await;
+    let noted = async || {
+        orchestrator.get(&format!("/knowledge/articles/{first}/stats")).await.expect(200);
+        let sql = "select to_jsonb(e) - 'tenant_id' - 'id' - 'api_key_id' - 'accessed_at' from article_access_events e
+                   where tenant_id = $1::text::uuid order by accessed_at, id";
+        let rows = connect(&server().owner).await.query(sql, &[&tenant.id]).await.unwrap();
+        rows.iter().map(|row| row.get::<_, Value>(0)).collect::<Vec<_>>()
+    };
+    let row = |kind: &str, metadata: Value| json!({"article_id": first, "project_id": project, "story_id": story, "access_type": kind, "metadata": metadata});
+    let mut before = 0;
+    for (path, kind, metadata) in [
+        ("search?mode=keyword&q=pools", "search", json!({"query": "pools", "rank": 1, "mode": "keyword"})),
+        ("search?q=pools", "search", json!({"query": "pools", "rank": 1, "mode": "combined"})),
+        ("search?mode=semantic&q=pools", "search", json!({"rank": 1, "mode": "semantic"})),
+        ("context?query=pools&limit=1", "context", json!({"query": "pools", "rank": 1})),
+    ] {
+        let found = agent.get(&format!("/knowledge/{path}&story_id={story}")).await.expect(200);
+        assert_eq!(found["data"][0]["id"], first, "{path}");
+        let shown = found["data"].as_array().unwrap().len();
+        let rows = noted().await.split_off(before);
+        before += rows.len();
+        assert_eq!((rows.len(), &rows[0]), (shown, &row(kind, metadata)), "{path}");
+    }
+    // Of many the first twenty.
+    let found = agent.get("/knowledge/search?mode=keyword&q=many&limit=50").await.expect(200);
+    assert_eq!(found["data"].as_array().unwrap().len(), 24);
+    let rows = noted().await.split_off(before);
+    assert_eq!((rows.len(), &rows[19]["metadata"]["rank"]), (20, &json!(20)));
 }
 
 #[tokio::test]

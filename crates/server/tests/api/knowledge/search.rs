@@ -68,6 +68,9 @@ async fn words_are_found_as_search_engines_find_them() {
     assert_eq!((&meta["search_mode"], meta.get("fallback")), (&json!("keyword"), None));
     assert_eq!(search(user, "q=ecto%20-multi&mode=keyword").await["meta"]["total_count"], 1);
     assert_eq!(search(user, "q=%22name%20every%20step%22&mode=keyword").await["meta"]["total_count"], 1);
+    // By both, an article with an unwanted word has none that count.
+    let both = search(user, "q=ecto%20-multi").await;
+    assert_eq!(each(&both, "id")[0], json!(in_title), "{both}");
     let page = search(user, "q=ecto&mode=keyword&limit=1&offset=1").await;
     assert_eq!((each(&page, "id"), &page["meta"]["page"]), (vec![json!(in_body)], &json!(2)));
     for mode in ["keyword", "combined", "semantic"] {

@@ -53,7 +53,7 @@ async fn answer(State(model): State<Arc<Model>>, headers: HeaderMap, Json(body):
     let question = text(&body["messages"][0]["content"]);
     let key = headers["x-api-key"].to_str().unwrap().to_owned();
     let version = headers["anthropic-version"].to_str().unwrap().to_owned();
-    let asked = json!({"question": question, "key": key, "version": version, "model": body["model"], "max_tokens": body["max_tokens"]});
+    let asked = json!({"question": question, "key": key, "version": version, "model": body["model"], "max_tokens": body["max_tokens"], "system": body["system"]});
     model.asked.lock().unwrap().push(asked);
     let one = |nth: usize| json!({"title": format!("Title {nth}"), "body": "Body.", "category": "pattern", "tags": ["A B"]});
     let says = |answer: String| Json(json!({"content": [{"type": "text", "text": answer}]})).into_response();
@@ -139,7 +139,11 @@ async fn a_page_is_fetched_and_asked_about() {
         .find(|asked| asked["question"].as_str().unwrap().contains("dried"))
         .cloned()
         .unwrap();
-    assert_eq!(asked["question"], "Source type: web_article\n\n<source>\n# T\n\nCUT & dried\n</source>");
+    let question = text(&asked["question"]);
+    let (mark, shown) = question.split_once('\n').unwrap();
+    let mark = mark.trim_matches(['<', '>']);
+    assert_eq!(shown, format!("Source type: web_article\n\n# T\n\nCUT & dried\n</{mark}>"));
+    assert!(mark.len() > 30 && text(&asked["system"]).contains(&format!("<{mark}>")), "{asked}");
     assert_eq!(
         json!([asked["key"], asked["version"], asked["model"], asked["max_tokens"]]),
         json!([KEY, "2023-06-01", "small", 64_000])

@@ -1,7 +1,9 @@
 //! The published articles of a tenant, as they are searched.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::mem::size_of;
+use std::sync::Arc;
 
 use loopctl_core::knowledge::{nearness, rarity};
 use loopctl_embed::Small;
@@ -18,10 +20,21 @@ const DEPTH: usize = 50;
 pub(crate) struct Shelf {
     articles: Vec<Entry>,
     places: HashMap<Uuid, usize>,
-    /// The stems that there are, by number, and how many articles have each.
-    stems: HashMap<Box<str>, u32>,
-    with: Vec<u32>,
+    /// The numbers of stems.
+    stems: HashMap<Arc<str>, u32>,
+    /// By number.
+    known: Vec<Stem>,
+    /// Numbers that no stem has any more.
+    free: Vec<u32>,
     bytes: usize,
+}
+
+/// A word that articles have.
+#[derive(Debug)]
+struct Stem {
+    text: Arc<str>,
+    /// How many have it.
+    with: u32,
 }
 
 #[derive(Debug)]
@@ -94,7 +107,7 @@ impl Shelf {
         let mut stems: Vec<u32> = row.stems.iter().map(|stem| self.number(stem)).collect();
         stems.sort_unstable();
         stems.dedup();
-        stems.iter().for_each(|stem| self.with[*stem as usize] += 1);
+        stems.iter().for_each(|stem| self.known[*stem as usize].with += 1);
         let dimensions =
             row.dimensions.and_then(|dimensions| usize::try_from(dimensions).ok()).unwrap_or(1).max(1);
         let bytes = row.vectors.unwrap_or_default();
@@ -120,21 +133,43 @@ impl Shelf {
         let Some(place) = self.places.remove(&id) else { return };
         let gone = self.articles.swap_remove(place);
         self.bytes -= gone.bytes();
-        gone.stems.iter().for_each(|stem| self.with[*stem as usize] -= 1);
+        gone.stems.iter().for_each(|stem| self.give_up(*stem));
         if let Some(moved) = self.articles.get(place) {
             self.places.insert(moved.id, place);
         }
     }
 
-    fn number(&mut self, stem: &str) -> u32 {
-        if let Some(number) = self.stems.get(stem) {
+    /// The number of a stem, which it gets if it has none.
+    fn number(&mut self, text: &str) -> u32 {
+        if let Some(number) = self.stems.get(text) {
             return *number;
         }
-        let number = u32::try_from(self.with.len()).unwrap_or(u32::MAX);
-        self.bytes += stem.len() + 2 * size_of::<(Box<str>, u32)>();
-        self.stems.insert(stem.into(), number);
-        self.with.push(0);
+        let stem = Stem { text: text.into(), with: 0 };
+        self.bytes += stem.bytes();
+        let text = Arc::clone(&stem.text);
+        let number = match self.free.pop() {
+            Some(number) => {
+                self.known[number as usize] = stem;
+                number
+            }
+            None => {
+                self.known.push(stem);
+                u32::try_from(self.known.len() - 1).unwrap_or(u32::MAX)
+            }
+        };
+        self.stems.insert(text, number);
         number
+    }
+
+    /// One article less has this stem; the last one takes it along.
+    fn give_up(&mut self, number: u32) {
+        let stem = &mut self.known[number as usize];
+        stem.with -= 1;
+        if stem.with == 0 {
+            self.bytes -= stem.bytes();
+            self.stems.remove(&stem.text);
+            self.free.push(number);
+        }
     }
 
     /// About how much memory it takes.
@@ -154,10 +189,17 @@ impl Shelf {
         found
     }
 
-    /// The articles that are nearest to a question by meaning and those that are by words, each with both, as a share of the best one.
-    pub(crate) fn by_both(&self, question: Option<&Small>, stems: &[String], wanted: &Wanted) -> Vec<Found> {
+    /// The articles that are nearest to a question by meaning and those that are by words, each with both, as a share of the best one. An
+    /// article with unwanted words has none that count.
+    pub(crate) fn by_both(
+        &self,
+        question: Option<&Small>,
+        stems: &[String],
+        unwanted: &[String],
+        wanted: &Wanted,
+    ) -> Vec<Found> {
         let all = self.articles.len();
-        let rare = |number: u32| rarity(self.with[number as usize] as usize, all);
+        let rare = |number: u32| rarity(self.known[number as usize].with as usize, all);
         let mut asked: Vec<(u32, f32)> = stems
             .iter()
             .filter_map(|stem| self.stems.get(stem.as_str()))
@@ -168,8 +210,13 @@ impl Shelf {
         // Words that no article has are the rarest.
         let unknown = stems.iter().filter(|stem| !self.stems.contains_key(stem.as_str())).count();
         let whole: f32 = asked.iter().map(|(_, rare)| rare).sum::<f32>() + unknown as f32 * rarity(0, all);
+        let unwanted: Vec<u32> =
+            unwanted.iter().filter_map(|stem| self.stems.get(stem.as_str())).copied().collect();
         let share = |article: &Entry| {
             let has = |number: &u32| article.stems.binary_search(number).is_ok();
+            if unwanted.iter().any(has) {
+                return 0.0;
+            }
             let sum: f32 = asked.iter().filter(|(number, _)| has(number)).map(|(_, rare)| rare).sum();
             if whole > 0.0 { sum / whole } else { 0.0 }
         };
@@ -186,7 +233,10 @@ impl Shelf {
         let mut near: Vec<usize> = Vec::new();
         for by in [|row: &(usize, f32, f32)| row.1, |row: &(usize, f32, f32)| row.2] {
             if each.len() > DEPTH {
-                each.select_nth_unstable_by(DEPTH, |one, other| by(other).total_cmp(&by(one)));
+                each.select_nth_unstable_by(DEPTH, |one, other| {
+                    let [newer, older] = [one, other].map(|row| self.articles[row.0].age());
+                    by(other).total_cmp(&by(one)).then_with(|| newer.cmp(&older))
+                });
             }
             near.extend(each.iter().take(DEPTH).filter(|row| by(row) > 0.0).map(|row| row.0));
         }
@@ -221,10 +271,21 @@ impl Shelf {
     }
 }
 
+impl Stem {
+    fn bytes(&self) -> usize {
+        self.text.len() + 3 * size_of::<usize>() + 2 * size_of::<(Arc<str>, u32)>()
+    }
+}
+
 impl Entry {
     /// How near its nearest part is to a question.
     fn meaning(&self, question: &Small) -> Option<f32> {
         self.vectors.iter().map(|vector| vector.near(question)).max_by(f32::total_cmp)
+    }
+
+    /// Of equals those come first that were changed last.
+    fn age(&self) -> (Reverse<Timestamp>, Uuid) {
+        (Reverse(self.updated_at), self.id)
     }
 
     fn found(&self, score: f32, has_words: bool) -> Found {
@@ -278,12 +339,17 @@ mod tests {
     fn both_meaning_and_words_count() {
         let shelf = shelf();
         let stems = ["pool".to_owned(), "dry".to_owned()];
-        let found = shelf.by_both(Some(&direction([0, 1, 0])), &stems, &Wanted::default());
+        let found = shelf.by_both(Some(&direction([0, 1, 0])), &stems, &[], &Wanted::default());
         assert_eq!(ids(&found), [2, 1, 3]);
         assert!((found[0].score - 1.0).abs() < 1e-6 && found[0].has_words && !found[2].has_words);
         // Without a meaning the words are left, and what has none is not found.
-        assert_eq!(ids(&shelf.by_both(None, &stems, &Wanted::default())), [1, 2]);
-        assert_eq!(ids(&shelf.by_both(None, &["nowhere".to_owned()], &Wanted::default())), [0; 0]);
+        assert_eq!(ids(&shelf.by_both(None, &stems, &[], &Wanted::default())), [1, 2]);
+        assert_eq!(ids(&shelf.by_both(None, &["nowhere".to_owned()], &[], &Wanted::default())), [0; 0]);
+        // An article with an unwanted word is there for what it means alone.
+        let unwanted = ["swim".to_owned()];
+        let found = shelf.by_both(Some(&direction([1, 1, 0])), &stems[..1], &unwanted, &Wanted::default());
+        assert_eq!((found[0].id.as_u128(), found[1].has_words), (1, false));
+        assert_eq!(ids(&shelf.by_both(None, &stems[..1], &unwanted, &Wanted::default())), [1]);
         let meaning = shelf.by_meaning(&direction([0, 9, 4]), &Wanted::default());
         assert_eq!(ids(&meaning), [3, 2, 1]);
     }
@@ -315,13 +381,18 @@ mod tests {
     fn what_is_taken_away_leaves_nothing_behind() {
         let mut shelf = shelf();
         let before = shelf.bytes();
-        shelf.put(row(1, None, &["pool", "dry"], [100, 0, 0]));
-        assert_eq!((shelf.articles.len(), shelf.bytes()), (3, before));
+        for words in [["one", "two"], ["three", "four"], ["five", "two"], ["pool", "dry"]] {
+            shelf.put(row(1, None, &words, [100, 0, 0]));
+        }
+        assert_eq!((shelf.articles.len(), shelf.bytes(), shelf.known.len()), (3, before, 5));
         for id in [1, 3, 2, 2] {
             shelf.remove(Uuid::from_u128(id));
         }
         assert!(
-            shelf.articles.is_empty() && shelf.places.is_empty() && shelf.with.iter().all(|with| *with == 0)
+            shelf.articles.is_empty()
+                && shelf.places.is_empty()
+                && shelf.stems.is_empty()
+                && shelf.bytes() == 0
         );
     }
 }

@@ -7,8 +7,9 @@ mod store;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use chrono::TimeDelta;
 use uuid::Uuid;
 
 use crate::db::{Db, DbError, Params, Timestamp};
@@ -19,8 +20,12 @@ pub(crate) use kept::{Found, Related, Shelf, Wanted};
 pub(crate) use store::STATEMENTS;
 use store::{CHANGED_SINCE, Change, LOG_HEAD, SHELVED, SHELVED_FROM};
 
-/// The most bytes of all shelves together: those that were used longest ago go first.
+/// The most bytes of a shelf, and of all together: those that were used longest ago go first.
 const MOST_BYTES: usize = 256 * 1024 * 1024;
+/// After how long it is looked again whether a tenant's articles fit.
+const RETRIED_AFTER: Duration = Duration::from_secs(600);
+/// A shelf that lags by more than this is read anew: of the log some may be gone.
+const MOST_LAG: TimeDelta = TimeDelta::days(1);
 /// Articles that one statement tells of.
 const BATCH: i64 = 1000;
 /// With more entries of the log than this to look through, all is read anew.
@@ -45,6 +50,8 @@ struct State {
     /// The last entry of the log that is in it; None: nothing was read yet.
     until: Option<Timestamp>,
     model: Option<Model>,
+    /// When it was seen that the tenant has published more than fits.
+    full_since: Option<Instant>,
 }
 
 impl Default for Slot {
@@ -64,15 +71,16 @@ impl Slot {
         look(&self.shelf.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn write(&self, change: impl FnOnce(&mut Shelf)) {
+    fn write<T>(&self, change: impl FnOnce(&mut Shelf) -> T) -> T {
         let mut shelf = self.shelf.write().unwrap_or_else(PoisonError::into_inner);
-        change(&mut shelf);
+        let answer = change(&mut shelf);
         self.bytes.store(shelf.bytes(), Ordering::Relaxed);
+        answer
     }
 }
 
 impl Shelves {
-    /// The shelf of a tenant, with all that is committed.
+    /// The shelf of a tenant, with all that is committed. None: that does not fit.
     ///
     /// # Errors
     /// When the database fails.
@@ -81,31 +89,41 @@ impl Shelves {
         db: &Db,
         tenant_id: Uuid,
         model: Option<&Model>,
-    ) -> Result<Arc<Slot>, DbError> {
+    ) -> Result<Option<Arc<Slot>>, DbError> {
         let slot = Arc::clone(self.slots().entry(tenant_id).or_default());
         let mut state = slot.state.lock().await;
+        if state.full_since.is_some_and(|since| since.elapsed() < RETRIED_AFTER) {
+            return Ok(None);
+        }
         let (head, changes) = self.changes(db, tenant_id, state.until).await?;
-        let is_same = state.model.as_ref() == model && state.until.is_some();
-        let whole = !is_same
-            || changes.len() as i64 > MOST_CHANGES
-            || changes.iter().any(|change| !change.is_article);
-        if whole {
+        let lags = state.until.zip(head).is_some_and(|(until, head)| head.0 - until.0 > MOST_LAG);
+        let is_same = state.model.as_ref() == model && state.until.is_some() && !lags;
+        let is_whole = if !is_same || changes.len() as i64 > MOST_CHANGES {
             // What happens meanwhile is read again, as a change.
-            load(db, tenant_id, model, &slot).await?;
-        } else if !changes.is_empty() {
+            load(db, tenant_id, model, &slot).await?
+        } else if changes.is_empty() {
+            true
+        } else {
             let ids: Vec<Uuid> = changes.iter().map(|change| change.id).collect();
             let name = model.map(|model| model.name.as_str());
             let rows = db.read(tenant_id, SHELVED.with(&[&name, &ids])).await?;
             slot.write(|shelf| {
                 ids.iter().for_each(|id| shelf.remove(*id));
                 rows.into_iter().for_each(|row| shelf.put(row));
-            });
+                shelf.bytes() <= MOST_BYTES
+            })
+        };
+        if !is_whole {
+            slot.write(|shelf| *shelf = Shelf::default());
+            tracing::warn!(%tenant_id, "a tenant has published more than fits into memory: its searches go by words alone");
+            *state = State { full_since: Some(Instant::now()), ..State::default() };
+            return Ok(None);
         }
-        *state = State { until: head.or(state.until), model: model.cloned() };
+        *state = State { until: head.or(state.until), model: model.cloned(), full_since: None };
         drop(state);
         *slot.used.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
         self.make_room(tenant_id);
-        Ok(slot)
+        Ok(Some(slot))
     }
 
     /// The last entry of the log, and what has changed since another one.
@@ -145,8 +163,8 @@ impl Shelves {
     }
 }
 
-/// Reads everything.
-async fn load(db: &Db, tenant_id: Uuid, model: Option<&Model>, slot: &Slot) -> Result<(), DbError> {
+/// Reads everything, unless that does not fit: then the answer is no.
+async fn load(db: &Db, tenant_id: Uuid, model: Option<&Model>, slot: &Slot) -> Result<bool, DbError> {
     let name = model.map(|model| model.name.as_str());
     let (mut shelf, mut after) = (Shelf::default(), Uuid::nil());
     loop {
@@ -154,7 +172,10 @@ async fn load(db: &Db, tenant_id: Uuid, model: Option<&Model>, slot: &Slot) -> R
         let Some(last) = rows.last() else { break };
         after = last.id;
         rows.into_iter().for_each(|row| shelf.put(row));
+        if shelf.bytes() > MOST_BYTES {
+            return Ok(false);
+        }
     }
     slot.write(|known| *known = shelf);
-    Ok(())
+    Ok(true)
 }

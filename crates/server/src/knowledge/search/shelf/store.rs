@@ -12,12 +12,10 @@ pub(super) struct Head {
     pub(super) last_at: Option<Timestamp>,
 }
 
-/// Something that happened.
+/// An article with which something happened.
 #[derive(Debug, Row)]
 pub(super) struct Change {
     pub(super) id: Uuid,
-    /// Otherwise a project, with which articles may have gone.
-    pub(super) is_article: bool,
 }
 
 /// A published article, as it is searched.
@@ -50,6 +48,7 @@ macro_rules! shelved {
             "select {*} from articles a
              left join article_embeddings e
                 on e.tenant_id = (select $1::uuid) and e.article_id = a.id and e.model = $2
+                and e.text_hash = a.text_hash
              where a.tenant_id = $1 and a.status = 'published' and ",
             $which
         )
@@ -60,9 +59,8 @@ statements! {
     LOG_HEAD -> Head = "select {*} from audit_heads where tenant_id = $1";
     CHANGED_SINCE -> Change = "
         select {*} from (
-            select distinct entity_id as id, entity_type = 'article' as is_article from audit_log
-            where tenant_id = $1 and inserted_at > $2
-              and (entity_type = 'article' or entity_type = 'project' and action <> 'updated')
+            select distinct entity_id as id from audit_log
+            where tenant_id = $1 and inserted_at > $2 and entity_type = 'article'
             limit $3) changed";
     SHELVED -> Shelved = shelved!("a.id = any($3)");
     SHELVED_FROM -> Shelved = shelved!("a.id > $3 order by a.id limit $4");
