@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use loopctl_docs::ARTICLES;
+use loopctl_docs::{ARTICLES, page};
 
 /// A call: its method, if it is said, and its path with `:` for whatever varies.
 type Call = (Option<String>, String);
@@ -54,16 +54,18 @@ fn calls(body: &str) -> Vec<Call> {
     found
 }
 
-/// The calls that are mounted.
-fn mounted() -> BTreeSet<(String, String)> {
+/// The calls that are mounted and of which the group is one of these.
+fn mounted(is_wanted: impl Fn(&str) -> bool) -> BTreeSet<(String, String)> {
     let document = crate::openapi();
-    let paths = document["paths"].as_object().unwrap();
-    let methods = |(path, item): (&String, &serde_json::Value)| {
-        let methods = item.as_object().unwrap().keys().map(|method| method.to_uppercase());
-        let path = path_of(path);
-        methods.map(move |method| (method, path.clone())).collect::<Vec<_>>()
-    };
-    paths.iter().flat_map(methods).collect()
+    let mut found = BTreeSet::new();
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            if operation["tags"][0].as_str().is_some_and(&is_wanted) {
+                found.insert((method.to_uppercase(), path_of(path)));
+            }
+        }
+    }
+    found
 }
 
 #[test]
@@ -84,7 +86,7 @@ fn calls_are_found_wherever_they_stand() {
 
 #[test]
 fn every_call_of_an_article_is_there() {
-    let mounted = mounted();
+    let mounted = mounted(|_| true);
     let is_there = |method: &Option<String>, path: &str| match method {
         Some(method) => mounted.contains(&(method.clone(), path.to_owned())),
         None => mounted.iter().any(|(_, mounted)| mounted == path),
@@ -106,4 +108,19 @@ fn every_call_of_an_article_is_there() {
     assert_eq!(not_there, NOT_THERE.into_iter().collect());
     assert!(NOT_THERE.iter().all(|(method, path)| !is_there(&Some((*method).to_owned()), path)));
     assert!(said > 80, "{said}");
+}
+
+/// What clients are told of the API names the routes of knowledge, each by its path below `/api/v1`.
+#[test]
+fn every_route_of_knowledge_is_in_the_api() {
+    let api = page("api").unwrap().html;
+    let spans = api.split("<code>").skip(1).filter_map(|rest| rest.split("</code>").next());
+    let named: BTreeSet<_> =
+        spans.filter_map(|span| span.split(' ').find(|word| word.starts_with('/'))).map(path_of).collect();
+    let routes = mounted(|group| group.starts_with("Knowledge"));
+    assert!(routes.len() > 30, "{}", routes.len());
+    for (method, path) in routes {
+        let short = path.strip_prefix("/api/v1").unwrap();
+        assert!(named.contains(short), "{method} {path}");
+    }
 }
