@@ -486,6 +486,22 @@ mod tests {
         }
     }
 
+    /// `docs/operations.md` says that it has them all.
+    #[test]
+    fn every_setting_is_explained_to_operators() {
+        let explained = loopctl_docs::page("operations").unwrap().html;
+        let command = <crate::args::Cli as clap::CommandFactory>::command();
+        let mut found = 0;
+        for name in ["serve", "worker", "migrate", "operator"] {
+            let arguments = command.find_subcommand(name).unwrap().get_arguments();
+            for variable in arguments.filter_map(|argument| argument.get_env()?.to_str()) {
+                assert!(explained.contains(&format!("<code>{variable}</code>")), "{variable} of {name}");
+                found += 1;
+            }
+        }
+        assert!(found > 25, "{found}");
+    }
+
     #[test]
     fn what_the_log_is_spared_can_be_asked_for() {
         let told = |filter: &str| log_filter(filter).unwrap().to_string();

@@ -103,6 +103,22 @@ fn every_code_is_explained() {
     }
 }
 
+/// Each is found in its group, and among those that clients are told of.
+#[test]
+fn every_code_is_listed() {
+    let errors = page("errors").unwrap().html;
+    let groups = errors.split("<h2").next().and_then(|begin| begin.rsplit("<table").next()).unwrap();
+    let mut listed = values(groups, "href");
+    listed.sort_unstable();
+    let mut codes: Vec<_> = Code::WORDS.iter().map(|code| format!("#{code}")).collect();
+    codes.sort_unstable();
+    assert_eq!(listed, codes);
+    let api = page("api").unwrap().html;
+    for code in Code::WORDS {
+        assert!(api.contains(&format!("<code>{code}</code>")), "{code} is not among those of the API");
+    }
+}
+
 #[test]
 fn of_a_session_is_shown_what_was_typed() {
     let html = page("quick-start").unwrap().html;

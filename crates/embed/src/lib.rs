@@ -15,7 +15,7 @@ pub use weights::NoModel;
 
 use model::Model;
 
-/// Characters of a title and a body together that have a part in an article's vectors.
+/// Characters of a title and a body together that have a part in an article's vectors; where they are very many tokens, fewer.
 pub const MOST: usize = 32_000;
 
 /// What makes vectors.

@@ -2,7 +2,7 @@
 //! (`distil/` says how); what it computes is what any BERT does.
 
 use crate::tokens;
-use crate::vector::unit;
+use crate::vector::{dot, unit};
 use crate::weights::{Layer, Linear, NoModel, Norm, Weights};
 
 /// Tokens of a body that are looked at together, and how many of them the next part has as well.
@@ -10,6 +10,9 @@ const WINDOW: usize = 180;
 const OVERLAP: usize = 30;
 /// As much of a title goes before each part.
 const TITLE: usize = 64;
+/// Parts of an article that are looked at. Prose of `MOST` characters has fewer; a text of marks, each of which is a token, would have
+/// hundreds, and others wait for it.
+const MOST_PARTS: usize = 64;
 
 /// The model.
 pub(crate) struct Model(Weights);
@@ -20,7 +23,12 @@ impl Model {
     /// # Errors
     /// When it holds no model.
     pub(crate) fn read(file: &'static [u8]) -> Result<Self, NoModel> {
-        Weights::read(file).map(Self)
+        let weights = Weights::read(file)?;
+        // A part that did not fit would be cut to its title.
+        if weights.positions < TITLE + WINDOW + 2 {
+            return Err(NoModel("it takes too few tokens at once"));
+        }
+        Ok(Self(weights))
     }
 
     pub(crate) fn dimension(&self) -> usize {
@@ -37,13 +45,16 @@ impl Model {
         if pieces.is_empty() { None } else { self.vector(&pieces) }
     }
 
-    /// A vector for each part of an article, each with the title before it.
+    /// A vector for each part of an article, each with the title before it; none, if it says nothing.
     pub(crate) fn article(&self, title: &str, body: &str) -> Vec<Vec<f32>> {
         let mut title = self.tokens(&format!("{title}."));
-        title.truncate(TITLE);
         let body = self.tokens(body);
-        let parts = (body.len().saturating_sub(OVERLAP).max(1)).div_ceil(WINDOW - OVERLAP);
-        (0..parts)
+        // The full stop is ours.
+        if title.len() == 1 && body.is_empty() {
+            return Vec::new();
+        }
+        title.truncate(TITLE);
+        (0..parts(body.len()))
             .filter_map(|part| {
                 let from = part * (WINDOW - OVERLAP);
                 let part = &body[from.min(body.len())..(from + WINDOW).min(body.len())];
@@ -116,6 +127,11 @@ impl Model {
     }
 }
 
+/// How many parts a body of so many tokens has.
+fn parts(tokens: usize) -> usize {
+    tokens.saturating_sub(OVERLAP).max(1).div_ceil(WINDOW - OVERLAP).min(MOST_PARTS)
+}
+
 /// A linear map of every token. Each row of weights is unpacked once, and used for all of them.
 fn apply(linear: &Linear, states: &[f32]) -> Vec<f32> {
     let Linear { matrix, bias } = linear;
@@ -167,10 +183,6 @@ fn dots<const TOKENS: usize>(row: &[f32], states: &[f32]) -> [f32; TOKENS] {
     sums.map(|sums| sums.iter().sum())
 }
 
-fn dot(one: &[f32], other: &[f32]) -> f32 {
-    one.iter().zip(other).map(|(one, other)| one * other).sum()
-}
-
 fn add(into: &mut [f32], other: &[f32]) {
     into.iter_mut().zip(other).for_each(|(into, other)| *into += other);
 }
@@ -214,4 +226,17 @@ fn erf(value: f32) -> f32 {
     let polynomial =
         ((((1.061_405_4 * t - 1.453_152) * t + 1.421_413_7) * t - 0.284_496_74) * t + 0.254_829_6) * t;
     (1.0 - polynomial * (-size * size).exp()).copysign(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_reach_to_the_end_of_an_article_that_is_not_endless() {
+        for (tokens, expected) in [(0, 1), (1, 1), (180, 1), (181, 2), (330, 2), (331, 3), (9_630, 64)] {
+            assert_eq!(parts(tokens), expected, "{tokens}");
+        }
+        assert_eq!(parts(crate::MOST), MOST_PARTS, "a text of marks");
+    }
 }

@@ -98,4 +98,17 @@ mod tests {
         assert_eq!(words("lock_timeout"), ["lock", "_", "timeout"]);
         assert_eq!(words(" \n\u{200b}"), [""; 0]);
     }
+
+    /// By number: one that is not known would hardly be seen in the vector of a long text.
+    #[test]
+    fn pieces_are_as_they_were_computed() {
+        let weights = Weights::read(include_bytes!("../model.bin")).unwrap();
+        let inputs: Vec<serde_json::Value> =
+            serde_json::from_str(include_str!("../distil/vectors.json")).unwrap();
+        assert!(inputs.len() >= 25, "{}", inputs.len());
+        for input in inputs {
+            let text = input["text"].as_str().unwrap();
+            assert_eq!(serde_json::json!(pieces(&weights, text)), input["ids"], "{text:?}");
+        }
+    }
 }

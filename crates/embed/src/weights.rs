@@ -94,7 +94,7 @@ struct Pieces {
 /// A file that is not one.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no model of this version: {0}")]
-pub struct NoModel(&'static str);
+pub struct NoModel(pub(crate) &'static str);
 
 impl Weights {
     /// Reads a file.
@@ -119,6 +119,7 @@ impl Weights {
             && (64..=1024).contains(&dimension)
             && dimension % GROUP == 0
             && dimension % heads == 0
+            && (GROUP..=8192).contains(&inner)
             && inner % GROUP == 0
             && (8..=512).contains(&positions)
             && [unknown, begin, end].iter().all(|piece| *piece < pieces);

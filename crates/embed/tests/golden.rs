@@ -2,6 +2,7 @@
 
 use loopctl_embed::{Embedder, dot};
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
 #[test]
 fn vectors_are_as_they_were_computed() {
@@ -35,7 +36,17 @@ fn a_long_article_is_looked_at_in_parts() {
     // What it says is near in each part.
     let question = embedder.question("why are there no connections left").unwrap();
     assert!(parts.iter().all(|part| dot(part, &question) > 0.3));
-    assert_eq!(embedder.article("", "").len(), 1, "nothing at all is a text, too");
+    assert_eq!(embedder.article("Only a title", "").len(), 1);
+}
+
+#[test]
+fn what_says_nothing_has_no_vector() {
+    for embedder in [Embedder::built_in(), Embedder::hash()] {
+        for text in ["", " \n"] {
+            assert_eq!(embedder.question(text), None, "{embedder:?}");
+            assert!(embedder.article(text, text).is_empty(), "{embedder:?}");
+        }
+    }
 }
 
 #[test]
@@ -47,8 +58,23 @@ fn a_file_that_is_no_model_is_refused() {
         let error = Embedder::model("x", file).unwrap_err().to_string();
         assert!(error.contains(why), "{error}");
     }
-    let mut other = whole[..200].to_vec();
-    other[8] = 9;
-    let error = Embedder::model("x", Vec::leak(other)).unwrap_err().to_string();
-    assert!(error.contains("do not fit"), "{error}");
+    // Its version; an inner dimension of nothing, of a part of a group, of too much; no room for a token.
+    for (at, number) in [(8, 9_u32), (24, 0), (24, 33), (24, 8224), (28, 7)] {
+        let mut other = whole[..200].to_vec();
+        other[at..at + 4].copy_from_slice(&number.to_le_bytes());
+        let error = Embedder::model("x", Vec::leak(other)).unwrap_err().to_string();
+        assert!(error.contains("do not fit"), "{at}: {error}");
+    }
+    let mut short = whole.to_vec();
+    short[28..32].copy_from_slice(&245_u32.to_le_bytes());
+    let error = Embedder::model("x", Vec::leak(short)).unwrap_err().to_string();
+    assert!(error.contains("too few tokens"), "{error}");
+}
+
+/// Vectors of one name are compared, so another file needs another name: change both.
+#[test]
+fn the_model_that_comes_along_has_a_name_of_its_own() {
+    let digest = hex::encode(Sha256::digest(include_bytes!("../model.bin")));
+    let expected = ("loopctl-minilm-1", "909ba76a0abea04a448e42a4a8ee8172ef0cd3f3fbd4b22516a82defa52784c7");
+    assert_eq!((Embedder::built_in().name(), digest.as_str()), expected);
 }

@@ -257,3 +257,16 @@ async fn cost_anomalies(tools: Tools, job: Job) -> Result<Value, JobError> {
 async fn usage_archival(tools: Tools, job: Job) -> Result<Value, JobError> {
     cost::retention::archive(&tools.db, job.tenant_id, &job.args).await.map_err(JobError)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_job_is_explained_to_operators() {
+        let explained = loopctl_docs::page("operations").unwrap().html;
+        for kind in kinds(Settings::default()) {
+            assert!(explained.contains(&format!("<code>{}</code>", kind.name)), "{}", kind.name);
+        }
+    }
+}

@@ -1,7 +1,5 @@
 //! Many drafts are written at once by background work, for people to look at.
 
-#![allow(dead_code, reason = "background work writes drafts")]
-
 use std::collections::HashSet;
 
 use loopctl_core::json::JsonText;

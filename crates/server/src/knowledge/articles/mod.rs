@@ -13,8 +13,7 @@ use crate::http::endpoints;
 
 pub(crate) use api::known_word;
 pub(crate) use drafts::STATEMENTS as DRAFT_STATEMENTS;
-#[allow(unused_imports, reason = "background work writes drafts")]
-pub(crate) use drafts::{Draft, Inserted, Origin, insert_drafts};
+pub(crate) use drafts::{Draft, Origin, insert_drafts};
 pub(crate) use store::{Article, SET_STATUS, STATEMENTS};
 pub(crate) use told::superseded;
 

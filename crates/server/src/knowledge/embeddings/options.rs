@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use loopctl_embed::Embedder;
+use sha2::{Digest as _, Sha256};
 
 /// How texts become vectors.
 #[derive(Debug, Clone, Default)]
@@ -66,9 +67,47 @@ impl EmbeddingOptions {
         let shown = path.display();
         let file =
             std::fs::read(path).map_err(|error| format!("LOOPCTL_EMBEDDING_MODEL {shown}: {error}"))?;
-        let name = path.file_stem().map_or_else(|| "model".into(), |name| name.to_string_lossy());
+        let stem = path.file_stem().map_or_else(|| "model".into(), |name| name.to_string_lossy());
         // Once for each process, which uses it until it ends.
-        let (name, file) = (String::leak(name.into_owned()), Vec::leak(file));
+        let (name, file) = (String::leak(name_of(&stem, &file)), Vec::leak(file));
         Embedder::model(name, file).map_err(|error| format!("LOOPCTL_EMBEDDING_MODEL {shown}: {error}"))
+    }
+}
+
+/// What the model of a file is called. Vectors of one name are compared with each other, and another file may take the place of one.
+fn name_of(stem: &str, file: &[u8]) -> String {
+    let digest = hex::encode(Sha256::digest(file));
+    // The database takes 200 characters.
+    let stem: String = stem.chars().take(100).collect();
+    format!("{stem}-{}", &digest[..12])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_file_is_another_model_whatever_it_is_called() {
+        // `printf '%s' abc | sha256sum`
+        assert_eq!(name_of("ours", b"abc"), "ours-ba7816bf8f01");
+        assert_ne!(name_of("ours", b"abc"), name_of("ours", b"abd"));
+        assert_eq!(name_of(&"ä".repeat(255), b"abc").chars().count(), 113);
+        for built_in in [Embedder::hash(), Embedder::built_in()] {
+            assert_ne!(name_of(built_in.name(), b"abc"), built_in.name());
+        }
+    }
+
+    #[test]
+    fn a_file_is_read_and_one_that_is_none_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("ours.bin");
+        let options = EmbeddingOptions { model: Some(path.clone()), ..EmbeddingOptions::default() };
+        let refused = options.model().unwrap_err();
+        assert!(refused.contains("LOOPCTL_EMBEDDING_MODEL") && refused.contains("ours.bin"), "{refused}");
+        std::fs::write(&path, "nothing").unwrap();
+        assert!(options.model().unwrap_err().contains("no model"));
+        std::fs::write(&path, include_bytes!("../../../../embed/model.bin")).unwrap();
+        let name = options.model().unwrap().name();
+        assert!(name.starts_with("ours-") && name.len() == "ours-".len() + 12, "{name}");
     }
 }

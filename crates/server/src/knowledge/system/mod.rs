@@ -2,6 +2,8 @@
 //! write further ones, and may change those that came along. The public wiki shows them.
 
 mod api;
+#[cfg(test)]
+mod calls;
 mod changes;
 mod index;
 mod links;
