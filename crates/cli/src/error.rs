@@ -183,6 +183,11 @@ impl Error {
         matches!(self, Self::Server(error) if error.status == 404)
     }
 
+    /// Whether what was asked for is more than an answer may be.
+    pub(crate) fn is_too_large(&self) -> bool {
+        matches!(self, Self::Server(error) if error.body["error"]["code"] == "answer_too_large")
+    }
+
     /// Whether the server may well answer otherwise in a while.
     pub(crate) fn may_pass(&self) -> bool {
         match self {

@@ -1,6 +1,6 @@
 //! The only place that writes: data to stdout in the chosen format, everything else to stderr.
 
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, IsTerminal as _, Write};
 
 use clap::ValueEnum;
 use serde_json::{Map, Value};
@@ -57,6 +57,14 @@ impl Output {
     /// Text for people or tables on stdout, whatever it holds.
     pub(crate) fn line(&self, text: &str) -> Result<(), Error> {
         write(&mut std::io::stdout().lock(), &table::harmless(text))
+    }
+
+    /// A text as it was written, to the last sign; on a terminal it does nothing but stand there.
+    pub(crate) fn as_written(&self, text: &str) -> Result<(), Error> {
+        if std::io::stdout().is_terminal() {
+            return self.line(text.trim_end());
+        }
+        self.bytes(text.as_bytes()).map(drop)
     }
 
     /// Text in which something stands out, and of which the rest is harmless already.
@@ -211,13 +219,22 @@ fn note_part(body: &Value, shown: usize) {
 
 fn part(body: &Value, shown: usize) -> Option<String> {
     let total = body["meta"]["total_count"].as_u64().filter(|total| *total > shown as u64)?;
-    Some(format!("note: {shown} of {total} rows: {}", footer(body, shown)))
+    let part = format!("note: {shown} of {total} rows");
+    Some(if is_in_pages(body) { format!("{part}: {}", footer(body, shown)) } else { part })
+}
+
+/// Whether there is a next page to ask for.
+fn is_in_pages(body: &Value) -> bool {
+    ["page", "page_size", "limit"].iter().any(|key| body["meta"][*key].is_u64())
 }
 
 /// `page x of y, n total`, from whichever kind of paging the list has.
 pub(crate) fn footer(body: &Value, shown: usize) -> String {
     let number = |key: &str| body["meta"][key].as_u64();
     let total = number("total_count").unwrap_or(shown as u64);
+    if !is_in_pages(body) && total > shown as u64 {
+        return format!("{shown} of {total}");
+    }
     let size = number("page_size").or(number("limit")).unwrap_or(total).max(1);
     let page = number("page").unwrap_or_else(|| number("offset").unwrap_or(0) / size + 1);
     let pages = number("total_pages").unwrap_or_else(|| total.div_ceil(size));
@@ -336,6 +353,8 @@ mod tests {
         let offset = json!({"meta": {"total_count": 250, "limit": 100, "offset": 100}});
         assert_eq!(footer(&offset, 100), "page 2 of 3, 250 total");
         assert_eq!(footer(&json!({"api_keys": []}), 3), "page 1 of 1, 3 total");
+        // No page shows the rest.
+        assert_eq!(footer(&json!({"meta": {"total_count": 1500, "truncated": true}}), 1000), "1000 of 1500");
         assert_eq!(
             footer(&json!({"meta": {"page": 1, "total_count": 0, "total_pages": 0}}), 0),
             "page 1 of 1, 0 total"
@@ -348,6 +367,8 @@ mod tests {
             json!({"data": [], "meta": {"page": 2, "page_size": 20, "total_count": 42, "total_pages": 3}});
         assert_eq!(part(&body, 20).unwrap(), "note: 20 of 42 rows: page 2 of 3, 42 total");
         assert_eq!(part(&body, 42), None);
+        let cut = json!({"data": {}, "meta": {"total_count": 1500, "truncated": true}});
+        assert_eq!(part(&cut, 1000).unwrap(), "note: 1000 of 1500 rows");
         assert_eq!(part(&json!({"agents": []}), 3), None);
     }
 

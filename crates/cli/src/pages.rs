@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::output::rows_of;
 
 /// Rows per request of a page-style list.
-const PAGE: &str = "100";
+const PAGE: u64 = 100;
 /// Rows per request of the story lists, which count rows instead of pages.
 pub(crate) const STORY_PAGE: u32 = 500;
 
@@ -67,28 +67,41 @@ pub(crate) async fn by_page(client: &Client, path: &str, filters: &[(&str, &str)
 }
 
 /// Hands over a page-style list, page by page; nothing is kept of a page that was handed over.
+///
+/// Where a page would be too large, the rest comes in pages of half as many rows.
 pub(crate) async fn each_page(
     client: &Client,
     path: &str,
     filters: &[(&str, &str)],
     mut take: impl FnMut(Value),
 ) -> Result<(), Error> {
+    let (mut size, mut page, mut read) = (PAGE, 1, 0);
     let mut cursor = None::<String>;
-    for page in 1_u64.. {
-        let number = page.to_string();
-        let mut paging = vec![("page_size", PAGE), ("page", number.as_str())];
+    loop {
+        // Smaller pages begin wherever the larger ones have ended.
+        let (place, at) = if size == PAGE { ("page", page) } else { ("offset", read) };
+        let (rows, at) = (size.to_string(), at.to_string());
+        let mut paging = vec![("page_size", rows.as_str()), (place, at.as_str())];
         // Lists that grow without end are quicker, and miss nothing, when they are read on from the last row.
         paging.extend(cursor.as_deref().map(|cursor| ("cursor", cursor)));
-        let body = client.get(path, &with(filters, &paging)).await?;
+        let body = match client.get(path, &with(filters, &paging)).await {
+            Err(error) if error.is_too_large() && size > 1 => {
+                size /= 2;
+                page = read / size + 1;
+                continue;
+            }
+            answer => answer?,
+        };
         let pages = body["meta"]["total_pages"].as_u64().unwrap_or(1);
         cursor = body["next_cursor"].as_str().map(ToOwned::to_owned);
-        let here = rows_of(&body).len();
+        let here = rows_of(&body).len() as u64;
         take(body);
         if here == 0 || page >= pages {
-            break;
+            return Ok(());
         }
+        read += here;
+        page += 1;
     }
-    Ok(())
 }
 
 fn with<'a>(filters: &[(&'a str, &'a str)], paging: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {

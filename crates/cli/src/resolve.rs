@@ -64,10 +64,16 @@ pub(crate) async fn configured_project(context: &Context, client: &Client) -> Re
 /// The project that the command line names. What is configured does not count: most of what may be
 /// of one project is of all of them.
 pub(crate) async fn named_project(context: &Context, client: &Client) -> Result<Option<String>, Error> {
-    match context.config.lookup(Setting::Project) {
-        Some((reference, Source::Option)) => Ok(Some(project(client, &reference).await?.id)),
-        _ => Ok(None),
+    match project_option(context) {
+        Some(reference) => Ok(Some(project(client, &reference).await?.id)),
+        None => Ok(None),
     }
+}
+
+/// The same as it was typed.
+pub(crate) fn project_option(context: &Context) -> Option<String> {
+    let (reference, source) = context.config.lookup(Setting::Project)?;
+    (source == Source::Option).then_some(reference)
 }
 
 /// The configured project, else the tenant's only active one. `what` starts the message when neither exists.
@@ -348,8 +354,15 @@ pub(crate) async fn article(client: &Client, reference: &str) -> Result<Found, E
             return Ok(found(row, "title"));
         }
     }
-    let mut rows = all_pages(client, "/articles", &[("title", named)]).await?;
-    rows.retain(|row| row["title"].as_str().is_some_and(|title| composed(title) == composed(named)));
+    let mut rows: Vec<Value> = Vec::new();
+    for spelling in spellings(named) {
+        for row in all_pages(client, "/articles", &[("title", &spelling)]).await? {
+            let is_named = row["title"].as_str().is_some_and(|title| composed(title) == composed(named));
+            if is_named && rows.iter().all(|known| known["id"] != row["id"]) {
+                rows.push(row);
+            }
+        }
+    }
     let is_live = |row: &&Value| ["draft", "published"].iter().any(|status| row["status"] == *status);
     match (rows.iter().find(is_live), rows.as_slice()) {
         (Some(row), _) | (None, [row]) => Ok(found(row, "title")),
@@ -381,6 +394,17 @@ fn is_named(row: &Value, reference: &str) -> bool {
 /// A text with its accents in the one form (NFC): what looks the same is the same, however it was typed.
 fn composed(text: &str) -> String {
     text.nfc().collect()
+}
+
+/// A text with its accents as they were typed, and in either form: the server compares sign by sign.
+fn spellings(text: &str) -> Vec<String> {
+    let mut spellings = vec![text.to_owned()];
+    for other in [composed(text), text.nfd().collect()] {
+        if !spellings.contains(&other) {
+            spellings.push(other);
+        }
+    }
+    spellings
 }
 
 /// Every row of a page-style list.

@@ -90,6 +90,8 @@ pub(crate) enum Shape {
     Drafts,
     /// An article that was written or moved.
     Article,
+    /// A line for each of several, of which something was made.
+    Results,
     /// What is wrong with the wiki.
     Lint,
 }
@@ -222,6 +224,19 @@ mod tests {
                 assert_eq!(tool.listing(as_role)["inputSchema"]["type"], "object", "{}", tool.name);
             }
             assert!(!tool.about.is_empty());
+        }
+    }
+
+    /// The rest of an answer is asked for by the same call.
+    #[test]
+    fn what_comes_in_parts_only_reads() {
+        for tool in all() {
+            let is_read_on =
+                matches!(tool.shape, Shape::Story | Shape::Stories | Shape::Articles | Shape::Drafts);
+            let offers_it = [true, false]
+                .iter()
+                .any(|as_role| tool.fields(*as_role).iter().any(|field| field.name == "cursor"));
+            assert!(!(is_read_on || offers_it) || tool.effect == Effect::Reads, "{}", tool.name);
         }
     }
 

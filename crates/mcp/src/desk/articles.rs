@@ -4,11 +4,14 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value, json};
 
+use super::fit;
 use super::shape::{page, text, title};
 use crate::seats::Seat;
 
 /// Of what belongs to a finding of lint, so many.
 const OF_A_FINDING: usize = 3;
+/// Bytes of what was wrong with one of several.
+const OF_AN_ERROR: usize = 100;
 
 fn said<'a>(of: &'a Value, name: &str) -> &'a str {
     of[name].as_str().unwrap_or_default()
@@ -19,10 +22,10 @@ fn list(value: &Value) -> &[Value] {
 }
 
 /// Articles with their text, the best first.
-pub(super) fn to_read(body: &Value, cursor: Option<&str>) -> Value {
+pub(super) fn to_read(body: &Value, from: usize) -> Value {
     let articles = list(&body["data"]);
     let mut told = json!({"articles": articles.len()});
-    // What had no room in so many tokens.
+    // What is there in parts, or not at all, because so many tokens have no room for it.
     let cut: Vec<_> = list(&body["meta"]["cut"])
         .iter()
         .take(20)
@@ -45,7 +48,7 @@ pub(super) fn to_read(body: &Value, cursor: Option<&str>) -> Value {
             let _ = write!(whole, "Linked: {}\n\n", linked.join("; "));
         }
     }
-    text(&mut told, whole.trim_end(), cursor);
+    text(&mut told, whole.trim_end(), from);
     told
 }
 
@@ -68,13 +71,13 @@ pub(super) fn drafts(body: &Value) -> Value {
 }
 
 /// A draft to read.
-pub(super) fn draft(article: &Value, cursor: Option<&str>) -> Value {
+pub(super) fn draft(article: &Value, from: usize) -> Value {
     let mut told = json!({"article": brief(article)});
     let arguments = json!({"article_id": article["id"]});
     if said(article, "status") == "draft" {
         told["next"] = json!({"tool": "knowledge_publish", "arguments": arguments});
     }
-    if let Some(more) = text(&mut told, said(article, "body").trim_end(), cursor) {
+    if let Some(more) = text(&mut told, said(article, "body").trim_end(), from) {
         let arguments = json!({"article_id": article["id"], "cursor": more});
         told["next"] = json!({"tool": "knowledge_drafts", "arguments": arguments});
     }
@@ -88,6 +91,21 @@ pub(super) fn moved(article: &Value, seats: &[Seat]) -> Value {
         told["next"] = json!({"tool": "knowledge_drafts", "arguments": {}});
     }
     told
+}
+
+/// What became of each of several, in the order in which they were sent.
+pub(super) fn results(body: &Value) -> Value {
+    let line = |row: &Value| {
+        let status = said(row, "status");
+        match row["error"].as_str() {
+            Some(error) => format!("{status}: {}", fit::begin(error, OF_AN_ERROR)),
+            None => format!(
+                "{}: {status}",
+                row["id"].as_str().map_or_else(|| row["id"].to_string(), str::to_owned)
+            ),
+        }
+    };
+    json!({"results": list(&body["data"]).iter().map(line).collect::<Vec<_>>()})
 }
 
 fn brief(article: &Value) -> Value {

@@ -4,6 +4,8 @@ use serde_json::{Value, json};
 
 /// Bytes of an answer's text.
 pub(super) const MOST: usize = 8 * 1024;
+/// Tokens of articles that fit such an answer, with what stands around them.
+pub(super) const TOKENS: usize = 1800;
 /// What a cut answer has besides the part that is shown.
 const AROUND: usize = 512;
 

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use crate::api::{Api, Call, KeyFor, Reply};
 use crate::arguments::{Arguments, Wrong};
-use crate::catalogue::{self, Run, Shape, Tool};
+use crate::catalogue::{self, Effect, Run, Shape, Tool};
 use crate::person;
 use crate::seats::{Seat, Toolset};
 
@@ -125,8 +125,15 @@ impl<A: Api> Desk<A> {
         let fields = tool.fields(is_listed);
         let takes = |name: &str| fields.iter().any(|field| field.name == name);
         let mut own = sent.clone();
-        // Whatever was answered in parts is read on, and so is what is not listed.
-        let cursor = if takes("cursor") { None } else { own.shift_remove("cursor") };
+        // Only what reads is read on: anything else would be done once more, and takes no cursor.
+        let place = match tool.effect {
+            Effect::Reads => taken_cursor(&mut own).map(Some),
+            Effect::Adds | Effect::Settles | Effect::Destroys => Ok(None),
+        };
+        let place = match place {
+            Ok(place) => place,
+            Err(Wrong(why)) => return Answer::short(shape::wrong(&why, tool), true),
+        };
         // A story's number is one of a project, which no list of arguments has to pay for.
         let takes_number = ["story_id", "scope_id"].into_iter().any(takes);
         let beside = if takes_number && !takes("project_id") { own.shift_remove("project_id") } else { None };
@@ -138,14 +145,6 @@ impl<A: Api> Desk<A> {
             Some(project) => arguments.with("project_id", project),
             None => arguments,
         };
-        let arguments = match cursor {
-            Some(cursor) => arguments.with("cursor", cursor),
-            None => arguments,
-        };
-        if arguments.text("cursor").is_some_and(|cursor| cursor.parse::<usize>().is_err()) {
-            return Answer::short(shape::wrong("cursor is none of an answer's", tool), true);
-        }
-        let cursor = arguments.text("cursor").map(str::to_owned);
         let takes_project = takes("project_id") || takes_number;
         let arguments = match self.settled(arguments, tool, takes_project).await {
             Ok(arguments) => arguments,
@@ -154,7 +153,7 @@ impl<A: Api> Desk<A> {
         let told = match tool.run {
             Run::Call(call) => match call(&arguments, self.api.settings()) {
                 Ok(call) => {
-                    let reply = self.api.call(paged(call, tool, cursor.as_deref())).await;
+                    let reply = self.api.call(bounded(paged(call, tool, place), tool)).await;
                     own::Told::Reply(reply, tool.shape)
                 }
                 Err(Wrong(why)) => own::Told::Said(shape::wrong(&why, tool), true),
@@ -165,7 +164,7 @@ impl<A: Api> Desk<A> {
             own::Told::Said(value, is_error) => Answer::short(value, is_error),
             own::Told::Reply(reply, shape) if reply.is_ok() => {
                 let project = self.named_project(&arguments);
-                Answer::short(shape::done(&reply.body, shape, seats, cursor.as_deref(), project), false)
+                Answer::short(shape::done(&reply.body, shape, seats, place, project), false)
             }
             own::Told::Reply(reply, _) => {
                 let next = match reply.status {
@@ -198,10 +197,32 @@ impl<A: Api> Desk<A> {
     }
 }
 
+/// The place from which an answer is read on, taken out of what was sent. Models write texts as numbers now and then.
+fn taken_cursor(sent: &mut Map<String, Value>) -> Result<usize, Wrong> {
+    let none = || Wrong("cursor is none of an answer's".to_owned());
+    match sent.shift_remove("cursor") {
+        None | Some(Value::Null) => Ok(0),
+        Some(Value::String(text)) if text.is_empty() => Ok(0),
+        Some(Value::String(text)) => text.parse().map_err(|_| none()),
+        Some(Value::Number(number)) => {
+            number.as_u64().and_then(|place| place.try_into().ok()).ok_or_else(none)
+        }
+        Some(_) => Err(Wrong("cursor must be a string".to_owned())),
+    }
+}
+
 /// The page that a cursor asks for.
-fn paged(call: Call, tool: &Tool, cursor: Option<&str>) -> Call {
+fn paged(call: Call, tool: &Tool, place: Option<usize>) -> Call {
     let is_list = tool.shape.is_paged() && call.query.iter().any(|(name, _)| *name == "limit");
-    call.query("offset", cursor.filter(|_| is_list).map(str::to_owned))
+    call.query("offset", place.filter(|place| is_list && *place > 0).map(|place| place.to_string()))
+}
+
+/// No more articles than one answer shows, unless somebody has asked for more: each further part would be looked up, ranked and
+/// counted as read once more.
+fn bounded(call: Call, tool: &Tool) -> Call {
+    let is_bounded =
+        tool.shape != Shape::Articles || call.query.iter().any(|(name, _)| *name == "max_tokens");
+    call.query("max_tokens", (!is_bounded).then(|| fit::TOKENS.to_string()))
 }
 
 /// With whose key somebody reads.

@@ -14,14 +14,15 @@ const TITLE: usize = 64;
 /// What is shown of what was wrong, of many things.
 const DETAILS: usize = 10;
 
-/// What was done or read.
+/// What was done or read: from a place on, or none, where asking for the rest would do it again.
 pub(super) fn done(
     body: &Value,
     shape: Shape,
     seats: &[Seat],
-    cursor: Option<&str>,
+    place: Option<usize>,
     project: Option<&str>,
 ) -> Value {
+    let from = place.unwrap_or(0);
     match shape {
         Shape::Step if body.get("story").is_some() => {
             let mut told = json!({"story": brief(&body["story"])});
@@ -32,19 +33,20 @@ pub(super) fn done(
             json!({"story": brief(&body["story"]), "next": next::after_work(&body["story"])})
         }
         Shape::Used => {
-            let mut told = whole(body, cursor);
+            let mut told = whole(body, place);
             told["next"] = json!(next::begin(seats));
             told
         }
         Shape::Step if body.get("review_record").is_some() => review(body, seats),
-        Shape::Story if body.get("story").is_some() => story(body, seats, cursor),
+        Shape::Story if body.get("story").is_some() => story(body, seats, from),
         Shape::Stories => stories(body, seats, project),
-        Shape::Articles if body["data"].is_array() => articles::to_read(body, cursor),
+        Shape::Articles if body["data"].is_array() => articles::to_read(body, from),
         Shape::Drafts if body["data"].is_array() => articles::drafts(body),
-        Shape::Drafts if body["data"].is_object() => articles::draft(&body["data"], cursor),
+        Shape::Drafts if body["data"].is_object() => articles::draft(&body["data"], from),
         Shape::Article if body["data"].is_object() => articles::moved(&body["data"], seats),
+        Shape::Results if body["data"].is_array() => articles::results(body),
         Shape::Lint if body["summary"].is_object() => articles::lint(body),
-        _ => whole(body, cursor),
+        _ => whole(body, place),
     }
 }
 
@@ -95,12 +97,12 @@ fn review(body: &Value, seats: &[Seat]) -> Value {
 }
 
 /// A story to read: what it is about and its criteria as one text, of which a long one comes in parts.
-fn story(body: &Value, seats: &[Seat], cursor: Option<&str>) -> Value {
+fn story(body: &Value, seats: &[Seat], from: usize) -> Value {
     let story = &body["story"];
     let mut told = json!({"story": brief(story)});
     told["story"]["project_id"] = story["project_id"].clone();
     told["next"] = json!(next::after(body, seats));
-    if let Some(more) = text(&mut told, &text_of(story), cursor) {
+    if let Some(more) = text(&mut told, &text_of(story), from) {
         // All of it is read before anything is done.
         let arguments = json!({"story_id": story["id"], "cursor": more});
         told["next"] = json!({"tool": "get_story", "arguments": arguments});
@@ -109,8 +111,7 @@ fn story(body: &Value, seats: &[Seat], cursor: Option<&str>) -> Value {
 }
 
 /// Adds a text, of which a long one comes in parts, and gives the cursor of the next one.
-pub(super) fn text(told: &mut Value, text: &str, cursor: Option<&str>) -> Option<String> {
-    let from = cursor.and_then(|cursor| cursor.parse().ok()).unwrap_or(0);
+pub(super) fn text(told: &mut Value, text: &str, from: usize) -> Option<String> {
     let (part, more) = fit::part(text, from, told.to_string().len());
     told["text"] = json!(part);
     let more = more.map(|more| more.to_string());
@@ -172,14 +173,14 @@ pub(super) fn page(told: &mut Value, body: &Value, shown: usize) {
     }
 }
 
-/// Everything else, without what is not there; a long one in parts.
-fn whole(body: &Value, cursor: Option<&str>) -> Value {
+/// Everything else, without what is not there; a long one in parts, if it can be asked for again.
+fn whole(body: &Value, place: Option<usize>) -> Value {
     let value = without_nulls(body.clone());
     let text = value.to_string();
-    let from = cursor.and_then(|cursor| cursor.parse().ok()).unwrap_or(0);
-    if from == 0 && text.len() <= fit::MOST {
-        return if value.is_object() { value } else { json!({"result": value}) };
-    }
+    let from = match place {
+        Some(from) if from > 0 || text.len() > fit::MOST => from,
+        _ => return if value.is_object() { value } else { json!({"result": value}) },
+    };
     let (part, more) = fit::part(&text, from, 0);
     let mut told = json!({"part": part});
     if let Some(more) = more {

@@ -28,6 +28,10 @@ use crate::seats::Toolset;
 const SERVER: &str = "https://loopctl.com";
 /// A call, with everything that is done again.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// A file, from the question to its last byte: clients give a call a minute, and nobody would be told of one that is later.
+const PATIENCE_FOR_A_FILE: Duration = Duration::from_secs(50);
+/// What a file may be.
+const ARCHIVE: &str = "application/zip";
 /// How long somebody who asks who they are waits at the start.
 const PATIENCE_AT_START: Duration = Duration::from_secs(1);
 /// What is read again after a failure, so often.
@@ -222,14 +226,19 @@ impl Remote {
 }
 
 impl Remote {
-    /// Writes an answer to a file as it arrives. What is refused leaves none.
+    /// Writes an archive to a file as it arrives. What is refused, is none or takes too long leaves nothing.
     async fn fetch(&self, call: &Call, mut archive: Archive) -> Result<Reply, Reply> {
         let key = self.0.keys.find(call.key).map_err(Reply::nothing)?;
-        let late = || Reply::nothing(format!("Request timed out after {}s", PATIENCE.as_secs()));
         let mut response = self.response(call, key).await?;
+        let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+        if !kind.is_some_and(|kind| kind.starts_with(ARCHIVE)) {
+            return Err(Reply::nothing(
+                "The answer is no archive. Is LOOPCTL_SERVER the address of a loopctl server?",
+            ));
+        }
         let (mut bytes, mut hash) = (0, Sha256::new());
         loop {
-            let chunk = timeout(PATIENCE, response.chunk()).await.map_err(|_| late())?;
+            let chunk = response.chunk().await;
             let chunk =
                 chunk.map_err(|error| Reply::nothing(format!("Network error: {}", deepest(&error))))?;
             let Some(chunk) = chunk else { break };
@@ -241,6 +250,17 @@ impl Remote {
         let sha256 = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         let path = archive.path.display().to_string();
         Ok(Reply { status: 200, body: json!({"path": path, "bytes": bytes, "sha256": sha256}) })
+    }
+
+    /// The same within a time.
+    async fn fetch_within(&self, call: &Call, archive: Archive, patience: Duration) -> Result<Reply, Reply> {
+        let fetched = timeout(patience, self.fetch(call, archive)).await;
+        fetched.map_err(|_| {
+            Reply::nothing(format!(
+                "The archive was not there after {}s: leave save_to out, and run the command",
+                patience.as_secs()
+            ))
+        })?
     }
 
     /// An answer of which nothing is read yet. All but a success is read, and is what was refused.
@@ -302,7 +322,7 @@ impl Api for Remote {
             return Reply::nothing("No files are written here");
         };
         let told = match files.archive(path) {
-            Ok(archive) => self.fetch(&call, archive).await,
+            Ok(archive) => self.fetch_within(&call, archive, PATIENCE_FOR_A_FILE).await,
             Err(Wrong(why)) => Err(Reply::nothing(why)),
         };
         told.unwrap_or_else(|refused| refused)
@@ -324,4 +344,46 @@ fn deepest(error: &dyn std::error::Error) -> String {
 /// What is kept of an answer that is no JSON.
 fn status(status: StatusCode, body: Value) -> Reply {
     Reply { status: status.as_u16(), body }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+
+    use super::*;
+    use crate::api::KeyFor;
+
+    /// The address of a server whose archive has no end.
+    fn endless() -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = format!("http://{}", listener.local_addr().expect("an address"));
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().expect("a connection");
+            let _ = stream.read(&mut [0; 4096]);
+            let head =
+                "HTTP/1.1 200 OK\r\ncontent-type: application/zip\r\ntransfer-encoding: chunked\r\n\r\n";
+            let mut sent = stream.write_all(head.as_bytes());
+            while sent.is_ok() {
+                sent = stream.write_all(b"2\r\nPK\r\n");
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        });
+        address
+    }
+
+    #[tokio::test]
+    async fn an_archive_without_an_end_is_given_up() {
+        let variables = [("LOOPCTL_SERVER", endless()), ("LOOPCTL_ORCH_KEY", "k".to_owned())];
+        let variable = |name: &str| Some(variables.iter().find(|(known, _)| *known == name)?.1.clone());
+        let remote = Remote::of(variable, "1").expect("an environment");
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("wiki.zip");
+        let archive = Files::default().archive(path.to_str().expect("a path")).expect("a file");
+        let call = Call::get(KeyFor::Orchestrator, "/knowledge/export");
+        let fetched = remote.fetch_within(&call, archive, Duration::from_secs(1)).await;
+        let said = fetched.expect_err("it has no end").body.to_string();
+        assert!(said.contains("not there after 1s"), "{said}");
+        assert!(!path.exists());
+    }
 }

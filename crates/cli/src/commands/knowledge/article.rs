@@ -8,7 +8,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::find::tags;
-use super::{check_category, links, markdown, path, story, text};
+use super::{check_category, links, markdown, path, story, text, text_of};
 use crate::args::Paging;
 use crate::client::borrowed;
 use crate::commands::{changes, given, given_parameters, not_blank};
@@ -36,7 +36,7 @@ pub(crate) struct SeveralArguments {
 pub(crate) struct GetArguments {
     /// Article: id, slug or title
     article: String,
-    /// Print its Markdown and nothing else
+    /// Print its Markdown and nothing else, as it was written (on a terminal without what would act on that)
     #[arg(long)]
     body: bool,
     /// The story that it is for: id or number
@@ -120,7 +120,7 @@ pub(super) async fn get(context: &Context, arguments: GetArguments) -> Result<()
     let body = client.get(&path, &borrowed(&query)).await?;
     let article = &body["data"];
     if arguments.body {
-        return context.output.line(text(article, "body").trim_end());
+        return context.output.as_written(text(article, "body"));
     }
     if !context.output.human() {
         return context.output.object(&body, "data");
@@ -158,7 +158,7 @@ pub(super) async fn create(context: &Context, arguments: CreateArguments) -> Res
     }
     let tags = arguments.tags.as_deref().map(tags_of).transpose()?;
     let metadata = arguments.metadata.map(|text| json_argument::object("--metadata", &text)).transpose()?;
-    let body = markdown_of(arguments.file.as_deref().unwrap_or(Path::new("-")))?;
+    let body = text_of(arguments.file.as_deref().unwrap_or(Path::new("-")), MAX_BODY)?;
     let client = context.client()?;
     let body = given([
         ("title", Some(arguments.title.into())),
@@ -180,12 +180,13 @@ pub(super) async fn update(context: &Context, arguments: UpdateArguments) -> Res
     }
     check_category(arguments.category.as_deref())?;
     let metadata = arguments.metadata.map(|text| json_argument::object("--metadata", &text)).transpose()?;
+    let text = arguments.file.map(|file| text_of(&file, MAX_BODY)).transpose()?;
     let body = changes([
         ("title", arguments.title.map(Value::from)),
         ("category", arguments.category.map(Value::from)),
         ("tags", arguments.tags.as_deref().map(tags_of).transpose()?),
         ("metadata", metadata),
-        ("body", arguments.file.as_deref().map(markdown_of).transpose()?.map(Value::from)),
+        ("body", text.map(Value::from)),
     ])?;
     let client = context.client()?;
     let path = path(&client, &arguments.article).await?;
@@ -256,20 +257,6 @@ fn tags_of(text: &str) -> Result<Value, Error> {
         Tags::check(tag).map_err(|why| Error::Usage(format!("Invalid --tags: {why}")))?;
     }
     Ok(json!(tags))
-}
-
-/// The text of an article, from a file or standard input.
-fn markdown_of(file: &Path) -> Result<String, Error> {
-    let read = if file.as_os_str() == "-" { json_argument::stdin() } else { std::fs::read_to_string(file) };
-    let text = read.map_err(|error| Error::Usage(format!("Cannot read {}: {error}", file.display())))?;
-    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
-    if text.trim().is_empty() {
-        return Err(Error::Usage(format!("{} holds no text", file.display())));
-    }
-    if text.chars().count() > MAX_BODY {
-        return Err(Error::Usage(format!("{} has more than {MAX_BODY} characters", file.display())));
-    }
-    Ok(text.to_owned())
 }
 
 #[cfg(test)]

@@ -60,7 +60,7 @@ pub(crate) struct ContextArguments {
     /// How much it counts that an article is new: 0 to 1 (0.3)
     #[arg(long, value_name = "SHARE")]
     recency_weight: Option<f64>,
-    /// published (default), draft or archived (user)
+    /// published (default), draft or archived (a user's key; by any other key published ones are found all the same)
     #[arg(long)]
     status: Option<String>,
 }
@@ -77,7 +77,8 @@ pub(crate) struct IndexArguments {
 }
 
 /// What is shown to users alone, but for the first.
-const STATUSES: &[&str] = &["published", "draft", "archived"];
+const STATUSES: &[&str] = &[PUBLISHED, "draft", "archived"];
+const PUBLISHED: &str = "published";
 /// The most characters that are looked for.
 const LONGEST: usize = 500;
 /// Columns of the bar behind a score.
@@ -137,6 +138,15 @@ pub(super) async fn search(context: &Context, arguments: SearchArguments) -> Res
     context.output.line(&output::footer(&body, rows_of(&body).len()))
 }
 
+/// The server answers whoever is no user with what is published, and does not say so.
+fn note_status(status: Option<&str>) {
+    if status.is_some_and(|status| status != PUBLISHED) {
+        output::note(
+            "note: only a user's key finds drafts and archived articles; any other finds published ones",
+        );
+    }
+}
+
 /// Without embeddings words alone are compared, which finds less.
 fn note_fallback(body: &Value) {
     if body["meta"]["fallback"] == true {
@@ -189,6 +199,7 @@ pub(super) async fn context(context: &Context, arguments: ContextArguments) -> R
         return Err(Error::Usage(format!("Invalid status '{status}'. Valid statuses: {valid}")));
     }
     let client = context.client()?;
+    note_status(arguments.status.as_deref());
     let number = |number: Option<u32>| number.map(|number| number.to_string());
     let query = given_parameters([
         ("query", Some(query)),
@@ -242,7 +253,11 @@ pub(super) async fn index(context: &Context, arguments: IndexArguments) -> Resul
     let path = of_project(context, &client, "index").await?;
     let query = given_parameters([("story_id", story(context, &client, arguments.story.as_deref()).await?)]);
     let body = client.get(&path, &borrowed(&query)).await?;
-    context.output.rows(&body, &indexed(&body), INDEXED, NOTHING)
+    let rows = indexed(&body);
+    if body["meta"]["truncated"] == true {
+        output::note(&format!("note: only the {} articles that were changed last", rows.len()));
+    }
+    context.output.rows(&body, &rows, INDEXED, NOTHING)
 }
 
 /// The rows of all categories.

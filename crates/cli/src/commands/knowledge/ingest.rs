@@ -6,6 +6,7 @@ use clap::Args;
 use reqwest::Url;
 use serde_json::{Value, json};
 
+use super::text_of;
 use crate::commands::{given, not_blank};
 use crate::context::Context;
 use crate::error::Error;
@@ -45,7 +46,7 @@ pub(super) async fn run(context: &Context, arguments: Arguments) -> Result<(), E
     let metadata = arguments.metadata.map(|text| json_argument::object("--metadata", &text)).transpose()?;
     let (url, content) = match page(&arguments.source)? {
         Some(url) => (Some(url), None),
-        None => (None, Some(text_of(&arguments.source)?)),
+        None => (None, Some(text_of(Path::new(&arguments.source), LONGEST)?)),
     };
     let usual = if url.is_some() { "web_article" } else { "ingestion" };
     let client = context.client()?;
@@ -73,20 +74,6 @@ fn page(source: &str) -> Result<Option<String>, Error> {
         ));
     };
     Ok(Some(url.into()))
-}
-
-/// The text of a file, or of standard input.
-fn text_of(source: &str) -> Result<String, Error> {
-    let read =
-        if source == "-" { json_argument::stdin() } else { std::fs::read_to_string(Path::new(source)) };
-    let text = read.map_err(|error| Error::Usage(format!("Cannot read {source}: {error}")))?;
-    if text.trim().is_empty() {
-        return Err(Error::Usage(format!("{source} holds no text")));
-    }
-    if text.chars().count() > LONGEST {
-        return Err(Error::Usage(format!("{source} has more than {LONGEST} characters")));
-    }
-    Ok(text)
 }
 
 pub(super) async fn jobs(context: &Context) -> Result<(), Error> {

@@ -17,6 +17,10 @@ pub(super) fn plainly(markdown: &str, style: Style) -> String {
     lines.join("\n").trim_end().to_owned()
 }
 
+/// How deep a quotation or a list is shown. Each level takes two characters to write, and would take a line as long as all those
+/// around it to show: what is deeper stands where this is.
+const DEEPEST: usize = 8;
+
 struct Page {
     style: Style,
     done: Vec<String>,
@@ -158,9 +162,9 @@ impl Page {
 
     /// Begins the line where its text stands.
     fn set_in(&mut self) {
-        let depth = self.lists.len().saturating_sub(1);
+        let (quotes, depth) = (self.quotes.min(DEEPEST), self.lists.len().saturating_sub(1).min(DEEPEST));
         let code = if self.is_code { "    " } else { "" };
-        self.line = format!("{}{}{code}", "> ".repeat(self.quotes), "  ".repeat(depth));
+        self.line = format!("{}{}{code}", "> ".repeat(quotes), "  ".repeat(depth));
     }
 
     fn is_empty_line(&self) -> bool {
@@ -204,6 +208,20 @@ mod tests {
         let told =
             plainly("# a\u{1b}[2J\n\n`\u{1b}[31m` [x](\u{202e}y) <b>raw</b>\n\n    \u{7}\n", Style::plain());
         assert_eq!(told, "# a\\x1b[2J\n\n`\\x1b[31m` x (\\u{202e}y) <b>raw</b>\n\n    \\x07");
+    }
+
+    /// What anybody may write takes no more room, and no more time, than a page of its length does.
+    #[test]
+    fn however_deep_it_is_it_stays_short() {
+        let of = |part: &str| part.repeat(100_000 / part.len());
+        let table = format!("{}\n{}\n{}", "a|".repeat(8_000), "-|".repeat(8_000), "a|\n".repeat(20_000));
+        let lines = format!("{}x\n{}", "> - ".repeat(300), "x\n".repeat(40_000));
+        for markdown in [of("- + "), of(">"), of("> "), of("> - "), of("1. "), of("[a]("), table, lines] {
+            let told = plainly(&markdown, Style::plain());
+            let begin: String = markdown.chars().take(20).collect();
+            assert!(told.len() < 20 * markdown.len(), "{begin}: {}", told.len());
+        }
+        assert_eq!(plainly("> > a\n\n- b\n  - c", Style::plain()), "> > a\n\n- b\n  - c");
     }
 
     proptest! {

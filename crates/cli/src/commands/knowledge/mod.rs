@@ -9,6 +9,8 @@ mod lint;
 mod markdown;
 mod stats;
 
+use std::path::Path;
+
 use clap::Subcommand;
 use loopctl_core::knowledge::Category;
 use serde_json::Value;
@@ -17,7 +19,7 @@ use crate::args::Paging;
 use crate::client::Client;
 use crate::context::Context;
 use crate::error::Error;
-use crate::resolve;
+use crate::{json_argument, resolve};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -129,6 +131,21 @@ fn check_category(category: Option<&str>) -> Result<(), Error> {
         ))),
         _ => Ok(()),
     }
+}
+
+/// The text of a file, or of standard input (`-`), of so many characters at most. A byte order mark is none of it.
+fn text_of(file: &Path, most: usize) -> Result<String, Error> {
+    let name = file.display();
+    let read = if file.as_os_str() == "-" { json_argument::stdin() } else { std::fs::read_to_string(file) };
+    let text = read.map_err(|error| Error::Usage(format!("Cannot read {name}: {error}")))?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    if text.trim().is_empty() {
+        return Err(Error::Usage(format!("{name} holds no text")));
+    }
+    if text.chars().count() > most {
+        return Err(Error::Usage(format!("{name} has more than {most} characters")));
+    }
+    Ok(text.to_owned())
 }
 
 /// A member as text.

@@ -18,9 +18,12 @@ pub(crate) struct Arguments {
     /// Of the last so many days (7)
     #[arg(long, value_name = "N", conflicts_with = "article", value_parser = clap::value_parser!(u32).range(1..=365))]
     since_days: Option<u32>,
-    /// At most so many (20)
-    #[arg(long, value_name = "N", conflicts_with = "article", value_parser = clap::value_parser!(u32).range(1..=100))]
+    /// At most so many: 20, and no more than 100; with --unused 50, and no more than 200
+    #[arg(long, value_name = "N", conflicts_with = "article", value_parser = clap::value_parser!(u32).range(1..=200))]
     limit: Option<u32>,
+    /// With --unused: without those that are younger than --since-days
+    #[arg(long, requires = "unused")]
+    exclude_new: bool,
 }
 
 pub(super) const EXAMPLES: &str = "Examples:\n  \
@@ -28,11 +31,19 @@ pub(super) const EXAMPLES: &str = "Examples:\n  \
     loopctl knowledge stats --since-days 30 --limit 10\n  \
     loopctl knowledge stats --unused";
 
+/// The most of what is read most.
+const MOST: u32 = 100;
 const TOP: &[&str] = &["article_id", "title", "category", "access_count", "unique_agents"];
 const UNUSED: &[&str] = &["article_id", "title", "category", "inserted_at", "updated_at"];
 const READS: &[&str] = &["accessed_at", "access_type", "api_key_id", "metadata.query"];
 
 pub(super) async fn run(context: &Context, arguments: Arguments) -> Result<(), Error> {
+    if arguments.unused && resolve::project_option(context).is_some() {
+        return Err(Error::Usage("--unused lists what the whole tenant has: leave out --project".to_owned()));
+    }
+    if !arguments.unused && arguments.limit.is_some_and(|limit| limit > MOST) {
+        return Err(Error::Usage(format!("--limit is at most {MOST} without --unused")));
+    }
     let client = context.client()?;
     if let Some(article) = &arguments.article {
         let id = resolve::article(&client, article).await?.id;
@@ -45,14 +56,11 @@ pub(super) async fn run(context: &Context, arguments: Arguments) -> Result<(), E
         true => ("unused-articles", "days_unused", UNUSED),
         false => ("top-articles", "since_days", TOP),
     };
-    let project = match arguments.unused {
-        true => None,
-        false => resolve::named_project(context, &client).await?,
-    };
     let query = given_parameters([
         (days, number(arguments.since_days)),
         ("limit", number(arguments.limit)),
-        ("project_id", project),
+        ("project_id", resolve::named_project(context, &client).await?),
+        ("exclude_new", arguments.exclude_new.then(|| "true".to_owned())),
     ]);
     let body = client.get(&format!("/knowledge/analytics/{what}"), &borrowed(&query)).await?;
     context.output.list(&body, columns, if arguments.unused { "All are read." } else { "Nothing was read." })

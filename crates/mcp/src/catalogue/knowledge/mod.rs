@@ -132,7 +132,8 @@ pub(super) const TOOLS: &[Tool] = &[
             Ok(Call::post(KeyFor::User, "/knowledge/bulk-publish").body(body))
         }),
     )
-    .takes(&[Field::new("article_ids", Kind::Texts(100)).required()]),
+    .takes(&[Field::new("article_ids", Kind::Texts(100)).required()])
+    .told(Shape::Results),
     Tool::new(
         "knowledge_unpublish",
         "Make an article a draft again. Needs LOOPCTL_USER_KEY.",

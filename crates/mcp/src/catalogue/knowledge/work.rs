@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::super::{Effect, Run, Tool, given};
+use super::super::{Effect, Run, Shape, Tool, given};
 use super::of_project;
 use crate::api::{Call, KeyFor};
 use crate::arguments::{Arguments, Field, Kind, Wrong, choice, id, text, within};
@@ -63,7 +63,8 @@ pub(in super::super) const TOOLS: &[Tool] = &[
         )
         .required(),
         text("project_id"),
-    ]),
+    ])
+    .told(Shape::Results),
     Tool::new(
         "knowledge_ingestion_jobs",
         "What became of what was ingested lately.",

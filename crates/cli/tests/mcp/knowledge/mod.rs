@@ -1,5 +1,7 @@
 //! The wiki as tools: what each asks of the API, and how a role is answered.
 
+mod parts;
+
 use serde_json::{Value, json};
 
 use crate::U;
@@ -303,7 +305,13 @@ fn an_export_is_written_where_there_is_no_file_yet() {
         assert!(told.is_error && told.text.contains(said), "{told:?}");
     }
     assert_eq!(recorder.requests().len(), 0);
-    // What is refused leaves nothing.
+    // What is no archive leaves nothing, and neither does what is refused.
+    for kind in ["content-type: text/html\r\n", "content-type: application/json\r\n", ""] {
+        let page = Recorder::new(move |_| Answer(200, kind.to_owned(), "<html>login</html>".to_owned()));
+        let other = dir.path().join("page.zip");
+        let told = Session::of(&page, &[]).call("knowledge_export", &json!({"save_to": other}));
+        assert!(told.is_error && told.text.contains("is no archive") && !other.exists(), "{told:?}");
+    }
     let refused = Recorder::new(|_| (403, json!({"error": {"status": 403}})).into());
     let other = dir.path().join("other.zip");
     let told = Session::of(&refused, &[]).call("knowledge_export", &json!({"save_to": other}));
@@ -340,42 +348,6 @@ fn each_role_has_the_few_that_it_needs() {
     );
 }
 
-#[test]
-fn articles_are_read_with_their_titles_the_best_first_and_in_parts() {
-    let long = "A line of what is known.\n".repeat(500);
-    let body = long.clone();
-    let recorder = Recorder::new(move |_| {
-        json!({"data": [{"id": U, "title": "First", "category": "pattern", "body": body, "combined_score": 0.9,
-                         "linked_articles": [{"id": U, "title": "Other", "category": "finding"}]},
-                        {"id": "second", "title": "Second", "category": "finding", "body": "Short.", "linked_articles": []}],
-               "meta": {"total_count": 2, "cut": [{"id": "third", "reason": "max_tokens"}]}})
-        .into()
-    });
-    let mut session = seat(&recorder, "LOOPCTL_AGENT_KEY");
-    let (mut read, mut arguments, mut parts) = (String::new(), json!({"query": "x"}), 0);
-    loop {
-        let told = session.call("knowledge_context", &arguments);
-        assert!(!told.is_error && told.text.len() <= 8192, "{told:?}");
-        let told = told.structured;
-        assert_eq!((&told["articles"], &told["cut"]), (&json!(2), &json!(["third: max_tokens"])));
-        read.push_str(told["text"].as_str().unwrap());
-        parts += 1;
-        match told.get("cursor") {
-            Some(cursor) => arguments["cursor"] = cursor.clone(),
-            None => break,
-        }
-    }
-    let whole = format!(
-        "# First\npattern, {U}\n\n{}\n\nLinked: Other\n\n# Second\nfinding, second\n\nShort.",
-        long.trim()
-    );
-    assert_eq!(read, whole);
-    assert!(parts > 1);
-    let recorder = Recorder::new(|_| json!({"data": [], "meta": {"total_count": 0}}).into());
-    let told = seat(&recorder, "LOOPCTL_AGENT_KEY").call("knowledge_context", &json!({"query": "x"}));
-    assert_eq!(told.structured, json!({"articles": 0, "message": "Nothing is written about this."}));
-}
-
 /// A filter is what somebody asks for. What is configured says where work is done, and most of what is known is everybody's.
 #[test]
 fn a_configured_project_does_not_hide_what_everybody_knows() {
@@ -391,11 +363,12 @@ fn a_configured_project_does_not_hide_what_everybody_knows() {
         let environment = [("LOOPCTL_AGENT_KEY", "k"), ("LOOPCTL_PROJECT", configured)];
         let mut session = Session::start(&recorder.address, &environment);
         session.call("knowledge_context", &json!({"query": "x"}));
-        assert_eq!(last(), "GET /api/v1/knowledge/context?query=x");
+        assert_eq!(last(), "GET /api/v1/knowledge/context?query=x&max_tokens=1800");
         session.call("knowledge_context", &json!({"query": "x", "project_id": "only"}));
-        assert_eq!(last(), format!("GET /api/v1/knowledge/context?query=x&project_id={U}"));
-        session.call("knowledge_context", &json!({"query": "x", "story_id": "1.2"}));
-        assert_eq!(last(), format!("GET /api/v1/knowledge/context?query=x&story_id={U}"));
+        assert_eq!(last(), format!("GET /api/v1/knowledge/context?query=x&project_id={U}&max_tokens=1800"));
+        // Who asks for more gets more.
+        session.call("knowledge_context", &json!({"query": "x", "story_id": "1.2", "max_tokens": 9000}));
+        assert_eq!(last(), format!("GET /api/v1/knowledge/context?query=x&story_id={U}&max_tokens=9000"));
         // Not listed, but known by story and project all the same, and read on.
         session.call("knowledge_search", &json!({"q": "x", "story_id": "1.2", "cursor": "0"}));
         assert_eq!(last(), format!("GET /api/v1/knowledge/search?q=x&story_id={U}"));

@@ -1,5 +1,7 @@
 //! `knowledge`: what is sent, and what people and programs are shown.
 
+mod names;
+
 use serde_json::{Value, json};
 
 use crate::support::{Answer, CONTENT_TYPE, Request, World, error};
@@ -19,19 +21,32 @@ fn end(id: &str, title: &str) -> Value {
     json!({"id": id, "title": title})
 }
 
+/// What there is.
+fn articles() -> Vec<Value> {
+    vec![
+        article(OLD, "retry-budgets-old", "Retry budgets", "archived"),
+        article(RETRY, "retry-budgets", "Retry budgets", "published"),
+        article(OTHER, "other", "Ötherwise", "draft"),
+        article(OLD, "x1", "Twice", "archived"),
+        article(OTHER, "x2", "Twice", "superseded"),
+    ]
+}
+
+/// Those with exactly the slug or the title that is asked for.
+fn of_name(request: &Request, mut articles: Vec<Value>) -> Vec<Value> {
+    let url = reqwest::Url::parse(&format!("http://x/?{}", request.query)).unwrap();
+    for (name, value) in url.query_pairs().filter(|(name, _)| ["slug", "title"].contains(&name.as_ref())) {
+        articles.retain(|article| article[name.as_ref()] == value.as_ref());
+    }
+    articles
+}
+
 fn server(request: &Request) -> Answer {
     let retry = || article(RETRY, "retry-budgets", "Retry budgets", "published");
     let path = request.path.strip_prefix("/api/v1").unwrap();
     let at = format!("/articles/{RETRY}");
     match (request.method.as_str(), path.strip_prefix(&at).unwrap_or(path)) {
-        // As a server that knows no filter by slug or title.
-        ("GET", "/articles") => list(&[
-            article(OLD, "retry-budgets-old", "Retry budgets", "archived"),
-            retry(),
-            article(OTHER, "other", "Ötherwise", "draft"),
-            article(OLD, "x1", "Twice", "archived"),
-            article(OTHER, "x2", "Twice", "superseded"),
-        ]),
+        ("GET", "/articles") => list(&of_name(request, articles())),
         ("GET", "") => {
             let mut article = retry();
             article["outgoing_links"] = json!([{"id": OLD, "relationship_type": "supersedes",
@@ -59,7 +74,7 @@ fn server(request: &Request) -> Answer {
             {"id": RETRY, "title": "Retry budgets", "category": "pattern", "tags": [], "body": "Some **text**.",
              "updated_at": "T", "relevance_score": 1.0, "recency_score": 0.5, "combined_score": 0.85,
              "linked_articles": [{"id": OTHER, "title": "Timeouts", "category": "finding"}]}],
-            "meta": {"total_count": 1, "limit": 5, "recency_weight": 0.3, "cut": [{"id": OTHER, "reason": "max_tokens"}]}})
+            "meta": {"total_count": 1, "limit": 5, "recency_weight": 0.3, "cut": [{"id": OTHER, "reason": "no_room"}]}})
         .into(),
         ("GET", path) if path.ends_with("knowledge/index") => json!({"data": {
             "reference": [{"id": OTHER, "title": "Ports", "category": "reference", "tags": [], "updated_at": "T2"}],
@@ -144,32 +159,16 @@ fn what_cannot_be_meant_is_not_sent() {
         ("unlink a", "it must be a UUID"),
         ("stats retry-budgets --unused", "cannot be used with"),
         ("stats --since-days 366", "366 is not in 1..=365"),
+        ("stats --limit 101", "--limit is at most 100 without --unused"),
+        ("stats --unused --limit 201", "201 is not in 1..=200"),
+        ("stats --exclude-new", "--unused"),
+        ("stats --unused --project my-app", "leave out --project"),
     ] {
         let run = world.run(&format!("knowledge {words}"));
         assert!(run.code == 2 && run.stderr.contains(said), "{words}: {run:?}");
         assert!(!run.stderr.contains("secret@"), "{run:?}");
     }
     assert_eq!(world.lines(), Vec::<String>::new());
-}
-
-#[test]
-fn articles_are_known_by_id_slug_or_title() {
-    let world = World::new(server);
-    let last = || world.lines().pop().unwrap();
-    for name in [RETRY, "retry-budgets", "Retry+budgets"] {
-        assert_eq!(world.run(&format!("knowledge links {name}")).code, 0, "{name}");
-        assert_eq!(last(), format!("GET /api/v1/articles/{RETRY}/links"), "{name}");
-    }
-    // An umlaut of two signs is the same as one of one.
-    world.run("knowledge archive O\u{308}therwise");
-    assert_eq!(last(), format!("POST /api/v1/articles/{OTHER}/archive"));
-    let none = world.run("knowledge get nothing-like-it");
-    assert!(none.code == 5 && none.stderr.contains("Article nothing-like-it not found"), "{none:?}");
-    let several = world.run("knowledge get Twice");
-    assert!(
-        several.code == 2 && several.stderr.contains(OLD) && several.stderr.contains(OTHER),
-        "{several:?}"
-    );
 }
 
 #[test]
@@ -217,7 +216,11 @@ fn what_is_known_of_a_task_is_read_in_full() {
              See also: Timeouts  ({OTHER})\n\n"
         )
     );
-    assert!(run.stderr.contains(&format!("cut: {OTHER} (max_tokens)")), "{run:?}");
+    assert!(run.stderr.contains(&format!("cut: {OTHER} (no_room)")), "{run:?}");
+    let said = "only a user's key finds drafts";
+    assert!(run.stderr.contains(said), "{run:?}");
+    let published = world.run("knowledge context x --status published");
+    assert!(!published.stderr.contains(said), "{published:?}");
     assert_eq!(world.run("knowledge context x").json()["data"][0]["body"], "Some **text**.");
     let csv = world.run("knowledge context x --format csv").stdout;
     assert!(csv.starts_with("id,title,category,tags,combined_score,"), "{csv}");
@@ -243,6 +246,13 @@ fn an_article_is_read_by_people_and_by_programs() {
         world.run("knowledge get retry-budgets --body").stdout,
         "# Why\n\nSee [it](https://x.example/a).\n"
     );
+    // To the last sign, so that it can be written again.
+    let odd = World::new(|_| {
+        let mut article = article(RETRY, "retry-budgets", "Retry budgets", "published");
+        article["body"] = json!("a\u{1b}[1m \u{202e}b\r\n\n  \n");
+        json!({"data": article}).into()
+    });
+    assert_eq!(odd.run(&format!("knowledge get {RETRY} --body")).stdout, "a\u{1b}[1m \u{202e}b\r\n\n  \n");
     assert_eq!(world.run("knowledge get retry-budgets").json()["data"]["title"], "Retry budgets");
     let links = world.run("knowledge links retry-budgets --format csv").stdout;
     assert_eq!(
@@ -334,6 +344,17 @@ fn the_index_and_what_is_wrong_with_it_are_tables() {
             "category,title,tags,updated_at,id\npattern,Retry budgets,\"a,b\",T1,{RETRY}\nreference,Ports,,T2,{OTHER}\n"
         )
     );
+    let part = World::new(|_| {
+        json!({"data": {"pattern": [{"id": RETRY, "title": "Retry budgets", "category": "pattern", "tags": [], "updated_at": "T"}]},
+               "meta": {"total_count": 1500, "categories": {"pattern": 1500}, "truncated": true}})
+        .into()
+    });
+    let said = "note: only the 1 articles that were changed last\n";
+    assert!(part.run("knowledge index").stderr.contains(said));
+    let run = part.run("knowledge index --format csv");
+    assert_eq!(run.stderr, format!("{said}note: 1 of 1500 rows\n"));
+    let run = part.run("knowledge index --format human");
+    assert!(run.stderr == said && run.stdout.ends_with("\n1 of 1500\n"), "{run:?}");
     let empty = World::new(|_| {
         json!({"data": {}, "meta": {"total_count": 0, "categories": {}, "truncated": false}}).into()
     });
@@ -388,12 +409,12 @@ fn an_export_goes_to_a_file_whole_or_not_at_all() {
 fn pages_and_texts_are_ingested() {
     let home = tempfile::tempdir().unwrap();
     let file = home.path().join("notes.md");
-    std::fs::write(&file, "Notes.\n").unwrap();
+    std::fs::write(&file, "\u{feff}Notes.\n").unwrap();
     let file = file.display().to_string();
     for (words, stdin, body) in [
         ("https://example.com/a", "", json!({"source_type": "web_article", "url": "https://example.com/a"})),
         (file.as_str(), "", json!({"source_type": "ingestion", "content": "Notes.\n"})),
-        ("-", "Said.", json!({"source_type": "ingestion", "content": "Said."})),
+        ("-", "\u{feff}Said.", json!({"source_type": "ingestion", "content": "Said."})),
         (
             "- --source-type session_log --metadata {\"a\":1} --project my-app",
             "Said.",
@@ -424,11 +445,18 @@ fn what_is_read_is_counted() {
             "--since-days 30 --limit 5 --project my-app",
             format!("top-articles?since_days=30&limit=5&project_id={P1}"),
         ),
-        ("--unused --since-days 60", "unused-articles?days_unused=60".to_owned()),
+        (
+            "--unused --since-days 60 --limit 200 --exclude-new",
+            "unused-articles?days_unused=60&limit=200&exclude_new=true".to_owned(),
+        ),
     ] {
         assert_eq!(world.run(&format!("knowledge stats {words} --format csv")).code, 0, "{words}");
         assert_eq!(world.lines().pop().unwrap(), format!("GET /api/v1/knowledge/analytics/{line}"));
     }
+    // A configured project limits nothing that the whole tenant has.
+    let environment = [("LOOPCTL_PROJECT", "my-app")];
+    assert_eq!(world.run_with("knowledge stats --unused", &environment, "").code, 0);
+    assert_eq!(world.lines().pop().unwrap(), "GET /api/v1/knowledge/analytics/unused-articles");
 }
 
 #[test]
