@@ -104,7 +104,7 @@ await call("knowledge_drafts", { limit: 20, offset: 0, project_id });
 await call("knowledge_publish", { article_id });
 await call("knowledge_bulk_publish", { article_ids: [second, third] });
 await call("knowledge_index", reading);
-await call("knowledge_search", { q: "tool", limit: 5, ...reading });
+await call("knowledge_search", { q: "tool", limit: 5, include_system: true, ...reading });
 await call("knowledge_get", { article_id, ...reading });
 await call("knowledge_context", { query: "tool", limit: 5, recency_weight: 0, ...reading });
 await call("knowledge_lint", { project_id, stale_days: 30, min_coverage: 1, max_per_category: 5 });

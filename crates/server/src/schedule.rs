@@ -130,6 +130,19 @@ pub(crate) fn kinds(settings: Settings) -> Vec<Kind<Tools>> {
             at_start: true,
             ..maintenance("embed_what_lacks", |tools, job| Box::pin(embed_what_lacks(tools, job)))
         },
+        Kind {
+            scope: Scope::Server,
+            needs_owner: true,
+            ..on_texts(embeddings::EMBEDDING_OF_SYSTEM, |tools, job| {
+                Box::pin(system_article_embedding(tools, job))
+            })
+        },
+        Kind {
+            schedule: Some(Schedule::Hourly { minute: 55 }),
+            at_start: true,
+            needs_owner: true,
+            ..maintenance("embed_system_articles", |tools, _| Box::pin(embed_system_articles(tools)))
+        },
     ]
 }
 
@@ -214,6 +227,14 @@ async fn article_linking(tools: Tools, job: Job) -> Result<Value, JobError> {
 
 async fn embed_what_lacks(tools: Tools, job: Job) -> Result<Value, JobError> {
     embeddings::embed_what_lacks(&tools.db, &tools.jobs, &tools.knowledge, job).await
+}
+
+async fn system_article_embedding(tools: Tools, job: Job) -> Result<Value, JobError> {
+    embeddings::embed_of_system(&tools.db, &tools.owner, &tools.knowledge, job).await
+}
+
+async fn embed_system_articles(tools: Tools) -> Result<Value, JobError> {
+    embeddings::embed_what_lacks_of_system(&tools.db, &tools.jobs, &tools.knowledge).await
 }
 
 async fn review_knowledge(tools: Tools, job: Job) -> Result<Value, JobError> {

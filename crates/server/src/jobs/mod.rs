@@ -23,6 +23,7 @@ use crate::db::DbError;
 
 pub use alone::Alone;
 pub use queue::Queue;
+pub(crate) use queue::enqueue_as_owner;
 pub(crate) use store::{Outcome, STATEMENTS};
 pub(crate) use worker::{Worker, owns_tables};
 

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::Task;
 use super::store::ENQUEUE;
-use crate::db::{DbError, Jsonb, Tx};
+use crate::db::{DbError, Jsonb, Params, Tx};
 
 /// How long a worker may be busy with the database, which may leave a statement unanswered for a minute, until it is taken for
 /// dead.
@@ -110,6 +110,22 @@ impl Queue {
     fn standing(&self) -> MutexGuard<'_, Standing> {
         self.0.standing.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Enqueues a job of nobody with the login that owns the tables, along with whatever else the transaction does.
+///
+/// # Errors
+/// When the database fails.
+pub(crate) async fn enqueue_as_owner(
+    tx: &tokio_postgres::Transaction<'_>,
+    task: Task,
+    args: &JsonText,
+    key: &str,
+) -> Result<(), DbError> {
+    let params: Params<'_> =
+        &[&Uuid::nil(), &Uuid::now_v7(), &task.queue, &task.name, &Jsonb(args), &task.attempts, &key];
+    tx.query(ENQUEUE.text(), params).await?;
+    Ok(())
 }
 
 /// For as long as a worker works.

@@ -28,6 +28,9 @@ pub(crate) struct SearchArguments {
     /// Any of these tags: a,b
     #[arg(long, value_name = "TAGS")]
     tags: Option<String>,
+    /// Also the server's own articles, which explain loopctl
+    #[arg(long)]
+    include_system: bool,
     /// The story that it is for: id or number
     #[arg(long, value_name = "REF")]
     story: Option<String>,
@@ -41,7 +44,8 @@ pub(crate) struct SearchArguments {
 
 pub(super) const SEARCH_EXAMPLES: &str = "Examples:\n  \
     loopctl knowledge search retry budget --format human\n  \
-    loopctl knowledge search '\"exactly once\"' --category decision --story 2.1";
+    loopctl knowledge search '\"exactly once\"' --category decision --story 2.1\n  \
+    loopctl knowledge search what is a custody halt --include-system";
 
 #[derive(Debug, Args)]
 pub(crate) struct ContextArguments {
@@ -125,6 +129,7 @@ pub(super) async fn search(context: &Context, arguments: SearchArguments) -> Res
         ("category", arguments.category),
         ("tags", arguments.tags),
         ("mode", arguments.mode),
+        ("include_system", arguments.include_system.then(|| "true".to_owned())),
         ("limit", number(arguments.limit)),
         ("offset", number(arguments.offset)),
     ]);
@@ -171,6 +176,9 @@ fn found(rows: &[Value], from: u64, style: Style) -> String {
             told.push_str(&format!("   {}\n", highlighted(snippet, style)));
         }
         let mut facts = table::one_line(&table::plain(&row["id"]));
+        if row["scope"] == "system" {
+            facts.push_str("  system");
+        }
         for tag in row["tags"].as_array().into_iter().flatten() {
             facts.push_str(&format!("  #{}", table::one_line(&table::plain(tag))));
         }

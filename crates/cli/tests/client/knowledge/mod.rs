@@ -67,7 +67,7 @@ fn server(request: &Request) -> Answer {
         ("DELETE", path) if path.starts_with("/article_links/") => (204, Value::Null).into(),
         ("GET", "/knowledge/search") => json!({"data": [
             {"id": RETRY, "title": "Retry budgets", "category": "pattern", "tags": ["http"], "score": 0.8, "snippet": "a **retry** costs"},
-            {"id": OTHER, "title": "Other", "category": "finding", "tags": [], "score": 0.2}],
+            {"id": OTHER, "title": "Other", "category": "finding", "tags": [], "scope": "system", "score": 0.2}],
             "meta": {"total_count": 12, "limit": 10, "offset": 0, "fallback": true}})
         .into(),
         ("GET", "/knowledge/context") => json!({"data": [
@@ -182,13 +182,15 @@ fn what_is_found_is_a_ranked_list() {
             "GET /api/v1/knowledge/search?q=retry+budget&project_id={P1}&story_id={S21}&category=pattern&tags=a%2Cb&mode=keyword&limit=5&offset=10"
         )
     );
+    world.run("knowledge search retry --include-system");
+    assert_eq!(world.lines().pop().unwrap(), "GET /api/v1/knowledge/search?q=retry&include_system=true");
     let run = world.run("knowledge search retry --format human");
     assert_eq!(world.lines().pop().unwrap(), "GET /api/v1/knowledge/search?q=retry");
     assert_eq!(
         run.stdout,
         format!(
             "1. Retry budgets  pattern  0.80 ##########\n   a **retry** costs\n   {RETRY}  #http\n\n\
-             2. Other  finding  0.20 ###.......\n   {OTHER}\n\npage 1 of 2, 12 total\n"
+             2. Other  finding  0.20 ###.......\n   {OTHER}  system\n\npage 1 of 2, 12 total\n"
         )
     );
     assert!(run.stderr.contains("there are no embeddings now"), "{run:?}");

@@ -80,9 +80,9 @@ fn reading() -> Vec<Row> {
         ),
         (
             "knowledge_search",
-            json!({"limit": 3, "mode": "keyword", "tags": "a,b", "category": "finding", "story_id": U, "project_id": U, "q": "x"}),
+            json!({"limit": 3, "include_system": true, "mode": "keyword", "tags": "a,b", "category": "finding", "story_id": U, "project_id": U, "q": "x"}),
             get(&format!(
-                "knowledge/search?q=x&project_id={U}&story_id={U}&category=finding&tags=a%2Cb&mode=keyword&limit=3"
+                "knowledge/search?q=x&project_id={U}&story_id={U}&category=finding&tags=a%2Cb&mode=keyword&include_system=true&limit=3"
             )),
             "AGENT",
         ),
@@ -174,6 +174,7 @@ fn what_is_missing_or_wrong_is_said_and_not_sent() {
         ("knowledge_search", json!({}), "q is required"),
         ("knowledge_search", json!({"q": ""}), "q is required"),
         ("knowledge_search", json!({"q": "x", "mode": "magic"}), "mode must be one of"),
+        ("knowledge_search", json!({"q": "x", "include_system": "perhaps"}), "include_system must be"),
         ("knowledge_context", json!({"query": ""}), "query is required"),
         (
             "knowledge_context",

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{Effect, PROJECT, Run, Shape, Tool, given, offset, page_size};
 use crate::api::{Call, KeyFor};
-use crate::arguments::{Arguments, Field, Kind, Wrong, at_least, choice, id, integer, text, within};
+use crate::arguments::{Arguments, Field, Kind, Wrong, at_least, choice, flag, id, integer, text, within};
 use crate::seats::Seat;
 
 const CATEGORIES: &[&str] = &["pattern", "convention", "decision", "finding", "reference"];
@@ -37,7 +37,7 @@ pub(super) const TOOLS: &[Tool] = &[
                 Call::get(KeyFor::Agent, "/knowledge/search").query("q", given(arguments, "q")),
                 arguments,
             )?;
-            Ok(["category", "tags", "mode", "limit"]
+            Ok(["category", "tags", "mode", "include_system", "limit"]
                 .into_iter()
                 .fold(call, |call, name| call.query(name, given(arguments, name))))
         }),
@@ -49,6 +49,7 @@ pub(super) const TOOLS: &[Tool] = &[
         text("category"),
         text("tags").about("comma-separated"),
         choice("mode", &["keyword", "semantic", "combined"]),
+        flag("include_system").about("and loopctl's own"),
         integer("limit"),
     ]),
     Tool::new(

@@ -12,14 +12,19 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::store::{Article, INSERT_ARTICLE, LIST_ARTICLES, LIST_ARTICLES_OF_PROJECT, SHOW_ARTICLE, Weighed};
+use super::store::{
+    Article, INSERT_ARTICLE, LIST_ARTICLES, LIST_ARTICLES_OF_PROJECT, LIST_SYSTEM_ARTICLES, SHOW_ARTICLE,
+    Weighed,
+};
 use super::told;
 use crate::app::{Agent, AtLeast, Caller, Change, Identity, KeyHolder, Orchestrator};
 use crate::db::{DbError, Jsonb, ListSql, Params};
 use crate::http::{ApiError, ApiResult, Body, Created, Id, LARGEST_ANSWER, List, Page, Query, one, pages};
 use crate::knowledge::access::{self, Access, WorkedOn};
 use crate::knowledge::embeddings;
-use crate::knowledge::links::{ArticleLink, INCOMING_LINKS, OUTGOING_LINKS};
+use crate::knowledge::links::{
+    ArticleLink, INCOMING_LINKS, LinkRow, OUTGOING_LINKS, SYSTEM_INCOMING_LINKS, SYSTEM_OUTGOING_LINKS,
+};
 use crate::knowledge::system::{self, NewSystemArticle};
 use crate::plan::projects::PROJECT_KNOWN;
 
@@ -32,7 +37,8 @@ pub(super) const CATEGORY: Word<&str> =
 const FIRST: &[&str] = &["draft", "published"];
 const DRAFT: &str = "draft";
 
-const SCOPES: &[&str] = &["tenant", SYSTEM];
+const SCOPES: &[&str] = &[TENANT, SYSTEM];
+const TENANT: &str = "tenant";
 const SYSTEM: &str = "system";
 
 fn one_of(words: &'static [&'static str], text: &str) -> Option<&'static str> {
@@ -225,6 +231,9 @@ pub(super) struct ListArticles {
     /// Only of this project.
     #[rule(id())]
     project_id: Option<Uuid>,
+    /// `tenant`, which is the default, or `system`: what is published of the server's own, by title.
+    #[rule(text(usize::MAX))]
+    scope: Option<String>,
     #[flatten]
     which: ListArticlesOfProject,
 }
@@ -233,7 +242,11 @@ pub(super) async fn list(
     caller: Caller<AtLeast<Agent>>,
     Query(query): Query<ListArticles>,
 ) -> ApiResult<Json<List<Article>>> {
-    listed(&caller, &LIST_ARTICLES, query.project_id, &query.which).await
+    let (scope, list) = match known_word("scope", query.scope.as_deref(), SCOPES)? {
+        Some(SYSTEM) => (SYSTEM, &LIST_SYSTEM_ARTICLES),
+        _ => (TENANT, &LIST_ARTICLES),
+    };
+    listed(&caller, list, scope, query.project_id, &query.which).await
 }
 
 pub(super) async fn list_of_project(
@@ -241,7 +254,7 @@ pub(super) async fn list_of_project(
     Id(project_id): Id,
     Query(query): Query<ListArticlesOfProject>,
 ) -> ApiResult<Json<List<Article>>> {
-    listed(&caller, &LIST_ARTICLES_OF_PROJECT, Some(project_id), &query).await
+    listed(&caller, &LIST_ARTICLES_OF_PROJECT, TENANT, Some(project_id), &query).await
 }
 
 #[derive(Request)]
@@ -259,12 +272,13 @@ pub(super) async fn drafts(
 ) -> ApiResult<Json<List<Article>>> {
     let status = Some(DRAFT.to_owned());
     let which = ListArticlesOfProject { category: None, status, tags: None, source_type: None, page };
-    listed(&caller, &LIST_ARTICLES, project_id, &which).await
+    listed(&caller, &LIST_ARTICLES, TENANT, project_id, &which).await
 }
 
 async fn listed<A>(
     caller: &Caller<A>,
     list: &ListSql<Weighed>,
+    scope: &str,
     project_id: Option<Uuid>,
     which: &ListArticlesOfProject,
 ) -> ApiResult<Json<List<Article>>> {
@@ -278,7 +292,7 @@ async fn listed<A>(
         let fits = page.data.iter().take_while(|row| row.upto <= LARGEST_ANSWER).count();
         return Err(ApiError::answer_too_large("limit", i64::try_from(fits).unwrap_or(i64::MAX)));
     }
-    Ok(Json(page.map(|weighed| weighed.article)))
+    Ok(Json(page.map(|Weighed { article, .. }| Article { scope: scope.to_owned(), ..article })))
 }
 
 /// One of the words of a filter.
@@ -303,7 +317,8 @@ pub(crate) fn known_word<'a>(
 fn plural(name: &str) -> String {
     match name.strip_suffix('y') {
         Some(stem) => format!("{stem}ies"),
-        None => format!("{name}es"),
+        None if name.ends_with('s') => format!("{name}es"),
+        None => format!("{name}s"),
     }
 }
 
@@ -339,8 +354,14 @@ pub(super) async fn show(
     let article = system::find(&app, id).await?;
     let article = article.filter(|article| is_superadmin || article.status == Status::Published);
     let article = article.ok_or(refused)?;
-    let data = ArticleWithLinks { article, outgoing_links: Vec::new(), incoming_links: Vec::new() };
-    Ok(Json(ArticleWithLinksResponse { data }))
+    let params: Params<'_> = &[&id];
+    let all = (SYSTEM_OUTGOING_LINKS.with(params), SYSTEM_INCOMING_LINKS.with(params));
+    let [outgoing_links, incoming_links] = <[_; 2]>::from(app.db.read(Uuid::nil(), all).await?).map(shown);
+    Ok(Json(ArticleWithLinksResponse { data: ArticleWithLinks { article, outgoing_links, incoming_links } }))
+}
+
+fn shown(rows: Vec<LinkRow>) -> Vec<ArticleLink> {
+    rows.into_iter().map(ArticleLink::of).collect()
 }
 
 /// One of the caller's tenant.
@@ -348,10 +369,9 @@ async fn of_tenant(caller: &Identity, id: Uuid) -> ApiResult<Option<ArticleWithL
     let params: Params<'_> = &[&id];
     let all = (SHOW_ARTICLE.with(params), OUTGOING_LINKS.with(params), INCOMING_LINKS.with(params));
     let (article, outgoing, incoming) = caller.read(all).await?;
-    let links = |rows: Vec<_>| rows.into_iter().map(ArticleLink::of).collect();
     Ok(article.into_iter().next().map(|article| ArticleWithLinks {
         article,
-        outgoing_links: links(outgoing),
-        incoming_links: links(incoming),
+        outgoing_links: shown(outgoing),
+        incoming_links: shown(incoming),
     }))
 }

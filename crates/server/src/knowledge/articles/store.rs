@@ -63,6 +63,14 @@ macro_rules! listed {
     };
 }
 
+macro_rules! of_system {
+    () => {
+        "system_articles
+         where $1::uuid is not null and status = 'published' and $2::uuid is null and ($3::text is null or category = $3)
+           and ($4::text is null or status = $4) and $5::text is null and ($6::text[] is null or tags && $6)"
+    };
+}
+
 /// The page of them, up to the first article with which it is too large. A body in JSON may have six times as many bytes as its text.
 macro_rules! weighed {
     () => {
@@ -88,6 +96,21 @@ statements! {
         count: concat!("count(*) from ", listed!()),
         from: weighed!(),
         page: "where upto - weight <= 16777216 order by inserted_at desc, id desc",
+    };
+    /// The server's own, as everybody reads them: what is published, by title. They are of no project and from no source.
+    LIST_SYSTEM_ARTICLES -> list of Weighed = {
+        within: "",
+        count: concat!("count(*) from ", of_system!()),
+        from: concat!(
+            "(select whole.*, (sum(weight) over (order by title, id))::bigint as upto
+              from (select page.*, null::uuid as tenant_id, null::uuid as project_id, null::text as source_type,
+                           null::uuid as source_id,
+                           octet_length(to_json(body)::text) + octet_length(metadata::text) + 8192 as weight
+                    from (select * from ",
+            of_system!(),
+            " order by title, id limit $7 offset $8) page) whole) articles"
+        ),
+        page: "where upto - weight <= 16777216 order by title, id",
     };
     SHOW_ARTICLE -> Article = "select {*} from articles where tenant_id = $1 and id = $2";
     LOCK_ARTICLE -> Article = "select {*} from articles where tenant_id = $1 and id = $2 for no key update";

@@ -4,6 +4,7 @@ mod breaker;
 mod openai;
 mod options;
 mod store;
+mod system;
 mod work;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,6 +18,7 @@ use breaker::Breaker;
 use openai::OpenAi;
 pub use options::{EmbeddingChoice, EmbeddingOptions, OpenAiOptions};
 pub(crate) use store::STATEMENTS;
+pub(crate) use system::{EMBEDDING_OF_SYSTEM, changed_by_owner, embed_of_system, embed_what_lacks_of_system};
 pub(crate) use work::{EMBEDDING, LINKING, changed, embed, embed_what_lacks, link};
 
 /// How long somebody who searches waits for a provider.

@@ -27,6 +27,15 @@ pub(super) struct Lacking {
     pub(super) hash: String,
 }
 
+/// A system article that somebody else may have changed meanwhile.
+#[derive(Debug, Row)]
+pub(super) struct SystemText {
+    #[row(flatten)]
+    pub(super) text: Text,
+    /// Whether its vectors are there.
+    pub(super) is_known: bool,
+}
+
 statements! {
     PUBLISHED_TEXT -> Text = "select {*} from articles where tenant_id = $1 and id = $2 and status = 'published'";
     /// As long as it is published and still says that, nobody changes it meanwhile.
@@ -53,6 +62,20 @@ statements! {
             where e.tenant_id = (select $1::uuid) and e.article_id = a.id and e.model = $2
               and e.text_hash = a.text_hash)
         order by id limit $4";
+    /// Of the server's own articles: `$1` is nobody.
+    SYSTEM_TEXT -> SystemText = "
+        select {*} from (
+            select a.*, exists (
+                select from system_article_embeddings e
+                where e.article_id = a.id and e.model = $3 and e.text_hash = a.text_hash) as is_known
+            from system_articles a) a
+        where $1::uuid is not null and id = $2 and status = 'published'";
+    SYSTEM_WITHOUT_VECTORS -> Lacking = "
+        select {*} from system_articles a
+        where $1::uuid is not null and status = 'published' and not exists (
+            select from system_article_embeddings e
+            where e.article_id = a.id and e.model = $2 and e.text_hash = a.text_hash)
+        order by id";
     /// Those of `$3` with which `$2` is to be linked, with how near each is. Not where there is some link already, in either direction, nor
     /// where one of them is not published any more, has another text than its vectors are of, those are of another model, or they are of
     /// different projects meanwhile.

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
+use super::EMBEDDING_OF_SYSTEM;
 use super::store::{
     CLEAR_VECTORS, LINK_RELATED, LOCK_SAME_TEXT, PUBLISHED_TEXT, WITHOUT_VECTORS, WRITE_VECTORS,
 };
@@ -41,19 +42,39 @@ pub(crate) async fn changed(change: &mut Change<'_>, article: &Article) -> ApiRe
     if article.status != Status::Published || app.knowledge.meaning.model().is_none() {
         return Ok(());
     }
-    let hash = Sha256::digest(format!("{}\n\n{}", article.title, article.body));
-    enqueue(&app.jobs, change, EMBEDDING, article.id, &hex::encode(hash)).await?;
+    let task = if article.tenant_id.is_some() { EMBEDDING } else { EMBEDDING_OF_SYSTEM };
+    enqueue(&app.jobs, change, task, article.id, &text_hash(&article.title, &article.body)).await?;
     Ok(())
 }
 
-async fn enqueue(queue: &Queue, tx: &mut Tx, task: Task, id: Uuid, text: &str) -> Result<(), DbError> {
-    let args = JsonText::from(json!({"article_id": id}));
-    queue.enqueue(tx, task, &args, Some(&format!("{id}:{text}"))).await?;
+/// As the database makes it out.
+pub(super) fn text_hash(title: &str, body: &str) -> String {
+    hex::encode(Sha256::digest(format!("{title}\n\n{body}")))
+}
+
+pub(super) async fn enqueue(
+    queue: &Queue,
+    tx: &mut Tx,
+    task: Task,
+    id: Uuid,
+    text: &str,
+) -> Result<(), DbError> {
+    queue.enqueue(tx, task, &told(id), Some(&key(id, text))).await?;
     Ok(())
+}
+
+/// What a job is told of its article.
+pub(super) fn told(id: Uuid) -> JsonText {
+    JsonText::from(json!({"article_id": id}))
+}
+
+/// What a job is known by: an article and one of its texts.
+pub(super) fn key(id: Uuid, text: &str) -> String {
+    format!("{id}:{text}")
 }
 
 /// The article of a job.
-fn article_of(job: &Job) -> Result<Uuid, JobError> {
+pub(super) fn article_of(job: &Job) -> Result<Uuid, JobError> {
     let id = job.args.to_value()["article_id"].as_str().and_then(|id| id.parse().ok());
     id.ok_or_else(|| JobError("the job names no article".to_owned()))
 }
@@ -109,12 +130,7 @@ pub(crate) async fn link(db: &Db, knowledge: &Knowledge, job: Job) -> Result<Val
     if near.len() > MOST {
         tracing::warn!(%tenant_id, article_id = %id, near = near.len(), "more articles are near it than are linked");
     }
-    near.sort_by_key(|(other, score)| (Reverse((score * 1e6) as i64), *other));
-    near.truncate(MOST);
-    let ids: Vec<Uuid> = near.iter().map(|_| Uuid::now_v7()).collect();
-    let others: Vec<Uuid> = near.iter().map(|(other, _)| *other).collect();
-    let scores: Vec<f64> =
-        near.iter().map(|(_, score)| (f64::from(*score) * 100.0).round() / 100.0).collect();
+    let Nearest { ids, others, scores } = nearest(&mut near);
     let Some(model) = knowledge.meaning.model() else { return Ok(json!({"off": true})) };
     db.transaction(tenant_id, async |mut tx: Tx| {
         let params: Params<'_> = &[&id, &ids, &others, &scores, &model.name];
@@ -126,6 +142,24 @@ pub(crate) async fn link(db: &Db, knowledge: &Knowledge, job: Job) -> Result<Val
         Ok(json!({"links": linked.len()}))
     })
     .await
+}
+
+/// Links that are to be, to the nearest first.
+pub(super) struct Nearest {
+    pub(super) ids: Vec<Uuid>,
+    pub(super) others: Vec<Uuid>,
+    pub(super) scores: Vec<f64>,
+}
+
+/// Of what is near an article, that with which it is linked.
+pub(super) fn nearest(near: &mut Vec<(Uuid, f32)>) -> Nearest {
+    near.sort_by_key(|(other, score)| (Reverse((score * 1e6) as i64), *other));
+    near.truncate(MOST);
+    Nearest {
+        ids: near.iter().map(|_| Uuid::now_v7()).collect(),
+        others: near.iter().map(|(other, _)| *other).collect(),
+        scores: near.iter().map(|(_, score)| (f64::from(*score) * 100.0).round() / 100.0).collect(),
+    }
 }
 
 /// Has the vectors made that published articles of a tenant lack: of another model, or because a job was given up.

@@ -6,7 +6,10 @@ mod store;
 use crate::app::Endpoint;
 use crate::http::endpoints;
 
-pub(crate) use store::{ArticleLink, INCOMING_LINKS, OUTGOING_LINKS, STATEMENTS};
+pub(crate) use store::{
+    ArticleLink, INCOMING_LINKS, LinkRow, OUTGOING_LINKS, STATEMENTS, SYSTEM_INCOMING_LINKS,
+    SYSTEM_OUTGOING_LINKS,
+};
 
 /// The routes of this resource.
 pub(crate) fn routes() -> Vec<Endpoint> {

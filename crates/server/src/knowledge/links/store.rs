@@ -103,6 +103,23 @@ pub(super) struct Deleted {
     pub(super) project_id: Option<Uuid>,
 }
 
+macro_rules! linked_by_system {
+    ($end:literal) => {
+        concat!(
+            "select {*} from (
+                select id, source_article_id, target_article_id, 'relates_to'::text as relationship_type,
+                       jsonb_build_object('auto_generated', true, 'similarity_score', similarity_score) as metadata, inserted_at
+                from system_article_links where $1::uuid is not null and ",
+            $end,
+            " = $2) l
+             join system_articles s on s.id = l.source_article_id
+             join system_articles t on t.id = l.target_article_id
+             where (s.status = 'published' or s.id = $2) and (t.status = 'published' or t.id = $2)
+             order by l.inserted_at desc, l.id desc limit 100"
+        )
+    };
+}
+
 statements! {
     OUTGOING_LINKS -> LinkRow = "
         select {*} from (
@@ -118,6 +135,9 @@ statements! {
         join articles s on s.tenant_id = l.tenant_id and s.id = l.source_article_id
         join articles t on t.tenant_id = l.tenant_id and t.id = l.target_article_id
         order by l.inserted_at desc, l.id desc";
+    /// Of the server's own articles, with what is published of them: `$1` is nobody.
+    SYSTEM_OUTGOING_LINKS -> LinkRow = linked_by_system!("source_article_id");
+    SYSTEM_INCOMING_LINKS -> LinkRow = linked_by_system!("target_article_id");
     LINKS -> LinkRow = "
         select {*} from (
             (select * from article_links where tenant_id = $1 and source_article_id = $2

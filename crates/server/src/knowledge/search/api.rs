@@ -12,10 +12,13 @@ use uuid::Uuid;
 
 use super::asked::{question, wanted};
 use super::ranked::{Mode, ranked};
+use super::shelf::Wanted;
 use super::store::SHOW_FOUND;
 use crate::app::{Agent, AtLeast, Caller};
 use crate::http::{ApiError, ApiResult, Meta, Page, Query, limits};
 use crate::knowledge::access::{Access, WorkedOn, noted_id, record};
+
+const TENANT: &str = "tenant";
 
 /// Characters of a snippet.
 const SNIPPET: usize = 300;
@@ -35,6 +38,9 @@ pub(super) struct SearchArticles {
     /// Beside those of the project those of the whole tenant.
     #[rule(flag())]
     include_tenant_wide: bool,
+    /// Beside those of the tenant the server's own, which everybody reads.
+    #[rule(flag())]
+    include_system: bool,
     /// `pattern`, `convention`, `decision`, `finding` or `reference`.
     #[rule(text(usize::MAX))]
     category: Option<String>,
@@ -55,8 +61,8 @@ struct FoundArticle {
     title: String,
     category: Category,
     tags: Vec<String>,
-    /// `tenant`.
-    scope: &'static str,
+    /// `tenant`, or `system` for the server's own.
+    scope: String,
     /// From 0 to 1; with `keyword` as PostgreSQL ranks it.
     score: f64,
     /// What it says about it, with the words that were asked for between `**`; not there with `semantic`.
@@ -98,10 +104,11 @@ pub(super) async fn search(
     };
     let (project, category) = (query.project_id.as_deref(), query.category.as_deref());
     let wanted = wanted(project, query.include_tenant_wide, category, query.tags.as_deref())?;
+    let wanted = Wanted { with_system: query.include_system, ..wanted };
     let ranking = ranked(&caller, mode, &asked, &wanted, &query.page).await?;
     let ids: Vec<Uuid> = ranking.rows.iter().map(|(id, ..)| *id).collect();
     let as_asked = mode == Mode::Keyword || ranking.fallback;
-    let rows = caller.read(SHOW_FOUND.with(&[&ids, &asked, &as_asked])).await?;
+    let rows = caller.read(SHOW_FOUND.with(&[&ids, &asked, &as_asked, &query.include_system])).await?;
     let mut rows: HashMap<Uuid, _> = rows.into_iter().map(|row| (row.id, row)).collect();
     let mut data = Vec::new();
     for (id, score, has_words) in ranking.rows {
@@ -114,12 +121,13 @@ pub(super) async fn search(
             title: row.title,
             category: row.category,
             tags: row.tags,
-            scope: "tenant",
+            scope: row.scope,
             score: shown(score),
             snippet: (mode != Mode::Semantic).then_some(snippet),
         });
     }
-    let read = data.iter().map(|found| found.id).collect();
+    // What is everybody's is no article of this tenant's whose reads it could look at.
+    let read = data.iter().filter(|found| found.scope == TENANT).map(|found| found.id).collect();
     let noted = Access::Search {
         query: (mode != Mode::Semantic).then(|| Arc::from(asked.as_str())),
         mode: if ranking.fallback { "combined_fallback" } else { name },

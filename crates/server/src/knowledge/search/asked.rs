@@ -51,6 +51,7 @@ pub(super) fn wanted(
     Ok(Wanted {
         project_id,
         with_tenant_wide,
+        with_system: false,
         category: category.map(str::to_owned),
         tags: tags.map(|tags| tags.split(',').map(|tag| tag.trim().to_owned()).collect()),
     })

@@ -1,10 +1,12 @@
 //! Which articles answer a question, and how well: the one way for searches and contexts.
 
+use std::sync::Arc;
+
 use loopctl_core::knowledge::Status;
 use loopctl_embed::Small;
 use uuid::Uuid;
 
-use super::shelf::{Found, Wanted};
+use super::shelf::{Found, Wanted, by_both, by_meaning};
 use super::store::{BY_WORDS, QUESTION_STEMS, Stems};
 use crate::app::Identity;
 use crate::db::Params;
@@ -69,7 +71,7 @@ pub(super) async fn ranked(
     Ok(Ranking { total, rows, best: 1.0, fallback: false })
 }
 
-/// By what is in memory. None: the tenant has published more than that can hold.
+/// By what is in memory. None: there is more than that can hold.
 async fn on_the_shelf(
     caller: &Identity,
     mode: Mode,
@@ -80,22 +82,34 @@ async fn on_the_shelf(
     let knowledge = &caller.app.knowledge;
     let model = knowledge.meaning.model();
     let asked: Params<'_> = &[&question];
-    let (stems, slot) = tokio::join!(
+    let system = async {
+        if !wanted.with_system {
+            return Ok(Some(Arc::default()));
+        }
+        knowledge.shelves.of_system(&caller.app.db, model.as_ref()).await
+    };
+    let (stems, slot, system) = tokio::join!(
         caller.read(QUESTION_STEMS.with(asked)),
         knowledge.shelves.up_to_date(&caller.app.db, caller.tenant_id, model.as_ref()),
+        system,
     );
-    let (stems, slot) = (stems?, slot?);
-    let Some(slot) = slot else { return Ok(None) };
+    let (stems, slot, system) = (stems?, slot?, system?);
+    let (Some(slot), Some(system)) = (slot, system) else { return Ok(None) };
     // What every text has says nothing, and neither does what it means.
     let Some(Stems { stems, unwanted, .. }) = stems.into_iter().find(|row| !row.says_nothing) else {
         return Ok(Some(Vec::new()));
     };
     let wanted = wanted.clone();
     let found = knowledge.meaning.aside(move || {
-        slot.read(|shelf| match (mode, meaning) {
-            (Mode::Semantic, Some(meaning)) => shelf.by_meaning(&meaning, &wanted),
-            (Mode::Semantic, None) => Vec::new(),
-            (_, meaning) => shelf.by_both(meaning.as_ref(), &stems, &unwanted, &wanted),
+        // Of no project, as what is of a whole tenant.
+        let of_system = Wanted { with_tenant_wide: true, ..wanted.clone() };
+        slot.read(|shelf| {
+            let shelves = [(shelf, &wanted), (&*system, &of_system)];
+            match (mode, meaning) {
+                (Mode::Semantic, Some(meaning)) => by_meaning(&shelves, &meaning),
+                (Mode::Semantic, None) => Vec::new(),
+                (_, meaning) => by_both(&shelves, meaning.as_ref(), &stems, &unwanted),
+            }
         })
     });
     found.await.map(Some).map_err(|_| ApiError::embedding_unavailable())
@@ -109,8 +123,9 @@ pub(super) async fn by_words(
     status: Status,
     page: &Page,
 ) -> ApiResult<Ranking> {
-    let Wanted { project_id, with_tenant_wide, category, tags } = wanted;
-    let filters: Params<'_> = &[&question, project_id, with_tenant_wide, category, tags, &status.as_str()];
+    let Wanted { project_id, with_tenant_wide, with_system, category, tags } = wanted;
+    let filters: Params<'_> =
+        &[&question, project_id, with_tenant_wide, category, tags, &status.as_str(), with_system];
     let found = caller.list(&BY_WORDS, filters, page).await?;
     let best = found.data.first().map_or(1.0, |row| row.best);
     let rows = found.data.into_iter().map(|row| (row.id, row.rank, true)).collect();

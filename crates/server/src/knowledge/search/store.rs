@@ -32,6 +32,8 @@ pub(super) struct Shown {
     pub(super) title: String,
     pub(super) category: Category,
     pub(super) tags: Vec<String>,
+    /// `tenant` or `system`.
+    pub(super) scope: String,
     /// Words around those that were asked for; null: it has none of them.
     pub(super) headline: Option<String>,
     /// As much of it as may be shown of its beginning.
@@ -61,13 +63,20 @@ pub(super) struct Linked {
     pub(super) category: Category,
 }
 
-/// Articles with a status that have the words of `$2`, of a project (with those of the tenant, if `$4`), a category, one of some tags.
+/// Articles with a status that have the words of `$2`, of a project (with those of the tenant, if `$4`), a category, one of some tags;
+/// and the server's own, if `$8`.
 macro_rules! matching {
     () => {
-        "articles cross join (select websearch_to_tsquery('english', $2) as query) asked
-         where tenant_id = $1 and status = $7 and search_vector @@ query
-           and ($3::uuid is null or project_id = $3 or $4 and project_id is null)
-           and ($5::text is null or category = $5) and ($6::text[] is null or tags && $6)"
+        "(select id, updated_at, search_vector, query
+          from articles cross join (select websearch_to_tsquery('english', $2) as query) asked
+          where tenant_id = $1 and status = $7 and search_vector @@ query
+            and ($3::uuid is null or project_id = $3 or $4 and project_id is null)
+            and ($5::text is null or category = $5) and ($6::text[] is null or tags && $6)
+          union all
+          select id, updated_at, search_vector, query
+          from system_articles cross join (select websearch_to_tsquery('english', $2) as query) asked
+          where $8 and status = $7 and search_vector @@ query
+            and ($5::text is null or category = $5) and ($6::text[] is null or tags && $6)) matching"
     };
 }
 
@@ -91,18 +100,23 @@ statements! {
             matching!(),
             ") ranked"
         ),
-        page: "order by rank desc, updated_at desc, id limit $8 offset $9",
+        page: "order by rank desc, updated_at desc, id limit $9 offset $10",
     };
-    /// `$3` is a question as it was asked, or words of which one is enough.
+    /// `$3` is a question as it was asked, or words of which one is enough; with `$5` the server's own articles are among them.
     SHOW_FOUND -> Shown = "
         select {*} from (
-            select id, title, category, tags, left(body, 2000) as beginning,
+            select id, title, category, tags, scope, left(body, 2000) as beginning,
                    case when search_vector @@ query then
                        ts_headline('english', body, query, 'StartSel=**, StopSel=**, MaxWords=35, MinWords=15') end as headline
-            from articles cross join (
+            from (
+                select id, title, category, tags, 'tenant'::text as scope, body, search_vector from articles
+                where tenant_id = $1 and id = any($2) and status = 'published'
+                union all
+                select id, title, category, tags, 'system', body, search_vector from system_articles
+                where $5 and id = any($2) and status = 'published') chosen
+            cross join (
                 select case when $4 then websearch_to_tsquery('english', $3)
-                            else replace(plainto_tsquery('english', $3)::text, '&', '|')::tsquery end as query) asked
-            where tenant_id = $1 and id = any($2) and status = 'published') found";
+                            else replace(plainto_tsquery('english', $3)::text, '&', '|')::tsquery end as query) asked) found";
     READ_FOUND -> Whole = "select {*} from articles where tenant_id = $1 and id = any($2) and status = $3";
     /// What is published and linked with some articles, of each the five newest.
     LINKED_WITH -> Linked = "

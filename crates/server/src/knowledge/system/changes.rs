@@ -12,6 +12,7 @@ use crate::db::{DbError, Jsonb, Params};
 use crate::events::Event;
 use crate::http::{Answer, ApiError, ApiResult};
 use crate::knowledge::articles::{Article, told};
+use crate::knowledge::embeddings;
 
 /// A system article, whatever its status.
 ///
@@ -83,10 +84,12 @@ pub(crate) async fn create<T: Answer>(
             let params: Params<'_> =
                 &[&superadmin.key_id, id, slug, title, body, category, status, tags, &Jsonb(metadata)];
             let article: Article = change.one(CREATE_SYSTEM_ARTICLE, params).await.map_err(taken)?.into();
+            embeddings::changed(&mut change, &article).await?;
             change.tell([of_nobody(told::created(&article))]);
             change.commit(answer(article)).await
         })
         .await
+        .inspect(|_| superadmin.app.jobs.wake())
 }
 
 fn taken(error: DbError) -> ApiError {
@@ -116,10 +119,12 @@ pub(crate) async fn change<T: Answer>(
                 return change.unchanged(answer(old)).await;
             }
             let article = write(&mut change, &new).await?;
+            embeddings::changed(&mut change, &article).await?;
             change.tell([of_nobody(told::updated(&old, &article, &fields))]);
             change.commit(answer(article)).await
         })
         .await
+        .inspect(|_| superadmin.app.jobs.wake())
 }
 
 /// Gives a system article another status, if `passes` lets it; that which it has is no change.
@@ -142,10 +147,12 @@ pub(crate) async fn set_status<T: Answer>(
             }
             let from = old.status;
             let article = write(&mut change, &Article { status, ..old }).await?;
+            embeddings::changed(&mut change, &article).await?;
             change.tell([of_nobody(told::moved(&article, from))]);
             change.commit(answer(article)).await
         })
         .await
+        .inspect(|_| superadmin.app.jobs.wake())
 }
 
 async fn locked(change: &mut Change<'_>, id: Uuid) -> ApiResult<Article> {

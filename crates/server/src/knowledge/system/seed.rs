@@ -14,6 +14,7 @@ use crate::VERSION;
 use crate::db::DbError;
 use crate::db::migrate::connect;
 use crate::events::{Attribution, Event, record_as_owner};
+use crate::knowledge::embeddings::changed_by_owner;
 
 /// Two at once take turns. Any number will do as long as every loopctl uses the same.
 const TURN: i64 = 0x6c6f_6f70_7769_6b69;
@@ -108,19 +109,20 @@ pub async fn seed(owner: &Config) -> Result<usize, DbError> {
     for article in ARTICLES {
         let (said, slug) = (Said::by(article), article.slug);
         let Said { title, body, category, tags } = &said;
-        let event = match step(&said, found.iter().find(|found| found.slug == slug)) {
+        let (id, action) = match step(&said, found.iter().find(|found| found.slug == slug)) {
             Step::Leave => continue,
             Step::Write => {
                 let id = Uuid::now_v7();
                 tx.execute(WRITE, &[&id, &slug, title, body, category, tags, &said.digest()]).await?;
-                told(id, "article.created", &said)
+                (id, "article.created")
             }
             Step::Replace(id) => {
                 tx.execute(REPLACE, &[&id, title, body, category, tags, &said.digest()]).await?;
-                told(id, "article.updated", &said)
+                (id, "article.updated")
             }
         };
-        events.push(event);
+        changed_by_owner(&tx, id, title, body).await?;
+        events.push(told(id, action, &said));
     }
     let written = events.len();
     if written > 0 {

@@ -42,7 +42,15 @@ async fn every_table_is_known() {
     let without = lines(&owner, &format!("select relname {tables} and not {has_tenant} order by 1")).await;
     assert_eq!(
         without,
-        ["address_attempts", "job_schedules", "refinery_schema_history", "system_articles", "tenants"]
+        [
+            "address_attempts",
+            "job_schedules",
+            "refinery_schema_history",
+            "system_article_embeddings",
+            "system_article_links",
+            "system_articles",
+            "tenants",
+        ]
     );
     let with =
         lines(&owner, &format!("select relname {tables} and {has_tenant} and not relispartition order by 1"))
@@ -137,7 +145,8 @@ async fn row_level_security_is_forced_everywhere() {
     let tables = lines(
         &owner,
         "select relname from pg_class c where relnamespace = 'public'::regnamespace and relkind in ('r', 'p')
-           and not relispartition and relname not in ('refinery_schema_history', 'job_schedules', 'address_attempts', 'system_articles')",
+           and not relispartition and relname not in ('refinery_schema_history', 'job_schedules', 'address_attempts')
+           and relname !~ '^system_article'",
     )
     .await;
     for table in tables {
@@ -182,7 +191,8 @@ async fn keys_start_with_the_tenant() {
             "job_schedules" => "kind",
             "tenants" => "id",
             // Everybody reads them.
-            "system_articles" => "id",
+            "system_articles" | "system_article_links" => "id",
+            "system_article_embeddings" => "article_id",
             // Who comes from an address has no tenant yet.
             "address_attempts" => "kind,address",
             "audit_heads" => "tenant_id",
@@ -210,7 +220,7 @@ async fn keys_start_with_the_tenant() {
         };
         assert_eq!(columns, expected, "{table}");
     }
-    assert_eq!(primary.len(), 54, "every table has one");
+    assert_eq!(primary.len(), 56, "every table has one");
     let foreign = lines(
         &owner,
         &format!(
@@ -227,6 +237,9 @@ async fn keys_start_with_the_tenant() {
         let (from, to) = (parts[1], parts[3]);
         if parts[2] == "tenants" {
             assert_eq!((from, to), ("tenant_id", "id"), "{line}");
+        } else if parts[0].starts_with("system_article_") {
+            // Everybody's alone.
+            assert_eq!((parts[2], to), ("system_articles", "id"), "{line}");
         } else {
             assert!(from.starts_with("tenant_id,") && to.starts_with("tenant_id,"), "{line}");
         }
@@ -235,7 +248,7 @@ async fn keys_start_with_the_tenant() {
     let unique = lines(
         &owner,
         &format!(
-            "select t.relname, {}i.indrelid) from pg_index i join pg_class t on t.oid = i.indrelid
+            "select t.relname, coalesce({}i.indrelid), '-') from pg_index i join pg_class t on t.oid = i.indrelid
              where i.indisunique and not i.indisprimary and t.relnamespace = 'public'::regnamespace
                and not t.relispartition order by 1, 2",
             columns("i.indkey::int2[]")
@@ -248,6 +261,8 @@ async fn keys_start_with_the_tenant() {
         // And its two ends, the smaller id first, which are no columns.
         "article_links | tenant_id",
         "sessions | token_hash",
+        // Its two ends as well.
+        "system_article_links | -",
         "system_articles | slug",
         "tenant_root_authenticators | credential_id",
         "tenants | email",
@@ -261,7 +276,9 @@ async fn keys_start_with_the_tenant() {
 #[tokio::test]
 async fn the_schema_can_be_spread_by_tenant() {
     let owner = connect(&server().owner).await;
-    let everywhere = "('tenants', 'api_keys', 'system_articles', 'refinery_schema_history')";
+    let everywhere =
+        "('tenants', 'api_keys', 'system_articles', 'system_article_embeddings', 'system_article_links',
+                       'refinery_schema_history')";
     let rewriting = "select conname from pg_constraint
                      where contype = 'f' and (confupdtype not in ('a', 'r') or confdeltype in ('n', 'd'))";
     assert_eq!(lines(&owner, rewriting).await, [""; 0], "a key rewrites rows");

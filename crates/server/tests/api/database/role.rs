@@ -78,6 +78,8 @@ async fn the_application_role_is_nobody() {
             "story_dependencies | DELETE,INSERT,SELECT",
             "story_starts | SELECT",
             "story_states | SELECT",
+            "system_article_embeddings | SELECT",
+            "system_article_links | SELECT",
             "system_articles | SELECT",
             "tenant_root_authenticators | DELETE,INSERT,SELECT",
             "tenant_secrets | INSERT",
@@ -217,6 +219,8 @@ async fn the_application_role_is_nobody() {
     assert_eq!(
         lines(&owner, callable).await,
         [
+            // Columns are made by it.
+            "article_text_hash",
             "audit_log_ceiling",
             "audit_log_floor",
             "authenticate",

@@ -2,6 +2,7 @@
 
 mod articles;
 mod crowds;
+mod everybodys;
 mod export;
 mod index;
 mod ingestion;
@@ -15,6 +16,7 @@ mod quality;
 mod races;
 mod reads;
 mod search;
+mod shipped;
 mod sources;
 mod system;
 mod workflow;

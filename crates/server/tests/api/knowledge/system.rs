@@ -1,17 +1,13 @@
 //! System articles: what everybody reads, and what nobody but superadmins writes.
 
-use std::collections::BTreeSet;
-
 use futures_util::future::join_all;
 use loopctl_docs::ARTICLES;
-use loopctl_server::db::migrate::migrate;
-use loopctl_server::operator::{check_links, create_superadmin_key, write_articles};
+use loopctl_server::operator::create_superadmin_key;
 use reqwest::Method;
 use serde_json::json;
 use tokio_postgres::error::SqlState;
 
 use super::so_far;
-use crate::database::migrations::{drop_database, fresh_database};
 use crate::support::{Caller, Reply, Tenant, connect, server, text, unique};
 
 /// Writes an article as the owner of the database; its slug.
@@ -264,77 +260,17 @@ async fn an_article_has_its_page() {
     assert!(body.contains("<span class=\"missing\">gone"), "{body}");
 }
 
-/// The articles that come along, as a database has them.
-async fn rows(owner: &tokio_postgres::Config) -> Vec<(String, String, String)> {
-    let sql = "select slug, title, status from system_articles order by slug";
-    let rows = connect(owner).await.query(sql, &[]).await.unwrap();
-    rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect()
-}
-
-#[tokio::test]
-async fn they_come_along_once_and_are_brought_up_to_date() {
-    let config = fresh_database().await;
-    migrate(&config, None).await.unwrap();
-    // However many servers start at once.
-    let written = join_all((0..4).map(|_| write_articles(&config))).await;
-    let mut written: Vec<_> = written.into_iter().map(Result::unwrap).collect();
-    written.sort_unstable();
-    assert_eq!(written, [0, 0, 0, ARTICLES.len()]);
-    let shipped: Vec<_> = ARTICLES
-        .iter()
-        .map(|article| (article.slug.to_owned(), article.title.to_owned(), "published".to_owned()))
-        .collect();
-    assert_eq!(rows(&config).await, shipped);
-    let check = check_links(&config).await.unwrap();
-    assert_eq!((check.broken, check.articles), (0, ARTICLES.len()), "{check:#?}");
-
-    let owner = connect(&config).await;
-    let told = "select count(*), count(distinct entity_id) from audit_log
-                where tenant_id = '00000000-0000-0000-0000-000000000000' and entity_type = 'article' and action = 'article.created'
-                  and actor_type = 'system' and actor_label = 'system:wiki'";
-    let told = owner.query_one(told, &[]).await.unwrap();
-    assert_eq!((told.get::<_, i64>(0), told.get::<_, i64>(1)), (23, 23));
-
-    // One as it came with an earlier version, one that somebody has changed, one taken back, and one of somebody's own.
-    let earlier = "update system_articles set title = 'Earlier', shipped_digest =
-                       sha256(convert_to('[\"Earlier\",' || to_json(body)::text || ',\"reference\",'
-                                         || replace(to_json(tags)::text, ', ', ',') || ']', 'UTF8'))
-                   where slug = 'discovery'";
-    for sql in [
-        earlier,
-        "update system_articles set title = 'Mine' where slug = 'break-glass'",
-        "update system_articles set status = 'draft' where slug = 'verify-story'",
-        "update system_articles set title = 'My own', shipped_digest = null where slug = 'agent-pattern'",
-        "delete from system_articles where slug = 'wrong-lineage'",
-    ] {
-        assert_eq!(owner.execute(sql, &[]).await.unwrap(), 1, "{sql}");
-    }
-    assert_eq!(write_articles(&config).await.unwrap(), 2);
-    let expected: Vec<_> = shipped
-        .iter()
-        .map(|(slug, title, status)| match slug.as_str() {
-            "break-glass" => (slug.clone(), "Mine".to_owned(), status.clone()),
-            "agent-pattern" => (slug.clone(), "My own".to_owned(), status.clone()),
-            "verify-story" => (slug.clone(), title.clone(), "draft".to_owned()),
-            _ => (slug.clone(), title.clone(), status.clone()),
-        })
-        .collect();
-    assert_eq!(rows(&config).await, expected);
-    assert_eq!(write_articles(&config).await.unwrap(), 0);
-
-    // What leads to the one that was taken back leads nowhere.
-    let check = check_links(&config).await.unwrap();
-    let to: BTreeSet<_> = check.links.iter().map(|link| link.to.as_str()).collect();
-    assert_eq!(to.into_iter().collect::<Vec<_>>(), ["/wiki/verify-story"], "{check:#?}");
-    assert!(check.broken > 0);
-    drop_database(&config).await;
-}
-
 /// A superadmin inside no tenant, and what their key is called.
 async fn superadmin() -> (Caller, String) {
     let name = unique("root");
     let key = create_superadmin_key(&server().owner, &name).await.unwrap();
     (Caller::with_key(&key.raw_key), name)
+}
+
+/// Entries of a log, but for what background work on meaning adds when it likes.
+fn but_for_meaning(log: &serde_json::Value) -> Vec<serde_json::Value> {
+    let all = log["data"].as_array().unwrap().iter();
+    all.filter(|entry| !text(&entry["actor_label"]).starts_with("worker:")).cloned().collect()
 }
 
 fn everybodys(title: &str) -> serde_json::Value {
@@ -451,11 +387,11 @@ async fn superadmins_write_what_everybody_reads() {
 
     // The log of nobody has it, and that of the tenant does not.
     let log = root.get(&format!("/admin/audit?entity_id={}", text(&article["id"]))).await.expect(200);
-    let log = log["data"].as_array().unwrap();
+    let log = but_for_meaning(&log);
     let actions: Vec<_> = log.iter().rev().map(|entry| text(&entry["action"])).collect();
     let expected = ["created", "published", "updated", "unpublished", "archived"];
     assert_eq!(actions, expected.map(|action| format!("article.{action}")));
-    for entry in log {
+    for entry in &log {
         assert_eq!(entry["tenant_id"], json!(null));
         assert_eq!((&entry["entity_type"], &entry["actor_type"]), (&json!("article"), &json!("superadmin")));
         assert_eq!(entry["actor_label"], format!("superadmin:{name}"));
@@ -488,7 +424,7 @@ async fn of_two_who_write_at_once_one_is_first() {
         statuses.sort_unstable();
         assert_eq!(statuses, [200, 422]);
         let log = root.get(&format!("/admin/audit?entity_id={}", text(&created["id"]))).await.expect(200);
-        assert_eq!(log["meta"]["total_count"], 2, "{log:#}");
+        assert_eq!(but_for_meaning(&log).len(), 2, "{log:#}");
     }
     // What is sent again under its key is done once.
     let body = everybodys(&unique("Again"));

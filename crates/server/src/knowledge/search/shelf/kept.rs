@@ -56,6 +56,8 @@ pub(crate) struct Wanted {
     pub(crate) project_id: Option<Uuid>,
     /// Beside those of the project those of the whole tenant.
     pub(crate) with_tenant_wide: bool,
+    /// Beside those of the tenant the server's own, which are of no project.
+    pub(crate) with_system: bool,
     pub(crate) category: Option<String>,
     /// With any of these.
     pub(crate) tags: Option<Vec<String>>,
@@ -98,6 +100,75 @@ fn in_order(found: &mut [Found]) {
         let by_score = other.score.total_cmp(&one.score);
         by_score.then_with(|| other.updated_at.cmp(&one.updated_at)).then_with(|| one.id.cmp(&other.id))
     });
+}
+
+/// A shelf that is searched, and what is wanted of it.
+pub(crate) type Searched<'a> = (&'a Shelf, &'a Wanted);
+
+/// Articles by how near their meaning is to a question's, all that have one.
+pub(crate) fn by_meaning(shelves: &[Searched<'_>], question: &Small) -> Vec<Found> {
+    let wanted = shelves.iter().flat_map(|(shelf, wanted)| shelf.wanted(wanted));
+    let mut found: Vec<Found> =
+        wanted.filter_map(|article| Some(article.found(article.meaning(question)?, false))).collect();
+    in_order(&mut found);
+    found
+}
+
+/// The articles that are nearest to a question by meaning and those that are by words, each with both, as a share of the best one. An
+/// article with unwanted words has none that count. Several shelves are as one: how rare a word is, it is among all of them.
+pub(crate) fn by_both(
+    shelves: &[Searched<'_>],
+    question: Option<&Small>,
+    stems: &[String],
+    unwanted: &[String],
+) -> Vec<Found> {
+    let all = shelves.iter().map(|(shelf, _)| shelf.articles.len()).sum();
+    let mut stems: Vec<&str> = stems.iter().map(String::as_str).collect();
+    stems.sort_unstable();
+    stems.dedup();
+    // Words that no article has are the rarest.
+    let with = |stem: &str| shelves.iter().map(|(shelf, _)| shelf.with(stem)).sum();
+    let asked: Vec<(&str, f32)> = stems.into_iter().map(|stem| (stem, rarity(with(stem), all))).collect();
+    let whole: f32 = asked.iter().map(|(_, rare)| rare).sum();
+    let mut each: Vec<(&Entry, f32, f32)> = Vec::new();
+    for (shelf, wanted) in shelves {
+        let number = |stem: &str| shelf.stems.get(stem).copied();
+        let asked: Vec<(u32, f32)> =
+            asked.iter().filter_map(|(stem, rare)| Some((number(stem)?, *rare))).collect();
+        let unwanted: Vec<u32> = unwanted.iter().filter_map(|stem| number(stem)).collect();
+        let share = |article: &Entry| {
+            let has = |number: &u32| article.stems.binary_search(number).is_ok();
+            if unwanted.iter().any(has) {
+                return 0.0;
+            }
+            let sum: f32 = asked.iter().filter(|(number, _)| has(number)).map(|(_, rare)| rare).sum();
+            if whole > 0.0 { sum / whole } else { 0.0 }
+        };
+        each.extend(shelf.wanted(wanted).map(|article| {
+            let meaning = question.and_then(|question| article.meaning(question));
+            (article, meaning.unwrap_or(0.0), share(article))
+        }));
+    }
+    let mut near: Vec<Uuid> = Vec::new();
+    for by in [|row: &(&Entry, f32, f32)| row.1, |row: &(&Entry, f32, f32)| row.2] {
+        if each.len() > DEPTH {
+            each.select_nth_unstable_by(DEPTH, |one, other| {
+                by(other).total_cmp(&by(one)).then_with(|| one.0.age().cmp(&other.0.age()))
+            });
+        }
+        near.extend(each.iter().take(DEPTH).filter(|row| by(row) > 0.0).map(|row| row.0.id));
+    }
+    near.sort_unstable();
+    near.dedup();
+    each.retain(|row| near.binary_search(&row.0.id).is_ok());
+    let mut found: Vec<Found> = each
+        .into_iter()
+        .map(|(article, meaning, words)| article.found(nearness(meaning, words), words > 0.0))
+        .collect();
+    in_order(&mut found);
+    let best = found.first().map_or(1.0, |found| found.score).max(f32::EPSILON);
+    found.iter_mut().for_each(|found| found.score /= best);
+    found
 }
 
 impl Shelf {
@@ -177,80 +248,13 @@ impl Shelf {
         self.bytes
     }
 
-    /// Articles by how near their meaning is to a question's, all that have one.
-    pub(crate) fn by_meaning(&self, question: &Small, wanted: &Wanted) -> Vec<Found> {
-        let mut found: Vec<Found> = self
-            .articles
-            .iter()
-            .filter(|article| wanted.admits(article))
-            .filter_map(|article| Some(article.found(article.meaning(question)?, false)))
-            .collect();
-        in_order(&mut found);
-        found
+    fn wanted<'a>(&'a self, wanted: &'a Wanted) -> impl Iterator<Item = &'a Entry> {
+        self.articles.iter().filter(|article| wanted.admits(article))
     }
 
-    /// The articles that are nearest to a question by meaning and those that are by words, each with both, as a share of the best one. An
-    /// article with unwanted words has none that count.
-    pub(crate) fn by_both(
-        &self,
-        question: Option<&Small>,
-        stems: &[String],
-        unwanted: &[String],
-        wanted: &Wanted,
-    ) -> Vec<Found> {
-        let all = self.articles.len();
-        let rare = |number: u32| rarity(self.known[number as usize].with as usize, all);
-        let mut asked: Vec<(u32, f32)> = stems
-            .iter()
-            .filter_map(|stem| self.stems.get(stem.as_str()))
-            .map(|number| (*number, rare(*number)))
-            .collect();
-        asked.sort_unstable_by_key(|(number, _)| *number);
-        asked.dedup_by_key(|(number, _)| *number);
-        // Words that no article has are the rarest.
-        let unknown = stems.iter().filter(|stem| !self.stems.contains_key(stem.as_str())).count();
-        let whole: f32 = asked.iter().map(|(_, rare)| rare).sum::<f32>() + unknown as f32 * rarity(0, all);
-        let unwanted: Vec<u32> =
-            unwanted.iter().filter_map(|stem| self.stems.get(stem.as_str())).copied().collect();
-        let share = |article: &Entry| {
-            let has = |number: &u32| article.stems.binary_search(number).is_ok();
-            if unwanted.iter().any(has) {
-                return 0.0;
-            }
-            let sum: f32 = asked.iter().filter(|(number, _)| has(number)).map(|(_, rare)| rare).sum();
-            if whole > 0.0 { sum / whole } else { 0.0 }
-        };
-        let mut each: Vec<(usize, f32, f32)> = self
-            .articles
-            .iter()
-            .enumerate()
-            .filter(|(_, article)| wanted.admits(article))
-            .map(|(place, article)| {
-                let meaning = question.and_then(|question| article.meaning(question));
-                (place, meaning.unwrap_or(0.0), share(article))
-            })
-            .collect();
-        let mut near: Vec<usize> = Vec::new();
-        for by in [|row: &(usize, f32, f32)| row.1, |row: &(usize, f32, f32)| row.2] {
-            if each.len() > DEPTH {
-                each.select_nth_unstable_by(DEPTH, |one, other| {
-                    let [newer, older] = [one, other].map(|row| self.articles[row.0].age());
-                    by(other).total_cmp(&by(one)).then_with(|| newer.cmp(&older))
-                });
-            }
-            near.extend(each.iter().take(DEPTH).filter(|row| by(row) > 0.0).map(|row| row.0));
-        }
-        near.sort_unstable();
-        near.dedup();
-        each.retain(|row| near.binary_search(&row.0).is_ok());
-        let mut found: Vec<Found> = each
-            .into_iter()
-            .map(|(place, meaning, words)| self.articles[place].found(nearness(meaning, words), words > 0.0))
-            .collect();
-        in_order(&mut found);
-        let best = found.first().map_or(1.0, |found| found.score).max(f32::EPSILON);
-        found.iter_mut().for_each(|found| found.score /= best);
-        found
+    /// How many articles have a stem.
+    fn with(&self, stem: &str) -> usize {
+        self.stems.get(stem).map_or(0, |number| self.known[*number as usize].with as usize)
     }
 
     /// The articles that belong together with one. None: it is not there, or says nothing.
@@ -339,25 +343,29 @@ mod tests {
     fn both_meaning_and_words_count() {
         let shelf = shelf();
         let stems = ["pool".to_owned(), "dry".to_owned()];
-        let found = shelf.by_both(Some(&direction([0, 1, 0])), &stems, &[], &Wanted::default());
+        let found = by_both(&[(&shelf, &Wanted::default())], Some(&direction([0, 1, 0])), &stems, &[]);
         assert_eq!(ids(&found), [2, 1, 3]);
         assert!((found[0].score - 1.0).abs() < 1e-6 && found[0].has_words && !found[2].has_words);
         // Without a meaning the words are left, and what has none is not found.
-        assert_eq!(ids(&shelf.by_both(None, &stems, &[], &Wanted::default())), [1, 2]);
-        assert_eq!(ids(&shelf.by_both(None, &["nowhere".to_owned()], &[], &Wanted::default())), [0; 0]);
+        assert_eq!(ids(&by_both(&[(&shelf, &Wanted::default())], None, &stems, &[])), [1, 2]);
+        assert_eq!(
+            ids(&by_both(&[(&shelf, &Wanted::default())], None, &["nowhere".to_owned()], &[])),
+            [0; 0]
+        );
         // An article with an unwanted word is there for what it means alone.
         let unwanted = ["swim".to_owned()];
-        let found = shelf.by_both(Some(&direction([1, 1, 0])), &stems[..1], &unwanted, &Wanted::default());
+        let found =
+            by_both(&[(&shelf, &Wanted::default())], Some(&direction([1, 1, 0])), &stems[..1], &unwanted);
         assert_eq!((found[0].id.as_u128(), found[1].has_words), (1, false));
-        assert_eq!(ids(&shelf.by_both(None, &stems[..1], &unwanted, &Wanted::default())), [1]);
-        let meaning = shelf.by_meaning(&direction([0, 9, 4]), &Wanted::default());
+        assert_eq!(ids(&by_both(&[(&shelf, &Wanted::default())], None, &stems[..1], &unwanted)), [1]);
+        let meaning = by_meaning(&[(&shelf, &Wanted::default())], &direction([0, 9, 4]));
         assert_eq!(ids(&meaning), [3, 2, 1]);
     }
 
     #[test]
     fn only_what_is_wanted_is_found() {
         let shelf = shelf();
-        let of = |wanted: Wanted| ids(&shelf.by_meaning(&direction([1, 1, 1]), &wanted)).len();
+        let of = |wanted: Wanted| ids(&by_meaning(&[(&shelf, &wanted)], &direction([1, 1, 1]))).len();
         let project_id = Some(Uuid::from_u128(9));
         assert_eq!(of(Wanted { project_id, ..Wanted::default() }), 2);
         assert_eq!(of(Wanted { project_id, with_tenant_wide: true, ..Wanted::default() }), 3);

@@ -3,6 +3,7 @@
 
 mod kept;
 mod store;
+mod system;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,7 +17,7 @@ use crate::db::{Db, DbError, Params, Timestamp};
 use crate::knowledge::embeddings::Model;
 use crate::metrics;
 
-pub(crate) use kept::{Found, Related, Shelf, Wanted};
+pub(crate) use kept::{Found, Related, Shelf, Wanted, by_both, by_meaning};
 pub(crate) use store::STATEMENTS;
 use store::{CHANGED_SINCE, Change, LOG_HEAD, SHELVED, SHELVED_FROM};
 
@@ -33,7 +34,10 @@ const MOST_CHANGES: i64 = 5000;
 
 /// The shelves of a process.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Shelves(Arc<Mutex<HashMap<Uuid, Arc<Slot>>>>);
+pub(crate) struct Shelves {
+    tenants: Arc<Mutex<HashMap<Uuid, Arc<Slot>>>>,
+    system: Arc<system::Slot>,
+}
 
 /// The place of a tenant's shelf.
 #[derive(Debug)]
@@ -159,7 +163,7 @@ impl Shelves {
     }
 
     fn slots(&self) -> MutexGuard<'_, HashMap<Uuid, Arc<Slot>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.tenants.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -64,4 +64,15 @@ statements! {
             limit $3) changed";
     SHELVED -> Shelved = shelved!("a.id = any($3)");
     SHELVED_FROM -> Shelved = shelved!("a.id > $3 order by a.id limit $4");
+    /// What is published of the server's own articles, and what is known of it, in one word. `$1` is nobody.
+    SYSTEM_STATE -> String = "
+        select encode(sha256(convert_to(coalesce(string_agg(
+            concat_ws(' ', a.id, a.updated_at, encode(a.text_hash, 'hex'), e.embedded_at), ',' order by a.id), ''), 'UTF8')), 'hex')
+        from system_articles a
+        left join system_article_embeddings e on e.article_id = a.id and e.model = $2 and e.text_hash = a.text_hash
+        where $1::uuid is not null and a.status = 'published'";
+    SYSTEM_SHELVED -> Shelved = "
+        select {*} from (select *, null::uuid as project_id from system_articles) a
+        left join system_article_embeddings e on e.article_id = a.id and e.model = $2 and e.text_hash = a.text_hash
+        where $1::uuid is not null and a.status = 'published'";
 }
