@@ -221,6 +221,12 @@ pub(super) struct ListArticlesOfProject {
     /// Only from there.
     #[rule(text(usize::MAX))]
     source_type: Option<String>,
+    /// The one with exactly this slug.
+    #[rule(text(usize::MAX))]
+    slug: Option<String>,
+    /// With exactly this title: one that is a draft or published, and those that were laid aside.
+    #[rule(text(usize::MAX))]
+    title: Option<String>,
     #[rule(pages(20, 100))]
     page: Page,
 }
@@ -271,7 +277,15 @@ pub(super) async fn drafts(
     Query(ListDrafts { project_id, page }): Query<ListDrafts>,
 ) -> ApiResult<Json<List<Article>>> {
     let status = Some(DRAFT.to_owned());
-    let which = ListArticlesOfProject { category: None, status, tags: None, source_type: None, page };
+    let which = ListArticlesOfProject {
+        category: None,
+        status,
+        tags: None,
+        source_type: None,
+        slug: None,
+        title: None,
+        page,
+    };
     listed(&caller, &LIST_ARTICLES, TENANT, project_id, &which).await
 }
 
@@ -285,7 +299,8 @@ async fn listed<A>(
     let category = known_word("category", which.category.as_deref(), Category::WORDS)?;
     let status = known_word("status", which.status.as_deref(), Status::WORDS)?;
     let tags: Option<Vec<&str>> = which.tags.as_ref().map(|tags| tags.split(',').map(str::trim).collect());
-    let filters: Params<'_> = &[&project_id, &category, &status, &which.source_type, &tags];
+    let filters: Params<'_> =
+        &[&project_id, &category, &status, &which.source_type, &tags, &which.slug, &which.title];
     let page = caller.list(list, filters, &which.page).await?;
     // The last one that was read may be the one with which it is too much.
     if page.data.last().is_some_and(|last| last.upto > LARGEST_ANSWER) {

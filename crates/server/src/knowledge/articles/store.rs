@@ -53,13 +53,15 @@ pub(super) struct Locked {
     pub(super) weight: i64,
 }
 
-/// The articles that a list is made of: of a project or of all, of a category, with a status, from a source, with one of some tags.
+/// The articles that a list is made of: of a project or of all, of a category, with a status, from a source, with one of some tags, of one
+/// slug or title.
 macro_rules! listed {
     () => {
         "articles
          where tenant_id = $1 and ($2::uuid is null or project_id = $2) and ($3::text is null or category = $3)
            and ($4::text is null or status = $4) and ($5::text is null or source_type = $5)
-           and ($6::text[] is null or tags && $6)"
+           and ($6::text[] is null or tags && $6)
+           and ($7::text is null or slug = $7) and ($8::text is null or title = $8)"
     };
 }
 
@@ -67,7 +69,8 @@ macro_rules! of_system {
     () => {
         "system_articles
          where $1::uuid is not null and status = 'published' and $2::uuid is null and ($3::text is null or category = $3)
-           and ($4::text is null or status = $4) and $5::text is null and ($6::text[] is null or tags && $6)"
+           and ($4::text is null or status = $4) and $5::text is null and ($6::text[] is null or tags && $6)
+           and ($7::text is null or slug = $7) and ($8::text is null or title = $8)"
     };
 }
 
@@ -79,7 +82,7 @@ macro_rules! weighed {
               from (select page.*, octet_length(to_json(body)::text) + octet_length(metadata::text) + 8192 as weight
                     from (select * from ",
             listed!(),
-            " order by inserted_at desc, id desc limit $7 offset $8) page) whole) articles"
+            " order by inserted_at desc, id desc limit $9 offset $10) page) whole) articles"
         )
     };
 }
@@ -108,7 +111,7 @@ statements! {
                            octet_length(to_json(body)::text) + octet_length(metadata::text) + 8192 as weight
                     from (select * from ",
             of_system!(),
-            " order by title, id limit $7 offset $8) page) whole) articles"
+            " order by title, id limit $9 offset $10) page) whole) articles"
         ),
         page: "where upto - weight <= 16777216 order by title, id",
     };

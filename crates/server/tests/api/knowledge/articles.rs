@@ -266,6 +266,10 @@ async fn titles_are_free_again() {
         .expect_error(422, "validation_failed");
     assert_eq!(error["details"]["tenant_id"], json!(["has already been taken for this tenant"]));
     u.patch(&format!("/articles/{second}"), json!({"status": "draft", "title": "Other"})).await.expect(200);
+    // Whoever asks for the title finds the one that has it, and what had it.
+    let of_title = u.get("/articles?title=Same").await.expect(200);
+    assert_eq!(each(&of_title, "status"), ["draft", "archived"]);
+    assert_eq!(each(&u.get("/articles?slug=same").await.expect(200), "title"), ["Slug"]);
 }
 
 #[tokio::test]
@@ -280,7 +284,12 @@ async fn lists_and_their_filters() {
         json!({"project_id": project, "status": "published", "source_type": "manual", "source_id": NOBODY}),
     )
     .await;
-    article(u, "3", json!({"project_id": other, "category": "decision", "tags": ["otp"]})).await;
+    article(
+        u,
+        "3",
+        json!({"project_id": other, "category": "decision", "tags": ["otp"], "slug": "of-three"}),
+    )
+    .await;
     let titles = async |who: &Caller, path: &str| {
         let list = who.get(path).await.expect(200);
         let titles = each(&list, "title").iter().map(text).collect::<Vec<_>>().join(" ");
@@ -297,6 +306,16 @@ async fn lists_and_their_filters() {
         ("?tags=%20elixir%20,%20otp,", "3 1"),
         ("?tags=none", ""),
         ("?source_type=manual", "2"),
+        ("?slug=of-three", "3"),
+        ("?slug=of", ""),
+        ("?slug=Of-Three", ""),
+        ("?slug=", "3 2 1"),
+        ("?title=2", "2"),
+        ("?title=2&status=draft", ""),
+        ("?title=%202%20", "2"),
+        ("?title=22", ""),
+        ("?title=%25", ""),
+        ("?title=1&slug=of-three", ""),
         (&ours, "2"),
         ("?project_id=0190f5ad-0000-7000-8000-000000000000", ""),
     ] {
@@ -304,6 +323,8 @@ async fn lists_and_their_filters() {
         assert_eq!(titles(&a, &format!("/articles{query}")).await, (expected.to_owned(), count), "{query}");
     }
     assert_eq!(titles(&a, &format!("/projects/{project}/articles")).await.0, "2");
+    assert_eq!(titles(&a, &format!("/projects/{project}/articles?slug=of-three")).await, (String::new(), 0));
+    assert_eq!(titles(&a, &format!("/projects/{other}/articles?title=3")).await, ("3".to_owned(), 1));
     assert_eq!(titles(&a, &format!("/projects/{project}/articles?status=draft")).await, (String::new(), 0));
     // Drafts, with where they come from.
     article(u, "4", json!({"project_id": project, "source_type": "review_finding", "source_id": NOBODY}))
