@@ -102,13 +102,14 @@ $$;
 create trigger knowledge_job after update of state on jobs for each row
     when (new.kind in ('content_ingestion', 'review_knowledge')) execute function follow_knowledge_job();
 
--- Forgets what a tenant's readers read longer than so many days ago, so many rows at a time; how many it were.
+-- Forgets what a tenant's readers read longer than so many days ago, so many rows at a time; how many it were. Nothing of the last
+-- year, whoever asks: what was read may not be taken away by those who may only note it.
 create function prune_article_access(p_tenant uuid, p_days integer, p_most integer) returns bigint
     language sql security definer set search_path = public, pg_temp as $$
     with pruned as (
         delete from article_access_events e where e.tenant_id = p_tenant and (e.accessed_at, e.id) in (
             select o.accessed_at, o.id from article_access_events o
-            where o.tenant_id = p_tenant and o.accessed_at < now() - make_interval(days => p_days)
+            where o.tenant_id = p_tenant and o.accessed_at < now() - make_interval(days => greatest(p_days, 365))
             order by o.accessed_at, o.id limit p_most for update skip locked)
         returning 1
     )

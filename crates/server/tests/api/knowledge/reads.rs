@@ -391,11 +391,14 @@ async fn reads_are_forgotten_by_age_alone() {
     for sql in ["delete from article_access_events", "update article_access_events set access_type = 'get'"] {
         app.batch_execute(sql).await.expect_err(sql);
     }
-    let prune = async |most: i32| -> i64 {
-        let sql = "select prune_article_access($1::text::uuid, 400, $2)";
-        app.query_one(sql, &[&tenant.id, &most]).await.unwrap().get(0)
+    let prune = async |days: i32, most: i32| -> i64 {
+        let sql = "select prune_article_access($1::text::uuid, $2, $3)";
+        app.query_one(sql, &[&tenant.id, &days, &most]).await.unwrap().get(0)
     };
-    assert_eq!((prune(1).await, prune(1000).await, prune(1000).await), (1, 1, 0));
+    assert_eq!((prune(400, 1).await, prune(400, 1000).await, prune(400, 1000).await), (1, 1, 0));
+    // Nobody forgets what was read within a year.
+    read_ago(&tenant, &agent, &id, 364).await;
+    assert_eq!((prune(0, i32::MAX).await, prune(-7, i32::MAX).await), (1, 0));
     let stats = tenant.user.get(&format!("/knowledge/articles/{id}/stats")).await.expect(200);
     assert_eq!(stats["data"]["total_accesses"], 2);
 }
