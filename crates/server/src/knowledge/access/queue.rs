@@ -42,7 +42,14 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Pending {
     reads: Vec<Read>,
+    /// How many rows they are.
     rows: usize,
+    /// Rows that are being written: until they are, they take up room.
+    under_way: usize,
+}
+
+fn rows_of(reads: &[Read]) -> usize {
+    reads.iter().map(|read| read.articles.len()).sum()
 }
 
 /// A request that read something.
@@ -74,27 +81,55 @@ impl Reads {
 
     fn keep(&self, read: Read) {
         let mut pending = self.pending();
-        let rows = pending.rows + read.articles.len();
-        if rows > MOST {
-            metrics::reads_dropped("full", read.articles.len());
+        let rows = read.articles.len();
+        if pending.rows + pending.under_way + rows > MOST {
+            metrics::reads_dropped("full", rows);
             return;
         }
-        pending.rows = rows;
+        pending.rows += rows;
         pending.reads.push(read);
-        if rows >= BATCH {
+        if pending.rows >= BATCH {
             self.0.full.notify_one();
         }
     }
 
+    /// Takes what waits, to write it.
+    fn take(&self) -> Vec<Read> {
+        let mut pending = self.pending();
+        pending.under_way += std::mem::take(&mut pending.rows);
+        std::mem::take(&mut pending.reads)
+    }
+
+    /// Puts back what could not be written, before what has come since. There is room for it, and nobody is told: it waits for its time.
+    fn put_back(&self, reads: Vec<Read>) {
+        let mut pending = self.pending();
+        let rows = rows_of(&reads);
+        pending.under_way = pending.under_way.saturating_sub(rows);
+        pending.rows += rows;
+        pending.reads.splice(0..0, reads);
+    }
+
+    /// So many rows are written, or never will be.
+    fn done(&self, rows: usize) {
+        let mut pending = self.pending();
+        pending.under_way = pending.under_way.saturating_sub(rows);
+    }
+
     /// Writes batches for as long as the process lives. One that was begun is written to its end.
     pub(crate) async fn keep_writing(self, db: Db, life: Life) {
+        self.keep_up(life, || self.write(&db)).await;
+    }
+
+    /// Has it written whenever it is time or there is a batch; after a failure only when it is time, however much there is.
+    async fn keep_up<W: Future<Output = bool>>(&self, life: Life, write: impl Fn() -> W) {
+        let mut failed = false;
         loop {
             tokio::select! {
                 () = life.ending() => return,
                 () = sleep(PERIOD) => {}
-                () = self.0.full.notified() => {}
+                () = self.0.full.notified(), if !failed => {}
             }
-            self.write(&db).await;
+            failed = !write().await;
         }
     }
 
@@ -117,25 +152,33 @@ impl Reads {
         }
     }
 
-    async fn write(&self, db: &Db) {
+    /// Whether the database was there.
+    async fn write(&self, db: &Db) -> bool {
         let _turn = self.0.writing.lock().await;
-        let Pending { reads, .. } = std::mem::take(&mut *self.pending());
         let mut by_tenant: HashMap<Uuid, Vec<Read>> = HashMap::new();
-        for read in reads {
+        for read in self.take() {
             by_tenant.entry(read.tenant_id).or_default().push(read);
         }
+        let mut was_there = true;
         for (tenant_id, reads) in by_tenant {
+            let rows = rows_of(&reads);
             match write_batch(db, tenant_id, &reads).await {
-                Ok(unresolved) => unresolved.iter().for_each(|one| one.warn(tenant_id)),
-                // It comes back, or it is full before it does.
-                Err(error) if error.is_unavailable() => reads.into_iter().for_each(|read| self.keep(read)),
+                Ok(unresolved) => {
+                    self.done(rows);
+                    unresolved.iter().for_each(|one| one.warn(tenant_id));
+                }
+                Err(error) if error.is_unavailable() => {
+                    was_there = false;
+                    self.put_back(reads);
+                }
                 Err(error) => {
-                    let rows = reads.iter().map(|read| read.articles.len()).sum();
+                    self.done(rows);
                     tracing::warn!(%error, %tenant_id, rows, "reads of articles could not be noted");
                     metrics::reads_dropped("failed", rows);
                 }
             }
         }
+        was_there
     }
 
     fn pending(&self) -> MutexGuard<'_, Pending> {
@@ -216,6 +259,12 @@ mod tests {
         reads.note(Uuid::nil(), Uuid::nil(), Access::Get, WorkedOn::default(), articles);
     }
 
+    /// Rows that wait, and rows that are being written.
+    fn room(reads: &Reads) -> (usize, usize) {
+        let pending = reads.pending();
+        (pending.rows, pending.under_way)
+    }
+
     #[test]
     fn there_is_room_for_so_much_and_no_more() {
         let reads = Reads::default();
@@ -229,6 +278,48 @@ mod tests {
         let pending = reads.pending();
         assert!(pending.rows <= MOST && pending.rows > MOST - 7);
         assert_eq!(pending.reads.iter().map(|read| read.articles.len()).sum::<usize>(), pending.rows);
+    }
+
+    /// What could not be written comes before what has come since, and finds its room.
+    #[test]
+    fn what_is_put_back_is_all_there() {
+        let reads = Reads::default();
+        for _ in 0..MOST / MOST_ROWS {
+            note(&reads, MOST_ROWS);
+        }
+        let taken = reads.take();
+        note(&reads, 1);
+        assert_eq!(room(&reads), (0, MOST), "there is no room yet");
+        let first = taken.first().map(|read| read.at);
+        reads.put_back(taken);
+        assert_eq!(room(&reads), (MOST, 0));
+        let written = reads.take();
+        reads.done(MOST);
+        note(&reads, 1);
+        assert_eq!(written.first().map(|read| read.at), first);
+        assert_eq!(room(&reads), (1, 0));
+    }
+
+    /// However much waits, and comes meanwhile: a database that is away is asked once in a period.
+    #[tokio::test(start_paused = true)]
+    async fn a_database_that_is_away_is_left_alone() {
+        let reads = Reads::default();
+        let asked = std::sync::atomic::AtomicU32::default();
+        let (noted, times) = (&reads, &asked);
+        let write = || async move {
+            times.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            sleep(Duration::from_millis(1)).await;
+            let taken = noted.take();
+            noted.put_back(taken);
+            note(noted, 7);
+            false
+        };
+        for _ in 0..100 {
+            note(&reads, 7);
+        }
+        let _ = timeout(PERIOD * 10, reads.keep_up(Life::default(), write)).await;
+        let asked = asked.into_inner();
+        assert!((9..=10).contains(&asked), "{asked}");
     }
 
     #[test]
