@@ -45,6 +45,9 @@ const BACKOFF: Backoff = Backoff::Doubling { first: Duration::from_secs(30), mos
 /// What is forgotten by one statement.
 const BATCH: i32 = 1000;
 
+/// What only servers do: they know who makes vectors.
+pub(crate) const ONLY_BY_SERVERS: &str = "embed_what_lacks";
+
 /// What jobs are done with.
 #[derive(Clone)]
 pub(crate) struct Tools {
@@ -128,7 +131,7 @@ pub(crate) fn kinds(settings: Settings) -> Vec<Kind<Tools>> {
             scope: Scope::EachTenant,
             schedule: Some(Schedule::Hourly { minute: 55 }),
             at_start: true,
-            ..maintenance("embed_what_lacks", |tools, job| Box::pin(embed_what_lacks(tools, job)))
+            ..maintenance(ONLY_BY_SERVERS, |tools, job| Box::pin(embed_what_lacks(tools, job)))
         },
     ]
 }

@@ -74,6 +74,8 @@ pub struct Db {
     pool: Pool,
     /// A turn for every snapshot that may be open.
     snapshots: Arc<Semaphore>,
+    /// A turn for every connection that these users may have at the same time; None: all of them.
+    share: Option<Arc<Semaphore>>,
     /// How long a statement may go unanswered.
     deadline: Duration,
     /// What takes a transaction back outlives the request that gave it up.
@@ -120,7 +122,22 @@ impl Db {
         let snapshots = Arc::new(Semaphore::new((size / 2).max(1)));
         let turns = Turns::default();
         let waits = Waits::new();
-        Ok(Self { pool, snapshots, deadline, life, storage_failed: Arc::default(), turns, takes_role, waits })
+        let storage_failed = Arc::default();
+        Ok(Self { pool, snapshots, share: None, deadline, life, storage_failed, turns, takes_role, waits })
+    }
+
+    /// The same for users who have at most `most` of the connections at the same time, all of them together. They wait for each other
+    /// before they wait for a connection, so nobody of them may need a second one while having one.
+    pub(crate) fn shared_by(&self, most: usize) -> Self {
+        Self { share: Some(Arc::new(Semaphore::new(most.max(1)))), ..self.clone() }
+    }
+
+    /// The turn of whoever has a share of the connections only.
+    async fn turn(&self) -> Option<OwnedSemaphorePermit> {
+        match &self.share {
+            Some(share) => Arc::clone(share).acquire_owned().await.ok(),
+            None => None,
+        }
     }
 
     /// Closes the connections that nobody uses, and the others when they come back. Whoever asks for one is refused.
@@ -145,7 +162,8 @@ impl Db {
     /// # Errors
     /// When no connection is to be had.
     async fn tenant(&self, tenant_id: Uuid, open: Open) -> Result<Tx, DbError> {
-        Ok(open(self.client().await?, tenant_id, self.clone()))
+        let turn = self.turn().await;
+        Ok(open(self.client().await?, tenant_id, self.clone()).holding(turn))
     }
 
     /// Runs statements that only read in a transaction of their own, in one round trip, and again where that may help.
@@ -227,7 +245,7 @@ impl Db {
         let turn = timeout(POOL_WAIT, Arc::clone(&self.snapshots).acquire_owned()).await;
         let turn = turn.ok().and_then(Result::ok);
         let turn = turn.ok_or_else(|| DbError::Pool("every turn for a snapshot is taken".to_owned()))?;
-        Ok(Tx::snapshot(self.client().await?, tenant_id, self.clone(), turn))
+        Ok(Tx::snapshot(self.client().await?, tenant_id, self.clone()).holding(Some(turn)))
     }
 
     /// Runs one statement outside any transaction and tenant, as the pool's login: for authentication, which comes
@@ -308,10 +326,11 @@ impl Db {
 
     async fn run_alone<R: Row>(&self, sql: Sql<R>, params: Params<'_>) -> Result<Vec<R>, DbError> {
         // Whoever gives up on the answer must not hand the connection on: the next one would wait for it.
-        let give_back = |client| self.give_back(client, "", ABANDONED, None);
-        let client = scopeguard::guard(self.client().await?, give_back);
-        let rows = self.waits.for_answer(line::ask(&client, self.deadline, sql.text, params)).await;
-        let client = ScopeGuard::into_inner(client);
+        let turn = self.turn().await;
+        let give_back = |(client, turn)| self.give_back(client, "", ABANDONED, turn);
+        let held = scopeguard::guard((self.client().await?, turn), give_back);
+        let rows = self.waits.for_answer(line::ask(&held.0, self.deadline, sql.text, params)).await;
+        let (client, _turn) = ScopeGuard::into_inner(held);
         if let Err(error) = &rows {
             self.note(error);
         }

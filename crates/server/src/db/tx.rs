@@ -99,7 +99,7 @@ pub struct Tx {
     begin: Option<String>,
     /// Whether it may write anything: then an answer to its `COMMIT` that is lost leaves its outcome unknown.
     writes: bool,
-    /// A snapshot's turn, which ends with it.
+    /// A turn that ends with it.
     turn: Option<OwnedSemaphorePermit>,
     lost: Lost,
     /// Whose connection it is.
@@ -124,11 +124,15 @@ impl Tx {
     }
 
     /// Only reads, and every statement sees the database as the first one did.
-    pub(super) fn snapshot(client: Client, tenant_id: Uuid, db: Db, turn: OwnedSemaphorePermit) -> Self {
-        let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY";
-        let mut tx = Self::open(begin, false, client, tenant_id, db);
-        tx.turn = Some(turn);
-        tx
+    pub(super) fn snapshot(client: Client, tenant_id: Uuid, db: Db) -> Self {
+        Self::open("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY", false, client, tenant_id, db)
+    }
+
+    /// With a turn, which lasts as long as it does.
+    #[must_use]
+    pub(super) fn holding(mut self, turn: Option<OwnedSemaphorePermit>) -> Self {
+        self.turn = turn;
+        self
     }
 
     fn open(begin: &str, writes: bool, client: Client, tenant_id: Uuid, db: Db) -> Self {

@@ -49,12 +49,12 @@ impl Alone {
         &self.db
     }
 
-    /// Begins to work on jobs of these kinds; whether also on their schedules.
+    /// Begins to work on jobs of these kinds, with what is made of their share of the connections; whether also on their schedules.
     pub fn begin<C: Clone + Send + Sync + 'static>(
         &self,
         database: &Database,
         kinds: Vec<Kind<C>>,
-        context: C,
+        context: impl FnOnce(Db) -> C,
         pace: Pace,
         schedules: bool,
     ) {

@@ -116,5 +116,5 @@ impl Default for Pace {
     }
 }
 
-/// Jobs of one queue that a process runs at the same time, if it has connections for them.
+/// Jobs of one queue that a process runs at the same time, in a pool that is large enough.
 const PLACES: usize = 5;

@@ -66,16 +66,18 @@ struct Able {
 }
 
 impl<C: Clone + Send + Sync + 'static> Worker<C> {
-    /// A worker that has not begun. Jobs take a quarter of the connections at most.
+    /// A worker that has not begun. Jobs are done with what `context` makes of the connections: a quarter of them at most, whatever
+    /// queues they are of. Of one queue a few run at the same time, so that what waits for somebody else keeps no other queue waiting.
     pub(crate) fn new(
         db: Db,
         owner: Config,
         kinds: Vec<Kind<C>>,
-        context: C,
+        context: impl FnOnce(Db) -> C,
         queue: Queue,
         pool_size: usize,
     ) -> Self {
         let alive = queue.begin();
+        let context = context(db.shared_by(pool_size / 4));
         Self {
             db,
             owner,

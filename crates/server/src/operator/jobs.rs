@@ -14,7 +14,7 @@ use crate::db::{DbError, Timestamp};
 use crate::jobs::{Alone, Kind, Outcome, Pace, Scope, owns_tables};
 use crate::knowledge::Knowledge;
 use crate::knowledge::extraction::Extraction;
-use crate::schedule::{Settings, Tools, kinds};
+use crate::schedule::{ONLY_BY_SERVERS, Settings, Tools, kinds};
 
 /// What is done in the background, with what has become of it.
 #[derive(Debug, Serialize)]
@@ -116,6 +116,11 @@ pub async fn run_job(
     if kind.schedule.is_none() {
         return Err(OperatorError::Invalid(format!("{name} is only done for what asks for it")));
     }
+    if name == ONLY_BY_SERVERS {
+        return Err(OperatorError::Invalid(format!(
+            "{name} is only done by servers and workers, which know who makes vectors: each does it at its start, and every hour"
+        )));
+    }
     if tenant.is_some() && kind.scope == Scope::Server {
         return Err(OperatorError::Invalid(format!("{name} is of no tenant: leave out --tenant")));
     }
@@ -173,7 +178,7 @@ async fn run_alone(
     let Some(id) = alone.enqueue(tenant_id, &kind, args, None).await? else { return Ok(None) };
     let extraction = Arc::new(Extraction::none());
     let (owner, jobs) = (database.owner.clone(), alone.queue.clone());
-    let tools = Tools { db: alone.db().clone(), owner, extraction, knowledge: Knowledge::default(), jobs };
+    let tools = |db| Tools { db, owner, extraction, knowledge: Knowledge::default(), jobs };
     alone.begin(database, vec![kind], tools, Pace::default(), false);
     Ok(alone.outcome(tenant_id, id).await?.map(|outcome| (id, outcome)))
 }

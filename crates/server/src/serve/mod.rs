@@ -229,7 +229,7 @@ impl Server {
         if options.jobs {
             let extraction = extraction(&options.extraction)?;
             let (owner, knowledge, jobs) = (database.owner.clone(), app.knowledge.clone(), app.jobs.clone());
-            let tools = Tools { db: db.clone(), owner, extraction, knowledge, jobs };
+            let tools = |db| Tools { db, owner, extraction, knowledge, jobs };
             let (kinds, owner) = (kinds(options.settings), database.owner.clone());
             let worker = Worker::new(db.clone(), owner, kinds, tools, app.jobs.clone(), options.pool_size);
             life.spawn(worker.keep_working(life.clone()));

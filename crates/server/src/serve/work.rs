@@ -49,7 +49,7 @@ pub async fn work(options: &WorkOptions) -> Result<(), ServeError> {
         let extraction = extraction(&options.extraction)?;
         let (owner, knowledge, jobs) =
             (database.owner.clone(), knowledge(&options.embeddings)?, alone.queue.clone());
-        let tools = Tools { db: alone.db().clone(), owner, extraction, knowledge, jobs };
+        let tools = |db| Tools { db, owner, extraction, knowledge, jobs };
         let vault = Vault::of(&options.keys, &options.database, &database.owner).await?;
         let (life, admin) = (alone.life().clone(), database.admin_pool(DEADLINE, alone.life().clone())?);
         // Nobody calls it.

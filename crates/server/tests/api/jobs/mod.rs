@@ -104,7 +104,7 @@ impl Sort {
 
     fn worker_at(&self, probe: &Arc<Probe>, pace: Pace) -> Alone {
         let alone = Alone::new(&database()).unwrap();
-        alone.begin(&database(), vec![self.kind()], Arc::clone(probe), pace, self.schedule.is_some());
+        alone.begin(&database(), vec![self.kind()], |_| Arc::clone(probe), pace, self.schedule.is_some());
         alone
     }
 

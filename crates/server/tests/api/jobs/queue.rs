@@ -2,12 +2,16 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use loopctl_core::json::JsonText;
-use loopctl_server::db::DbError;
-use loopctl_server::jobs::Alone;
+use loopctl_server::db::{Db, DbError, Tx};
+use loopctl_server::jobs::{Alone, Job, JobError, Kind, Pace};
 use loopctl_server::operator::run_job;
 use loopctl_server::serve::{ServeOptions, Server};
+use serde_json::Value;
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 use uuid::Uuid;
@@ -119,6 +123,64 @@ async fn a_job_is_taken_by_one() {
     alone.stop().await;
 }
 
+/// How many jobs use a connection at the same time: now, and at most so far.
+#[derive(Default)]
+struct Used([AtomicUsize; 2]);
+
+type Share = (Db, Arc<Used>);
+
+fn use_a_connection((db, used): Share, job: Job) -> BoxFuture<'static, Result<Value, JobError>> {
+    Box::pin(async move {
+        let work = |tx: Tx| {
+            let used = Arc::clone(&used);
+            async move {
+                let Used([now, most]) = &*used;
+                most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                now.fetch_sub(1, Ordering::SeqCst);
+                drop(tx);
+                Ok(Value::Null)
+            }
+        };
+        db.transaction(job.tenant_id, work).await
+    })
+}
+
+/// However many queues there are: jobs have a quarter of the ten connections.
+#[tokio::test]
+async fn jobs_share_a_quarter_of_the_connections() {
+    let sorts = [Sort::new(), Sort::new(), Sort::new()];
+    let alone = Alone::new(&database()).unwrap();
+    for sort in &sorts {
+        for _ in 0..4 {
+            sort.enqueue(&alone, Uuid::nil(), "").await;
+        }
+    }
+    let kinds = sorts.iter().map(|sort| {
+        let Kind { name, queue, scope, schedule, at_start, args, attempts, backoff, needs_owner, .. } =
+            sort.kind();
+        Kind {
+            name,
+            queue,
+            scope,
+            schedule,
+            at_start,
+            args,
+            attempts,
+            backoff,
+            needs_owner,
+            run: use_a_connection,
+        }
+    });
+    let used = Arc::<Used>::default();
+    alone.begin(&database(), kinds.collect(), |db| (db, Arc::clone(&used)), Pace::default(), false);
+    for sort in &sorts {
+        sort.all_are("completed", 4).await;
+    }
+    assert_eq!(used.0[1].load(Ordering::SeqCst), 2);
+    alone.stop().await;
+}
+
 /// Somebody has thousands waiting, and others one.
 #[tokio::test]
 async fn tenants_take_turns() {
@@ -184,6 +246,7 @@ async fn operators_are_told_what_there_is() {
     for (name, tenant, told) in [
         ("prune", None, "there are audit_partitions, prune_jobs"),
         ("prune_jobs", Some("acme"), "leave out --tenant"),
+        ("embed_what_lacks", Some("acme"), "only done by servers and workers"),
     ] {
         let error =
             run_job(&database(), name, tenant, &serde_json::Map::new()).await.err().unwrap().to_string();

@@ -80,7 +80,7 @@ async fn a_failure_is_told_with_the_schedule() {
     // Jobs are told what the worker says that came last.
     let kind = Kind { args: JsonText::from(json!({"act": "fail"})), ..sort.kind() };
     let alone = Alone::new(&database()).unwrap();
-    alone.begin(&database(), vec![kind], Arc::clone(&probe), Pace::default(), true);
+    alone.begin(&database(), vec![kind], |_| Arc::clone(&probe), Pace::default(), true);
     sort.all_are("discarded", 1).await;
     let sql = "select last_error, last_success_at is null from job_schedules where kind = $1";
     let row = owner.query_one(sql, &[&sort.name]).await.unwrap();
