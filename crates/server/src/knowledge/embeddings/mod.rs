@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use breaker::Breaker;
-use openai::OpenAi;
+use openai::{Failure, OpenAi};
 pub use options::{EmbeddingChoice, EmbeddingOptions, OpenAiOptions};
 pub(crate) use store::STATEMENTS;
 pub(crate) use work::{EMBEDDING, LINKING, changed, embed, embed_what_lacks, link};
@@ -107,13 +107,11 @@ impl Meaning {
                 Ok(vector.as_deref().and_then(Small::of))
             }
             Engine::Provider(provider) => {
-                if !self.breaker().admits(Instant::now()) {
-                    return Err(Unavailable("the provider has failed too often just now".to_owned()));
-                }
+                self.admitted()?;
                 let answer = timeout(PATIENCE, provider.vector(text)).await;
-                let answer = answer.unwrap_or_else(|_| Err("no answer in time".to_owned()));
+                let answer = answer.unwrap_or_else(|_| Err(Failure::passing("no answer in time".to_owned())));
                 self.breaker().note(answer.is_ok(), Instant::now());
-                answer.map(|vector| Small::of(&vector)).map_err(Unavailable)
+                answer.map(|vector| Small::of(&vector)).map_err(|failure| Unavailable(failure.why))
             }
         }
     }
@@ -130,8 +128,15 @@ impl Meaning {
                 at(&self.background, move || embedder.article(&title, &body)).await?
             }
             Engine::Provider(provider) => {
+                self.admitted()?;
                 let text: String = format!("{title}\n\n{body}").chars().take(loopctl_embed::MOST).collect();
-                vec![provider.vector(&text).await.map_err(Unavailable)?]
+                let answer = provider.vector(&text).await;
+                // That it does not take this text says nothing of how it is.
+                let is_well = answer.is_ok();
+                if is_well || answer.as_ref().is_err_and(|failure| failure.passes) {
+                    self.breaker().note(is_well, Instant::now());
+                }
+                vec![answer.map_err(|failure| Unavailable(failure.why))?]
             }
         };
         Ok(vectors.iter().filter_map(|vector| Small::of(vector)).collect())
@@ -152,6 +157,12 @@ impl Meaning {
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Unavailable> {
         at(&self.places, work).await
+    }
+
+    /// Whether the provider is to be asked now.
+    fn admitted(&self) -> Result<(), Unavailable> {
+        let why = || Unavailable("the provider has failed too often just now".to_owned());
+        self.breaker().admits(Instant::now()).then_some(()).ok_or_else(why)
     }
 
     fn breaker(&self) -> std::sync::MutexGuard<'_, Breaker> {

@@ -42,6 +42,24 @@ struct Embedding {
     embedding: Vec<f32>,
 }
 
+/// Why there is no vector, in words that operators and tenants may read.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) why: String,
+    /// Whether it has to do with how the provider is, and may pass.
+    pub(super) passes: bool,
+}
+
+impl Failure {
+    pub(super) const fn passing(why: String) -> Self {
+        Self { why, passes: true }
+    }
+
+    const fn lasting(why: String) -> Self {
+        Self { why, passes: false }
+    }
+}
+
 impl OpenAi {
     /// # Errors
     /// When it cannot be asked with these options.
@@ -69,46 +87,48 @@ impl OpenAi {
     /// The vector of a text.
     ///
     /// # Errors
-    /// Why there is none, in words that operators and tenants may read.
-    pub(super) async fn vector(&self, text: &str) -> Result<Vec<f32>, String> {
+    /// Why there is none.
+    pub(super) async fn vector(&self, text: &str) -> Result<Vec<f32>, Failure> {
         let mut tries = 1;
         loop {
             let answer = timeout(ANSWER, self.ask(text)).await;
-            match answer.unwrap_or_else(|_| Err(("the provider does not answer".to_owned(), true))) {
+            match answer.unwrap_or_else(|_| Err(Failure::passing("the provider does not answer".to_owned())))
+            {
                 Ok(vector) => return Ok(vector),
-                Err((_, true)) if tries < TRIES => {
+                Err(failure) if failure.passes && tries < TRIES => {
                     sleep(PAUSE * 2_u32.pow(tries - 1)).await;
                     tries += 1;
                 }
-                Err((why, _)) => return Err(why),
+                Err(failure) => return Err(failure),
             }
         }
     }
 
-    /// Asks once; of a failure also whether it may pass.
-    async fn ask(&self, text: &str) -> Result<Vec<f32>, (String, bool)> {
+    /// Asks once.
+    async fn ask(&self, text: &str) -> Result<Vec<f32>, Failure> {
         let request = self.client.post(self.url.clone()).headers(self.headers.clone());
         let request = request.json(&json!({"input": text, "model": self.model}));
-        let failed = |error: reqwest::Error| (format!("the provider: {}", deepest(&error)), true);
+        let failed = |error: reqwest::Error| Failure::passing(format!("the provider: {}", deepest(&error)));
         let mut response = request.send().await.map_err(failed)?;
         let status = response.status();
         if !status.is_success() {
             let passes = status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;
-            return Err((format!("the provider answers {}", status.as_u16()), passes));
+            return Err(Failure { why: format!("the provider answers {}", status.as_u16()), passes });
         }
         let mut bytes = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(failed)? {
             bytes.extend_from_slice(&chunk);
             if bytes.len() > MOST {
-                return Err(("the provider's answer is too long".to_owned(), false));
+                return Err(Failure::lasting("the provider's answer is too long".to_owned()));
             }
         }
         let answer: Answer = serde_json::from_slice(&bytes)
-            .map_err(|_| ("the provider's answer is no list of vectors".to_owned(), false))?;
+            .map_err(|_| Failure::lasting("the provider's answer is no list of vectors".to_owned()))?;
         let vector = answer.data.into_iter().next().map(|first| first.embedding).unwrap_or_default();
         if vector.len() != DIMENSIONS {
             let got = vector.len();
-            return Err((format!("dimension mismatch: expected {DIMENSIONS}, got {got}"), false));
+            let why = format!("dimension mismatch: expected {DIMENSIONS}, got {got}");
+            return Err(Failure::lasting(why));
         }
         Ok(vector)
     }

@@ -57,6 +57,9 @@ async fn answer(
     if input.contains("REFUSE") {
         return (StatusCode::UNAUTHORIZED, format!("no such key: {KEY}")).into_response();
     }
+    if input.contains("BROKEN") {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    }
     let size = if input.contains("SHORT") { 512 } else { 1536 };
     let mut vector = vec![0.0; size];
     vector[usize::from(input.as_bytes()[0]) % size] = 1.0;
@@ -196,4 +199,35 @@ async fn vectors_that_two_make() {
                   where tenant_id = $1::text::uuid";
     assert_eq!(stage.texts(hashes, &tenant).await, ["true"]);
     assert_eq!(stage.texts(told, &tenant).await.len(), 2);
+}
+
+/// What background work learns of the provider counts for those who search as well, and what searches learn for background work.
+#[tokio::test]
+async fn a_provider_that_fails_is_left_alone_by_everybody() {
+    let stage = Stage::new();
+    let tenant = stage.tenant().await;
+    for title in ["BROKEN one", "BROKEN two", "BROKEN three"] {
+        article(&tenant.user, title, json!({"status": "published"})).await;
+    }
+    // Each of them three times.
+    stage.provider.until_asked("BROKEN", 9).await;
+    let refused = async {
+        while tenant.user.get("/knowledge/search?q=well&mode=semantic").await.status != 503 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, refused).await.expect("the last failure is noted");
+    let asked = stage.provider.asked.lock().unwrap().len();
+    tenant.user.get("/knowledge/search?q=well&mode=semantic").await.expect(503);
+    article(&tenant.user, "Later", json!({"status": "published"})).await;
+    let sql =
+        "select last_error from jobs where tenant_id = $1::text::uuid and last_error like '%too often%'";
+    let put_off = async {
+        while stage.texts(sql, &tenant).await.is_empty() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, put_off).await.expect("the job is put off");
+    assert_eq!(stage.provider.asked.lock().unwrap().len(), asked);
+    assert!(stage.provider.asked_about("Later").is_empty());
 }
