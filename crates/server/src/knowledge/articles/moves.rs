@@ -11,7 +11,7 @@ use super::update::not_that_way;
 use crate::app::{AtLeast, Change, Committed, KeyHolder, Orchestrator, User};
 use crate::http::{ApiResult, Body, Id, Nothing};
 use crate::knowledge::embeddings;
-use crate::knowledge::system::{Whose, set_status, whose};
+use crate::knowledge::system::{Whose, or_forbidden, set_status, whose};
 
 pub(super) async fn publish(
     holder: KeyHolder<AtLeast<Orchestrator>>,
@@ -40,7 +40,8 @@ pub(super) async fn archive(
 async fn take<A>(holder: KeyHolder<A>, id: Uuid, way: Move) -> ApiResult<Json<ArticleResponse>> {
     match whose(holder, id).await? {
         Whose::Tenants(caller) => {
-            let answer = caller.change(async |change| go(change, id, way).await).await?;
+            let changed = caller.change(async |change| go(change, id, way).await).await;
+            let answer = or_forbidden(&caller.app, id, changed).await?;
             caller.app.jobs.wake();
             Ok(answer)
         }
@@ -70,7 +71,7 @@ pub(super) async fn delete(holder: KeyHolder<AtLeast<User>>, Id(id): Id) -> ApiR
             return set_status(&superadmin, id, Status::Archived, |_| Ok(()), answer).await;
         }
     };
-    caller
+    let changed = caller
         .change(async |mut change| {
             let old = change.found(LOCK_ARTICLE, &[&id]).await?;
             if old.status == Status::Archived {
@@ -78,7 +79,8 @@ pub(super) async fn delete(holder: KeyHolder<AtLeast<User>>, Id(id): Id) -> ApiR
             }
             set(change, &old, Status::Archived).await
         })
-        .await
+        .await;
+    or_forbidden(&caller.app, id, changed).await
 }
 
 async fn set(

@@ -98,7 +98,7 @@ pub(super) async fn update(
             .await;
         }
     };
-    let answer = caller
+    let changed = caller
         .change(async |mut change| {
             let old = change.found(LOCK_ARTICLE, &[&id]).await?;
             let is_known = is_of_tenant(&mut change, body.anyway().project_id).await?;
@@ -124,7 +124,8 @@ pub(super) async fn update(
             change.tell([told::updated(&old, &article, &changed)]);
             change.commit(Json(ArticleResponse { data: article })).await
         })
-        .await?;
+        .await;
+    let answer = system::or_forbidden(&caller.app, id, changed).await?;
     caller.app.jobs.wake();
     Ok(answer)
 }

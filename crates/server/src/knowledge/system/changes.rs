@@ -4,6 +4,7 @@ use axum::http::StatusCode;
 use loopctl_core::code::Code;
 use loopctl_core::json::JsonText;
 use loopctl_core::knowledge::Status;
+use loopctl_core::role::Role;
 use uuid::Uuid;
 
 use super::store::{CHANGE_SYSTEM_ARTICLE, CREATE_SYSTEM_ARTICLE, LOCK_SYSTEM_ARTICLE, SHOW_SYSTEM_ARTICLE};
@@ -30,15 +31,29 @@ pub(crate) enum Whose<A> {
     System(Identity),
 }
 
-/// Finds out whose an article is.
+/// Finds out whose an article is, as far as it matters before the tenant's own are looked at: only superadmins may change the others.
 ///
 /// # Errors
-/// 403 for a system article, unless it is a superadmin who asks; 400 for a superadmin inside no tenant, unless it is one; or when the
-/// database fails.
+/// 403 for a system article and a superadmin who has taken on another role; 400 for a superadmin inside no tenant, unless it is one; or
+/// when the database fails.
 pub(crate) async fn whose<A>(holder: KeyHolder<A>, id: Uuid) -> ApiResult<Whose<A>> {
-    match find(holder.app(), id).await? {
-        Some(_) => beyond_tenants(holder).map(Whose::System),
-        None => holder.in_tenant().map(Whose::Tenants),
+    if holder.may_call(&[Role::Superadmin]) && find(holder.app(), id).await?.is_some() {
+        return beyond_tenants(holder).map(Whose::System);
+    }
+    holder.in_tenant().map(Whose::Tenants)
+}
+
+/// What came of a tenant's change of an article. Where the tenant has none of that id, the one that everybody may read is not theirs.
+///
+/// # Errors
+/// Those of the change, 403 in place of 404 for a published system article; or when the database fails.
+pub(crate) async fn or_forbidden<T>(app: &App, id: Uuid, changed: ApiResult<T>) -> ApiResult<T> {
+    match changed {
+        Err(error) if error.is_not_found() => match find(app, id).await? {
+            Some(article) if article.status == Status::Published => Err(forbidden()),
+            _ => Err(error),
+        },
+        changed => changed,
     }
 }
 

@@ -14,7 +14,7 @@ use crate::app::Endpoint;
 use crate::http::endpoints;
 
 pub(crate) use changes::{
-    NewSystemArticle, Whose, beyond_tenants, change, create, find, forbidden, set_status, whose,
+    NewSystemArticle, Whose, beyond_tenants, change, create, find, forbidden, or_forbidden, set_status, whose,
 };
 pub use links::{BrokenLink, LinkCheck, check_links};
 pub use seed::seed;
