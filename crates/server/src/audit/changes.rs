@@ -2,6 +2,7 @@
 
 use axum::Json;
 use chrono::{DateTime, Utc};
+use constcat::concat;
 use loopctl_core::fields::Fields;
 use loopctl_core::json::JsonText;
 use loopctl_core::request::{Custom, Request, custom, id, text};
@@ -9,9 +10,10 @@ use schemars::{JsonSchema, json_schema};
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::weighed;
 use crate::app::{Any, KeyHolder};
 use crate::db::{Row, Timestamp, statements};
-use crate::http::{ApiResult, Moment, Query, cut, moment};
+use crate::http::{ApiResult, LARGEST_ANSWER, Moment, Query, cut, moment};
 
 /// The most entries of one answer, and how many there are where nobody says otherwise.
 const MOST: i64 = 1000;
@@ -32,16 +34,27 @@ pub(super) struct Change {
     pub(super) inserted_at: Timestamp,
 }
 
+/// An entry, with how much of an answer those up to it are, in bytes.
+#[derive(Row)]
+pub(super) struct Weighed {
+    #[row(flatten)]
+    pub(super) change: Change,
+    pub(super) upto: i64,
+}
+
+/// What is shown of an entry's states.
+pub(super) const NEW_STATE: &str = "new_state";
+
 statements! {
     /// A tenant's times are in the order of its commits, and an entry is seen by everybody once its commit is: whoever reads on
     /// after the last one that they saw misses none.
-    CHANGES -> Change = "
-        select {*} from audit_log
+    CHANGES -> Weighed = concat!("select {*} from ", weighed!(NEW_STATE, "order by inserted_at", "
+        select * from audit_log
         where tenant_id = $1 and inserted_at > $2
           and ((select $3::uuid) is null or project_id = (select $3::uuid))
           and ((select $4::text) is null or entity_type = (select $4::text))
           and ((select $5::text) is null or action = (select $5::text))
-        order by inserted_at limit (select $6::bigint)";
+        order by inserted_at limit (select $6::bigint)"), " where upto - weight <= 16777216 order by inserted_at");
     RETENTION_FLOOR -> Floor = "select {*} from tenants where id = $1";
 }
 
@@ -97,6 +110,7 @@ const fn size() -> Custom<i64> {
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct Changes {
     data: Vec<Change>,
+    /// Whether there may be more: what does not fit into 16 MiB comes with the next answer.
     has_more: bool,
     /// The time of the last entry, when there are more.
     next_since: Option<Timestamp>,
@@ -115,8 +129,13 @@ pub(super) async fn list(
     let caller = holder.in_tenant()?;
     let most = limit + 1;
     let params = [&since as _, &project_id as _, &entity_type as _, &action as _, &most as _];
-    let (mut data, floor) = caller.read((CHANGES.with(&params), RETENTION_FLOOR.with(&[]))).await?;
-    let has_more = cut(&mut data, limit);
+    let (mut rows, floor) = caller.read((CHANGES.with(&params), RETENTION_FLOOR.with(&[]))).await?;
+    let fit = rows.iter().take_while(|row| row.upto <= LARGEST_ANSWER).count();
+    // The first one is told whatever it weighs. Nothing was read beyond the one with which it is too much.
+    let is_full = fit < rows.len();
+    rows.truncate(fit.max(1));
+    let has_more = cut(&mut rows, limit) || is_full;
+    let data: Vec<_> = rows.into_iter().map(|row| row.change).collect();
     let last = data.last().map(|change| change.inserted_at);
     Ok(Json(Changes {
         has_more,

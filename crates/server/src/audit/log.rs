@@ -2,38 +2,44 @@
 
 use axum::Json;
 use chrono::{DateTime, Utc};
+use constcat::concat;
 use loopctl_core::request::{Request, id, text};
 use schemars::JsonSchema;
 use serde::Serialize;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
-use super::{AuditEntry, Pagination};
+use super::{AuditEntry, BOTH_STATES, Pagination, Weighed, weighed};
 use crate::app::{AtLeast, Caller, User};
 use crate::db::{Timestamp, statements};
 use crate::http::{ApiResult, List, Meta, Moment, Page, Query, last_moment, moment, pages};
 
+const FILTERED: &str = "
+    audit_log
+    where tenant_id = $1 and ($2::text is null or entity_type = $2) and ($3::text is null or action = $3)
+      and ($4::text is null or actor_type = $4) and ($5::uuid is null or actor_id = $5)
+      and ($6::uuid is null or entity_type = 'story' and story_id = $6 or entity_type <> 'story' and entity_id = $6)
+      and ($7::uuid is null or project_id = $7)
+      and ($8::timestamptz is null or inserted_at >= $8) and ($9::timestamptz is null or inserted_at <= $9)";
+
 statements! {
     /// Positions have no gap: where nothing is filtered they say how many entries there are.
-    WHOLE_LOG -> list of AuditEntry = {
+    WHOLE_LOG -> list of Weighed = {
         within: "",
         count: "
             coalesce((select position from audit_log where tenant_id = $1 order by inserted_at desc limit 1)
                      - (select position from audit_log where tenant_id = $1 order by inserted_at limit 1) + 1, 0)",
-        from: "audit_log where tenant_id = $1",
-        page: "order by inserted_at desc limit $2 offset $3",
+        from: weighed!(BOTH_STATES, "order by inserted_at desc", "
+            select * from audit_log where tenant_id = $1 order by inserted_at desc limit $2 offset $3"),
+        page: "where upto - weight <= 16777216 order by inserted_at desc",
     };
     /// By the filters that are not null. Stories and everything else have an index each.
-    AUDIT_LOG -> list of AuditEntry = {
+    AUDIT_LOG -> list of Weighed = {
         within: "",
-        from: "
-            audit_log
-            where tenant_id = $1 and ($2::text is null or entity_type = $2) and ($3::text is null or action = $3)
-              and ($4::text is null or actor_type = $4) and ($5::uuid is null or actor_id = $5)
-              and ($6::uuid is null or entity_type = 'story' and story_id = $6 or entity_type <> 'story' and entity_id = $6)
-              and ($7::uuid is null or project_id = $7)
-              and ($8::timestamptz is null or inserted_at >= $8) and ($9::timestamptz is null or inserted_at <= $9)",
-        page: "order by inserted_at desc limit $10 offset $11",
+        count: concat!("count(*) from ", FILTERED),
+        from: weighed!(BOTH_STATES, "order by inserted_at desc", concat!(
+            "select * from ", FILTERED, " order by inserted_at desc limit $10 offset $11")),
+        page: "where upto - weight <= 16777216 order by inserted_at desc",
     };
 }
 
@@ -120,11 +126,13 @@ pub(super) async fn list(
 ) -> ApiResult<Json<AuditLog>> {
     let ReadAudit { filters, page } = query;
     let filter = filters.read()?;
-    let List { data, meta } = if filter.is_empty() {
+    let list = if filter.is_empty() {
         caller.list(&WHOLE_LOG, &[], &page).await?
     } else {
         caller.list(&AUDIT_LOG, &filter.params(), &page).await?
     };
+    page.check_size(list.data.iter().map(|row| row.upto))?;
+    let List { data, meta } = list.map(|row| row.entry);
     let as_of = data.first().filter(|_| page.skip == 0).map(|entry| entry.inserted_at);
     Ok(Json(AuditLog { data, pagination: Pagination::of(&meta), meta: AuditMeta { meta, as_of } }))
 }

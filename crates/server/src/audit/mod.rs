@@ -18,6 +18,25 @@ use crate::app::Endpoint;
 use crate::db::{Row, Timestamp};
 use crate::http::{Meta, endpoints};
 
+/// Some entries of the log, in an order, each with how much of an answer all of them are up to it, in bytes: what an entry says may be
+/// large, and whoever reads many of them takes as many as may be in memory. `$shown` is what is shown of an entry's states.
+macro_rules! weighed {
+    ($shown:expr, $order:expr, $entries:expr) => {
+        ::constcat::concat!(
+            "(select whole.*, (sum(weight) over (",
+            $order,
+            " rows unbounded preceding))::bigint as upto
+              from (select page.*, octet_length(concat(",
+            $shown,
+            ", metadata)) + 1024 as weight
+                    from (",
+            $entries,
+            ") page) whole) audit_log"
+        )
+    };
+}
+use weighed;
+
 pub(crate) use all::STATEMENTS as ALL_STATEMENTS;
 pub(crate) use changes::STATEMENTS as CHANGES_STATEMENTS;
 pub(crate) use history::STATEMENTS as HISTORY_STATEMENTS;
@@ -31,20 +50,24 @@ pub(crate) fn routes() -> Vec<Endpoint> {
         /// Everything that happened to a story, oldest first.
         ///
         /// Reaches back as far as the audit log is kept. A deleted story still has its history.
-        GET "/api/v1/stories/{id}/history" => history::story_history;
+        GET "/api/v1/stories/{id}/history" => history::story_history,
+            422 AnswerTooLarge "the page would be larger than 16 MiB";
 
         "Audit";
         /// The audit log, newest first.
         ///
         /// `meta.as_of` of the first page, sent as `to`, keeps the further ones where they are while entries arrive.
-        GET "/api/v1/audit" => log::list, 400 BadRequest "a time that is none";
+        GET "/api/v1/audit" => log::list, 400 BadRequest "a time that is none",
+            422 AnswerTooLarge "the page would be larger than 16 MiB";
         /// The audit log of all tenants, and of what belongs to none, newest first.
         GET "/api/v1/admin/audit" => all::list, 400 BadRequest "a time that is none",
+            422 AnswerTooLarge "the page would be larger than 16 MiB",
             503 AdminDatabaseMissing "the server has no login that may see all tenants";
         /// What has happened since, oldest first.
         ///
         /// `cursor`, sent as `since` with the same filters, leads to exactly what comes next: nothing is left out, nothing comes twice,
-        /// whoever writes meanwhile. When `since` lies before `retention_floor`, entries may be gone.
+        /// whoever writes meanwhile. An answer ends early, with `has_more`, where it would be larger than 16 MiB. When `since` lies
+        /// before `retention_floor`, entries may be gone.
         GET "/api/v1/changes" => changes::list, 400 BadRequest "`since` is missing, or no time";
         /// What happens, as it does.
         ///
@@ -72,6 +95,17 @@ struct AuditEntry {
     metadata: JsonText,
     inserted_at: Timestamp,
 }
+
+/// An entry of a page, with how much of an answer the page is up to it, in bytes.
+#[derive(Row)]
+struct Weighed {
+    #[row(flatten)]
+    entry: AuditEntry,
+    upto: i64,
+}
+
+/// What is shown of an entry's states.
+const BOTH_STATES: &str = "old_state, new_state";
 
 /// `pagination` of the audit lists, beside `meta`.
 #[derive(Debug, Serialize, JsonSchema)]

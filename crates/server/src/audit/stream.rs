@@ -8,6 +8,7 @@ use std::time::Duration;
 use axum::extract::FromRequestParts;
 use axum::http::StatusCode;
 use axum::http::request::Parts;
+use constcat::concat;
 use loopctl_core::code::Code;
 use loopctl_core::request::{Member, Request};
 use schemars::json_schema;
@@ -15,9 +16,10 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::Instrument as _;
 use uuid::Uuid;
 
-use super::changes::{Change, Filters};
+use super::changes::{Change, Filters, NEW_STATE, Weighed};
+use super::weighed;
 use crate::app::{Any, App, Identity, KeyHolder};
-use crate::db::{Row, Timestamp, statements};
+use crate::db::{Params, Row, Timestamp, statements};
 use crate::events::{Listener, MOST, MOST_OF_TENANT};
 use crate::http::{
     ApiError, ApiResult, CutOff, EventStream, Input, Moment, Operation, Query, Sink, moment, stream,
@@ -25,6 +27,8 @@ use crate::http::{
 
 /// How many entries are read at once. Each may be large, and is kept until its client has read those before.
 const BATCH: i64 = 8;
+/// After how many bytes of them no further one is read along with them.
+const HEAVY: i64 = 512 * 1024;
 /// How many entries are looked at for them, whatever a client wants to know.
 const WINDOW: i64 = 2000;
 /// How often the log is read for one client at most, however much is written.
@@ -47,14 +51,14 @@ statements! {
             select inserted_at from audit_log where tenant_id = $1 and inserted_at > $2
             order by inserted_at limit (select $3::bigint)) looked_at";
     /// As the feed is read, and no further than that: whoever wants to know little does not look through all of the log at once.
-    FOLLOWED -> Change = "
-        select {*} from (
+    FOLLOWED -> Weighed = concat!("select {*} from ", weighed!(NEW_STATE, "order by inserted_at", "
+        select * from (
             select * from audit_log where tenant_id = $1 and inserted_at > $2
             order by inserted_at limit (select $7::bigint)) looked_at
         where ((select $3::uuid) is null or project_id = (select $3::uuid))
           and ((select $4::text) is null or entity_type = (select $4::text))
           and ((select $5::text) is null or action = (select $5::text))
-        order by inserted_at limit (select $6::bigint)";
+        order by inserted_at limit (select $6::bigint)"), " where upto - weight <= (select $8::bigint) order by inserted_at");
 }
 
 #[derive(Row)]
@@ -199,9 +203,8 @@ impl Following {
         let app = &self.caller.app;
         let Filters { project_id, entity_type, action } = &self.filters;
         let looked = [&self.cursor as _, &WINDOW as _];
-        let wanted =
-            [&self.cursor as _, project_id as _, entity_type as _, action as _, &BATCH as _, &WINDOW as _];
-        let (tenant_id, followed) = (self.caller.tenant_id, FOLLOWED.with(&wanted));
+        let wanted: Params<'_> = &[&self.cursor, project_id, entity_type, action, &BATCH, &WINDOW, &HEAVY];
+        let (tenant_id, followed) = (self.caller.tenant_id, FOLLOWED.with(wanted));
         let (horizon, changes) = {
             let _turn = app.listeners.turn().await;
             if self.filters.is_empty() {
@@ -212,7 +215,7 @@ impl Following {
                 app.db.read(tenant_id, (HORIZON.with(&looked), followed)).await?
             }
         };
-        for change in &changes {
+        for Weighed { change, .. } in &changes {
             self.cursor = change.inserted_at;
             self.write_id(sink);
             sink.buffer.extend_from_slice(b"data: ");
@@ -220,7 +223,8 @@ impl Following {
             sink.buffer.extend_from_slice(b"\n\n");
             sink.flush().await?;
         }
-        if i64::try_from(changes.len()).is_ok_and(|read| read == BATCH) {
+        let is_heavy = changes.last().is_some_and(|last| last.upto > HEAVY);
+        if is_heavy || i64::try_from(changes.len()).is_ok_and(|read| read == BATCH) {
             return Ok(true);
         }
         let Some(Horizon { at: Some(at), is_full }) = horizon.first() else { return Ok(false) };

@@ -7,14 +7,16 @@ use loopctl_core::request::{Member, Request, Rule};
 use schemars::{JsonSchema, Schema, json_schema};
 use serde::Serialize;
 
+use super::error::{ApiError, ApiResult, LARGEST_ANSWER};
+
 /// Page-style paging: `page_size` wins over `limit`.
 pub(crate) const fn pages(default: i64, max: i64) -> Paging {
-    Paging { default, max, limit_wins: false, whole: false }
+    Paging { default, max, limit_wins: false, whole: false, lenient: true }
 }
 
 /// Offset-style paging: `limit` wins over `page_size`.
 pub(crate) const fn limits(default: i64, max: i64) -> Paging {
-    Paging { default, max, limit_wins: true, whole: false }
+    Paging { default, max, limit_wins: true, whole: false, lenient: true }
 }
 
 /// What a list wants of its paging.
@@ -24,9 +26,15 @@ pub(crate) struct Paging {
     max: i64,
     limit_wins: bool,
     whole: bool,
+    lenient: bool,
 }
 
 impl Paging {
+    /// What only begins with a number counts as absent.
+    pub(crate) const fn strict(self) -> Self {
+        Self { lenient: false, ..self }
+    }
+
     /// All rows, unless a paging parameter is sent.
     pub(crate) const fn or_whole(self) -> Self {
         Self { whole: true, ..self }
@@ -74,7 +82,8 @@ impl Rule for Paging {
         let number = |name: &str| {
             let value = fields.filled(name)?;
             sent.set(true);
-            leading_integer(value.as_str()?.trim())
+            let text = value.as_str()?.trim();
+            leading_integer(text).filter(|_| self.lenient || is_integer(text))
         };
         let names = if self.limit_wins { ["limit", "page_size"] } else { ["page_size", "limit"] };
         let [first, second] = names.map(number);
@@ -151,6 +160,12 @@ fn leading_integer(text: &str) -> Option<i64> {
     (end > 0).then(|| sign * digits[..end].parse::<i64>().unwrap_or(i64::MAX))
 }
 
+/// Whether there is nothing but an integer in a text.
+fn is_integer(text: &str) -> bool {
+    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
+    !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+}
+
 impl Page {
     /// The `meta` of a list of `total_count` rows.
     pub(crate) fn meta(&self, total_count: i64) -> Meta {
@@ -163,6 +178,21 @@ impl Page {
             limit: size,
             offset: self.skip,
         }
+    }
+}
+
+impl Page {
+    /// Of rows of this page that tell how much of an answer all up to them are, in bytes; the last one that was read may be the one
+    /// with which it is too much. One row alone is answered whatever it weighs.
+    ///
+    /// # Errors
+    /// 422 when they are too large for one answer.
+    pub(crate) fn check_size(&self, upto: impl DoubleEndedIterator<Item = i64> + Clone) -> ApiResult<()> {
+        if self.size == 1 || upto.clone().next_back().is_none_or(|last| last <= LARGEST_ANSWER) {
+            return Ok(());
+        }
+        let fits = upto.take_while(|upto| *upto <= LARGEST_ANSWER).count();
+        Err(ApiError::answer_too_large("limit", i64::try_from(fits).unwrap_or(i64::MAX)))
     }
 }
 
@@ -232,6 +262,28 @@ mod tests {
         assert_eq!(limits("limit=10&offset=25"), (10, 25, 3));
         let last = format!("limit=1&offset={}", i64::MAX);
         assert_eq!(limits(&last), (1, i64::MAX, i64::MAX));
+    }
+
+    #[derive(Request)]
+    struct Strictly {
+        #[rule(limits(10, 50).strict())]
+        page: Page,
+    }
+
+    #[test]
+    fn a_number_may_have_to_be_one() {
+        let size = |text: &str| read::<Strictly>(text).unwrap().page.size;
+        let sent = [
+            "limit=3x",
+            "limit=",
+            "limit=-",
+            "limit=3",
+            "limit=+7",
+            "limit=-3",
+            "limit=99999999999999999999",
+        ];
+        assert_eq!(sent.map(size), [10, 10, 10, 3, 7, 1, 50]);
+        assert_eq!(read::<ByLimit>("limit=3x").unwrap().page.size, 3);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use super::store::{Article, INSERT_ARTICLE, LIST_ARTICLES, LIST_ARTICLES_OF_PROJ
 use super::told;
 use crate::app::{Agent, AtLeast, Caller, Change, Identity, KeyHolder, Orchestrator};
 use crate::db::{DbError, Jsonb, ListSql, Params};
-use crate::http::{ApiError, ApiResult, Body, Created, Id, LARGEST_ANSWER, List, Page, Query, one, pages};
+use crate::http::{ApiError, ApiResult, Body, Created, Id, List, Page, Query, one, pages};
 use crate::knowledge::access::{self, Access, WorkedOn};
 use crate::knowledge::embeddings;
 use crate::knowledge::links::{ArticleLink, INCOMING_LINKS, OUTGOING_LINKS};
@@ -270,15 +270,16 @@ async fn listed<A>(
 ) -> ApiResult<Json<List<Article>>> {
     let category = known_word("category", which.category.as_deref(), Category::WORDS)?;
     let status = known_word("status", which.status.as_deref(), Status::WORDS)?;
-    let tags: Option<Vec<&str>> = which.tags.as_ref().map(|tags| tags.split(',').map(str::trim).collect());
+    let tags = which.tags.as_deref().map(tags_of).filter(|tags| !tags.is_empty());
     let filters: Params<'_> = &[&project_id, &category, &status, &which.source_type, &tags];
     let page = caller.list(list, filters, &which.page).await?;
-    // The last one that was read may be the one with which it is too much.
-    if page.data.last().is_some_and(|last| last.upto > LARGEST_ANSWER) {
-        let fits = page.data.iter().take_while(|row| row.upto <= LARGEST_ANSWER).count();
-        return Err(ApiError::answer_too_large("limit", i64::try_from(fits).unwrap_or(i64::MAX)));
-    }
+    which.page.check_size(page.data.iter().map(|row| row.upto))?;
     Ok(Json(page.map(|weighed| weighed.article)))
+}
+
+/// The tags of a filter; of nothing but commas none.
+fn tags_of(list: &str) -> Vec<&str> {
+    list.split(',').map(str::trim).filter(|tag| !tag.is_empty()).collect()
 }
 
 /// One of the words of a filter.

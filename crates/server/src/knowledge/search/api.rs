@@ -41,7 +41,7 @@ pub(super) struct SearchArticles {
     /// Separated by commas: articles with any of them.
     #[rule(text(usize::MAX))]
     tags: Option<String>,
-    #[rule(limits(10, 50))]
+    #[rule(limits(10, 50).strict())]
     page: Page,
     /// The story that you work on: it is noted with the read, and so is its project if you name none.
     #[rule(noted_id())]

@@ -3,7 +3,7 @@
 use loopctl_server::operator::create_superadmin_key;
 use serde_json::{Value, json};
 
-use super::each;
+use super::{each, with_large_log};
 use crate::support::{Caller, Reach, Tenant, bring, server, text, unique};
 
 async fn audit(who: &Caller, query: &str) -> Value {
@@ -196,15 +196,53 @@ async fn superadmins_read_the_log_of_all_tenants() {
         [&row["tenant_id"], &row["tenant_name"], &row["tenant_slug"], &row["actor_type"]],
         [&Value::Null, &Value::Null, &Value::Null, &json!("system")]
     );
-    // Of everybody, in one order.
-    let everybody = of(&format!("from={began}&page_size=100")).await;
+    // Of everybody, in one order; others write entries meanwhile of which few fit into an answer.
+    let everybody = of(&format!("from={began}&page_size=7")).await;
     let times = each(&everybody, "inserted_at");
     assert!(times.is_sorted_by(|newer, older| newer >= older));
     let nothing = of("from=2999-01-01").await;
     assert_eq!((&nothing["data"], &nothing["meta"]["total_pages"]), (&json!([]), &json!(0)));
-    let superadmins = of(&format!("from={began}&actor_type=superadmin")).await;
+    let superadmins = of(&format!("from={began}&actor_type=superadmin&page_size=7")).await;
     assert!(superadmins["data"].as_array().unwrap().iter().all(|row| row["actor_type"] == "superadmin"));
     let error = superadmin.get("/admin/audit?to=none").await.expect_error(400, "bad_request");
     assert!(text(&error["message"]).contains("'to'"));
     superadmin.get("/admin/audit?tenant_id=none").await.expect_error(404, "not_found");
+}
+
+/// No page is larger than an answer may be; whoever is refused is told what fits.
+#[tokio::test]
+async fn pages_have_a_size() {
+    let (tenant, story) = with_large_log().await;
+    let key = create_superadmin_key(&server().owner, &unique("size")).await.unwrap();
+    let superadmin = Caller::with_key(&key.raw_key);
+    let history = format!("/stories/{story}/history");
+    for (who, path, fit) in [
+        (&tenant.user, "/audit?", 8),
+        (&tenant.user, "/audit?entity_type=story&", 8),
+        (&superadmin, &format!("/admin/audit?tenant_id={}&", tenant.id), 8),
+        (&tenant.user, &format!("{history}?"), 9),
+    ] {
+        let error = who.get(&format!("{path}limit=20")).await.expect_error(422, "answer_too_large");
+        assert_eq!(error["hints"], json!([format!("Ask for less: {fit} fit (limit).")]), "{path}");
+        let page = who.get(&format!("{path}limit={fit}")).await.expect(200);
+        assert_eq!(page["data"].as_array().unwrap().len(), fit, "{path}");
+        let last = who.get(&format!("{path}limit={fit}&offset=1000")).await.expect(200);
+        assert_eq!(last["data"], json!([]));
+        assert_eq!(last["meta"]["total_count"], page["meta"]["total_count"], "{path}");
+    }
+    // What was refused as a whole is read in parts.
+    let (mut seen, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let part = tenant.user.get(&format!("{history}?limit=6{cursor}")).await.expect(200);
+        seen.extend(each(&part, "id"));
+        let Some(next) = part["next_cursor"].as_str() else { break };
+        cursor = format!("&cursor={next}");
+    }
+    let entries = tenant.audit_log().await;
+    let of_story: Vec<_> = entries
+        .iter()
+        .filter(|entry| entry["story_id"] == story.as_str())
+        .map(|entry| text(&entry["id"]))
+        .collect();
+    assert_eq!(seen, of_story);
 }

@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use loopctl_server::operator::create_superadmin_key;
 use serde_json::{Value, json};
 
-use super::each;
+use super::{each, with_large_log};
 use crate::support::{Caller, Reach, Tenant, bring, connect, echo, rounds, server, text, unique};
 use crate::trust_loop::stories;
 
@@ -211,4 +211,17 @@ async fn what_commits_late_comes_late() {
     late.await.unwrap().expect(200);
     let page = changes(&agent, &format!("since={}", text(&page["cursor"]))).await;
     assert_eq!(each(&page, "entity_id"), ids[..1]);
+}
+
+/// An answer ends where it would be too large, and whoever follows the cursor misses nothing.
+#[tokio::test]
+async fn large_entries_come_in_several_answers() {
+    let (tenant, _) = with_large_log().await;
+    let first = changes(&tenant.user, &format!("since={EPOCH}")).await;
+    assert_eq!(first["has_more"], true);
+    assert!(first.to_string().len() <= 16 << 20);
+    let (seen, _) = follow(&tenant.user, EPOCH, "", 1000).await;
+    assert_eq!(seen, log(&tenant).await);
+    let (one_by_one, _) = follow(&tenant.user, EPOCH, "", 1).await;
+    assert_eq!(one_by_one, seen);
 }

@@ -11,7 +11,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use super::each;
+use super::{each, with_large_log};
 use crate::conventions::health::{Line, line_to};
 use crate::support::{
     Caller, Events, PATIENCE, Reach, Tenant, bring, connect, echo, own_database, rounds, server, story, text,
@@ -314,4 +314,23 @@ async fn a_poller_and_a_follower_see_the_same_whatever_becomes_of_the_server() {
     assert_eq!(polled, log);
     assert_eq!(followed, log);
     server.stop().await.unwrap();
+}
+
+/// What is read at once for a client is little, and what is left comes after it.
+#[tokio::test]
+async fn large_entries_come_one_after_the_other() {
+    let (tenant, _) = with_large_log().await;
+    let log: Vec<_> = tenant.audit_log().await.iter().map(|entry| text(&entry["id"])).collect();
+    let mut events = follow(&tenant.user, &format!("?since={EPOCH}")).await;
+    assert_eq!(entries(&mut events, log.len()).await, log);
+    let of_stories: Vec<_> = changes_of_stories(&tenant).await;
+    let mut events = follow(&tenant.user, &format!("?since={EPOCH}&entity_type=story&action=updated")).await;
+    assert_eq!(entries(&mut events, of_stories.len()).await, of_stories);
+}
+
+async fn changes_of_stories(tenant: &Tenant) -> Vec<String> {
+    let entries = tenant.audit_log().await;
+    let of_stories =
+        entries.iter().filter(|entry| entry["entity_type"] == "story" && entry["action"] == "updated");
+    of_stories.map(|entry| text(&entry["id"])).collect()
 }

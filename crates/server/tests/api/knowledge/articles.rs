@@ -1,9 +1,10 @@
 //! Articles are written, found and changed.
 
+use loopctl_server::operator::create_superadmin_key;
 use serde_json::{Value, json};
 
 use super::{NOBODY, article, draft, each, so_far, told, with_large_articles};
-use crate::support::{Caller, Tenant, text};
+use crate::support::{Caller, Tenant, server, text, unique};
 
 /// All failing fields are named together, and nothing is left behind.
 #[tokio::test]
@@ -409,4 +410,39 @@ async fn changes_are_told_with_what_was() {
     let log = tenant.audit_log().await.split_off(since);
     assert_eq!(log[1]["project_id"], project);
     assert!(log.iter().all(|row| row["entity_id"] == old["id"]));
+}
+
+/// Of a system article that nobody may read yet, a tenant is told as little by a change as by a look.
+#[tokio::test]
+async fn a_hidden_system_article_is_not_given_away() {
+    let tenant = Tenant::new().await;
+    let key = create_superadmin_key(&server().owner, &unique("hidden")).await.unwrap();
+    let superadmin = Caller::with_key(&key.raw_key);
+    let body = json!({"title": unique("Hidden"), "body": "b", "category": "pattern", "scope": "system"});
+    let id = text(&superadmin.post("/articles", body).await.expect(201)["data"]["id"]);
+    let (at, u) = (format!("/articles/{id}"), &tenant.user);
+    let patch = || u.patch(&at, json!({"title": "x"}));
+    u.get(&at).await.expect_error(404, "not_found");
+    patch().await.expect_error(404, "not_found");
+    u.delete(&at).await.expect_error(404, "not_found");
+    for step in ["publish", "unpublish", "archive"] {
+        u.post_empty(&format!("{at}/{step}")).await.expect_error(404, "not_found");
+    }
+    superadmin.post_empty(&format!("{at}/publish")).await.expect(200);
+    u.get(&at).await.expect(200);
+    patch().await.expect_error(403, "system_scope_forbidden");
+    superadmin.delete(&at).await.expect(200);
+    patch().await.expect_error(404, "not_found");
+}
+
+/// Commas without a tag between them ask for none.
+#[tokio::test]
+async fn no_tag_is_no_filter() {
+    let tenant = Tenant::new().await;
+    article(&tenant.user, "A", json!({"tags": ["a"]})).await;
+    article(&tenant.user, "B", json!({})).await;
+    for (tags, count) in [(",", 2), ("%20,%20", 2), ("a,", 1), (",b", 0)] {
+        let list = tenant.user.get(&format!("/articles?tags={tags}")).await.expect(200);
+        assert_eq!(list["meta"]["total_count"], count, "{tags}");
+    }
 }

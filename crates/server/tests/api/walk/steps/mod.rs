@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::{NOBODY, World, short};
 use crate::admin::halts::halt;
 use crate::conformance::Operation;
+use crate::events::with_large_log;
 use crate::isolation::routes::filled;
 use crate::isolation::violation;
 use crate::signup::proofs::proof;
@@ -293,7 +294,18 @@ pub(super) async fn steps(world: &World, operation: &Operation) -> Vec<Step> {
                 ["", "&agent_status=none"].map(|rest| format!("?project_id={}{rest}", a.project));
             read(agent, &[(200, &query), (422, &filtered), (400, "")])
         }
-        ("GET", "/audit") => read(user, &[(200, ""), (400, "?from=none"), (404, "?entity_id=none")]),
+        ("GET", "/audit") => {
+            let (large, _) = with_large_log().await;
+            let mut steps = read(user, &[(200, ""), (400, "?from=none"), (404, "?entity_id=none")]);
+            steps.extend(calls.steps("/audit", &[(&large.user, 422, nothing)]));
+            steps
+        }
+        ("GET", "/stories/{id}/history") => {
+            let (large, story) = with_large_log().await;
+            let mut steps = here(&[(agent, 200, nothing.clone())]);
+            steps.extend(calls.of(&story, &[(&large.user, 422, nothing)]));
+            steps
+        }
         ("PATCH", "/admin/tenants/{id}") => {
             let superadmin = &world.superadmin;
             here(&[(superadmin, 200, json!({"name": "B"})), (superadmin, 422, json!({"slug": "-"}))])
@@ -330,7 +342,12 @@ pub(super) async fn steps(world: &World, operation: &Operation) -> Vec<Step> {
             read(&world.superadmin, &[(200, "")])
         }
         ("GET", "/admin/audit") => {
-            read(&world.superadmin, &[(200, ""), (400, "?from=none"), (404, "?tenant_id=none")])
+            let large = format!("?tenant_id={}", with_large_log().await.0.id);
+            let own = format!("?tenant_id={}", a.tenant.id);
+            read(
+                &world.superadmin,
+                &[(200, &own), (400, "?from=none"), (404, "?tenant_id=none"), (422, &large)],
+            )
         }
         ("GET", "/tenants/{id}/audit_public_key") => {
             of(&signed_up().await.0.id, &[(&Caller::nobody(), 200, nothing)])
