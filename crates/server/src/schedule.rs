@@ -46,7 +46,9 @@ const BACKOFF: Backoff = Backoff::Doubling { first: Duration::from_secs(30), mos
 const BATCH: i32 = 1000;
 
 /// What only servers do: they know who makes vectors.
-pub(crate) const ONLY_BY_SERVERS: &str = "embed_what_lacks";
+pub(crate) const ONLY_BY_SERVERS: [&str; 2] = [EMBED_WHAT_LACKS, EMBED_SYSTEM_ARTICLES];
+const EMBED_WHAT_LACKS: &str = "embed_what_lacks";
+const EMBED_SYSTEM_ARTICLES: &str = "embed_system_articles";
 
 /// What jobs are done with.
 #[derive(Clone)]
@@ -131,7 +133,7 @@ pub(crate) fn kinds(settings: Settings) -> Vec<Kind<Tools>> {
             scope: Scope::EachTenant,
             schedule: Some(Schedule::Hourly { minute: 55 }),
             at_start: true,
-            ..maintenance(ONLY_BY_SERVERS, |tools, job| Box::pin(embed_what_lacks(tools, job)))
+            ..maintenance(EMBED_WHAT_LACKS, |tools, job| Box::pin(embed_what_lacks(tools, job)))
         },
         Kind {
             scope: Scope::Server,
@@ -144,7 +146,7 @@ pub(crate) fn kinds(settings: Settings) -> Vec<Kind<Tools>> {
             schedule: Some(Schedule::Hourly { minute: 55 }),
             at_start: true,
             needs_owner: true,
-            ..maintenance("embed_system_articles", |tools, _| Box::pin(embed_system_articles(tools)))
+            ..maintenance(EMBED_SYSTEM_ARTICLES, |tools, _| Box::pin(embed_system_articles(tools)))
         },
     ]
 }

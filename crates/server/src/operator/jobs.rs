@@ -116,7 +116,7 @@ pub async fn run_job(
     if kind.schedule.is_none() {
         return Err(OperatorError::Invalid(format!("{name} is only done for what asks for it")));
     }
-    if name == ONLY_BY_SERVERS {
+    if ONLY_BY_SERVERS.contains(&name) {
         return Err(OperatorError::Invalid(format!(
             "{name} is only done by servers and workers, which know who makes vectors: each does it at its start, and every hour"
         )));

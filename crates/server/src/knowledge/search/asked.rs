@@ -53,7 +53,8 @@ pub(super) fn wanted(
         with_tenant_wide,
         with_system: false,
         category: category.map(str::to_owned),
-        tags: tags.map(|tags| tags.split(',').map(|tag| tag.trim().to_owned()).collect()),
+        // Of nothing but commas none.
+        tags: tags.filter(|tags| !tags.is_empty()),
     })
 }
 
