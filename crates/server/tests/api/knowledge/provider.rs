@@ -93,7 +93,16 @@ impl Stage {
         Self { server, provider }
     }
 
+    /// Once what the server itself has published is dealt with: what becomes of the provider is then this test's doing.
     async fn tenant(&self) -> Tenant {
+        let owner = connect(&self.server.owner).await;
+        let sql = "select (select count(*) from system_articles where status = 'published') = (select count(*) from system_article_embeddings)";
+        let waiting = async {
+            while !owner.query_one(sql, &[]).await.unwrap().get::<_, bool>(0) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, waiting).await.expect("the server's own articles have vectors");
         Tenant::at(&self.server.owner, &self.server.base).await
     }
 
