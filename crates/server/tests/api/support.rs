@@ -17,6 +17,7 @@ use loopctl_postgres::{EmbeddedOptions, running};
 use loopctl_server::config::{APPLICATION, DatabaseOptions};
 use loopctl_server::operator;
 use loopctl_server::serve::{ServeOptions, Server};
+use loopctl_server::{EmbeddingChoice, EmbeddingOptions};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio_postgres::{Client, Config, GenericClient, NoTls};
@@ -57,12 +58,27 @@ fn own() -> TestServer {
     started(ServeOptions {
         public_url: Some("http://loopctl.test".to_owned()),
         pool_size: 16,
+        embeddings: by_meaning(),
         ..ServeOptions::local(own_database())
     })
 }
 
-/// Starts a server, on a runtime of its own, that runs until the process ends.
-pub(crate) fn started(options: ServeOptions) -> TestServer {
+/// With the model that comes along. Nothing is linked by itself.
+pub(crate) fn by_meaning() -> EmbeddingOptions {
+    EmbeddingOptions { related: Some(2.0), ..EmbeddingOptions::default() }
+}
+
+/// With hashes of words, which cost nothing. Nothing is linked by itself.
+pub(crate) fn by_hashes() -> EmbeddingOptions {
+    EmbeddingOptions { choice: EmbeddingChoice::Hash, ..by_meaning() }
+}
+
+/// Starts a server, on a runtime of its own, that runs until the process ends. Where nobody says who makes vectors, they cost nothing: to
+/// make out what the server's own articles mean takes a processor seconds.
+pub(crate) fn started(mut options: ServeOptions) -> TestServer {
+    if matches!(options.embeddings, EmbeddingOptions { choice: EmbeddingChoice::Local, related: None, .. }) {
+        options.embeddings = by_hashes();
+    }
     let (told, tell) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Runtime::new().unwrap();

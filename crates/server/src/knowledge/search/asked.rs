@@ -47,14 +47,15 @@ pub(super) fn wanted(
         .map(|text| parse_uuid(text).ok_or_else(|| ApiError::bad_request("project_id must be a UUID")))
         .transpose()?;
     let category = known_word("category", category.filter(|text| !text.is_empty()), Category::WORDS)?;
-    let tags = tags.filter(|text| !text.trim().is_empty());
+    let tags = tags.unwrap_or_default().split(',').map(str::trim).filter(|tag| !tag.is_empty());
+    let tags: Vec<String> = tags.map(str::to_owned).collect();
     Ok(Wanted {
         project_id,
         with_tenant_wide,
         with_system: false,
         category: category.map(str::to_owned),
         // Of nothing but commas none.
-        tags: tags.filter(|tags| !tags.is_empty()),
+        tags: (!tags.is_empty()).then_some(tags),
     })
 }
 
@@ -72,5 +73,12 @@ mod tests {
         let long = question("query", Some(&"ä".repeat(501))).unwrap_err();
         assert!(format!("{long:?}").contains("500"));
         assert!(question("q", Some("a\0b")).is_err());
+    }
+
+    #[test]
+    fn tags_are_what_stands_between_commas() {
+        let of = |tags| wanted(None, false, None, tags).unwrap().tags;
+        assert_eq!(of(Some(" a, ,b,")), Some(vec!["a".to_owned(), "b".to_owned()]));
+        assert_eq!([of(None), of(Some(" ")), of(Some(",,"))], [const { None }; 3]);
     }
 }

@@ -4,13 +4,12 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use futures_util::future::join_all;
-use loopctl_server::EmbeddingOptions;
 use loopctl_server::serve::{ServeOptions, Server};
 use serde_json::json;
 
 use super::{article, each, embedded};
 use crate::conventions::health::line_to;
-use crate::support::{Caller, Tenant, rounds, text};
+use crate::support::{Caller, Tenant, by_meaning, own_database, rounds, started, text};
 
 const MODES: [&str; 3] = ["keyword", "semantic", "combined"];
 
@@ -25,8 +24,8 @@ async fn found(who: &Caller, query: &str) -> BTreeSet<String> {
 #[tokio::test]
 async fn one_process_writes_and_another_is_searched() {
     let (_line, options) = line_to("loopctl", 4).await;
-    let embeddings = EmbeddingOptions { related: Some(2.0), ..EmbeddingOptions::default() };
-    let other = Server::start(&ServeOptions { embeddings, jobs: false, ..options }).await.unwrap();
+    let options = ServeOptions { embeddings: by_meaning(), jobs: false, ..options };
+    let other = Server::start(&options).await.unwrap();
     let tenant = Tenant::new().await;
     let elsewhere = tenant.user.at(&format!("http://{}", other.address));
     let none = BTreeSet::new();
@@ -103,9 +102,11 @@ async fn look(who: Caller, known: Known, mode: &'static str, times: usize) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn sixteen_write_and_sixteen_search() {
     let times = rounds(20);
+    // Its own: so many vectors at once would keep other tests from theirs.
+    let server = started(ServeOptions::local(own_database()));
     let mut all = Vec::new();
     for _ in 0..2 {
-        let (tenant, known) = (Tenant::new().await, Known::default());
+        let (tenant, known) = (Tenant::at(&server.owner, &server.base).await, Known::default());
         for nth in 0..8 {
             let writer = tenant.key("user").await;
             all.push(tokio::spawn(write(writer, Arc::clone(&known), format!("writer {nth}"), times)));

@@ -61,7 +61,7 @@ async fn quiet() {
 }
 
 async fn embedded(tenant: &Tenant, count: i64) {
-    super::embedded_at(&LITERAL, tenant, count).await;
+    super::embedded_at(&LITERAL, tenant, count, PATIENCE).await;
 }
 
 async fn search(who: &Caller, query: &str) -> Value {

@@ -21,6 +21,8 @@ mod sources;
 mod system;
 mod workflow;
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::support::{Caller, PATIENCE, Tenant, TestServer, connect, server, text};
@@ -131,7 +133,7 @@ async fn drafted(owner: &tokio_postgres::Client, tenant_id: &str) {
     let sql = "select not exists (select from knowledge_jobs where tenant_id = $1::text::uuid and completed_at is null)";
     let waiting = async {
         while !owner.query_one(sql, &[&tenant_id]).await.unwrap().get::<_, bool>(0) {
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
     tokio::time::timeout(PATIENCE, waiting).await.expect("all drafts are made");
@@ -144,7 +146,7 @@ pub(crate) async fn nothing_under_way(owner: &tokio_postgres::Client, tenant_id:
                  and queue in ('ingestion', 'review_knowledge', 'embedding', 'linking'))";
     let waiting = async {
         while !owner.query_one(sql, &[&tenant_id]).await.unwrap().get::<_, bool>(0) {
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
     tokio::time::timeout(PATIENCE, waiting).await.expect("nothing is under way");
@@ -152,16 +154,16 @@ pub(crate) async fn nothing_under_way(owner: &tokio_postgres::Client, tenant_id:
 
 /// Waits until so many articles of a tenant have vectors.
 async fn embedded(tenant: &Tenant, count: i64) {
-    embedded_at(server(), tenant, count).await;
+    embedded_at(server(), tenant, count, PATIENCE).await;
 }
 
 /// The same, on another server than that of all tests.
-async fn embedded_at(server: &TestServer, tenant: &Tenant, count: i64) {
+async fn embedded_at(server: &TestServer, tenant: &Tenant, count: i64, patience: Duration) {
     let owner = connect(&server.owner).await;
     let sql = "select count(*) from article_embeddings where tenant_id = $1::text::uuid";
-    tokio::time::timeout(PATIENCE, async {
+    tokio::time::timeout(patience, async {
         while owner.query_one(sql, &[&tenant.id]).await.unwrap().get::<_, i64>(0) < count {
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
     })
     .await

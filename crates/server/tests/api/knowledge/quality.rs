@@ -3,12 +3,11 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 
-use loopctl_server::EmbeddingOptions;
 use loopctl_server::serve::ServeOptions;
 use serde_json::{Value, json};
 
 use super::embedded_at;
-use crate::support::{Caller, Tenant, own_database, started, text};
+use crate::support::{Caller, PATIENCE, Tenant, by_meaning, own_database, started, text};
 
 const ARTICLES: &str = include_str!("../../../../embed/fixtures/articles.jsonl");
 const QUESTIONS: &str = include_str!("../../../../embed/fixtures/questions.jsonl");
@@ -64,8 +63,7 @@ async fn judged(who: &Caller, mode: &str, ids: &HashMap<String, String>) -> [Sco
 #[tokio::test]
 async fn questions_find_their_articles() {
     // Its own: nobody else's articles are embedded there.
-    let embeddings = EmbeddingOptions { related: Some(2.0), ..EmbeddingOptions::default() };
-    let server = started(ServeOptions { embeddings, ..ServeOptions::local(own_database()) });
+    let server = started(ServeOptions { embeddings: by_meaning(), ..ServeOptions::local(own_database()) });
     let tenant = Tenant::at(&server.owner, &server.base).await;
     let mut ids = HashMap::new();
     for article in lines(ARTICLES) {
@@ -74,7 +72,8 @@ async fn questions_find_their_articles() {
         let made = tenant.user.post("/articles", body).await.expect(201);
         ids.insert(text(&article["id"]), text(&made["data"]["id"]));
     }
-    embedded_at(&server, &tenant, i64::try_from(ids.len()).unwrap()).await;
+    // A processor is busy with them for some twenty seconds, if it has nothing else to do.
+    embedded_at(&server, &tenant, i64::try_from(ids.len()).unwrap(), 5 * PATIENCE).await;
     let mut table = String::from("| mode | all | with a word in common | without |\n|---|---|---|---|\n");
     let mut combined = [[0.0; 3]; 3];
     for mode in ["keyword", "semantic", "combined"] {
