@@ -35,7 +35,8 @@ grant update (model, dimensions, vectors, text_hash, embedded_at) on article_emb
 alter table system_articles
     add column text_hash bytea not null generated always as (article_text_hash(title, body)) stored,
     add column search_vector tsvector not null generated always as (
-        setweight(to_tsvector('english', title), 'A') || setweight(to_tsvector('english', body), 'B')) stored;
+        setweight(to_tsvector('english', searchable(title)), 'A')
+        || setweight(to_tsvector('english', searchable(body)), 'B')) stored;
 
 create table system_article_embeddings (
     article_id uuid primary key references system_articles (id) on delete cascade,

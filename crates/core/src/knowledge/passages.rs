@@ -1,5 +1,7 @@
 //! Parts of an article that say something by themselves: blocks of Markdown, of which code is never cut in the middle.
 
+use std::cmp::Reverse;
+
 /// Stands where something was left out.
 const GAP: &str = "[…]";
 
@@ -62,25 +64,41 @@ fn first_words(text: &str, most: usize) -> String {
     format!("{}...", cut.trim_end())
 }
 
-/// What of a text fits into `room` tokens, as `tokens` counts them: the blocks that have most of the words that were asked for, in their
-/// order. None, if not even one fits.
+/// What of a text fits into `room` tokens, as `tokens` counts them: the blocks that have most of the words that were asked for, each with
+/// the heading that it stands under, in their order; of a text that has none of the words, the first ones. None, if not even one fits.
 pub fn passages(text: &str, asked: &[String], room: usize, tokens: impl Fn(&str) -> usize) -> Option<String> {
     let blocks = blocks(text);
-    let mut best: Vec<usize> = (0..blocks.len()).collect();
     let says = |block: &str| {
         let lower = block.to_lowercase();
         asked.iter().filter(|word| lower.contains(word.as_str())).count()
     };
-    let counts: Vec<usize> = blocks.iter().map(|block| says(block)).collect();
-    best.sort_by_key(|nth| (std::cmp::Reverse(counts[*nth]), *nth));
+    let mut heading = None;
+    let mut bodies = Vec::new();
+    for (nth, block) in blocks.iter().enumerate() {
+        if block.starts_with('#') {
+            heading = Some(nth);
+        } else {
+            bodies.push((says(block), nth, heading));
+        }
+    }
+    bodies.sort_by_key(|(count, nth, _)| (Reverse(*count), *nth));
+    if bodies.first().is_some_and(|(count, ..)| *count > 0) {
+        bodies.retain(|(count, ..)| *count > 0);
+    }
     let gap = tokens(GAP) + 1;
     let mut taken = vec![false; blocks.len()];
     let mut left = room;
-    for nth in best {
-        let costs = tokens(blocks[nth]) + gap;
+    for (_, nth, heading) in bodies {
+        // Each word is a token at least, and counting them costs next to nothing.
+        if blocks[nth].split_whitespace().count() > left {
+            continue;
+        }
+        let above = heading.filter(|heading| !taken[*heading]);
+        let costs = tokens(blocks[nth]) + gap + above.map_or(0, |above| tokens(blocks[above]) + gap);
         if costs <= left {
             left -= costs;
             taken[nth] = true;
+            above.into_iter().for_each(|above| taken[above] = true);
         }
     }
     let mut shown = String::new();
@@ -129,7 +147,19 @@ mod tests {
         let shown = passages(TEXT, &asked, 14, words).unwrap();
         assert_eq!(shown, "# Pools\n\n[…]\n\nIt runs dry when nobody gives them back.");
         assert_eq!(passages(TEXT, &asked, 1, words), None);
-        assert_eq!(passages(TEXT, &asked, 1000, words).unwrap(), TEXT.trim_end());
+        // Room for more is no reason to show what has none of the words, unless all of it has none.
+        assert_eq!(passages(TEXT, &asked, 1000, words).unwrap(), shown);
+        assert_eq!(passages(TEXT, &["swim".to_owned()], 1000, words).unwrap(), TEXT.trim_end());
+    }
+
+    #[test]
+    fn a_block_stands_under_its_own_heading() {
+        let steps = "# Steps\n\n## One\n\nBegin.\n\n## Two\n\nRun the check.\n\n## Three\n\nEnd the check.";
+        let shown = passages(steps, &["end".to_owned(), "check".to_owned()], 1000, words).unwrap();
+        assert_eq!(shown, "[…]\n\n## Two\n\nRun the check.\n\n## Three\n\nEnd the check.");
+        let shown = passages(steps, &["end".to_owned(), "check".to_owned()], 9, words).unwrap();
+        assert_eq!(shown, "[…]\n\n## Three\n\nEnd the check.");
+        assert_eq!(passages("# Steps\n\n## One", &["one".to_owned()], 1000, words), None);
     }
 
     #[test]

@@ -7,12 +7,14 @@ mod store;
 mod system;
 mod work;
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use loopctl_embed::{Embedder, Small};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
+use uuid::Uuid;
 
 use breaker::Breaker;
 use openai::{Failure, OpenAi};
@@ -32,6 +34,8 @@ pub(crate) struct Meaning {
     breaker: Mutex<Breaker>,
     /// As many questions at once as there are processors: more of them would only wait for each other.
     places: Arc<Semaphore>,
+    /// One place of a tenant, so that nobody waits for more than one question of each other.
+    turns: Mutex<HashMap<Uuid, Arc<Semaphore>>>,
     /// One article at a time: nobody waits for it.
     background: Arc<Semaphore>,
     related: Option<f32>,
@@ -74,7 +78,7 @@ impl Meaning {
 
     fn of(engine: Engine, places: usize) -> Self {
         let [places, background] = [places, 1].map(|places| Arc::new(Semaphore::new(places)));
-        Self { engine, breaker: Mutex::default(), places, background, related: None }
+        Self { engine, breaker: Mutex::default(), places, turns: Mutex::default(), background, related: None }
     }
 
     /// None: nobody makes any.
@@ -100,12 +104,12 @@ impl Meaning {
     ///
     /// # Errors
     /// When there is nobody to make it, or nobody answers in time.
-    pub(crate) async fn question(&self, text: &str) -> Result<Option<Small>, Unavailable> {
+    pub(crate) async fn question(&self, tenant_id: Uuid, text: &str) -> Result<Option<Small>, Unavailable> {
         match &self.engine {
             Engine::Off => Err(Unavailable("nobody makes vectors here".to_owned())),
             Engine::Local(embedder) => {
                 let (embedder, text) = (Arc::clone(embedder), text.to_owned());
-                let vector = self.aside(move || embedder.question(&text)).await?;
+                let vector = self.aside(tenant_id, move || embedder.question(&text)).await?;
                 Ok(vector.as_deref().and_then(Small::of))
             }
             Engine::Provider(provider) => {
@@ -153,12 +157,22 @@ impl Meaning {
         }
     }
 
-    /// Does what takes a processor's time where nobody else waits for it.
+    /// Does what takes a processor's time for a tenant where nobody else waits for it, one thing after the other.
     pub(crate) async fn aside<T: Send + 'static>(
         &self,
+        tenant_id: Uuid,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Unavailable> {
+        let turn = self.turn(tenant_id);
+        let _mine = turn.acquire().await.map_err(|_| Unavailable("the server is ending".to_owned()))?;
         at(&self.places, work).await
+    }
+
+    /// Who waits for the turn of a tenant waits here. Those of tenants that nobody waits for are forgotten.
+    fn turn(&self, tenant_id: Uuid) -> Arc<Semaphore> {
+        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        turns.retain(|_, turn| Arc::strong_count(turn) > 1);
+        Arc::clone(turns.entry(tenant_id).or_insert_with(|| Arc::new(Semaphore::new(1))))
     }
 
     /// Whether the provider is to be asked now.
@@ -185,4 +199,41 @@ async fn at<T: Send + 'static>(
         done
     });
     done.await.map_err(|_| ends())
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::future::join_all;
+    use tokio::time::sleep;
+
+    use super::*;
+
+    /// However much a tenant asks at once, another one waits for no more than one of it.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn nobody_waits_for_all_that_another_asks() {
+        let meaning = Arc::new(Meaning::of(Engine::Off, 1));
+        let [many, one] = [1, 2].map(Uuid::from_u128);
+        let order = Arc::new(Mutex::new(Vec::new()));
+        let ask = |tenant: Uuid| {
+            let (meaning, order) = (Arc::clone(&meaning), Arc::clone(&order));
+            tokio::spawn(async move {
+                let work = move || {
+                    std::thread::sleep(Duration::from_millis(5));
+                    order.lock().unwrap().push(tenant);
+                };
+                meaning.aside(tenant, work).await.unwrap();
+            })
+        };
+        let mut all: Vec<_> = (0..20).map(|_| ask(many)).collect();
+        while order.lock().unwrap().is_empty() {
+            sleep(Duration::from_millis(1)).await;
+        }
+        let before = order.lock().unwrap().len();
+        all.push(ask(one));
+        join_all(all).await;
+        let place = order.lock().unwrap().iter().position(|tenant| *tenant == one).unwrap();
+        assert!(place <= before + 3, "after {place}, of which {before} were before it");
+        meaning.turn(one);
+        assert_eq!(meaning.turns.lock().unwrap().len(), 1, "nobody is remembered for ever");
+    }
 }

@@ -119,7 +119,7 @@ async fn link(
 ) -> Result<u64, JobError> {
     let Some(shelf) = knowledge.shelves.of_system(db, Some(model)).await? else { return Ok(0) };
     let related = model.related;
-    let near = knowledge.meaning.aside(move || shelf.near(id, related)).await;
+    let near = knowledge.meaning.aside(Uuid::nil(), move || shelf.near(id, related)).await;
     let Some(mut near) = near.map_err(|error| JobError(error.to_string()))?.map(|related| related.near)
     else {
         return Ok(0);

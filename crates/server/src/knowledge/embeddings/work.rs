@@ -124,7 +124,7 @@ pub(crate) async fn link(db: &Db, knowledge: &Knowledge, job: Job) -> Result<Val
     let Some(model) = knowledge.meaning.model() else { return Ok(json!({"off": true})) };
     let slot = knowledge.shelves.up_to_date(db, tenant_id, Some(&model)).await?;
     let Some(slot) = slot else { return Ok(json!({"too_many": true})) };
-    let near = knowledge.meaning.aside(move || slot.read(|shelf| shelf.near(id, model.related)));
+    let near = knowledge.meaning.aside(tenant_id, move || slot.read(|shelf| shelf.near(id, model.related)));
     let near = near.await.map_err(|error| JobError(error.to_string()))?;
     let Some(Related { project_id, mut near }) = near else { return Ok(json!({"gone": true})) };
     if near.len() > MOST {

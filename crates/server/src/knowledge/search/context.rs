@@ -149,7 +149,7 @@ pub(super) async fn context(
         let room = usize::try_from(room).unwrap_or_default();
         let knowledge = caller.app.knowledge.clone();
         let asked = asked.clone();
-        let fitted = caller.app.knowledge.meaning.aside(move || {
+        let fitted = caller.app.knowledge.meaning.aside(caller.tenant_id, move || {
             let tokens = |text: &str| knowledge.meaning.tokens(text);
             fit(scored, &stems(&asked), room, tokens)
         });
@@ -196,7 +196,9 @@ fn fit(scored: Scored, asked: &[String], room: usize, tokens: impl Fn(&str) -> u
     let (mut fitting, mut cut, mut left) = (Vec::new(), Vec::new(), room);
     for (mut row, relevance, recency, both) in scored {
         let around = AROUND + tokens(&row.title);
-        let whole = tokens(&row.body) + around;
+        // Each word is a token at least: what has too many words need not be taken apart.
+        let may_fit = row.body.split_whitespace().count() + around <= left;
+        let whole = if may_fit { tokens(&row.body) + around } else { usize::MAX };
         if whole <= left {
             left -= whole;
         } else {

@@ -46,7 +46,9 @@ pub(super) async fn ranked(
 ) -> ApiResult<Ranking> {
     let meaning = match mode {
         Mode::Keyword => return by_words(caller, question, wanted, Status::Published, page).await,
-        Mode::Semantic | Mode::Combined => caller.app.knowledge.meaning.question(question).await,
+        Mode::Semantic | Mode::Combined => {
+            caller.app.knowledge.meaning.question(caller.tenant_id, question).await
+        }
     };
     let found = match meaning {
         Ok(meaning) => on_the_shelf(caller, mode, question, meaning, wanted).await?,
@@ -100,7 +102,7 @@ async fn on_the_shelf(
         return Ok(Some(Vec::new()));
     };
     let wanted = wanted.clone();
-    let found = knowledge.meaning.aside(move || {
+    let found = knowledge.meaning.aside(caller.tenant_id, move || {
         // Of no project, as what is of a whole tenant.
         let of_system = Wanted { with_tenant_wide: true, ..wanted.clone() };
         slot.read(|shelf| {

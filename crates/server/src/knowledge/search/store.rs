@@ -107,7 +107,7 @@ statements! {
         select {*} from (
             select id, title, category, tags, scope, left(body, 2000) as beginning,
                    case when search_vector @@ query then
-                       ts_headline('english', body, query, 'StartSel=**, StopSel=**, MaxWords=35, MinWords=15') end as headline
+                       ts_headline('english', searchable(body), query, 'StartSel=**, StopSel=**, MaxWords=35, MinWords=15') end as headline
             from (
                 select id, title, category, tags, 'tenant'::text as scope, body, search_vector from articles
                 where tenant_id = $1 and id = any($2) and status = 'published'

@@ -266,6 +266,7 @@ async fn the_application_role_is_nobody() {
             "renew_jobs",
             "rescue_jobs",
             "return_permits",
+            "searchable",
             "story_order_key",
             "story_queue_key",
             "story_small_part",

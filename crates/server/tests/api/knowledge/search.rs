@@ -82,6 +82,21 @@ async fn words_are_found_as_search_engines_find_them() {
     assert_eq!(each(&search(user, "q=changeset&mode=keyword").await, "id"), [json!(in_title)]);
 }
 
+/// What the parser of full texts takes minutes for is written and found like any other: else the statement would be cut off.
+#[tokio::test]
+async fn runs_without_spaces_cost_nothing() {
+    let tenant = Tenant::new().await;
+    for (nth, run) in ["a_", "~/", "./", "a_b-", "a.b@"].iter().enumerate() {
+        let body = run.repeat(100_000 / run.len());
+        let id = of(&tenant.user, &format!("Endless {nth}"), &body, json!({})).await;
+        tenant.user.patch(&format!("/articles/{id}"), json!({"tags": ["long"]})).await.expect(200);
+        for mode in ["keyword", "combined"] {
+            let found = search(&tenant.user, &format!("q=endless%20{nth}&mode={mode}")).await;
+            assert_eq!(each(&found, "id")[0], json!(id), "{run} {mode}");
+        }
+    }
+}
+
 /// Whoever asks in other words finds it, as soon as it is known what it means, and not once it is withdrawn.
 #[tokio::test]
 async fn what_means_the_same_is_found() {
