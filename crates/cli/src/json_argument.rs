@@ -1,11 +1,12 @@
 //! Options whose value is JSON: inline, `@file`, or `-` for standard input.
 
-use std::io::Read;
+use std::io::{IsTerminal, Read};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::Value;
 
 use crate::error::Error;
+use crate::output;
 
 /// Reads the JSON given to `name` (as the user writes it: `--artifact`). Nothing has been sent yet when this fails.
 pub(crate) fn read(name: &str, argument: &str) -> Result<Value, Error> {
@@ -38,6 +39,9 @@ pub(crate) fn stdin() -> std::io::Result<String> {
     static USED: AtomicBool = AtomicBool::new(false);
     if USED.swap(true, Ordering::Relaxed) {
         return Err(std::io::Error::other("it was read already for another option"));
+    }
+    if std::io::stdin().is_terminal() {
+        output::note("Reading from the terminal: Ctrl-D ends it.");
     }
     let mut text = String::new();
     std::io::stdin().read_to_string(&mut text)?;

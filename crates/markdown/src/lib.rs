@@ -13,6 +13,10 @@ pub use words::{links, summary};
 /// What there is in Markdown of ours besides its core.
 const OPTIONS: Options = Options::ENABLE_TABLES.union(Options::ENABLE_STRIKETHROUGH);
 
+/// How deep parts of a text are in each other. What is deeper is shown as deep as that: each level of HTML costs whoever looks through it as
+/// much as all levels above it, and a character makes one.
+const DEEPEST: usize = 32;
+
 /// What becomes of a link.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Link {
@@ -69,6 +73,7 @@ pub fn render(markdown: &str, rules: &mut impl Rules) -> Result<Rendered, String
     let mut out = Vec::new();
     let mut ids = BTreeMap::new();
     let (mut open_links, mut open_pictures) = (Vec::new(), Vec::new());
+    let mut depth = 0_usize;
     while let Some(event) = events.next() {
         match event {
             Event::Start(Tag::Heading { level, .. }) => {
@@ -163,6 +168,18 @@ pub fn render(markdown: &str, rules: &mut impl Rules) -> Result<Rendered, String
                 if rules.shows_html(&text)? {
                     out.push(Event::Text(text));
                 }
+            }
+            Event::Start(tag) => {
+                depth += 1;
+                if depth <= DEEPEST {
+                    out.push(Event::Start(tag));
+                }
+            }
+            Event::End(tag) => {
+                if depth <= DEEPEST {
+                    out.push(Event::End(tag));
+                }
+                depth = depth.saturating_sub(1);
             }
             other => out.push(other),
         }

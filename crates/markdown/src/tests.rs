@@ -34,6 +34,22 @@ fn html(markdown: &str) -> String {
     render(markdown, &mut Article::default()).unwrap().html
 }
 
+/// However deep a text nests, what comes of it is of bounded depth, and everything that it says is there.
+#[test]
+fn nothing_is_deeper_than_it_may_be() {
+    for (open, close) in [("> ", ""), (">", ""), ("- ", ""), ("* > ", ""), ("**a *b ", "* **"), ("1. ", "")] {
+        let text = format!("{}deep down{}", open.repeat(3000), close.repeat(3000));
+        let html = html(&text);
+        let (mut depth, mut deepest) = (0_usize, 0);
+        for tag in html.split('<').skip(1).filter(|tag| !tag.starts_with("hr") && !tag.starts_with("br")) {
+            depth = if tag.starts_with('/') { depth.saturating_sub(1) } else { depth + 1 };
+            deepest = deepest.max(depth);
+        }
+        assert!((1..=DEEPEST).contains(&deepest) && depth == 0, "{open}: {deepest}");
+        assert!(html.contains("deep down"), "{open}");
+    }
+}
+
 #[test]
 fn links_lead_somewhere_or_say_that_they_do_not() {
     assert_eq!(html("[a](/wiki/known)"), "<p><a href=\"/wiki/known\">a</a></p>\n");

@@ -63,5 +63,10 @@ pub(super) async fn run(context: &Context, arguments: Arguments) -> Result<(), E
         ("exclude_new", arguments.exclude_new.then(|| "true".to_owned())),
     ]);
     let body = client.get(&format!("/knowledge/analytics/{what}"), &borrowed(&query)).await?;
-    context.output.list(&body, columns, if arguments.unused { "All are read." } else { "Nothing was read." })
+    let none = match (arguments.unused, arguments.exclude_new) {
+        (true, true) => "All but new ones are read.",
+        (true, false) => "All are read.",
+        (false, _) => "Nothing was read.",
+    };
+    context.output.list(&body, columns, none)
 }
