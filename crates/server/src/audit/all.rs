@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::log::Filters;
 use super::{AuditEntry, BOTH_STATES, weighed};
 use crate::app::Admin;
-use crate::db::{Row, statements};
+use crate::db::{Row, fitting, statements};
 use crate::http::{ApiResult, List, Page, Query, pages};
 
 const FILTERED: &str = "
@@ -28,7 +28,7 @@ statements! {
         count: concat!("count(*) from ", FILTERED),
         from: weighed!(BOTH_STATES, "order by inserted_at desc, id desc", concat!(
             "select * from ", FILTERED, " order by inserted_at desc, id desc limit $10 offset $11")),
-        page: "where upto - weight <= 16777216 order by inserted_at desc, id desc",
+        page: fitting!("order by inserted_at desc, id desc"),
     };
 }
 

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::weighed;
 use crate::app::{Any, KeyHolder};
-use crate::db::{Row, Timestamp, statements};
+use crate::db::{Row, Timestamp, fitting, statements};
 use crate::http::{ApiResult, LARGEST_ANSWER, Moment, Query, cut, moment};
 
 /// The most entries of one answer, and how many there are where nobody says otherwise.
@@ -54,7 +54,7 @@ statements! {
           and ((select $3::uuid) is null or project_id = (select $3::uuid))
           and ((select $4::text) is null or entity_type = (select $4::text))
           and ((select $5::text) is null or action = (select $5::text))
-        order by inserted_at limit (select $6::bigint)"), " where upto - weight <= 16777216 order by inserted_at");
+        order by inserted_at limit (select $6::bigint)"), " ", fitting!("order by inserted_at"));
     RETENTION_FLOOR -> Floor = "select {*} from tenants where id = $1";
 }
 

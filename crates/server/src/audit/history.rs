@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{AuditEntry, BOTH_STATES, Pagination, Weighed, weighed};
 use crate::app::{Any, Caller};
-use crate::db::statements;
+use crate::db::{fitting, statements};
 use crate::http::{ApiResult, Cursor, Feed, Id, Meta, Place, Query, pages};
 
 statements! {
@@ -21,7 +21,7 @@ statements! {
             select * from audit_log
             where tenant_id = $1 and story_id = $2 and inserted_at > coalesce($5::timestamptz, '-infinity')
             order by inserted_at limit $3 offset $4"),
-        page: "where upto - weight <= 16777216 order by inserted_at",
+        page: fitting!("order by inserted_at"),
     };
 }
 

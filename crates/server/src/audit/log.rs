@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::{AuditEntry, BOTH_STATES, Pagination, Weighed, weighed};
 use crate::app::{AtLeast, Caller, User};
-use crate::db::{Timestamp, statements};
+use crate::db::{Timestamp, fitting, statements};
 use crate::http::{ApiResult, List, Meta, Moment, Page, Query, last_moment, moment, pages};
 
 const FILTERED: &str = "
@@ -31,7 +31,7 @@ statements! {
                      - (select position from audit_log where tenant_id = $1 order by inserted_at limit 1) + 1, 0)",
         from: weighed!(BOTH_STATES, "order by inserted_at desc", "
             select * from audit_log where tenant_id = $1 order by inserted_at desc limit $2 offset $3"),
-        page: "where upto - weight <= 16777216 order by inserted_at desc",
+        page: fitting!("order by inserted_at desc"),
     };
     /// By the filters that are not null. Stories and everything else have an index each.
     AUDIT_LOG -> list of Weighed = {
@@ -39,7 +39,7 @@ statements! {
         count: concat!("count(*) from ", FILTERED),
         from: weighed!(BOTH_STATES, "order by inserted_at desc", concat!(
             "select * from ", FILTERED, " order by inserted_at desc limit $10 offset $11")),
-        page: "where upto - weight <= 16777216 order by inserted_at desc",
+        page: fitting!("order by inserted_at desc"),
     };
 }
 

@@ -18,20 +18,14 @@ use crate::app::Endpoint;
 use crate::db::{Row, Timestamp};
 use crate::http::{Meta, endpoints};
 
-/// Some entries of the log, in an order, each with how much of an answer all of them are up to it, in bytes: what an entry says may be
-/// large, and whoever reads many of them takes as many as may be in memory. `$shown` is what is shown of an entry's states.
+/// Some entries of the log, in an order. `$shown` is what is shown of an entry's states, which may be large.
 macro_rules! weighed {
     ($shown:expr, $order:expr, $entries:expr) => {
-        ::constcat::concat!(
-            "(select whole.*, (sum(weight) over (",
+        $crate::db::weighed!(
+            ::constcat::concat!("octet_length(concat(", $shown, ", metadata)) + 1024"),
             $order,
-            " rows unbounded preceding))::bigint as upto
-              from (select page.*, octet_length(concat(",
-            $shown,
-            ", metadata)) + 1024 as weight
-                    from (",
             $entries,
-            ") page) whole) audit_log"
+            "audit_log"
         )
     };
 }

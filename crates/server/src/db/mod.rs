@@ -30,7 +30,7 @@ pub(crate) use line::APP_ROLE;
 pub(crate) use listening::listen;
 pub(crate) use loopctl_macros::Row;
 pub use row::{Column, Row, RowReader, RowTypes};
-pub(crate) use sql::{ListSql, around_columns, column, statements};
+pub(crate) use sql::{ListSql, around_columns, column, fitting, statements, weighed};
 pub use sql::{Named, Params, Sql, Statement};
 pub use time::Timestamp;
 pub(crate) use tokio_postgres::types::Json as Jsonb;

@@ -166,3 +166,29 @@ macro_rules! statements {
 }
 
 pub(crate) use statements;
+
+/// Rows in an order, as what `$name` says, each with its weight in bytes and how much all up to it weigh (`upto`): where rows may be large,
+/// whoever reads many of them takes as many as may be in memory.
+macro_rules! weighed {
+    ($weight:expr, $order:expr, $rows:expr, $name:expr) => {
+        ::constcat::concat!(
+            "(select whole.*, (sum(weight) over (",
+            $order,
+            " rows unbounded preceding))::bigint as upto from (select page.*, ",
+            $weight,
+            " as weight from (",
+            $rows,
+            ") page) whole) ",
+            $name
+        )
+    };
+}
+
+/// Of weighed rows those that fit into one answer, and the one with which it is too much, by which that is known.
+macro_rules! fitting {
+    ($order:expr) => {
+        ::constcat::concat!("where upto - weight <= 16777216 ", $order)
+    };
+}
+
+pub(crate) use {fitting, weighed};

@@ -179,9 +179,7 @@ impl Page {
             offset: self.skip,
         }
     }
-}
 
-impl Page {
     /// Of rows of this page that tell how much of an answer all up to them are, in bytes; the last one that was read may be the one
     /// with which it is too much. One row alone is answered whatever it weighs.
     ///
@@ -284,6 +282,11 @@ mod tests {
         ];
         assert_eq!(sent.map(size), [10, 10, 10, 3, 7, 1, 50]);
         assert_eq!(read::<ByLimit>("limit=3x").unwrap().page.size, 3);
+    }
+
+    #[test]
+    fn statements_read_as_much_as_is_answered() {
+        assert_eq!(crate::db::fitting!("order"), format!("where upto - weight <= {LARGEST_ANSWER} order"));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use loopctl_core::webhooks::Policy;
 use reqwest::redirect;
-use reqwest::{Client, Url};
+use reqwest::{Client, Response, Url};
 
 use names::{Blocked, Vetted};
 pub(crate) use names::{Names, System};
@@ -69,6 +69,33 @@ impl Connector {
         let client = builder.build()?;
         Ok(known.get_or_init(|| client).clone())
     }
+}
+
+/// A client for a provider that the operator names, wherever that is. One that needs no certificates works on machines that have none.
+///
+/// # Errors
+/// When there can be none.
+pub(crate) fn provider(url: &Url) -> reqwest::Result<Client> {
+    // Fails only when another part of the process chose the provider before us, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let builder = Client::builder().redirect(redirect::Policy::none());
+    let builder = if url.scheme() == "https" { builder } else { builder.tls_certs_only([]) };
+    builder.build()
+}
+
+/// The body of an answer; None: it has more bytes than that.
+///
+/// # Errors
+/// When it does not come to its end.
+pub(crate) async fn body(mut response: Response, most: usize) -> reqwest::Result<Option<Vec<u8>>> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = response.chunk().await? {
+        if bytes.len() + chunk.len() > most {
+            return Ok(None);
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(Some(bytes))
 }
 
 /// Whether a request failed because its name leads to where it must not.

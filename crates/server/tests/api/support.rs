@@ -20,6 +20,7 @@ use loopctl_server::serve::{ServeOptions, Server};
 use loopctl_server::{EmbeddingChoice, EmbeddingOptions};
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Config, GenericClient, NoTls};
 
 /// What tests need to know of the server.
@@ -128,12 +129,33 @@ pub(crate) async fn somebody_waits_for(locker: &impl GenericClient) {
     let pid: i32 = locker.query_one("select pg_backend_pid()", &[]).await.unwrap().get(0);
     let watcher = connect(&server().owner).await;
     let sql = "select exists (select from pg_stat_activity where $1 = any (pg_blocking_pids(pid)))";
+    until_true("somebody waits", PATIENCE, &watcher, sql, &[&pid]).await;
+}
+
+/// Waits until what is asked of the database is so.
+pub(crate) async fn until_true(
+    what: &str,
+    patience: Duration,
+    client: &impl GenericClient,
+    sql: &str,
+    params: &[&(dyn ToSql + Sync)],
+) {
     let waiting = async {
-        while !watcher.query_one(sql, &[&pid]).await.unwrap().get::<_, bool>(0) {
+        while !client.query_one(sql, params).await.unwrap().get::<_, bool>(0) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(PATIENCE, waiting).await.expect("somebody waits");
+    tokio::time::timeout(patience, waiting).await.unwrap_or_else(|_| panic!("{what}"));
+}
+
+/// Waits for something that is not in the database.
+pub(crate) async fn until(what: &str, mut ready: impl FnMut() -> bool) {
+    let waiting = async {
+        while !ready() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, waiting).await.unwrap_or_else(|_| panic!("{what}"));
 }
 
 /// What random tests begin with: `LOOPCTL_TEST_SEED`, which cargo sets to the same number in every run.

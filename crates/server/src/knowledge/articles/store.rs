@@ -1,12 +1,13 @@
 //! Rows and SQL of articles.
 
+use constcat::concat;
 use loopctl_core::json::JsonText;
 use loopctl_core::knowledge::{Category, Status};
 use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::db::{Row, Timestamp, statements};
+use crate::db::{Row, Timestamp, fitting, statements, weighed};
 
 /// An article.
 #[derive(Debug, Clone, Serialize, JsonSchema, Row)]
@@ -55,65 +56,51 @@ pub(super) struct Locked {
 
 /// The articles that a list is made of: of a project or of all, of a category, with a status, from a source, with one of some tags, of one
 /// slug or title.
-macro_rules! listed {
-    () => {
-        "articles
-         where tenant_id = $1 and ($2::uuid is null or project_id = $2) and ($3::text is null or category = $3)
-           and ($4::text is null or status = $4) and ($5::text is null or source_type = $5)
-           and ($6::text[] is null or tags && $6)
-           and ($7::text is null or slug = $7) and ($8::text is null or title = $8)"
-    };
-}
+const LISTED: &str = "
+    articles
+    where tenant_id = $1 and ($2::uuid is null or project_id = $2) and ($3::text is null or category = $3)
+      and ($4::text is null or status = $4) and ($5::text is null or source_type = $5)
+      and ($6::text[] is null or tags && $6)
+      and ($7::text is null or slug = $7) and ($8::text is null or title = $8)";
+/// The same of the server's own.
+const LISTED_OF_SYSTEM: &str = "
+    system_articles
+    where $1::uuid is not null and status = 'published' and $2::uuid is null and ($3::text is null or category = $3)
+      and ($4::text is null or status = $4) and $5::text is null and ($6::text[] is null or tags && $6)
+      and ($7::text is null or slug = $7) and ($8::text is null or title = $8)";
 
-macro_rules! of_system {
-    () => {
-        "system_articles
-         where $1::uuid is not null and status = 'published' and $2::uuid is null and ($3::text is null or category = $3)
-           and ($4::text is null or status = $4) and $5::text is null and ($6::text[] is null or tags && $6)
-           and ($7::text is null or slug = $7) and ($8::text is null or title = $8)"
-    };
-}
-
-/// The page of them, up to the first article with which it is too large. A body in JSON may have six times as many bytes as its text.
-macro_rules! weighed {
-    () => {
-        concat!(
-            "(select whole.*, (sum(weight) over (order by inserted_at desc, id desc))::bigint as upto
-              from (select page.*, octet_length(to_json(body)::text) + octet_length(metadata::text) + 8192 as weight
-                    from (select * from ",
-            listed!(),
-            " order by inserted_at desc, id desc limit $9 offset $10) page) whole) articles"
-        )
-    };
-}
+/// A body in JSON may have six times as many bytes as its text.
+const WEIGHT: &str = "octet_length(to_json(body)::text) + octet_length(metadata::text) + 8192";
+const NEWEST: &str = "order by inserted_at desc, id desc";
+const BY_TITLE: &str = "order by title, id";
+const PAGE: &str = weighed!(
+    WEIGHT,
+    NEWEST,
+    concat!("select * from ", LISTED, " ", NEWEST, " limit $9 offset $10"),
+    "articles"
+);
 
 statements! {
     LIST_ARTICLES -> list of Weighed = {
         within: "",
-        count: concat!("count(*) from ", listed!()),
-        from: weighed!(),
-        page: "where upto - weight <= 16777216 order by inserted_at desc, id desc",
+        count: concat!("count(*) from ", LISTED),
+        from: PAGE,
+        page: fitting!(NEWEST),
     };
     LIST_ARTICLES_OF_PROJECT -> list of Weighed = {
         within: "projects where tenant_id = $1 and id = $2",
-        count: concat!("count(*) from ", listed!()),
-        from: weighed!(),
-        page: "where upto - weight <= 16777216 order by inserted_at desc, id desc",
+        count: concat!("count(*) from ", LISTED),
+        from: PAGE,
+        page: fitting!(NEWEST),
     };
     /// The server's own, as everybody reads them: what is published, by title. They are of no project and from no source.
     LIST_SYSTEM_ARTICLES -> list of Weighed = {
         within: "",
-        count: concat!("count(*) from ", of_system!()),
-        from: concat!(
-            "(select whole.*, (sum(weight) over (order by title, id))::bigint as upto
-              from (select page.*, null::uuid as tenant_id, null::uuid as project_id, null::text as source_type,
-                           null::uuid as source_id,
-                           octet_length(to_json(body)::text) + octet_length(metadata::text) + 8192 as weight
-                    from (select * from ",
-            of_system!(),
-            " order by title, id limit $9 offset $10) page) whole) articles"
-        ),
-        page: "where upto - weight <= 16777216 order by title, id",
+        count: concat!("count(*) from ", LISTED_OF_SYSTEM),
+        from: weighed!(WEIGHT, BY_TITLE, concat!(
+            "select *, null::uuid as tenant_id, null::uuid as project_id, null::text as source_type, null::uuid as source_id from ",
+            LISTED_OF_SYSTEM, " ", BY_TITLE, " limit $9 offset $10"), "articles"),
+        page: fitting!(BY_TITLE),
     };
     SHOW_ARTICLE -> Article = "select {*} from articles where tenant_id = $1 and id = $2";
     LOCK_ARTICLE -> Article = "select {*} from articles where tenant_id = $1 and id = $2 for no key update";

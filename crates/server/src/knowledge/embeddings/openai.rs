@@ -9,7 +9,7 @@ use serde_json::json;
 use tokio::time::{sleep, timeout};
 
 use super::{Model, OpenAiOptions};
-use crate::reach::deepest;
+use crate::reach::{body, deepest, provider};
 
 /// How long its vectors are. One of another length is refused.
 const DIMENSIONS: usize = 1536;
@@ -71,12 +71,7 @@ impl OpenAi {
             .map_err(|_| "OPENAI_API_KEY cannot be sent")?;
         key.set_sensitive(true);
         let headers = HeaderMap::from_iter([(AUTHORIZATION, key)]);
-        // Fails only when another part of the process chose the provider before us, which is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let builder = Client::builder().redirect(reqwest::redirect::Policy::none());
-        let builder = if url.scheme() == "https" { builder } else { builder.tls_certs_only([]) };
-        let client =
-            builder.build().map_err(|error| format!("the provider's client: {}", deepest(&error)))?;
+        let client = provider(&url).map_err(|error| format!("the provider's client: {}", deepest(&error)))?;
         Ok(Self { client, url, model: options.model.clone(), headers })
     }
 
@@ -109,19 +104,14 @@ impl OpenAi {
         let request = self.client.post(self.url.clone()).headers(self.headers.clone());
         let request = request.json(&json!({"input": text, "model": self.model}));
         let failed = |error: reqwest::Error| Failure::passing(format!("the provider: {}", deepest(&error)));
-        let mut response = request.send().await.map_err(failed)?;
+        let response = request.send().await.map_err(failed)?;
         let status = response.status();
         if !status.is_success() {
             let passes = status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;
             return Err(Failure { why: format!("the provider answers {}", status.as_u16()), passes });
         }
-        let mut bytes = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(failed)? {
-            bytes.extend_from_slice(&chunk);
-            if bytes.len() > MOST {
-                return Err(Failure::lasting("the provider's answer is too long".to_owned()));
-            }
-        }
+        let bytes = body(response, MOST).await.map_err(failed)?;
+        let bytes = bytes.ok_or_else(|| Failure::lasting("the provider's answer is too long".to_owned()))?;
         let answer: Answer = serde_json::from_slice(&bytes)
             .map_err(|_| Failure::lasting("the provider's answer is no list of vectors".to_owned()))?;
         let vector = answer.data.into_iter().next().map(|first| first.embedding).unwrap_or_default();

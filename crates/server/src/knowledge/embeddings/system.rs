@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::Model;
 use super::store::{SYSTEM_TEXT, SYSTEM_WITHOUT_VECTORS, Text};
-use super::work::{Nearest, article_of, enqueue, key, nearest, text_hash, told};
+use super::work::{Nearest, article_of, enqueue, key, nearest, packed, text_hash, told};
 use crate::db::migrate::connect;
 use crate::db::{Db, DbError, Tx};
 use crate::events::{Attribution, Event, record_as_owner};
@@ -92,8 +92,7 @@ async fn keep(
     text: &Text,
     vectors: &[Small],
 ) -> Result<(), DbError> {
-    let dimensions = i32::try_from(model.dimensions).unwrap_or(i32::MAX);
-    let bytes: Vec<u8> = vectors.iter().flat_map(Small::parts).map(|part| part.cast_unsigned()).collect();
+    let (dimensions, bytes) = packed(model, vectors);
     let tx = owner.transaction().await?;
     let (changed, action, told) = if bytes.is_empty() {
         (tx.execute(CLEAR, &[&id, &text.hash]).await?, "article.embedding_cleared", Value::Null)

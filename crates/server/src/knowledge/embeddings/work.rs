@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-use super::EMBEDDING_OF_SYSTEM;
 use super::store::{
     CLEAR_VECTORS, LINK_RELATED, LOCK_SAME_TEXT, PUBLISHED_TEXT, WITHOUT_VECTORS, WRITE_VECTORS,
 };
+use super::{EMBEDDING_OF_SYSTEM, Model};
 use crate::app::Change;
 use crate::db::{Db, DbError, Params, Tx};
 use crate::events::{self, Attribution, Event};
@@ -92,8 +92,7 @@ pub(crate) async fn embed(
     let Some(text) = text else { return Ok(json!({"gone": true})) };
     let vectors = knowledge.meaning.article(&text.title, &text.body).await;
     let vectors = vectors.map_err(|error| JobError(error.to_string()))?;
-    let dimensions = i32::try_from(model.dimensions).unwrap_or(i32::MAX);
-    let bytes: Vec<u8> = vectors.iter().flat_map(Small::parts).map(|part| part.cast_unsigned()).collect();
+    let (dimensions, bytes) = packed(&model, &vectors);
     let hash = hex::encode(&text.hash);
     db.transaction(tenant_id, async |mut tx: Tx| {
         let Some(placed) = tx.optional(LOCK_SAME_TEXT, &[&id, &text.hash]).await? else {
@@ -117,6 +116,12 @@ pub(crate) async fn embed(
     .await
 }
 
+/// Vectors as they are kept: how long each is, and one after the other.
+pub(super) fn packed(model: &Model, vectors: &[Small]) -> (i32, Vec<u8>) {
+    let bytes = vectors.iter().flat_map(Small::parts).map(|part| part.cast_unsigned());
+    (i32::try_from(model.dimensions).unwrap_or(i32::MAX), bytes.collect())
+}
+
 /// Links a published article with those that are near it: of a project, with those of the project and of the whole tenant; of the whole
 /// tenant, with all.
 pub(crate) async fn link(db: &Db, knowledge: &Knowledge, job: Job) -> Result<Value, JobError> {
@@ -131,7 +136,6 @@ pub(crate) async fn link(db: &Db, knowledge: &Knowledge, job: Job) -> Result<Val
         tracing::warn!(%tenant_id, article_id = %id, near = near.len(), "more articles are near it than are linked");
     }
     let Nearest { ids, others, scores } = nearest(&mut near);
-    let Some(model) = knowledge.meaning.model() else { return Ok(json!({"off": true})) };
     db.transaction(tenant_id, async |mut tx: Tx| {
         let params: Params<'_> = &[&id, &ids, &others, &scores, &model.name];
         let linked = if near.is_empty() { Vec::new() } else { tx.all(LINK_RELATED, params).await? };

@@ -6,14 +6,14 @@ use std::time::Duration;
 use futures_util::{StreamExt as _, stream};
 use loopctl_core::knowledge::{Candidate, MOST_OF_CONTENT, MOST_OF_REVIEW, ReviewSummary, answered, chunks};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Client, Response, StatusCode, Url};
+use reqwest::{Client, StatusCode, Url};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
 use super::{AnthropicOptions, Extracted};
-use crate::reach::deepest;
+use crate::reach::{body, deepest, provider};
 
 /// How long one answer may take.
 const ANSWER: Duration = Duration::from_secs(60);
@@ -87,12 +87,8 @@ impl Anthropic {
             (HeaderName::from_static("x-api-key"), key),
             (HeaderName::from_static("anthropic-version"), HeaderValue::from_static("2023-06-01")),
         ]);
-        // Fails only when another part of the process chose the provider before us, which is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let builder = Client::builder().redirect(reqwest::redirect::Policy::none());
-        let builder = if url.scheme() == "https" { builder } else { builder.tls_certs_only([]) };
         let client =
-            builder.build().map_err(|error| format!("the extractor's client: {}", deepest(&error)))?;
+            provider(&url).map_err(|error| format!("the extractor's client: {}", deepest(&error)))?;
         Ok(Self { client, url, model: options.model.clone(), headers })
     }
 
@@ -157,7 +153,7 @@ impl Anthropic {
     }
 
     async fn candidates(&self, most: usize, max_tokens: u32, shown: Shown) -> Result<Vec<Candidate>, String> {
-        let body = json!({
+        let question = json!({
             "model": self.model,
             "max_tokens": max_tokens,
             "system": format!("{} Answer with at most {most} objects.", TASK.replace("MARK", &shown.mark)),
@@ -166,7 +162,7 @@ impl Anthropic {
         let mut tried = 0;
         loop {
             tried += 1;
-            let asked = timeout(ANSWER, self.ask(&body)).await;
+            let asked = timeout(ANSWER, self.ask(&question)).await;
             let failure =
                 match asked.unwrap_or_else(|_| Err(Failure::new("the extractor took too long", true))) {
                     Ok(text) => {
@@ -183,8 +179,9 @@ impl Anthropic {
     }
 
     /// The text of one answer.
-    async fn ask(&self, body: &Value) -> Result<String, Failure> {
-        let sent = self.client.post(self.url.clone()).headers(self.headers.clone()).json(body).send().await;
+    async fn ask(&self, question: &Value) -> Result<String, Failure> {
+        let sent =
+            self.client.post(self.url.clone()).headers(self.headers.clone()).json(question).send().await;
         let response = sent.map_err(|error| Failure::new(told(&error), true))?;
         let status = response.status();
         if !status.is_success() {
@@ -193,7 +190,8 @@ impl Anthropic {
                 || matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT);
             return Err(Failure::new(format!("the extractor answered HTTP {}", status.as_u16()), passes));
         }
-        let bytes = read(response).await?;
+        let bytes = body(response, MOST).await.map_err(|error| Failure::new(told(&error), true))?;
+        let bytes = bytes.ok_or_else(|| Failure::new("the extractor's answer is too large", false))?;
         let message: Message = serde_json::from_slice(&bytes)
             .map_err(|_| Failure::new("the extractor's answer is no message", false))?;
         Ok(message.content.into_iter().map(|block| block.text).collect())
@@ -212,17 +210,6 @@ impl Shown {
         let message = format!("{before}<{mark}>\n{data}\n</{mark}>");
         Self { mark, message }
     }
-}
-
-async fn read(mut response: Response) -> Result<Vec<u8>, Failure> {
-    let mut bytes = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| Failure::new(told(&error), true))? {
-        if bytes.len() + chunk.len() > MOST {
-            return Err(Failure::new("the extractor's answer is too large", false));
-        }
-        bytes.extend_from_slice(&chunk);
-    }
-    Ok(bytes)
 }
 
 fn told(error: &reqwest::Error) -> String {

@@ -9,7 +9,7 @@ use reqwest::{Response, StatusCode, Url};
 use tokio::time::timeout;
 
 use super::decode::{MOST, TOO_LARGE, Written, decode};
-use crate::reach::{Connector, Names, System, deepest, is_blocked};
+use crate::reach::{Connector, Names, System, body, deepest, is_blocked};
 
 /// How long a page may take, redirects included.
 const EXCHANGE: Duration = Duration::from_secs(15);
@@ -100,7 +100,8 @@ impl Pages {
             }
             let written = Written::of(header(&response, &CONTENT_TYPE), header(&response, &CONTENT_ENCODING));
             let written = written.map_err(Failure::lasting)?;
-            return Ok((read(response).await?, written));
+            let bytes = body(response, MOST).await?.ok_or_else(|| Failure::lasting(TOO_LARGE))?;
+            return Ok((bytes, written));
         }
         Err(Failure::lasting(format!("the page redirects more than {REDIRECTS} times")))
     }
@@ -121,17 +122,6 @@ fn next(url: &Url, response: &Response) -> Result<Url, Failure> {
 
 fn header<'a>(response: &'a Response, name: &HeaderName) -> Option<&'a str> {
     response.headers().get(name)?.to_str().ok()
-}
-
-async fn read(mut response: Response) -> Result<Vec<u8>, Failure> {
-    let mut bytes = Vec::new();
-    while let Some(chunk) = response.chunk().await? {
-        if bytes.len() + chunk.len() > MOST {
-            return Err(Failure::lasting(TOO_LARGE));
-        }
-        bytes.extend_from_slice(&chunk);
-    }
-    Ok(bytes)
 }
 
 #[cfg(test)]

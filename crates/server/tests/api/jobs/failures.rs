@@ -7,8 +7,8 @@ use loopctl_server::jobs::Pace;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{Probe, Sort, until};
-use crate::support::{connect, server};
+use super::{Probe, Sort};
+use crate::support::{connect, server, until};
 
 #[tokio::test]
 async fn what_fails_is_tried_again_and_then_given_up() {

@@ -137,13 +137,3 @@ impl Sort {
         rows
     }
 }
-
-/// Waits for something that is not in the database.
-async fn until(what: &str, mut ready: impl FnMut() -> bool) {
-    let waiting = async {
-        while !ready() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, waiting).await.unwrap_or_else(|_| panic!("{what}"));
-}

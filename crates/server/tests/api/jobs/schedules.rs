@@ -11,8 +11,8 @@ use serde_json::json;
 use tokio_postgres::Client;
 use uuid::Uuid;
 
-use super::{Probe, Sort, database, until};
-use crate::support::{Tenant, connect, rounds, server};
+use super::{Probe, Sort, database};
+use crate::support::{Tenant, connect, rounds, server, until};
 
 fn daily() -> Option<Schedule> {
     Some(Schedule::Daily { hour: 2, minute: 0 })

@@ -11,7 +11,9 @@ use serde_json::{Value, json};
 use tokio_postgres::error::SqlState;
 
 use super::{article, each};
-use crate::support::{Caller, PATIENCE, Tenant, TestServer, connect, own_database, started, text, unique};
+use crate::support::{
+    Caller, PATIENCE, Tenant, TestServer, connect, own_database, started, text, unique, until_true,
+};
 
 static LITERAL: LazyLock<TestServer> = LazyLock::new(|| {
     let embeddings = EmbeddingOptions { choice: EmbeddingChoice::Hash, ..EmbeddingOptions::default() };
@@ -50,14 +52,9 @@ async fn vectors(id: &str) -> Option<(String, String)> {
 /// Waits until nothing is under way that is no tenant's.
 async fn quiet() {
     let owner = connect(&LITERAL.owner).await;
-    let sql = "select count(*) from jobs where kind in ('system_article_embedding', 'embed_system_articles')
-               and completed_at is null";
-    let waiting = async {
-        while owner.query_one(sql, &[]).await.unwrap().get::<_, i64>(0) > 0 {
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, waiting).await.expect("the work is done");
+    let sql = "select not exists (select from jobs where kind in ('system_article_embedding', 'embed_system_articles')
+               and completed_at is null)";
+    until_true("the work is done", PATIENCE, &owner, sql, &[]).await;
 }
 
 async fn embedded(tenant: &Tenant, count: i64) {

@@ -7,7 +7,9 @@ use loopctl_server::{EmbeddingChoice, EmbeddingOptions};
 use serde_json::{Value, json};
 
 use super::article;
-use crate::support::{Caller, PATIENCE, Tenant, TestServer, connect, own_database, started, text};
+use crate::support::{
+    Caller, PATIENCE, Tenant, TestServer, connect, own_database, started, text, until_true,
+};
 
 static LITERAL: LazyLock<TestServer> = LazyLock::new(|| {
     let embeddings = EmbeddingOptions { choice: EmbeddingChoice::Hash, ..EmbeddingOptions::default() };
@@ -26,13 +28,9 @@ async fn publish(who: &Caller, title: &str, further: Value) -> String {
 /// Waits until nothing is under way for a tenant, and nothing waits.
 async fn quiet(tenant: &Tenant) {
     let owner = connect(&LITERAL.owner).await;
-    let sql = "select count(*) from jobs where tenant_id = $1::text::uuid and completed_at is null";
-    let waiting = async {
-        while owner.query_one(sql, &[&tenant.id]).await.unwrap().get::<_, i64>(0) > 0 {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, waiting).await.expect("the work is done");
+    let sql =
+        "select not exists (select from jobs where tenant_id = $1::text::uuid and completed_at is null)";
+    until_true("the work is done", PATIENCE, &owner, sql, &[&tenant.id]).await;
 }
 
 /// What the log tells of this kind, first things first: who did it, and what it says.

@@ -25,7 +25,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::{Caller, PATIENCE, Tenant, TestServer, connect, server, text};
+use crate::support::{Caller, PATIENCE, Tenant, TestServer, connect, server, text, until_true};
 
 /// An id that nothing has.
 const NOBODY: &str = "0190f5ad-0000-7000-8000-000000000000";
@@ -131,12 +131,7 @@ pub(crate) async fn all_drafted(tenant: &Tenant) {
 /// The same, in another database.
 async fn drafted(owner: &tokio_postgres::Client, tenant_id: &str) {
     let sql = "select not exists (select from knowledge_jobs where tenant_id = $1::text::uuid and completed_at is null)";
-    let waiting = async {
-        while !owner.query_one(sql, &[&tenant_id]).await.unwrap().get::<_, bool>(0) {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, waiting).await.expect("all drafts are made");
+    until_true("all drafts are made", PATIENCE, owner, sql, &[&tenant_id]).await;
 }
 
 /// Waits until no background work on what a tenant knows is due; what has failed may wait for its next attempt.
@@ -144,12 +139,7 @@ pub(crate) async fn nothing_under_way(owner: &tokio_postgres::Client, tenant_id:
     let sql = "select not exists (select from jobs
                where tenant_id = $1::text::uuid and state in ('available', 'executing')
                  and queue in ('ingestion', 'review_knowledge', 'embedding', 'linking'))";
-    let waiting = async {
-        while !owner.query_one(sql, &[&tenant_id]).await.unwrap().get::<_, bool>(0) {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, waiting).await.expect("nothing is under way");
+    until_true("nothing is under way", PATIENCE, owner, sql, &[&tenant_id]).await;
 }
 
 /// Waits until so many articles of a tenant have vectors.
@@ -160,12 +150,6 @@ async fn embedded(tenant: &Tenant, count: i64) {
 /// The same, on another server than that of all tests.
 async fn embedded_at(server: &TestServer, tenant: &Tenant, count: i64, patience: Duration) {
     let owner = connect(&server.owner).await;
-    let sql = "select count(*) from article_embeddings where tenant_id = $1::text::uuid";
-    tokio::time::timeout(patience, async {
-        while owner.query_one(sql, &[&tenant.id]).await.unwrap().get::<_, i64>(0) < count {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    })
-    .await
-    .expect("vectors are made");
+    let sql = "select count(*) >= $2 from article_embeddings where tenant_id = $1::text::uuid";
+    until_true("vectors are made", patience, &owner, sql, &[&tenant.id, &count]).await;
 }

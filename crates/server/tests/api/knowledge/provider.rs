@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
 use super::{article, each, hosted, nothing_under_way};
-use crate::support::{PATIENCE, Tenant, TestServer, connect, own_database, started, text};
+use crate::support::{PATIENCE, Tenant, TestServer, connect, own_database, started, text, until, until_true};
 
 /// The secret that nobody may be told.
 const KEY: &str = "sk-of-these-tests";
@@ -40,12 +40,7 @@ impl Provider {
     }
 
     async fn until_asked(&self, word: &str, times: usize) {
-        let waiting = async {
-            while self.asked_about(word).len() < times {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        };
-        tokio::time::timeout(PATIENCE, waiting).await.expect("the provider is asked");
+        until("the provider is asked", || self.asked_about(word).len() >= times).await;
     }
 }
 
@@ -97,12 +92,7 @@ impl Stage {
     async fn tenant(&self) -> Tenant {
         let owner = connect(&self.server.owner).await;
         let sql = "select (select count(*) from system_articles where status = 'published') = (select count(*) from system_article_embeddings)";
-        let waiting = async {
-            while !owner.query_one(sql, &[]).await.unwrap().get::<_, bool>(0) {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
-        tokio::time::timeout(PATIENCE, waiting).await.expect("the server's own articles have vectors");
+        until_true("the server's own articles have vectors", PATIENCE, &owner, sql, &[]).await;
         Tenant::at(&self.server.owner, &self.server.base).await
     }
 

@@ -15,7 +15,7 @@ use tokio::sync::Semaphore;
 
 use super::learning::reviewed;
 use super::{drafted, hosted};
-use crate::support::{PATIENCE, Tenant, TestServer, connect, own_database, started, text};
+use crate::support::{PATIENCE, Tenant, TestServer, connect, own_database, started, text, until};
 
 /// The secret that nobody may be told.
 const KEY: &str = "sk-of-these-tests";
@@ -40,12 +40,7 @@ impl Model {
     }
 
     async fn until_asked(&self, word: &str, times: usize) {
-        let waiting = async {
-            while self.asked_about(word) < times {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        };
-        tokio::time::timeout(PATIENCE, waiting).await.expect("the model is asked");
+        until("the model is asked", || self.asked_about(word) >= times).await;
     }
 }
 
