@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::conformance::OPERATIONS;
 use crate::identity::impersonation::{inside, superadmin};
-use crate::isolation::{everything_of, populated};
+use crate::isolation::{everything_of, expect_unchanged, populated};
 use crate::support::{Caller, Reply, Tenant, a_moment, connect, server};
 
 /// An id that nothing has.
@@ -56,7 +56,7 @@ async fn nothing_of_it_is_for_tenants() {
             try_it(&Caller::with_key("lc_none"), &method, &path).await.expect_error(401, "invalid_api_key");
         }
     }
-    assert_eq!(everything_of(&mine.tenant.id).await, before);
+    expect_unchanged(&everything_of(&mine.tenant.id).await, &before, "all of it");
 }
 
 /// The headers of an impersonation are not looked at, whatever they say: the key acts as itself.

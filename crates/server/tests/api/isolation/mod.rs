@@ -4,18 +4,20 @@
 pub(crate) mod routes;
 mod rows;
 
+use std::collections::BTreeSet;
+
 use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
-use tokio_postgres::Client;
+use tokio_postgres::{Client, IsolationLevel};
 
-use crate::knowledge::{all_drafted, nothing_under_way};
+use crate::knowledge::all_drafted;
 use crate::measured::{DELTA, claude_export, claude_tokens, now};
 use crate::signup::device::Device;
 use crate::signup::proofs::{add, another, asked};
 use crate::signup::sessions::signed_in;
-use crate::support::{Caller, Tenant, connect, server, text, unique};
+use crate::support::{Caller, PATIENCE, Tenant, connect, server, text, unique, until_true};
 
 /// A tenant with at least one row in every tenant table, all of whose names hold one word.
 pub(crate) struct Populated {
@@ -280,30 +282,48 @@ async fn tenant_tables(owner: &Client) -> Vec<(String, &'static str)> {
 
 /// Everything that a tenant has, as the database holds it, but for when its keys were last used, which is noted in its own time, and
 /// how often, and what they read; and but for what schedules of other tests enqueue for every tenant that there is. What is made in the
-/// background of what it has is made by then.
-pub(crate) async fn everything_of(tenant_id: &str) -> Vec<(String, Value)> {
-    let owner = connect(&server().owner).await;
-    nothing_under_way(&owner, tenant_id).await;
+/// background of what it has is made by then, also what has failed once.
+pub(crate) async fn everything_of(tenant_id: &str) -> Everything {
+    const NOTED_LATER: [&str; 2] = ["rate_windows", "article_access_events"];
+    let mut owner = connect(&server().owner).await;
+    let sql = "select not exists (select from jobs
+               where tenant_id = $1::text::uuid and state in ('available', 'executing', 'retryable')
+                 and queue in ('ingestion', 'review_knowledge', 'embedding', 'linking'))";
+    until_true("nothing is to be done", PATIENCE, &owner, sql, &[&tenant_id]).await;
+    let tables = tenant_tables(&owner).await;
+    let all_at_once = owner.build_transaction().isolation_level(IsolationLevel::RepeatableRead);
+    let moment = all_at_once.start().await.unwrap();
     let mut all = Vec::new();
-    let noted_later = ["rate_windows", "article_access_events"];
-    for (table, column) in
-        tenant_tables(&owner).await.into_iter().filter(|(table, _)| !noted_later.contains(&table.as_str()))
-    {
-        let rows = owner
-            .query_one(
-                &format!(
-                    "select coalesce(jsonb_agg(content order by content::text), '[]')
-                     from (select to_jsonb(t) - array['last_used_at', 'last_seen_at'] as content
-                           from {table} t where {column} = $1::text::uuid
-                             and to_jsonb(t) ->> 'unique_key' is distinct from 'schedule') t"
-                ),
-                &[&tenant_id],
-            )
-            .await
-            .unwrap();
+    for (table, column) in tables.into_iter().filter(|(table, _)| !NOTED_LATER.contains(&table.as_str())) {
+        let sql = format!(
+            "select coalesce(jsonb_agg(content order by content::text), '[]')
+             from (select to_jsonb(t) - array['last_used_at', 'last_seen_at'] as content
+                   from {table} t where {column} = $1::text::uuid
+                     and to_jsonb(t) ->> 'unique_key' is distinct from 'schedule') t"
+        );
+        let rows = moment.query_one(&sql, &[&tenant_id]).await.unwrap();
         all.push((table, rows.get(0)));
     }
     all
+}
+
+/// The rows of each table.
+pub(crate) type Everything = Vec<(String, Value)>;
+
+/// Nothing was written, changed or taken away. All of a tenant is too long to be read: the rows that are there only before or only
+/// afterwards are shown.
+#[track_caller]
+pub(crate) fn expect_unchanged(after: &Everything, before: &Everything, what: &str) {
+    let rows = |all: &Everything| -> BTreeSet<String> {
+        let of = |(table, rows): &(String, Value)| {
+            let rows = rows.as_array().unwrap().iter();
+            rows.map(|row| format!("{table} {row}")).collect::<Vec<_>>()
+        };
+        all.iter().flat_map(of).collect()
+    };
+    let (after_rows, before_rows) = (rows(after), rows(before));
+    let differs: Vec<_> = after_rows.symmetric_difference(&before_rows).collect();
+    assert!(after == before, "{what}: {differs:#?}");
 }
 
 /// Pooled connections never leak a tenant from one request into another's.

@@ -135,7 +135,7 @@ async fn drafted(owner: &tokio_postgres::Client, tenant_id: &str) {
 }
 
 /// Waits until no background work on what a tenant knows is due; what has failed may wait for its next attempt.
-pub(crate) async fn nothing_under_way(owner: &tokio_postgres::Client, tenant_id: &str) {
+async fn nothing_under_way(owner: &tokio_postgres::Client, tenant_id: &str) {
     let sql = "select not exists (select from jobs
                where tenant_id = $1::text::uuid and state in ('available', 'executing')
                  and queue in ('ingestion', 'review_knowledge', 'embedding', 'linking'))";

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use super::steps::{Step, steps};
 use super::{World, short};
 use crate::conformance::{OPERATIONS, Operation};
-use crate::isolation::everything_of;
+use crate::isolation::{Everything, everything_of, expect_unchanged};
 use crate::support::{PATIENCE, Reply, server, unique};
 
 const CONTENT_TYPES: [Option<&str>; 4] =
@@ -127,13 +127,13 @@ async fn nothing_happens(world: &World, operation: &Operation, done: &Step) {
         }
     }
     break_off(done, &operation.method()).await;
-    assert_eq!(everything_of(tenant).await, before, "{}", what("broken bodies"));
+    expect_unchanged(&everything_of(tenant).await, &before, &what("broken bodies"));
     for list in LISTS.into_iter().filter(|list| knows(operation, list)) {
         let body = format!("{{\"{list}\": [{}]}}", vec!["{}"; MUCH / 3].join(","));
         let reply = send(done, operation.method(), Some("application/json"), body).await;
         assert!(reply.status < 500, "{}: {:#}", what(list), reply.body);
         if reply.status >= 400 {
-            assert_eq!(everything_of(tenant).await, before, "{}", what(list));
+            expect_unchanged(&everything_of(tenant).await, &before, &what(list));
         }
     }
 }
@@ -189,7 +189,7 @@ async fn whatever_is_sent_is_done_whole_or_refused_whole() {
 }
 
 /// Everything that a tenant has, but for what becomes of its deliveries, which go on by themselves.
-async fn all_but_deliveries(tenant_id: &str) -> Vec<(String, Value)> {
+async fn all_but_deliveries(tenant_id: &str) -> Everything {
     const MOVES: [&str; 15] = [
         "consecutive_failures",
         "last_delivery_at",
@@ -253,13 +253,13 @@ async fn whatever_was_done_is_answered_again_and_not_done_again() {
             forget_secrets(&mut told, omitted.as_array().unwrap());
         }
         assert_eq!((again.status, &again.body), (first.status, &told), "{what}");
-        assert_eq!(all_but_deliveries(tenant).await, before, "{what}");
+        expect_unchanged(&all_but_deliveries(tenant).await, &before, &what);
         // Whatever else is asked for by this key is something else.
         let query = if step.path.contains('?') { "&else=1" } else { "?else=1" };
         let other = super::request(&step.who, operation, &format!("{}{query}", step.path), &step.body);
         let reused = step.who.send(other.header("Idempotency-Key", &key)).await;
         reused.expect_error(422, "idempotency_key_reused");
-        assert_eq!(all_but_deliveries(tenant).await, before, "{what}");
+        expect_unchanged(&all_but_deliveries(tenant).await, &before, &what);
         seen += 1;
     }
     assert!(seen > 40, "{seen} routes that write");
