@@ -74,7 +74,7 @@ fn answer(request: &Request) -> Answer {
     if request.path.ends_with("/knowledge/export") {
         return Answer(200, vec![(CONTENT_TYPE, "application/zip".to_owned())], json!("an archive"));
     }
-    let thing = json!({"id": ID, "name": "worker", "slug": slug(request), "title": "Title", "number": number(request),
+    let thing = json!({"id": ID, "name": name(request), "slug": slug(request), "title": "Title", "number": number(request),
         "status": "active", "version": 1, "current_version": 1, "role": "agent", "project_id": ID, "epic_id": ID,
         "acceptance_criteria": [{"id": "AC-1"}], "raw_key": "lc_k", "prompt_text": "Review.", "stories": []});
     let envelopes = [
@@ -104,14 +104,22 @@ fn answer(request: &Request) -> Answer {
     body["graph"] = json!({"epics": [], "stories": [], "epic_dependencies": [], "story_dependencies": []});
     body["meta"] = json!({"page": 1, "page_size": 100, "total_count": 1, "total_pages": 1});
     body["data"] = json!([thing]);
-    body["epics"] = json!([]);
+    // What an export has.
+    for list in ["epics", "story_dependencies", "epic_dependencies"] {
+        body[list] = json!([]);
+    }
     // What was done for several at once.
     let done = [ID, OTHER].map(|id| json!({"story_id": id, "status": "success"}));
     body["results"] = json!(done);
     body.into()
 }
 
-/// The name by which a project, a skill or a tenant is looked for.
+/// The name by which an agent or a skill is looked for.
+fn name(request: &Request) -> &'static str {
+    if request.path == "/api/v1/skills" { "review" } else { "worker" }
+}
+
+/// The name by which a project, a tenant or an article is looked for.
 fn slug(request: &Request) -> &'static str {
     match request.path.as_str() {
         "/api/v1/admin/tenants" => "acme",

@@ -29,9 +29,11 @@ pub(super) enum But {
     BringsServer,
     /// It needs no key.
     NeedsNoKey,
+    /// It says in its own words that there is no such thing.
+    WordsNotFound,
 }
 
-use But::{AsksOnce, BringsServer, NeedsNoKey, PrintsText};
+use But::{AsksOnce, BringsServer, NeedsNoKey, PrintsText, WordsNotFound};
 
 const fn asks(command: &'static str, arguments: &'static str) -> Row {
     but(command, arguments, &[])
@@ -140,7 +142,7 @@ pub(super) const TABLE: &[Row] = &[
     asks("artifacts", r#"ID --add {"artifact_type":"file","path":"a"}"#),
     asks("criteria", "ID"),
     asks("state save", "--data {}"),
-    asks("state load", ""),
+    but("state load", "", &[WordsNotFound]),
     asks("state history", ""),
     asks("cost-summary", ""),
     asks("cost-summary", "--by-epic"),
