@@ -78,12 +78,19 @@ fn full_name(command: &Command) -> &str {
 
 fn page(command: &Command) -> Result<String, Error> {
     let of_root = full_name(command) == "loopctl";
-    let shown = command.clone().mut_args(|argument| {
+    let mut shown = command.clone().mut_args(|argument| {
         let elsewhere = argument.is_global_set() && !of_root;
         if elsewhere { argument.hide(true) } else { argument }
     });
+    // A page puts the name before it by itself.
+    let about = shown.get_about().map(ToString::to_string).unwrap_or_default();
+    if let Some(about) = about.strip_prefix("loopctl - ") {
+        shown = shown.about(about.to_owned());
+    }
     let mut text = Vec::new();
-    let page = Man::new(shown).source(concat!("loopctl ", env!("CARGO_PKG_VERSION"))).manual("loopctl");
+    // Without a date the next word would be taken for one.
+    let version = concat!("loopctl ", env!("CARGO_PKG_VERSION"));
+    let page = Man::new(shown).date(" ").source(version).manual("loopctl manual");
     let mut made = page.render(&mut text);
     if !of_root {
         let mut end = Roff::default();

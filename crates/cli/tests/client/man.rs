@@ -53,6 +53,7 @@ fn a_page_is_of_the_command_that_is_named() {
     }
     assert!(!create.contains("cacert"), "options of all commands stand in one page: {create}");
     let whole = page("man");
+    assert!(whole.contains("\nloopctl \\- Agent\\-native"), "{whole}");
     assert!(whole.contains("\\-\\-cacert") && whole.contains("loopctl\\-keys(1)"), "{whole}");
     assert!(page("man serve").contains("LOOPCTL_DATA_DIR"), "variables are named");
     let run = world.run("man keys brew");
