@@ -387,7 +387,7 @@ mod tests {
     fn whoever_is_stopped_by_a_budget_reads_by_which() {
         let lines = |code: &str, context: Value, story: &str| {
             let body = json!({"error": {"message": "No", "context": context, "code": code}});
-            let mut error = ServerError::new(429, body);
+            let mut error = ServerError::new(409, body);
             error.story = Some(Found { id: story.to_owned(), label: "2.1".to_owned() });
             error.lines().split_off(1)
         };

@@ -17,7 +17,7 @@ use crate::parser;
 use crate::support::{Request, Run, World};
 
 /// Command lines that are tried at once: most of them wait.
-const TOGETHER: usize = 24;
+const TOGETHER: usize = 64;
 
 #[test]
 fn every_command_is_in_the_table() {
