@@ -104,7 +104,7 @@ impl ServerError {
                 lines.extend(hints.iter().map(|hint| format!("  hint: {}", join(hint))));
             }
             (_, Value::String(description)) => lines.push(format!("  hint: {description}")),
-            // Whatever command it was, and so nothing that the server would say.
+            // The server does not know what its clients are called, and where their keys come from.
             _ if self.advice.is_none() && self.headline.is_none() => {
                 lines.extend(usual_hint(self.status, &error["code"]).map(|hint| format!("  hint: {hint}")));
             }

@@ -125,7 +125,7 @@ impl<'a> Trial<'a> {
         }
     }
 
-    /// What it asks when all is well.
+    /// What it asks when all is well; people and spreadsheets are shown something as well.
     fn answered(&mut self) -> Vec<Request> {
         self.world.configure(&self.settings());
         let (run, asked) = self.play(Script::Answers, "");
@@ -140,6 +140,10 @@ impl<'a> Trial<'a> {
                 ("says of no error", !run.stderr.contains("Error")),
             ],
         );
+        for format in ["human", "csv"] {
+            let (run, _) = self.play(Script::Answers, &format!("--format {format}"));
+            self.check(format, &run, &[("exit code 0", run.code == 0)]);
+        }
         asked
     }
 
