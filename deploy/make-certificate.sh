@@ -33,8 +33,10 @@ done
 mkdir -p "$certs"
 # nginx reads them before it lets go of its rights.
 umask 077
+# Not one of an authority, as openssl would make it: rustls, and so loopctl itself, takes none of those from a server.
 openssl req -x509 -newkey rsa:4096 -nodes -days 365 -subj "/CN=${1:-loopctl.local}" -addext "subjectAltName=$names" \
-    -keyout "$key.new" -out "$certificate.new" 2>/dev/null
+    -addext basicConstraints=critical,CA:FALSE -keyout "$key.new" \
+    -out "$certificate.new" 2>/dev/null
 chmod 644 "$certificate.new"
 mv "$key.new" "$key"
 mv "$certificate.new" "$certificate"
