@@ -11,7 +11,7 @@ demo: ## Watch simulated agents work, cheat and be refused
 
 # The tests bring their own database, whatever is set for the server.
 test: ## Everything that must hold
-	@DATABASE_URL= BROWSER=1 DOCUMENTS=1 bin/prepare bin/test
+	@DATABASE_URL= BROWSER=1 DOCUMENTS=1 NGINX=1 bin/prepare bin/test
 
 # Of the whole workspace, as `bin/test` builds it: a part of it has other features, and would be built anew.
 test-postgres: ## What depends on PostgreSQL's version: cluster, migrations, statements, isolation

@@ -81,12 +81,12 @@ fi
 say "the server is not well after $seconds s; its last words:"
 docker compose logs --no-color --tail 20 app >&2 || true
 [ -n "$previous" ] || fail 'there is no image from before to come back to'
+put_back
 if [ -n "$changed" ]; then
     say 'the schema was changed, so the image from before would not start. Mend what is wrong and deploy again; or go back to the'
     say 'backup, which loses what was written since:'
-    fail "docker compose stop app && deploy/restore.sh --replace ${backup:-FILE} && docker tag loopctl:previous $image && docker compose up -d"
+    fail "docker compose stop app && deploy/restore.sh --replace ${backup:-FILE} && docker compose up -d"
 fi
-put_back
 docker compose up -d --force-recreate app
 if is_well; then fail 'the image from before is back, and well'; fi
 fail 'the image from before is back, and not well either: look at the database and at nginx (docker compose logs)'

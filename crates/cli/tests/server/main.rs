@@ -9,6 +9,7 @@
 )]
 
 mod connections;
+mod containers;
 mod crash;
 mod deliveries;
 // An authenticator without a browser, as the tests of the API have it.
@@ -26,6 +27,7 @@ mod log;
 mod memory;
 mod metrics;
 mod rates;
+mod scripts;
 mod secrets;
 mod support;
 mod two_servers;
