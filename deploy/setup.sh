@@ -28,17 +28,17 @@ command -v openssl >/dev/null || {
     exit 1
 }
 
+secret() { openssl rand -hex 24; }
+
 if [ ! -e "$root/.env" ]; then
     # Only its owner reads it.
-    umask 077
-    secret() { openssl rand -hex 24; }
-    sed -e "s|^POSTGRES_PASSWORD=.*|POSTGRES_PASSWORD=$(secret)|" \
+    (umask 077 && sed -e "s|^POSTGRES_PASSWORD=.*|POSTGRES_PASSWORD=$(secret)|" \
         -e "s|^DB_APP_PASSWORD=.*|DB_APP_PASSWORD=$(secret)|" \
         -e "s|^DB_ADMIN_PASSWORD=.*|DB_ADMIN_PASSWORD=$(secret)|" \
         -e "s|^SECRET_KEY_BASE=.*|SECRET_KEY_BASE=$(openssl rand -base64 64 | tr -d '\n')|" \
         -e "s|^CLOAK_KEY=.*|CLOAK_KEY=$(openssl rand -base64 32)|" \
         -e "s|^LOOPCTL_PUBLIC_URL=.*|LOOPCTL_PUBLIC_URL=https://${1:-localhost}:8443|" \
-        "$root/.env.example" >"$root/.env.new"
+        "$root/.env.example" >"$root/.env.new")
     mv "$root/.env.new" "$root/.env"
     say "$root/.env was made, with random secrets: keep a copy where the backups are not"
 fi
