@@ -45,7 +45,7 @@ fn what_production_lacks_is_named_at_once() {
     let long = "s".repeat(64);
     for (key, secret, named) in [
         ("AAAAAAAAAAAAAAAAAAAAAA==", long.as_str(), "CLOAK_KEY is no key"),
-        ("hunter2", &long, "CLOAK_KEY is no key"),
+        ("hunter2", long.as_str(), "CLOAK_KEY is no key"),
         ("AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=", &long[1..], "SECRET_KEY_BASE is too short"),
     ] {
         let environment =
@@ -164,7 +164,7 @@ fn what_is_installed_is_what_was_released() {
     program(dir.path(), "built", "echo 'loopctl 9.8.7'");
     let built = dir.path().join("built");
     let packed = Command::new(repository("bin/release-archive"))
-        .args([&built, Path::new(&target), &latest])
+        .args([built.as_path(), Path::new(&target), latest.as_path()])
         .output()
         .unwrap();
     let archive = Run::of(packed).stdout.trim().to_owned();

@@ -122,19 +122,13 @@ async fn who_comes_without_tls_is_sent_to_the_public_port(stack: &Stack) {
 async fn pages_are_whole(stack: &Stack) {
     let stylesheet = Regex::new(r#"<link rel="stylesheet" href="([^"]+)""#).unwrap();
     for (path, holds) in [
-        ("/home", vec!["loopctl", "Get Started", "id=\"features\"", "<nav", "<footer", "class=\"dark\""]),
+        ("/home", r#"loopctl|Get Started|id="features"|<nav|<footer|class="dark""#),
         (
             "/docs",
-            vec![
-                "Configuration Guide",
-                "id=\"overview\"",
-                "id=\"orchestrator\"",
-                "id=\"agents\"",
-                "id=\"setup\"",
-            ],
+            r#"Configuration Guide|id="overview"|id="orchestrator"|id="agents"|id="review"|id="hooks"|id="setup""#,
         ),
-        ("/wiki", vec!["class=\"dark\""]),
-        ("/swaggerui", vec!["swagger"]),
+        ("/wiki", r#"class="dark""#),
+        ("/swaggerui", "swagger"),
     ] {
         let page = get(stack, path, "text/html").await;
         assert_eq!(page.status(), StatusCode::OK, "{path}");
@@ -151,16 +145,13 @@ async fn pages_are_whole(stack: &Stack) {
         assert!(header(&page, "content-security-policy").contains("style-src 'self'"), "{path}");
         let url = page.url().clone();
         let html = page.text().await.unwrap();
-        for text in holds {
+        for text in holds.split('|') {
             assert!(html.contains(text), "{path}: {text}");
         }
         let href = &stylesheet.captures(&html).unwrap_or_else(|| panic!("{path} has no looks"))[1];
         let looks = stack.http().get(url.join(href).unwrap()).send().await.unwrap();
-        assert_eq!(
-            (looks.status(), header(&looks, "content-type")),
-            (StatusCode::OK, "text/css; charset=utf-8"),
-            "{href}"
-        );
+        assert_eq!(looks.status(), StatusCode::OK, "{href}");
+        assert!(header(&looks, "content-type").starts_with("text/css"), "{href}");
     }
     let unknown = get(stack, "/wiki/unknown", "text/html").await;
     assert_eq!(unknown.status(), StatusCode::NOT_FOUND);
