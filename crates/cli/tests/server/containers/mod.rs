@@ -29,6 +29,7 @@ async fn what_compose_starts_works_behind_nginx() {
     who_comes_without_tls_is_sent_to_the_public_port(&stack).await;
     pages_are_whole(&stack).await;
     programs_find_their_way(&stack).await;
+    what_nginx_refuses_it_says_in_the_same_form(&stack).await;
     clients_believe_the_certificate_that_they_are_given(&stack);
     let user = a_tenant(&stack, "acme");
     superadmins_come_from_the_command_line_alone(&stack, &user).await;
@@ -182,6 +183,27 @@ async fn programs_find_their_way(stack: &Stack) {
     assert_eq!(request.send().await.unwrap().status(), StatusCode::NOT_MODIFIED);
     // What a proxy hands on is nobody on the machine itself.
     assert_eq!(get(stack, "/metrics", "*/*").await.status(), StatusCode::UNAUTHORIZED);
+}
+
+async fn what_nginx_refuses_it_says_in_the_same_form(stack: &Stack) {
+    let http = stack.http();
+    for (path, value, code) in [
+        ("x".repeat(40_000), String::new(), "uri_too_long"),
+        ("x".to_owned(), "x".repeat(140_000), "head_too_large"),
+    ] {
+        let refused = http.get(stack.url(&format!("/{path}"))).header("x-much", value).send().await.unwrap();
+        let status = refused.status().as_u16();
+        let told: Value = refused.json().await.unwrap();
+        assert_eq!(
+            (&told["error"]["code"], &told["error"]["status"]),
+            (&json!(code), &json!(status)),
+            "{told}"
+        );
+    }
+    // The right port, and no TLS.
+    let plainly = format!("http://localhost:{}/health", stack.tls);
+    let sent = http.get(plainly).send().await.unwrap();
+    assert_eq!(header(&sent, "location"), "https://localhost:8443/health");
 }
 
 fn clients_believe_the_certificate_that_they_are_given(stack: &Stack) {
