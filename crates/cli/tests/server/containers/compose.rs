@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use regex::{Captures, Regex};
 use serde_json::Value;
 
+use crate::support::run;
+
 /// What `.env` says, and what a service's environment is.
 pub(super) type Environment = BTreeMap<String, String>;
 
@@ -77,4 +79,41 @@ fn what_the_example_offers_compose_takes() {
         count += 1;
     }
     assert!(count > 12, "{count}");
+}
+
+/// Whatever a server can be told on this machine, it can be told in a container.
+#[test]
+fn what_a_server_can_be_told_compose_hands_on() {
+    let help = run("serve --help", &[]);
+    let listed = Regex::new(r"\[env: ([A-Z_]+)").unwrap();
+    let mut settings: Vec<_> = listed.captures_iter(&help.stdout).map(|found| found[1].to_owned()).collect();
+    assert!(settings.len() > 20, "{help:?}");
+    // What is secret is no flag, and what has another way of saying it is not shown.
+    let not_listed =
+        ["ANTHROPIC_API_KEY", "OPENAI_API_KEY", "CLOAK_KEY", "CLOAK_RETIRED_KEYS", "RUN_WORKERS"];
+    settings.extend(not_listed.map(str::to_owned));
+    // A PostgreSQL of its own, the address in the image, a file that the image does not have.
+    let elsewhere = [
+        "LOOPCTL_DATA_DIR",
+        "LOOPCTL_PG_BIN",
+        "LOOPCTL_PG_BUNDLE",
+        "LOOPCTL_LISTEN",
+        "LOOPCTL_EMBEDDING_MODEL",
+    ];
+    let compose = text("compose.yaml");
+    let lacking: Vec<_> = settings
+        .iter()
+        .filter(|name| !elsewhere.contains(&name.as_str()) && !compose.contains(&format!("\n      {name}: ")))
+        .collect();
+    assert!(lacking.is_empty(), "{lacking:?}");
+}
+
+/// The image builds with what everybody builds with.
+#[test]
+fn the_image_is_built_with_the_toolchain_of_the_repository() {
+    let toolchain = text("rust-toolchain.toml");
+    let version = Regex::new(r#"channel = "([0-9.]+)""#).unwrap().captures(&toolchain).unwrap()[1].to_owned();
+    let dockerfile = text("Dockerfile");
+    assert!(dockerfile.contains(&format!("FROM rust:{version}-bookworm ")), "{version}");
+    assert!(dockerfile.contains(&format!("RUSTUP_TOOLCHAIN={version}\n")), "{version}");
 }
