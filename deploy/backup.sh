@@ -50,7 +50,9 @@ case $remote in
         ;;
     *)
         mkdir -p "$remote"
-        cp -p "$file" "$remote/"
+        # Under its name only once it is whole.
+        cp -p "$file" "$remote/${file##*/}.part"
+        mv "$remote/${file##*/}.part" "$remote/${file##*/}"
         find "$remote" "${old[@]}" -delete
         ;;
 esac

@@ -19,6 +19,7 @@ if [[ $url =~ ^(postgres(ql)?://[^:@/]*):([^@/]*)@(.*)$ ]]; then
     printf -v PGPASSWORD %b "${password//%/\\x}"
     export PGPASSWORD
 fi
+[[ $url != *[?\&]password=* ]] || fail 'a password stands before the @ of a URL (user:password@host), or in PGPASSWORD'
 compose=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)/compose.yaml
 
 # Runs psql or pg_dump as the owner of the tables, with further arguments. The rows of all tenants are there for it, and what a

@@ -12,10 +12,16 @@ certs=${CERTS:-$(cd "$(dirname "$0")" && pwd)/certs}
 key=$certs/selfsigned.key
 certificate=$certs/selfsigned.crt
 
-if [ -e "$key" ] || [ -e "$certificate" ]; then
+if [ -e "$key" ] && [ -e "$certificate" ]; then
     echo "make-certificate: there is one in $certs" >&2
     exit 0
 fi
+for file in "$key" "$certificate"; do
+    if [ -e "$file" ]; then
+        echo "make-certificate: there is only half of one: $file. Put the other half beside it, or remove this one" >&2
+        exit 1
+    fi
+done
 command -v openssl >/dev/null 2>&1 || {
     echo 'make-certificate: openssl is needed; it comes from the package manager' >&2
     exit 1
@@ -24,7 +30,7 @@ command -v openssl >/dev/null 2>&1 || {
 names=DNS:loopctl.local,DNS:localhost,IP:127.0.0.1,IP:::1
 for name in "$@"; do
     case $name in
-        *[!0-9.]*:* | *:*) names=$names,IP:$name ;;
+        *:*) names=$names,IP:$name ;;
         *[!0-9.]*) names=$names,DNS:$name ;;
         *) names=$names,IP:$name ;;
     esac

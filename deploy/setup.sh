@@ -28,17 +28,23 @@ command -v openssl >/dev/null || {
     exit 1
 }
 
-secret() { openssl rand -hex 24; }
+# What a line of .env.example is filled in with. No secret is among the arguments of a program: everybody on the machine reads those.
+filled_in() { # LINE HOST
+    case $1 in
+        POSTGRES_PASSWORD=* | DB_APP_PASSWORD=* | DB_ADMIN_PASSWORD=*) printf '%s=%s\n' "${1%%=*}" "$(openssl rand -hex 24)" ;;
+        SECRET_KEY_BASE=*) printf 'SECRET_KEY_BASE=%s\n' "$(openssl rand -base64 64 | tr -d '\n')" ;;
+        CLOAK_KEY=*) printf 'CLOAK_KEY=%s\n' "$(openssl rand -base64 32)" ;;
+        LOOPCTL_PUBLIC_URL=*) printf 'LOOPCTL_PUBLIC_URL=https://%s:8443\n' "$2" ;;
+        *) printf '%s\n' "$1" ;;
+    esac
+}
 
 if [ ! -e "$root/.env" ]; then
+    host=${1:-localhost}
+    # An address of IPv6 stands in brackets.
+    [[ $host != *:* ]] || host="[$host]"
     # Only its owner reads it.
-    (umask 077 && sed -e "s|^POSTGRES_PASSWORD=.*|POSTGRES_PASSWORD=$(secret)|" \
-        -e "s|^DB_APP_PASSWORD=.*|DB_APP_PASSWORD=$(secret)|" \
-        -e "s|^DB_ADMIN_PASSWORD=.*|DB_ADMIN_PASSWORD=$(secret)|" \
-        -e "s|^SECRET_KEY_BASE=.*|SECRET_KEY_BASE=$(openssl rand -base64 64 | tr -d '\n')|" \
-        -e "s|^CLOAK_KEY=.*|CLOAK_KEY=$(openssl rand -base64 32)|" \
-        -e "s|^LOOPCTL_PUBLIC_URL=.*|LOOPCTL_PUBLIC_URL=https://${1:-localhost}:8443|" \
-        "$root/.env.example" >"$root/.env.new")
+    (umask 077 && while IFS= read -r line; do filled_in "$line" "$host"; done <"$root/.env.example" >"$root/.env.new")
     mv "$root/.env.new" "$root/.env"
     say "$root/.env was made, with random secrets: keep a copy where the backups are not"
 fi
