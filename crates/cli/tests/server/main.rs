@@ -19,6 +19,7 @@ mod demo;
 mod device;
 mod disk;
 mod external;
+mod gate;
 mod guide;
 mod jobs;
 mod leaks;

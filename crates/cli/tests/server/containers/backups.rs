@@ -1,7 +1,9 @@
 //! A drill: data, a backup while it changes, the database lost, and everything that was acknowledged before the backup is there again.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -50,6 +52,17 @@ fn backup(stack: &Stack, dir: &Path) -> PathBuf {
 fn restore(stack: &Stack, options: &[&str], file: &Path) -> Run {
     let environment = [("ADMIN_DATABASE_URL".to_owned(), stack.admin_url("postgres"))];
     Run::of(stack.script("deploy/restore.sh", &environment.into()).args(options).arg(file).output().unwrap())
+}
+
+/// What a program makes of something.
+fn through(program: &str, options: &[&str], input: &[u8]) -> Vec<u8> {
+    let mut child =
+        Command::new(program).args(options).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(move || stdin.write_all(input).unwrap());
+        child.wait_with_output().unwrap().stdout
+    })
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -115,6 +128,17 @@ async fn what_was_acknowledged_before_a_backup_comes_back_with_it() {
     let whole = std::fs::read(&under_load).unwrap();
     std::fs::write(&half, &whole[..whole.len() / 2]).unwrap();
     assert!(restore(&stack, &["--replace"], &half).failure(1).contains("not a whole backup"));
+    assert_eq!(rows(&stack).await, counts);
+    // Nor does one that fails half-way leave anything behind: it is one transaction, what was thrown away included.
+    let broken = stack.dir().join("broken.sql.gz");
+    let dump = through("gzip", &["-d"], &whole);
+    let fails = through(
+        "gzip",
+        &[],
+        &[&dump, b"select 1 / 0;\n-- PostgreSQL database dump complete\n".as_slice()].concat(),
+    );
+    std::fs::write(&broken, fails).unwrap();
+    assert!(restore(&stack, &["--replace"], &broken).failure(3).contains("division by zero"));
     assert_eq!(rows(&stack).await, counts);
 
     restore(&stack, &["--replace"], &under_load).success();

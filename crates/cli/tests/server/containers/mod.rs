@@ -4,6 +4,7 @@
 
 mod backups;
 pub(crate) mod compose;
+mod secrets;
 mod stack;
 
 use std::time::Duration;
@@ -13,6 +14,7 @@ use regex::Regex;
 use reqwest::{Method, Response, StatusCode, Url};
 use serde_json::{Value, json};
 
+use self::secrets::secrets_survive_a_new_key;
 use self::stack::Stack;
 use crate::support::{Run, call_with, run, wait_for};
 
@@ -266,31 +268,6 @@ async fn streams_are_not_held_back(stack: &Stack, user: &str) {
         let chunk = stream.chunk().await.unwrap().expect("an event before the end");
         text.push_str(&String::from_utf8_lossy(&chunk));
     }
-}
-
-/// As operators change the key: both, encrypt anew, the new one alone.
-async fn secrets_survive_a_new_key(stack: &Stack, user: &str) {
-    let body = json!({"url": "https://hooks.example.com/", "events": ["story.verified"]});
-    let url = stack.url("/api/v1/webhooks");
-    let (status, told) = call_with(&stack.http(), "POST", &url, Some(user), Some(&body)).await.unwrap();
-    assert_eq!(status, 201, "{told}");
-    let reencrypt = |current: &str, retired: &str| {
-        let mut command = stack.script("deploy/bin/loopctl", &stack.environment());
-        command.args(["operator", "secrets", "reencrypt"]);
-        Run::of(command.env("CLOAK_KEY", current).env("CLOAK_RETIRED_KEYS", retired).output().unwrap())
-    };
-    let old = stack.environment()["CLOAK_KEY"].clone();
-    let new = "AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=";
-    let done = reencrypt(new, &old).json();
-    assert!(done["secrets"]["reencrypted"].as_u64().is_some_and(|count| count >= 1), "{done}");
-    let alone = reencrypt(new, "").json();
-    assert_eq!(
-        (&alone["secrets"]["reencrypted"], &alone["secrets"]["unreadable"]),
-        (&json!(0), &json!(0)),
-        "{alone}"
-    );
-    // And back, because the server goes on with what its environment says.
-    reencrypt(&old, new).json();
 }
 
 /// SIGTERM while a request waits for a row: it is answered, and the server ends in order.

@@ -32,7 +32,8 @@ pub(super) struct Stack {
     postgres_port: u16,
     /// PostgreSQL's programs.
     programs: PathBuf,
-    settings: Environment,
+    /// What `.env` says.
+    settings: Mutex<Environment>,
     pub(super) plain: u16,
     pub(super) tls: u16,
     dir: Scratch,
@@ -105,6 +106,8 @@ impl Stack {
             ("DB_ADMIN_PASSWORD", ADMIN_PASSWORD),
             ("CLOAK_KEY", CLOAK_KEY),
             ("SECRET_KEY_BASE", secret_key_base.as_str()),
+            // Where the tests listen for webhooks.
+            ("LOOPCTL_WEBHOOK_ALLOWED_PRIVATE_CIDRS", "127.0.0.0/8"),
         ] {
             settings.insert(name.to_owned(), value.to_owned());
         }
@@ -112,7 +115,7 @@ impl Stack {
         let (postgres, postgres_port) = start_postgresql(dir.path(), &programs, &settings);
         let (plain, tls) = (free_port(), free_port());
         let nginx = start_nginx(dir.path(), plain, tls);
-        let server = Mutex::new(None);
+        let (server, settings) = (Mutex::new(None), Mutex::new(settings));
         let stack =
             Self { server, nginx, _postgres: postgres, postgres_port, programs, settings, plain, tls, dir };
         let superuser = stack.superuser("postgres").await;
@@ -125,9 +128,19 @@ impl Stack {
         self.dir.path()
     }
 
+    /// What `.env` says of something.
+    pub(super) fn setting(&self, name: &str) -> String {
+        self.settings.lock().unwrap()[name].clone()
+    }
+
+    /// Writes into `.env` what counts from the next start on.
+    pub(super) fn set(&self, name: &str, value: &str) {
+        self.settings.lock().unwrap().insert(name.to_owned(), value.to_owned());
+    }
+
     /// The database that the server works on.
     pub(super) fn database(&self) -> String {
-        self.settings["POSTGRES_DB"].clone()
+        self.setting("POSTGRES_DB")
     }
 
     fn config(&self, user: &str, password: &str, database: &str) -> Config {
@@ -143,24 +156,24 @@ impl Stack {
     }
 
     pub(super) async fn superuser(&self, database: &str) -> Client {
-        Self::connect(&self.config(&self.settings["POSTGRES_USER"], SUPERUSER_PASSWORD, database)).await
+        Self::connect(&self.config(&self.setting("POSTGRES_USER"), SUPERUSER_PASSWORD, database)).await
     }
 
     /// As requests log in.
     pub(super) async fn app(&self) -> Client {
-        Self::connect(&self.config(&self.settings["DB_APP_USER"], APP_PASSWORD, &self.database())).await
+        Self::connect(&self.config(&self.setting("DB_APP_USER"), APP_PASSWORD, &self.database())).await
     }
 
     /// The login of the owner, as a URL that spells its password as the original's deployments do.
     pub(super) fn admin_url(&self, scheme: &str) -> String {
         let password: String = ADMIN_PASSWORD.bytes().map(|byte| format!("%{byte:02X}")).collect();
-        let user = &self.settings["DB_ADMIN_USER"];
+        let user = self.setting("DB_ADMIN_USER");
         format!("{scheme}://{user}:{password}@127.0.0.1:{}/{}", self.postgres_port, self.database())
     }
 
     pub(super) fn app_url(&self, scheme: &str) -> String {
         let password: String = APP_PASSWORD.bytes().map(|byte| format!("%{byte:02X}")).collect();
-        let user = &self.settings["DB_APP_USER"];
+        let user = self.setting("DB_APP_USER");
         format!("{scheme}://{user}:{password}@127.0.0.1:{}/{}", self.postgres_port, self.database())
     }
 
@@ -183,7 +196,7 @@ impl Stack {
 
     /// The init script, as the image of PostgreSQL runs it; it logs in over TCP here, and so with a password.
     pub(super) fn init(&self, database: &str) -> Run {
-        let mut environment = environment("db", &self.settings).unwrap();
+        let mut environment = environment("db", &self.settings.lock().unwrap()).unwrap();
         environment.insert("POSTGRES_DB".to_owned(), database.to_owned());
         let port = self.postgres_port.to_string();
         let mut command = self.script("deploy/postgres/init.sh", &environment);
@@ -197,7 +210,7 @@ impl Stack {
 
     /// What the container of the application has in its environment, but for where PostgreSQL is and which port is free.
     pub(super) fn environment(&self) -> Environment {
-        let mut environment = environment("app", &self.settings).unwrap();
+        let mut environment = environment("app", &self.settings.lock().unwrap()).unwrap();
         let port = self.postgres_port.to_string();
         for (name, value) in [("DB_HOST", "127.0.0.1"), ("DB_PORT", port.as_str()), ("PORT", "0")] {
             environment.insert(name.to_owned(), value.to_owned());
