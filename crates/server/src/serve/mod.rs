@@ -196,6 +196,7 @@ impl Server {
     async fn listen(options: &ServeOptions, database: &Database) -> Result<(SocketAddr, App), ServeError> {
         // Before anything that it counts.
         metrics::exporter();
+        database.check_direct().await?;
         let life = Life::default();
         let db = database.pool(options.pool_size, options.query_deadline, life.clone())?;
         check_schema(&db).await?;

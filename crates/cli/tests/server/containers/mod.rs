@@ -4,8 +4,11 @@
 
 mod backups;
 pub(crate) mod compose;
+mod pooler;
+mod postgres;
 mod secrets;
 mod stack;
+mod tls;
 
 use std::time::Duration;
 

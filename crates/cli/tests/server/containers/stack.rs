@@ -3,19 +3,16 @@
 //! because there is no network of containers.
 
 use std::fs;
-use std::net::{TcpListener, TcpStream};
-use std::os::unix::fs::chown;
-use std::os::unix::process::CommandExt as _;
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU32, Ordering};
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::{Pid, User, geteuid};
-use tokio_postgres::{Client, Config, NoTls};
+use nix::sys::signal::Signal;
+use tokio_postgres::Client;
 
 use super::compose::{Environment, environment, example, repository};
+use super::postgres::{Postgres, Process, find, free_port};
 use crate::support::{Daemon, PATIENCE, Run, Scratch, run, wait_for};
 
 /// What may stand in a password, and may not in a URL, in SQL, or in a shell.
@@ -28,69 +25,12 @@ const CLOAK_KEY: &str = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
 pub(super) struct Stack {
     pub(super) server: Mutex<Option<Daemon>>,
     pub(super) nginx: Process,
-    _postgres: Process,
-    postgres_port: u16,
-    /// PostgreSQL's programs.
-    programs: PathBuf,
+    postgres: Postgres,
     /// What `.env` says.
     settings: Mutex<Environment>,
     pub(super) plain: u16,
     pub(super) tls: u16,
     dir: Scratch,
-}
-
-/// A process that is asked to end, and waited for.
-pub(super) struct Process {
-    child: Child,
-    signal: Signal,
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = kill(Pid::from_raw(self.child.id().cast_signed()), self.signal);
-        let _ = self.child.wait();
-    }
-}
-
-/// A port that nobody listens on. Not one of those that connections are made from: of these any may be taken the next moment.
-fn free_port() -> u16 {
-    static TRIED: AtomicU32 = AtomicU32::new(0);
-    loop {
-        let number = std::process::id().wrapping_add(TRIED.fetch_add(1, Ordering::Relaxed));
-        let port = 10_000 + u16::try_from(number % 22_000).unwrap();
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
-    }
-}
-
-/// Where a program is, in the directories that the tests have and in one that only administrators have.
-fn find(program: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let dirs = std::env::split_paths(&path).chain([PathBuf::from("/usr/sbin")]);
-    dirs.map(|dir| dir.join(program)).find(|file| file.is_file())
-}
-
-/// The newest PostgreSQL of this machine, or the one that the tests are to use.
-fn postgresql() -> PathBuf {
-    let has_all =
-        |dir: &PathBuf| ["postgres", "initdb", "psql", "pg_dump"].iter().all(|name| dir.join(name).is_file());
-    let told = std::env::var_os("LOOPCTL_PG_BIN").map(PathBuf::from);
-    let on_path = find("postgres").and_then(|file| Some(file.parent()?.to_path_buf()));
-    let packages = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
-    let mut packages: Vec<_> = packages.map(|entry| entry.path().join("bin")).collect();
-    packages.sort();
-    let mut found = told.into_iter().chain(on_path).chain(packages.into_iter().rev());
-    found.find(has_all).expect("PostgreSQL's programs, with psql and pg_dump: bin/prepare installs them")
-}
-
-/// An account that PostgreSQL runs as: it refuses to be root.
-fn account() -> Option<User> {
-    if !geteuid().is_root() {
-        return None;
-    }
-    let named = |name| User::from_name(name).ok().flatten();
-    Some(named("postgres").or_else(|| named("nobody")).expect("an account that is not root's"))
 }
 
 impl Stack {
@@ -111,13 +51,11 @@ impl Stack {
         ] {
             settings.insert(name.to_owned(), value.to_owned());
         }
-        let programs = postgresql();
-        let (postgres, postgres_port) = start_postgresql(dir.path(), &programs, &settings);
+        let postgres = Postgres::start(dir.path(), &settings["POSTGRES_USER"], SUPERUSER_PASSWORD);
         let (plain, tls) = (free_port(), free_port());
         let nginx = start_nginx(dir.path(), plain, tls);
         let (server, settings) = (Mutex::new(None), Mutex::new(settings));
-        let stack =
-            Self { server, nginx, _postgres: postgres, postgres_port, programs, settings, plain, tls, dir };
+        let stack = Self { server, nginx, postgres, settings, plain, tls, dir };
         let superuser = stack.superuser("postgres").await;
         superuser.batch_execute(&format!("create database {}", stack.database())).await.unwrap();
         stack.init(&stack.database()).success();
@@ -143,44 +81,28 @@ impl Stack {
         self.setting("POSTGRES_DB")
     }
 
-    fn config(&self, user: &str, password: &str, database: &str) -> Config {
-        let mut config = Config::new();
-        config.host("127.0.0.1").port(self.postgres_port).user(user).password(password).dbname(database);
-        config
-    }
-
-    async fn connect(config: &Config) -> Client {
-        let (client, connection) = config.connect(NoTls).await.unwrap();
-        tokio::spawn(connection);
-        client
-    }
-
     pub(super) async fn superuser(&self, database: &str) -> Client {
-        Self::connect(&self.config(&self.setting("POSTGRES_USER"), SUPERUSER_PASSWORD, database)).await
+        self.postgres.client(&self.setting("POSTGRES_USER"), SUPERUSER_PASSWORD, database).await
     }
 
     /// As requests log in.
     pub(super) async fn app(&self) -> Client {
-        Self::connect(&self.config(&self.setting("DB_APP_USER"), APP_PASSWORD, &self.database())).await
+        self.postgres.client(&self.setting("DB_APP_USER"), APP_PASSWORD, &self.database()).await
     }
 
     /// The login of the owner, as a URL that spells its password as the original's deployments do.
     pub(super) fn admin_url(&self, scheme: &str) -> String {
-        let password: String = ADMIN_PASSWORD.bytes().map(|byte| format!("%{byte:02X}")).collect();
-        let user = self.setting("DB_ADMIN_USER");
-        format!("{scheme}://{user}:{password}@127.0.0.1:{}/{}", self.postgres_port, self.database())
+        self.postgres.url(scheme, &self.setting("DB_ADMIN_USER"), ADMIN_PASSWORD, &self.database())
     }
 
     pub(super) fn app_url(&self, scheme: &str) -> String {
-        let password: String = APP_PASSWORD.bytes().map(|byte| format!("%{byte:02X}")).collect();
-        let user = self.setting("DB_APP_USER");
-        format!("{scheme}://{user}:{password}@127.0.0.1:{}/{}", self.postgres_port, self.database())
+        self.postgres.url(scheme, &self.setting("DB_APP_USER"), APP_PASSWORD, &self.database())
     }
 
     /// A script of the repository, with PostgreSQL's programs and nothing else of the tests' environment.
     pub(super) fn script(&self, path: &str, environment: &Environment) -> Command {
         let inherited = std::env::var_os("PATH").unwrap_or_default();
-        let dirs = [self.programs.clone()].into_iter().chain(std::env::split_paths(&inherited));
+        let dirs = [self.postgres.programs.clone()].into_iter().chain(std::env::split_paths(&inherited));
         let mut command = Command::new(repository(path));
         command
             .env_clear()
@@ -198,7 +120,7 @@ impl Stack {
     pub(super) fn init(&self, database: &str) -> Run {
         let mut environment = environment("db", &self.settings.lock().unwrap()).unwrap();
         environment.insert("POSTGRES_DB".to_owned(), database.to_owned());
-        let port = self.postgres_port.to_string();
+        let port = self.postgres.port.to_string();
         let mut command = self.script("deploy/postgres/init.sh", &environment);
         command.envs([
             ("PGHOST", "127.0.0.1"),
@@ -211,7 +133,7 @@ impl Stack {
     /// What the container of the application has in its environment, but for where PostgreSQL is and which port is free.
     pub(super) fn environment(&self) -> Environment {
         let mut environment = environment("app", &self.settings.lock().unwrap()).unwrap();
-        let port = self.postgres_port.to_string();
+        let port = self.postgres.port.to_string();
         for (name, value) in [("DB_HOST", "127.0.0.1"), ("DB_PORT", port.as_str()), ("PORT", "0")] {
             environment.insert(name.to_owned(), value.to_owned());
         }
@@ -231,7 +153,7 @@ impl Stack {
         let address = server.base.trim_start_matches("http://").to_owned();
         configure_nginx(self.dir(), self.plain, self.tls, &address);
         *self.server.lock().unwrap() = Some(server);
-        kill(Pid::from_raw(self.nginx.child.id().cast_signed()), Signal::SIGHUP).unwrap();
+        self.nginx.signal(Signal::SIGHUP);
         let health = format!("health --server {} --cacert {}", self.url(""), self.certificate().display());
         wait_for("nginx on the new address", || (run(&health, &[]).code == 0).then_some(()));
     }
@@ -260,54 +182,6 @@ impl Stack {
     pub(super) fn url(&self, path: &str) -> String {
         format!("https://localhost:{}{path}", self.tls)
     }
-}
-
-fn start_postgresql(dir: &Path, programs: &Path, settings: &Environment) -> (Process, u16) {
-    let home = dir.join("postgres");
-    let password = home.join("password");
-    fs::create_dir(&home).unwrap();
-    fs::write(&password, format!("{}\n", settings["POSTGRES_PASSWORD"])).unwrap();
-    let account = account();
-    let command = |program: &str| {
-        let mut command = Command::new(programs.join(program));
-        command
-            .current_dir(&home)
-            .env_clear()
-            .env("PATH", programs)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null());
-        if let Some(account) = &account {
-            command.uid(account.uid.as_raw()).gid(account.gid.as_raw());
-        }
-        command
-    };
-    if let Some(account) = &account {
-        for path in [&home, &password] {
-            chown(path, Some(account.uid.as_raw()), Some(account.gid.as_raw())).unwrap();
-        }
-    }
-    let made = command("initdb")
-        .args(["--pgdata=data", "--encoding=UTF8", "--no-locale", "--no-sync", "--auth=scram-sha-256"])
-        .arg(format!("--username={}", settings["POSTGRES_USER"]))
-        .arg("--pwfile=password")
-        .output()
-        .unwrap();
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-    let port = free_port();
-    let child = command("postgres")
-        .args(["-D", "data", "-p", &port.to_string(), "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"])
-        .args(["-c", "unix_socket_directories="])
-        .stderr(Stdio::from(fs::File::create(dir.join("postgres.log")).unwrap()))
-        .spawn()
-        .unwrap();
-    // A fast shutdown: clients are not waited for.
-    let mut postgres = Process { child, signal: Signal::SIGINT };
-    wait_for("PostgreSQL", || {
-        let log = || fs::read_to_string(dir.join("postgres.log")).unwrap_or_default();
-        assert!(postgres.child.try_wait().unwrap().is_none(), "{}", log());
-        log().contains("ready to accept connections").then_some(())
-    });
-    (postgres, port)
 }
 
 /// The very configuration, with addresses of this machine. Each is replaced where it stands, and nowhere else.
@@ -359,7 +233,7 @@ fn start_nginx(dir: &Path, plain: u16, tls: u16) -> Process {
     let said = String::from_utf8_lossy(&tested.stderr).into_owned();
     assert!(tested.status.success() && !said.contains("[warn]"), "{said}");
     let child = command().stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let nginx = Process { child, signal: Signal::SIGTERM };
+    let nginx = Process::new(child, Signal::SIGTERM);
     wait_for("nginx", || TcpStream::connect(("127.0.0.1", tls)).ok());
     nginx
 }
