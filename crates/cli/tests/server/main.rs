@@ -28,6 +28,7 @@ mod log;
 mod memory;
 mod metrics;
 mod rates;
+mod runbook;
 mod scripts;
 mod secrets;
 mod support;

@@ -4,6 +4,7 @@
 
 mod backups;
 pub(crate) mod compose;
+mod failover;
 mod pooler;
 mod postgres;
 mod secrets;

@@ -79,7 +79,7 @@ pub(super) fn account() -> Option<User> {
 }
 
 pub(super) struct Postgres {
-    _process: Process,
+    process: Process,
     pub(super) port: u16,
     /// Where its programs are.
     pub(super) programs: PathBuf,
@@ -90,38 +90,37 @@ pub(super) struct Postgres {
 impl Postgres {
     /// An empty one, in this directory.
     pub(super) fn start(dir: &Path, superuser: &str, password: &str) -> Self {
-        let home = dir.join("postgres");
-        let password_file = home.join("password");
-        fs::create_dir(&home).unwrap();
-        fs::write(&password_file, format!("{password}\n")).unwrap();
-        let (account, programs) = (account(), postgresql());
-        let command = |program: &str| {
-            let mut command = Command::new(programs.join(program));
-            command
-                .current_dir(&home)
-                .env_clear()
-                .env("PATH", &programs)
-                .stdin(Stdio::null())
-                .stdout(Stdio::null());
-            if let Some(account) = &account {
-                command.uid(account.uid.as_raw()).gid(account.gid.as_raw());
-            }
-            command
-        };
-        if let Some(account) = &account {
-            for path in [&home, &password_file] {
-                chown(path, Some(account.uid.as_raw()), Some(account.gid.as_raw())).unwrap();
-            }
-        }
-        let made = command("initdb")
+        let (home, programs) = (home(dir, "postgres"), postgresql());
+        let secret = home.join("password");
+        fs::write(&secret, format!("{password}\n")).unwrap();
+        belongs_to_it(&secret);
+        let made = command(&programs, "initdb", &home)
             .args(["--pgdata=data", "--encoding=UTF8", "--no-locale", "--no-sync", "--auth=scram-sha-256"])
             .arg(format!("--username={superuser}"))
             .arg("--pwfile=password")
             .output()
             .unwrap();
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-        let port = free_port();
-        let child = command("postgres")
+        Self::of(&home, programs)
+    }
+
+    /// One that follows this one, in the same directory, and can be read.
+    pub(super) fn standby(&self, dir: &Path, superuser: &str, password: &str) -> Self {
+        let home = home(dir, "standby");
+        let copied = command(&self.programs, "pg_basebackup", &home)
+            .args(["--pgdata=data", "--write-recovery-conf", "--no-sync", "--checkpoint=fast"])
+            .args(["--host=127.0.0.1", &format!("--port={}", self.port), &format!("--username={superuser}")])
+            .env("PGPASSWORD", password)
+            .output()
+            .unwrap();
+        assert!(copied.status.success(), "{}", String::from_utf8_lossy(&copied.stderr));
+        Self::of(&home, self.programs.clone())
+    }
+
+    /// What lies in a directory, started.
+    fn of(home: &Path, programs: PathBuf) -> Self {
+        let (port, log) = (free_port(), home.with_extension("log"));
+        let child = command(&programs, "postgres", home)
             .args([
                 "-D",
                 "data",
@@ -133,17 +132,23 @@ impl Postgres {
                 "fsync=off",
             ])
             .args(["-c", "unix_socket_directories="])
-            .stderr(Stdio::from(fs::File::create(dir.join("postgres.log")).unwrap()))
+            .stderr(Stdio::from(fs::File::create(&log).unwrap()))
             .spawn()
             .unwrap();
         // A fast shutdown: clients are not waited for.
         let mut process = Process::new(child, Signal::SIGINT);
         wait_for("PostgreSQL", || {
-            let log = || fs::read_to_string(dir.join("postgres.log")).unwrap_or_default();
-            assert!(process.child.try_wait().unwrap().is_none(), "{}", log());
-            log().contains("ready to accept connections").then_some(())
+            let said = fs::read_to_string(&log).unwrap_or_default();
+            assert!(process.child.try_wait().unwrap().is_none(), "{said}");
+            // A standby adds that connections are read-only.
+            said.contains("ready to accept").then_some(())
         });
-        Self { _process: process, port, programs, log: dir.join("postgres.log") }
+        Self { process, port, programs, log }
+    }
+
+    /// Its end as by a failure of its machine: nobody is told.
+    pub(super) fn dies(self) {
+        self.process.signal(Signal::SIGKILL);
     }
 
     /// As somebody, without TLS.
@@ -164,6 +169,30 @@ impl Postgres {
     pub(super) fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()
     }
+}
+
+/// A directory of its own.
+fn home(dir: &Path, name: &str) -> PathBuf {
+    let home = dir.join(name);
+    fs::create_dir(&home).unwrap();
+    belongs_to_it(&home);
+    home
+}
+
+fn belongs_to_it(path: &Path) {
+    if let Some(account) = account() {
+        chown(path, Some(account.uid.as_raw()), Some(account.gid.as_raw())).unwrap();
+    }
+}
+
+/// One of its programs, as its account.
+fn command(programs: &Path, program: &str, home: &Path) -> Command {
+    let mut command = Command::new(programs.join(program));
+    command.current_dir(home).env_clear().env("PATH", programs).stdin(Stdio::null()).stdout(Stdio::null());
+    if let Some(account) = account() {
+        command.uid(account.uid.as_raw()).gid(account.gid.as_raw());
+    }
+    command
 }
 
 /// Every byte of it as `%XX`.
