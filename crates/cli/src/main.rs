@@ -11,6 +11,7 @@ mod directory;
 mod error;
 mod figures;
 mod json_argument;
+mod layout;
 mod mcp;
 mod output;
 mod pages;

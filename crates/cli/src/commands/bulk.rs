@@ -9,6 +9,8 @@ use crate::client::Client;
 use crate::commands::{given, not_blank};
 use crate::context::Context;
 use crate::error::Error;
+use crate::layout::block::{Block, Item};
+use crate::layout::status;
 use crate::resolve::{self, Found, Named, Unknown};
 use crate::{json_argument, output, table};
 
@@ -199,7 +201,20 @@ fn row(result: &Value, stories: &[Found]) -> Value {
     json!({"story": name, "status": result["status"], "code": result["code"], "reason": result["reason"]})
 }
 
-/// A table without a footer: these rows are no page of anything. Below it stands what the server says about `items`.
+/// What became of a story: `2.1  error: Story is pending (invalid_transition)`.
+fn outcome(row: &Value) -> Item {
+    let of = |name: &str| table::plain(&row[name]);
+    let name = if row["story"].is_null() { of("number") } else { of("story") };
+    let status = if row["status"].is_null() { "error".to_owned() } else { of("status") };
+    let why = match (of("reason"), of("code")) {
+        (reason, code) if reason.is_empty() && code.is_empty() => String::new(),
+        (reason, code) if code.is_empty() => format!(": {reason}"),
+        (reason, code) => format!(": {reason} ({code})"),
+    };
+    Item { name, tone: status::tone(&status), text: status + &why }
+}
+
+/// A list without a footer: these rows are no page of anything. Below it stands what the server says about `items`.
 fn show(
     context: &Context,
     body: &Value,
@@ -210,7 +225,9 @@ fn show(
     if !context.output.human() {
         return context.output.rows(body, rows, columns, "");
     }
-    context.output.line(&table::human(columns, &table::cells(columns, rows)))?;
+    let mut block = Block::new(context.output.screen());
+    block.items(&rows.iter().map(outcome).collect::<Vec<_>>());
+    context.output.block(block)?;
     let mut seen = HashSet::new();
     for hint in items.iter().filter_map(|item| item["hints"].as_array()).flatten() {
         let hint = table::one_line(&table::plain(hint));
