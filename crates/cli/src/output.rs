@@ -193,8 +193,7 @@ impl Output {
         columns: &[&str],
         none: &str,
     ) -> Result<(), Error> {
-        let told: Vec<Column<'_>> = columns.iter().map(|column| Column::of(column)).collect();
-        self.table(body, rows, columns, &told, none)
+        self.table(body, rows, columns, &layout::table::by_name(columns), none)
     }
 
     /// The same with columns of their own for people.

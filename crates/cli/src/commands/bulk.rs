@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::layout::block::{Block, Item};
 use crate::layout::status;
 use crate::resolve::{self, Found, Named, Unknown};
-use crate::{json_argument, output, table};
+use crate::{json_argument, output, progress, table};
 
 /// Stories that a bulk request may name.
 const BATCH: usize = 50;
@@ -108,8 +108,12 @@ async fn send(
     }
     let path = format!("/stories/bulk/{step}");
     let (mut merged, mut stopped, mut answered) = (None, None, 0);
+    let bar = progress::steps(stories.len());
     for batch in stories.chunks(BATCH) {
-        match request(&client, &path, &body(batch)).await {
+        bar.tick();
+        let done = request(&client, &path, &body(batch)).await;
+        bar.inc(batch.len() as u64);
+        match done {
             Ok(answer) => merge(&mut merged, answer),
             // What came before has happened, and must be shown.
             Err(error) => {
@@ -119,6 +123,7 @@ async fn send(
         }
         answered += batch.len();
     }
+    bar.finish_and_clear();
     // Where the work was stopped before anything was answered, there is nothing to show.
     if !unknown.is_empty() && (merged.is_some() || stopped.is_none()) {
         let error = json!({"status": 422, "code": "nothing_processed", "message": "No story was found"});
@@ -251,7 +256,9 @@ pub(crate) async fn verify_epic(context: &Context, arguments: EpicArguments) -> 
     ]);
     let client = context.client()?;
     let epic = resolve::epic(context, &client, &arguments.epic).await?;
+    let bar = progress::waiting("verifying");
     let answer = client.post(&format!("/epics/{}/verify-all", epic.id), Some(&body)).await?;
+    bar.finish_and_clear();
     let errors = answer["errors"].as_array().map_or(&[][..], Vec::as_slice);
     let count = |key: &str| answer[key].as_u64().unwrap_or(0);
     let (verified, eligible) = (count("verified_count"), count("total_eligible"));

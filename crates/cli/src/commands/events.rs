@@ -20,7 +20,7 @@ use crate::error::Error;
 use crate::layout::table::Column;
 use crate::layout::times;
 use crate::output::{note, rows_of};
-use crate::{pages, resolve, table};
+use crate::{pages, progress, resolve, table};
 
 /// How often it is looked for more, where the server does not tell by itself.
 const PAUSE: Duration = Duration::from_secs(5);
@@ -217,6 +217,7 @@ pub(crate) async fn changes(context: &Context, arguments: ChangesArguments) -> R
     }
     let mut since = since.unwrap_or_default();
     let mut body = read(&client, &filters, &since).await?;
+    let bar = progress::reading();
     while arguments.all
         && let Some(next) = body["next_since"].as_str()
     {
@@ -226,9 +227,11 @@ pub(crate) async fn changes(context: &Context, arguments: ChangesArguments) -> R
         if let (Some(rows), Some(further)) = (rows.as_array_mut(), more["data"].as_array_mut()) {
             rows.append(further);
         }
+        bar.set_position(rows.as_array().map_or(0, Vec::len) as u64);
         more["data"] = rows;
         body = more;
     }
+    bar.finish_and_clear();
     let rows: Vec<Value> = rows_of(&body).iter().map(told).collect();
     let rows = of_what(context, &client, rows).await;
     if context.output.human() && !rows.is_empty() {

@@ -33,7 +33,7 @@ pub(crate) fn of_story(story: &Value) -> String {
         // What was verified anew may be another thing than what was contracted.
         "verified" => format!("verified{}", stale(&["verification_stale"])),
         // What was rejected is done again from the start, or by whoever holds it still.
-        "rejected" if work == "pending" => "rejected".to_owned(),
+        "rejected" if ["pending", "reported_done"].contains(&work.as_str()) => "rejected".to_owned(),
         "rejected" => format!("{} (rejected)", words(&work)),
         _ => format!("{}{}", words(&work), stale(&["contract_stale", "verification_stale"])),
     }
@@ -53,6 +53,7 @@ mod tests {
         assert_eq!(of("reported_done", "verified"), "verified");
         assert_eq!(of("pending", "verified"), "verified", "taken over, and never worked on");
         assert_eq!(of("pending", "rejected"), "rejected");
+        assert_eq!(of("reported_done", "rejected"), "rejected", "where a rejection resets nothing");
         assert_eq!(of("implementing", "rejected"), "implementing (rejected)");
     }
 

@@ -173,6 +173,14 @@ pub(crate) fn said(value: &Value) -> String {
     }
 }
 
+/// The columns for members of which nothing is known but their names. Ids come last, and only where nothing else names a row.
+pub(crate) fn by_name<'a>(members: &[&'a str]) -> Vec<Column<'a>> {
+    let (ids, others): (Vec<&str>, Vec<&str>) = members.iter().partition(|member| **member == "id");
+    let is_named = ["number", "slug"].iter().any(|name| members.contains(name));
+    let id = |member| if is_named { Column::id(member) } else { Column::reference(member) };
+    others.into_iter().map(Column::of).chain(ids.into_iter().map(id)).collect()
+}
+
 /// Header, a row of dashes, and the rows, no wider than the screen; columns are two blanks apart.
 pub(crate) fn human(columns: &[Column<'_>], rows: &[Value], screen: &Screen) -> String {
     let columns: Vec<_> = columns.iter().filter(|column| column.is_there(rows, screen)).copied().collect();
@@ -205,8 +213,8 @@ pub(crate) fn human(columns: &[Column<'_>], rows: &[Value], screen: &Screen) -> 
         let cells = columns.iter().zip(row).map(|(column, text)| painted(column.kind, text));
         table.add_row(cells.collect::<Vec<_>>());
     }
+    spread(&mut table, columns.len());
     for (column, shown) in table.column_iter_mut().zip(&columns) {
-        column.set_padding((0, GAP as u16));
         if shown.kind == Kind::Number {
             column.set_cell_alignment(CellAlignment::Right);
         }
@@ -223,9 +231,8 @@ pub(crate) fn aligned(rows: Vec<Vec<(Tone, String)>>, screen: &Screen) -> Vec<St
         let cells = row.into_iter().map(|(tone, text)| in_tone(Cell::new(one_line(&text)), tone));
         table.add_row(Row::from(cells.collect::<Vec<_>>()));
     }
-    for column in table.column_iter_mut() {
-        column.set_padding((0, GAP as u16));
-    }
+    let columns = table.column_count();
+    spread(&mut table, columns);
     table.lines().map(|line| line.trim_end().to_owned()).collect()
 }
 
@@ -238,6 +245,13 @@ fn bare(screen: &Screen) -> Table {
         table.force_no_tty()
     };
     table
+}
+
+/// Puts blanks between columns, and none behind the last one: there is no more room than the screen has.
+fn spread(table: &mut Table, columns: usize) {
+    for (at, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, if at + 1 < columns { GAP as u16 } else { 0 }));
+    }
 }
 
 fn painted(kind: Kind, text: String) -> Cell {
@@ -347,6 +361,14 @@ number  title                      status         changed
     fn an_empty_table_still_has_header_and_dashes() {
         let columns = [Column::of("id"), Column::of("inserted_at")];
         assert_eq!(human(&columns, &[], &Screen::of(80)), "id  created\n--  -------");
+    }
+
+    #[test]
+    fn unknown_rows_have_their_ids_last_where_they_need_them() {
+        let row = json!({"id": "i", "name": "bug", "slug": "b", "active": true, "inserted_at": "2026-11-30T11:00:00Z"});
+        let told = |members: &[&str]| human(&by_name(members), std::slice::from_ref(&row), &Screen::of(80));
+        assert_eq!(told(&["id", "name", "active"]), "name  active  id\n----  ------  --\nbug   yes     i");
+        assert_eq!(told(&["id", "slug", "inserted_at"]), "slug  created\n----  ----------\nb     60 min ago");
     }
 
     #[test]

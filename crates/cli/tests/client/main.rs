@@ -19,6 +19,7 @@ mod knowledge;
 mod lists;
 mod merge;
 mod names;
+mod people;
 mod plans;
 mod settings;
 mod setup;

@@ -63,7 +63,7 @@ pub(crate) struct CreateArguments {
     /// Tags: a,b
     #[arg(long, value_name = "TAGS")]
     tags: Option<String>,
-    /// By which it is known in addresses; made of the title when absent
+    /// By which it is known in addresses; made of the title, with an end of its own, when absent
     #[arg(long)]
     slug: Option<String>,
     /// What it comes from: manual, agent, session_log, web_article, ...
@@ -78,7 +78,7 @@ pub(crate) struct CreateArguments {
 }
 
 pub(super) const CREATE_EXAMPLES: &str = "Examples:\n  \
-    loopctl knowledge create --title 'Retry budgets' --category pattern --tags http,retries --file retry.md\n  \
+    loopctl knowledge create --title 'Retry budgets' --slug retry-budgets --category pattern --file retry.md\n  \
     echo 'Tests need TZ=UTC.' | loopctl knowledge create --title 'Tests need UTC'";
 
 #[derive(Debug, Args)]

@@ -13,7 +13,7 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::layout::table::{Column, said};
 use crate::output::rows_of;
-use crate::{json_argument, resolve, table};
+use crate::{json_argument, output, progress, resolve, table};
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -68,7 +68,14 @@ pub(super) async fn run(context: &Context, arguments: Arguments) -> Result<(), E
         ("metadata", metadata),
         ("project_id", resolve::named_project(context, &client).await?.map(Value::from)),
     ]);
-    context.output.object(&client.post("/knowledge/ingest", Some(&body)).await?, "data")
+    let bar = progress::waiting("sending");
+    let answer = client.post("/knowledge/ingest", Some(&body)).await?;
+    bar.finish_and_clear();
+    context.output.object(&answer, "data")?;
+    if context.output.human() {
+        output::note("note: it is read in the background: `loopctl knowledge jobs` says what becomes of it");
+    }
+    Ok(())
 }
 
 /// The address of a page, if it is one.
