@@ -287,6 +287,7 @@ mod tests {
 
     use super::*;
     use crate::args::Cli;
+    use crate::usage;
 
     /// What a shell makes of a line, as far as examples need it: words, and what stands in single quotation marks.
     fn words(line: &str) -> Vec<String> {
@@ -329,8 +330,8 @@ mod tests {
                 let line = line.split([';', '>', '<']).next().unwrap_or_default();
                 let words = words(line.trim());
                 if words.first().is_some_and(|word| word == "loopctl") {
-                    let parse = Cli::command().try_get_matches_from(&words);
-                    assert!(parse.is_ok(), "{path}: {line}: {}", parse.unwrap_err());
+                    let parse = usage::parse(words.into_iter().map(Into::into));
+                    assert!(parse.is_ok(), "{path}: {line}: {parse:?}");
                     parsed += 1;
                 }
             }
