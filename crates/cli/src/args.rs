@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand};
 
 use crate::commands::{
-    admin, agent, api, auth, budget, bulk, cost, deps, epic, events, evidence, export, hook, import, init,
-    keys, knowledge, progress, project, review, settings, skill, state, status, story, tenant, ui_test,
-    usage, webhook,
+    admin, agent, api, auth, budget, bulk, completions, cost, deps, epic, events, evidence, export, hook,
+    import, init, keys, knowledge, man, progress, project, review, settings, skill, state, status, story,
+    tenant, ui_test, usage, webhook,
 };
 use crate::demo;
 use crate::mcp;
@@ -169,6 +169,12 @@ pub(crate) enum Command {
     /// What programs that run coding agents call at certain moments
     #[command(subcommand)]
     Hook(hook::Command),
+    /// Print what makes a shell complete loopctl's commands and options
+    #[command(after_help = completions::PLACES)]
+    Completions(completions::Arguments),
+    /// Print the manual page of loopctl or of one of its commands, or write all of them
+    #[command(after_help = man::EXAMPLES)]
+    Man(man::Arguments),
     /// The commands that talk to a server.
     #[command(flatten)]
     Client(ClientCommand),
@@ -307,6 +313,9 @@ pub(crate) enum ClientCommand {
     Admin(admin::Command),
     /// Health of the server
     Health,
+    /// Every route of the API, and whether this key may call it
+    #[command(after_help = "Example:\n  loopctl routes --format human")]
+    Routes,
     /// Send any request to the API
     Api(api::Arguments),
 }

@@ -41,7 +41,12 @@ impl Stop {
 
 /// Parses the arguments of the process.
 pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, Stop> {
-    let mut command = command().override_help(format!("{}\n", text()));
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let mut command = command();
+    // Made only where it may be shown: it needs every command, and most lines are of one.
+    if arguments.iter().any(|word| word == "help" || word == "--help" || word == "-h") {
+        command = command.override_help(format!("{}\n", text()));
+    }
     let matches = command.try_get_matches_from_mut(arguments).map_err(|error| stop(&error))?;
     if let Some(option) = empty_option(&command, &matches) {
         let text = format!("Error: --{option} is empty. Give it a value, or leave it out");

@@ -163,6 +163,7 @@ fn the_wiki_has_its_articles() {
         "self-report-blocked",
         "self-review-blocked",
         "self-verify-blocked",
+        "shared-knowledge",
         "tenant-signup",
         "verification-runs",
         "verifier-needed",

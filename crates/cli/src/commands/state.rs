@@ -56,7 +56,10 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Error
             let (path, project) = path(context, &client, "state load").await?;
             let body = match client.get(&path, &[("state_key", &key.name)]).await {
                 Err(Error::Server(error)) if error.status == 404 => {
-                    let message = format!("No state '{}' is saved in project {}", key.name, project.label);
+                    let message = format!(
+                        "No state '{}' is saved in project {}. `loopctl state save` saves one",
+                        key.name, project.label
+                    );
                     return Err(Error::NotFound(message));
                 }
                 answer => answer?,

@@ -106,7 +106,7 @@ fn states_are_loaded_and_their_history_listed() {
     let missing = world.run("state load --project my-app --key k");
     assert_eq!(
         (missing.code, missing.stderr.as_str()),
-        (5, "Error: No state 'k' is saved in project my-app\n")
+        (5, "Error: No state 'k' is saved in project my-app. `loopctl state save` saves one\n")
     );
     world.run("state save --project my-app --data {}");
     let loaded = world.run("state load --project my-app --key main --format human").stdout;

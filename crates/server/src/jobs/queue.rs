@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 use uuid::Uuid;
 
 use super::Task;
-use super::store::ENQUEUE;
+use super::store::{ENQUEUE, ENQUEUE_EACH};
 use crate::db::{DbError, Jsonb, Params, Tx};
 
 /// How long a worker may be busy with the database, which may leave a statement unanswered for a minute, until it is taken for
@@ -60,6 +60,25 @@ impl Queue {
     ) -> Result<Option<Uuid>, DbError> {
         let id = Uuid::now_v7();
         tx.optional(ENQUEUE, &[&id, &task.queue, &task.name, &Jsonb(args), &task.attempts, &key]).await
+    }
+
+    /// Enqueues as many jobs of one kind: what each is told, and its key. Those of which one is there and not finished are left out.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn enqueue_each(
+        &self,
+        tx: &mut Tx,
+        task: Task,
+        jobs: &[(JsonText, String)],
+    ) -> Result<(), DbError> {
+        if jobs.is_empty() {
+            return Ok(());
+        }
+        let ids: Vec<_> = jobs.iter().map(|_| Uuid::now_v7()).collect();
+        let args: Vec<_> = jobs.iter().map(|(args, _)| Jsonb(args)).collect();
+        let keys: Vec<_> = jobs.iter().map(|(_, key)| key.as_str()).collect();
+        tx.execute(ENQUEUE_EACH, &[&task.queue, &task.name, &task.attempts, &ids, &args, &keys]).await
     }
 
     /// Something is due that this process knows of.

@@ -72,6 +72,13 @@ statements! {
         on conflict (tenant_id, kind, unique_key)
             where unique_key is not null and state in ('available', 'executing', 'retryable') do nothing
         returning id";
+    /// The same of many, each with a key.
+    ENQUEUE_EACH = "
+        insert into jobs (tenant_id, id, queue, kind, args, max_attempts, unique_key)
+        select $1, each.id, $2, $3, each.args, $4, each.key
+        from unnest($5::uuid[], $6::jsonb[], $7::text[]) as each (id, args, key)
+        on conflict (tenant_id, kind, unique_key)
+            where unique_key is not null and state in ('available', 'executing', 'retryable') do nothing";
     OUTCOME -> Outcome = "select {*} from jobs where tenant_id = $1 and id = $2";
     DATABASE_NOW -> DateTime<Utc> = "select clock_timestamp()";
     AHEAD -> Ahead = "select {*} from jobs_ahead($1, $2, $3)";

@@ -1,5 +1,7 @@
 //! Articles are written and read: requests, answers and handlers.
 
+use std::slice::from_ref;
+
 use axum::Json;
 use loopctl_core::fields::FieldErrors;
 use loopctl_core::json::JsonText;
@@ -165,7 +167,7 @@ async fn write(
                 &Jsonb(&new.metadata),
             ];
             let article = change.one(INSERT_ARTICLE, params).await.map_err(taken)?;
-            embeddings::changed(&mut change, &article).await?;
+            embeddings::changed(&mut change, from_ref(&article)).await?;
             change.tell([told::created(&article)]);
             change.commit(Created(ArticleResponse { data: article })).await
         })

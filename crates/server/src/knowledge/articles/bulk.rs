@@ -102,9 +102,7 @@ pub(super) async fn publish(
             let mut by_id: HashMap<_, _> =
                 published.into_iter().map(|article| (article.id, article)).collect();
             let data: Vec<_> = ids.iter().filter_map(|id| by_id.remove(id)).collect();
-            for article in &data {
-                embeddings::changed(&mut change, article).await?;
-            }
+            embeddings::changed(&mut change, &data).await?;
             change.tell(data.iter().map(|article| told::moved(article, Status::Draft)));
             let meta = PublishedCount { count: data.len() };
             change.commit(Json(BulkPublishResponse { data, meta })).await

@@ -1,5 +1,7 @@
 //! Articles are published, withdrawn, and laid aside.
 
+use std::slice::from_ref;
+
 use axum::Json;
 use loopctl_core::knowledge::{Move, Status, moved};
 use uuid::Uuid;
@@ -89,7 +91,7 @@ async fn set(
     status: Status,
 ) -> ApiResult<Committed<Json<ArticleResponse>>> {
     let article = change.one(SET_STATUS, &[&old.id, &status.as_str()]).await.map_err(taken)?;
-    embeddings::changed(&mut change, &article).await?;
+    embeddings::changed(&mut change, from_ref(&article)).await?;
     change.tell([told::moved(&article, old.status)]);
     change.commit(Json(ArticleResponse { data: article })).await
 }

@@ -1,5 +1,7 @@
 //! Changes of an article.
 
+use std::slice::from_ref;
+
 use axum::Json;
 use loopctl_core::code::Code;
 use loopctl_core::fields::{BLANK, is_blank};
@@ -119,7 +121,7 @@ pub(super) async fn update(
             ];
             let article = change.one(UPDATE_ARTICLE, params).await.map_err(taken)?;
             if ["title", "body", "status"].iter().any(|field| changed.contains(field)) {
-                embeddings::changed(&mut change, &article).await?;
+                embeddings::changed(&mut change, from_ref(&article)).await?;
             }
             change.tell([told::updated(&old, &article, &changed)]);
             change.commit(Json(ArticleResponse { data: article })).await

@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use breaker::Breaker;
-use openai::{Failure, OpenAi};
+use openai::{Cause, Failure, OpenAi};
 pub use options::{EmbeddingChoice, EmbeddingOptions, OpenAiOptions};
 pub(crate) use store::STATEMENTS;
 pub(crate) use system::{EMBEDDING_OF_SYSTEM, changed_by_owner, embed_of_system, embed_what_lacks_of_system};
@@ -122,7 +122,7 @@ impl Meaning {
         }
     }
 
-    /// The vectors of an article; none, if it says nothing.
+    /// The vectors of an article; none, if it says nothing, or is nothing that the provider takes.
     ///
     /// # Errors
     /// When there is nobody to make them.
@@ -139,10 +139,17 @@ impl Meaning {
                 let answer = provider.vector(&text).await;
                 // That it does not take this text says nothing of how it is.
                 let is_well = answer.is_ok();
-                if is_well || answer.as_ref().is_err_and(|failure| failure.passes) {
+                if is_well || answer.as_ref().is_err_and(|failure| failure.cause == Cause::Health) {
                     self.breaker().note(is_well, Instant::now());
                 }
-                vec![answer.map_err(|failure| Unavailable(failure.why))?]
+                match answer {
+                    Ok(vector) => vec![vector],
+                    Err(Failure { cause: Cause::Text, why }) => {
+                        tracing::warn!(%why, characters = text.chars().count(), "an article has no vector");
+                        Vec::new()
+                    }
+                    Err(failure) => return Err(Unavailable(failure.why)),
+                }
             }
         };
         Ok(vectors.iter().filter_map(|vector| Small::of(vector)).collect())

@@ -46,17 +46,27 @@ struct Embedding {
 #[derive(Debug)]
 pub(super) struct Failure {
     pub(super) why: String,
-    /// Whether it has to do with how the provider is, and may pass.
-    pub(super) passes: bool,
+    pub(super) cause: Cause,
+}
+
+/// Of what a failure comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// How the provider is. It may pass.
+    Health,
+    /// What it was asked about: it takes no such text, now or later.
+    Text,
+    /// That it is another one than we take it for, or does not know us.
+    Settings,
 }
 
 impl Failure {
     pub(super) const fn passing(why: String) -> Self {
-        Self { why, passes: true }
+        Self { why, cause: Cause::Health }
     }
 
     const fn lasting(why: String) -> Self {
-        Self { why, passes: false }
+        Self { why, cause: Cause::Settings }
     }
 }
 
@@ -90,7 +100,7 @@ impl OpenAi {
             match answer.unwrap_or_else(|_| Err(Failure::passing("the provider does not answer".to_owned())))
             {
                 Ok(vector) => return Ok(vector),
-                Err(failure) if failure.passes && tries < TRIES => {
+                Err(failure) if failure.cause == Cause::Health && tries < TRIES => {
                     sleep(PAUSE * 2_u32.pow(tries - 1)).await;
                     tries += 1;
                 }
@@ -107,8 +117,17 @@ impl OpenAi {
         let response = request.send().await.map_err(failed)?;
         let status = response.status();
         if !status.is_success() {
-            let passes = status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;
-            return Err(Failure { why: format!("the provider answers {}", status.as_u16()), passes });
+            return Err(Failure {
+                why: format!("the provider answers {}", status.as_u16()),
+                cause: match status {
+                    StatusCode::TOO_MANY_REQUESTS => Cause::Health,
+                    StatusCode::BAD_REQUEST
+                    | StatusCode::PAYLOAD_TOO_LARGE
+                    | StatusCode::UNPROCESSABLE_ENTITY => Cause::Text,
+                    _ if status.is_server_error() => Cause::Health,
+                    _ => Cause::Settings,
+                },
+            });
         }
         let bytes = body(response, MOST).await.map_err(failed)?;
         let bytes = bytes.ok_or_else(|| Failure::lasting("the provider's answer is too long".to_owned()))?;

@@ -19,7 +19,7 @@ pub(super) struct Placed {
     pub(super) project_id: Option<Uuid>,
 }
 
-/// A published article that has no vectors of a model.
+/// A published article of whose text no vectors of a model were made.
 #[derive(Debug, Row)]
 pub(super) struct Lacking {
     pub(super) id: Uuid,
@@ -44,7 +44,7 @@ statements! {
         where tenant_id = $1 and id = $2 and status = 'published'
           and text_hash = $3
         for share";
-    /// Nothing, where they are there already.
+    /// Of what says nothing there are none, and that is kept, so that nobody tries again. Nothing, where they are there already.
     WRITE_VECTORS -> Uuid = "
         insert into article_embeddings as known (tenant_id, article_id, model, dimensions, vectors, text_hash)
         values ($1, $2, $3, $4, $5, $6)
@@ -53,8 +53,6 @@ statements! {
                 text_hash = excluded.text_hash, embedded_at = clock_timestamp()
             where (known.model, known.text_hash) is distinct from (excluded.model, excluded.text_hash)
         returning article_id";
-    CLEAR_VECTORS -> Uuid = "
-        delete from article_embeddings where tenant_id = $1 and article_id = $2 returning article_id";
     WITHOUT_VECTORS -> Lacking = "
         select {*} from articles a
         where tenant_id = $1 and status = 'published' and id > $3 and not exists (

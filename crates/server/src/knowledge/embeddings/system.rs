@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::Model;
 use super::store::{SYSTEM_TEXT, SYSTEM_WITHOUT_VECTORS, Text};
-use super::work::{Nearest, article_of, enqueue, key, nearest, packed, text_hash, told};
+use super::work::{Nearest, article_of, enqueue, key, made, nearest, packed, text_hash, told};
 use crate::db::migrate::connect;
 use crate::db::{Db, DbError, Tx};
 use crate::events::{Attribution, Event, record_as_owner};
@@ -28,10 +28,6 @@ const WRITE: &str = "
         set model = excluded.model, dimensions = excluded.dimensions, vectors = excluded.vectors,
             text_hash = excluded.text_hash, embedded_at = clock_timestamp()
         where (known.model, known.text_hash) is distinct from (excluded.model, excluded.text_hash)";
-/// What says nothing any more means nothing.
-const CLEAR: &str = "
-    delete from system_article_embeddings e using system_articles a
-    where e.article_id = $1 and a.id = e.article_id and a.text_hash = $2";
 /// Those of `$3` with which `$1` is to be linked. Not where they are linked already, nor where one of them is not published any more or
 /// has another text than its vectors are of, or those are of another model.
 const LINK: &str = "
@@ -94,17 +90,10 @@ async fn keep(
 ) -> Result<(), DbError> {
     let (dimensions, bytes) = packed(model, vectors);
     let tx = owner.transaction().await?;
-    let (changed, action, told) = if bytes.is_empty() {
-        (tx.execute(CLEAR, &[&id, &text.hash]).await?, "article.embedding_cleared", Value::Null)
-    } else {
-        let written = tx.execute(WRITE, &[&id, &model.name, &dimensions, &bytes, &text.hash]).await?;
-        (written, "article.embedding_updated", json!(dimensions))
-    };
-    if changed == 0 {
+    if tx.execute(WRITE, &[&id, &model.name, &dimensions, &bytes, &text.hash]).await? == 0 {
         return Ok(tx.rollback().await?);
     }
-    let event =
-        Event::new("article", id, action, json!({"embedding_dimensions": told})).meta("scope", "system");
+    let event = made(id, vectors, dimensions).meta("scope", "system");
     record_as_owner(tx, Uuid::nil(), &Attribution::worker("embedding"), vec![event]).await
 }
 
@@ -146,13 +135,13 @@ pub(crate) async fn embed_what_lacks_of_system(
 ) -> Result<Value, JobError> {
     let Some(model) = knowledge.meaning.model() else { return Ok(json!({"off": true})) };
     let lacking = db.read(Uuid::nil(), SYSTEM_WITHOUT_VECTORS.with(&[&model.name])).await?;
+    let count = lacking.len();
+    let texts: Vec<_> = lacking.into_iter().map(|article| (article.id, article.hash)).collect();
     db.transaction(Uuid::nil(), async |mut tx: Tx| {
-        for article in &lacking {
-            enqueue(queue, &mut tx, EMBEDDING_OF_SYSTEM, article.id, &article.hash).await?;
-        }
+        enqueue(queue, &mut tx, EMBEDDING_OF_SYSTEM, &texts).await?;
         tx.commit(&()).await
     })
     .await?;
     queue.wake();
-    Ok(json!({"lacking": lacking.len()}))
+    Ok(json!({"lacking": count}))
 }

@@ -9,9 +9,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-use super::store::{
-    CLEAR_VECTORS, LINK_RELATED, LOCK_SAME_TEXT, PUBLISHED_TEXT, WITHOUT_VECTORS, WRITE_VECTORS,
-};
+use super::store::{LINK_RELATED, LOCK_SAME_TEXT, PUBLISHED_TEXT, WITHOUT_VECTORS, WRITE_VECTORS};
 use super::{EMBEDDING_OF_SYSTEM, Model};
 use crate::app::Change;
 use crate::db::{Db, DbError, Params, Tx};
@@ -32,18 +30,22 @@ const MOST: usize = 50;
 /// Articles that lack vectors of which one statement tells.
 const BATCH: i64 = 500;
 
-/// Of an article whose text has changed or that was published: its vectors are to be made, if it is published. Jobs are of a text, so that
-/// one that has begun does not stand for what was written since. Whoever commits it wakes the queue.
+/// Of articles whose text has changed or that were published: their vectors are to be made, if they are published. Jobs are of a text, so
+/// that one that has begun does not stand for what was written since. Whoever commits it wakes the queue.
 ///
 /// # Errors
 /// When the database fails.
-pub(crate) async fn changed(change: &mut Change<'_>, article: &Article) -> ApiResult<()> {
+pub(crate) async fn changed(change: &mut Change<'_>, articles: &[Article]) -> ApiResult<()> {
     let app = &change.caller.app;
-    if article.status != Status::Published || app.knowledge.meaning.model().is_none() {
+    if app.knowledge.meaning.model().is_none() {
         return Ok(());
     }
-    let task = if article.tenant_id.is_some() { EMBEDDING } else { EMBEDDING_OF_SYSTEM };
-    enqueue(&app.jobs, change, task, article.id, &text_hash(&article.title, &article.body)).await?;
+    let published = articles.iter().filter(|article| article.status == Status::Published);
+    let (of_tenant, of_system): (Vec<_>, Vec<_>) = published.partition(|article| article.tenant_id.is_some());
+    for (task, articles) in [(EMBEDDING, of_tenant), (EMBEDDING_OF_SYSTEM, of_system)] {
+        let text = |article: &&Article| (article.id, text_hash(&article.title, &article.body));
+        enqueue(&app.jobs, change, task, &articles.iter().map(text).collect::<Vec<_>>()).await?;
+    }
     Ok(())
 }
 
@@ -52,15 +54,15 @@ pub(super) fn text_hash(title: &str, body: &str) -> String {
     hex::encode(Sha256::digest(format!("{title}\n\n{body}")))
 }
 
+/// Enqueues a job for each of these articles and its text.
 pub(super) async fn enqueue(
     queue: &Queue,
     tx: &mut Tx,
     task: Task,
-    id: Uuid,
-    text: &str,
+    texts: &[(Uuid, String)],
 ) -> Result<(), DbError> {
-    queue.enqueue(tx, task, &told(id), Some(&key(id, text))).await?;
-    Ok(())
+    let jobs: Vec<_> = texts.iter().map(|(id, text)| (told(*id), key(*id, text))).collect();
+    queue.enqueue_each(tx, task, &jobs).await
 }
 
 /// What a job is told of its article.
@@ -93,22 +95,18 @@ pub(crate) async fn embed(
     let vectors = knowledge.meaning.article(&text.title, &text.body).await;
     let vectors = vectors.map_err(|error| JobError(error.to_string()))?;
     let (dimensions, bytes) = packed(&model, &vectors);
-    let hash = hex::encode(&text.hash);
+    let linked = [(id, hex::encode(&text.hash))];
     db.transaction(tenant_id, async |mut tx: Tx| {
         let Some(placed) = tx.optional(LOCK_SAME_TEXT, &[&id, &text.hash]).await? else {
             return Ok(json!({"changed": true}));
         };
-        let (written, action, told) = if bytes.is_empty() {
-            (tx.optional(CLEAR_VECTORS, &[&id]).await?, "article.embedding_cleared", Value::Null)
-        } else {
-            let params: Params<'_> = &[&id, &model.name, &dimensions, &bytes, &text.hash];
-            (tx.optional(WRITE_VECTORS, params).await?, "article.embedding_updated", json!(dimensions))
-        };
+        let params: Params<'_> = &[&id, &model.name, &dimensions, &bytes, &text.hash];
+        let written = tx.optional(WRITE_VECTORS, params).await?;
         if !bytes.is_empty() {
-            enqueue(queue, &mut tx, LINKING, id, &hash).await?;
+            enqueue(queue, &mut tx, LINKING, &linked).await?;
         }
-        let told = Event::new("article", id, action, json!({"embedding_dimensions": told}));
-        let events = written.map(|_| told.project(placed.project_id)).into_iter().collect();
+        let told = made(id, &vectors, dimensions).project(placed.project_id);
+        let events = written.map(|_| told).into_iter().collect();
         events::record(tx, &Attribution::worker("embedding"), events, None).await?;
         queue.wake();
         Ok(json!({"vectors": vectors.len()}))
@@ -120,6 +118,16 @@ pub(crate) async fn embed(
 pub(super) fn packed(model: &Model, vectors: &[Small]) -> (i32, Vec<u8>) {
     let bytes = vectors.iter().flat_map(Small::parts).map(|part| part.cast_unsigned());
     (i32::try_from(model.dimensions).unwrap_or(i32::MAX), bytes.collect())
+}
+
+/// What the log is told of vectors that are kept: how long each is, or that there are none.
+pub(super) fn made(id: Uuid, vectors: &[Small], dimensions: i32) -> Event {
+    let (action, told) = if vectors.is_empty() {
+        ("article.embedding_cleared", Value::Null)
+    } else {
+        ("article.embedding_updated", json!(dimensions))
+    };
+    Event::new("article", id, action, json!({"embedding_dimensions": told}))
 }
 
 /// Links a published article with those that are near it: of a project, with those of the project and of the whole tenant; of the whole
@@ -181,10 +189,9 @@ pub(crate) async fn embed_what_lacks(
         let Some(last) = lacking.last() else { return Ok(json!({"lacking": count})) };
         after = last.id;
         count += lacking.len();
+        let texts: Vec<_> = lacking.into_iter().map(|article| (article.id, article.hash)).collect();
         db.transaction(job.tenant_id, async |mut tx: Tx| {
-            for article in &lacking {
-                enqueue(queue, &mut tx, EMBEDDING, article.id, &article.hash).await?;
-            }
+            enqueue(queue, &mut tx, EMBEDDING, &texts).await?;
             events::record(tx, &Attribution::worker("embedding"), Vec::new(), None).await?;
             Ok::<_, JobError>(())
         })

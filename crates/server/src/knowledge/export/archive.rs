@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Datelike, Timelike, Utc};
 use loopctl_core::knowledge::{ArticleText, EntryNames, index_page, page};
+use tokio::task::spawn_blocking;
 use zip::ZipWriter;
 use zip::write::{SimpleFileOptions, StreamWriter};
 
@@ -37,26 +38,38 @@ impl Write for Written {
     }
 }
 
+/// An entry that is to be written.
+struct Entry {
+    name: String,
+    changed_at: DateTime<Utc>,
+    text: String,
+}
+
 /// Writes the index and the articles that it lists, in this order.
 pub(super) async fn write(articles: Vec<Listed>, mut source: Tx, mut sink: Sink) -> Result<(), CutOff> {
     let written = Written::default();
-    let mut zip = ZipWriter::new_stream(written.clone());
     let listed = articles.iter().map(|article| (article.category, article.title.as_str()));
-    entry(&mut zip, "_index.md", Utc::now(), &index_page(listed))?;
+    let index = Entry { name: "_index.md".to_owned(), changed_at: Utc::now(), text: index_page(listed) };
+    let mut zip = compressed(ZipWriter::new_stream(written.clone()), vec![index]).await?;
     let mut names = EntryNames::default();
     for some in articles.chunks(AT_ONCE) {
         let ids: Vec<_> = some.iter().map(|article| article.id).collect();
         let (whole, related) =
             source.batch((WHOLE_ARTICLES.with(&[&ids]), RELATED_ARTICLES.with(&[&ids]))).await?;
         let whole: HashMap<_, _> = whole.into_iter().map(|article| (article.id, article)).collect();
+        let mut entries = Vec::with_capacity(ids.len());
         for article in ids.iter().filter_map(|id| whole.get(id)) {
             let related = related.iter().filter(|row| row.article_id == article.id);
             let related = related.map(|row| (row.title.as_str(), row.relationship_type.as_str()));
-            let name = names.entry(article.category, &article.title);
-            entry(&mut zip, &name, article.updated_at.0, &text_of(article, related))?;
-            sink.buffer.append(&mut written.take());
-            sink.flush().await?;
+            entries.push(Entry {
+                name: names.entry(article.category, &article.title),
+                changed_at: article.updated_at.0,
+                text: text_of(article, related),
+            });
         }
+        zip = compressed(zip, entries).await?;
+        sink.buffer.append(&mut written.take());
+        sink.flush().await?;
     }
     zip.finish().map_err(io::Error::from)?;
     sink.buffer.append(&mut written.take());
@@ -80,15 +93,19 @@ fn text_of<'a>(article: &Whole, related: impl Iterator<Item = (&'a str, &'a str)
     page(&article, related)
 }
 
-fn entry(
-    zip: &mut ZipWriter<StreamWriter<Written>>,
-    name: &str,
-    changed_at: DateTime<Utc>,
-    text: &str,
-) -> io::Result<()> {
-    let options = SimpleFileOptions::default().last_modified_time(moment(changed_at));
-    zip.start_file(name, options)?;
-    zip.write_all(text.as_bytes())
+/// Adds entries to the archive. Compressing takes a processor's time, so it is done beside those who serve requests.
+async fn compressed(
+    mut zip: ZipWriter<StreamWriter<Written>>,
+    entries: Vec<Entry>,
+) -> io::Result<ZipWriter<StreamWriter<Written>>> {
+    let work = move || {
+        for Entry { name, changed_at, text } in entries {
+            zip.start_file(name, SimpleFileOptions::default().last_modified_time(moment(changed_at)))?;
+            zip.write_all(text.as_bytes())?;
+        }
+        Ok(zip)
+    };
+    spawn_blocking(work).await.map_err(io::Error::other)?
 }
 
 /// A time as archives have it: from 1980 on, and of every other second.

@@ -24,6 +24,13 @@ pub(super) struct Extracted {
     pub(super) source: &'static str,
 }
 
+impl Extracted {
+    /// Of what nobody looks through.
+    const fn nothing() -> Self {
+        Self { candidates: Vec::new(), chunks_failed: 0, source: "none" }
+    }
+}
+
 /// Who looks through texts.
 enum Extractor {
     Off,
@@ -82,7 +89,7 @@ impl Extraction {
     /// When it could not be looked through.
     async fn review(&self, review: &ReviewSummary) -> Result<Extracted, JobError> {
         match &self.extractor {
-            Extractor::Off => Ok(Extracted { candidates: Vec::new(), chunks_failed: 0, source: LOCAL_RULES }),
+            Extractor::Off => Ok(Extracted::nothing()),
             Extractor::Anthropic(anthropic) => anthropic.review(review).await.map_err(JobError),
             Extractor::Local => {
                 let candidates = of_review(review).into_iter().collect();

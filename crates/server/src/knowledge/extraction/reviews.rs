@@ -32,7 +32,7 @@ pub(crate) async fn enqueue(queue: &Queue, tx: &mut Tx, review_record_id: Uuid) 
 /// # Errors
 /// When it cannot be looked through, or the database fails.
 pub(crate) async fn learn(db: &Db, extraction: &Extraction, job: Job) -> Result<Value, JobError> {
-    let found = db.read(job.tenant_id, REVIEW_TO_DO.with(&[&job.id])).await?;
+    let found = db.read(job.tenant_id, REVIEW_TO_DO.with(&[&job.id, &REVIEW_FINDING])).await?;
     // It was done before, or the review is gone.
     let Some(review) = found.into_iter().next() else { return Ok(json!({"nothing_to_do": true})) };
     let ReviewToDo { review_record_id, story_id, project_id, .. } = review;
@@ -42,7 +42,9 @@ pub(crate) async fn learn(db: &Db, extraction: &Extraction, job: Job) -> Result<
         fixes_count: review.fixes_count,
         summary: review.summary,
     };
-    let Extracted { candidates, chunks_failed, source } = extraction.review(&summary).await?;
+    // Nobody is asked about what is there.
+    let Extracted { candidates, chunks_failed, source } =
+        if review.is_known { Extracted::nothing() } else { extraction.review(&summary).await? };
     let metadata = json!({"extraction_source": source, "story_id": story_id, "project_id": project_id});
     let finding = Finding {
         tenant_id: job.tenant_id,

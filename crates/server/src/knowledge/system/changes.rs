@@ -1,5 +1,7 @@
 //! What superadmins do to system articles, by the routes of articles. It is told in the log that belongs to no tenant, and to no webhook.
 
+use std::slice::from_ref;
+
 use axum::http::StatusCode;
 use loopctl_core::code::Code;
 use loopctl_core::json::JsonText;
@@ -99,7 +101,7 @@ pub(crate) async fn create<T: Answer>(
             let params: Params<'_> =
                 &[&superadmin.key_id, id, slug, title, body, category, status, tags, &Jsonb(metadata)];
             let article: Article = change.one(CREATE_SYSTEM_ARTICLE, params).await.map_err(taken)?.into();
-            embeddings::changed(&mut change, &article).await?;
+            embeddings::changed(&mut change, from_ref(&article)).await?;
             change.tell([of_nobody(told::created(&article))]);
             change.commit(answer(article)).await
         })
@@ -134,7 +136,7 @@ pub(crate) async fn change<T: Answer>(
                 return change.unchanged(answer(old)).await;
             }
             let article = write(&mut change, &new).await?;
-            embeddings::changed(&mut change, &article).await?;
+            embeddings::changed(&mut change, from_ref(&article)).await?;
             change.tell([of_nobody(told::updated(&old, &article, &fields))]);
             change.commit(answer(article)).await
         })
@@ -162,7 +164,7 @@ pub(crate) async fn set_status<T: Answer>(
             }
             let from = old.status;
             let article = write(&mut change, &Article { status, ..old }).await?;
-            embeddings::changed(&mut change, &article).await?;
+            embeddings::changed(&mut change, from_ref(&article)).await?;
             change.tell([of_nobody(told::moved(&article, from))]);
             change.commit(answer(article)).await
         })

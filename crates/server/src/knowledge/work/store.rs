@@ -42,6 +42,11 @@ pub(crate) struct ReviewToDo {
     pub(crate) fixes_count: i32,
     #[row(sql = "r.summary")]
     pub(crate) summary: Option<String>,
+    /// Whether there are drafts of it already.
+    #[row(
+        sql = "exists (select from articles a where a.tenant_id = k.tenant_id and a.source_type = $3 and a.source_id = r.id)"
+    )]
+    pub(crate) is_known: bool,
 }
 
 /// An ingestion, as its tenant sees it.

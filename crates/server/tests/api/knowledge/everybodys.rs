@@ -44,7 +44,8 @@ async fn written(root: &Caller, title: &str, body: &str, status: &str) -> String
 
 /// Of what text the vectors of a system article are, and when they were made.
 async fn vectors(id: &str) -> Option<(String, String)> {
-    let sql = "select encode(text_hash, 'hex'), embedded_at::text from system_article_embeddings where article_id = $1::text::uuid";
+    let sql = "select encode(text_hash, 'hex'), embedded_at::text from system_article_embeddings
+               where article_id = $1::text::uuid and vectors <> ''";
     let row = connect(&LITERAL.owner).await.query_opt(sql, &[&id]).await.unwrap();
     row.map(|row| (row.get(0), row.get(1)))
 }
@@ -183,6 +184,10 @@ async fn vectors_are_of_the_text_that_is_there() {
         .expect(200);
     quiet().await;
     assert_eq!(vectors(&id).await, None);
+    // It is known, so that nobody tries again.
+    let sql =
+        "select count(*) from system_article_embeddings where article_id = $1::text::uuid and vectors = ''";
+    assert_eq!(owner.query_one(sql, &[&id]).await.unwrap().get::<_, i64>(0), 1);
 }
 
 /// One list, in which the same text is worth the same, whoever's it is.

@@ -58,6 +58,9 @@ async fn answer(
     if input.contains("REFUSE") {
         return (StatusCode::UNAUTHORIZED, format!("no such key: {KEY}")).into_response();
     }
+    if input.contains("ENDLESS") {
+        return (StatusCode::BAD_REQUEST, "more tokens than there are").into_response();
+    }
     if input.contains("BROKEN") {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     }
@@ -143,6 +146,43 @@ async fn a_provider_is_asked_what_texts_mean() {
     let rows =
         stage.texts("select j::text from jobs j where tenant_id = $1::text::uuid", &tenant).await.concat();
     assert!(rows.contains("the provider answers 401") && !rows.contains(KEY), "{rows}");
+}
+
+/// What it does not take it is not asked about again, until that says something else; what says nothing neither.
+#[tokio::test]
+async fn a_text_that_is_refused_is_refused_once() {
+    let stage = Stage::new();
+    let (tenant, owner) = (stage.tenant().await, connect(&stage.server.owner).await);
+    let id = stage.published(&tenant, "ENDLESS", "It goes on.").await;
+    stage.published(&tenant, "Names", "Of branches.").await;
+    let lacking = async || {
+        let sql = "insert into jobs (tenant_id, id, queue, kind, args, max_attempts)
+                   values ($1::text::uuid, gen_random_uuid(), 'maintenance', 'embed_what_lacks', '{}', 1) returning id";
+        let job: uuid::Uuid = owner.query_one(sql, &[&tenant.id]).await.unwrap().get(0);
+        let done = "select state = 'completed' from jobs where id = $1";
+        until_true("what lacks vectors is looked for", PATIENCE, &owner, done, &[&job]).await;
+        nothing_under_way(&owner, &tenant.id).await;
+        let sql = "select result ->> 'lacking' from jobs where id = $1";
+        owner.query_one(sql, &[&job]).await.unwrap().get::<_, String>(0)
+    };
+    assert_eq!(lacking().await, "0");
+    assert_eq!(stage.provider.asked_about("ENDLESS").len(), 1);
+    let errors = "select last_error from jobs where tenant_id = $1::text::uuid and last_error is not null";
+    assert!(stage.texts(errors, &tenant).await.is_empty());
+    // It is found by its words, and has a vector once it is another text.
+    let found = tenant.user.get("/knowledge/search?q=endless").await.expect(200);
+    assert_eq!(each(&found, "id")[0], json!(id));
+    tenant.user.patch(&format!("/articles/{id}"), json!({"title": "It ends"})).await.expect(200);
+    nothing_under_way(&owner, &tenant.id).await;
+    let told =
+        "select action from audit_log where tenant_id = $1::text::uuid and action like 'article.embedding_%'
+                order by position";
+    let [cleared, updated] = ["article.embedding_cleared", "article.embedding_updated"];
+    assert_eq!(stage.texts(told, &tenant).await, [cleared, updated, updated]);
+    let sql = "delete from article_embeddings where tenant_id = $1::text::uuid";
+    assert_eq!(owner.execute(sql, &[&tenant.id]).await.unwrap(), 2);
+    assert_eq!(lacking().await, "2");
+    assert_eq!(stage.texts(MODELS, &tenant).await.len(), 2);
 }
 
 /// After three failures nobody is asked for a while: words are left, at once.
