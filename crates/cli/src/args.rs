@@ -46,6 +46,18 @@ pub(crate) struct GlobalOptions {
     #[arg(long, global = true)]
     pub(crate) data_only: bool,
 
+    /// For people: also ids, times to the second, and tables as wide as what they hold
+    #[arg(long, global = true)]
+    pub(crate) wide: bool,
+
+    /// For people: also what is folded otherwise, such as metadata
+    #[arg(long, global = true)]
+    pub(crate) full: bool,
+
+    /// For people: no pager (LOOPCTL_PAGER, PAGER) for what is longer than the screen
+    #[arg(long, global = true)]
+    pub(crate) no_pager: bool,
+
     /// Server address, for example https://loopctl.example.com
     #[arg(long, global = true, value_name = "URL")]
     pub(crate) server: Option<String>,
@@ -86,6 +98,9 @@ impl GlobalOptions {
         Self {
             format: self.format.or(others.format),
             data_only: self.data_only || others.data_only,
+            wide: self.wide || others.wide,
+            full: self.full || others.full,
+            no_pager: self.no_pager || others.no_pager,
             server: self.server.or(others.server),
             api_key: self.api_key.or(others.api_key),
             project: self.project.or(others.project),

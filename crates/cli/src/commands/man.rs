@@ -8,6 +8,7 @@ use clap_mangen::roff::{Roff, bold, roman};
 
 use crate::args::Cli;
 use crate::error::Error;
+use crate::examples::with_examples;
 use crate::output::{self, Format};
 
 #[derive(Debug, Args)]
@@ -39,7 +40,7 @@ pub(crate) fn run(arguments: &Arguments) -> u8 {
 
 /// All commands, as they are documented: `help` is no command of its own, and global options stand in the page of loopctl.
 fn root() -> Command {
-    let mut root = Cli::command().disable_help_subcommand(true);
+    let mut root = with_examples(Cli::command()).disable_help_subcommand(true);
     root.build();
     root
 }

@@ -48,7 +48,10 @@ pub(crate) async fn run(globals: &GlobalOptions, command: Command) -> u8 {
         Ok(context) => context,
         Err(error) => return error.report(Format::Human),
     };
-    match dispatch(&context, command).await {
+    let outcome = dispatch(&context, command).await;
+    // What was found out is shown before what went wrong.
+    let shown = context.output.finish();
+    match outcome.and(shown) {
         Ok(()) => 0,
         Err(error) => error.report(context.output.format()),
     }

@@ -79,12 +79,9 @@ fn the_exit_code_says_whether_some_or_all_failed() {
     let world = World::new(many(|n| n == 2));
     let run = claim(&world, 1..=3, "--format human");
     assert_eq!((run.code, run.stderr.as_str()), (6, "Error: 1 of 3 stories failed\n"));
-    let expected = "\
-story  status   code                reason
------  -------  ------------------  ----------------
-1.1    success
-1.2    error    invalid_transition  Story is pending
-1.3    success
+    let expected = "  1.1  success
+  1.2  error: Story is pending (invalid_transition)
+  1.3  success
 hint: Contract it first.
 hint: See its history.
 ";
@@ -283,7 +280,7 @@ fn verify_reject_and_mark_complete_say_the_same_of_each_story() {
     assert_eq!(body_of(&world, "/bulk/reject"), json!({"stories": [item(1), item(2)]}));
     // This step has no form for a single story.
     let run = world.run("mark-complete 1.7 --summary before --project my-app --format human");
-    assert_eq!(run.stdout, "story  status   code  reason\n-----  -------  ----  ------\n1.7    success\n");
+    assert_eq!(run.stdout, "  1.7  success\n");
     let item = json!({"story_id": id(7), "summary": "before", "review_type": "pre_existing"});
     assert_eq!(body_of(&world, "/bulk/mark-complete"), json!({"stories": [item]}));
 
@@ -337,9 +334,7 @@ fn an_epic_is_verified_as_a_whole() {
     assert_eq!((run.code, run.stderr.as_str()), (6, "Error: 1 of 4 stories failed\n"));
     let expected = "\
 Verified: 3 of 4 reported stories
-number  code                  reason
-------  --------------------  ---------
-1.2     review_not_conducted  no review
+  1.2  error: no review (review_not_conducted)
 hint: Review it.
 ";
     assert_eq!(run.stdout, expected);

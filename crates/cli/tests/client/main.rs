@@ -23,6 +23,7 @@ mod matrix;
 mod merge;
 mod names;
 mod parser;
+mod people;
 mod plans;
 mod settings;
 mod setup;
