@@ -1,0 +1,86 @@
+//! How things look: colours where they are wanted, signs that the locale has, and texts as wide as there is room.
+
+use ratatui::style::{Color, Modifier, Style};
+use ratatui::symbols::border;
+use unicode_width::UnicodeWidthStr;
+
+use crate::bars;
+use crate::commands::watch::model::Tone;
+
+/// What the terminal can do, and its user wants.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Look {
+    pub(crate) colours: bool,
+    /// Signs beyond ASCII.
+    pub(crate) signs: bool,
+}
+
+/// A line of ASCII above a panel.
+const PLAIN: border::Set<'_> = border::Set {
+    top_left: "-",
+    top_right: "-",
+    bottom_left: "-",
+    bottom_right: "-",
+    vertical_left: "|",
+    vertical_right: "|",
+    horizontal_top: "-",
+    horizontal_bottom: "-",
+};
+
+impl Look {
+    /// As the environment says.
+    pub(crate) fn of_environment() -> Self {
+        // Said with anything in it, as with other programs.
+        let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        Self { colours: !unwanted, signs: bars::has_signs() }
+    }
+
+    pub(super) fn tone(self, tone: Tone) -> Style {
+        let coloured = |colour| if self.colours { Style::new().fg(colour) } else { Style::new() };
+        match tone {
+            Tone::Plain => Style::new(),
+            Tone::Good => coloured(Color::Green),
+            Tone::Bad => coloured(Color::Red).add_modifier(Modifier::BOLD),
+            Tone::Waiting => coloured(Color::Yellow),
+            Tone::Faint => Style::new().add_modifier(Modifier::DIM),
+        }
+    }
+
+    pub(super) fn accent(self) -> Style {
+        let bold = Style::new().add_modifier(Modifier::BOLD);
+        if self.colours { bold.fg(Color::Cyan) } else { bold }
+    }
+
+    pub(super) fn faint(self) -> Style {
+        Style::new().add_modifier(Modifier::DIM)
+    }
+
+    pub(super) fn chosen(self) -> Style {
+        Style::new().add_modifier(Modifier::REVERSED)
+    }
+
+    pub(super) fn border(self) -> border::Set<'static> {
+        if self.signs { border::PLAIN } else { PLAIN }
+    }
+
+    /// What is claimed or found, what is on its way, what is against it, and the rest.
+    pub(super) fn marks(self) -> [char; 4] {
+        if self.signs { ['█', '▓', '▒', '░'] } else { ['#', '=', 'x', '.'] }
+    }
+
+    pub(super) fn dot(self) -> char {
+        if self.signs { '·' } else { '-' }
+    }
+}
+
+/// The text in just so many columns: cut, or with blanks after it.
+pub(super) fn fit(text: &str, width: usize) -> String {
+    let mut fitting = bars::cut(text, width);
+    // Of no room at all nothing is left, not even what says that something was cut.
+    if fitting.width() > width {
+        fitting = String::new();
+    }
+    let blanks = width.saturating_sub(fitting.width());
+    fitting.extend(std::iter::repeat_n(' ', blanks));
+    fitting
+}
