@@ -27,9 +27,7 @@ impl Client {
         let request = Request { method: Method::GET, url: &url, body: None, headers: &headers, how };
         let mut answer = self.exchange(&request, false).await?;
         match answer.unread.take() {
-            Some(response) => {
-                Ok(Events::of(Download { client: self, response, limit: LONGEST_SILENCE }))
-            }
+            Some(response) => Ok(Events::of(Download { client: self, response, limit: LONGEST_SILENCE })),
             None => settled(answer).and(Err(Error::not_json())),
         }
     }

@@ -28,4 +28,7 @@ mod metrics;
 mod rates;
 mod secrets;
 mod support;
+#[path = "../client/terminal.rs"]
+mod terminal;
 mod two_servers;
+mod watch;

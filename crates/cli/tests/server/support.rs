@@ -182,7 +182,19 @@ impl Daemon {
 
     #[track_caller]
     pub(crate) fn start_with(environment: &[(&str, &str)]) -> Self {
-        let mut child = command("serve --port 0", environment).spawn().unwrap();
+        Self::serve("0", environment)
+    }
+
+    /// Serves again where a server has ended, at its address.
+    #[track_caller]
+    pub(crate) fn start_at(base: &str, dir: &Path) -> Self {
+        let port = base.rsplit(':').next().unwrap();
+        Self::serve(port, &[("LOOPCTL_DATA_DIR", dir.to_str().unwrap())])
+    }
+
+    #[track_caller]
+    fn serve(port: &str, environment: &[(&str, &str)]) -> Self {
+        let mut child = command(&format!("serve --port {port}"), environment).spawn().unwrap();
         let log = Log::of(&mut child);
         let mut daemon = Self { child, log, base: String::new() };
         let address = wait_for("server", || {

@@ -45,7 +45,11 @@ pub(crate) struct Feed<'a> {
 enum Source<'a> {
     Stream(Option<Events<'a>>),
     /// `is_whole`: what is unread is all that there is for now.
-    Pages { unread: VecDeque<Value>, is_whole: bool, is_reached: bool },
+    Pages {
+        unread: VecDeque<Value>,
+        is_whole: bool,
+        is_reached: bool,
+    },
 }
 
 impl<'a> Feed<'a> {
@@ -80,7 +84,8 @@ impl<'a> Feed<'a> {
                 Ok(None) => {}
                 // A server that does not stream is asked from time to time.
                 Err(error) if error.is_not_found() && matches!(self.source, Source::Stream(_)) => {
-                    self.source = Source::Pages { unread: VecDeque::new(), is_whole: false, is_reached: false };
+                    self.source =
+                        Source::Pages { unread: VecDeque::new(), is_whole: false, is_reached: false };
                 }
                 Err(error) if error.may_pass() => {
                     self.pause = Some(match (&mut self.source, error.retry_after()) {

@@ -31,6 +31,8 @@ pub(super) struct Place {
     pub(super) chosen: usize,
     /// The first row that is seen.
     pub(super) first: usize,
+    /// Somebody has gone there: what is chosen is followed wherever it goes. Else the top is shown.
+    pub(super) is_followed: bool,
 }
 
 /// What fills the screen.
@@ -60,7 +62,10 @@ pub(super) enum Link {
     CatchingUp,
     Live,
     /// Nothing comes since then, and why.
-    Away { since: Moment, why: String },
+    Away {
+        since: Moment,
+        why: String,
+    },
 }
 
 /// The whole screen.
@@ -80,6 +85,8 @@ pub(super) struct App {
     pub(super) link: Link,
     /// What could not be read, and is tried again.
     pub(super) late: Option<String>,
+    /// What cannot be read.
+    pub(super) failed: Option<String>,
     /// How much is still to be read.
     pub(super) unread: usize,
 }
@@ -98,6 +105,7 @@ impl App {
             is_typing: false,
             link: Link::Connecting,
             late: None,
+            failed: None,
             unread: 0,
         }
     }
@@ -109,17 +117,20 @@ impl App {
         self.board.settle();
         self.shown = Shown::of(&self.board, &self.filter, now, self.patience);
         for (panel, was) in Panel::ALL.into_iter().zip(chosen) {
-            let place = self.place(panel).chosen;
-            // The newest stays the newest.
-            let stays = panel == Panel::Events && place == 0;
+            let place = if self.place(panel).is_followed { self.place(panel).chosen } else { 0 };
             let same = |row: &Row, was: &Row| match panel {
                 Panel::Events => row.since == was.since && row.title == was.title,
-                _ => !row.is_heading && row.story == was.story && (row.story.is_some() || row.title == was.title),
+                _ => {
+                    !row.is_heading
+                        && row.story == was.story
+                        && (row.story.is_some() || row.title == was.title)
+                }
             };
             let rows = self.rows(panel);
-            let found = was.filter(|_| !stays).and_then(|was| rows.iter().position(|row| same(row, &was)));
-            let chosen = found.unwrap_or(place);
-            self.choose(panel, chosen, true);
+            let found = was
+                .filter(|_| self.place(panel).is_followed)
+                .and_then(|was| rows.iter().position(|row| same(row, &was)));
+            self.choose(panel, found.unwrap_or(place), true);
         }
     }
 
@@ -167,10 +178,17 @@ impl App {
         self.place_mut(panel).chosen = found.unwrap_or_default();
     }
 
-    /// Moves by so many rows.
+    /// Moves by so many rows. Whoever is at the top sees what comes there.
     pub(super) fn step(&mut self, by: isize) {
+        let to = self.place(self.focus).chosen.saturating_add_signed(by);
+        self.go_to(to, by > 0);
+    }
+
+    pub(super) fn go_to(&mut self, row: usize, downwards: bool) {
         let panel = self.focus;
-        let to = self.place(panel).chosen.saturating_add_signed(by);
-        self.choose(panel, to, by > 0);
+        self.choose(panel, row, downwards);
+        let top = self.rows(panel).iter().position(|row| !row.is_heading).unwrap_or_default();
+        let place = self.place_mut(panel);
+        place.is_followed = place.chosen > top;
     }
 }

@@ -9,7 +9,7 @@ use tokio::sync::mpsc::Sender;
 use tokio::time::{Instant, sleep, sleep_until};
 use uuid::Uuid;
 
-use super::model::{Answer, MOST_PROJECTS, first_report, parts};
+use super::model::{Answer, MOST_PROJECTS, Part, first_report, parts};
 use super::opened::Opened;
 use super::pace::{Job, Pace, Wanted};
 use crate::client::Client;
@@ -28,6 +28,8 @@ pub(super) enum Told {
     Closed(Uuid, String),
     /// Something could not be read, and is tried again.
     Late(String),
+    /// Something cannot be read.
+    Failed(String),
     /// A job was done.
     Done,
 }
@@ -38,6 +40,7 @@ pub(super) struct Wishes {
     wanted: RefCell<Wanted>,
     more: Notify,
     began: Instant,
+    is_reading: Cell<bool>,
     /// How many changes the board has taken in.
     pub(super) taken: Cell<u64>,
 }
@@ -48,6 +51,7 @@ impl Wishes {
             wanted: RefCell::default(),
             more: Notify::new(),
             began: Instant::now(),
+            is_reading: Cell::default(),
             taken: Cell::default(),
         }
     }
@@ -64,7 +68,7 @@ impl Wishes {
 
     /// How much is still to be read.
     pub(super) fn len(&self) -> usize {
-        self.wanted.borrow().len()
+        self.wanted.borrow().len() + usize::from(self.is_reading.get())
     }
 }
 
@@ -102,13 +106,17 @@ impl Reader<'_> {
                     continue;
                 }
             };
+            self.wishes.is_reading.set(true);
             match self.read(job, &mut pace).await {
                 Ok(()) => {}
                 Err(error) if ends_all(&error) => return Err(error),
                 Err(error) if is_lasting(&error) => {
-                    if let Job::Story(story) = job {
-                        self.tell(Told::Closed(story, error.to_line())).await?;
-                    }
+                    let why = error.to_line();
+                    self.tell(match job {
+                        Job::Story(story) => Told::Closed(story, why),
+                        _ => Told::Failed(why),
+                    })
+                    .await?;
                 }
                 Err(error) => {
                     let now = self.wishes.began.elapsed();
@@ -117,12 +125,13 @@ impl Reader<'_> {
                     self.tell(Told::Late(error.to_line())).await?;
                 }
             }
+            self.wishes.is_reading.set(false);
             self.tell(Told::Done).await?;
         }
     }
 
     async fn tell(&self, told: Told) -> Result<(), Error> {
-        self.told.send(told).await.map_err(|_| Error::Other(GONE.to_owned()))
+        self.told.send(told).await.map_err(|_| Error::Undone(GONE.to_owned()))
     }
 
     async fn answer(&self, answer: Answer) -> Result<(), Error> {
@@ -184,7 +193,7 @@ impl Reader<'_> {
     }
 
     /// The plan of a project, and how many changes the board knew before.
-    async fn plan(&self, project: Uuid, pace: &mut Pace) -> Result<Vec<super::model::Part>, Error> {
+    async fn plan(&self, project: Uuid, pace: &mut Pace) -> Result<Vec<Part>, Error> {
         let asked = self.wishes.taken.get();
         let graph = self.get(&format!("/projects/{project}/dependency_graph"), &[], pace).await?;
         let parts = parts(&graph);
@@ -206,8 +215,9 @@ impl Reader<'_> {
                 let rows = self.get("/stories", &query, pace).await?;
                 let here = rows_of(&rows).len();
                 offset += here;
-                let is_last = here == 0 || rows["meta"]["total_count"].as_u64().is_none_or(|all| offset as u64 >= all);
-                if part == super::model::Part::Unjudged {
+                let is_last =
+                    here == 0 || rows["meta"]["total_count"].as_u64().is_none_or(|all| offset as u64 >= all);
+                if part == Part::Unjudged {
                     first = [first, first_report(&rows)].into_iter().flatten().min();
                 }
                 self.answer(Answer::Stories { rows, asked }).await?;
@@ -252,12 +262,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    async fn each_page(
-        &self,
-        path: &str,
-        pace: &mut Pace,
-        mut take: impl FnMut(Value),
-    ) -> Result<(), Error> {
+    async fn each_page(&self, path: &str, pace: &mut Pace, mut take: impl FnMut(Value)) -> Result<(), Error> {
         for page in 1..=MOST_PAGES {
             let number = page.to_string();
             let body = self.get(path, &[("page_size", "100"), ("page", number.as_str())], pace).await?;
@@ -290,8 +295,8 @@ impl Reader<'_> {
 fn ends_all(error: &Error) -> bool {
     match error {
         Error::Server(error) => error.status == 401,
-        Error::Network(_) => false,
-        _ => true,
+        Error::Undone(_) => true,
+        _ => false,
     }
 }
 

@@ -74,8 +74,8 @@ impl App {
             KeyCode::Up | KeyCode::Char('k') => self.step(-1),
             KeyCode::PageDown => self.step(PAGE),
             KeyCode::PageUp => self.step(-PAGE),
-            KeyCode::Home | KeyCode::Char('g') => self.choose(self.focus, 0, true),
-            KeyCode::End | KeyCode::Char('G') => self.choose(self.focus, usize::MAX, false),
+            KeyCode::Home | KeyCode::Char('g') => self.go_to(0, true),
+            KeyCode::End | KeyCode::Char('G') => self.go_to(usize::MAX, false),
             KeyCode::Tab | KeyCode::Right | KeyCode::Char('l') => self.focus = self.focus.after(1),
             KeyCode::BackTab | KeyCode::Left | KeyCode::Char('h') => {
                 self.focus = self.focus.after(Panel::ALL.len() - 1);
@@ -83,7 +83,9 @@ impl App {
             KeyCode::Char('?') => self.page = Page::Help,
             KeyCode::Char('/') => self.is_typing = true,
             KeyCode::Enter => {
-                let Some(id) = self.chosen(self.focus).and_then(|row| row.story) else { return Step::Nothing };
+                let Some(id) = self.chosen(self.focus).and_then(|row| row.story) else {
+                    return Step::Nothing;
+                };
                 self.page = Page::Story(Look { id, opened: None, refused: None, line: 0 });
                 return Step::Open(id);
             }

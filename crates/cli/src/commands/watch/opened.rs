@@ -3,8 +3,7 @@
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::model::{Moment, text};
-use crate::commands::events::told;
+use super::model::{Moment, moment, text, who, words};
 use crate::output::rows_of;
 use crate::table;
 
@@ -53,15 +52,9 @@ impl Opened {
             text: table::one_line(&cut(row["description"].as_str().unwrap_or_default(), LONGEST_CRITERION)),
             status: word(&row["status"]),
         });
-        let entries = rows_of(history).iter().rev().take(MOST_ENTRIES).map(|row| {
-            let words = told(row);
-            let action = word(&row["action"]).replace('_', " ");
-            Entry {
-                at: super::model::moment(&row["inserted_at"]),
-                who: word(&row["actor_label"]),
-                what: format!("{action}  {}", word(&words["change"])).trim_end().to_owned(),
-            }
-        });
+        let entries = rows_of(history).iter().rev().take(MOST_ENTRIES);
+        let entries =
+            entries.map(|row| Entry { at: moment(&row["inserted_at"]), who: who(row), what: words(row) });
         let is = |member: &str| story[member] == true;
         Self {
             id,

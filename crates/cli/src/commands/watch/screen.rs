@@ -14,7 +14,7 @@ use super::News;
 use super::app::{App, Link, Look as Seen, Page};
 use super::fetch::{Told, Wishes};
 use super::keys::Step;
-use super::model::{Answer, Board};
+use super::model::{Answer, Board, text};
 use super::pace::Job;
 use super::view::{self, Look};
 use crate::error::Error;
@@ -70,8 +70,7 @@ pub(super) struct Screen<'a> {
 impl<'a> Screen<'a> {
     pub(super) fn open(board: Board, patience: TimeDelta, wishes: &'a Wishes) -> Result<Self, Error> {
         let listen = |kind| signal(kind).map_err(|error| Error::Other(error.to_string()));
-        let signals =
-            [SignalKind::terminate(), SignalKind::hangup(), SignalKind::interrupt()].map(listen);
+        let signals = [SignalKind::terminate(), SignalKind::hangup(), SignalKind::interrupt()].map(listen);
         let [terminate, hangup, interrupt] = signals;
         let now = Instant::now();
         Ok(Self {
@@ -219,7 +218,7 @@ impl<'a> Screen<'a> {
                     Link::Away { since, .. } => *since,
                     _ => Utc::now(),
                 };
-                self.app.link = Link::Away { since, why: super::model::text(&why) };
+                self.app.link = Link::Away { since, why: text(&why) };
             }
         }
         self.is_other(CALM);
@@ -247,10 +246,14 @@ impl<'a> Screen<'a> {
                 if let Page::Story(seen) = &mut self.app.page
                     && seen.id == story
                 {
-                    seen.refused = Some(super::model::text(&why));
+                    seen.refused = Some(text(&why));
                 }
             }
-            Told::Late(why) => self.app.late = Some(super::model::text(&why)),
+            Told::Late(why) => {
+                self.app.late =
+                    Some(format!("Some of it could not be read, and is read again: {}", text(&why)));
+            }
+            Told::Failed(why) => self.app.failed = Some(format!("Some of it cannot be read: {}", text(&why))),
             Told::Done => {
                 if self.wishes.len() == 0 {
                     self.app.late = None;

@@ -7,7 +7,7 @@ use loopctl_core::lifecycle::{AgentStatus, VerifiedStatus};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{Board, Event, MOST_EVENTS, Moment, id, moment, short, text, word};
+use super::{Board, Event, MOST_EVENTS, Moment, id, moment, short, text};
 use crate::commands::events::told;
 
 /// What is to be read again.
@@ -98,32 +98,30 @@ impl Board {
     }
 
     fn note(&mut self, change: &Value, story: Option<Uuid>) {
-        let kind = word(&change["entity_type"]);
-        // What a search engine makes of articles is nobody's news.
-        if change["action"].as_str().is_some_and(|action| action.starts_with("article.embedding")) {
+        let kind = change["entity_type"].as_str().unwrap_or_default();
+        let action = change["action"].as_str().unwrap_or_default();
+        // The story says the same by itself; what a search makes of articles is nobody's news.
+        if kind == "verification_result" || action.starts_with("article.embedding") {
             return;
         }
-        let action = word(&change["action"]).replace('_', " ");
-        let action = action.strip_prefix(&format!("{kind}.")).unwrap_or(&action);
-        let row = told(change);
-        let words = row["change"].as_str().unwrap_or_default();
-        let named = match story.and_then(|id| self.stories.get(&id)) {
-            Some(story) => self.number(story),
-            None => match (story, id(&change["entity_id"])) {
-                (Some(story), _) => format!("story {}", short(story)),
-                _ => kind.replace('_', " "),
-            },
+        let what = match story {
+            Some(id) => {
+                let named = match self.stories.get(&id) {
+                    Some(story) => self.number(story),
+                    None => format!("story {}", short(id)),
+                };
+                format!("{named}  {}", words(change))
+            }
+            None => {
+                let action = action.strip_prefix(&format!("{kind}.")).unwrap_or(action);
+                let row = told(change);
+                let more = row["change"].as_str().unwrap_or_default();
+                format!("{} {}  {more}", spaced(kind), spaced(action))
+            }
         };
-        // That it is another status the words say by themselves.
-        let what = match action {
-            "status changed" => format!("{named} {words}"),
-            action => format!("{named} {action} {words}"),
-        };
-        let who = word(&change["actor_label"]);
-        let who = who.strip_prefix("agent:").unwrap_or(&who).to_owned();
         self.events.push_back(Event {
             at: moment(&change["inserted_at"]),
-            who,
+            who: who(change),
             what: text(what.trim_end()),
             story,
         });
@@ -131,6 +129,27 @@ impl Board {
             self.events.pop_front();
         }
     }
+}
+
+/// What has happened to a story: the status that it goes to, or what else is told, with the reason of a rejection.
+pub(crate) fn words(entry: &Value) -> String {
+    let (state, action) = (&entry["new_state"], entry["action"].as_str().unwrap_or_default());
+    text(&match (action, state["agent_status"].as_str(), state["rejection_reason"].as_str()) {
+        ("status_changed", Some(status), _) => spaced(status),
+        (action, _, Some(reason)) => format!("{}: {reason}", spaced(action)),
+        (action, ..) => spaced(action),
+    })
+}
+
+/// Whose doing it was; of a key its name, which says more than its role.
+pub(crate) fn who(entry: &Value) -> String {
+    let label = entry["actor_label"].as_str().unwrap_or_default();
+    let name = ["agent:", "orchestrator:", "user:"].iter().find_map(|role| label.strip_prefix(role));
+    text(name.filter(|name| !name.is_empty()).unwrap_or(label))
+}
+
+fn spaced(word: &str) -> String {
+    word.replace('_', " ")
 }
 
 impl super::Story {

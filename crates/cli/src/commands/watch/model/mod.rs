@@ -16,7 +16,7 @@ use loopctl_core::lifecycle::{AgentStatus, VerifiedStatus};
 use serde_json::Value;
 use uuid::Uuid;
 
-pub(super) use self::apply::Again;
+pub(super) use self::apply::{Again, who, words};
 pub(super) use self::needs::{Kind, Need};
 pub(super) use self::read::{Answer, Part, first_report, parts};
 pub(super) use self::rows::{Counts, Row, Shown, Tone, age};

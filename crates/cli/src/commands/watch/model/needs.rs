@@ -88,7 +88,8 @@ impl Board {
 
     /// Whether a budget is of what is shown.
     fn is_about(&self, budget: &super::Budget) -> bool {
-        let shows = |id| self.stories.get(&id).is_some_and(|story| self.epic.is_none_or(|epic| story.epic == epic));
+        let shows =
+            |id| self.stories.get(&id).is_some_and(|story| self.epic.is_none_or(|epic| story.epic == epic));
         match (budget.story, budget.project) {
             (Some(story), _) => shows(story),
             (None, Some(project)) => self.projects.contains_key(&project),

@@ -103,7 +103,8 @@ impl Board {
         let mut known = std::mem::take(&mut self.projects);
         for (place, row) in rows.iter().take(MOST_PROJECTS).enumerate() {
             let Some(id) = id(&row["id"]) else { continue };
-            let project = Project { place, name: word(&row["slug"]), ..known.remove(&id).unwrap_or_default() };
+            let project =
+                Project { place, name: word(&row["slug"]), ..known.remove(&id).unwrap_or_default() };
             self.projects.insert(id, project);
         }
         let projects = &self.projects;
@@ -143,9 +144,8 @@ impl Board {
         }
         self.left_out = left_out;
         // What has come since it was asked for is not in it.
-        self.stories.retain(|id, story| {
-            story.project != project_id || there.contains(id) || story.touched > asked
-        });
+        self.stories
+            .retain(|id, story| story.project != project_id || there.contains(id) || story.touched > asked);
     }
 
     /// Who has a story, and since when.
@@ -154,8 +154,8 @@ impl Board {
         let Some(story) = story.filter(|story| story.touched <= asked) else { return };
         story.stands_at(row);
         let contracted = story.agent_status == AgentStatus::Contracted;
-        story.holder =
-            id(&row["assigned_agent_id"]).or_else(|| id(&row["contracted_by_agent_id"]).filter(|_| contracted));
+        story.holder = id(&row["assigned_agent_id"])
+            .or_else(|| id(&row["contracted_by_agent_id"]).filter(|_| contracted));
         // When it was contracted is not told; nothing has happened to it since.
         let since = if contracted { &row["updated_at"] } else { &row["assigned_at"] };
         story.held_since = moment(since);
@@ -179,7 +179,9 @@ impl Board {
         let project = scope.starts_with("per_").then(|| id(&row["scope_id"])).flatten();
         let project = project.or_else(|| match kind {
             "project" => Some(of),
-            "epic" => self.projects.iter().find(|(_, project)| project.epics.contains_key(&of)).map(|(id, _)| *id),
+            "epic" => {
+                self.projects.iter().find(|(_, project)| project.epics.contains_key(&of)).map(|(id, _)| *id)
+            }
             _ => None,
         });
         let of_project = |id: &Uuid| self.projects.get(id).map(|project| project.name.clone());

@@ -86,7 +86,10 @@ impl Shown {
         let held = held.filter(passes).collect();
         let shows = |event: &&Event| {
             board.epic.is_none()
-                || event.story.and_then(|id| board.stories.get(&id)).is_some_and(|s| Some(s.epic) == board.epic)
+                || event
+                    .story
+                    .and_then(|id| board.stories.get(&id))
+                    .is_some_and(|s| Some(s.epic) == board.epic)
         };
         let events = board.events.iter().rev().filter(shows).map(event_row).filter(passes).collect();
         Self { counts, needs, stories: board.by_stand(passes), held, events }
@@ -188,7 +191,9 @@ impl Board {
         row.tone = need.kind.tone();
         need.kind.word().clone_into(&mut row.label);
         match need.kind {
-            Kind::Halted => "Custody of this tenant is halted: a superadmin ends that".clone_into(&mut row.title),
+            Kind::Halted => {
+                "Custody of this tenant is halted: a superadmin ends that".clone_into(&mut row.title)
+            }
             Kind::Violations => {
                 row.title = format!("{} open: loopctl admin violators lists them", need.count);
             }

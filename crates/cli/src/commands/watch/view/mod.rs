@@ -86,9 +86,8 @@ fn footer(app: &App, look: Look, width: usize) -> Line<'static> {
     if let Link::Away { why, .. } = &app.link {
         return told(format!("What is shown is of then. {why}"), look.tone(Tone::Bad).patch(look.chosen()));
     }
-    if let Some(late) = &app.late {
-        let text = format!("Some of it could not be read, and is read again: {late}");
-        return told(text, look.tone(Tone::Waiting));
+    if let Some(late) = app.late.as_ref().or(app.failed.as_ref()) {
+        return told(late.clone(), look.tone(Tone::Waiting));
     }
     if app.board.left_out > 0 {
         let text = format!(
@@ -127,6 +126,14 @@ impl Panel {
             Self::Stories => "Stories",
             Self::Held => "Held",
             Self::Events => "Latest",
+        }
+    }
+
+    /// Of the room, where there is not enough for all.
+    fn share(self) -> usize {
+        match self {
+            Self::Needs | Self::Stories => 3,
+            Self::Held | Self::Events => 2,
         }
     }
 

@@ -26,39 +26,56 @@ fn shares(counts: &[usize], all: usize, width: usize) -> Vec<usize> {
 /// Two lines: how far stories are said to be, and how far they were found to be.
 pub(super) fn lines(counts: Counts, look: Look, width: usize) -> [Line<'static>; 2] {
     let [whole, under_way, against, rest] = look.marks();
-    let waiting = counts.all - counts.reported - counts.working - counts.contracted;
-    let claimed = [
-        (counts.reported, "reported", whole, Tone::Waiting),
-        (counts.working, "in work", under_way, Tone::Plain),
-        (counts.contracted, "contracted", against, Tone::Faint),
-        (waiting, "pending", rest, Tone::Faint),
-    ];
+    let pending = counts.all - counts.reported - counts.working - counts.contracted;
     let open = counts.all - counts.verified - counts.rejected;
-    let found = [
-        (counts.verified, "verified", whole, Tone::Good),
-        (counts.rejected, "rejected", against, Tone::Bad),
-        (open, "unverified", rest, Tone::Faint),
-    ];
-    [line("Claimed ", &claimed, counts.all, look, width), line("Verified", &found, counts.all, look, width)]
+    let claimed = Picture {
+        name: "Claimed ",
+        pieces: vec![
+            (counts.reported, "reported", whole, Tone::Waiting),
+            (counts.working, "in work", under_way, Tone::Plain),
+            (counts.contracted, "contracted", against, Tone::Faint),
+            (pending, "pending", rest, Tone::Faint),
+        ],
+    };
+    let found = Picture {
+        name: "Verified",
+        pieces: vec![
+            (counts.verified, "verified", whole, Tone::Good),
+            (counts.rejected, "rejected", against, Tone::Bad),
+            (open, "unverified", rest, Tone::Faint),
+        ],
+    };
+    // Both bars are of the same width, so that they compare.
+    let words = claimed.words().width().max(found.words().width());
+    let bar = width.saturating_sub(claimed.name.len() + 2 + words).max(NARROWEST);
+    [claimed, found].map(|picture| picture.line(counts.all, look, bar, width))
 }
 
-type Piece = (usize, &'static str, char, Tone);
+const NARROWEST: usize = 16;
 
-fn line(name: &str, pieces: &[Piece], all: usize, look: Look, width: usize) -> Line<'static> {
-    const LEGEND: usize = 46;
-    let bar = width.saturating_sub(name.width() + 2 + LEGEND).max(10);
-    let counts: Vec<_> = pieces.iter().map(|(count, ..)| *count).collect();
-    let widths = shares(&counts, all, bar);
-    let mut spans = vec![Span::raw(format!("{name} "))];
-    spans.extend(pieces.iter().zip(&widths).map(|((_, _, mark, tone), width)| {
-        Span::styled(mark.to_string().repeat(*width), look.tone(*tone))
-    }));
-    let left = bar.saturating_sub(widths.iter().sum());
-    spans.push(Span::raw(" ".repeat(left + 1)));
-    let words = pieces.iter().filter(|(count, ..)| *count > 0);
-    let words = words.map(|(count, word, ..)| format!("{word} {count}")).collect::<Vec<_>>().join("  ");
-    spans.push(Span::raw(fit(&words, LEGEND)));
-    Line::from(spans)
+struct Picture {
+    name: &'static str,
+    pieces: Vec<(usize, &'static str, char, Tone)>,
+}
+
+impl Picture {
+    fn words(&self) -> String {
+        let there = self.pieces.iter().filter(|(count, ..)| *count > 0);
+        there.map(|(count, word, ..)| format!("{word} {count}")).collect::<Vec<_>>().join("  ")
+    }
+
+    fn line(&self, all: usize, look: Look, bar: usize, width: usize) -> Line<'static> {
+        let counts: Vec<_> = self.pieces.iter().map(|(count, ..)| *count).collect();
+        let widths = shares(&counts, all, bar);
+        let mut spans = vec![Span::raw(format!("{} ", self.name))];
+        spans.extend(self.pieces.iter().zip(&widths).map(|((_, _, mark, tone), width)| {
+            Span::styled(mark.to_string().repeat(*width), look.tone(*tone))
+        }));
+        let left = bar.saturating_sub(widths.iter().sum());
+        spans.push(Span::raw(" ".repeat(left + 1)));
+        spans.push(Span::raw(fit(&self.words(), width.saturating_sub(self.name.len() + 2 + bar))));
+        Line::from(spans)
+    }
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::look::{Look, fit};
 use super::title;
+use crate::bars::cut;
 use crate::commands::watch::app::{App, Page};
 use crate::commands::watch::model::{Board, Moment, Story, Tone, age};
 use crate::commands::watch::opened::{Criterion, Opened};
@@ -23,7 +24,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &mut App, look: Look, area: Rect)
         || "A story that is not there any more".to_owned(),
         |story| format!("{}  {}", app.board.number(story), story.title),
     );
-    let inner = title(frame, area, look, &fit(&name, usize::from(area.width).saturating_sub(6)), true);
+    let inner = title(frame, area, look, &cut(&name, usize::from(area.width).saturating_sub(6)), true);
     let (width, height) = (usize::from(inner.width), usize::from(inner.height));
     let mut lines = story.map_or_else(Vec::new, |story| standing(&app.board, seen.id, story, app.now, look));
     match (&seen.opened, &seen.refused) {
@@ -53,12 +54,16 @@ fn standing(board: &Board, id: Uuid, story: &Story, now: Moment, look: Look) -> 
     let mut words = format!("{}, {}", story.agent_status, story.verified_status);
     let ago = |words: &mut String, what: &str, at: Option<Moment>| {
         if let Some(at) = at {
-            words.push_str(&format!("  {} {what} {}", look.dot(), age(at, now)));
+            let ago = match age(at, now).as_str() {
+                "now" => "just now".to_owned(),
+                age => format!("{age} ago"),
+            };
+            words.push_str(&format!("  {} {what} {ago}", look.dot()));
         }
     };
     if story.is_held() {
-        words.push_str(&format!("  {} held by {}", look.dot(), board.agent(story.holder)));
-        ago(&mut words, "for", story.held_since);
+        let taken = format!("taken by {}", board.agent(story.holder));
+        ago(&mut words, &taken, story.held_since);
     }
     ago(&mut words, "reported", story.reported_at);
     ago(&mut words, "reviewed", story.reviewed_at);
@@ -82,7 +87,9 @@ fn texts(opened: &Opened, look: Look, width: usize) -> Vec<Line<'static>> {
     let mut facts = Vec::new();
     facts.extend(opened.estimate.as_ref().map(|hours| format!("estimated {hours} h")));
     facts.extend((opened.artifacts > 0).then(|| format!("{} artifacts", opened.artifacts)));
-    facts.extend(opened.is_stale.then(|| "title or criteria have changed since they were agreed to".to_owned()));
+    facts.extend(
+        opened.is_stale.then(|| "title or criteria have changed since they were agreed to".to_owned()),
+    );
     if !facts.is_empty() {
         lines.push(Line::raw(format!("{:<13}{}", "", facts.join(&format!("  {} ", look.dot())))));
     }
