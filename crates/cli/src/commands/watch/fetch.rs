@@ -3,6 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 
+use chrono::{SecondsFormat, TimeDelta, Utc};
 use serde_json::Value;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::Sender;
@@ -18,6 +19,9 @@ use crate::output::rows_of;
 
 /// Pages that are read of a list of stories at work, of agents, of budgets, and of reviews.
 const MOST_PAGES: usize = 20;
+/// What has happened in so many minutes before is read, and not where that is more than so many pages.
+const EARLIER: i64 = 15;
+const MOST_EARLIER: usize = 3;
 
 /// What has become of a job.
 pub(super) enum Told {
@@ -174,7 +178,28 @@ impl Reader<'_> {
                 let body = self.get("/admin/violators", &query, pace).await?;
                 self.answer(Answer::Violations(body)).await
             }
+            Job::Earlier => self.earlier(pace).await,
         }
+    }
+
+    async fn earlier(&self, pace: &mut Pace) -> Result<(), Error> {
+        let since = Utc::now() - TimeDelta::minutes(EARLIER);
+        let mut since = since.to_rfc3339_opts(SecondsFormat::Micros, true);
+        let mut changes = Vec::new();
+        for _ in 0..MOST_EARLIER {
+            let mut query = vec![("since", since.as_str())];
+            query.extend(self.project.as_deref().map(|project| ("project_id", project)));
+            let mut body = self.get("/changes", &query, pace).await?;
+            if let Value::Array(rows) = body["data"].take() {
+                changes.extend(rows);
+            }
+            match body["next_since"].as_str() {
+                Some(next) => since = next.to_owned(),
+                None => return self.answer(Answer::Earlier(changes)).await,
+            }
+        }
+        // So much happens that what comes now fills the panel in a moment.
+        Ok(())
     }
 
     async fn projects(&self, pace: &mut Pace) -> Result<(), Error> {

@@ -53,6 +53,8 @@ pub(super) enum Job {
     Agents,
     Budgets,
     Violations,
+    /// What has happened before the board was opened.
+    Earlier,
 }
 
 impl Job {
@@ -61,7 +63,7 @@ impl Job {
         Duration::from_secs(match self {
             Self::Story(_) => 2,
             Self::Project(_) | Self::Plan(_) | Self::Projects | Self::Tenant => 5,
-            Self::Agents | Self::Budgets | Self::Violations => 15,
+            Self::Agents | Self::Budgets | Self::Violations | Self::Earlier => 15,
         })
     }
 }

@@ -188,7 +188,7 @@ impl<'a> Screen<'a> {
             News::Reached => {
                 // What was read before it is known from when on changes come might be older than they are.
                 if !std::mem::replace(&mut self.was_reached, true) {
-                    self.want(&[Job::Projects, Job::Agents, Job::Budgets, Job::Violations]);
+                    self.want(&[Job::Projects, Job::Agents, Job::Budgets, Job::Violations, Job::Earlier]);
                     self.app.link = Link::Live;
                 } else {
                     self.want(&[Job::Tenant, Job::Violations]);

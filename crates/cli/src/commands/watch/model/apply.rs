@@ -28,7 +28,7 @@ impl Board {
         let kind = change["entity_type"].as_str().unwrap_or_default();
         let action = change["action"].as_str().unwrap_or_default();
         let (about, project) = (id(&change["entity_id"]), id(&change["project_id"]));
-        self.learn_name(change, kind, about);
+        self.learn_name(change);
         let again = match (kind, action) {
             ("story", "created" | "updated" | "deleted")
             | ("epic", "created" | "updated" | "deleted")
@@ -49,9 +49,10 @@ impl Board {
     }
 
     /// Whoever acts under a name is called so.
-    fn learn_name(&mut self, change: &Value, kind: &str, about: Option<Uuid>) {
+    fn learn_name(&mut self, change: &Value) {
         let state = &change["new_state"];
-        if let (Some(agent), "agent", Some(name)) = (about, kind, state["name"].as_str()) {
+        let agent = id(&change["entity_id"]).filter(|_| change["entity_type"] == "agent");
+        if let (Some(agent), Some(name)) = (agent, state["name"].as_str()) {
             self.is_called(agent, name);
         }
         // Of a key that may not list agents: what theirs are called says more than ids.
@@ -98,11 +99,35 @@ impl Board {
     }
 
     fn note(&mut self, change: &Value, story: Option<Uuid>) {
+        self.events.extend(self.event(change, story));
+        if self.events.len() > MOST_EVENTS {
+            self.events.pop_front();
+        }
+    }
+
+    /// What was before the board began to follow, oldest first.
+    pub(super) fn note_earlier(&mut self, changes: &[Value]) {
+        let began = self.events.iter().find_map(|event| event.at);
+        for change in changes.iter().rev() {
+            self.learn_name(change);
+            if self.events.len() >= MOST_EVENTS {
+                return;
+            }
+            let story = id(&change["entity_id"]).filter(|_| change["entity_type"] == "story");
+            let earlier = |event: &Event| began.is_none_or(|began| event.at.is_some_and(|at| at < began));
+            if let Some(event) = self.event(change, story).filter(earlier) {
+                self.events.push_front(event);
+            }
+        }
+    }
+
+    /// A change as news; None of what is none.
+    fn event(&self, change: &Value, story: Option<Uuid>) -> Option<Event> {
         let kind = change["entity_type"].as_str().unwrap_or_default();
         let action = change["action"].as_str().unwrap_or_default();
         // The story says the same by itself; what a search makes of articles is nobody's news.
         if kind == "verification_result" || action.starts_with("article.embedding") {
-            return;
+            return None;
         }
         let what = match story {
             Some(id) => {
@@ -119,15 +144,8 @@ impl Board {
                 format!("{} {}  {more}", spaced(kind), spaced(action))
             }
         };
-        self.events.push_back(Event {
-            at: moment(&change["inserted_at"]),
-            who: who(change),
-            what: text(what.trim_end()),
-            story,
-        });
-        if self.events.len() > MOST_EVENTS {
-            self.events.pop_front();
-        }
+        let (at, who, what) = (moment(&change["inserted_at"]), who(change), text(what.trim_end()));
+        Some(Event { at, who, what, story })
     }
 }
 

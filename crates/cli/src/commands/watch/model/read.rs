@@ -54,6 +54,8 @@ pub(crate) enum Answer {
     },
     /// A page of reviews, from the log.
     Reviews(Value),
+    /// What has happened before, oldest first.
+    Earlier(Vec<Value>),
     Agents(Value),
     /// All that are there.
     Budgets(Vec<Value>),
@@ -82,6 +84,7 @@ impl Board {
                     }
                 }
             }
+            Answer::Earlier(changes) => self.note_earlier(changes),
             Answer::Agents(body) => {
                 for row in rows_of(body) {
                     if let (Some(id), Some(name)) = (id(&row["id"]), row["name"].as_str()) {

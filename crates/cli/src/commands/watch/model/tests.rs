@@ -288,6 +288,23 @@ fn texts_are_cut_and_do_nothing() {
 }
 
 #[test]
+fn what_was_before_stands_before_what_comes() {
+    let mut board = board();
+    let at = |number, minutes| {
+        let mut change = change(number, "verified", json!({}));
+        change["inserted_at"] = ago(minutes).into();
+        change
+    };
+    board.apply(&at(5, 1));
+    // The one that came meanwhile is there already.
+    board.take(&Answer::Earlier(vec![at(2, 9), at(3, 8), at(5, 1)]));
+    let told: Vec<_> = board.events.iter().map(|event| event.what.as_str()).collect();
+    assert_eq!(told, ["1.2  verified", "1.3  verified", "1.5  verified"]);
+    board.take(&Answer::Earlier((0..1000).map(|_| at(4, 20)).collect()));
+    assert_eq!(board.events.len(), MOST_EVENTS);
+}
+
+#[test]
 fn ages_are_short() {
     let of = |minutes| age(noon() - TimeDelta::minutes(minutes), noon());
     assert_eq!([-5, 0, 1, 59, 60, 2879, 2880].map(of), ["now", "now", "1m", "59m", "1h", "47h", "2d"]);

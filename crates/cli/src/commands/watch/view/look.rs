@@ -1,11 +1,11 @@
 //! How things look: colours where they are wanted, signs that the locale has, and texts as wide as there is room.
 
 use ratatui::style::{Color, Modifier, Style};
-use ratatui::symbols::border;
 use unicode_width::UnicodeWidthStr;
 
 use crate::bars;
 use crate::commands::watch::model::Tone;
+use crate::terminal;
 
 /// What the terminal can do, and its user wants.
 #[derive(Debug, Clone, Copy)]
@@ -15,24 +15,10 @@ pub(crate) struct Look {
     pub(crate) signs: bool,
 }
 
-/// A line of ASCII above a panel.
-const PLAIN: border::Set<'_> = border::Set {
-    top_left: "-",
-    top_right: "-",
-    bottom_left: "-",
-    bottom_right: "-",
-    vertical_left: "|",
-    vertical_right: "|",
-    horizontal_top: "-",
-    horizontal_bottom: "-",
-};
-
 impl Look {
     /// As the environment says.
     pub(crate) fn of_environment() -> Self {
-        // Said with anything in it, as with other programs.
-        let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Self { colours: !unwanted, signs: bars::has_signs() }
+        Self { colours: terminal::Style::of_stdout().is_shown(), signs: bars::has_signs() }
     }
 
     pub(super) fn tone(self, tone: Tone) -> Style {
@@ -59,8 +45,9 @@ impl Look {
         Style::new().add_modifier(Modifier::REVERSED)
     }
 
-    pub(super) fn border(self) -> border::Set<'static> {
-        if self.signs { border::PLAIN } else { PLAIN }
+    /// Of the line above a part.
+    pub(super) fn stroke(self) -> &'static str {
+        if self.signs { "─" } else { "-" }
     }
 
     /// What is claimed or found, what is on its way, what is against it, and the rest.

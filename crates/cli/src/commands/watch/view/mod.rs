@@ -110,7 +110,7 @@ fn footer(app: &App, look: Look, width: usize) -> Line<'static> {
 /// The line above a part, with its name and how much is in it.
 fn title(frame: &mut Frame<'_>, area: Rect, look: Look, name: &str, is_focused: bool) -> Rect {
     let [line, rest] = Layout::vertical([Constraint::Length(1), Constraint::Fill(1)]).areas(area);
-    let stroke = look.border().horizontal_top;
+    let stroke = look.stroke();
     let style = if is_focused { look.accent() } else { look.faint() };
     let named = format!("{stroke} {name} ");
     let left = usize::from(line.width).saturating_sub(named.width());
@@ -142,7 +142,7 @@ impl Panel {
             Self::Needs => "Nothing waits for anybody.",
             Self::Stories => "No stories.",
             Self::Held => "Nobody holds anything.",
-            Self::Events => "Nothing has happened since this board was opened.",
+            Self::Events => "Nothing has happened lately.",
         }
     }
 }
