@@ -1,7 +1,10 @@
 //! `watch` against canned answers: when it does not begin, and how it asks. Against a real server it is looked at in `tests/server`.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::json;
 
 use crate::support::{Answer, Request, World, error};
@@ -81,8 +84,8 @@ fn the_board_is_read_with_few_requests() {
 /// What is refused for a while is asked for when that is over, whatever somebody does meanwhile; the board says so.
 #[test]
 fn a_server_that_wants_to_be_left_alone_is_left_alone() {
-    let graphs = std::sync::Arc::new(AtomicUsize::new(0));
-    let count = std::sync::Arc::clone(&graphs);
+    let graphs = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&graphs);
     let world = World::new(move |request| {
         if !request.path.ends_with("/dependency_graph") {
             return small(request);
@@ -131,7 +134,9 @@ fn an_epic_is_shown_alone() {
     });
     let mut terminal = Terminal::run(world.command(&["watch", "--epic", "2"]), SIZE);
     terminal.see("epic 2 Users");
-    terminal.press("q");
+    terminal.resize((60, 20));
+    terminal.see("The board needs 80x24");
+    kill(Pid::from_raw(terminal.pid()), Signal::SIGTERM).unwrap();
     assert_eq!(terminal.end().code(), Some(0));
     let asked = world.lines();
     let mut of_log = asked.iter().filter(|line| line.contains("/changes"));

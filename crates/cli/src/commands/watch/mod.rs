@@ -46,7 +46,7 @@ pub(crate) struct Arguments {
 }
 
 /// What has been heard of the log.
-pub(crate) enum News {
+enum News {
     Reached,
     Change(Value),
     /// Nothing comes any more for now; why, where the server did not only end the stream.

@@ -64,6 +64,7 @@ pub(super) struct Screen<'a> {
     /// When all that has happened meanwhile has come, unless something comes.
     caught_up: Option<Instant>,
     was_reached: bool,
+    has_projects: bool,
     minutes: u32,
 }
 
@@ -84,6 +85,7 @@ impl<'a> Screen<'a> {
             is_other: true,
             caught_up: None,
             was_reached: false,
+            has_projects: false,
             minutes: 0,
         })
     }
@@ -188,7 +190,7 @@ impl<'a> Screen<'a> {
             News::Reached => {
                 // What was read before it is known from when on changes come might be older than they are.
                 if !std::mem::replace(&mut self.was_reached, true) {
-                    self.want(&[Job::Projects, Job::Agents, Job::Budgets, Job::Violations, Job::Earlier]);
+                    self.want(&[Job::Projects]);
                     self.app.link = Link::Live;
                 } else {
                     self.want(&[Job::Tenant, Job::Violations]);
@@ -232,6 +234,10 @@ impl<'a> Screen<'a> {
                     let unread = self.app.board.projects.iter().filter(|(_, project)| !project.is_read);
                     for (id, _) in unread {
                         self.wishes.want(Job::Project(*id));
+                    }
+                    // What says something of stories is read after them.
+                    if !std::mem::replace(&mut self.has_projects, true) {
+                        self.want(&[Job::Agents, Job::Budgets, Job::Violations, Job::Earlier]);
                     }
                 }
             }

@@ -7,7 +7,7 @@ use loopctl_core::lifecycle::{AgentStatus, VerifiedStatus};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{Board, Event, MOST_EVENTS, Moment, id, moment, short, text};
+use super::{Board, Event, MOST_EVENTS, Moment, id, moment, text};
 use crate::commands::events::told;
 
 /// What is to be read again.
@@ -99,7 +99,7 @@ impl Board {
     }
 
     fn note(&mut self, change: &Value, story: Option<Uuid>) {
-        self.events.extend(self.event(change, story));
+        self.events.extend(event(change, story));
         if self.events.len() > MOST_EVENTS {
             self.events.pop_front();
         }
@@ -115,38 +115,32 @@ impl Board {
             }
             let story = id(&change["entity_id"]).filter(|_| change["entity_type"] == "story");
             let earlier = |event: &Event| began.is_none_or(|began| event.at.is_some_and(|at| at < began));
-            if let Some(event) = self.event(change, story).filter(earlier) {
+            if let Some(event) = event(change, story).filter(earlier) {
                 self.events.push_front(event);
             }
         }
     }
+}
 
-    /// A change as news; None of what is none.
-    fn event(&self, change: &Value, story: Option<Uuid>) -> Option<Event> {
-        let kind = change["entity_type"].as_str().unwrap_or_default();
-        let action = change["action"].as_str().unwrap_or_default();
-        // The story says the same by itself; what a search makes of articles is nobody's news.
-        if kind == "verification_result" || action.starts_with("article.embedding") {
-            return None;
-        }
-        let what = match story {
-            Some(id) => {
-                let named = match self.stories.get(&id) {
-                    Some(story) => self.number(story),
-                    None => format!("story {}", short(id)),
-                };
-                format!("{named}  {}", words(change))
-            }
-            None => {
-                let action = action.strip_prefix(&format!("{kind}.")).unwrap_or(action);
-                let row = told(change);
-                let more = row["change"].as_str().unwrap_or_default();
-                format!("{} {}  {more}", spaced(kind), spaced(action))
-            }
-        };
-        let (at, who, what) = (moment(&change["inserted_at"]), who(change), text(what.trim_end()));
-        Some(Event { at, who, what, story })
+/// A change as news; None of what is none.
+fn event(change: &Value, story: Option<Uuid>) -> Option<Event> {
+    let kind = change["entity_type"].as_str().unwrap_or_default();
+    let action = change["action"].as_str().unwrap_or_default();
+    // What has become of the story says the same; what a search makes of articles is nobody's news.
+    if kind == "verification_result" || action == "auto_reset" || action.starts_with("article.embedding") {
+        return None;
     }
+    let what = match story {
+        Some(_) => words(change),
+        None => {
+            let action = action.strip_prefix(&format!("{kind}.")).unwrap_or(action);
+            let row = told(change);
+            let more = row["change"].as_str().unwrap_or_default();
+            format!("{} {}  {more}", spaced(kind), spaced(action))
+        }
+    };
+    let (at, who, what) = (moment(&change["inserted_at"]), who(change), text(what.trim_end()));
+    Some(Event { at, who, what, story })
 }
 
 /// What has happened to a story: the status that it goes to, or what else is told, with the reason of a rejection.

@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use uuid::Uuid;
 
-use super::{Board, Event, Kind, Moment, Need, Stand, Story};
+use super::{Board, Event, Kind, Moment, Need, Stand, Story, short};
 
 /// What a line is like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,7 +91,14 @@ impl Shown {
                     .and_then(|id| board.stories.get(&id))
                     .is_some_and(|s| Some(s.epic) == board.epic)
         };
-        let events = board.events.iter().rev().filter(shows).map(event_row).filter(passes).collect();
+        let events = board
+            .events
+            .iter()
+            .rev()
+            .filter(shows)
+            .map(|event| board.event_row(event))
+            .filter(passes)
+            .collect();
         Self { counts, needs, stories: board.by_stand(passes), held, events }
     }
 }
@@ -172,6 +179,24 @@ impl Board {
         }
     }
 
+    /// A story is called what it is called now.
+    fn event_row(&self, event: &Event) -> Row {
+        let named = event.story.map(|id| match self.stories.get(&id) {
+            Some(story) => self.number(story),
+            None => format!("story {}", short(id)),
+        });
+        Row {
+            story: event.story,
+            label: String::new(),
+            number: String::new(),
+            title: named.map_or_else(|| event.what.clone(), |named| format!("{named}  {}", event.what)),
+            who: event.who.clone(),
+            since: event.at,
+            tone: Tone::Plain,
+            is_heading: false,
+        }
+    }
+
     fn need_row(&self, need: &Need) -> Row {
         let story = need.story.and_then(|id| Some((id, self.stories.get(&id)?)));
         let mut row = match story {
@@ -249,19 +274,6 @@ impl Stand {
             Self::Blocked => Tone::Faint,
             Self::Implementing | Self::Assigned | Self::Contracted | Self::Ready => Tone::Plain,
         }
-    }
-}
-
-fn event_row(event: &Event) -> Row {
-    Row {
-        story: event.story,
-        label: String::new(),
-        number: String::new(),
-        title: event.what.clone(),
-        who: event.who.clone(),
-        since: event.at,
-        tone: Tone::Plain,
-        is_heading: false,
     }
 }
 
