@@ -8,7 +8,7 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 use crate::commands::{
     admin, agent, api, auth, budget, bulk, completions, cost, deps, epic, events, evidence, export, hook,
     import, init, keys, knowledge, man, progress, project, review, settings, skill, state, status, story,
-    tenant, ui_test, usage, webhook,
+    tenant, ui_test, usage, watch, webhook,
 };
 use crate::demo;
 use crate::mcp;
@@ -240,6 +240,9 @@ pub(crate) enum ClientCommand {
     Audit(events::AuditArguments),
     /// What has happened since, oldest first; with --follow, as it happens
     Changes(events::ChangesArguments),
+    /// A live board in the terminal: what needs somebody, who holds what, what is claimed and what was verified
+    #[command(after_help = watch::EXAMPLES)]
+    Watch(watch::Arguments),
     /// Acknowledge a story's title and acceptance criteria before claiming it
     Contract(progress::ContractArguments),
     /// Take a contracted story, or several
