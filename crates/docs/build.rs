@@ -16,7 +16,7 @@ use std::{env, fs};
 use render::Site;
 
 /// The documents that pages are made of, in the order in which they are best read.
-const PAGES: [&str; 21] = [
+const PAGES: [&str; 23] = [
     "quick-start",
     "concepts",
     "guide",
@@ -35,6 +35,8 @@ const PAGES: [&str; 21] = [
     "cli",
     "import-export",
     "webhooks",
+    "production",
+    "runbook",
     "operations",
     "security-model",
     "performance",

@@ -1,7 +1,6 @@
 //! Where the database is: an external PostgreSQL by URL, or the private cluster of this machine.
 
 use std::path::{Path, PathBuf};
-use std::str::FromStr as _;
 use std::time::{Duration, Instant};
 
 use loopctl_postgres::{
@@ -10,7 +9,7 @@ use loopctl_postgres::{
 use tokio_postgres::Config;
 
 use crate::db::migrate::{MigrateError, connect, migrate, newest_version};
-use crate::db::{APP_ROLE, AdminDb, Db, DbError};
+use crate::db::{APP_ROLE, AdminDb, Db, DbError, Login, NotDirect, check_direct};
 use crate::life::Life;
 
 /// What the private cluster has to know of loopctl. Its owner owns the schema and runs migrations; requests use
@@ -71,6 +70,9 @@ pub enum OpenError {
     /// The schema.
     #[error(transparent)]
     Migrate(#[from] MigrateError),
+    /// Something stands between us and PostgreSQL that must not.
+    #[error(transparent)]
+    NotDirect(#[from] NotDirect),
     /// There is nobody to work beside.
     #[error(
         "no server of this version runs on {}: start `loopctl serve` first, which runs background jobs itself, or set \
@@ -82,7 +84,7 @@ pub enum OpenError {
         dir: PathBuf,
     },
     /// The URL.
-    #[error("{name} is not a PostgreSQL URL: {reason}")]
+    #[error("{name} cannot be used as the URL of a PostgreSQL: {reason}")]
     Url {
         /// The variable.
         name: &'static str,
@@ -95,9 +97,9 @@ pub enum OpenError {
 #[derive(Debug)]
 pub struct Database {
     /// The login of migrations and operator commands.
-    pub owner: Config,
+    pub owner: Login,
     /// The login of the application's pool.
-    pub app: Config,
+    pub app: Login,
     /// The private cluster, when this process runs it.
     pub cluster: Option<EmbeddedCluster>,
 }
@@ -114,8 +116,8 @@ impl Database {
             DatabaseOptions::Embedded(options) => {
                 let cluster = EmbeddedCluster::start(options).await?;
                 let database = Self {
-                    owner: cluster.config(APPLICATION.owner, DATABASE),
-                    app: cluster.config(APP_ROLE, DATABASE),
+                    owner: of_socket(cluster.config(APPLICATION.owner, DATABASE))?,
+                    app: of_socket(cluster.config(APP_ROLE, DATABASE))?,
                     cluster: Some(cluster),
                 };
                 database.prepare().await?;
@@ -170,8 +172,8 @@ impl Database {
 
     /// The cluster of a server that runs on this directory and has brought its schema up to date.
     async fn beside(dir: &Path) -> Option<Self> {
-        let config = |user| running(dir, user, DATABASE);
-        let database = Self { owner: config(APPLICATION.owner)?, app: config(APP_ROLE)?, cluster: None };
+        let login = |user| of_socket(running(dir, user, DATABASE)?).ok();
+        let database = Self { owner: login(APPLICATION.owner)?, app: login(APP_ROLE)?, cluster: None };
         let client = connect(&database.owner).await.ok()?;
         let row = client.query_one("select max(version) from refinery_schema_history", &[]).await.ok()?;
         (row.try_get::<_, Option<i32>>(0).ok()? == Some(newest_version())).then_some(database)
@@ -205,7 +207,21 @@ impl Database {
     /// # Errors
     /// See [`MigrateError`].
     pub async fn migrate(&self) -> Result<Vec<String>, MigrateError> {
+        if self.cluster.is_none() {
+            check_direct(&self.owner).await?;
+        }
         migrate(&self.owner, self.app.get_user()).await
+    }
+
+    /// Looks whether connections of the application are PostgreSQL's own: those of the private cluster are.
+    ///
+    /// # Errors
+    /// When the database is not to be reached, or a pooler lends its connections to others.
+    pub(crate) async fn check_direct(&self) -> Result<(), OpenError> {
+        if self.cluster.is_none() {
+            check_direct(&self.app).await?;
+        }
+        Ok(())
     }
 
     /// The application's pool.
@@ -236,30 +252,11 @@ impl Database {
     }
 }
 
-/// Parses a URL; the original's scheme `ecto://` is accepted.
-fn parse_url(name: &'static str, url: &str) -> Result<Config, OpenError> {
-    let url = url.strip_prefix("ecto://").map_or_else(|| url.to_owned(), |rest| format!("postgres://{rest}"));
-    let mut config =
-        Config::from_str(&url).map_err(|error| OpenError::Url { name, reason: error.to_string() })?;
-    config.application_name("loopctl");
-    Ok(config)
+fn parse_url(name: &'static str, url: &str) -> Result<Login, OpenError> {
+    Login::parse(url).map_err(|reason| OpenError::Url { name, reason })
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn urls_of_the_original_work() {
-        let config = parse_url("DATABASE_URL", "ecto://app:p%40ss@db.example:5433/prod").unwrap();
-        assert_eq!(config.get_user(), Some("app"));
-        assert_eq!(config.get_password(), Some("p@ss".as_bytes()));
-        assert_eq!((config.get_dbname(), config.get_ports()), (Some("prod"), &[5433][..]));
-    }
-
-    #[test]
-    fn a_bad_url_is_named_without_its_password() {
-        let error = parse_url("DATABASE_URL", "mysql://app:secret@db/prod").unwrap_err().to_string();
-        assert!(error.contains("DATABASE_URL") && !error.contains("secret"), "{error}");
-    }
+/// On the socket of the private cluster.
+fn of_socket(config: Config) -> Result<Login, DbError> {
+    Login::of_socket(config).map_err(DbError::Unexpected)
 }

@@ -307,6 +307,8 @@ pub(crate) fn show_secrets_key(configured: bool) {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
@@ -330,5 +332,22 @@ mod tests {
         for (name, _) in COUNTERS.iter().chain(&HISTOGRAMS).chain(&GAUGES) {
             assert!(document.contains(&format!("`{name}`")), "{name}");
         }
+    }
+
+    /// And a query for each, of series that there are.
+    #[test]
+    fn every_series_is_watched() {
+        let document = include_str!("../../../docs/runbook.md");
+        let ours = COUNTERS.iter().chain(&HISTOGRAMS).chain(&GAUGES).map(|(name, _)| *name);
+        let ours: BTreeSet<_> = ours.collect();
+        let words = document.split(|c: char| !c.is_ascii_lowercase() && c != '_');
+        let asked: BTreeSet<_> = words
+            .filter(|word| word.starts_with("loopctl_") && !word.starts_with("loopctl_owner"))
+            .map(|word| word.strip_suffix("_bucket").unwrap_or(word))
+            .collect();
+        let unknown: Vec<_> = asked.difference(&ours).filter(|word| !word.ends_with('_')).collect();
+        assert!(unknown.is_empty(), "{unknown:?}");
+        let unwatched: Vec<_> = ours.difference(&asked).collect();
+        assert_eq!(unwatched, [&SHELVES], "with its bytes beside it");
     }
 }

@@ -6,11 +6,10 @@ use loopctl_core::schedule::{Backoff, Schedule};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio_postgres::Config;
 use uuid::Uuid;
 
 use crate::audit::partitions;
-use crate::db::{Db, Sql, statements};
+use crate::db::{Db, Login, Sql, statements};
 use crate::jobs::{Job, JobError, Kind, Queue, Scope, Task};
 use crate::knowledge::extraction::{self, Extraction};
 use crate::knowledge::{Knowledge, embeddings, ingestion, work};
@@ -56,7 +55,7 @@ pub(crate) struct Tools {
     /// The application's connections.
     pub(crate) db: Db,
     /// The login that owns the tables.
-    pub(crate) owner: Config,
+    pub(crate) owner: Login,
     /// What drafts are made with.
     pub(crate) extraction: Arc<Extraction>,
     /// What articles mean.

@@ -25,11 +25,14 @@ pub(crate) struct Service {
 
 impl Service {
     pub(crate) async fn start(data_dir: &Path) -> Self {
+        let inherited = ["PATH", "HOME", "TMPDIR", "LOOPCTL_PG_BIN", "LOOPCTL_PG_BUNDLE"];
         let began = Instant::now();
         let mut child = Command::new(env!("CARGO_BIN_EXE_loopctl"))
             .args(["serve", "--port", "0", "--pool-size", POOL, "--data-dir"])
             .arg(data_dir)
-            .env_remove("DATABASE_URL")
+            // What is set for a server of yours is not for this one, and no provider is asked.
+            .env_clear()
+            .envs(inherited.iter().filter_map(|name| Some((name, std::env::var_os(name)?))))
             .env("LOOPCTL_WEBHOOK_ALLOWED_PRIVATE_CIDRS", "127.0.0.0/8")
             .stdout(Stdio::piped())
             .spawn()

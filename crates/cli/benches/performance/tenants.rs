@@ -1,5 +1,6 @@
 //! Tenants with an agent, and what they plan: made over HTTP, as users would.
 
+use loopctl_server::db::Login;
 use loopctl_server::operator::create_tenant;
 use serde_json::{Value, json};
 
@@ -23,8 +24,8 @@ pub(crate) struct Tenant {
 impl Tenant {
     pub(crate) async fn create(service: &Service, slug: &str) -> Self {
         let email = format!("{slug}@loopctl.test");
-        let (tenant, key) =
-            create_tenant(&service.owner_config(), slug, slug, &email).await.expect("a tenant");
+        let owner = Login::of_socket(service.owner_config()).expect("a socket");
+        let (tenant, key) = create_tenant(&owner, slug, slug, &email).await.expect("a tenant");
         let user = Api::new(service, key.raw_key);
         // What is measured is what a request costs, and not how many there may be.
         user.patch("/tenants/me", &json!({"settings": {"rate_limit_requests_per_minute": 1_000_000_000}}))

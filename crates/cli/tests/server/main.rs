@@ -10,6 +10,7 @@
 
 mod commands;
 mod connections;
+mod containers;
 mod crash;
 mod deliveries;
 // An authenticator without a browser, as the tests of the API have it.
@@ -19,6 +20,7 @@ mod demo;
 mod device;
 mod disk;
 mod external;
+mod gate;
 mod guide;
 mod jobs;
 mod leaks;
@@ -27,6 +29,8 @@ mod log;
 mod memory;
 mod metrics;
 mod rates;
+mod runbook;
+mod scripts;
 mod secrets;
 mod support;
 mod two_servers;

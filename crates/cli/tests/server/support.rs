@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -83,6 +83,19 @@ pub(crate) struct Run {
 }
 
 impl Run {
+    pub(crate) fn of(output: Output) -> Self {
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    #[track_caller]
+    pub(crate) fn success(&self) {
+        assert_eq!(self.code, 0, "{self:?}");
+    }
+
     /// The JSON that a successful run printed.
     #[track_caller]
     pub(crate) fn json(&self) -> Value {
@@ -115,12 +128,7 @@ pub(crate) fn command(words: &str, environment: &[(&str, &str)]) -> Command {
 
 /// Runs the binary to its end.
 pub(crate) fn run(words: &str, environment: &[(&str, &str)]) -> Run {
-    let output = command(words, environment).output().unwrap();
-    Run {
-        code: output.status.code().unwrap_or(-1),
-        stdout: String::from_utf8(output.stdout).unwrap(),
-        stderr: String::from_utf8(output.stderr).unwrap(),
-    }
+    Run::of(command(words, environment).output().unwrap())
 }
 
 /// Runs the binary on a data directory.
@@ -182,7 +190,13 @@ impl Daemon {
 
     #[track_caller]
     pub(crate) fn start_with(environment: &[(&str, &str)]) -> Self {
-        let mut child = command("serve --port 0", environment).spawn().unwrap();
+        Self::of(&mut command("serve --port 0", environment))
+    }
+
+    /// What ends up as `loopctl serve`.
+    #[track_caller]
+    pub(crate) fn of(command: &mut Command) -> Self {
+        let mut child = command.spawn().unwrap();
         let log = Log::of(&mut child);
         let mut daemon = Self { child, log, base: String::new() };
         let address = wait_for("server", || {

@@ -153,9 +153,9 @@ impl App {
     #[cfg(test)]
     pub(crate) fn without_database() -> Self {
         let life = Life::default();
-        let config = tokio_postgres::Config::new();
+        let login = crate::db::Login::of_socket(tokio_postgres::Config::new()).expect("TLS that nobody uses");
         let nowhere = || {
-            Db::new(config.clone(), 1, crate::db::DEADLINE, life.clone()).expect("a pool that opens nothing")
+            Db::new(login.clone(), 1, crate::db::DEADLINE, life.clone()).expect("a pool that opens nothing")
         };
         let public_url = Arc::from("http://localhost");
         Self::new(nowhere(), AdminDb::new(nowhere()), Vault::without_key(), public_url, life)

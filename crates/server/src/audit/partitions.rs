@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::time::sleep;
+use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::{Client, Config};
 
-use crate::db::DbError;
 use crate::db::migrate::connect;
+use crate::db::{DbError, Login};
 
 /// For how many months after this one there are partitions.
 const AHEAD: i32 = 3;
@@ -46,7 +46,7 @@ const PARTITIONS: &str = r#"
 ///
 /// # Errors
 /// When the database fails, or the log was not to be had; whatever else there was to do is done then.
-pub(crate) async fn keep(owner: &Config, retention_days: i32) -> Result<Value, PartitionError> {
+pub(crate) async fn keep(owner: &Login, retention_days: i32) -> Result<Value, PartitionError> {
     let client = connect(owner).await?;
     client.batch_execute(TURN).await?;
     // It goes with the connection.

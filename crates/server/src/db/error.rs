@@ -5,6 +5,8 @@ use std::error::Error as _;
 use deadpool_postgres::PoolError;
 use tokio_postgres::error::SqlState;
 
+use super::tls::advice;
+
 /// A database failure. It reaches clients as 503 or 500 without its text; the text goes to the log.
 #[derive(Debug, thiserror::Error)]
 pub enum DbError {
@@ -33,7 +35,10 @@ pub enum DbError {
 pub(super) fn describe(error: &tokio_postgres::Error) -> String {
     match (error.as_db_error(), error.source()) {
         (Some(db), _) => format!("{} ({})", db.message(), db.code().code()),
-        (None, Some(source)) => format!("{error}: {source}"),
+        (None, Some(source)) => match advice(error) {
+            Some(advice) => format!("{error}: {source}; {advice}"),
+            None => format!("{error}: {source}"),
+        },
         (None, None) => error.to_string(),
     }
 }

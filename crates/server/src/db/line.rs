@@ -10,10 +10,10 @@ use deadpool_postgres::{Client, Connect};
 use futures_util::future::BoxFuture;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
-use tokio_postgres::{Config, NoTls, Row, SimpleQueryMessage};
+use tokio_postgres::{Config, Row, SimpleQueryMessage};
 
 use super::error::describe;
-use super::{DbError, Params};
+use super::{DbError, Login, Params};
 
 /// The role that requests have in the database, which is also the login on the private cluster.
 pub(crate) const APP_ROLE: &str = "loopctl_app";
@@ -40,30 +40,24 @@ pub(super) fn watch(config: &mut Config) {
     config.keepalives_retries(config.get_keepalives_retries().unwrap_or(PROBES));
 }
 
-/// Opens connections, for the pool and beside it. What ends one is told in the log with its reason, which deadpool's own way
-/// of connecting leaves out.
-pub(super) struct Dial;
-
-impl Connect for Dial {
-    fn connect(
-        &self,
-        config: &Config,
-    ) -> BoxFuture<'_, Result<(tokio_postgres::Client, JoinHandle<()>), tokio_postgres::Error>> {
-        let config = config.clone();
-        Box::pin(async move {
-            let (client, connection) = config.connect(NoTls).await?;
-            let driven = tokio::spawn(async move {
-                if let Err(error) = connection.await {
-                    tracing::warn!(error = describe(&error), "database connection lost");
-                }
-            });
-            Ok((client, driven))
-        })
-    }
+/// Opens a connection, for the pool or beside it, with these settings of a login. What ends it is told in the log with its reason,
+/// which deadpool's own way of connecting leaves out.
+pub(super) async fn dial(
+    login: &Login,
+    config: &Config,
+) -> Result<(tokio_postgres::Client, JoinHandle<()>), tokio_postgres::Error> {
+    let (client, connection) = login.connect_with(config).await?;
+    let driven = tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::warn!(error = describe(&error), "database connection lost");
+        }
+    });
+    Ok((client, driven))
 }
 
 /// Opens connections for requests, and looks once for each whether it needs to take the application's role.
 pub(super) struct DialForRequests {
+    pub(super) login: Login,
     /// Set for good by the first connection that has another one: a transaction too many that takes the role it has costs little.
     pub(super) takes_role: Arc<AtomicBool>,
 }
@@ -73,9 +67,9 @@ impl Connect for DialForRequests {
         &self,
         config: &Config,
     ) -> BoxFuture<'_, Result<(tokio_postgres::Client, JoinHandle<()>), tokio_postgres::Error>> {
-        let connecting = Dial.connect(config);
+        let config = config.clone();
         Box::pin(async move {
-            let (client, driven) = connecting.await?;
+            let (client, driven) = dial(&self.login, &config).await?;
             let answers = client.simple_query("select current_user").await?;
             let has_role = answers
                 .iter()

@@ -5,10 +5,10 @@ use std::future::poll_fn;
 use std::time::Duration;
 
 use tokio::time::sleep;
-use tokio_postgres::{AsyncMessage, Config, NoTls};
+use tokio_postgres::AsyncMessage;
 
-use super::DbError;
 use super::line::{CONNECT, in_time, watch};
+use super::{DbError, Login};
 
 /// How often the line is tried on which nothing was told, and how long the database may take to answer on it. It is one that
 /// nobody else uses: that it was cut without a word would not be noticed otherwise.
@@ -21,14 +21,14 @@ const ANSWER: Duration = Duration::from_secs(3);
 /// # Errors
 /// Why it does not listen, or no longer.
 pub(crate) async fn listen(
-    database: &Config,
+    database: &Login,
     listen: &str,
     begun: impl Fn(),
     heard: impl Fn(&str),
 ) -> Result<Infallible, DbError> {
     let mut database = database.clone();
     watch(&mut database);
-    let (client, mut connection) = in_time(CONNECT, database.connect(NoTls)).await??;
+    let (client, mut connection) = in_time(CONNECT, database.connect()).await??;
     let ask = async {
         in_time(ANSWER, client.batch_execute(listen)).await??;
         begun();

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use deadpool_postgres::Connect as _;
 use tokio_postgres::Client;
 
-use super::{DbError, line};
+use super::{DbError, Login, NotDirect, line};
 
 #[allow(missing_docs, unreachable_pub)]
 mod embedded {
@@ -27,6 +26,9 @@ pub enum MigrateError {
     /// The database is not to be reached or refused a statement.
     #[error(transparent)]
     Db(#[from] DbError),
+    /// Two sessions would be one, or settings be lost.
+    #[error(transparent)]
+    NotDirect(#[from] NotDirect),
     /// A migration failed; it was rolled back.
     #[error("migration failed: {}", reason(.0))]
     Migration(#[from] refinery::Error),
@@ -68,11 +70,8 @@ pub fn newest_version() -> i32 {
 ///
 /// # Errors
 /// See [`MigrateError`].
-pub async fn migrate(
-    config: &tokio_postgres::Config,
-    app_user: Option<&str>,
-) -> Result<Vec<String>, MigrateError> {
-    let mut client = connect(config).await?;
+pub async fn migrate(login: &Login, app_user: Option<&str>) -> Result<Vec<String>, MigrateError> {
+    let mut client = connect(login).await?;
     check(&client).await?;
     client.execute("select pg_advisory_lock($1)", &[&MIGRATION_LOCK]).await.map_err(DbError::from)?;
     let report = embedded::migrations::runner().set_grouped(false).run_async(&mut client).await?;
@@ -134,7 +133,7 @@ fn column<'a, T: tokio_postgres::types::FromSql<'a>>(
 ///
 /// # Errors
 /// When the database is not to be reached.
-pub async fn is_above_tenants(login: &tokio_postgres::Config) -> Result<bool, DbError> {
+pub async fn is_above_tenants(login: &Login) -> Result<bool, DbError> {
     let sql = "select rolsuper or rolbypassrls as above from pg_roles where rolname = current_user";
     column(&connect(login).await?.query_one(sql, &[]).await?, "above")
 }
@@ -143,9 +142,9 @@ pub async fn is_above_tenants(login: &tokio_postgres::Config) -> Result<bool, Db
 ///
 /// # Errors
 /// When the database is not to be reached or refuses the login.
-pub async fn connect(config: &tokio_postgres::Config) -> Result<Client, DbError> {
-    let mut config = config.clone();
-    line::watch(&mut config);
-    let (client, _driven) = line::in_time(PATIENCE, line::Dial.connect(&config)).await??;
+pub async fn connect(login: &Login) -> Result<Client, DbError> {
+    let mut login = login.clone();
+    line::watch(&mut login);
+    let (client, _driven) = line::in_time(PATIENCE, line::dial(&login, &login)).await??;
     Ok(client)
 }

@@ -4,10 +4,13 @@ mod admin;
 mod error;
 mod line;
 mod listening;
+mod login;
 pub mod migrate;
+mod pooler;
 mod row;
 mod sql;
 mod time;
+mod tls;
 mod turns;
 mod tx;
 
@@ -28,7 +31,9 @@ pub(crate) use admin::{AdminDb, STATEMENTS as ADMIN_STATEMENTS};
 pub use error::DbError;
 pub(crate) use line::APP_ROLE;
 pub(crate) use listening::listen;
+pub use login::Login;
 pub(crate) use loopctl_macros::Row;
+pub use pooler::{NotDirect, check_direct};
 pub use row::{Column, Row, RowReader, RowTypes};
 pub(crate) use sql::{ListSql, around_columns, column, fitting, statements, weighed};
 pub use sql::{Named, Params, Sql, Statement};
@@ -57,6 +62,12 @@ const ATTEMPTS: usize = 3;
 /// seconds.
 const SESSION_OPTIONS: &str =
     "-c lock_timeout=10s -c statement_timeout=60s -c idle_in_transaction_session_timeout=60s";
+
+/// Has each session of a login begin with them.
+fn with_session_options(login: &mut Login) {
+    let options = [login.get_options().unwrap_or_default(), SESSION_OPTIONS].join(" ");
+    login.options(options.trim());
+}
 
 statements! {
     IS_WRITABLE -> bool = "select current_setting('transaction_read_only') = 'off'";
@@ -96,20 +107,20 @@ impl Db {
     /// # Errors
     /// When the pool cannot be built from this configuration.
     pub(crate) fn new(
-        mut config: tokio_postgres::Config,
+        mut login: Login,
         size: usize,
         deadline: Duration,
         life: Life,
     ) -> Result<Self, DbError> {
-        line::watch(&mut config);
-        let options = [config.get_options().unwrap_or_default(), SESSION_OPTIONS].join(" ");
-        config.options(options.trim());
+        line::watch(&mut login);
+        with_session_options(&mut login);
+        let config = tokio_postgres::Config::clone(&login);
         // `Fast` only asks whether the connection is open. That is enough: a transaction that was not finished
         // is rolled back before its connection returns to the pool (see `Tx`).
         let takes_role = Arc::<AtomicBool>::default();
         let manager = Manager::from_connect(
             config,
-            line::DialForRequests { takes_role: Arc::clone(&takes_role) },
+            line::DialForRequests { login, takes_role: Arc::clone(&takes_role) },
             ManagerConfig { recycling_method: RecyclingMethod::Fast },
         );
         let pool = Pool::builder(manager)

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use tokio::task::{AbortHandle, Id, JoinSet};
 use tokio::time::{Instant, sleep, timeout};
-use tokio_postgres::Config;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
@@ -16,7 +15,7 @@ use super::run::attempt;
 use super::store::{AHEAD, CLAIM, Claimed, DATABASE_NOW, DUE_SCHEDULES, FIRE, PLAN, RELEASE, RENEW, RESCUE};
 use super::{Kind, PLACES, Pace};
 use crate::db::migrate::{connect, is_above_tenants};
-use crate::db::{Db, DbError, Jsonb};
+use crate::db::{Db, DbError, Jsonb, Login};
 use crate::life::Life;
 use crate::metrics;
 
@@ -30,7 +29,7 @@ const MOMENT: Duration = Duration::from_secs(1);
 pub(crate) struct Worker<C> {
     db: Db,
     /// The login that owns the tables, if it does.
-    owner: Config,
+    owner: Login,
     kinds: Arc<[Kind<C>]>,
     context: C,
     queue: Queue,
@@ -70,7 +69,7 @@ impl<C: Clone + Send + Sync + 'static> Worker<C> {
     /// queues they are of. Of one queue a few run at the same time, so that what waits for somebody else keeps no other queue waiting.
     pub(crate) fn new(
         db: Db,
-        owner: Config,
+        owner: Login,
         kinds: Vec<Kind<C>>,
         context: impl FnOnce(Db) -> C,
         queue: Queue,
@@ -320,7 +319,7 @@ async fn patience(life: &Life) {
 }
 
 /// Whether a login may do what the owner of the tables may, and sees all rows.
-pub(crate) async fn owns_tables(login: &Config) -> Result<bool, DbError> {
+pub(crate) async fn owns_tables(login: &Login) -> Result<bool, DbError> {
     let client = connect(login).await?;
     let sql = "select pg_has_role(current_user, (select relowner from pg_class where oid = 'public.jobs'::regclass), 'USAGE')";
     Ok(client.query_one(sql, &[]).await?.try_get(0)? && is_above_tenants(login).await?)

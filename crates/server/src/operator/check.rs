@@ -2,12 +2,11 @@
 //! they stand in the queues, and how many of each an epic has.
 
 use serde::Serialize;
-use tokio_postgres::Config;
 use uuid::Uuid;
 
 use super::OperatorError;
-use crate::db::DbError;
 use crate::db::migrate::connect;
+use crate::db::{DbError, Login};
 
 /// How many differences are told.
 const TOLD: i64 = 100;
@@ -112,7 +111,7 @@ pub struct Difference {
 ///
 /// # Errors
 /// When the database fails.
-pub async fn check(owner: &Config, tenant: Option<Uuid>) -> Result<Check, OperatorError> {
+pub async fn check(owner: &Login, tenant: Option<Uuid>) -> Result<Check, OperatorError> {
     let client = connect(owner).await?;
     let rows = client.query(DIFFERENCES, &[&TOLD, &tenant]).await.map_err(DbError::from)?;
     let mut check = Check { stories: 0, epics: 0, different: 0, differences: Vec::new() };

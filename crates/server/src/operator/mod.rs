@@ -10,12 +10,12 @@ mod violators;
 use loopctl_core::request::Text;
 use serde::Serialize;
 use serde_json::json;
-use tokio_postgres::{Client, Config};
+use tokio_postgres::Client;
 use uuid::Uuid;
 
 use crate::app::{hash_key, key_prefix, new_raw_key};
 use crate::db::migrate::connect;
-use crate::db::{DbError, Timestamp};
+use crate::db::{DbError, Login, Timestamp};
 use crate::events::{Attribution, Event, record_as_owner};
 use crate::identity::tenants::{TAKEN, check_email, check_slug, taken_field};
 use crate::identity::{keys, tenants};
@@ -77,7 +77,7 @@ pub struct CreatedKey {
 /// # Errors
 /// When a field is invalid or taken, or the database refuses.
 pub async fn create_tenant(
-    owner: &Config,
+    owner: &Login,
     name: &str,
     slug: &str,
     email: &str,
@@ -130,7 +130,7 @@ pub async fn create_tenant(
 ///
 /// # Errors
 /// When the name is invalid, or the database refuses.
-pub async fn create_superadmin_key(owner: &Config, name: &str) -> Result<CreatedKey, OperatorError> {
+pub async fn create_superadmin_key(owner: &Login, name: &str) -> Result<CreatedKey, OperatorError> {
     let name = name.trim();
     check_name(&keys::NAME, name)?;
     let mut client = connect(owner).await?;

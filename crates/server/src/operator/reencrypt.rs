@@ -1,12 +1,12 @@
 //! Encrypts all secrets with the current key, so that those before it can be forgotten.
 
 use serde::Serialize;
-use tokio_postgres::{Client, Config, Row};
+use tokio_postgres::{Client, Row};
 use uuid::Uuid;
 
 use super::OperatorError;
-use crate::db::DbError;
 use crate::db::migrate::{connect, is_above_tenants};
+use crate::db::{DbError, Login};
 use crate::secrets::{SealError, Vault, tenant_context, webhook_context};
 
 /// How many secrets are read at once.
@@ -112,7 +112,7 @@ impl Reencryption {
 /// # Errors
 /// Without a key, or when the database fails. What was done until then stays done.
 pub async fn reencrypt(
-    owner: &Config,
+    owner: &Login,
     vault: &Vault,
     dry_run: bool,
     mut progress: impl FnMut(&Reencryption),

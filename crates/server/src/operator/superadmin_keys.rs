@@ -2,12 +2,12 @@
 
 use serde::Serialize;
 use serde_json::json;
-use tokio_postgres::{Config, Row};
+use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::OperatorError;
 use crate::db::migrate::connect;
-use crate::db::{DbError, Timestamp};
+use crate::db::{DbError, Login, Timestamp};
 use crate::events::{Attribution, Event, record_as_owner};
 
 const LIST: &str = "
@@ -60,7 +60,7 @@ impl SuperadminKey {
 ///
 /// # Errors
 /// When the database fails.
-pub async fn list_superadmin_keys(owner: &Config) -> Result<Vec<SuperadminKey>, OperatorError> {
+pub async fn list_superadmin_keys(owner: &Login) -> Result<Vec<SuperadminKey>, OperatorError> {
     let rows = connect(owner).await?.query(LIST, &[]).await.map_err(DbError::from)?;
     let keys: Result<Vec<_>, _> = rows.iter().map(SuperadminKey::read).collect();
     Ok(keys.map_err(DbError::from)?)
@@ -70,7 +70,7 @@ pub async fn list_superadmin_keys(owner: &Config) -> Result<Vec<SuperadminKey>, 
 ///
 /// # Errors
 /// When there is no such key, or the database fails.
-pub async fn revoke_superadmin_key(owner: &Config, id: Uuid) -> Result<SuperadminKey, OperatorError> {
+pub async fn revoke_superadmin_key(owner: &Login, id: Uuid) -> Result<SuperadminKey, OperatorError> {
     let mut client = connect(owner).await?;
     let tx = client.transaction().await.map_err(DbError::from)?;
     let row = tx.query_opt(REVOKE, &[&id]).await.map_err(DbError::from)?;

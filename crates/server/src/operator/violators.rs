@@ -3,12 +3,11 @@
 
 use serde::Serialize;
 use serde_json::Value;
-use tokio_postgres::Config;
 use uuid::Uuid;
 
 use super::OperatorError;
 use crate::db::migrate::connect;
-use crate::db::{DbError, Timestamp};
+use crate::db::{DbError, Login, Timestamp};
 
 /// How many violations are told.
 const TOLD: i64 = 100;
@@ -87,7 +86,7 @@ pub struct PendingViolation {
 ///
 /// # Errors
 /// When the database fails.
-pub async fn scan_violators(owner: &Config, tenant: Option<Uuid>) -> Result<Scan, OperatorError> {
+pub async fn scan_violators(owner: &Login, tenant: Option<Uuid>) -> Result<Scan, OperatorError> {
     let client = connect(owner).await?;
     let new = client.execute(SCAN, &[&tenant]).await.map_err(DbError::from)?;
     let rows = client.query(PENDING, &[&tenant, &TOLD]).await.map_err(DbError::from)?;

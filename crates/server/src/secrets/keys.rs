@@ -13,8 +13,8 @@ use ring::aead::{AES_256_GCM, LessSafeKey, UnboundKey};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
-use crate::db::DbError;
 use crate::db::migrate::connect;
+use crate::db::{DbError, Login};
 
 /// The variable of the current key.
 const CURRENT: &str = "CLOAK_KEY";
@@ -119,11 +119,7 @@ impl Keys {
     }
 
     /// These keys with that of the private cluster: the current one where none is configured, else one of those before it.
-    pub(super) async fn with_file(
-        &self,
-        data_dir: &Path,
-        owner: &tokio_postgres::Config,
-    ) -> Result<Self, KeyError> {
+    pub(super) async fn with_file(&self, data_dir: &Path, owner: &Login) -> Result<Self, KeyError> {
         let path = data_dir.join(FILE);
         let mut keys = self.clone();
         match (read(&path)?, &keys.current) {

@@ -23,6 +23,7 @@ use keys::{KEY_ID_LEN, Key};
 pub use keys::{KeyError, Keys};
 
 use crate::config::DatabaseOptions;
+use crate::db::Login;
 
 /// The only format so far.
 const FORMAT: u8 = 1;
@@ -80,11 +81,7 @@ impl Vault {
     ///
     /// # Errors
     /// When the key file cannot be used, or is gone although there are secrets that need it.
-    pub async fn of(
-        keys: &Keys,
-        database: &DatabaseOptions,
-        owner: &tokio_postgres::Config,
-    ) -> Result<Self, KeyError> {
+    pub async fn of(keys: &Keys, database: &DatabaseOptions, owner: &Login) -> Result<Self, KeyError> {
         let keys = match database {
             DatabaseOptions::External { .. } => keys.clone(),
             DatabaseOptions::Embedded(options) => keys.with_file(&options.data_dir, owner).await?,

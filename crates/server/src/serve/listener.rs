@@ -15,6 +15,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use ipnet::IpNet;
 use nix::sys::socket::setsockopt;
 use nix::sys::socket::sockopt::SndBuf;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -48,7 +49,7 @@ const REFUSAL: Duration = Duration::from_secs(2);
 pub struct Connections {
     /// In all.
     pub most: usize,
-    /// From one address. This machine's own may be more: behind it are its users, or a proxy with everybody else.
+    /// From one address. This machine's own, and those of proxies that the operator names, may be more: behind them is everybody else.
     pub most_of_peer: usize,
 }
 
@@ -79,8 +80,14 @@ async fn refuse(mut stream: TcpStream) -> std::io::Result<()> {
 }
 
 /// Accepts connections until the process ends.
-pub(crate) async fn accept(listener: TcpListener, service: Service, life: Life, limits: Connections) {
-    let open = Open { limits, peers: Arc::default() };
+pub(crate) async fn accept(
+    listener: TcpListener,
+    service: Service,
+    life: Life,
+    limits: Connections,
+    proxies: Vec<IpNet>,
+) {
+    let open = Open { limits, proxies, peers: Arc::default() };
     let refusals = Arc::new(Semaphore::new(REFUSALS));
     // Told once, not for each that is refused.
     let mut full = false;
@@ -104,7 +111,7 @@ pub(crate) async fn accept(listener: TcpListener, service: Service, life: Life, 
                 continue;
             }
         };
-        let place = open.admit(network_of(peer.ip()));
+        let place = open.admit(peer.ip());
         if place.is_some() == full {
             full = place.is_none();
             if full {
@@ -136,6 +143,8 @@ pub(crate) async fn accept(listener: TcpListener, service: Service, life: Life, 
 /// The connections that are open, by peer.
 struct Open {
     limits: Connections,
+    /// Those that the operator names.
+    proxies: Vec<IpNet>,
     peers: Arc<Mutex<HashMap<IpAddr, usize>>>,
 }
 
@@ -146,13 +155,16 @@ struct Place {
 }
 
 impl Open {
-    fn admit(&self, peer: IpAddr) -> Option<Place> {
+    fn admit(&self, address: IpAddr) -> Option<Place> {
+        let (address, peer) = (address.to_canonical(), network_of(address));
+        let is_for_others =
+            address.is_loopback() || self.proxies.iter().any(|proxies| proxies.contains(&address));
         let mut peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
         if peers.values().sum::<usize>() >= self.limits.most {
             return None;
         }
         let of_peer = peers.entry(peer).or_default();
-        if *of_peer >= self.limits.most_of_peer && !peer.is_loopback() {
+        if *of_peer >= self.limits.most_of_peer && !is_for_others {
             return None;
         }
         *of_peer += 1;
@@ -345,7 +357,9 @@ mod tests {
 
     #[test]
     fn places_are_counted_and_given_back() {
-        let open = Open { limits: Connections { most: 3, most_of_peer: 2 }, peers: Arc::default() };
+        let limits = Connections { most: 3, most_of_peer: 2 };
+        let proxies = vec!["192.0.2.128/25".parse().unwrap()];
+        let open = Open { limits, proxies, peers: Arc::default() };
         let [one, other] = [[192, 0, 2, 1], [192, 0, 2, 2]].map(IpAddr::from);
         let first = open.admit(one);
         let second = open.admit(one);
@@ -357,10 +371,12 @@ mod tests {
         drop(first);
         assert!(open.admit(other).is_some() && open.admit(one).is_some());
         drop((second, third));
-        let local: Vec<_> = (0..3).map(|_| open.admit([127, 0, 0, 1].into())).collect();
-        assert!(local.iter().all(Option::is_some), "this machine");
-        assert!(open.admit([127, 0, 0, 1].into()).is_none(), "in all");
-        drop(local);
+        for address in ["127.0.0.1", "192.0.2.200", "::ffff:192.0.2.200"] {
+            let address: IpAddr = address.parse().unwrap();
+            let many: Vec<_> = (0..3).map(|_| open.admit(address)).collect();
+            assert!(many.iter().all(Option::is_some), "this machine, and proxies: {address}");
+            assert!(open.admit(address).is_none(), "in all");
+        }
         assert!(open.peers.lock().unwrap().is_empty());
     }
 

@@ -196,6 +196,7 @@ impl Server {
     async fn listen(options: &ServeOptions, database: &Database) -> Result<(SocketAddr, App), ServeError> {
         // Before anything that it counts.
         metrics::exporter();
+        database.check_direct().await?;
         let life = Life::default();
         let db = database.pool(options.pool_size, options.query_deadline, life.clone())?;
         check_schema(&db).await?;
@@ -222,6 +223,7 @@ impl Server {
         let others = if options.jobs { 2 * options.deliveries.concurrency + OWNERS } else { 0 };
         let needed = options.pool_size + ADMIN_CONNECTIONS + LISTENING + others;
         let limits = descriptors::within(options.connections, needed);
+        let proxies = options.trusted_proxies.clone().unwrap_or_default();
         life.spawn(app.key_uses.clone().keep_writing(db.clone(), life.clone()));
         life.spawn(app.reads.clone().keep_writing(db.clone(), life.clone()));
         life.spawn(app.identities.clone().keep_listening(database.app.clone(), life.clone()));
@@ -236,7 +238,7 @@ impl Server {
             life.spawn(keep_delivering(app.clone(), options.deliveries.clone()));
         }
         life.spawn(metrics::keep_adding_up(life.clone()));
-        life.spawn(listener::accept(listener, service, life.clone(), limits));
+        life.spawn(listener::accept(listener, service, life.clone(), limits, proxies));
         Ok((address, app))
     }
 

@@ -44,6 +44,7 @@ pub async fn work(options: &WorkOptions) -> Result<(), ServeError> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let begin = async {
         let database = Database::attach(&options.database).await?;
+        database.check_direct().await?;
         let alone = Alone::new(&database)?;
         check_schema(alone.db()).await?;
         let extraction = extraction(&options.extraction)?;

@@ -15,6 +15,7 @@ pub(crate) use self::events::Events;
 use crate::conformance;
 use loopctl_postgres::{EmbeddedOptions, running};
 use loopctl_server::config::{APPLICATION, DatabaseOptions};
+use loopctl_server::db::Login;
 use loopctl_server::operator;
 use loopctl_server::serve::{ServeOptions, Server};
 use loopctl_server::{EmbeddingChoice, EmbeddingOptions};
@@ -28,9 +29,9 @@ pub(crate) struct TestServer {
     /// `http://127.0.0.1:<port>`
     pub(crate) base: String,
     /// Connects as the owner, above row-level security.
-    pub(crate) owner: Config,
+    pub(crate) owner: Login,
     /// Connects as the application role, below it.
-    pub(crate) app: Config,
+    pub(crate) app: Login,
 }
 
 /// The server of all tests.
@@ -45,8 +46,11 @@ pub(crate) fn server() -> &'static TestServer {
 /// The server that is named by its address and its data directory.
 fn shared(named: &str) -> TestServer {
     let (base, data_dir) = named.split_once(' ').expect("an address and a data directory");
-    let config = |user| running(Path::new(data_dir), user, "loopctl").expect("the shared server runs");
-    TestServer { base: base.to_owned(), owner: config("loopctl_owner"), app: config("loopctl_app") }
+    let login = |user| {
+        let config = running(Path::new(data_dir), user, "loopctl").expect("the shared server runs");
+        Login::of_socket(config).unwrap()
+    };
+    TestServer { base: base.to_owned(), owner: login("loopctl_owner"), app: login("loopctl_app") }
 }
 
 /// A database of its own for a server of its own, with the PostgreSQL that the run names.
@@ -362,7 +366,7 @@ impl Tenant {
     }
 
     /// On another server than that of all tests: its database's owner, and its address.
-    pub(crate) async fn at(owner: &Config, base: &str) -> Self {
+    pub(crate) async fn at(owner: &Login, base: &str) -> Self {
         let tenant = Self::untouched(owner, base).await;
         // Tests do in a second what people and agents do in an hour.
         let raise = "update tenants set settings = '{\"rate_limit_requests_per_minute\": 1000000}'
@@ -372,7 +376,7 @@ impl Tenant {
     }
 
     /// With nothing set: each of its keys may make 300 requests a minute.
-    pub(crate) async fn untouched(owner: &Config, base: &str) -> Self {
+    pub(crate) async fn untouched(owner: &Login, base: &str) -> Self {
         let slug = unique("tenant");
         let email = format!("{slug}@loopctl.test");
         let (tenant, key) = operator::create_tenant(owner, &slug, &slug, &email).await.unwrap();
@@ -422,7 +426,7 @@ impl Tenant {
     }
 
     /// The same, on another server than that of all tests.
-    pub(crate) async fn audit_log_at(&self, owner: &Config) -> Vec<Value> {
+    pub(crate) async fn audit_log_at(&self, owner: &Login) -> Vec<Value> {
         let sql = "select to_jsonb(a) from audit_log a where tenant_id = $1::text::uuid order by position";
         let rows = connect(owner).await.query(sql, &[&self.id]).await.unwrap();
         rows.iter().map(|row| row.get(0)).collect()

@@ -13,11 +13,10 @@ use std::time::{Duration, Instant};
 use loopctl_core::rate;
 use loopctl_core::role::Role;
 use tokio::time::sleep;
-use tokio_postgres::Config;
 use uuid::Uuid;
 
 use self::known::Known;
-use crate::db::{Db, DbError, Row, listen, statements};
+use crate::db::{Db, DbError, Login, Row, listen, statements};
 use crate::events::Event;
 use crate::life::Life;
 
@@ -105,7 +104,7 @@ impl Identities {
     }
 
     /// Listens to what other processes change, for as long as this one lives. While it does not, nothing is remembered.
-    pub(crate) async fn keep_listening(self, database: Config, life: Life) {
+    pub(crate) async fn keep_listening(self, database: Login, life: Life) {
         let listening = async {
             let (mut pause, mut told) = (FIRST_PAUSE, false);
             loop {

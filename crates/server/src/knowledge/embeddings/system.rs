@@ -2,14 +2,14 @@
 
 use loopctl_embed::Small;
 use serde_json::{Value, json};
-use tokio_postgres::{Client, Config};
+use tokio_postgres::Client;
 use uuid::Uuid;
 
 use super::Model;
 use super::store::{SYSTEM_TEXT, SYSTEM_WITHOUT_VECTORS, Text};
 use super::work::{Nearest, article_of, enqueue, key, made, nearest, packed, text_hash, told};
 use crate::db::migrate::connect;
-use crate::db::{Db, DbError, Tx};
+use crate::db::{Db, DbError, Login, Tx};
 use crate::events::{Attribution, Event, record_as_owner};
 use crate::jobs::{Job, JobError, Queue, Task, enqueue_as_owner};
 use crate::knowledge::Knowledge;
@@ -60,7 +60,7 @@ pub(crate) async fn changed_by_owner(
 /// job; and links it.
 pub(crate) async fn embed_of_system(
     db: &Db,
-    owner: &Config,
+    owner: &Login,
     knowledge: &Knowledge,
     job: Job,
 ) -> Result<Value, JobError> {

@@ -5,11 +5,10 @@ use loopctl_core::code::Code;
 use loopctl_docs::{LEGAL, PAGES};
 use loopctl_markdown::links;
 use serde::Serialize;
-use tokio_postgres::Config;
 
 use super::text::article_of;
-use crate::db::DbError;
 use crate::db::migrate::connect;
+use crate::db::{DbError, Login};
 use crate::{discovery, http, identity};
 
 const PUBLISHED: &str = "select slug, body from system_articles where status = 'published' order by slug";
@@ -40,7 +39,7 @@ pub struct BrokenLink {
 ///
 /// # Errors
 /// When the database is not to be reached, or fails.
-pub async fn check_links(owner: &Config) -> Result<LinkCheck, DbError> {
+pub async fn check_links(owner: &Login) -> Result<LinkCheck, DbError> {
     let rows = connect(owner).await?.query(PUBLISHED, &[]).await?;
     let read = rows.iter().map(|row| Ok((row.try_get("slug")?, row.try_get("body")?)));
     let articles: Vec<(String, String)> = read.collect::<Result<_, tokio_postgres::Error>>()?;

@@ -7,12 +7,12 @@
 use loopctl_docs::{ARTICLES, Article};
 use serde_json::json;
 use sha2::{Digest, Sha256};
-use tokio_postgres::{Config, Row};
+use tokio_postgres::Row;
 use uuid::Uuid;
 
 use crate::VERSION;
-use crate::db::DbError;
 use crate::db::migrate::connect;
+use crate::db::{DbError, Login};
 use crate::events::{Attribution, Event, record_as_owner};
 use crate::knowledge::embeddings::changed_by_owner;
 
@@ -98,7 +98,7 @@ fn step(shipped: &Said, found: Option<&Found>) -> Step {
 ///
 /// # Errors
 /// When the database is not to be reached, or fails; then nothing is written.
-pub async fn seed(owner: &Config) -> Result<usize, DbError> {
+pub async fn seed(owner: &Login) -> Result<usize, DbError> {
     let mut client = connect(owner).await?;
     let tx = client.transaction().await?;
     tx.execute("select pg_advisory_xact_lock($1)", &[&TURN]).await?;

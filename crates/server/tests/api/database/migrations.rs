@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use futures_util::FutureExt as _;
 use futures_util::future::join_all;
+use loopctl_server::db::Login;
 use loopctl_server::db::migrate::migrate;
 use tokio_postgres::Config;
 
@@ -43,7 +44,7 @@ async fn history(config: &Config) -> Vec<String> {
 }
 
 /// An empty database on the test cluster, and how to connect to it.
-pub(crate) async fn fresh_database() -> Config {
+pub(crate) async fn fresh_database() -> Login {
     let name = unique("migrated").replace('-', "_");
     connect(&server().owner).await.batch_execute(&format!("create database {name}")).await.unwrap();
     let mut config = server().owner.clone();

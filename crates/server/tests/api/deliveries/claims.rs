@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use loopctl_server::config::{Database, DatabaseOptions};
+use loopctl_server::db::Login;
 use loopctl_server::operator;
+use tokio_postgres::Client;
 use tokio_postgres::config::Host;
-use tokio_postgres::{Client, Config};
 use uuid::Uuid;
 
 use super::{owner, server};
@@ -14,7 +15,7 @@ use crate::support::{connect, unique};
 /// A database without a server.
 pub(super) struct Queue {
     pub(super) options: DatabaseOptions,
-    pub(super) config: Config,
+    pub(super) config: Login,
     pub(super) owner: Client,
     app: Client,
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
-use tokio_postgres::{AsyncMessage, NoTls};
+use tokio_postgres::AsyncMessage;
 
 use self::wire::Other;
 use super::sql;
@@ -241,7 +241,7 @@ async fn only_what_authentication_reads_is_told() {
     let tenant = Tenant::new().await;
     let agent = tenant.agent().await;
     let owner = connect(&server().owner).await;
-    let (listener, mut connection) = server().owner.connect(NoTls).await.unwrap();
+    let (listener, mut connection) = server().owner.connect().await.unwrap();
     let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
     tokio::spawn(async move {
         while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await {
