@@ -20,6 +20,7 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use keys::{KEY_ID_LEN, Key};
+pub(crate) use keys::{FILE as KEY_FILE, text_of as key_of};
 pub use keys::{KeyError, Keys};
 
 use crate::config::DatabaseOptions;
