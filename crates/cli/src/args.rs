@@ -159,6 +159,12 @@ pub(crate) enum Command {
     /// What needs access to the database: first tenant, superadmin keys, secrets, background jobs
     #[command(subcommand)]
     Operator(server::OperatorCommand),
+    /// Back up loopctl's own PostgreSQL, while it is served or not, and see whether the backup is good
+    #[command(after_help = server::backup::BACKUP_NOTES)]
+    Backup(server::backup::BackupArguments),
+    /// Restore a backup into a data directory
+    #[command(after_help = server::backup::RESTORE_NOTES)]
+    Restore(server::backup::RestoreArguments),
     /// Watch agents work through a backlog, and cheat in vain, on a server of its own
     Demo(demo::Arguments),
     /// Serve tools for a coding agent over standard input and output (Model Context Protocol)
