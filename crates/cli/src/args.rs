@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand};
 
 use crate::commands::{
-    admin, agent, api, auth, budget, bulk, cost, deps, epic, events, evidence, export, hook, import, init,
-    keys, knowledge, progress, project, review, settings, skill, state, status, story, tenant, ui_test,
-    usage, webhook,
+    admin, agent, api, auth, budget, bulk, completions, cost, deps, epic, events, evidence, export, hook,
+    import, init, keys, knowledge, man, progress, project, review, settings, skill, state, status, story,
+    tenant, ui_test, usage, webhook,
 };
 use crate::demo;
 use crate::mcp;
@@ -45,6 +45,18 @@ pub(crate) struct GlobalOptions {
     /// With json output, print only the `data` member of the response
     #[arg(long, global = true)]
     pub(crate) data_only: bool,
+
+    /// For people: also ids, times to the second, and tables as wide as what they hold
+    #[arg(long, global = true)]
+    pub(crate) wide: bool,
+
+    /// For people: also what is folded otherwise, such as metadata
+    #[arg(long, global = true)]
+    pub(crate) full: bool,
+
+    /// For people: no pager (LOOPCTL_PAGER, PAGER) for what is longer than the screen
+    #[arg(long, global = true)]
+    pub(crate) no_pager: bool,
 
     /// Server address, for example https://loopctl.example.com
     #[arg(long, global = true, value_name = "URL")]
@@ -86,6 +98,9 @@ impl GlobalOptions {
         Self {
             format: self.format.or(others.format),
             data_only: self.data_only || others.data_only,
+            wide: self.wide || others.wide,
+            full: self.full || others.full,
+            no_pager: self.no_pager || others.no_pager,
             server: self.server.or(others.server),
             api_key: self.api_key.or(others.api_key),
             project: self.project.or(others.project),
@@ -154,6 +169,12 @@ pub(crate) enum Command {
     /// What programs that run coding agents call at certain moments
     #[command(subcommand)]
     Hook(hook::Command),
+    /// Print what makes a shell complete loopctl's commands and options
+    #[command(after_help = completions::PLACES)]
+    Completions(completions::Arguments),
+    /// Print the manual page of loopctl or of one of its commands, or write all of them
+    #[command(after_help = man::EXAMPLES)]
+    Man(man::Arguments),
     /// The commands that talk to a server.
     #[command(flatten)]
     Client(ClientCommand),
@@ -292,6 +313,9 @@ pub(crate) enum ClientCommand {
     Admin(admin::Command),
     /// Health of the server
     Health,
+    /// Every route of the API, and whether this key may call it
+    #[command(after_help = "Example:\n  loopctl routes --format human")]
+    Routes,
     /// Send any request to the API
     Api(api::Arguments),
 }

@@ -2,14 +2,12 @@
 //!
 //! They are of ASCII, which every terminal and every locale has, and without colour.
 
-use comfy_table::Table;
 use loopctl_core::cost::Total;
-use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+use unicode_width::UnicodeWidthStr;
 
+use crate::layout::text::cut;
 use crate::table;
 
-/// Columns of a terminal, where nothing says how many.
-const USUAL: usize = 80;
 /// A bar is no wider, however much room there is, and not there where there is less.
 const WIDEST: usize = 30;
 const NARROWEST: usize = 5;
@@ -17,13 +15,6 @@ const NARROWEST: usize = 5;
 const CUTS: [(usize, usize); 2] = [(24, 12), (12, NARROWEST)];
 /// Between columns.
 const GAP: usize = 2;
-
-/// How wide lines may be: `COLUMNS`, as other programs go by it, else the terminal.
-pub(crate) fn width() -> usize {
-    let said = std::env::var("COLUMNS").ok().and_then(|columns| columns.trim().parse().ok());
-    let columns = said.or_else(|| Table::new().width().map(usize::from)).unwrap_or(USUAL);
-    columns.clamp(40, 200)
-}
 
 /// `####....`: the share as part of `width`. Anything above zero shows a mark, and only the whole shows all of them.
 pub(crate) fn bar(share: Total, whole: Total, width: usize) -> String {
@@ -119,22 +110,6 @@ impl Rows<'_> {
     }
 }
 
-/// The text on one line, no wider than `width`.
-fn cut(text: &str, width: usize) -> String {
-    const ELLIPSIS: &str = "...";
-    let text = table::one_line(text);
-    if text.width() <= width {
-        return text;
-    }
-    let mut used = ELLIPSIS.len();
-    let fits = |c: &char| {
-        used += c.width().unwrap_or(0);
-        used <= width
-    };
-    let kept: String = text.chars().take_while(fits).collect();
-    format!("{}{ELLIPSIS}", kept.trim_end())
-}
-
 /// Texts of one width, their ends below each other.
 pub(crate) fn right(mut texts: Vec<String>) -> Vec<String> {
     let width = texts.iter().map(|text| text.width()).max().unwrap_or(0);
@@ -184,12 +159,6 @@ mod tests {
         assert_eq!(rows(30)[0], ["A name that i...", "$1.00", "#####"]);
         assert_eq!(rows(30)[1], ["日本日本日本...", "$1.00", "###"]);
         assert_eq!(rows(10)[0], ["A name th...", "$1.00"], "no room for a bar");
-    }
-
-    #[test]
-    fn names_do_nothing_to_the_terminal() {
-        assert_eq!(cut("a\u{1b}[2J\nb", 20), "a\\x1b[2J b");
-        assert_eq!(cut("a\u{202e}bcdefgh", 8), "a\\u{2...");
     }
 
     #[test]

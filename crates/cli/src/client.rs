@@ -324,7 +324,7 @@ impl Client {
 
     /// Of a write that the server may have received.
     fn unknown(&self, reason: &str) -> Error {
-        Error::Network(format!("No whole answer of {}: {reason}. {UNKNOWN}", self.server()))
+        Error::Unanswered(format!("No whole answer of {}: {reason}. {UNKNOWN}", self.server()))
     }
 
     fn cut_off(&self, reason: &str) -> Error {

@@ -7,7 +7,7 @@ use crate::args::GlobalOptions;
 use crate::client::{Client, Connection, Impersonation};
 use crate::config::{Config, Setting};
 use crate::error::Error;
-use crate::output::{Format, Output};
+use crate::output::{Format, Output, Shown};
 
 /// The resolved settings of one run.
 #[derive(Debug)]
@@ -52,9 +52,10 @@ impl Context {
             }
             None => Format::Json,
         };
+        let shown = Shown { wide: globals.wide, full: globals.full, no_pager: globals.no_pager };
         Ok(Self {
             config,
-            output: Output::new(format, globals.data_only),
+            output: Output::of(format, globals.data_only, shown),
             timeout: Duration::from_secs(globals.timeout.unwrap_or(PATIENCE)),
             globals: globals.clone(),
             impersonation: None,

@@ -22,6 +22,8 @@ pub(crate) enum Error {
     NotFound(String),
     /// No answer: connection, TLS or timeout.
     Network(String),
+    /// No answer to a write that the server may have received.
+    Unanswered(String),
     /// The server answered with an error status.
     Server(Box<ServerError>),
     /// Of several stories some failed, or all. The reasons were printed with the results.
@@ -102,6 +104,10 @@ impl ServerError {
                 lines.extend(hints.iter().map(|hint| format!("  hint: {}", join(hint))));
             }
             (_, Value::String(description)) => lines.push(format!("  hint: {description}")),
+            // The server does not know what its clients are called, and where their keys come from.
+            _ if self.advice.is_none() && self.headline.is_none() => {
+                lines.extend(usual_hint(self.status, &error["code"]).map(|hint| format!("  hint: {hint}")));
+            }
             _ => {}
         }
         if let Some(code) = error["code"].as_str() {
@@ -111,6 +117,29 @@ impl ServerError {
         lines
     }
 }
+
+/// What to do where the server does not say it.
+fn usual_hint(status: u16, code: &Value) -> Option<&'static str> {
+    match status {
+        401 => Some(
+            "`loopctl auth status` shows which key is used, and where it is from; `loopctl auth login` takes another",
+        ),
+        403 => Some("`loopctl auth status` shows which key is used, and its role"),
+        404 => {
+            Some("Nothing of this tenant has that id, or not any more: look it up in the list of its kind")
+        }
+        // A budget does not pass by waiting.
+        429 if code != "token_budget_exceeded" => Some("Wait a minute before you try again"),
+        _ => None,
+    }
+}
+
+/// What to do when no server was reached.
+const UNREACHED: &str =
+    "  hint: `loopctl auth status` shows which server is meant, `loopctl doctor` what is wrong with it";
+/// Where whoever does not know whether something was done finds out.
+const UNKNOWN: &str =
+    "  hint: what was done is in `loopctl history <story>`, `loopctl changes --since 5m` and `loopctl audit`";
 
 /// When whoever is refused as an implementer held the story.
 fn held(held: &Value) -> String {
@@ -168,6 +197,7 @@ impl Error {
             | Self::NotConfigured(text)
             | Self::NotFound(text)
             | Self::Network(text)
+            | Self::Unanswered(text)
             | Self::Other(text)
             | Self::Refused(text)
             | Self::Undone(text)
@@ -191,7 +221,7 @@ impl Error {
     /// Whether the server may well answer otherwise in a while.
     pub(crate) fn may_pass(&self) -> bool {
         match self {
-            Self::Network(_) => true,
+            Self::Network(_) | Self::Unanswered(_) => true,
             Self::Server(error) => matches!(error.status, 429 | 502..=504),
             _ => false,
         }
@@ -212,7 +242,7 @@ impl Error {
                     7
                 }
             }
-            Self::Network(_) => 9,
+            Self::Network(_) | Self::Unanswered(_) => 9,
             Self::Stopped(error, _) => error.exit_code(),
             Self::Server(error) => match error.status {
                 401 => 3,
@@ -230,11 +260,17 @@ impl Error {
     /// Prints the error on stderr and gives the exit code.
     pub(crate) fn report(&self, format: Format) -> u8 {
         match self {
-            Self::Usage(text)
-            | Self::NotConfigured(text)
-            | Self::NotFound(text)
-            | Self::Network(text)
-            | Self::Other(text) => output::note(&format!("Error: {text}")),
+            Self::Usage(text) | Self::NotConfigured(text) | Self::NotFound(text) | Self::Other(text) => {
+                output::note(&format!("Error: {text}"))
+            }
+            Self::Network(text) => {
+                output::note(&format!("Error: {text}"));
+                output::note(UNREACHED);
+            }
+            Self::Unanswered(text) => {
+                output::note(&format!("Error: {text}"));
+                output::note(UNKNOWN);
+            }
             Self::Refused(text) | Self::Undone(text) => output::notes(text),
             Self::Unfinished { failed, of } => {
                 output::note(&format!("Error: {failed} of {of} stories failed"))
@@ -312,6 +348,25 @@ mod tests {
     }
 
     #[test]
+    fn where_the_server_says_nothing_the_usual_is_said() {
+        let hints = |status: u16, error: Value| {
+            let lines = ServerError::new(status, json!({ "error": error })).lines();
+            lines.into_iter().filter(|line| line.starts_with("  hint: ")).collect::<Vec<_>>()
+        };
+        for status in [401, 403, 404, 429] {
+            assert_eq!(hints(status, json!({"message": "no"})).len(), 1, "{status}");
+            assert_eq!(hints(status, json!({"hints": ["read"]})), ["  hint: read"], "{status}");
+        }
+        for (status, error) in [(422, json!({})), (409, json!({})), (500, json!({}))] {
+            assert_eq!(hints(status, error), [""; 0], "{status}");
+        }
+        assert_eq!(hints(429, json!({"code": "token_budget_exceeded"})), [""; 0]);
+        let mut advised = ServerError::new(404, json!({"error": {}}));
+        advised.advice = Some("look".to_owned());
+        assert_eq!(advised.lines()[1..], ["look"]);
+    }
+
+    #[test]
     fn an_implementer_reads_when_it_held_the_story() {
         let held = json!([{"from": "T1", "until": "T2"}, {"from": "T3", "until": null}]);
         let body = json!({"error": {"message": "Cannot verify your own implementation", "context": {"held": held},
@@ -332,7 +387,7 @@ mod tests {
     fn whoever_is_stopped_by_a_budget_reads_by_which() {
         let lines = |code: &str, context: Value, story: &str| {
             let body = json!({"error": {"message": "No", "context": context, "code": code}});
-            let mut error = ServerError::new(429, body);
+            let mut error = ServerError::new(409, body);
             error.story = Some(Found { id: story.to_owned(), label: "2.1".to_owned() });
             error.lines().split_off(1)
         };

@@ -9,11 +9,14 @@ mod context;
 mod demo;
 mod directory;
 mod error;
+mod examples;
 mod figures;
 mod json_argument;
+mod layout;
 mod mcp;
 mod output;
 mod pages;
+mod progress;
 mod replace;
 mod resolve;
 mod server;
@@ -27,7 +30,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use args::{Cli, Command, GlobalOptions};
-use commands::{doctor, hook};
+use commands::{completions, doctor, hook, man};
 use context::Context;
 use output::Format;
 use server::OperatorCommand;
@@ -93,6 +96,8 @@ async fn run(cli: Cli) -> u8 {
         Some(Command::Mcp) => mcp::run(&cli.globals).await,
         Some(Command::Doctor) => doctor::run(&cli.globals).await,
         Some(Command::Hook(command)) => hook::run(&cli.globals, command).await,
+        Some(Command::Completions(arguments)) => completions::run(&arguments),
+        Some(Command::Man(arguments)) => man::run(&arguments),
         Some(Command::Demo(arguments)) => demo::run(&arguments, cli.globals.format).await,
         Some(Command::Client(command)) => commands::run(&cli.globals, command).await,
     }

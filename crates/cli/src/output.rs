@@ -1,11 +1,15 @@
 //! The only place that writes: data to stdout in the chosen format, everything else to stderr.
 
+use std::cell::RefCell;
 use std::io::{ErrorKind, IsTerminal as _, Write};
 
 use clap::ValueEnum;
 use serde_json::{Map, Value};
 
 use crate::error::Error;
+use crate::layout::block::Block;
+use crate::layout::table::Column;
+use crate::layout::{self, Screen, pager};
 use crate::table;
 
 /// How data is printed.
@@ -13,7 +17,7 @@ use crate::table;
 pub(crate) enum Format {
     /// The response body, unchanged.
     Json,
-    /// Tables and `key: value` lines.
+    /// Laid out for people: tables, and things from top to bottom.
     Human,
     /// Header row and data rows.
     Csv,
@@ -28,20 +32,50 @@ impl std::str::FromStr for Format {
     }
 }
 
+/// What people see of an answer, beyond the usual.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Shown {
+    /// Ids, and times to the second.
+    pub(crate) wide: bool,
+    /// What is folded otherwise.
+    pub(crate) full: bool,
+    /// What is longer than the screen is not shown in a pager.
+    pub(crate) no_pager: bool,
+}
+
 /// Printer with the resolved format.
 #[derive(Debug)]
 pub(crate) struct Output {
     format: Format,
     data_only: bool,
+    screen: Screen,
+    /// What people will see when all of it is there, because it may need a pager.
+    held: Option<RefCell<String>>,
 }
 
 impl Output {
     pub(crate) fn new(format: Format, data_only: bool) -> Self {
-        Self { format, data_only }
+        Self { format, data_only, screen: Screen::of_stdout(false, false), held: None }
+    }
+
+    /// One for answers that may be long.
+    pub(crate) fn of(format: Format, data_only: bool, shown: Shown) -> Self {
+        let is_paged = format == Format::Human && !shown.no_pager && std::io::stdout().is_terminal();
+        Self {
+            format,
+            data_only,
+            screen: Screen::of_stdout(shown.wide, shown.full),
+            held: is_paged.then(RefCell::default),
+        }
     }
 
     pub(crate) fn format(&self) -> Format {
         self.format
+    }
+
+    /// What people look at.
+    pub(crate) fn screen(&self) -> &Screen {
+        &self.screen
     }
 
     /// True where a person reads the output.
@@ -56,7 +90,7 @@ impl Output {
 
     /// Text for people or tables on stdout, whatever it holds.
     pub(crate) fn line(&self, text: &str) -> Result<(), Error> {
-        write(&mut std::io::stdout().lock(), &table::harmless(text))
+        self.styled(&(table::harmless(text) + "\n"))
     }
 
     /// A text as it was written, to the last sign; on a terminal it does nothing but stand there.
@@ -69,13 +103,42 @@ impl Output {
 
     /// Text in which something stands out, and of which the rest is harmless already.
     pub(crate) fn styled(&self, text: &str) -> Result<(), Error> {
-        self.bytes(text.as_bytes()).map(drop)
+        match &self.held {
+            Some(held) => {
+                held.borrow_mut().push_str(text);
+                Ok(())
+            }
+            None => unless_closed(write_out(text.as_bytes())).map(drop),
+        }
+    }
+
+    /// What was laid out for people.
+    pub(crate) fn block(&self, block: Block<'_>) -> Result<(), Error> {
+        self.styled(&(block.text() + "\n"))
     }
 
     /// Part of a body that is printed as it arrives. False when nobody reads any more.
     pub(crate) fn bytes(&self, bytes: &[u8]) -> Result<bool, Error> {
-        let mut stdout = std::io::stdout().lock();
-        unless_closed(stdout.write_all(bytes).and_then(|()| stdout.flush()))
+        self.flush()?;
+        unless_closed(write_out(bytes))
+    }
+
+    /// Shows what there is so far, because somebody is asked about it, or more comes only in time.
+    pub(crate) fn flush(&self) -> Result<(), Error> {
+        let held = self.held.as_ref().map(RefCell::take).unwrap_or_default();
+        if held.is_empty() { Ok(()) } else { unless_closed(write_out(held.as_bytes())).map(drop) }
+    }
+
+    /// Shows all there is: in a pager, where it is longer than the screen.
+    pub(crate) fn finish(&self) -> Result<(), Error> {
+        if let Some(held) = &self.held
+            && pager::is_needed(&held.borrow())
+            && let Some(command) = pager::command()
+            && pager::show(&command, &held.borrow())
+        {
+            held.take();
+        }
+        self.flush()
     }
 
     /// Text that belongs to the data for people, but must not disturb a script's stdout.
@@ -89,6 +152,7 @@ impl Output {
 
     /// A body as JSON, whatever the format.
     pub(crate) fn json(&self, body: &Value) -> Result<(), Error> {
+        self.flush()?;
         let data = body.get("data").filter(|_| self.data_only);
         if let Some(rows) = data.and_then(Value::as_array) {
             note_part(body, rows.len());
@@ -106,7 +170,7 @@ impl Output {
     pub(crate) fn step(&self, body: &Value, envelope: &str, story: &str) -> Result<(), Error> {
         match self.format {
             Format::Json => self.json(body),
-            Format::Human => self.line(&object_lines(body, envelope, story).join("\n")),
+            Format::Human => self.block(object(body, envelope, story, &self.screen)),
             Format::Csv => {
                 let mut members = unwrap(body, envelope);
                 members.remove("next_actions");
@@ -129,6 +193,18 @@ impl Output {
         columns: &[&str],
         none: &str,
     ) -> Result<(), Error> {
+        self.table(body, rows, columns, &layout::table::by_name(columns), none)
+    }
+
+    /// The same with columns of their own for people.
+    pub(crate) fn table(
+        &self,
+        body: &Value,
+        rows: &[Value],
+        columns: &[&str],
+        told: &[Column<'_>],
+        none: &str,
+    ) -> Result<(), Error> {
         match self.format {
             Format::Json => self.json(body),
             Format::Csv => {
@@ -140,10 +216,15 @@ impl Output {
             }
             Format::Human if rows.is_empty() => self.line(&format!("Nothing here: {}", footer(body, 0))),
             Format::Human => {
-                self.line(&table::human(columns, &table::cells(columns, rows)))?;
+                self.columns(told, rows)?;
                 self.line(&footer(body, rows.len()))
             }
         }
+    }
+
+    /// A table for people alone, below which nothing says how many rows there are.
+    pub(crate) fn columns(&self, columns: &[Column<'_>], rows: &[Value]) -> Result<(), Error> {
+        self.styled(&(layout::table::human(columns, rows, &self.screen) + "\n"))
     }
 
     /// An answer about one thing that holds the list `below`. People get the list as a table below the thing.
@@ -153,18 +234,30 @@ impl Output {
         envelope: &str,
         below: &str,
         row: impl Fn(&Value) -> Value,
-        columns: &[&str],
+        columns: &[Column<'_>],
         none: &str,
     ) -> Result<(), Error> {
         if !self.human() {
             return self.object(body, envelope);
         }
-        let mut object = body[envelope].clone();
-        let list = object.as_object_mut().and_then(|members| members.shift_remove(below)).unwrap_or_default();
-        self.object(&object, "")?;
+        let mut members = body[envelope].clone();
+        let list =
+            members.as_object_mut().and_then(|members| members.shift_remove(below)).unwrap_or_default();
+        let mut block = object(&members, "", "", &self.screen);
         let rows: Vec<Value> = rows_of(&list).iter().map(row).collect();
-        let table = || table::human(columns, &table::cells(columns, &rows));
-        self.line(&format!("\n{}", if rows.is_empty() { none.to_owned() } else { table() }))
+        block.blank();
+        match rows.is_empty() {
+            true => block.line(none.to_owned()),
+            false => block.table(columns, &rows),
+        }
+        self.block(block)
+    }
+}
+
+impl Drop for Output {
+    /// Nothing is lost of what was said, however the command ends.
+    fn drop(&mut self) {
+        let _ = self.finish();
     }
 }
 
@@ -186,6 +279,11 @@ pub(crate) fn notes(text: &str) {
 /// A body on stderr for scripts, which need it unchanged.
 pub(crate) fn note_body(body: &Value) {
     let _ = write(&mut std::io::stderr().lock(), &body.to_string());
+}
+
+fn write_out(bytes: &[u8]) -> std::io::Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    stdout.write_all(bytes).and_then(|()| stdout.flush())
 }
 
 fn write(stream: &mut impl Write, text: &str) -> Result<(), Error> {
@@ -254,38 +352,24 @@ fn unwrap(body: &Value, envelope: &str) -> Map<String, Value> {
     inner.iter().chain(beside).map(|(key, value)| (key.clone(), value.clone())).collect()
 }
 
-fn object_lines(body: &Value, envelope: &str, story: &str) -> Vec<String> {
-    let members = unwrap(body, envelope);
-    let mut lines: Vec<String> = members
-        .iter()
-        .filter(|(key, _)| key.as_str() != "next_actions")
-        .map(|(key, value)| table::one_line(&format!("{key}: {}", said(key, value))).trim_end().to_owned())
-        .collect();
-    for next in members.get("next_actions").and_then(Value::as_array).into_iter().flatten() {
-        lines.push(next_line(next, members.get("number").map(table::plain).as_deref().unwrap_or(story)));
-    }
-    lines
+fn object<'s>(body: &Value, envelope: &str, story: &str, screen: &'s Screen) -> Block<'s> {
+    let mut members = unwrap(body, envelope);
+    let next = members.remove("next_actions");
+    let mut block = layout::object::block(&members, screen);
+    let number = members.get("number").map(table::plain);
+    next_steps(&mut block, next.as_ref(), number.as_deref().unwrap_or(story), screen);
+    block
 }
 
-/// A member's value, in words where the value alone tells nobody what it means.
-fn said(key: &str, value: &Value) -> String {
-    match (key, value) {
-        ("contract_stale", Value::Bool(true)) => {
-            "true (title or criteria have changed since they were contracted)".to_owned()
-        }
-        ("verification_stale", Value::Bool(true)) => {
-            "true (title or criteria have changed since they were verified)".to_owned()
-        }
-        _ => table::plain(value),
+/// What can be called next: the command to type, and with `--wide` the call behind it.
+pub(crate) fn next_steps(block: &mut Block<'_>, next: Option<&Value>, story: &str, screen: &Screen) {
+    for next in next.and_then(Value::as_array).into_iter().flatten() {
+        let text = |value: &Value| table::one_line(&table::plain(value));
+        let command = text(&next["action"]).replace('_', "-");
+        let command = table::one_line(&format!("next: loopctl {command} {story}"));
+        let call = format!("  ({} {})", text(&next["method"]), text(&next["path"]));
+        block.line(format!("{}{}", command.trim_end(), if screen.is_wide { &call } else { "" }));
     }
-}
-
-/// `next: request-review 2.1  (POST /api/v1/stories/.../request-review)`: the command to type, then the call behind it.
-fn next_line(next: &Value, story: &str) -> String {
-    let text = |value: &Value| table::one_line(&table::plain(value));
-    let command = text(&next["action"]).replace('_', "-");
-    let command = table::one_line(&format!("{command} {story}"));
-    format!("next: {}  ({} {})", command.trim_end(), text(&next["method"]), text(&next["path"]))
 }
 
 #[cfg(test)]
@@ -294,56 +378,34 @@ mod tests {
 
     use super::*;
 
+    fn told(body: &Value, envelope: &str, story: &str, screen: &Screen) -> String {
+        object(body, envelope, story, screen).text()
+    }
+
     #[test]
     fn an_object_leaves_its_envelope_and_names_the_next_step() {
         let body = json!({"story": {"id": "u", "number": "2.1", "title": "Login", "assigned_at": null, "metadata": {"a": 1}},
             "next_actions": [{"action": "request_review", "method": "POST", "path": "/api/v1/stories/u/request-review"}]});
-        assert_eq!(
-            object_lines(&body, "story", ""),
-            [
-                "id: u",
-                "number: 2.1",
-                "title: Login",
-                "assigned_at:",
-                "metadata: {\"a\":1}",
-                "next: request-review 2.1  (POST /api/v1/stories/u/request-review)"
-            ]
-        );
+        let expected = "2.1  Login\n\nmetadata: a: 1\nnext: loopctl request-review 2.1";
+        assert_eq!(told(&body, "story", "", &Screen::of(80)), expected);
+        let wide = told(&body, "story", "", &Screen { is_wide: true, ..Screen::of(80) });
+        assert!(wide.ends_with("request-review 2.1  (POST /api/v1/stories/u/request-review)"), "{wide}");
     }
 
     #[test]
     fn what_comes_next_is_for_the_story_that_was_named() {
         let next = json!([{"action": "verify", "method": "POST", "path": "/x"}]);
         let body = json!({"review_record": {"review_type": "code"}, "next_actions": next});
-        assert_eq!(
-            object_lines(&body, "review_record", "2.1"),
-            ["review_type: code", "next: verify 2.1  (POST /x)"]
-        );
+        let of = |body: &Value, envelope, story| told(body, envelope, story, &Screen::of(80));
+        assert_eq!(of(&body, "review_record", "2.1"), "review type: code\nnext: loopctl verify 2.1");
         let body = json!({"story": {"number": "2.1"}, "next_actions": next});
-        assert_eq!(object_lines(&body, "story", "an id")[1], "next: verify 2.1  (POST /x)");
-    }
-
-    #[test]
-    fn what_is_stale_says_why() {
-        let body = json!({"story": {"contract_stale": true, "verification_stale": false}});
-        assert_eq!(
-            object_lines(&body, "story", ""),
-            [
-                "contract_stale: true (title or criteria have changed since they were contracted)",
-                "verification_stale: false"
-            ]
-        );
-        let body = json!({"story": {"verification_stale": true}});
-        assert!(
-            object_lines(&body, "story", "")[0]
-                .ends_with("(title or criteria have changed since they were verified)")
-        );
+        assert!(of(&body, "story", "an id").ends_with("next: loopctl verify 2.1"));
     }
 
     #[test]
     fn members_beside_the_envelope_stay_visible() {
         let body = json!({"status": "verified", "story": {"number": "1"}, "run_id": null});
-        assert_eq!(object_lines(&body, "story", ""), ["number: 1", "status: verified", "run_id:"]);
+        assert_eq!(told(&body, "story", "", &Screen::of(80)), "number: 1\nstatus: verified");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use crate::args::Paging;
 use crate::client::{Client, borrowed};
 use crate::error::Error;
 use crate::output::rows_of;
+use crate::progress;
 
 /// Rows per request of a page-style list.
 const PAGE: u64 = 100;
@@ -46,6 +47,7 @@ pub(crate) async fn each_of_stories(
     mut take: impl FnMut(Value),
 ) -> Result<(), Error> {
     let (mut seen, limit) = (0, STORY_PAGE.to_string());
+    let bar = progress::rows();
     loop {
         let offset = seen.to_string();
         let part = [("limit", limit.as_str()), ("offset", offset.as_str())];
@@ -56,6 +58,8 @@ pub(crate) async fn each_of_stories(
         if here == 0 || total.is_none_or(|total| seen as u64 >= total) {
             return Ok(());
         }
+        bar.set_length(total.unwrap_or_default());
+        bar.set_position(seen as u64);
     }
 }
 
@@ -77,6 +81,7 @@ pub(crate) async fn each_page(
 ) -> Result<(), Error> {
     let (mut size, mut page, mut read) = (PAGE, 1, 0);
     let mut cursor = None::<String>;
+    let bar = progress::rows();
     loop {
         // Smaller pages begin wherever the larger ones have ended.
         let (place, at) = if size == PAGE { ("page", page) } else { ("offset", read) };
@@ -93,6 +98,7 @@ pub(crate) async fn each_page(
             answer => answer?,
         };
         let pages = body["meta"]["total_pages"].as_u64().unwrap_or(1);
+        let total = body["meta"]["total_count"].as_u64().unwrap_or_default();
         cursor = body["next_cursor"].as_str().map(ToOwned::to_owned);
         let here = rows_of(&body).len() as u64;
         take(body);
@@ -101,6 +107,8 @@ pub(crate) async fn each_page(
         }
         read += here;
         page += 1;
+        bar.set_length(total);
+        bar.set_position(read);
     }
 }
 

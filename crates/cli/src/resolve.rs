@@ -366,7 +366,9 @@ pub(crate) async fn article(client: &Client, reference: &str) -> Result<Found, E
     let is_live = |row: &&Value| ["draft", "published"].iter().any(|status| row["status"] == *status);
     match (rows.iter().find(is_live), rows.as_slice()) {
         (Some(row), _) | (None, [row]) => Ok(found(row, "title")),
-        (None, []) => Err(Error::NotFound(format!("Article {named} not found"))),
+        (None, []) => Err(Error::NotFound(format!(
+            "Article {named} not found. `loopctl knowledge search` finds what is published, `knowledge drafts` the rest"
+        ))),
         (None, several) => {
             let ids: Vec<String> = several.iter().map(|row| found(row, "id").id).collect();
             Err(Error::Usage(format!("Several articles were called '{named}': {}", ids.join(", "))))

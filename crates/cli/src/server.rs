@@ -58,6 +58,15 @@ pub(crate) struct DatabaseArguments {
 }
 
 impl DatabaseArguments {
+    /// Whoever did not say which database is meant is told which one it is: a server may be running on another.
+    fn note_default(&self, database: &Database) {
+        if self.database_url.is_none() && self.data_dir.is_none() && database.cluster.is_some() {
+            let dir = default_data_dir(&APPLICATION)
+                .map_or_else(|_| String::new(), |dir| dir.display().to_string());
+            output::note(&format!("note: the database in {dir}; --data-dir or DATABASE_URL name another"));
+        }
+    }
+
     fn options(&self) -> Result<DatabaseOptions, Failure> {
         if let Some(url) = self.database_url.clone() {
             return Ok(DatabaseOptions::External { url, admin_url: self.admin_database_url.clone() });
@@ -448,6 +457,7 @@ pub(crate) async fn run_operator(command: &OperatorCommand) -> Result<Value, Fai
 
 async fn open(arguments: &DatabaseArguments) -> Result<Database, Failure> {
     let database = Database::open_beside(&arguments.options()?).await.map_err(Failure::Open)?;
+    arguments.note_default(&database);
     // Or a mistyped directory would look like the right one.
     if let Some(dir) = database.cluster.as_ref().and_then(EmbeddedCluster::created) {
         output::note(&format!("note: there was no loopctl data in {}: it was made", dir.display()));

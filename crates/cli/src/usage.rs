@@ -8,9 +8,11 @@ use clap::builder::Resettable;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
+use strsim::normalized_damerau_levenshtein;
 
 use crate::args::Cli;
 use crate::error::Error;
+use crate::examples::with_examples;
 use crate::output;
 use crate::table::one_line;
 
@@ -39,7 +41,12 @@ impl Stop {
 
 /// Parses the arguments of the process.
 pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, Stop> {
-    let mut command = command().override_help(format!("{}\n", text()));
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let mut command = command();
+    // Made only where it may be shown: it needs every command, and most lines are of one.
+    if arguments.iter().any(|word| word == "help" || word == "--help" || word == "-h") {
+        command = command.override_help(format!("{}\n", text()));
+    }
     let matches = command.try_get_matches_from_mut(arguments).map_err(|error| stop(&error))?;
     if let Some(option) = empty_option(&command, &matches) {
         let text = format!("Error: --{option} is empty. Give it a value, or leave it out");
@@ -49,7 +56,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli
 }
 
 fn command() -> clap::Command {
-    without_empty_variables(taking_hyphens(Cli::command()))
+    with_examples(without_empty_variables(taking_hyphens(Cli::command())))
 }
 
 /// An environment variable that is empty counts as unset.
@@ -154,19 +161,42 @@ fn stop(error: &clap::Error) -> Stop {
                 Some(ContextValue::String(name)) => name.as_str(),
                 _ => "",
             };
-            Stop {
-                text: format!(
-                    "Unknown command: {}\nRun 'loopctl help' for available commands.",
-                    one_line(name)
-                ),
-                exit: 2,
-            }
+            Stop { text: unknown(name, error), exit: 2 }
         }
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             Stop { text: format!("Error: Missing command\n{text}"), exit: 2 }
         }
         _ => Stop { text: mistake(&text), exit: 2 },
     }
+}
+
+/// How much of a word must be the same, for somebody to have meant it.
+const NEAR: f64 = 0.6;
+
+/// What is no command, what it may have been meant to be, and where all are.
+fn unknown(name: &str, error: &clap::Error) -> String {
+    let mut lines = vec![format!("Unknown command: {}", one_line(name))];
+    let suggested = match error.get(ContextKind::SuggestedSubcommand) {
+        Some(ContextValue::Strings(several)) => several.clone(),
+        Some(ContextValue::String(one)) => vec![one.clone()],
+        _ => Vec::new(),
+    };
+    // Some that are suggested have little more in common with it than a letter.
+    let near = suggested.into_iter().filter(|other| normalized_damerau_levenshtein(name, other) >= NEAR);
+    let near: Vec<String> = near.collect();
+    if !near.is_empty() {
+        lines.push(format!("Did you mean '{}'?", one_line(&near.join("' or '"))));
+    }
+    // `Usage: loopctl knowledge ...`: the group that was named.
+    let rendered = error.render().to_string();
+    let usage = rendered.split_once("Usage: loopctl ").map_or("", |(_, usage)| usage);
+    let group: Vec<&str> = usage
+        .split_whitespace()
+        .take_while(|word| word.chars().all(|c| c.is_ascii_lowercase() || c == '-'))
+        .collect();
+    let help = [&["help"], group.as_slice()].concat().join(" ");
+    lines.push(format!("Run 'loopctl {help}' for available commands."));
+    lines.join("\n")
 }
 
 /// clap's message as one line, and its usage line under it.
@@ -207,6 +237,21 @@ mod tests {
         {
             assert!(text.contains(expected), "{expected:?} is missing in\n{text}");
         }
+    }
+
+    #[test]
+    fn what_is_no_command_is_told_from_what_may_be_meant() {
+        let told = |line: &str| parse_words(line).unwrap_err().text;
+        assert_eq!(
+            told("loopctl nonexistent"),
+            "Unknown command: nonexistent\nRun 'loopctl help' for available commands."
+        );
+        let near = told("loopctl stroy list");
+        assert!(near.starts_with("Unknown command: stroy\nDid you mean 'story'?\n"), "{near}");
+        let group = told("loopctl knowledge pipeline");
+        assert!(group.ends_with("Run 'loopctl help knowledge' for available commands."), "{group}");
+        let option = told("loopctl verify 2.1 --sumary x");
+        assert!(option.contains("--summary"), "{option}");
     }
 
     #[test]

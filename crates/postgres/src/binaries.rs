@@ -131,8 +131,8 @@ pub(crate) fn is_bin_dir(dir: &Path) -> bool {
 }
 
 /// Chooses the installation for the cluster in the layout, whose files demand major version `wanted` if it
-/// exists already: what the options name, else the newest that fits, and of what was unpacked here only where nothing
-/// else does.
+/// exists already: what the options name; else what the program carries, if it fits; else the newest that fits, and of what
+/// was unpacked here only where nothing else does.
 pub(crate) fn locate(
     options: &EmbeddedOptions,
     layout: &Layout,
@@ -167,6 +167,14 @@ pub(crate) fn locate(
         Some(major) => candidate.major == major,
         None => candidate.major >= application.minimum_major,
     };
+    if let Some(carried) = options.carried {
+        let dir = bundle::install_carried(carried, layout)?;
+        let carried =
+            inspect(&dir, account, application).map_err(|problem| Problem::BadCarried { problem })?;
+        if fits(&&carried) {
+            return Ok(carried);
+        }
+    }
     let mut found = inspected(places.candidates().into_iter().chain(bundle::installed(layout)).collect());
     if !found.iter().any(|candidate| fits(&candidate)) {
         found.extend(inspected(places.unpacked()));

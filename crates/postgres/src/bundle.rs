@@ -1,13 +1,15 @@
 //! PostgreSQL from an archive, for machines without a package of it.
 
 use std::fs::{self, DirBuilder, File, Permissions};
-use std::io;
+use std::io::{self, BufReader, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use flate2::read::GzDecoder;
 use sha2::{Digest, Sha256};
 
+use crate::Carried;
 use crate::binaries::is_bin_dir;
 use crate::error::{IoContext, Problem};
 use crate::layout::Layout;
@@ -15,7 +17,7 @@ use crate::layout::Layout;
 /// An unpacking that is not complete has this in its name.
 const UNFINISHED: &str = "unfinished-";
 
-/// Unpacks the bundle into the data directory, unless that has been done, and returns its `bin` directory.
+/// Unpacks a file that somebody named into the data directory, unless that has been done, and returns its `bin` directory.
 /// The caller holds the lock of the data directory.
 pub(crate) fn install(bundle: &str, layout: &Layout) -> Result<PathBuf, Problem> {
     let path = Path::new(bundle.strip_prefix("file://").unwrap_or(bundle));
@@ -28,7 +30,26 @@ pub(crate) fn install(bundle: &str, layout: &Layout) -> Result<PathBuf, Problem>
         problem,
     };
     let key = key(path).map_err(|error| bad(error.to_string()))?;
-    let target = layout.bundles().join(&key);
+    let open = || File::open(path).map(BufReader::new);
+    unpacked(&key, open, layout, bad)
+}
+
+/// The same with what the program carries.
+pub(crate) fn install_carried(Carried(archive): Carried, layout: &Layout) -> Result<PathBuf, Problem> {
+    // A gzip file ends with a sum and the length of its content.
+    let end = archive.len().saturating_sub(8);
+    let key = hex::encode(Sha256::digest([&archive[end..], &archive.len().to_le_bytes()].concat()));
+    unpacked(&key[..16], || Ok(archive), layout, |problem| Problem::BadCarried { problem })
+}
+
+/// What is unpacked under this name, and if nothing is, the archive after that.
+fn unpacked<R: Read>(
+    key: &str,
+    open: impl FnOnce() -> io::Result<R>,
+    layout: &Layout,
+    bad: impl Fn(String) -> Problem,
+) -> Result<PathBuf, Problem> {
+    let target = layout.bundles().join(key);
     if let Some(bin_dir) = bin_dir(&target) {
         return Ok(bin_dir);
     }
@@ -38,8 +59,8 @@ pub(crate) fn install(bundle: &str, layout: &Layout) -> Result<PathBuf, Problem>
     clear_unfinished(&bundles)?;
     let unfinished = bundles.join(format!("{UNFINISHED}{key}"));
     open_dir(&unfinished)?;
-    tracing::info!(bundle = %path.display(), "unpacking PostgreSQL");
-    if let Err(error) = unpack(path, &unfinished) {
+    tracing::info!(into = %target.display(), "unpacking PostgreSQL");
+    if let Err(error) = open().and_then(|archive| unpack(archive, &unfinished)) {
         clear_unfinished(&bundles)?;
         return Err(bad(format!("it cannot be unpacked as .tar.gz: {error}")));
     }
@@ -81,11 +102,10 @@ fn key(path: &Path) -> io::Result<String> {
     Ok(hex::encode(hash.finalize())[..16].to_owned())
 }
 
-fn unpack(archive: &Path, into: &Path) -> io::Result<()> {
-    let reader = flate2::read::GzDecoder::new(io::BufReader::new(File::open(archive)?));
+fn unpack(archive: impl Read, into: &Path) -> io::Result<()> {
     // The archive's modes are kept (programs must stay executable), its owners are not; entries that lead
     // out of the directory are left out by the library.
-    tar::Archive::new(reader).unpack(into)
+    tar::Archive::new(GzDecoder::new(archive)).unpack(into)
 }
 
 /// Archives have `bin` at the top or below one directory that is named after the version.

@@ -81,6 +81,11 @@ pub enum Problem {
         /// The limit in bytes.
         limit: usize,
     },
+    /// What the program carries is of no use here.
+    BadCarried {
+        /// Why.
+        problem: String,
+    },
     /// There is no PostgreSQL on this machine.
     NoBinaries,
     /// The data needs a version that is not there.
@@ -235,6 +240,10 @@ impl fmt::Display for EmbeddedError {
                 f,
                 "{setting} points to {}, which cannot be used: {problem}; correct {setting}, or unset it to use the PostgreSQL of this system",
                 path.display()
+            ),
+            Problem::BadCarried { problem } => write!(
+                f,
+                "the PostgreSQL that this {name} carries cannot be used: {problem}; set {pg_bin} to the directory with `initdb` and `postgres` of another one, or {database_url} to use a server of your own"
             ),
             Problem::BundleUrl { url } => write!(
                 f,

@@ -24,10 +24,10 @@ mod startup;
 #[cfg(test)]
 mod tests;
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use std::{fmt, fs};
 
 use nix::sys::signal::Signal;
 use nix::unistd::Uid;
@@ -59,6 +59,18 @@ pub struct Application {
     pub pg_bundle: &'static str,
     /// The setting that names another PostgreSQL to use instead of a private one.
     pub database_url: &'static str,
+    /// PostgreSQL for machines that have none, if the program carries it.
+    pub carried: Option<Carried>,
+}
+
+/// PostgreSQL's binaries as a `.tar.gz`, in the program itself.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Carried(pub &'static [u8]);
+
+impl fmt::Debug for Carried {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Carried({} bytes)", self.0.len())
+    }
 }
 
 /// Where and how the private cluster runs.
@@ -72,13 +84,21 @@ pub struct EmbeddedOptions {
     pub pg_bin: Option<PathBuf>,
     /// A `.tar.gz` of PostgreSQL binaries, unpacked into the data directory.
     pub bundle: Option<String>,
+    /// What the program carries, unpacked into the data directory: used before what the system has, if it fits the data.
+    pub carried: Option<Carried>,
 }
 
 impl EmbeddedOptions {
-    /// The cluster in `data_dir` with the PostgreSQL of this system.
+    /// The cluster in `data_dir` with the PostgreSQL that the application carries, or that of this system.
     #[must_use]
     pub fn new(application: &'static Application, data_dir: impl Into<PathBuf>) -> Self {
-        Self { application, data_dir: data_dir.into(), pg_bin: None, bundle: None }
+        Self {
+            application,
+            data_dir: data_dir.into(),
+            pg_bin: None,
+            bundle: None,
+            carried: application.carried,
+        }
     }
 }
 

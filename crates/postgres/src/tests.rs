@@ -12,7 +12,7 @@ use crate::account::Account;
 use crate::binaries::{Installation, Places, locate};
 use crate::layout::{DirLock, Layout};
 use crate::process::spawn_tied;
-use crate::{Application, EmbeddedError, EmbeddedOptions, Problem, default_data_dir};
+use crate::{Application, Carried, EmbeddedError, EmbeddedOptions, Problem, default_data_dir};
 
 static APPLICATION: Application = Application {
     name: "example",
@@ -22,6 +22,7 @@ static APPLICATION: Application = Application {
     pg_bin: "EXAMPLE_PG_BIN",
     pg_bundle: "EXAMPLE_PG_BUNDLE",
     database_url: "EXAMPLE_DATABASE_URL",
+    carried: None,
 };
 
 /// A directory that PostgreSQL's account can enter too.
@@ -207,6 +208,38 @@ fn a_bundle_is_unpacked_once_and_found_again_without_the_setting() {
 
     fs::remove_file(bundle).unwrap();
     assert_eq!(fixture.locate(&fixture.options(), Some(16), &Places::default()).unwrap(), first);
+}
+
+/// What the program carries goes before what the system has, unless the data is another version's.
+#[test]
+fn what_is_carried_is_unpacked_once_and_used_where_it_fits() {
+    let fixture = Fixture::new();
+    let (system, bin) = (fixture.fake("system", "18.1"), fixture.fake("source/bin", "17.4"));
+    let places = places(&[&system]);
+    let archive = |dir: &Path| Carried(fs::read(fixture.pack(dir, "postgresql")).unwrap().leak());
+    let carried = archive(bin.parent().unwrap());
+    let options = EmbeddedOptions { carried: Some(carried), ..fixture.options() };
+    let first = fixture.locate(&options, None, &places).unwrap();
+    assert!(first.bin_dir.starts_with(fixture.layout.bundles()) && first.major == 17);
+    let marker = first.bin_dir.join("marker");
+    fs::write(&marker, "").unwrap();
+    assert_eq!(fixture.locate(&options, Some(17), &places).unwrap(), first);
+    assert!(marker.exists(), "it was unpacked a second time");
+    assert_eq!(fixture.locate(&options, Some(18), &places).unwrap().bin_dir, system);
+    // The next release carries another one, and the data stays with the one that made it.
+    fixture.fake("source/bin", "18.2");
+    let options = EmbeddedOptions { carried: Some(archive(bin.parent().unwrap())), ..options };
+    let next = fixture.locate(&options, None, &places).unwrap();
+    assert!(next.bin_dir.starts_with(fixture.layout.bundles()) && next.major == 18);
+    assert_eq!(fixture.locate(&options, Some(17), &places).unwrap(), first);
+    // What somebody names goes before it.
+    let named = EmbeddedOptions { pg_bin: Some(system.clone()), ..options };
+    assert_eq!(fixture.locate(&named, None, &places).unwrap().bin_dir, system);
+    let broken = EmbeddedOptions { carried: Some(Carried(b"no archive")), ..fixture.options() };
+    let message = fixture.locate(&broken, None, &places).unwrap_err().to_string();
+    assert!(message.contains("carries cannot be used: it cannot be unpacked"), "{message}");
+    assert!(message.contains("EXAMPLE_PG_BIN"), "{message}");
+    assert_eq!(format!("{:?}", Carried(b"no archive")), "Carried(10 bytes)");
 }
 
 #[test]

@@ -27,6 +27,7 @@ static APPLICATION: Application = Application {
     pg_bin: "EXAMPLE_PG_BIN",
     pg_bundle: "EXAMPLE_PG_BUNDLE",
     database_url: "EXAMPLE_DATABASE_URL",
+    carried: None,
 };
 
 const HOLD: &str = "CLUSTER_TEST_HOLD";

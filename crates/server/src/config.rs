@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use loopctl_postgres::{Application, EmbeddedCluster, EmbeddedError, EmbeddedOptions, Problem, running};
+use loopctl_postgres::{
+    Application, Carried, EmbeddedCluster, EmbeddedError, EmbeddedOptions, Problem, running,
+};
 use tokio_postgres::Config;
 
 use crate::db::migrate::{MigrateError, connect, migrate, newest_version};
@@ -20,7 +22,17 @@ pub static APPLICATION: Application = Application {
     pg_bin: "LOOPCTL_PG_BIN",
     pg_bundle: "LOOPCTL_PG_BUNDLE",
     database_url: "DATABASE_URL",
+    carried: CARRIED,
 };
+
+/// PostgreSQL for machines that have none, in programs that were built so.
+#[cfg(feature = "bundled-postgres")]
+const CARRIED: Option<Carried> = Some(Carried(include_bytes!(env!(
+    "LOOPCTL_BUNDLED_POSTGRES",
+    "the feature bundled-postgres takes LOOPCTL_BUNDLED_POSTGRES: the full path of a .tar.gz of PostgreSQL"
+))));
+#[cfg(not(feature = "bundled-postgres"))]
+const CARRIED: Option<Carried> = None;
 
 /// Connections of the owner's login.
 pub(crate) const ADMIN_CONNECTIONS: usize = 2;

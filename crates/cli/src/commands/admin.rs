@@ -1,14 +1,19 @@
 //! `admin tenants|tenant|suspend|activate|stats|audit|violators|resolve|ignore|impersonate`: what superadmins do.
 
 use clap::{Args, Subcommand};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{dispatch, events, given_parameters, one_of};
 use crate::args::{Command as Line, Paging};
 use crate::client::{Impersonation, borrowed};
 use crate::context::Context;
 use crate::error::Error;
-use crate::{pages, resolve, usage};
+use crate::layout::block::{Block, Fact};
+use crate::layout::object::folded;
+use crate::layout::table::Column;
+use crate::layout::{Screen, times};
+use crate::output::{footer, rows_of};
+use crate::{pages, resolve, table, usage};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -111,6 +116,18 @@ const TENANT_COLUMNS: &[&str] = &[
     "api_key_count",
     "inserted_at",
 ];
+const TENANTS_TOLD: &[Column<'_>] = &[
+    Column::text("name"),
+    Column::reference("slug"),
+    Column::status("status"),
+    Column::number("project_count").called("projects"),
+    Column::number("story_count").called("stories"),
+    Column::number("agent_count").called("agents"),
+    Column::number("api_key_count").called("keys"),
+    Column::word("email").if_wide(),
+    Column::time("inserted_at").if_wide(),
+    Column::id("id"),
+];
 const VIOLATION_COLUMNS: &[&str] =
     &["id", "tenant_id", "violation_type", "entity_type", "entity_id", "status", "discovered_at", "detail"];
 const STATUSES: &[&str] = &["active", "suspended", "deactivated", "pending_enrollment"];
@@ -124,7 +141,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Error
             let filters = given_parameters([("status", status), ("search", search)]);
             let body =
                 pages::list(&context.client()?, "/admin/tenants", &borrowed(&filters), &paging).await?;
-            context.output.list(&body, TENANT_COLUMNS, "No tenants.")
+            context.output.table(&body, rows_of(&body), TENANT_COLUMNS, TENANTS_TOLD, "No tenants.")
         }
         Command::Tenant { tenant } => {
             let client = context.client()?;
@@ -156,12 +173,39 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Error
                 ("status", status),
             ]);
             let body = pages::list(&client, "/admin/violators", &borrowed(&filters), &paging).await?;
-            context.output.list(&body, VIOLATION_COLUMNS, "Nothing was found that ought not to be there.")
+            let none = "Nothing was found that ought not to be there.";
+            let rows = rows_of(&body);
+            if !context.output.human() || rows.is_empty() {
+                return context.output.list(&body, VIOLATION_COLUMNS, none);
+            }
+            let screen = context.output.screen();
+            let mut block = Block::new(screen);
+            rows.iter().for_each(|row| violation(&mut block, row, screen));
+            block.blank();
+            block.line(footer(&body, rows.len()));
+            context.output.block(block)
         }
         Command::Resolve(settling) => settle(context, settling, "resolve").await,
         Command::Ignore(settling) => settle(context, settling, "ignore").await,
         Command::Impersonate(arguments) => impersonate(context, arguments).await,
     }
+}
+
+/// What was found, and the id by which it is settled.
+fn violation(block: &mut Block<'_>, row: &Value, screen: &Screen) {
+    let of = |name: &str| table::plain(&row[name]);
+    block.blank();
+    block.heading("", &of("violation_type"));
+    let detail =
+        row["detail"].as_object().map_or_else(|| of("detail"), |detail| folded(detail, screen.width));
+    block.facts(&[
+        Fact::status("status", of("status")),
+        Fact::new("found", times::told(&of("discovered_at"), screen)),
+        Fact::new("tenant", of("tenant_id")),
+        Fact::new("what", format!("{} {}", of("entity_type"), of("entity_id"))),
+        Fact::new("detail", detail),
+        Fact::new("id", of("id")),
+    ]);
 }
 
 async fn step(context: &Context, tenant: &str, step: &str) -> Result<(), Error> {

@@ -1,4 +1,4 @@
-//! `api METHOD PATH [JSON]` for everything without a command of its own, and `health`.
+//! `api METHOD PATH [JSON]` for everything without a command of its own, `routes`, which names it, and `health`.
 
 use clap::Args;
 use reqwest::Method;
@@ -54,6 +54,12 @@ fn full_path(path: &str) -> Result<String, Error> {
 /// The members of the first row: what a table of unknown rows shows.
 fn columns(rows: &[serde_json::Value]) -> Vec<String> {
     rows.first().and_then(|row| row.as_object()).map(|row| row.keys().cloned().collect()).unwrap_or_default()
+}
+
+/// What there is behind `api`, and what of it is open to this key.
+pub(crate) async fn routes(context: &Context) -> Result<(), Error> {
+    let body = context.client()?.get("/routes", &[]).await?;
+    context.output.list(&body, &["method", "path", "allowed", "description"], "No routes.")
 }
 
 pub(crate) async fn health(context: &Context) -> Result<(), Error> {

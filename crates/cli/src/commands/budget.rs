@@ -16,9 +16,11 @@ use crate::args::Paging;
 use crate::client::Client;
 use crate::context::Context;
 use crate::error::Error;
-use crate::output::{note, rows_of};
+use crate::layout::block::{Block, Fact};
+use crate::output::{footer, note, rows_of};
 use crate::resolve::Found;
-use crate::{bars, figures, pages, resolve};
+use crate::table::plain;
+use crate::{figures, pages, resolve, terminal};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -87,19 +89,9 @@ const COLUMNS: &[&str] = &[
     "enforcement",
     "reserve_millicents",
 ];
-/// Columns for people, and whether one without any value is left out.
-const TOLD: &[(&str, bool)] = &[
-    ("scope", false),
-    ("top target", true),
-    ("cost", false),
-    ("tokens", false),
-    ("input", true),
-    ("output", true),
-    ("warning", false),
-    ("enforcement", false),
-    ("reserve", true),
-    ("id", false),
-];
+/// What people read of a budget in a list, below what it is of.
+const TOLD: &[&str] =
+    &["cost", "tokens", "input", "output", "warning", "enforcement", "reserve", "top target", "id"];
 const NONE: &str = "No budgets.";
 /// The page of a list that says nothing of its size.
 const USUAL_PAGE: u32 = 20;
@@ -241,10 +233,18 @@ async fn list(context: &Context, paging: &Paging) -> Result<(), Error> {
         None => Names::of_list(&client, rows_of(&body), None).await?,
     };
     let rows: Vec<Value> = rows_of(&body).iter().map(|budget| told(budget, &names)).collect();
-    let is_shown =
-        |(column, is_rare): &&(&str, bool)| !is_rare || rows.iter().any(|row| !row[*column].is_null());
-    let columns: Vec<&str> = TOLD.iter().filter(is_shown).map(|(column, _)| *column).collect();
-    context.output.rows(&body, &rows, &columns, NONE)
+    if rows.is_empty() {
+        return context.output.rows(&body, &rows, COLUMNS, NONE);
+    }
+    let mut block = Block::new(context.output.screen());
+    for row in &rows {
+        block.blank();
+        block.heading("", &plain(&row["scope"]));
+        block.facts(&TOLD.iter().map(|name| Fact::new(*name, plain(&row[*name]))).collect::<Vec<_>>());
+    }
+    block.blank();
+    block.line(footer(&body, rows.len()));
+    context.output.block(block)
 }
 
 /// The budgets of a project and of what is in it, with agents, which may work in any: no filter of the server's says that.
@@ -310,7 +310,7 @@ async fn show(context: &Context, client: &Client, body: &Value) -> Result<(), Er
         None => None,
     };
     let trend = trend.as_ref().map(|trend| (trend, Utc::now().date_naive()));
-    let lines = burn_lines(budget, trend, bars::width());
+    let lines = burn_lines(budget, trend, terminal::width());
     if lines.is_empty() { Ok(()) } else { context.output.line(&format!("\n{}", lines.join("\n"))) }
 }
 

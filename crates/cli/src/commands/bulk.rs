@@ -9,8 +9,10 @@ use crate::client::Client;
 use crate::commands::{given, not_blank};
 use crate::context::Context;
 use crate::error::Error;
+use crate::layout::block::{Block, Item};
+use crate::layout::status;
 use crate::resolve::{self, Found, Named, Unknown};
-use crate::{json_argument, output, table};
+use crate::{json_argument, output, progress, table};
 
 /// Stories that a bulk request may name.
 const BATCH: usize = 50;
@@ -106,8 +108,12 @@ async fn send(
     }
     let path = format!("/stories/bulk/{step}");
     let (mut merged, mut stopped, mut answered) = (None, None, 0);
+    let bar = progress::steps(stories.len());
     for batch in stories.chunks(BATCH) {
-        match request(&client, &path, &body(batch)).await {
+        bar.tick();
+        let done = request(&client, &path, &body(batch)).await;
+        bar.inc(batch.len() as u64);
+        match done {
             Ok(answer) => merge(&mut merged, answer),
             // What came before has happened, and must be shown.
             Err(error) => {
@@ -117,6 +123,7 @@ async fn send(
         }
         answered += batch.len();
     }
+    bar.finish_and_clear();
     // Where the work was stopped before anything was answered, there is nothing to show.
     if !unknown.is_empty() && (merged.is_some() || stopped.is_none()) {
         let error = json!({"status": 422, "code": "nothing_processed", "message": "No story was found"});
@@ -199,7 +206,20 @@ fn row(result: &Value, stories: &[Found]) -> Value {
     json!({"story": name, "status": result["status"], "code": result["code"], "reason": result["reason"]})
 }
 
-/// A table without a footer: these rows are no page of anything. Below it stands what the server says about `items`.
+/// What became of a story: `2.1  error: Story is pending (invalid_transition)`.
+fn outcome(row: &Value) -> Item {
+    let of = |name: &str| table::plain(&row[name]);
+    let name = if row["story"].is_null() { of("number") } else { of("story") };
+    let status = if row["status"].is_null() { "error".to_owned() } else { of("status") };
+    let why = match (of("reason"), of("code")) {
+        (reason, code) if reason.is_empty() && code.is_empty() => String::new(),
+        (reason, code) if code.is_empty() => format!(": {reason}"),
+        (reason, code) => format!(": {reason} ({code})"),
+    };
+    Item { name, tone: status::tone(&status), text: status + &why }
+}
+
+/// A list without a footer: these rows are no page of anything. Below it stands what the server says about `items`.
 fn show(
     context: &Context,
     body: &Value,
@@ -210,7 +230,9 @@ fn show(
     if !context.output.human() {
         return context.output.rows(body, rows, columns, "");
     }
-    context.output.line(&table::human(columns, &table::cells(columns, rows)))?;
+    let mut block = Block::new(context.output.screen());
+    block.items(&rows.iter().map(outcome).collect::<Vec<_>>());
+    context.output.block(block)?;
     let mut seen = HashSet::new();
     for hint in items.iter().filter_map(|item| item["hints"].as_array()).flatten() {
         let hint = table::one_line(&table::plain(hint));
@@ -234,7 +256,9 @@ pub(crate) async fn verify_epic(context: &Context, arguments: EpicArguments) -> 
     ]);
     let client = context.client()?;
     let epic = resolve::epic(context, &client, &arguments.epic).await?;
+    let bar = progress::waiting("verifying");
     let answer = client.post(&format!("/epics/{}/verify-all", epic.id), Some(&body)).await?;
+    bar.finish_and_clear();
     let errors = answer["errors"].as_array().map_or(&[][..], Vec::as_slice);
     let count = |key: &str| answer[key].as_u64().unwrap_or(0);
     let (verified, eligible) = (count("verified_count"), count("total_eligible"));

@@ -18,9 +18,10 @@ use crate::bars::{self, Rows};
 use crate::client::Client;
 use crate::context::Context;
 use crate::error::Error;
+use crate::layout::table::Column;
 use crate::output::rows_of;
 use crate::resolve::{self, Found};
-use crate::{figures, pages};
+use crate::{figures, pages, terminal};
 
 #[derive(Debug, Args)]
 pub(crate) struct SummaryArguments {
@@ -114,7 +115,7 @@ pub(crate) async fn summary(context: &Context, arguments: SummaryArguments) -> R
         project: project.label,
         today: chrono::Utc::now().date_naive(),
     };
-    let lines = summary.lines(bars::width(), bars::marks());
+    let lines = summary.lines(terminal::width(), bars::marks());
     context.output.line(&lines.map_or_else(|| NOTHING.to_owned(), |lines| lines.join("\n")))
 }
 
@@ -162,18 +163,27 @@ pub(crate) async fn report(context: &Context, arguments: ReportArguments) -> Res
     context.output.line(&(lines.join("\n") + "\n"))?;
     let columns = ["phase", "model", "input", "output", "cost", "time", "id"];
     let rows = rows_of(&body).iter().map(|report| {
-        let kind = if report["corrects_report_id"].is_null() { "" } else { " (correction)" };
+        let is_correction = !report["corrects_report_id"].is_null();
         vec![
-            text(report, "phase") + kind,
+            if is_correction { "correction".to_owned() } else { text(report, "phase") },
             text(report, "model_name"),
             short(report, "input_tokens"),
             short(report, "output_tokens"),
             money(report, "cost_millicents"),
-            to_the_second(&text(report, "inserted_at")),
+            text(report, "inserted_at"),
             text(report, "id"),
         ]
     });
-    context.output.rows(&body, &table(&columns, rows), &columns, NOTHING)
+    let told = [
+        Column::word("phase"),
+        Column::text("model"),
+        Column::number("input"),
+        Column::number("output"),
+        Column::number("cost"),
+        Column::time("time").if_wide(),
+        Column::reference("id"),
+    ];
+    context.output.table(&body, &table(&columns, rows), &columns, &told, NOTHING)
 }
 
 fn show_epics(context: &Context, body: &Value) -> Result<(), Error> {
@@ -242,7 +252,7 @@ fn show_agents(context: &Context, body: &Value, only: Option<&Found>) -> Result<
     if let Some(measured) = fields::measured(agent) {
         context.output.line(&format!("\n{measured}"))?;
     }
-    let mix = summary::model_mix(agent, bars::width());
+    let mix = summary::model_mix(agent, terminal::width());
     if mix.is_empty() { Ok(()) } else { context.output.line(&format!("\nModel Mix:\n{}", mix.join("\n"))) }
 }
 
@@ -258,11 +268,13 @@ fn breakdown(
     columns: &[&str],
     rows: Rows<'_>,
 ) -> Result<(), Error> {
-    let rows = rows.fitting(bars::width());
+    let rows = rows.fitting(terminal::width());
     let Some(first) = rows.first() else { return context.output.line(NOTHING) };
     let columns = columns.get(..first.len()).unwrap_or(columns);
     context.output.line(&format!("{heading}\n"))?;
-    context.output.rows(body, &table(columns, rows.into_iter()), columns, NOTHING)
+    // They fit already: nothing of them is cut once more.
+    let told: Vec<Column<'_>> = columns.iter().map(|column| Column::reference(column)).collect();
+    context.output.table(body, &table(columns, rows.into_iter()), columns, &told, NOTHING)
 }
 
 /// Prepared cells as the rows of a table.
@@ -289,11 +301,6 @@ fn part(body: &Value, is_shown: impl Fn(&Value) -> bool) -> Value {
         "total_pages": usize::from(!rows.is_empty())});
     part["data"] = rows.into();
     part
-}
-
-/// `2026-11-29T13:25:41Z`
-fn to_the_second(time: &str) -> String {
-    time.split_once('.').map_or_else(|| time.to_owned(), |(seconds, _)| format!("{seconds}Z"))
 }
 
 /// What a project has used day by day; None where that is closed to this key.

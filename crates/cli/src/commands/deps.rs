@@ -2,6 +2,8 @@
 
 mod graph;
 
+pub(in crate::commands) use self::graph::{Around, numbers};
+
 use std::collections::HashMap;
 
 use clap::{Args, Subcommand};
@@ -12,6 +14,7 @@ use crate::client::Client;
 use crate::commands::deleted;
 use crate::context::Context;
 use crate::error::Error;
+use crate::layout::table::Column;
 use crate::output::rows_of;
 use crate::resolve::{self, Found};
 use graph::Graph;
@@ -153,7 +156,7 @@ async fn show_graph(context: &Context) -> Result<(), Error> {
     let body = client.get(&format!("/projects/{}/dependency_graph", project.id), &[]).await?;
     let graph = Graph::new(&body["graph"]);
     if context.output.human() {
-        return context.output.line(&graph.picture());
+        return context.output.styled(&(graph.picture(context.output.screen()) + "\n"));
     }
     context.output.rows(&body, &graph.rows(), graph::COLUMNS, "The project has no stories.")
 }
@@ -182,10 +185,16 @@ async fn list(context: &Context, epic: Option<&str>) -> Result<(), Error> {
     };
     // People know numbers; the edges hold ids.
     let graph = client.get(&format!("/projects/{project}/dependency_graph"), &[]).await?;
-    let numbers = graph::numbers(&graph["graph"]);
+    let numbers = numbers(&graph["graph"]);
     let rows: Vec<Value> = rows_of(&body).iter().map(|edge| named(edge, &kind, &numbers)).collect();
     let columns = ["id", "dependent", "depends_on", "inserted_at"];
-    context.output.rows(&body, &rows, &columns, "No dependencies.")
+    let told = [
+        Column::reference("dependent"),
+        Column::reference("depends_on"),
+        Column::time("inserted_at").called("since"),
+        Column::id("id"),
+    ];
+    context.output.table(&body, &rows, &columns, &told, "No dependencies.")
 }
 
 /// The edge with the numbers of its ends in place of their ids.

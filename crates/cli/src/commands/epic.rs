@@ -9,6 +9,8 @@ use crate::client::Client;
 use crate::commands::{changes, deleted, given, stories};
 use crate::context::Context;
 use crate::error::Error;
+use crate::layout::table::Column;
+use crate::output::rows_of;
 use crate::{json_argument, pages, resolve};
 
 #[derive(Debug, Subcommand)]
@@ -89,6 +91,16 @@ impl Details {
 const COLUMNS: &[&str] =
     &["id", "number", "title", "phase", "position", "story_count", "completion_percentage"];
 
+const TOLD: &[Column<'_>] = &[
+    Column::reference("number"),
+    Column::text("title"),
+    Column::word("phase").if_any(),
+    Column::number("story_count").called("stories"),
+    Column::number("completion_percentage").called("verified %"),
+    Column::number("position").if_wide(),
+    Column::id("id"),
+];
+
 pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Error> {
     match command {
         Command::List { phase, paging } => list(context, phase.as_deref(), &paging).await,
@@ -106,8 +118,14 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Error
             let client = context.client()?;
             let body = client.get(&path(context, &client, &epic).await?.0, &[]).await?;
             // People get the stories as a table below the epic.
-            let (row, columns) = (|story: &Value| stories::marked(story.clone()), stories::COLUMNS);
-            context.output.object_with_rows(&body, "epic", "stories", row, columns, "No stories.")
+            context.output.object_with_rows(
+                &body,
+                "epic",
+                "stories",
+                stories::told,
+                stories::TOLD,
+                "No stories.",
+            )
         }
         Command::Update { epic, title, details } => {
             let [description, phase, position, metadata] = details.members()?;
@@ -139,5 +157,5 @@ async fn list(context: &Context, phase: Option<&str>, paging: &Paging) -> Result
     let path = format!("/projects/{}/epics", project.id);
     let filters: Vec<_> = phase.map(|phase| ("phase", phase)).into_iter().collect();
     let body = pages::list(&client, &path, &filters, paging).await?;
-    context.output.list(&body, COLUMNS, "No epics.")
+    context.output.table(&body, rows_of(&body), COLUMNS, TOLD, "No epics.")
 }

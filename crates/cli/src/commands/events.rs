@@ -12,19 +12,28 @@ use loopctl_core::moment::{Day, parse};
 use serde_json::{Value, json};
 
 use self::told::{described, told};
-use super::given_parameters;
+use super::{deps, given_parameters};
 use crate::args::Paging;
 use crate::client::{Client, borrowed};
 use crate::context::Context;
 use crate::error::Error;
+use crate::layout::table::Column;
+use crate::layout::times;
 use crate::output::{note, rows_of};
-use crate::{pages, resolve, table};
+use crate::{pages, progress, resolve, table};
 
 /// How often it is looked for more, where the server does not tell by itself.
 const PAUSE: Duration = Duration::from_secs(5);
 /// After how long a stream that has ended is begun anew.
 const BREATH: Duration = Duration::from_secs(1);
 
+const TOLD: &[Column<'_>] = &[
+    Column::time("inserted_at").called("when"),
+    Column::reference("of").if_any(),
+    Column::word("actor_label").called("who"),
+    Column::text("what"),
+    Column::id("entity_id"),
+];
 const COLUMNS: &[&str] = &["inserted_at", "entity_type", "action", "actor_label", "change", "entity_id"];
 
 #[derive(Debug, Args)]
@@ -102,7 +111,9 @@ pub(crate) async fn history(context: &Context, arguments: HistoryArguments) -> R
         }
         row
     });
-    context.output.rows(&body, &rows.collect::<Vec<_>>(), COLUMNS, "No history.")
+    // All of it is about one story.
+    let told: Vec<_> = TOLD.iter().filter(|column| !column.is_of("of")).copied().collect();
+    context.output.table(&body, &rows.collect::<Vec<_>>(), COLUMNS, &told, "No history.")
 }
 
 pub(crate) async fn audit(context: &Context, arguments: AuditArguments) -> Result<(), Error> {
@@ -113,7 +124,37 @@ pub(crate) async fn audit(context: &Context, arguments: AuditArguments) -> Resul
     }
     let body = client.get("/audit", &borrowed(&query)).await?;
     let rows: Vec<Value> = rows_of(&body).iter().map(told).collect();
-    context.output.rows(&body, &rows, COLUMNS, "No entries.")
+    let rows = of_what(context, &client, rows).await;
+    context.output.table(&body, &rows, COLUMNS, TOLD, "No entries.")
+}
+
+/// How many projects are asked what their stories and epics are called.
+const PROJECTS: usize = 3;
+
+/// The entries, each with the number of the story or epic that it is about: ids tell people nothing. Where numbers cannot be had,
+/// entries are shown without.
+async fn of_what(context: &Context, client: &Client, mut rows: Vec<Value>) -> Vec<Value> {
+    if !context.output.human() {
+        return rows;
+    }
+    let mut projects: Vec<String> = Vec::new();
+    for row in rows.iter().filter(|row| row["of"].is_null()) {
+        if let Some(id) = row["project_id"].as_str().filter(|id| !projects.iter().any(|known| known == id)) {
+            projects.push(id.to_owned());
+        }
+    }
+    for project in projects.iter().take(PROJECTS) {
+        let path = format!("/projects/{project}/dependency_graph");
+        let Ok(graph) = client.get(&path, &[]).await else { continue };
+        let numbers = deps::numbers(&graph["graph"]);
+        for row in rows.iter_mut().filter(|row| row["of"].is_null()) {
+            let number = told::things(row).into_iter().find_map(|id| numbers.get(id.as_str()));
+            if let Some(number) = number {
+                row["of"] = table::plain(number).into();
+            }
+        }
+    }
+    rows
 }
 
 /// The log of all tenants, or of one. Projects are of one tenant: none is asked for here.
@@ -134,7 +175,8 @@ pub(crate) async fn audit_of_all(
         row
     });
     let columns = [&["tenant"], COLUMNS].concat();
-    context.output.rows(&body, &rows.collect::<Vec<_>>(), &columns, "No entries.")
+    let told = [&[Column::reference("tenant")], TOLD].concat();
+    context.output.table(&body, &rows.collect::<Vec<_>>(), &columns, &told, "No entries.")
 }
 
 impl AuditArguments {
@@ -175,6 +217,7 @@ pub(crate) async fn changes(context: &Context, arguments: ChangesArguments) -> R
     }
     let mut since = since.unwrap_or_default();
     let mut body = read(&client, &filters, &since).await?;
+    let bar = progress::reading();
     while arguments.all
         && let Some(next) = body["next_since"].as_str()
     {
@@ -184,13 +227,16 @@ pub(crate) async fn changes(context: &Context, arguments: ChangesArguments) -> R
         if let (Some(rows), Some(further)) = (rows.as_array_mut(), more["data"].as_array_mut()) {
             rows.append(further);
         }
+        bar.set_position(rows.as_array().map_or(0, Vec::len) as u64);
         more["data"] = rows;
         body = more;
     }
+    bar.finish_and_clear();
     let rows: Vec<Value> = rows_of(&body).iter().map(told).collect();
+    let rows = of_what(context, &client, rows).await;
     if context.output.human() && !rows.is_empty() {
         // The feed does not count: it has no end.
-        context.output.line(&table::human(COLUMNS, &table::cells(COLUMNS, &rows)))?;
+        context.output.columns(TOLD, &rows)?;
     } else {
         context.output.rows(&body, &rows, COLUMNS, "No changes.")?;
     }
@@ -301,7 +347,12 @@ fn line(context: &Context, change: &Value) -> String {
         return format!("{change}\n");
     }
     let row = told(change);
-    let words = COLUMNS.iter().map(|column| table::plain(&row[*column]));
+    let screen = context.output.screen();
+    // It has just happened: when, says the clock.
+    let time = times::to_the_second(&table::plain(&row["inserted_at"]));
+    let others = ["of", "actor_label", "what"].iter().map(|member| table::plain(&row[*member]));
+    let id = screen.is_wide.then(|| table::plain(&row["entity_id"]));
+    let words = std::iter::once(time).chain(others).chain(id);
     let words: Vec<_> = words.filter(|word| !word.is_empty()).collect();
     table::one_line(&words.join("  ")) + "\n"
 }

@@ -5,10 +5,16 @@ use serde_json::Value;
 
 use crate::args::Paging;
 use crate::commands::progress::{StoryArgument, transition};
+use crate::commands::story;
 use crate::commands::{given, not_blank};
 use crate::context::Context;
 use crate::error::Error;
-use crate::{json_argument, pages, resolve};
+use crate::layout::Screen;
+use crate::layout::block::{Block, Fact};
+use crate::layout::table::Column;
+use crate::layout::{object, times};
+use crate::output::rows_of;
+use crate::{json_argument, output, pages, resolve, table};
 
 #[derive(Debug, Args)]
 pub(crate) struct BackfillArguments {
@@ -54,7 +60,11 @@ pub(crate) async fn backfill(context: &Context, arguments: BackfillArguments) ->
 pub(crate) async fn verifications(context: &Context, arguments: ListArguments) -> Result<(), Error> {
     let body = list(context, &arguments, "verifications").await?;
     let columns = ["iteration", "result", "review_type", "summary", "inserted_at"];
-    context.output.list(&body, &columns, "No verifications.")
+    if !context.output.human() || rows_of(&body).is_empty() {
+        return context.output.list(&body, &columns, "No verifications.");
+    }
+    context.output.block(verdicts(rows_of(&body), context.output.screen()))?;
+    context.output.line(&output::footer(&body, rows_of(&body).len()))
 }
 
 pub(crate) async fn artifacts(context: &Context, arguments: ArtifactsArguments) -> Result<(), Error> {
@@ -65,7 +75,35 @@ pub(crate) async fn artifacts(context: &Context, arguments: ArtifactsArguments) 
     }
     let body = list(context, &arguments.list, "artifacts").await?;
     let columns = ["artifact_type", "path", "exists", "reported_by", "details", "inserted_at"];
-    context.output.list(&body, &columns, "No artifacts.")
+    let told = [
+        Column::word("artifact_type").called("type"),
+        Column::text("path"),
+        Column::word("exists"),
+        Column::word("reported_by").called("by"),
+        Column::text("details").if_any(),
+        Column::time("inserted_at").called("when"),
+    ];
+    context.output.table(&body, rows_of(&body), &columns, &told, "No artifacts.")
+}
+
+/// What was decided of a story, one verdict after the other, in whole sentences.
+fn verdicts<'s>(rows: &[Value], screen: &'s Screen) -> Block<'s> {
+    let mut block = Block::new(screen);
+    for row in rows {
+        let of = |name: &str| table::plain(&row[name]);
+        block.blank();
+        block.heading(&of("iteration"), &of("summary"));
+        let findings = row["findings"].as_object().map(|findings| object::folded(findings, screen.width));
+        block.facts(&[
+            Fact::status("result", of("result")),
+            Fact::new("review", of("review_type")),
+            Fact::new("when", times::told(&of("inserted_at"), screen)),
+            Fact::new("commit", of("commit_sha")),
+            Fact::new("findings", findings.unwrap_or_else(|| of("findings"))),
+        ]);
+    }
+    block.blank();
+    block
 }
 
 pub(crate) async fn criteria(context: &Context, story: StoryArgument) -> Result<(), Error> {
@@ -74,7 +112,13 @@ pub(crate) async fn criteria(context: &Context, story: StoryArgument) -> Result<
     // All there are: this list has no pages.
     let body = client.get(&format!("/stories/{}/acceptance_criteria", story.id), &[]).await?;
     let columns = ["ac_id", "status", "description", "verification_criterion.type", "evidence_path"];
-    context.output.list(&body, &columns, "No acceptance criteria.")
+    let rows = rows_of(&body);
+    if !context.output.human() || rows.is_empty() {
+        return context.output.list(&body, &columns, "No acceptance criteria.");
+    }
+    let mut block = Block::new(context.output.screen());
+    block.items(&story::criteria_items(rows, false));
+    context.output.block(block)
 }
 
 /// A list below a story.

@@ -1,14 +1,16 @@
 //! `export`: a project as one document, or as the directory of story files that `import` takes.
 
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
 use clap::Args;
+use indicatif::ProgressBar;
 
 use crate::client::{Download, JSON};
 use crate::context::Context;
 use crate::error::Error;
 use crate::replace::Replacement;
-use crate::{directory, output, resolve};
+use crate::{directory, output, progress, resolve};
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -32,7 +34,10 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<(), E
     let path = format!("/projects/{}/export", project.id);
     match (arguments.dir, arguments.out.filter(|out| out.as_os_str() != "-")) {
         (Some(root), _) => {
-            let written = directory::export(&root, &client.get(&path, &[]).await?)?;
+            let bar = progress::waiting("exporting");
+            let document = client.get(&path, &[]).await?;
+            bar.finish_and_clear();
+            let written = directory::export(&root, &document)?;
             for old in &written.removed {
                 output::note(&format!("Removed {old}: written by an earlier export, not part of this one"));
             }
@@ -43,7 +48,9 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<(), E
         }
         (None, Some(out)) => {
             let file = Replacement::of(&out)?;
-            let size = to_file(client.download(&path, JSON).await?, file, |_| {}).await?;
+            let bar = progress::bytes();
+            let size = to_file(client.download(&path, JSON).await?, file, |bytes| bar.inc(bytes)).await?;
+            bar.finish_and_clear();
             context.output.aside(&format!("{size} bytes written to {}", out.display()))
         }
         (None, None) => match to_stdout(context, client.download(&path, JSON).await?).await? {
@@ -72,7 +79,10 @@ pub(super) async fn to_file(
 
 /// Passes on what arrives. False when nobody reads any more.
 pub(super) async fn to_stdout(context: &Context, mut download: Download<'_>) -> Result<bool, Error> {
+    // A terminal that shows what arrives needs nothing else to show that it does.
+    let bar = if std::io::stdout().is_terminal() { ProgressBar::hidden() } else { progress::bytes() };
     while let Some(bytes) = download.chunk().await? {
+        bar.inc(bytes.as_ref().len() as u64);
         if !context.output.bytes(bytes.as_ref())? {
             return Ok(false);
         }

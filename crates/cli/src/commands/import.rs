@@ -15,7 +15,7 @@ use crate::directory::Known;
 use crate::error::Error;
 use crate::output::rows_of;
 use crate::resolve::Found;
-use crate::{directory, json_argument, output, pages, resolve, table};
+use crate::{directory, json_argument, output, pages, progress, resolve, table};
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -58,7 +58,10 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<(), E
     }
     let query = if arguments.merge { "?merge=true" } else { "" };
     let path = format!("/projects/{}/import{query}", project.id);
-    match client.write(Method::POST, &path, Some(&payload)).await {
+    let bar = progress::waiting("importing");
+    let imported = client.write(Method::POST, &path, Some(&payload)).await;
+    bar.finish_and_clear();
+    match imported {
         Ok(answer) => show(context, &answer),
         Err(Error::Server(mut error)) if error.status == 409 && !arguments.merge => {
             error.advice = Some("Use --merge to update what exists and add what is missing.".to_owned());

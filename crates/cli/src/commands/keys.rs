@@ -7,6 +7,8 @@ use serde_json::json;
 use crate::commands::one_of;
 use crate::context::Context;
 use crate::error::Error;
+use crate::layout::table::Column;
+use crate::output::rows_of;
 use crate::{output, resolve};
 
 #[derive(Debug, Subcommand)]
@@ -49,6 +51,18 @@ pub(crate) enum Command {
 
 const COLUMNS: &[&str] = &["id", "name", "role", "key_prefix", "last_used_at", "expires_at"];
 
+/// A key is named by its id alone: nothing else of it is its own.
+const TOLD: &[Column<'_>] = &[
+    Column::text("name"),
+    Column::word("role"),
+    Column::time("last_used_at").called("used"),
+    Column::time("expires_at").called("ends").if_any(),
+    Column::time("revoked_at").called("revoked").if_any(),
+    Column::word("key_prefix").called("begins with").if_wide(),
+    Column::time("inserted_at").if_wide(),
+    Column::reference("id"),
+];
+
 const SHOWN_ONCE: &str = "Warning: save the raw key now. It is not stored and cannot be shown again.";
 
 pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Error> {
@@ -59,7 +73,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Error
         Command::List { include_revoked } => {
             let query: &[_] = if include_revoked { &[("include_revoked", "true")] } else { &[] };
             let body = context.client()?.get("/api_keys", query).await?;
-            context.output.list(&body, COLUMNS, "No keys.")
+            context.output.table(&body, rows_of(&body), COLUMNS, TOLD, "No keys.")
         }
         Command::Rotate { id, grace_hours } => rotate(context, &id, grace_hours).await,
         Command::Revoke { id } => {

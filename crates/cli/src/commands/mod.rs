@@ -6,6 +6,7 @@ pub(crate) mod api;
 pub(crate) mod auth;
 pub(crate) mod budget;
 pub(crate) mod bulk;
+pub(crate) mod completions;
 pub(crate) mod cost;
 pub(crate) mod deps;
 pub(crate) mod doctor;
@@ -18,6 +19,7 @@ pub(crate) mod import;
 pub(crate) mod init;
 pub(crate) mod keys;
 pub(crate) mod knowledge;
+pub(crate) mod man;
 pub(crate) mod programs;
 pub(crate) mod progress;
 pub(crate) mod project;
@@ -46,7 +48,10 @@ pub(crate) async fn run(globals: &GlobalOptions, command: Command) -> u8 {
         Ok(context) => context,
         Err(error) => return error.report(Format::Human),
     };
-    match dispatch(&context, command).await {
+    let outcome = dispatch(&context, command).await;
+    // What was found out is shown before what went wrong.
+    let shown = context.output.finish();
+    match outcome.and(shown) {
         Ok(()) => 0,
         Err(error) => error.report(context.output.format()),
     }
@@ -104,6 +109,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<(), Error> {
         Command::Webhook(command) => webhook::run(context, command).await,
         Command::Admin(command) => admin::run(context, command).await,
         Command::Health => api::health(context).await,
+        Command::Routes => api::routes(context).await,
         Command::Api(arguments) => api::call(context, arguments).await,
     }
 }

@@ -4,6 +4,7 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 
 use crate::commands::bulk::{self, StoriesArgument};
+use crate::commands::story;
 use crate::context::Context;
 use crate::error::Error;
 use crate::{json_argument, resolve, table};
@@ -36,6 +37,9 @@ pub(crate) struct ReportArguments {
     token_usage: Option<String>,
 }
 
+/// The envelope of answers that are about the story itself.
+const STORY: &str = "story";
+
 /// Sends one story transition and prints the story. `step` is the last part of the path.
 pub(super) async fn transition(
     context: &Context,
@@ -48,7 +52,10 @@ pub(super) async fn transition(
     let story = resolve::story(context, &client, story).await?;
     let answer = client.post(&format!("/stories/{}/{step}", story.id), body).await;
     let answer = answer.map_err(|error| error.about(&story))?;
-    context.output.step(&answer, envelope, &story.label)
+    match envelope {
+        STORY => story::stepped(context, &answer, &story.label),
+        _ => context.output.step(&answer, envelope, &story.label),
+    }
 }
 
 /// Reads the story and echoes its title and the number of its criteria, as proof that both were read.
@@ -66,7 +73,7 @@ pub(crate) async fn contract(context: &Context, arguments: ContractArguments) ->
         json!({"story_title": story["title"], "ac_count": count})
     };
     let answer = client.post(&format!("/stories/{id}/contract"), Some(&body)).await?;
-    context.output.object(&answer, "story")
+    story::stepped(context, &answer, "")
 }
 
 pub(crate) async fn claim(context: &Context, arguments: StoriesArgument) -> Result<(), Error> {

@@ -8,6 +8,8 @@ use crate::args::Paging;
 use crate::commands::{changes, given};
 use crate::context::Context;
 use crate::error::Error;
+use crate::layout::table::Column;
+use crate::output::rows_of;
 use crate::{pages, resolve};
 
 #[derive(Debug, Subcommand)]
@@ -90,6 +92,14 @@ fn slug_of(name: &str) -> Result<String, Error> {
 
 const COLUMNS: &[&str] = &["id", "name", "slug", "status", "repo_url"];
 
+const TOLD: &[Column<'_>] = &[
+    Column::text("name"),
+    Column::reference("slug"),
+    Column::status("status"),
+    Column::text("repo_url").called("repository").if_any(),
+    Column::id("id"),
+];
+
 pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Error> {
     match command {
         Command::Create { name, slug, repo, tech_stack, description } => {
@@ -112,7 +122,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Error
                 filters.push(("page_size", "100"));
             }
             let body = pages::list(&context.client()?, "/projects", &filters, &paging).await?;
-            context.output.list(&body, COLUMNS, "No projects.")
+            context.output.table(&body, rows_of(&body), COLUMNS, TOLD, "No projects.")
         }
         Command::Info { reference } => {
             let client = context.client()?;

@@ -12,6 +12,7 @@ use crate::args::Paging;
 use crate::client::{Client, borrowed};
 use crate::context::Context;
 use crate::error::Error;
+use crate::layout::table::Column;
 use crate::output::rows_of;
 use crate::{json_argument, pages, resolve, skill_files};
 
@@ -116,6 +117,37 @@ pub(crate) enum Command {
 }
 
 const COLUMNS: &[&str] = &["id", "name", "current_version", "status"];
+const TOLD: &[Column<'_>] = &[
+    Column::reference("name"),
+    Column::number("current_version").called("version"),
+    Column::status("status"),
+    Column::text("description"),
+    Column::id("id"),
+];
+const TOLD_VERSIONS: &[Column<'_>] = &[
+    Column::number("version"),
+    Column::time("inserted_at").called("when"),
+    Column::word("created_by").called("by"),
+    Column::text("changelog"),
+];
+const TOLD_STATS: &[Column<'_>] = &[
+    Column::number("version"),
+    Column::number("total_results").called("results"),
+    Column::number("pass_count").called("pass"),
+    Column::number("partial_count").called("partial"),
+    Column::number("fail_count").called("fail"),
+    Column::number("stories_reviewed").called("stories"),
+    Column::number("avg_findings").called("findings"),
+    Column::number("avg_false_positives").called("false").if_wide(),
+    Column::number("false_positive_rate").called("false rate"),
+    Column::number("avg_iterations").called("rounds"),
+];
+const TOLD_RESULTS: &[Column<'_>] = &[
+    Column::time("inserted_at").called("when"),
+    Column::text("metrics"),
+    Column::id("story_id"),
+    Column::id("verification_result_id"),
+];
 const VERSIONS: &[&str] = &["version", "changelog", "created_by", "inserted_at"];
 const STATS: &[&str] = &[
     "version",
@@ -141,7 +173,7 @@ const COSTS: &[&str] = &[
     "verification_rate_pct",
 ];
 const COSTS_TOLD: &[&str] =
-    &["version", "invocations", "cost", "average", "change", "regression", "verified", "rejected", "rate"];
+    &["version", "uses", "cost", "average", "change", "worse", "verified", "rejected", "rate"];
 const NO_COSTS: &str = "No token data available";
 const RESULTS: &[&str] = &["inserted_at", "story_id", "verification_result_id", "metrics"];
 
@@ -152,7 +184,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Error
             let project = resolve::named_project(context, &client).await?;
             let filters = given_parameters([("project_id", project), ("status", status), ("name", name)]);
             let body = pages::list(&client, "/skills", &borrowed(&filters), &paging).await?;
-            context.output.list(&body, COLUMNS, "No skills.")
+            context.output.table(&body, rows_of(&body), COLUMNS, TOLD, "No skills.")
         }
         Command::Get { skill, version, prompt } => get(context, &skill, version, prompt).await,
         Command::Create { file, name, description } => {
@@ -182,7 +214,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Error
             let client = context.client()?;
             let path = format!("{}/versions", path(context, &client, &skill).await?);
             let body = pages::list(&client, &path, &[], &paging).await?;
-            context.output.list(&body, VERSIONS, "No versions.")
+            context.output.table(&body, rows_of(&body), VERSIONS, TOLD_VERSIONS, "No versions.")
         }
         Command::Archive { skill } => {
             let client = context.client()?;
@@ -193,7 +225,8 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Error
         Command::Stats { skill } => {
             let client = context.client()?;
             let path = format!("{}/stats", path(context, &client, &skill).await?);
-            context.output.list(&client.get(&path, &[]).await?, STATS, "No results.")
+            let body = client.get(&path, &[]).await?;
+            context.output.table(&body, rows_of(&body), STATS, TOLD_STATS, "No results.")
         }
         Command::CostPerformance { skill } => {
             let client = context.client()?;
@@ -203,7 +236,8 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Error
                 return context.output.list(&body, COSTS, NO_COSTS);
             }
             let rows = cost::table(COSTS_TOLD, rows_of(&body).iter().map(costs_told));
-            context.output.rows(&body, &rows, COSTS_TOLD, NO_COSTS)
+            let told: Vec<Column<'_>> = COSTS_TOLD.iter().map(|column| Column::number(column)).collect();
+            context.output.table(&body, &rows, COSTS_TOLD, &told, NO_COSTS)
         }
         Command::Results { skill, version, paging } => {
             let client = context.client()?;
@@ -211,7 +245,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Error
             let version = version_or_current(&client, &path, version).await?;
             let path = format!("{path}/versions/{version}/results");
             let body = pages::list(&client, &path, &[], &paging).await?;
-            context.output.list(&body, RESULTS, "No results.")
+            context.output.table(&body, rows_of(&body), RESULTS, TOLD_RESULTS, "No results.")
         }
         Command::Record { skill, story, version, metrics } => {
             let metrics = metrics.map(|text| json_argument::object("--metrics", &text)).transpose()?;

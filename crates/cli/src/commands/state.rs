@@ -8,9 +8,10 @@ use crate::args::Paging;
 use crate::client::Client;
 use crate::context::Context;
 use crate::error::Error;
+use crate::layout::table::Column;
 use crate::output::rows_of;
 use crate::resolve::{self, Found};
-use crate::{json_argument, pages, table};
+use crate::{json_argument, pages};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -55,7 +56,10 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Error
             let (path, project) = path(context, &client, "state load").await?;
             let body = match client.get(&path, &[("state_key", &key.name)]).await {
                 Err(Error::Server(error)) if error.status == 404 => {
-                    let message = format!("No state '{}' is saved in project {}", key.name, project.label);
+                    let message = format!(
+                        "No state '{}' is saved in project {}. `loopctl state save` saves one",
+                        key.name, project.label
+                    );
                     return Err(Error::NotFound(message));
                 }
                 answer => answer?,
@@ -68,9 +72,14 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Error
             let none = format!("No state '{}' is saved in project {}.", key.name, project.label);
             let filters = [("state_key", key.name.as_str())];
             let body = pages::list(&client, &format!("{path}/history"), &filters, &paging).await?;
-            let rows: Vec<Value> = rows_of(&body).iter().map(history_row).collect();
-            let rows = if context.output.human() { rows } else { rows_of(&body).to_vec() };
-            context.output.rows(&body, &rows, &["version", "saved_at", "saved_by", "state_data"], &none)
+            let columns = ["version", "saved_at", "saved_by", "state_data"];
+            let told = [
+                Column::number("version"),
+                Column::time("saved_at").called("saved"),
+                Column::word("saved_by").called("by"),
+                Column::text("state_data"),
+            ];
+            context.output.table(&body, rows_of(&body), &columns, &told, &none)
         }
     }
 }
@@ -109,30 +118,5 @@ async fn current_version(client: &Client, path: &str, key: &str) -> Result<Value
         Ok(body) => Ok(body["state"]["version"].clone()),
         Err(Error::Server(error)) if error.status == 404 => Ok(0.into()),
         Err(error) => Err(error),
-    }
-}
-
-/// A state may be long; in a table its beginning must do.
-fn history_row(entry: &Value) -> Value {
-    const WIDTH: usize = 60;
-    let text = table::plain(&entry["state_data"]);
-    let shown = match text.char_indices().nth(WIDTH) {
-        Some((end, _)) => format!("{}...", text.get(..end).unwrap_or_default()),
-        None => text,
-    };
-    json!({"version": entry["version"], "saved_at": entry["saved_at"], "saved_by": entry["saved_by"],
-           "state_data": shown})
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_long_state_shows_its_beginning() {
-        let row = |data: Value| history_row(&json!({"version": 1, "state_data": data}))["state_data"].clone();
-        assert_eq!(row(json!({"a": 1})), r#"{"a":1}"#);
-        let long = row(json!({"a": "é".repeat(100)}));
-        assert_eq!(long.as_str().unwrap().chars().count(), 63);
     }
 }

@@ -6,9 +6,12 @@ use serde_json::Value;
 
 use crate::client::Client;
 use crate::commands::cost::fields;
+use crate::commands::story;
 use crate::context::Context;
 use crate::error::Error;
+use crate::layout::status;
 use crate::resolve::{self, Found};
+use crate::terminal::{Style, Tone};
 use crate::{bars, figures, table};
 
 #[derive(Debug, Args)]
@@ -22,7 +25,7 @@ pub(crate) struct Arguments {
 
 pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<(), Error> {
     if let Some(reference) = arguments.story {
-        return story(context, &reference).await;
+        return story::show(context, &reference).await;
     }
     if let Some(reference) = arguments.epic {
         let client = context.client()?;
@@ -42,21 +45,13 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<(), E
     show(context, &body, &format!("Project: {}", project.label), cost)
 }
 
-/// Prints one story.
-pub(super) async fn story(context: &Context, reference: &str) -> Result<(), Error> {
-    let client = context.client()?;
-    let story = resolve::story(context, &client, reference).await?;
-    let body = client.get(&format!("/stories/{}", story.id), &[]).await?;
-    context.output.object(&body, "story")
-}
-
 fn show(context: &Context, body: &Value, heading: &str, cost: Option<String>) -> Result<(), Error> {
     if !context.output.human() {
         return context.output.object(body, "progress");
     }
-    let mut lines = picture(&body["progress"], &table::one_line(heading));
+    let mut lines = picture(&body["progress"], &table::one_line(heading), context.output.screen().style);
     lines.extend(cost.into_iter().flat_map(|cost| [String::new(), cost]));
-    context.output.line(&lines.join("\n"))
+    context.output.styled(&(lines.join("\n") + "\n"))
 }
 
 /// What the project has cost so far. Analytics may be closed to this key: then there is no line.
@@ -74,7 +69,7 @@ async fn cost_line(client: &Client, project: &Found) -> Option<String> {
 
 const BAR: usize = 30;
 
-fn picture(progress: &Value, heading: &str) -> Vec<String> {
+fn picture(progress: &Value, heading: &str, style: Style) -> Vec<String> {
     let counts = |key: &str| -> Vec<(String, u64)> {
         let map = progress[key].as_object();
         map.into_iter().flatten().map(|(name, count)| (name.clone(), count.as_u64().unwrap_or(0))).collect()
@@ -87,9 +82,9 @@ fn picture(progress: &Value, heading: &str) -> Vec<String> {
         .as_f64()
         .unwrap_or_else(|| if total == 0 { 0.0 } else { verified as f64 * 100.0 / total as f64 });
 
-    let mut lines = vec![heading.to_owned(), String::new()];
-    lines
-        .push(format!("Verified  [{}] {percent:.1}%  ({verified} of {total} stories)", bar(verified, total)));
+    let mut lines = vec![style.bold(heading), String::new()];
+    let shown = style.paint(Tone::Good, &bar(verified, total));
+    lines.push(format!("Verified  [{shown}] {percent:.1}%  ({verified} of {total} stories)"));
     if let (Some(in_loop), Some(adopted)) =
         (progress["verified_in_loop"].as_u64(), progress["verified_adopted"].as_u64())
     {
@@ -108,10 +103,13 @@ fn picture(progress: &Value, heading: &str) -> Vec<String> {
         lines.push(format!("Hours     {} of {hours} verified", table::plain(done)));
     }
     for (title, counts) in [("Work", work), ("Verification", trust)] {
-        lines.extend([String::new(), title.to_owned()]);
+        lines.extend([String::new(), style.bold(title)]);
         for (name, count) in counts {
-            let line = format!("  {name:<14} {count:>5}  {}", bar(count, total).replace('.', ""));
-            lines.push(line.trim_end().to_owned());
+            let bar = bar(count, total).replace('.', "");
+            let line = format!("  {:<14} {count:>5}", table::one_line(&status::words(&name)));
+            let bar =
+                if bar.is_empty() { bar } else { format!("  {}", style.paint(status::tone(&name), &bar)) };
+            lines.push(line + &bar);
         }
     }
     lines
@@ -131,7 +129,7 @@ mod tests {
     fn the_picture_of_an_epic_computes_what_the_server_leaves_out() {
         let progress = json!({"stories_by_agent_status": {"pending": 1, "reported_done": 1},
             "stories_by_verified_status": {"unverified": 1, "verified": 1, "rejected": 0}});
-        let text = picture(&progress, "Epic: Basics").join("\n");
+        let text = picture(&progress, "Epic: Basics", Style::plain()).join("\n");
         assert!(text.contains("50.0%  (1 of 2 stories)"), "{text}");
         assert!(!text.contains("Epics ") && !text.contains("adopted"), "{text}");
     }
@@ -140,7 +138,7 @@ mod tests {
     fn what_the_loop_verified_stands_apart_from_what_was_adopted() {
         let progress = json!({"total_stories": 3, "stories_by_verified_status": {"verified": 3},
             "verified_in_loop": 1, "verified_adopted": 2});
-        let text = picture(&progress, "Epic: Basics").join("\n");
+        let text = picture(&progress, "Epic: Basics", Style::plain()).join("\n");
         let line =
             "(3 of 3 stories)\n          1 in the loop, 2 adopted (imported, backfilled or marked complete)";
         assert!(text.contains(line), "{text}");

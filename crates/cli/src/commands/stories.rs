@@ -6,6 +6,8 @@ use crate::args::Paging;
 use crate::client::Client;
 use crate::context::Context;
 use crate::error::Error;
+use crate::layout::status;
+use crate::layout::table::Column;
 use crate::output::rows_of;
 use crate::{pages, resolve, table};
 
@@ -16,21 +18,54 @@ pub(super) const COLUMNS: &[&str] = &["id", "number", "title", "agent_status", "
 pub(crate) const STALE_COLUMNS: &[&str] =
     &["id", "number", "title", "agent_status", "verified_status", "contract_stale", "verification_stale"];
 
-/// Prints a list of stories. People see at a status where title or criteria have changed since it was reached.
-pub(super) fn show(context: &Context, body: &Value, none: &str) -> Result<(), Error> {
-    if !context.output.human() {
-        return context.output.list(body, COLUMNS, none);
-    }
-    let rows: Vec<Value> = rows_of(body).iter().cloned().map(marked).collect();
-    context.output.rows(body, &rows, COLUMNS, none)
+/// What people see of stories in a list.
+pub(super) const TOLD: &[Column<'_>] = &[
+    Column::reference("number"),
+    Column::text("title"),
+    Column::status("status"),
+    Column::number("estimated_hours").called("hours").if_any(),
+    Column::time("updated_at").if_wide(),
+    Column::id("id"),
+];
+const TOLD_BLOCKED: &[Column<'_>] = &[
+    Column::reference("number"),
+    Column::text("title"),
+    Column::status("status"),
+    Column::text("blocked_by").called("waits for"),
+    Column::id("id"),
+];
+const TOLD_PENDING: &[Column<'_>] = &[
+    Column::reference("number"),
+    Column::text("title"),
+    Column::status("status"),
+    Column::time("reported_done_at").called("reported").if_any(),
+    Column::id("id"),
+];
+
+/// Prints a list of stories. People see where each stands, and whether title or criteria have changed since.
+pub(super) fn show(context: &Context, body: &Value, columns: &[&str], none: &str) -> Result<(), Error> {
+    shown(context, body, columns, TOLD, none)
 }
 
-/// A story whose statuses say where it is stale: `verified (stale)`.
-pub(super) fn marked(mut row: Value) -> Value {
-    for (stale, status) in [("contract_stale", "agent_status"), ("verification_stale", "verified_status")] {
-        if row[stale] == true {
-            row[status] = format!("{} (stale)", table::plain(&row[status])).into();
-        }
+fn shown(
+    context: &Context,
+    body: &Value,
+    columns: &[&str],
+    told_columns: &[Column<'_>],
+    none: &str,
+) -> Result<(), Error> {
+    if !context.output.human() {
+        return context.output.list(body, columns, none);
+    }
+    let rows: Vec<Value> = rows_of(body).iter().map(told).collect();
+    context.output.table(body, &rows, columns, told_columns, none)
+}
+
+/// A story with where it stands, in one word.
+pub(super) fn told(story: &Value) -> Value {
+    let mut row = story.clone();
+    if row.is_object() {
+        row["status"] = status::of_story(story).into();
     }
     row
 }
@@ -38,19 +73,15 @@ pub(super) fn marked(mut row: Value) -> Value {
 pub(crate) async fn next(context: &Context, paging: Paging) -> Result<(), Error> {
     let client = context.client()?;
     let body = dependency_list(context, &client, "/stories/ready", &paging).await?;
-    context.output.list(&body, COLUMNS, "No stories are ready. `loopctl blocked` shows what waits for what.")
+    show(context, &body, COLUMNS, "No stories are ready. `loopctl blocked` shows what waits for what.")
 }
 
 pub(crate) async fn blocked(context: &Context, paging: Paging) -> Result<(), Error> {
     let client = context.client()?;
     let body = dependency_list(context, &client, "/stories/blocked", &paging).await?;
     let rows: Vec<Value> = rows_of(&body).iter().map(blocked_row).collect();
-    context.output.rows(
-        &body,
-        &rows,
-        &["id", "number", "title", "agent_status", "verified_status", "blocked_by"],
-        "No stories are blocked.",
-    )
+    let columns = ["id", "number", "title", "agent_status", "verified_status", "blocked_by"];
+    context.output.table(&body, &rows, &columns, TOLD_BLOCKED, "No stories are blocked.")
 }
 
 /// Ready or blocked stories of the given project, or of the whole tenant.
@@ -67,7 +98,7 @@ async fn dependency_list(
 
 /// The story of a `blocked` item with the numbers of its blockers beside it.
 fn blocked_row(item: &Value) -> Value {
-    let mut row = item["story"].clone();
+    let mut row = told(&item["story"]);
     let blockers = item["blocking_dependencies"].as_array();
     let numbers = blockers.into_iter().flatten().map(|blocker| table::plain(&blocker["number"]));
     if let Value::Object(members) = &mut row {
@@ -86,7 +117,7 @@ pub(crate) async fn pending(context: &Context, paging: Paging) -> Result<(), Err
         ("verified_status", "unverified"),
     ];
     let body = pages::stories(&client, &filters, &paging).await?;
-    show(context, &body, "No stories wait for verification.")
+    shown(context, &body, COLUMNS, TOLD_PENDING, "No stories wait for verification.")
 }
 
 #[cfg(test)]
@@ -96,22 +127,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stale_status_is_marked() {
-        let of = |contract: bool, verification: bool| {
-            let row = marked(json!({"agent_status": "reported_done", "verified_status": "verified",
-                                    "contract_stale": contract, "verification_stale": verification}));
-            format!("{}, {}", table::plain(&row["agent_status"]), table::plain(&row["verified_status"]))
-        };
-        assert_eq!(of(false, false), "reported_done, verified");
-        assert_eq!(of(true, false), "reported_done (stale), verified");
-        assert_eq!(of(false, true), "reported_done, verified (stale)");
-        let brief = json!({"number": "1.1", "agent_status": "pending"});
-        assert_eq!(marked(brief.clone()), brief);
-    }
-
-    #[test]
     fn a_blocked_story_names_its_blockers() {
         let item = json!({"story": {"number": "2.1"}, "blocking_dependencies": [{"number": "1.1"}, {"number": "1.2"}]});
-        assert_eq!(blocked_row(&item), json!({"number": "2.1", "blocked_by": "1.1, 1.2"}));
+        assert_eq!(blocked_row(&item), json!({"number": "2.1", "status": "", "blocked_by": "1.1, 1.2"}));
     }
 }

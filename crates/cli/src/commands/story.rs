@@ -1,12 +1,17 @@
 //! `story list|create|show|update|delete`.
 
+mod shown;
+
+pub(super) use self::shown::criteria_items;
+
 use clap::{Args, Subcommand};
 use reqwest::Method;
 use serde_json::{Number, Value};
 
 use crate::args::Paging;
 use crate::client::{Client, borrowed};
-use crate::commands::{changes, deleted, given, given_parameters, status, stories};
+use crate::commands::deps::Around;
+use crate::commands::{changes, deleted, given, given_parameters, stories};
 use crate::context::Context;
 use crate::error::Error;
 use crate::resolve::{self, Found};
@@ -124,10 +129,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Error
                 ("stale", stale.then(|| "true".to_owned())),
             ]);
             let body = list(context, filters, epic.as_deref(), &paging).await?;
-            match stale {
-                true => context.output.list(&body, stories::STALE_COLUMNS, NONE),
-                false => stories::show(context, &body, NONE),
-            }
+            stories::show(context, &body, if stale { stories::STALE_COLUMNS } else { stories::COLUMNS }, NONE)
         }
         Command::Create { epic, number, title, details } => {
             let [description, hours, criteria, metadata] = details.members()?;
@@ -149,9 +151,9 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Error
                     answer.map_err(|error| without_epic(error, epic, &project))?
                 }
             };
-            context.output.object(&answer, "story")
+            stepped(context, &answer, "")
         }
-        Command::Show { story } => status::story(context, &story).await,
+        Command::Show { story } => show(context, &story).await,
         Command::Update { story, title, details } => {
             let [description, hours, criteria, metadata] = details.members()?;
             let title = ("title", title.map(Value::from));
@@ -159,7 +161,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Error
             let client = context.client()?;
             let (path, _) = path(context, &client, &story).await?;
             let answer = client.write(Method::PATCH, &path, Some(&body)).await?;
-            context.output.object(&answer, "story")
+            stepped(context, &answer, "")
         }
         Command::Delete { story } => {
             let client = context.client()?;
@@ -168,6 +170,32 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Error
             deleted(context, &id)
         }
     }
+}
+
+/// Prints one story. People see it among those that it waits for, or that wait for it.
+pub(super) async fn show(context: &Context, reference: &str) -> Result<(), Error> {
+    let client = context.client()?;
+    let story = resolve::story(context, &client, reference).await?;
+    let body = client.get(&format!("/stories/{}", story.id), &[]).await?;
+    if !context.output.human() {
+        return context.output.object(&body, "story");
+    }
+    // What it is called that it waits for only the project says. Where that cannot be had, the story is shown without.
+    let graph = match body["story"]["project_id"].as_str() {
+        Some(project) => client.get(&format!("/projects/{project}/dependency_graph"), &[]).await.ok(),
+        None => None,
+    };
+    let graph = graph.unwrap_or_default();
+    let around = Around::of(&graph["graph"], &story.id);
+    context.output.block(shown::whole(&body, &around, context.output.screen()))
+}
+
+/// Prints a story after a step, or after a change. Programs get all of the answer.
+pub(super) fn stepped(context: &Context, body: &Value, label: &str) -> Result<(), Error> {
+    if context.output.human() {
+        return context.output.block(shown::brief(body, context.output.screen()));
+    }
+    context.output.step(body, "story", label)
 }
 
 /// The server's word for a reference that leads to nothing becomes the tool's.

@@ -76,7 +76,7 @@ async fn update(context: &Context, settings: &[String]) -> Result<(), Error> {
 }
 
 /// What is set like a setting, but is the tenant's own.
-const OF_TENANT: &[&str] = &["token_data_retention_days", "default_story_budget_millicents"];
+const OF_TENANT: &[&str] = &["custody_mode", "token_data_retention_days", "default_story_budget_millicents"];
 
 /// `true` and `false` are booleans, integers are numbers, everything else is text.
 fn typed(text: &str) -> Value {

@@ -7,7 +7,10 @@ use crate::args::Paging;
 use crate::commands::{given, not_blank};
 use crate::context::Context;
 use crate::error::Error;
-use crate::{pages, resolve};
+use crate::layout::block::{Block, Fact};
+use crate::layout::table::Column;
+use crate::output::rows_of;
+use crate::{pages, resolve, table};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -83,6 +86,17 @@ const COLUMNS: &[&str] = &[
     "completed_at",
 ];
 
+const TOLD: &[Column<'_>] = &[
+    Column::text("guide_reference").called("guide"),
+    Column::status("status"),
+    Column::number("findings_count").called("findings"),
+    Column::number("critical_count").called("critical").if_wide(),
+    Column::number("high_count").called("high").if_wide(),
+    Column::time("started_at"),
+    Column::time("completed_at").if_wide(),
+    Column::reference("id"),
+];
+
 pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Error> {
     match command {
         Command::Start { guide_reference, notes } => {
@@ -109,7 +123,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Error
             let filters = status.as_ref().map(|status| ("status", status.as_str()));
             let path = format!("/projects/{}/ui_test_runs", project.id);
             let body = pages::list(&client, &path, &Vec::from_iter(filters), &paging).await?;
-            context.output.list(&body, COLUMNS, "No runs.")
+            context.output.table(&body, rows_of(&body), COLUMNS, TOLD, "No runs.")
         }
         Command::Show { run } => {
             let answer = context.client()?.get(&path(&run)?, &[]).await?;
@@ -144,10 +158,36 @@ async fn finding(context: &Context, arguments: Finding) -> Result<(), Error> {
     context.output.object(&finding, "")
 }
 
-/// People get the findings as a table below the run.
+/// People get the findings below the run, each with what is known of it.
 fn show(context: &Context, body: &Value) -> Result<(), Error> {
-    let columns = ["severity", "title", "steps", "expected", "actual", "screenshot_path"];
-    context.output.object_with_rows(body, "data", "findings", finding_row, &columns, "No findings.")
+    if !context.output.human() {
+        return context.output.object(body, "data");
+    }
+    let mut run = body["data"].clone();
+    let findings = run.as_object_mut().and_then(|run| run.shift_remove("findings")).unwrap_or_default();
+    context.output.object(&run, "")?;
+    let mut block = Block::new(context.output.screen());
+    found(&mut block, rows_of(&findings));
+    context.output.block(block)
+}
+
+fn found(block: &mut Block<'_>, findings: &[Value]) {
+    block.line(String::new());
+    if findings.is_empty() {
+        return block.line("No findings.".to_owned());
+    }
+    for (number, finding) in (1..).zip(findings.iter().map(finding_row)) {
+        let of = |name: &str| table::plain(&finding[name]);
+        block.blank();
+        block.heading(&format!("{number}."), &of("title"));
+        block.facts(&[
+            Fact::status("severity", of("severity")),
+            Fact::new("steps", of("steps")),
+            Fact::new("expected", of("expected")),
+            Fact::new("actual", of("actual")),
+            Fact::new("screenshot", of("screenshot_path")),
+        ]);
+    }
 }
 
 /// Findings of the other kind of client have a step and a description instead of steps and a title.

@@ -10,7 +10,9 @@ use crate::client::{Client, borrowed};
 use crate::config::{Setting, Source};
 use crate::context::Context;
 use crate::error::Error;
-use crate::{output, pages, resolve};
+use crate::layout::block::{Block, Fact, Item};
+use crate::layout::{Screen, status, times};
+use crate::{output, pages, resolve, table};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -86,7 +88,10 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Error
         Command::List(paging) => {
             let body = pages::list(&context.client()?, "/webhooks", &[], &paging).await?;
             let rows: Vec<Value> = output::rows_of(&body).iter().map(told).collect();
-            context.output.rows(&body, &rows, COLUMNS, "No webhooks.")
+            if !context.output.human() || rows.is_empty() {
+                return context.output.rows(&body, &rows, COLUMNS, "No webhooks.");
+            }
+            context.output.block(each(&rows, &output::footer(&body, rows.len()), context.output.screen()))
         }
         Command::Show { id } => {
             let path = path(&id)?;
@@ -112,7 +117,16 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Error
             let path = format!("{}/deliveries", path(&id)?);
             let filters = given_parameters([("status", status), ("event_type", event_type)]);
             let body = pages::list(&context.client()?, &path, &borrowed(&filters), &paging).await?;
-            context.output.list(&body, DELIVERIES, "No deliveries.")
+            let rows = output::rows_of(&body);
+            if !context.output.human() || rows.is_empty() {
+                return context.output.list(&body, DELIVERIES, "No deliveries.");
+            }
+            let screen = context.output.screen();
+            let mut block = Block::new(screen);
+            block.items(&rows.iter().map(|delivery| delivered(delivery, screen)).collect::<Vec<_>>());
+            block.blank();
+            block.line(output::footer(&body, rows.len()));
+            context.output.block(block)
         }
         Command::Redeliver { id, delivery } => {
             let (webhook, delivery) = (path(&id)?, resolve::id("delivery", &delivery)?);
@@ -136,7 +150,49 @@ fn told(webhook: &Value) -> Value {
     let mut row = webhook.clone();
     let events = webhook["events"].as_array().into_iter().flatten().filter_map(Value::as_str);
     row["events"] = events.collect::<Vec<_>>().join(", ").into();
+    row["state"] = match (webhook["active"].as_bool(), webhook["consecutive_failures"].as_u64()) {
+        (Some(false), _) => "off".to_owned(),
+        (_, Some(failures @ 1..)) => format!("failed {failures}x"),
+        _ => "active".to_owned(),
+    }
+    .into();
     row
+}
+
+/// Webhooks below each other: addresses are long, and so are lists of events.
+fn each<'s>(rows: &[Value], footer: &str, screen: &'s Screen) -> Block<'s> {
+    let mut block = Block::new(screen);
+    for row in rows {
+        let of = |name: &str| table::plain(&row[name]);
+        block.blank();
+        block.heading("", &of("url"));
+        let last = times::told(&of("last_delivery_at"), screen);
+        block.facts(&[
+            Fact::status("state", of("state")),
+            Fact::new("events", of("events")),
+            Fact::new("last delivery", last),
+            Fact::new("id", of("id")),
+        ]);
+    }
+    block.blank();
+    block.line(footer.to_owned());
+    block
+}
+
+/// A delivery with what it was answered: `3 h ago  failed 500, story.verified, 2 attempts: HTTP 500  (id)`.
+fn delivered(delivery: &Value, screen: &Screen) -> Item {
+    let of = |name: &str| table::plain(&delivery[name]);
+    let state = format!("{} {}", of("status"), of("response_status"));
+    let attempts = match delivery["attempts"].as_u64() {
+        Some(attempts @ 2..) => format!(", {attempts} attempts"),
+        _ => String::new(),
+    };
+    let error = if of("error").is_empty() { String::new() } else { format!(": {}", of("error")) };
+    Item {
+        name: times::told(&of("inserted_at"), screen),
+        text: format!("{}, {}{attempts}{error}  {}", state.trim_end(), of("event_type"), of("id")),
+        tone: status::tone(&of("status")),
+    }
 }
 
 fn path(id: &str) -> Result<String, Error> {

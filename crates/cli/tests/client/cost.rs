@@ -323,10 +323,10 @@ Token Usage Report: 2.1
 Total Cost: $0.15
 Total Tokens: 9K (6K in, 3K out)
 
-phase                  model  input  output  cost    time                  id
----------------------  -----  -----  ------  ------  --------------------  ------------------------------------
-planning               opus   1K     500     $0.03   2026-01-02T00:00:00Z  {P1}
-planning (correction)  opus   1K     500     -$0.01  2026-01-02T00:00:00Z  {P2}
+phase       model  input  output    cost  id
+----------  -----  -----  ------  ------  ------------------------------------
+planning    opus      1K     500   $0.03  {P1}
+correction  opus      1K     500  -$0.01  {P2}
 page 1 of 1, 2 total
 "
     );
@@ -343,9 +343,14 @@ fn anomalies_are_listed_and_resolved() {
         "\
 Cost Anomalies
 
-type       story       factor  cost   compared with         found       resolved  id
----------  ----------  ------  -----  --------------------  ----------  --------  ------------------------------------
-high_cost  2.1 Log in  3.08    $1.00  project median $0.33  2026-01-02  no        {P1}
+2.1  Log in
+type:          high cost
+cost:          $1.00
+compared with: project median $0.33
+factor:        3.08
+found:         2026-01-02
+id:            {P1}
+
 page 1 of 1, 1 total
 "
     );
@@ -397,9 +402,9 @@ fn versions_of_a_skill_are_compared_by_what_they_cost() {
     let world = World::new(server);
     let human = world.run("skill cost-performance review --format human").stdout;
     let expected = "\
-version  invocations  cost   average  change  regression  verified  rejected  rate
--------  -----------  -----  -------  ------  ----------  --------  --------  ----
-2        5            $4.00  $0.80    +167%   yes         3         1         75%
+version  uses   cost  average  change  worse  verified  rejected  rate
+-------  ----  -----  -------  ------  -----  --------  --------  ----
+      2     5  $4.00    $0.80   +167%    yes         3         1   75%
 page 1 of 1, 1 total
 ";
     assert_eq!(human, expected);

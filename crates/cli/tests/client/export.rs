@@ -97,7 +97,7 @@ fn a_download_may_take_its_time_as_long_as_something_comes() {
     let failed = run(&silent, &["export", "--timeout", "2"]);
     let message =
         format!("Error: The answer of {} was cut off: nothing more came for 2 s\n", silent.address());
-    assert_eq!((failed.code, failed.stderr), (9, message));
+    assert!(failed.code == 9 && failed.stderr.starts_with(&message), "{failed:?}");
 }
 
 #[test]

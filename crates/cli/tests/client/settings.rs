@@ -180,6 +180,10 @@ fn what_is_the_tenants_own_is_not_sent_among_its_settings() {
         json!({"token_data_retention_days": 90, "default_story_budget_millicents": null})
     );
     assert_eq!(
+        sent("--setting custody_mode=standard --setting max_projects=3"),
+        json!({"custody_mode": "standard", "settings": {"max_projects": 3}})
+    );
+    assert_eq!(
         sent("--setting default_story_budget_millicents=5000 --setting max_projects=3 --setting note=null"),
         json!({"default_story_budget_millicents": 5_000, "settings": {"max_projects": 3, "note": "null"}})
     );

@@ -76,7 +76,7 @@ fn a_prompt_is_shown_with_its_lines() {
     let world = World::new(server);
     let text = "Look.\n\nTwice: \\x1b[31m\n";
     let human = world.run("skill get loopctl:review --format human").stdout;
-    assert!(human.starts_with("id: ") && human.ends_with(&format!("\n\n{text}")), "{human}");
+    assert!(human.starts_with("loopctl:review\n\n") && human.ends_with(&format!("\n\n{text}")), "{human}");
     assert!(!human.contains("current_prompt"), "{human}");
     assert_eq!(world.run("skill get loopctl:review --prompt").stdout, text);
     assert_eq!(world.run("skill get loopctl:review --prompt --version 1").stdout, text);
@@ -84,11 +84,11 @@ fn a_prompt_is_shown_with_its_lines() {
     let json = world.run("skill get loopctl:review --version 1").json();
     assert_eq!((&json["version"]["version"], &json["cost_summary"]), (&json!(1), &Value::Null));
     let history = world.run("skill history loopctl:review --format human").stdout;
-    assert!(history.starts_with("version  changelog  created_by  inserted_at\n"), "{history}");
+    assert!(history.starts_with("version  when "), "{history}");
     let stats = world.run("skill stats loopctl:review --format csv").stdout;
     assert!(stats.contains("\n1,3,2,0,1,,2.5,,,\n"), "{stats}");
     let listed = world.run("skill list --name x --status active --format human").stdout;
-    assert!(listed.starts_with("id ") && listed.contains("loopctl:review-x"), "{listed}");
+    assert!(listed.starts_with("name ") && listed.contains("loopctl:review-x"), "{listed}");
     let asked = world.lines().pop().unwrap();
     assert_eq!(asked, "GET /api/v1/skills?status=active&name=x&page_size=100&page=1");
 }
@@ -132,7 +132,7 @@ fn files_become_skills_and_versions() {
         world.run(&format!("skill update loopctl:review --file {told} --changelog new --format human"));
     assert_eq!(last(), json!({"prompt_text": "Told.\n", "changelog": "new"}));
     assert!(
-        updated.stdout.contains("current_version: 2") && !updated.stdout.contains("prompt"),
+        updated.stdout.contains("current version: 2") && !updated.stdout.contains("prompt"),
         "{}",
         updated.stdout
     );

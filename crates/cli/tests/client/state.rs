@@ -106,28 +106,28 @@ fn states_are_loaded_and_their_history_listed() {
     let missing = world.run("state load --project my-app --key k");
     assert_eq!(
         (missing.code, missing.stderr.as_str()),
-        (5, "Error: No state 'k' is saved in project my-app\n")
+        (5, "Error: No state 'k' is saved in project my-app. `loopctl state save` saves one\n")
     );
     world.run("state save --project my-app --data {}");
     let loaded = world.run("state load --project my-app --key main --format human").stdout;
-    assert!(loaded.contains("state_data: {\"a\":1}\nversion: 1\n"), "{loaded}");
+    assert!(loaded.contains("state data: a: 1\nversion:    1\n"), "{loaded}");
     let history = world.run("state history --project my-app --limit 2 --page 1");
     assert_eq!(history.json()["data"][0]["state_data"]["note"].as_str().unwrap().len(), 100);
     let last = world.lines().pop().unwrap();
     assert_eq!(last, format!("GET /api/v1/orchestrator/state/{P1}/history?state_key=main&limit=2&page=1"));
     let human = world.run("state history --project my-app --format human").stdout;
-    let short = format!("{{\"note\":\"{}...", "x".repeat(51));
+    let short = format!("{{\"note\":\"{}...", "x".repeat(28));
     assert_eq!(
         human,
         format!(
             "\
-version  saved_at              saved_by           state_data
--------  --------------------  -----------------  {}
-2        2026-01-02T00:00:00Z  orchestrator:main  {short}
-1        2026-01-01T00:00:00Z  orchestrator:main  {{}}
+version  saved       by                 state data
+-------  ----------  -----------------  {}
+      2  2026-01-02  orchestrator:main  {short}
+      1  2026-01-01  orchestrator:main  {{}}
 page 1 of 1, 2 total
 ",
-            "-".repeat(63)
+            "-".repeat(80 - 40)
         )
     );
 }

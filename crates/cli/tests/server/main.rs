@@ -8,6 +8,7 @@
     reason = "helpers of tests: clippy knows only test functions"
 )]
 
+mod commands;
 mod connections;
 mod containers;
 mod crash;

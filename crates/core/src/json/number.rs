@@ -46,7 +46,12 @@ pub(super) fn is_exact(text: &str) -> bool {
     if is_integer {
         return text.parse::<i64>().is_ok() || text.parse::<u64>().is_ok();
     }
-    text.parse::<f64>().is_ok_and(|float| Decimal::of(text) == Decimal::of(&format!("{float:e}")))
+    // Where two shortest forms are as near, Rust takes the other one than `serde_json`, which writes exports.
+    text.parse::<f64>().is_ok_and(|float| {
+        let number = Decimal::of(text);
+        number == Decimal::of(&format!("{float:e}"))
+            || serde_json::to_string(&float).is_ok_and(|shortest| number == Decimal::of(&shortest))
+    })
 }
 
 /// One text for all that are the same number.
@@ -137,6 +142,8 @@ mod tests {
             "123456789012345",
             "0.000000000000001",
             "12345678.9012345",
+            "1503908042388553.2",
+            "1503908042388553.3",
         ] {
             assert!(is_exact(exact), "{exact}");
         }
@@ -150,6 +157,7 @@ mod tests {
             "1e-400",
             "4.9e-324",
             "123456789.123456789012",
+            "1503908042388553.25",
         ] {
             assert!(!is_exact(lost), "{lost}");
         }
@@ -161,6 +169,8 @@ mod tests {
             let (plain, scientific) = (float.to_string(), format!("{:e}", float));
             prop_assert!(is_exact(&plain) || !plain.contains('.'), "{}", plain);
             prop_assert!(is_exact(&scientific), "{}", scientific);
+            let json = serde_json::to_string(&float).unwrap();
+            prop_assert!(is_exact(&json), "{}", json);
             prop_assert!(is_exact(&integer.to_string()));
         }
 

@@ -6,13 +6,16 @@ use clap::Args;
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use super::NOTHING;
 use super::fields::{money, named, text};
-use super::{NOTHING, table};
 use crate::args::Paging;
 use crate::client::Client;
 use crate::context::Context;
 use crate::error::Error;
-use crate::output::rows_of;
+use crate::layout::block::{Block, Fact};
+use crate::layout::status::words;
+use crate::layout::{Screen, times};
+use crate::output::{footer, rows_of};
 use crate::pages;
 use crate::resolve::{self, Found};
 
@@ -43,9 +46,6 @@ const ANOMALIES: &[&str] = &[
 const NONE_OPEN: &str = "No open anomalies (--include-resolved shows the others; a job looks every night)";
 const NONE: &str = "No anomalies (a job looks every night)";
 
-/// Columns for people.
-const TOLD: &[&str] = &["type", "story", "factor", "cost", "compared with", "found", "resolved", "id"];
-
 pub(crate) async fn anomalies(context: &Context, arguments: AnomaliesArguments) -> Result<(), Error> {
     if let Some(id) = arguments.resolve {
         let path = format!("/cost-anomalies/{}", resolve::id("anomaly", &id)?);
@@ -70,28 +70,34 @@ pub(crate) async fn anomalies(context: &Context, arguments: AnomaliesArguments) 
         return context.output.line(&format!("{NOTHING}\n{hint}"));
     }
     let numbers = if rows.is_empty() { HashMap::new() } else { numbers(&client, &project, rows).await? };
-    let rows = table(TOLD, rows.iter().map(|row| told(row, &numbers)));
-    if !rows.is_empty() {
-        context.output.line("Cost Anomalies\n")?;
+    if rows.is_empty() {
+        return context.output.rows(&body, rows, ANOMALIES, NOTHING);
     }
-    context.output.rows(&body, &rows, TOLD, NOTHING)
+    let mut block = Block::new(context.output.screen());
+    block.heading("", "Cost Anomalies");
+    for row in rows {
+        tell(&mut block, row, &numbers, context.output.screen());
+    }
+    block.blank();
+    block.line(footer(&body, rows.len()));
+    context.output.block(block)
 }
 
 /// An anomaly as people read it.
-fn told(row: &Value, numbers: &HashMap<String, String>) -> Vec<String> {
-    let number = numbers.get(&text(row, "story_id"));
-    let title = text(row, "story_title");
-    let found = text(row, "inserted_at");
-    vec![
-        text(row, "anomaly_type"),
-        number.map_or_else(|| title.clone(), |number| format!("{number} {title}")),
-        text(row, "deviation_factor"),
-        money(row, "story_cost_millicents"),
-        compared(row),
-        found.split_once('T').map_or_else(|| found.clone(), |(day, _)| day.to_owned()),
-        if row["resolved"] == true { "yes" } else { "no" }.to_owned(),
-        text(row, "id"),
-    ]
+fn tell(block: &mut Block<'_>, row: &Value, numbers: &HashMap<String, String>, screen: &Screen) {
+    let number = numbers.get(&text(row, "story_id")).map_or("", String::as_str);
+    block.blank();
+    block.heading(number, &text(row, "story_title"));
+    let resolved = if row["resolved"] == true { "yes" } else { "" };
+    block.facts(&[
+        Fact::new("type", words(&text(row, "anomaly_type"))),
+        Fact::new("cost", money(row, "story_cost_millicents")),
+        Fact::new("compared with", compared(row)),
+        Fact::new("factor", text(row, "deviation_factor")),
+        Fact::new("found", times::told(&text(row, "inserted_at"), screen)),
+        Fact::new("resolved", resolved),
+        Fact::new("id", text(row, "id")),
+    ]);
 }
 
 /// With what its cost was compared: `project median $0.90`.

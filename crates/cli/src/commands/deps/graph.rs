@@ -3,12 +3,22 @@
 use std::collections::HashMap;
 
 use serde_json::{Value, json};
+use unicode_width::UnicodeWidthStr;
 
-use crate::table::{aligned, one_line, plain};
+use crate::layout::table::aligned;
+use crate::layout::text::cut;
+use crate::layout::{Screen, status};
+use crate::table::{one_line, plain};
+use crate::terminal::Tone;
 
 /// What a table of the graph shows.
 pub(super) const COLUMNS: &[&str] =
     &["epic", "number", "title", "agent_status", "verified_status", "waits_for"];
+
+/// How far stories are set in below their epic.
+const INDENT: usize = 2;
+/// A title is cut no further for what its story waits for.
+const SHORTEST: usize = 24;
 
 /// An epic or story, with what it needs.
 struct Node<'a> {
@@ -66,14 +76,34 @@ impl<'a> Graph<'a> {
     }
 
     /// Every epic, and below it its stories: number, title, status, prerequisites.
-    pub(super) fn picture(&self) -> String {
-        let stories = self.epics.iter().flat_map(|(_, stories)| stories);
-        let cells = stories.map(|story| {
-            let text = |key: &str| plain(&story.value[key]);
-            vec![text("number"), text("title"), status(story.value), story.waits("")]
+    pub(super) fn picture(&self, screen: &Screen) -> String {
+        let stories: Vec<&Node<'_>> = self.epics.iter().flat_map(|(_, stories)| stories).collect();
+        let of = |story: &Node<'_>, key: &str| one_line(&plain(&story.value[key]));
+        let widest = |of: &dyn Fn(&Node<'_>) -> String| {
+            stories.iter().map(|story| of(story).width()).max().unwrap_or(0)
+        };
+        let others = [
+            widest(&|story| of(story, "number")),
+            widest(&|story| status::of_story(story.value)),
+            widest(&|story| story.waits("")),
+        ];
+        // What is cut is the title, and then what a story waits for: number and status say most.
+        let room = screen.width.saturating_sub(INDENT + 3 * 2 + others[0] + others[1]);
+        let room = if screen.is_wide { usize::MAX } else { room };
+        let titles = widest(&|story| of(story, "title"));
+        let title = titles.min(room.saturating_sub(others[2]).max(SHORTEST));
+        let waits = room.saturating_sub(title);
+        let cells = stories.iter().map(|story| {
+            let status = status::of_story(story.value);
+            vec![
+                (Tone::Strong, of(story, "number")),
+                (Tone::Plain, cut(&of(story, "title"), title)),
+                (status::tone(&status), status),
+                (Tone::Quiet, cut(&story.waits(""), waits)),
+            ]
         });
         // All stories are one table, so that the columns of all epics stand below each other.
-        let mut story_lines = aligned(&cells.collect::<Vec<_>>()).into_iter();
+        let mut story_lines = aligned(cells.collect(), screen).into_iter();
         let mut lines = Vec::new();
         for (epic, stories) in &self.epics {
             let verified = stories.iter().filter(|story| is_verified(story.value)).count();
@@ -85,23 +115,59 @@ impl<'a> Graph<'a> {
                 stories.len(),
                 epic.waits("epic ")
             );
-            lines.push(heading.trim_end().to_owned());
+            let heading = if screen.is_wide { heading } else { cut(&heading, screen.width) };
+            lines.push(screen.style.bold(heading.trim_end()));
             lines.extend(story_lines.by_ref().take(stories.len()).map(|line| format!("  {line}")));
         }
-        if lines.is_empty() { "The project has no epics.".to_owned() } else { lines.join("\n") }
+        if lines.is_empty() {
+            return "The project has no epics.".to_owned();
+        }
+        if self.epics.iter().any(|(epic, stories)| {
+            !epic.needs.is_empty() || stories.iter().any(|story| !story.needs.is_empty())
+        }) {
+            lines.extend([String::new(), "<- needs what follows; [x] is verified".to_owned()]);
+        }
+        lines.join("\n")
     }
 }
 
 impl Node<'_> {
-    /// `<- waits for 1.1, 1.2 (verified)`
+    /// `<- 1.1 [x], 1.2`: what it needs, and what of that is verified.
     fn waits(&self, prefix: &str) -> String {
         if self.needs.is_empty() {
             return String::new();
         }
-        let need = |need: &Need| {
-            format!("{prefix}{}{}", need.number, if need.verified { " (verified)" } else { "" })
+        let need =
+            |need: &Need| format!("{prefix}{}{}", need.number, if need.verified { " [x]" } else { "" });
+        format!("<- {}", self.needs.iter().map(need).collect::<Vec<_>>().join(", "))
+    }
+}
+
+/// What a project says of one of its stories.
+#[derive(Debug, Default)]
+pub(in crate::commands) struct Around<'a> {
+    pub(in crate::commands) epic: Option<&'a Value>,
+    /// What it waits for, or has waited for.
+    pub(in crate::commands) needs: Vec<&'a Value>,
+    /// What waits for it.
+    pub(in crate::commands) needed_by: Vec<&'a Value>,
+}
+
+impl<'a> Around<'a> {
+    pub(in crate::commands) fn of(graph: &'a Value, story: &str) -> Self {
+        let epics = array(&graph["epics"]);
+        let is_it = |other: &Value| other["id"] == story;
+        let ends = |near: &str, far: &str| {
+            let edges = array(&graph["story_dependencies"]).iter().filter(|edge| edge[near] == story);
+            let ids: Vec<&Value> = edges.map(|edge| &edge[far]).collect();
+            let stories = epics.iter().flat_map(stories_of);
+            stories.filter(|other| ids.contains(&&other["id"])).collect()
         };
-        format!("<- waits for {}", self.needs.iter().map(need).collect::<Vec<_>>().join(", "))
+        Self {
+            epic: epics.iter().find(|epic| stories_of(epic).iter().any(is_it)),
+            needs: ends("from", "to"),
+            needed_by: ends("to", "from"),
+        }
     }
 }
 
@@ -129,7 +195,7 @@ fn needs<'a>(
 }
 
 /// The numbers of all epics and stories by their ids.
-pub(super) fn numbers(graph: &Value) -> HashMap<&str, &Value> {
+pub(in crate::commands) fn numbers(graph: &Value) -> HashMap<&str, &Value> {
     let epics = array(&graph["epics"]);
     let nodes = epics.iter().chain(epics.iter().flat_map(stories_of));
     nodes.filter_map(|node| Some((node["id"].as_str()?, &node["number"]))).collect()
@@ -145,12 +211,6 @@ fn stories_of(epic: &Value) -> &[Value] {
 
 fn is_verified(story: &Value) -> bool {
     story["verified_status"] == "verified"
-}
-
-/// The one word that says how far a story is.
-fn status(story: &Value) -> String {
-    let decided = &story["verified_status"];
-    plain(if decided == "verified" || decided == "rejected" { decided } else { &story["agent_status"] })
 }
 
 #[cfg(test)]
@@ -176,19 +236,21 @@ mod tests {
         let expected = "\
 Epic 1  Base  (1 of 2 verified)
   1.1   Story 1.1   verified
-  1.2   Story 1.2   implementing  <- waits for 1.1 (verified)
-Epic 2  More\\x1b[2J  (0 of 2 verified)  <- waits for epic 1, epic 3 (verified)
-  2.10  Story 2.10  pending       <- waits for 1.1 (verified), 1.2
+  1.2   Story 1.2   implementing  <- 1.1 [x]
+Epic 2  More\\x1b[2J  (0 of 2 verified)  <- epic 1, epic 3 [x]
+  2.10  Story 2.10  pending       <- 1.1 [x], 1.2
   2.11  Story 2.11  rejected
-Epic 3  Nothing yet  (0 of 0 verified)";
+Epic 3  Nothing yet  (0 of 0 verified)
+
+<- needs what follows; [x] is verified";
         let graph = Graph::new(&graph);
-        assert_eq!(graph.picture(), expected);
+        assert_eq!(graph.picture(&Screen::of(80)), expected);
         assert_eq!(graph.rows()[2]["waits_for"], "1.1, 1.2");
     }
 
     #[test]
     fn a_project_without_epics_says_so() {
         let graph = json!({"epics": [], "epic_dependencies": [], "story_dependencies": []});
-        assert_eq!(Graph::new(&graph).picture(), "The project has no epics.");
+        assert_eq!(Graph::new(&graph).picture(&Screen::of(80)), "The project has no epics.");
     }
 }

@@ -14,6 +14,7 @@ pub(super) fn told(entry: &Value) -> Value {
     let mut row = described(entry);
     if row["change"] == "" {
         row["change"] = fields(&entry["old_state"], &entry["new_state"]).into();
+        row["what"] = what(entry, &table::plain(&row["change"])).into();
     }
     row
 }
@@ -66,10 +67,40 @@ pub(super) fn described(entry: &Value) -> Value {
     if change.is_empty() {
         change = spent(entry).unwrap_or_default();
     }
+    let (what, of) = (what(entry, &change), number(entry));
     if let Value::Object(members) = &mut row {
         members.insert("change".to_owned(), change.into());
+        members.insert("what".to_owned(), what.into());
+        members.insert("of".to_owned(), of.map_or(Value::Null, Value::from));
     }
     row
+}
+
+/// What has happened, in words: the action, of what it is unless that is a story, and the change.
+fn what(entry: &Value, change: &str) -> String {
+    let (of, action) = (table::plain(&entry["entity_type"]), table::plain(&entry["action"]));
+    // That a status has changed, the change says.
+    if action == "status_changed" && !change.is_empty() {
+        return change.replace('_', " ");
+    }
+    // Some actions say themselves of what they are.
+    let is_said = action.contains('.') || of.is_empty() || of == "story";
+    let what = if is_said { action } else { format!("{of} {action}") };
+    let what = what.replace(['_', '.'], " ");
+    if change.is_empty() { what } else { format!("{what}: {change}") }
+}
+
+/// The number of a story or an epic, where the entry itself has it.
+fn number(entry: &Value) -> Option<String> {
+    let of = &["new_state", "old_state"].map(|state| entry[state]["number"].clone());
+    let number = of.iter().find(|number| !number.is_null()).map(table::plain)?;
+    ["story", "epic"].iter().any(|kind| entry["entity_type"] == *kind).then_some(number)
+}
+
+/// Ids of what an entry may be about, beginning with the story that it is of.
+pub(super) fn things(entry: &Value) -> Vec<String> {
+    let states = ["new_state", "old_state"].iter().map(|state| &entry[*state]["story_id"]);
+    states.chain([&entry["entity_id"]]).filter_map(Value::as_str).map(ToOwned::to_owned).collect()
 }
 
 #[cfg(test)]
@@ -86,6 +117,33 @@ mod tests {
         assert_eq!(row["change"], "pending -> contracted");
         let created = described(&json!({"new_state": {"agent_status": "pending"}, "old_state": null}));
         assert_eq!(created["change"], "pending");
+    }
+
+    #[test]
+    fn what_has_happened_is_said_in_a_few_words() {
+        let what = |entry: Value| table::plain(&told(&entry)["what"]);
+        let changed = json!({"entity_type": "story", "action": "status_changed", "old_state": {"agent_status": "implementing"},
+            "new_state": {"agent_status": "reported_done"}});
+        assert_eq!(what(changed), "implementing -> reported done");
+        assert_eq!(what(json!({"entity_type": "story", "action": "review_requested"})), "review requested");
+        let made = json!({"entity_type": "project", "action": "created", "new_state": {"name": "One"}});
+        assert_eq!(what(made), "project created: name: One");
+        assert_eq!(
+            what(json!({"entity_type": "ui_test_run", "action": "ui_test.started"})),
+            "ui test started"
+        );
+    }
+
+    #[test]
+    fn an_entry_is_about_a_story_or_an_epic() {
+        let epic = json!({"entity_type": "epic", "entity_id": "e", "new_state": {"number": 3}});
+        assert_eq!(described(&epic)["of"], "3");
+        let result =
+            json!({"entity_type": "verification_result", "entity_id": "v", "new_state": {"story_id": "s"}});
+        assert_eq!(
+            (&described(&result)["of"], things(&result)),
+            (&Value::Null, vec!["s".to_owned(), "v".to_owned()])
+        );
     }
 
     #[test]

@@ -200,7 +200,9 @@ impl Shown<'_> {
     fn begin(&self) -> Result<(), Error> {
         let output = &self.context.output;
         if output.human() {
-            return output.styled(&show::diffs(self.steps, Style::of_stdout().is_shown()));
+            output.styled(&show::diffs(self.steps, Style::of_stdout().is_shown()))?;
+            // It is asked about now.
+            return output.flush();
         }
         if !self.arguments.dry_run {
             output::notes(show::diffs(self.steps, false).trim_end());

@@ -14,8 +14,9 @@ use crate::client::borrowed;
 use crate::commands::{changes, given, given_parameters, not_blank};
 use crate::context::Context;
 use crate::error::Error;
-use crate::output::rows_of;
-use crate::terminal::Style;
+use crate::layout::block::{Block, Fact, Item};
+use crate::layout::{Screen, times};
+use crate::output::{footer, rows_of};
 use crate::{json_argument, pages, resolve, table};
 
 #[derive(Debug, Args)]
@@ -62,7 +63,7 @@ pub(crate) struct CreateArguments {
     /// Tags: a,b
     #[arg(long, value_name = "TAGS")]
     tags: Option<String>,
-    /// By which it is known in addresses; made of the title when absent
+    /// By which it is known in addresses; made of the title, with an end of its own, when absent
     #[arg(long)]
     slug: Option<String>,
     /// What it comes from: manual, agent, session_log, web_article, ...
@@ -77,7 +78,7 @@ pub(crate) struct CreateArguments {
 }
 
 pub(super) const CREATE_EXAMPLES: &str = "Examples:\n  \
-    loopctl knowledge create --title 'Retry budgets' --category pattern --tags http,retries --file retry.md\n  \
+    loopctl knowledge create --title 'Retry budgets' --slug retry-budgets --category pattern --file retry.md\n  \
     echo 'Tests need TZ=UTC.' | loopctl knowledge create --title 'Tests need UTC'";
 
 #[derive(Debug, Args)]
@@ -125,26 +126,33 @@ pub(super) async fn get(context: &Context, arguments: GetArguments) -> Result<()
     if !context.output.human() {
         return context.output.object(&body, "data");
     }
-    context.output.styled(&page(article, Style::of_stdout()))
+    context.output.block(page(article, context.output.screen()))
 }
 
 /// An article as people read it: what is said of it, its text, and what it is linked with.
-fn page(article: &Value, style: Style) -> String {
-    let of = |name: &str| table::one_line(&table::plain(&article[name]));
-    let mut told = style.bold(&of("title"));
-    told.push_str(&format!("\n{}, {}, changed {}\n", of("category"), of("status"), of("updated_at")));
-    let tags = table::one_line(&tags(article));
-    for (name, value) in [("tags", tags), ("slug", of("slug")), ("id", of("id"))] {
-        if !value.is_empty() {
-            told.push_str(&format!("{name}: {value}\n"));
-        }
-    }
-    told.push_str(&format!("\n{}\n", markdown::plainly(text(article, "body"), style)));
-    let links = links::lines(article);
+fn page<'s>(article: &Value, screen: &'s Screen) -> Block<'s> {
+    let of = |name: &str| table::plain(&article[name]);
+    let mut block = Block::new(screen);
+    block.heading("", &of("title"));
+    block.blank();
+    // One that has a slug is named by it.
+    let id = if of("slug").is_empty() || screen.is_wide { of("id") } else { String::new() };
+    block.facts(&[
+        Fact::status("status", of("status")),
+        Fact::new("category", of("category")),
+        Fact::new("tags", tags(article)),
+        Fact::new("slug", of("slug")),
+        Fact::new("id", id),
+        Fact::new("changed", times::told(&of("updated_at"), screen)),
+    ]);
+    block.blank();
+    block.line(markdown::page(text(article, "body"), screen));
+    let links = links::items(article, screen);
     if !links.is_empty() {
-        told.push_str(&format!("\n{}\n{}\n", style.bold("Links"), links.join("\n")));
+        block.section("Links");
+        block.items(&links);
     }
-    told
+    block
 }
 
 pub(super) async fn create(context: &Context, arguments: CreateArguments) -> Result<(), Error> {
@@ -227,7 +235,25 @@ pub(super) async fn drafts(context: &Context, paging: &Paging) -> Result<(), Err
             row
         })
         .collect();
-    context.output.rows(&body, &rows, DRAFTS, "No drafts.")
+    if !context.output.human() || rows.is_empty() {
+        return context.output.rows(&body, &rows, DRAFTS, "No drafts.");
+    }
+    let mut block = Block::new(context.output.screen());
+    for row in &rows {
+        block.items(&[draft(row, context.output.screen())]);
+    }
+    block.blank();
+    block.line(footer(&body, rows.len()));
+    context.output.block(block)
+}
+
+/// A draft in a list: what it is about, and the slug by which it is named.
+fn draft(row: &Value, screen: &Screen) -> Item {
+    let of = |name: &str| table::plain(&row[name]);
+    let name = if of("slug").is_empty() || screen.is_wide { of("id") } else { of("slug") };
+    let tags = if of("tags").is_empty() { String::new() } else { format!(", {}", of("tags")) };
+    let when = times::told(&of("inserted_at"), screen);
+    Item::plain("-", format!("{} ({}{tags}, {when}) {name}", of("title"), of("category")))
 }
 
 /// What was written, which whoever wrote it knows: people are not shown its text again.
@@ -280,9 +306,9 @@ mod tests {
             "outgoing_links": [{"relationship_type": "supersedes", "source_article": end("a", "Retry"), "target_article": end("b", "Old")}],
             "incoming_links": [{"relationship_type": "relates_to", "source_article": end("c", "Other"), "target_article": end("a", "Retry")}]});
         assert_eq!(
-            page(&article, Style::plain()),
-            "Retry\\x1b[2J\npattern, published, changed T\ntags: x,y\nid: a\n\nText.\n\n\
-             Links\nsupersedes -> Old  (b)\nrelates_to <- Other  (c)\n"
+            page(&article, &Screen::of(80)).text(),
+            "Retry\\x1b[2J\n\nstatus:   published\ncategory: pattern\ntags:     x,y\nid:       a\nchanged:  T\n\nText.\n\n\
+             Links\n  supersedes ->  Old\n  relates_to <-  Other"
         );
     }
 }

@@ -4,13 +4,13 @@ use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
 use clap::Args;
-use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
 
 use super::of_project;
 use crate::client::ZIP;
 use crate::commands::export::{to_file, to_stdout};
 use crate::context::Context;
 use crate::error::Error;
+use crate::progress;
 use crate::replace::Replacement;
 
 #[derive(Debug, Args)]
@@ -34,20 +34,11 @@ pub(super) async fn run(context: &Context, arguments: Arguments) -> Result<(), E
     let download = client.download(&of_project(context, &client, "export").await?, ZIP).await?;
     match (file, out) {
         (Some(file), Some(out)) => {
-            let bar = bar();
+            let bar = progress::bytes();
             let size = to_file(download, file, |bytes| bar.inc(bytes)).await?;
             bar.finish_and_clear();
             context.output.aside(&format!("{size} bytes written to {}", out.display()))
         }
         _ => to_stdout(context, download).await.map(drop),
     }
-}
-
-/// On stderr, and only where that is a terminal. How much there is, is known at the end.
-fn bar() -> ProgressBar {
-    let bar = ProgressBar::no_length().with_finish(ProgressFinish::AndClear);
-    if let Ok(style) = ProgressStyle::with_template("{spinner} {bytes} ({bytes_per_sec})") {
-        bar.set_style(style.tick_chars("-\\|/ "));
-    }
-    bar
 }

@@ -10,6 +10,10 @@ use crate::client::borrowed;
 use crate::commands::{given_parameters, one_of};
 use crate::context::Context;
 use crate::error::Error;
+use crate::layout::block::{Block, Item};
+use crate::layout::table::Column;
+use crate::layout::text::hanging;
+use crate::layout::{Screen, times};
 use crate::output::{self, rows_of};
 use crate::terminal::Style;
 use crate::{bars, resolve, table};
@@ -139,7 +143,8 @@ pub(super) async fn search(context: &Context, arguments: SearchArguments) -> Res
         return context.output.list(&body, FOUND, "Nothing found.");
     }
     let from = body["meta"]["offset"].as_u64().unwrap_or(0);
-    context.output.styled(&found(rows_of(&body), from, Style::of_stdout()))?;
+    context.output.styled(&found(rows_of(&body), from, context.output.screen()))?;
+    context.output.line(RANKED)?;
     context.output.line(&output::footer(&body, rows_of(&body).len()))
 }
 
@@ -159,30 +164,44 @@ fn note_fallback(body: &Value) {
     }
 }
 
-/// A ranked list, in which what was looked for stands out.
-fn found(rows: &[Value], from: u64, style: Style) -> String {
-    let score = |row: &Value| row["score"].as_f64().unwrap_or(0.0);
-    // Scores of one answer can be compared, and have no other scale.
+/// Scores are shares of the best one's, however good that is.
+const RANKED: &str = "Ranked among themselves: the first may still be no answer.";
+
+/// What a row has of the best score.
+fn share(score: f64, best: f64) -> String {
     let marks = |score: f64| Total((score.clamp(0.0, 1e9) * 10_000.0).round() as i128);
+    let percent = marks(score).percent_of(marks(best)).unwrap_or_default().0;
+    format!("{} {percent}% of the best", bars::bar(marks(score), marks(best), BAR))
+}
+
+/// A ranked list, in which what was looked for stands out.
+fn found(rows: &[Value], from: u64, screen: &Screen) -> String {
+    let style = screen.style;
+    let score = |row: &Value| row["score"].as_f64().unwrap_or(0.0);
     let best = rows.iter().map(score).fold(0.0, f64::max);
     let mut told = String::new();
     for (number, row) in (from + 1..).zip(rows) {
-        let title = style.bold(&table::one_line(text(row, "title")));
-        let category = table::one_line(text(row, "category"));
-        let bar = bars::bar(marks(score(row)), marks(best), BAR);
-        told.push_str(&format!("{number}. {title}  {category}  {:.2} {bar}\n", score(row)));
+        let lead = format!("{number}. ");
+        let blanks = " ".repeat(lead.len());
+        for line in hanging(&lead, &table::one_line(text(row, "title")), screen.width) {
+            told.push_str(&(style.bold(&line) + "\n"));
+        }
         let snippet = text(row, "snippet");
         if !snippet.is_empty() {
-            told.push_str(&format!("   {}\n", highlighted(snippet, style)));
+            for line in hanging(&blanks, &highlighted(snippet, style), screen.width) {
+                told.push_str(&(line + "\n"));
+            }
         }
-        let mut facts = table::one_line(&table::plain(&row["id"]));
-        if row["scope"] == "system" {
-            facts.push_str("  system");
+        let mut facts = format!("{}  {}", share(score(row), best), table::one_line(text(row, "category")));
+        // Those of the server have no other name here.
+        if row["scope"] == "system" || screen.is_wide {
+            let scope = if row["scope"] == "system" { "system  " } else { "" };
+            facts.push_str(&format!("  {scope}{}", table::one_line(&table::plain(&row["id"]))));
         }
         for tag in row["tags"].as_array().into_iter().flatten() {
             facts.push_str(&format!("  #{}", table::one_line(&table::plain(tag))));
         }
-        told.push_str(&format!("   {facts}\n\n"));
+        told.push_str(&(hanging(&blanks, &facts, screen.width).join("\n") + "\n\n"));
     }
     told
 }
@@ -227,33 +246,38 @@ pub(super) async fn context(context: &Context, arguments: ContextArguments) -> R
     if !context.output.human() || rows_of(&body).is_empty() {
         return context.output.list(&body, READ, "Nothing is written about this.");
     }
-    context.output.styled(&to_read(rows_of(&body), Style::of_stdout()))
+    context.output.styled(&to_read(rows_of(&body), context.output.screen()))?;
+    context.output.line(RANKED)
 }
 
 /// Articles below each other.
-fn to_read(rows: &[Value], style: Style) -> String {
-    let mut told = String::new();
+fn to_read(rows: &[Value], screen: &Screen) -> String {
+    let score = |row: &Value, name: &str| row[name].as_f64().unwrap_or(0.0);
+    let best = rows.iter().map(|row| score(row, "combined_score")).fold(0.0, f64::max);
+    let mut block = Block::new(screen);
     for (number, row) in (1..).zip(rows) {
-        let of = |name: &str| table::one_line(&table::plain(&row[name]));
-        let score = |name: &str| row[name].as_f64().unwrap_or(0.0);
-        told.push_str(&format!(
-            "{}\n{}  {:.2} (relevance {:.2}, recency {:.2})  {}\n\n{}\n",
-            style.bold(&format!("{number}. {}", of("title"))),
-            of("category"),
-            score("combined_score"),
-            score("relevance_score"),
-            score("recency_score"),
-            of("id"),
-            markdown::plainly(text(row, "body"), style)
-        ));
+        let of = |name: &str| table::plain(&row[name]);
+        block.blank();
+        block.heading(&format!("{number}."), &of("title"));
+        let scores = format!(
+            ", relevance {:.2}, recency {:.2}",
+            score(row, "relevance_score"),
+            score(row, "recency_score")
+        );
+        let changed = times::told(&of("updated_at"), screen);
+        let changed = if changed.is_empty() { changed } else { format!("  changed {changed}") };
+        let (scores, id) =
+            if screen.is_wide { (scores, format!("  {}", of("id"))) } else { Default::default() };
+        let share = share(score(row, "combined_score"), best);
+        block.line(table::one_line(&format!("{share}{scores}  {}{changed}{id}", of("category"))));
+        block.line(String::new());
+        block.line(markdown::page(text(row, "body"), screen));
+        block.blank();
         let linked = row["linked_articles"].as_array().map(Vec::as_slice).unwrap_or_default();
-        for linked in linked {
-            let (title, id) = (table::one_line(text(linked, "title")), table::one_line(text(linked, "id")));
-            told.push_str(&format!("\nSee also: {title}  ({id})"));
-        }
-        told.push_str(if linked.is_empty() { "\n" } else { "\n\n" });
+        block.items(&linked.iter().map(|to| Item::plain("see also", text(to, "title"))).collect::<Vec<_>>());
     }
-    told
+    block.blank();
+    block.text() + "\n"
 }
 
 pub(super) async fn index(context: &Context, arguments: IndexArguments) -> Result<(), Error> {
@@ -265,7 +289,14 @@ pub(super) async fn index(context: &Context, arguments: IndexArguments) -> Resul
     if body["meta"]["truncated"] == true {
         output::note(&format!("note: only the {} articles that were changed last", rows.len()));
     }
-    context.output.rows(&body, &rows, INDEXED, NOTHING)
+    let told = [
+        Column::text("title"),
+        Column::word("category"),
+        Column::text("tags").if_any(),
+        Column::time("updated_at"),
+        Column::id("id"),
+    ];
+    context.output.table(&body, &rows, INDEXED, &told, NOTHING)
 }
 
 /// The rows of all categories.
@@ -295,14 +326,14 @@ mod tests {
                    "snippet": "to **retry** is\nhuman, \u{1b}[31m **cut"}),
             json!({"id": "b", "title": "Other", "category": "finding", "score": 0.25, "tags": []}),
         ];
-        let plain = found(&rows, 0, Style::plain());
+        let plain = found(&rows, 0, &Screen::of(80));
         assert_eq!(
             plain,
-            "1. Retry\\x1b[2J  pattern  1.00 ##########\n   to **retry** is human, \\x1b[31m **cut\n   a  #x  #y\n\n\
-             2. Other  finding  0.25 ###.......\n   b\n\n"
+            "1. Retry\\x1b[2J\n   to **retry** is human, \\x1b[31m **cut\n   ########## 100% of the best  pattern  #x  #y\n\n\
+             2. Other\n   ###....... 25% of the best  finding\n\n"
         );
-        let bold = found(&rows, 20, Style::bright());
-        assert!(bold.starts_with("21. \u{1b}[1mRetry\\x1b[2J\u{1b}[0m  pattern"), "{bold}");
+        let bold = found(&rows, 20, &Screen { style: Style::bright(), ..Screen::of(80) });
+        assert!(bold.starts_with("\u{1b}[1m21. Retry\\x1b[2J\u{1b}[0m\n"), "{bold}");
         assert!(
             bold.contains("to \u{1b}[1mretry\u{1b}[0m is human, \\x1b[31m \u{1b}[1mcut\u{1b}[0m\n"),
             "{bold}"
@@ -317,9 +348,12 @@ mod tests {
                    "recency_score": 0.5, "body": "# Head\n\nText.", "linked_articles": linked})
         };
         assert_eq!(
-            to_read(&[row("First", linked), row("Second", json!([]))], Style::plain()),
-            "1. First\npattern  0.90 (relevance 1.00, recency 0.50)  a\n\n# Head\n\nText.\n\nSee also: Third  (c)\n\n\
-             2. Second\npattern  0.90 (relevance 1.00, recency 0.50)  a\n\n# Head\n\nText.\n\n"
+            to_read(&[row("First", linked), row("Second", json!([]))], &Screen::of(80)),
+            "1.  First\n########## 100% of the best  pattern\n\n# Head\n\nText.\n\n  see also  Third\n\n\
+             2.  Second\n########## 100% of the best  pattern\n\n# Head\n\nText.\n\n"
         );
+        let wide = Screen { is_wide: true, ..Screen::of(80) };
+        let scores = "100% of the best, relevance 1.00, recency 0.50  pattern  a\n";
+        assert!(to_read(&[row("First", json!([]))], &wide).contains(scores));
     }
 }

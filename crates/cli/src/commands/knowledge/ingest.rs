@@ -7,11 +7,13 @@ use reqwest::Url;
 use serde_json::{Value, json};
 
 use super::text_of;
+use crate::client::Client;
 use crate::commands::{given, not_blank};
 use crate::context::Context;
 use crate::error::Error;
+use crate::layout::table::{Column, said};
 use crate::output::rows_of;
-use crate::{json_argument, resolve, table};
+use crate::{json_argument, output, progress, resolve, table};
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -34,6 +36,15 @@ pub(super) const EXAMPLES: &str = "Examples:\n  \
 /// The most characters that are taken.
 const LONGEST: usize = 500_000;
 const LONGEST_TYPE: usize = 64;
+const TOLD: &[Column<'_>] = &[
+    Column::time("inserted_at").called("when"),
+    Column::status("state"),
+    Column::text("source"),
+    Column::number("article_count").called("drafts"),
+    Column::text("skipped").called("known already").if_any(),
+    Column::text("error").if_any(),
+    Column::id("id"),
+];
 const COLUMNS: &[&str] =
     &["id", "state", "source_type", "url", "article_count", "inserted_at", "completed_at", "error"];
 
@@ -57,7 +68,14 @@ pub(super) async fn run(context: &Context, arguments: Arguments) -> Result<(), E
         ("metadata", metadata),
         ("project_id", resolve::named_project(context, &client).await?.map(Value::from)),
     ]);
-    context.output.object(&client.post("/knowledge/ingest", Some(&body)).await?, "data")
+    let bar = progress::waiting("sending");
+    let answer = client.post("/knowledge/ingest", Some(&body)).await?;
+    bar.finish_and_clear();
+    context.output.object(&answer, "data")?;
+    if context.output.human() {
+        output::note("note: it is read in the background: `loopctl knowledge jobs` says what becomes of it");
+    }
+    Ok(())
 }
 
 /// The address of a page, if it is one.
@@ -77,9 +95,26 @@ fn page(source: &str) -> Result<Option<String>, Error> {
 }
 
 pub(super) async fn jobs(context: &Context) -> Result<(), Error> {
-    let body = context.client()?.get("/knowledge/ingestion-jobs", &[]).await?;
-    let rows: Vec<Value> = rows_of(&body).iter().map(job).collect();
-    context.output.rows(&body, &rows, COLUMNS, "Nothing was ingested in the last 7 days.")
+    let client = context.client()?;
+    let body = client.get("/knowledge/ingestion-jobs", &[]).await?;
+    let mut rows: Vec<Value> = rows_of(&body).iter().map(job).collect();
+    if context.output.human() && !rows.is_empty() {
+        name_skipped(&client, &mut rows).await;
+    }
+    context.output.table(&body, &rows, COLUMNS, TOLD, "Nothing was ingested in the last 7 days.")
+}
+
+/// Which articles were not made, because there are such: the log has their titles, and jobs do not. Where the log cannot be read,
+/// jobs are shown without.
+async fn name_skipped(client: &Client, rows: &mut [Value]) {
+    let since = rows.iter().filter_map(|row| row["inserted_at"].as_str()).min().unwrap_or_default();
+    let query = [("since", since), ("action", "knowledge.content_ingested")];
+    let Ok(log) = client.get("/changes", &query).await else { return };
+    for row in rows {
+        let of_job = |entry: &&Value| !row["id"].is_null() && entry["entity_id"] == row["id"];
+        let skipped = rows_of(&log).iter().find(of_job).map(|entry| &entry["new_state"]["skipped_titles"]);
+        row["skipped"] = skipped.map(said).unwrap_or_default().into();
+    }
 }
 
 /// A job with what went wrong last.
@@ -87,6 +122,8 @@ fn job(row: &Value) -> Value {
     let mut row = row.clone();
     let last = row["errors"].as_array().and_then(|errors| errors.last());
     row["error"] = json!(last.map(|error| table::plain(&error["error"])));
+    let url = table::plain(&row["url"]);
+    row["source"] = if url.is_empty() { row["source_type"].clone() } else { url.into() };
     row
 }
 

@@ -9,7 +9,11 @@ use super::{path, text};
 use crate::commands::{deleted, given, one_of};
 use crate::context::Context;
 use crate::error::Error;
-use crate::{json_argument, resolve, table};
+use crate::layout::Screen;
+use crate::layout::block::Item;
+use crate::layout::table::Column;
+use crate::output::rows_of;
+use crate::{json_argument, resolve};
 
 #[derive(Debug, Args)]
 pub(crate) struct LinkArguments {
@@ -34,12 +38,19 @@ pub(crate) struct UnlinkArguments {
     pub(super) link: String,
 }
 
+const TOLD: &[Column<'_>] = &[
+    Column::text("source_article.title").called("from"),
+    Column::word("relationship_type").called("how"),
+    Column::text("target_article.title").called("to"),
+    Column::reference("id"),
+];
 const COLUMNS: &[&str] = &["source_article.title", "relationship_type", "target_article.title", "id"];
 
 pub(super) async fn list(context: &Context, article: &str) -> Result<(), Error> {
     let client = context.client()?;
     let path = format!("{}/links", path(&client, article).await?);
-    context.output.list(&client.get(&path, &[]).await?, COLUMNS, "No links.")
+    let body = client.get(&path, &[]).await?;
+    context.output.table(&body, rows_of(&body), COLUMNS, TOLD, "No links.")
 }
 
 pub(super) async fn link(context: &Context, arguments: LinkArguments) -> Result<(), Error> {
@@ -64,16 +75,19 @@ pub(super) async fn unlink(context: &Context, link: &str) -> Result<(), Error> {
     deleted(context, &id)
 }
 
-/// The links of an article, a line each.
-pub(super) fn lines(article: &Value) -> Vec<String> {
+/// The links of an article. What it is linked with is named by its title.
+pub(super) fn items(article: &Value, screen: &Screen) -> Vec<Item> {
     let sides = [("outgoing_links", "->", "target_article"), ("incoming_links", "<-", "source_article")];
-    let mut lines = Vec::new();
+    let mut items = Vec::new();
     for (side, arrow, end) in sides {
         for link in article[side].as_array().into_iter().flatten() {
             let (title, id) = (text(&link[end], "title"), text(&link[end], "id"));
-            let kind = text(link, "relationship_type");
-            lines.push(table::one_line(&format!("{kind} {arrow} {title}  ({id})")));
+            let id = if screen.is_wide { format!("  ({id})") } else { String::new() };
+            items.push(Item::plain(
+                format!("{} {arrow}", text(link, "relationship_type")),
+                format!("{title}{id}"),
+            ));
         }
     }
-    lines
+    items
 }

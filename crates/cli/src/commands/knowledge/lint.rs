@@ -8,6 +8,7 @@ use crate::client::borrowed;
 use crate::commands::given_parameters;
 use crate::context::Context;
 use crate::error::Error;
+use crate::layout::table::Column;
 use crate::output::Format;
 use crate::table;
 
@@ -31,6 +32,13 @@ pub(super) const EXAMPLES: &str = "Examples:\n  \
 /// Kinds of findings, in the order in which they are shown.
 const KINDS: &[&str] =
     &["contradiction_clusters", "broken_sources", "stale_articles", "orphan_articles", "coverage_gaps"];
+const TOLD: &[Column<'_>] = &[
+    Column::word("kind"),
+    Column::status("severity"),
+    Column::text("what"),
+    Column::text("suggested_action").called("what helps"),
+    Column::id("article_id"),
+];
 const COLUMNS: &[&str] = &["kind", "severity", "what", "article_id", "suggested_action"];
 
 pub(super) async fn run(context: &Context, arguments: Arguments) -> Result<(), Error> {
@@ -49,7 +57,7 @@ pub(super) async fn run(context: &Context, arguments: Arguments) -> Result<(), E
         Format::Csv => context.output.line(&table::csv(COLUMNS, &table::cells(COLUMNS, &rows))),
         Format::Human => {
             if !rows.is_empty() {
-                context.output.line(&table::human(COLUMNS, &table::cells(COLUMNS, &rows)))?;
+                context.output.columns(TOLD, &rows)?;
             }
             context.output.line(&table::one_line(&sum(&body)))
         }

@@ -2,12 +2,19 @@
 
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 
-use crate::table::harmless;
+use crate::layout::Screen;
+use crate::layout::text::flowing;
+use crate::table::{aligned, harmless};
 use crate::terminal::Style;
+
+/// A page as wide as the screen.
+pub(super) fn page(markdown: &str, screen: &Screen) -> String {
+    flowing(&plainly(markdown, screen.style), screen.width).join("\n")
+}
 
 /// A text without what only marks it: headings stand out, lists and code are set in, and links say where they lead. What it
 /// holds does nothing to the terminal.
-pub(super) fn plainly(markdown: &str, style: Style) -> String {
+fn plainly(markdown: &str, style: Style) -> String {
     let mut page = Page::new(style);
     for event in Parser::new_ext(markdown, Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH) {
         page.add(event);
@@ -20,6 +27,9 @@ pub(super) fn plainly(markdown: &str, style: Style) -> String {
 /// How deep a quotation or a list is shown. Each level takes two characters to write, and would take a line as long as all those
 /// around it to show: what is deeper stands where this is.
 const DEEPEST: usize = 8;
+
+/// The most cells of a table whose columns are put below each other.
+const CELLS: usize = 2_000;
 
 struct Page {
     style: Style,
@@ -34,12 +44,24 @@ struct Page {
     /// Where links lead that are open.
     links: Vec<String>,
     is_code: bool,
+    /// The rows of a table that is open, whose columns are to stand below each other.
+    table: Option<Vec<Vec<String>>>,
 }
 
 impl Page {
     fn new(style: Style) -> Self {
         let (done, lists, links) = (Vec::new(), Vec::new(), Vec::new());
-        Self { style, done, line: String::new(), lists, quotes: 0, heading: None, links, is_code: false }
+        Self {
+            style,
+            done,
+            line: String::new(),
+            lists,
+            quotes: 0,
+            heading: None,
+            links,
+            is_code: false,
+            table: None,
+        }
     }
 
     fn add(&mut self, event: Event<'_>) {
@@ -61,7 +83,11 @@ impl Page {
     fn begin(&mut self, tag: Tag<'_>) {
         match tag {
             Tag::Paragraph if !self.is_at_bullet() => self.block(),
-            Tag::HtmlBlock | Tag::Table(_) => self.block(),
+            Tag::HtmlBlock => self.block(),
+            Tag::Table(_) => {
+                self.block();
+                self.table = Some(Vec::new());
+            }
             Tag::Heading { level, .. } => {
                 self.block();
                 self.heading = Some(format!("{} ", "#".repeat(level as usize)));
@@ -96,7 +122,16 @@ impl Page {
                 };
                 self.write(&bullet);
             }
-            Tag::TableRow => self.new_line(),
+            Tag::TableHead | Tag::TableRow => {
+                if let Some(rows) = &mut self.table {
+                    rows.push(Vec::new());
+                }
+            }
+            Tag::TableCell => {
+                if let Some(row) = self.table.as_mut().and_then(|rows| rows.last_mut()) {
+                    row.push(String::new());
+                }
+            }
             Tag::Link { dest_url, .. } | Tag::Image { dest_url, .. } => {
                 self.links.push(dest_url.into_string())
             }
@@ -116,7 +151,20 @@ impl Page {
             TagEnd::List(_) => {
                 self.lists.pop();
             }
-            TagEnd::TableCell => self.write("  "),
+            TagEnd::Table => {
+                let rows = self.table.take().unwrap_or_default();
+                // A table has few cells, or its columns would be wider than anything that shows them.
+                let is_small = rows.iter().map(Vec::len).sum::<usize>() <= CELLS;
+                let lines =
+                    if is_small { aligned(&rows) } else { rows.iter().map(|row| row.join("  ")).collect() };
+                let before = self.line.clone();
+                for (at, line) in lines.iter().enumerate() {
+                    if at > 0 {
+                        self.done.push(std::mem::replace(&mut self.line, before.clone()));
+                    }
+                    self.line.push_str(line);
+                }
+            }
             TagEnd::Link | TagEnd::Image => {
                 let to = self.links.pop().unwrap_or_default();
                 // One that is its own text is said already.
@@ -131,6 +179,12 @@ impl Page {
     fn write(&mut self, text: &str) {
         if let Some(heading) = &mut self.heading {
             heading.push_str(text);
+            return;
+        }
+        if let Some(cell) =
+            self.table.as_mut().and_then(|rows| rows.last_mut()).and_then(|row| row.last_mut())
+        {
+            cell.push_str(&harmless(&text.replace('\n', " ")));
             return;
         }
         for (at, line) in text.split('\n').enumerate() {
@@ -195,10 +249,10 @@ mod tests {
     fn a_page_is_read_without_its_marks() {
         let markdown = "Head\n====\n\nSome *text* with `code`, **bold**\nand [a link](https://x.example/a).\n\n\
             - one\n- two\n  1. first\n  2. second\n- <https://y.example>\n\n> said\n> twice\n\n```sh\nls  -l\n\n  x\n```\n\n---\n\n\
-            | a | b |\n|---|---|\n| 1 | 2 |\n\nEnd.\n";
+            | a | b |\n|---|---|\n| long | 2 |\n\nEnd.\n";
         let told = "# Head\n\nSome text with `code`, bold\nand a link (https://x.example/a).\n\n\
             - one\n- two\n  1. first\n  2. second\n- https://y.example\n\n> said\n> twice\n\n    ls  -l\n\n      x\n\n----\n\n\
-            a  b\n1  2\n\nEnd.";
+            a     b\nlong  2\n\nEnd.";
         assert_eq!(plainly(markdown, Style::plain()), told);
         assert!(plainly(markdown, Style::bright()).starts_with("\u{1b}[1m# Head\u{1b}[0m\n\n"));
     }

@@ -6,6 +6,8 @@ use crate::client::borrowed;
 use crate::commands::given_parameters;
 use crate::context::Context;
 use crate::error::Error;
+use crate::layout::table::Column;
+use crate::output::rows_of;
 use crate::resolve;
 
 #[derive(Debug, Args)]
@@ -33,9 +35,28 @@ pub(super) const EXAMPLES: &str = "Examples:\n  \
 
 /// The most of what is read most.
 const MOST: u32 = 100;
+const TOLD_TOP: &[Column<'_>] = &[
+    Column::text("title"),
+    Column::word("category"),
+    Column::number("access_count").called("reads"),
+    Column::number("unique_agents").called("agents"),
+    Column::id("article_id"),
+];
+const TOLD_UNUSED: &[Column<'_>] = &[
+    Column::text("title"),
+    Column::word("category"),
+    Column::time("inserted_at"),
+    Column::time("updated_at"),
+    Column::id("article_id"),
+];
+const TOLD_READS: &[Column<'_>] = &[
+    Column::time("accessed_at").called("when"),
+    Column::word("access_type").called("how"),
+    Column::text("metadata.query").called("question"),
+    Column::id("api_key_id"),
+];
 const TOP: &[&str] = &["article_id", "title", "category", "access_count", "unique_agents"];
 const UNUSED: &[&str] = &["article_id", "title", "category", "inserted_at", "updated_at"];
-const READS: &[&str] = &["accessed_at", "access_type", "api_key_id", "metadata.query"];
 
 pub(super) async fn run(context: &Context, arguments: Arguments) -> Result<(), Error> {
     if arguments.unused && resolve::project_option(context).is_some() {
@@ -49,12 +70,19 @@ pub(super) async fn run(context: &Context, arguments: Arguments) -> Result<(), E
         let id = resolve::article(&client, article).await?.id;
         let body = client.get(&format!("/knowledge/articles/{id}/stats"), &[]).await?;
         let row = |read: &serde_json::Value| read.clone();
-        return context.output.object_with_rows(&body, "data", "recent_accesses", row, READS, "Never read.");
+        return context.output.object_with_rows(
+            &body,
+            "data",
+            "recent_accesses",
+            row,
+            TOLD_READS,
+            "Never read.",
+        );
     }
     let number = |number: Option<u32>| number.map(|number| number.to_string());
-    let (what, days, columns) = match arguments.unused {
-        true => ("unused-articles", "days_unused", UNUSED),
-        false => ("top-articles", "since_days", TOP),
+    let (what, days, columns, told) = match arguments.unused {
+        true => ("unused-articles", "days_unused", UNUSED, TOLD_UNUSED),
+        false => ("top-articles", "since_days", TOP, TOLD_TOP),
     };
     let query = given_parameters([
         (days, number(arguments.since_days)),
@@ -68,5 +96,5 @@ pub(super) async fn run(context: &Context, arguments: Arguments) -> Result<(), E
         (true, false) => "All are read.",
         (false, _) => "Nothing was read.",
     };
-    context.output.list(&body, columns, none)
+    context.output.table(&body, rows_of(&body), columns, told, none)
 }

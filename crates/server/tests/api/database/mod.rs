@@ -8,6 +8,7 @@ mod positions;
 mod role;
 mod upgrade;
 mod upgrade_custody;
+mod upgrade_first;
 
 use std::collections::{BTreeMap, BTreeSet};
 
