@@ -6,7 +6,7 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, SimpleQueryMessage};
 
 use super::migrate::connect as open;
-use super::{DbError, Login, with_session_options};
+use super::{DbError, Login, line, with_session_options};
 
 /// Why a database is not worked on.
 #[derive(Debug, thiserror::Error)]
@@ -38,8 +38,8 @@ const SETTINGS: &str = "select current_setting('lock_timeout'), current_setting(
     current_setting('idle_in_transaction_session_timeout')";
 const AS_WANTED: [&str; 3] = ["10s", "1min", "1min"];
 
-/// Which connection of PostgreSQL's it is.
-const WHICH: &str = "select pg_backend_pid()";
+/// Which connection of which PostgreSQL it is: of several hosts two may have the same number.
+const WHICH: &str = "select pg_backend_pid(), pg_postmaster_start_time()";
 
 /// Looks whether connections of this login are ours for as long as we have them, and are as we want them.
 ///
@@ -80,7 +80,7 @@ async fn connect(login: &Login) -> Result<Client, NotDirect> {
 
 /// What a row of text says. Nothing is prepared for it, which some poolers cannot.
 async fn ask(client: &Client, sql: &str) -> Result<Vec<String>, DbError> {
-    let answers = client.simple_query(sql).await?;
+    let answers = line::in_time(line::CONNECT, client.simple_query(sql)).await??;
     let row = answers.iter().find_map(|answer| match answer {
         SimpleQueryMessage::Row(row) => Some(row),
         _ => None,
