@@ -85,7 +85,10 @@ async fn run(cli: Cli) -> u8 {
         Some(Command::Migrate(arguments)) => finish(server::run_migrate(&arguments).await),
         Some(Command::Operator(command @ OperatorCommand::Jobs(_))) => {
             let outcome = server::run_operator(&command).await;
-            outcome.map_or_else(|failure| failure.report(), |body| server::print_jobs(&body, format(&cli.globals)))
+            outcome.map_or_else(
+                |failure| failure.report(),
+                |body| server::print_jobs(&body, format(&cli.globals)),
+            )
         }
         Some(Command::Operator(command)) => finish(server::run_operator(&command).await),
         Some(Command::Backup(arguments)) => {

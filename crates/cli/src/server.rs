@@ -19,8 +19,8 @@ use ipnet::IpNet;
 use loopctl_postgres::{EmbeddedCluster, EmbeddedOptions, default_data_dir};
 use loopctl_server::config::{APPLICATION, Database, DatabaseOptions, OpenError};
 use loopctl_server::operator::{
-    BackupError, Check, OperatorError, check_and_tell, check_links, create_superadmin_key, create_tenant, list_superadmin_keys,
-    revoke_superadmin_key, scan_violators, write_articles,
+    BackupError, Check, OperatorError, check_and_tell, check_links, create_superadmin_key, create_tenant,
+    list_superadmin_keys, revoke_superadmin_key, scan_violators, write_articles,
 };
 use loopctl_server::secrets::KeyError;
 use loopctl_server::serve::{Connections, ServeError, ServeOptions, serve};

@@ -175,11 +175,9 @@ async fn with_progress<T, F: Future<Output = Result<T, BackupError>>>(
     let bar = spinner();
     let line = bar.clone();
     let tell: Tell = Arc::new(move |what: &str| line.set_message(what.to_owned()));
-    let listen = |kind| {
-        signal(kind).map_err(|error| Failure::Setting(format!("Cannot listen to signals: {error}")))
-    };
-    let (mut interrupt, mut terminate) =
-        (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
+    let listen =
+        |kind| signal(kind).map_err(|error| Failure::Setting(format!("Cannot listen to signals: {error}")));
+    let (mut interrupt, mut terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
     let done = tokio::select! {
         done = work(tell) => done.map_err(Failure::Backup),
         _ = interrupt.recv() => Err(Failure::Interrupted),

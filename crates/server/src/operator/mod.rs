@@ -22,7 +22,9 @@ use crate::identity::tenants::{TAKEN, check_email, check_slug, taken_field};
 use crate::identity::{keys, tenants};
 
 pub use crate::knowledge::system::{BrokenLink, LinkCheck, check_links, seed as write_articles};
-pub use backup::{Backup, BackupError, BackupOptions, Found, Holds, RestoreOptions, Restored, Tell, back_up, restore};
+pub use backup::{
+    Backup, BackupError, BackupOptions, Found, Holds, RestoreOptions, Restored, Tell, back_up, restore,
+};
 pub use check::{Check, Difference, check, check_and_tell};
 pub use jobs::{JobKind, JobRun, list_jobs, run_job};
 pub use reencrypt::{Reencryption, Unreadable, reencrypt};

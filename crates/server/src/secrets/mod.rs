@@ -19,8 +19,8 @@ use ring::aead::{Aad, NONCE_LEN, Nonce};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use keys::{KEY_ID_LEN, Key};
 pub(crate) use keys::{FILE as KEY_FILE, text_of as key_of};
+use keys::{KEY_ID_LEN, Key};
 pub use keys::{KeyError, Keys};
 
 use crate::config::DatabaseOptions;

@@ -42,7 +42,9 @@ pub(super) async fn bring_back(
 fn fitting(manifest: &Manifest, options: &EmbeddedOptions) -> Result<Tools, BackupError> {
     let Manifest { schema, postgres, loopctl, .. } = manifest;
     if *schema > newest_version() {
-        let message = format!("the backup was made by loopctl {loopctl}, which is newer than this one: restore it with that");
+        let message = format!(
+            "the backup was made by loopctl {loopctl}, which is newer than this one: restore it with that"
+        );
         return Err(BackupError::Refused(message));
     }
     let tools = Tools::of(options)?;

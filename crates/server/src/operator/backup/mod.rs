@@ -73,7 +73,9 @@ pub enum BackupError {
         path: PathBuf,
     },
     /// What came out of a backup is not what went in.
-    #[error("the table {table} had {had} rows when the backup was made, and {restored} are restored: make another backup")]
+    #[error(
+        "the table {table} had {had} rows when the backup was made, and {restored} are restored: make another backup"
+    )]
     Lost {
         /// Which table.
         table: String,
@@ -243,7 +245,8 @@ pub async fn back_up(options: BackupOptions, tell: &Tell) -> Result<Backup, Back
     closed?;
 
     let found = if verify { Some(verified(&unfinished, programs, keys, tell).await?) } else { None };
-    let bytes = unfinished.as_file().metadata().map_err(|source| BackupError::io("read", &path, source))?.len();
+    let bytes =
+        unfinished.as_file().metadata().map_err(|source| BackupError::io("read", &path, source))?.len();
     let kept = if force { unfinished.persist(&path) } else { unfinished.persist_noclobber(&path) };
     kept.map_err(|error| BackupError::io("create", &path, error.error))?;
     place::sync(dir)?;
@@ -288,7 +291,8 @@ async fn write(
 }
 
 async fn schema(seen: &Transaction<'_>) -> Result<i32, BackupError> {
-    let known = seen.query_one("select to_regclass('public.refinery_schema_history') is not null", &[]).await?;
+    let known =
+        seen.query_one("select to_regclass('public.refinery_schema_history') is not null", &[]).await?;
     let newest = "select max(version) from refinery_schema_history";
     let version: Option<i32> =
         if known.try_get(0)? { seen.query_one(newest, &[]).await?.try_get(0)? } else { None };

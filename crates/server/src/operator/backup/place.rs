@@ -112,7 +112,8 @@ fn remove(dir: &Path) -> io::Result<()> {
     let began = Instant::now();
     loop {
         match fs::remove_dir_all(dir) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            // Not: something in it has just gone by itself.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !dir.exists() => return Ok(()),
             Err(_) if began.elapsed() < PATIENCE => thread::sleep(POLL),
             removed => return removed,
         }
@@ -154,7 +155,9 @@ impl Place {
     pub(super) fn take(options: &EmbeddedOptions, force: bool) -> Result<Self, BackupError> {
         let claim = Claim::take(options)?;
         let dir = claim.dir();
-        let read = || fs::read_dir(dir)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect();
+        let read = || {
+            fs::read_dir(dir)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
+        };
         let names: io::Result<Vec<String>> = read();
         let names = names.map_err(|source| BackupError::io("read", dir, source))?;
         let occupied = state(&names) == State::Occupied;

@@ -7,11 +7,8 @@ use super::{Check, note_all};
 use crate::db::DbError;
 
 /// Each yields differences.
-const KINDS: [(&str, &str); 3] = [
-    ("usage_by_day", BY_DAY),
-    ("usage_by_agent", BY_AGENT),
-    ("ui_test_run", UI_TEST_RUNS),
-];
+const KINDS: [(&str, &str); 3] =
+    [("usage_by_day", BY_DAY), ("usage_by_agent", BY_AGENT), ("ui_test_run", UI_TEST_RUNS)];
 
 /// The sums of reports that are not deleted, and where each day comes among those of its story.
 const BY_DAY: &str = "

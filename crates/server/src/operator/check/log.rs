@@ -132,7 +132,8 @@ pub(super) async fn compare(
             kept: Some(kept.to_string()),
             found: found.to_string(),
         };
-        if let Some(expected) = expected(before, tenant_id, from_the_first).filter(|place| *place != position) {
+        if let Some(expected) = expected(before, tenant_id, from_the_first).filter(|place| *place != position)
+        {
             check.note(differs(json!({"position": position}), json!({"position": expected})));
         }
         if entry.hash.is_none_or(|hash| entry.kept_hash != hash) {

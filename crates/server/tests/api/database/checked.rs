@@ -97,7 +97,9 @@ async fn an_entry_of_the_log_that_was_changed_or_taken_away_is_named() {
         ("leaf_hash", "sha256('x')"),
     ] {
         scene.owner.batch_execute("drop table if exists pg_temp.before").await.unwrap();
-        let before = format!("create temp table before as select id, {column} as was from audit_log where id = '{changed}'");
+        let before = format!(
+            "create temp table before as select id, {column} as was from audit_log where id = '{changed}'"
+        );
         scene.owner.batch_execute(&before).await.unwrap();
         scene.run(&format!("update audit_log set {column} = {wrong} where id = '{changed}'")).await;
         assert_eq!(scene.found().await, [entry(changed)], "{column}");
@@ -106,7 +108,8 @@ async fn an_entry_of_the_log_that_was_changed_or_taken_away_is_named() {
         assert_eq!(scene.found().await, [], "{column}");
     }
     // One that is gone leaves a gap before the next, or before the head.
-    let last = scene.owner.query_one("select max(position) from audit_log where tenant_id = $1", &[&scene.id]);
+    let last =
+        scene.owner.query_one("select max(position) from audit_log where tenant_id = $1", &[&scene.id]);
     let last: i64 = last.await.unwrap().get(0);
     for (gone, named) in
         [(1, entry(at(2).await)), (5, entry(at(6).await)), (last, ("log_head".to_owned(), scene.id))]
