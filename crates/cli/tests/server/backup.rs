@@ -265,7 +265,7 @@ fn a_restore_that_is_interrupted_leaves_nothing_that_looks_whole() {
     let new = shelf.path().join("new");
     let environment = [("LOOPCTL_DATA_DIR", new.to_str().unwrap())];
     let line = words(&["restore", file.to_str().unwrap()]);
-    for signal in [Signal::SIGKILL, Signal::SIGTERM] {
+    for signal in [Signal::SIGTERM, Signal::SIGKILL] {
         let mut child = command(&line, &environment).spawn().unwrap();
         wait_for("restore", || new.join("restoring/postgres/postmaster.pid").exists().then_some(()));
         nix::sys::signal::kill(nix::unistd::Pid::from_raw(child.id().cast_signed()), signal).unwrap();
