@@ -8,7 +8,7 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 use crate::commands::{
     admin, agent, api, auth, budget, bulk, completions, cost, deps, epic, events, evidence, export, hook,
     import, init, keys, knowledge, man, progress, project, review, settings, skill, state, status, story,
-    tenant, ui_test, usage, webhook,
+    tenant, ui_test, usage, watch, webhook,
 };
 use crate::demo;
 use crate::mcp;
@@ -159,6 +159,12 @@ pub(crate) enum Command {
     /// What needs access to the database: first tenant, superadmin keys, secrets, background jobs
     #[command(subcommand)]
     Operator(server::OperatorCommand),
+    /// Back up loopctl's own PostgreSQL, while it is served or not, and see whether the backup is good
+    #[command(after_help = server::backup::BACKUP_NOTES)]
+    Backup(server::backup::BackupArguments),
+    /// Restore a backup into a data directory
+    #[command(after_help = server::backup::RESTORE_NOTES)]
+    Restore(server::backup::RestoreArguments),
     /// Watch agents work through a backlog, and cheat in vain, on a server of its own
     Demo(demo::Arguments),
     /// Serve tools for a coding agent over standard input and output (Model Context Protocol)
@@ -240,6 +246,9 @@ pub(crate) enum ClientCommand {
     Audit(events::AuditArguments),
     /// What has happened since, oldest first; with --follow, as it happens
     Changes(events::ChangesArguments),
+    /// A live board in the terminal: what needs somebody, who holds what, what is claimed and what was verified
+    #[command(after_help = watch::EXAMPLES)]
+    Watch(watch::Arguments),
     /// Acknowledge a story's title and acceptance criteria before claiming it
     Contract(progress::ContractArguments),
     /// Take a contracted story, or several

@@ -44,18 +44,28 @@ pub(crate) fn line(figures: &[Total], marks: &[char]) -> String {
     figures.iter().map(mark).collect()
 }
 
+/// Whether there are signs beyond ASCII, as far as the environment says.
+pub(crate) fn has_signs() -> bool {
+    has_signs_in(&locale())
+}
+
 /// Marks of growing height, where the locale has them; otherwise such as stand for them.
 pub(crate) fn marks() -> &'static [char] {
-    let locale = ["LC_ALL", "LC_CTYPE", "LANG"]
-        .iter()
-        .filter_map(|name| std::env::var(name).ok())
-        .find(|locale| !locale.is_empty());
-    marks_of(&locale.unwrap_or_default())
+    marks_of(&locale())
+}
+
+fn locale() -> String {
+    let mut said = ["LC_ALL", "LC_CTYPE", "LANG"].iter().filter_map(|name| std::env::var(name).ok());
+    said.find(|locale| !locale.is_empty()).unwrap_or_default()
+}
+
+fn has_signs_in(locale: &str) -> bool {
+    let locale = locale.to_ascii_lowercase();
+    locale.contains("utf-8") || locale.contains("utf8")
 }
 
 fn marks_of(locale: &str) -> &'static [char] {
-    let locale = locale.to_ascii_lowercase();
-    if locale.contains("utf-8") || locale.contains("utf8") {
+    if has_signs_in(locale) {
         return &['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     }
     &['.', ':', '-', '=', '+', '*', '#']

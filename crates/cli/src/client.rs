@@ -2,6 +2,7 @@
 
 mod arriving;
 mod connection;
+mod quiet;
 
 use std::error::Error as _;
 use std::time::{Duration, Instant};

@@ -1,5 +1,7 @@
 //! What can go wrong, which exit code it gets, and how it is shown.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use crate::output::{self, Format};
@@ -52,12 +54,14 @@ pub(crate) struct ServerError {
     pub(crate) headline: Option<String>,
     /// The story that it was about, as the user knows it.
     pub(crate) story: Option<Found>,
+    /// How long the server wants to be left alone, where the caller waits by itself.
+    pub(crate) retry_after: Option<Duration>,
 }
 
 impl ServerError {
     /// An error as the server sent it.
     pub(crate) fn new(status: u16, body: Value) -> Box<Self> {
-        Box::new(Self { status, body, advice: None, headline: None, story: None })
+        Box::new(Self { status, body, advice: None, headline: None, story: None, retry_after: None })
     }
 
     /// The server's message, or the best substitute for one.
@@ -224,6 +228,14 @@ impl Error {
             Self::Network(_) | Self::Unanswered(_) => true,
             Self::Server(error) => matches!(error.status, 429 | 502..=504),
             _ => false,
+        }
+    }
+
+    /// How long the server wants to be left alone.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Server(error) => error.retry_after,
+            _ => None,
         }
     }
 

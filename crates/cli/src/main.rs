@@ -87,12 +87,19 @@ async fn run(cli: Cli) -> u8 {
         }
         Some(Command::Migrate(arguments)) => finish(server::run_migrate(&arguments).await),
         Some(Command::Operator(command @ OperatorCommand::Jobs(_))) => {
-            // Only for the format: what else may be wrong with the client's settings is no matter here.
-            let format = Context::new(&cli.globals).map_or(Format::Json, |context| context.output.format());
             let outcome = server::run_operator(&command).await;
-            outcome.map_or_else(|failure| failure.report(), |body| server::print_jobs(&body, format))
+            outcome.map_or_else(
+                |failure| failure.report(),
+                |body| server::print_jobs(&body, format(&cli.globals)),
+            )
         }
         Some(Command::Operator(command)) => finish(server::run_operator(&command).await),
+        Some(Command::Backup(arguments)) => {
+            server::backup::run_backup(&arguments, format(&cli.globals)).await
+        }
+        Some(Command::Restore(arguments)) => {
+            server::backup::run_restore(&arguments, format(&cli.globals)).await
+        }
         Some(Command::Mcp) => mcp::run(&cli.globals).await,
         Some(Command::Doctor) => doctor::run(&cli.globals).await,
         Some(Command::Hook(command)) => hook::run(&cli.globals, command).await,
@@ -101,6 +108,11 @@ async fn run(cli: Cli) -> u8 {
         Some(Command::Demo(arguments)) => demo::run(&arguments, cli.globals.format).await,
         Some(Command::Client(command)) => commands::run(&cli.globals, command).await,
     }
+}
+
+/// In which format a command on the server's side prints: what else may be wrong with the client's settings is no matter there.
+fn format(globals: &GlobalOptions) -> Format {
+    Context::new(globals).map_or(Format::Json, |context| context.output.format())
 }
 
 /// Prints the JSON result of a command on the server's side. Its secrets are shown this once.

@@ -1,5 +1,6 @@
 //! The commands that run on the server's side, with access to its database: `serve`, `migrate`, `operator`.
 
+pub(crate) mod backup;
 mod embeddings;
 mod extraction;
 mod jobs;
@@ -18,8 +19,8 @@ use ipnet::IpNet;
 use loopctl_postgres::{EmbeddedCluster, EmbeddedOptions, default_data_dir};
 use loopctl_server::config::{APPLICATION, Database, DatabaseOptions, OpenError};
 use loopctl_server::operator::{
-    OperatorError, check, check_links, create_superadmin_key, create_tenant, list_superadmin_keys,
-    revoke_superadmin_key, scan_violators, write_articles,
+    BackupError, Check, OperatorError, check_and_tell, check_links, create_superadmin_key, create_tenant,
+    list_superadmin_keys, revoke_superadmin_key, scan_violators, write_articles,
 };
 use loopctl_server::secrets::KeyError;
 use loopctl_server::serve::{Connections, ServeError, ServeOptions, serve};
@@ -46,6 +47,13 @@ pub(crate) struct DatabaseArguments {
     /// The login for migrations and operator commands on an external PostgreSQL
     #[arg(long, env = "ADMIN_DATABASE_URL", value_name = "URL", hide_env_values = true)]
     admin_database_url: Option<String>,
+    #[command(flatten)]
+    cluster: ClusterArguments,
+}
+
+/// loopctl's own PostgreSQL.
+#[derive(Debug, Args)]
+pub(crate) struct ClusterArguments {
     /// Where loopctl's own PostgreSQL keeps its data
     #[arg(long, env = "LOOPCTL_DATA_DIR", value_name = "DIR")]
     data_dir: Option<PathBuf>,
@@ -55,6 +63,18 @@ pub(crate) struct DatabaseArguments {
     /// An archive (.tar.gz) of PostgreSQL programs to unpack and use
     #[arg(long, env = "LOOPCTL_PG_BUNDLE", value_name = "FILE", hide_env_values = true)]
     pg_bundle: Option<String>,
+}
+
+impl ClusterArguments {
+    fn options(&self) -> Result<EmbeddedOptions, Failure> {
+        let data_dir = self.data_dir.clone().map_or_else(|| default_data_dir(&APPLICATION), Ok);
+        let data_dir = data_dir.map_err(|error| Failure::Open(error.into()))?;
+        Ok(EmbeddedOptions {
+            pg_bin: self.pg_bin.clone(),
+            bundle: self.pg_bundle.clone(),
+            ..EmbeddedOptions::new(&APPLICATION, data_dir)
+        })
+    }
 }
 
 impl DatabaseArguments {
@@ -77,14 +97,7 @@ impl DatabaseArguments {
                            set DATABASE_URL as well, or unset ADMIN_DATABASE_URL to use loopctl's own PostgreSQL";
             return Err(Failure::Setting(message.to_owned()));
         }
-        let data_dir = self.data_dir.clone().map_or_else(|| default_data_dir(&APPLICATION), Ok);
-        let data_dir = data_dir.map_err(|error| Failure::Open(error.into()))?;
-        let options = EmbeddedOptions {
-            pg_bin: self.pg_bin.clone(),
-            bundle: self.pg_bundle.clone(),
-            ..EmbeddedOptions::new(&APPLICATION, data_dir)
-        };
-        Ok(DatabaseOptions::Embedded(options))
+        Ok(DatabaseOptions::Embedded(self.cluster.options()?))
     }
 }
 
@@ -175,7 +188,7 @@ pub(crate) enum OperatorCommand {
     /// The public wiki
     #[command(subcommand)]
     Wiki(WikiCommand),
-    /// Compare what is kept of readiness with what plans and statuses say (exit 1 when it differs)
+    /// Compare what is kept of readiness, sums and the log with what it should be (exit 1 when it differs)
     Check(DatabaseArguments),
 }
 
@@ -255,6 +268,9 @@ pub(crate) enum Failure {
     Open(OpenError),
     Operator(OperatorError),
     Keys(KeyError),
+    Backup(BackupError),
+    /// A signal.
+    Interrupted,
     /// An option or a variable that cannot be meant so.
     Setting(String),
 }
@@ -282,6 +298,9 @@ impl Failure {
             Self::Keys(error) => (error.to_string(), 1),
             Self::Operator(error @ OperatorError::Invalid(_)) => (error.to_string(), 2),
             Self::Operator(error) => (error.to_string(), 1),
+            Self::Backup(error @ BackupError::Refused(_)) => (error.to_string(), 2),
+            Self::Backup(error) => (error.to_string(), 1),
+            Self::Interrupted => ("interrupted; nothing was changed".to_owned(), 130),
             Self::Setting(message) => (message.clone(), 2),
         }
     }
@@ -449,7 +468,11 @@ pub(crate) async fn run_operator(command: &OperatorCommand) -> Result<Value, Fai
         }
         OperatorCommand::Check(arguments) => {
             let database = open(arguments).await?;
-            let checked = check(&database.owner, None).await.map(|check| json!({"check": check}));
+            let bar = backup::spinner();
+            let looked = |check: &Check| bar.set_message(format!("{} entries of the log", check.log_entries));
+            let checked = check_and_tell(&database.owner, None, looked).await;
+            bar.finish_and_clear();
+            let checked = checked.map(|check| json!({"check": check}));
             close(database, checked.map_err(Failure::Operator)).await
         }
     }

@@ -166,6 +166,24 @@ pub enum Problem {
         /// The log file.
         log: PathBuf,
     },
+    /// One of PostgreSQL's programs is not there.
+    NoTool {
+        /// Its name.
+        tool: &'static str,
+        /// Where it ought to be.
+        bin_dir: PathBuf,
+        /// The version that it has to be of.
+        major: u32,
+    },
+    /// One of PostgreSQL's programs failed.
+    Tool {
+        /// Its name.
+        tool: &'static str,
+        /// How it ended.
+        status: String,
+        /// The end of its output.
+        output: String,
+    },
     /// The thread that did the work is gone, which is a defect of the application.
     Interrupted {
         /// What it was doing.
@@ -284,6 +302,14 @@ impl fmt::Display for EmbeddedError {
                 "PostgreSQL (pid {pid}) does not stop; its log is {}. The data is safe: end it with `kill -QUIT {pid}`, the next start recovers",
                 log.display()
             ),
+            Problem::NoTool { tool, bin_dir, major } => write!(
+                f,
+                "there is no `{tool}` beside `postgres` in {}; install PostgreSQL's client programs of version {major} (Debian and Ubuntu: `apt-get install postgresql-client-{major}`; Fedora: `dnf install postgresql{major}`), or set {pg_bin} to a directory with all of its programs",
+                bin_dir.display()
+            ),
+            Problem::Tool { tool, status, output } => {
+                write!(f, "`{tool}` failed ({status}); correct what it reports and try again:\n{output}")
+            }
             Problem::Interrupted { doing } => write!(
                 f,
                 "a worker thread ended early while {name} {doing}; start again, and report this as a defect if it comes back"

@@ -23,6 +23,7 @@ mod process;
 mod startup;
 #[cfg(test)]
 mod tests;
+mod tools;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -33,9 +34,10 @@ use nix::sys::signal::Signal;
 use nix::unistd::Uid;
 
 pub use self::error::{EmbeddedError, Problem};
-use self::layout::{DirLock, PORT};
+use self::layout::{DirLock, Layout, PORT};
 use self::process::{Exit, Postmaster};
 use self::startup::Log;
+pub use self::tools::{ToolError, Tools};
 
 /// Fast shutdown, then the immediate one, which loses nothing but makes the next start recover.
 const STOP: [(Signal, Duration); 2] =
@@ -115,6 +117,43 @@ pub fn default_data_dir(application: &'static Application) -> Result<PathBuf, Em
     let dirs = directories::ProjectDirs::from("", "", application.name)
         .ok_or_else(|| Problem::NoHome.of(application))?;
     Ok(dirs.data_local_dir().to_path_buf())
+}
+
+/// Whether there is a cluster in a data directory.
+///
+/// # Errors
+/// [`Problem::NotACluster`] if something else is in its place.
+pub fn has_cluster(options: &EmbeddedOptions) -> Result<bool, EmbeddedError> {
+    let version = initdb::version(&options.data_dir.join("postgres"));
+    version.map(|version| version.is_some()).map_err(|problem| problem.of(options.application))
+}
+
+/// The right to use a data directory, while no cluster of it runs: nobody else starts one there as long as this is kept.
+#[derive(Debug)]
+pub struct Claim {
+    dir: PathBuf,
+    _lock: DirLock,
+}
+
+impl Claim {
+    /// Takes the options' data directory, which is made if necessary.
+    ///
+    /// # Errors
+    /// [`Problem::Locked`] if it is somebody's, and when it cannot be used.
+    pub fn take(options: &EmbeddedOptions) -> Result<Self, EmbeddedError> {
+        let take = || {
+            let layout = Layout::create(options.application, &options.data_dir)?;
+            let lock = DirLock::acquire(&layout)?;
+            Ok(Self { dir: layout.root().to_path_buf(), _lock: lock })
+        };
+        take().map_err(|problem: Problem| problem.of(options.application))
+    }
+
+    /// The directory, as it is called without links.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
 }
 
 /// A running private cluster. [`Self::stop`] ends it in order; dropping it asks PostgreSQL to stop and does not

@@ -114,16 +114,22 @@ impl Database {
         match options {
             DatabaseOptions::External { url, admin_url } => Self::external(url, admin_url.as_deref()),
             DatabaseOptions::Embedded(options) => {
-                let cluster = EmbeddedCluster::start(options).await?;
-                let database = Self {
-                    owner: of_socket(cluster.config(APPLICATION.owner, DATABASE))?,
-                    app: of_socket(cluster.config(APP_ROLE, DATABASE))?,
-                    cluster: Some(cluster),
-                };
+                let database = Self::start(options).await?;
+                database.create().await?;
                 database.prepare().await?;
                 Ok(database)
             }
         }
+    }
+
+    /// Starts the private cluster, whatever is in it.
+    pub(crate) async fn start(options: &EmbeddedOptions) -> Result<Self, OpenError> {
+        let cluster = EmbeddedCluster::start(options).await?;
+        Ok(Self {
+            owner: of_socket(cluster.config(APPLICATION.owner, DATABASE))?,
+            app: of_socket(cluster.config(APP_ROLE, DATABASE))?,
+            cluster: Some(cluster),
+        })
     }
 
     /// Opens the database for one command: beside a running server on the same data directory, or by itself.
@@ -131,16 +137,34 @@ impl Database {
     /// # Errors
     /// See [`OpenError`].
     pub async fn open_beside(options: &DatabaseOptions) -> Result<Self, OpenError> {
+        Self::or_beside(async || Self::open(options).await, async |dir| Self::beside(dir).await).await
+    }
+
+    /// As [`Self::open_beside`] for the private cluster, and the database stays as it is: of whichever version its schema, or the
+    /// server that runs there.
+    pub(crate) async fn open_as_it_is(options: &EmbeddedOptions) -> Result<Self, OpenError> {
+        let beside = async |dir: &Path| {
+            let database = Self::running(dir)?;
+            connect(&database.owner).await.ok().map(|_| database)
+        };
+        Self::or_beside(async || Self::start(options).await, beside).await
+    }
+
+    /// Opens the database alone, or beside whoever has the data directory.
+    async fn or_beside(
+        alone: impl AsyncFn() -> Result<Self, OpenError>,
+        beside: impl AsyncFn(&Path) -> Option<Self>,
+    ) -> Result<Self, OpenError> {
         let began = Instant::now();
         loop {
-            let error = match Self::open(options).await {
+            let error = match alone().await {
                 Err(OpenError::Embedded(error)) => error,
                 outcome => return outcome,
             };
             let Problem::Locked { dir, .. } = &error.problem else {
                 return Err(error.into());
             };
-            if let Some(database) = Self::beside(dir).await {
+            if let Some(database) = beside(dir).await {
                 return Ok(database);
             }
             // Whoever holds the directory may be just starting, or just stopping.
@@ -170,10 +194,15 @@ impl Database {
         }
     }
 
-    /// The cluster of a server that runs on this directory and has brought its schema up to date.
-    async fn beside(dir: &Path) -> Option<Self> {
+    /// The cluster of a server that runs on this directory.
+    fn running(dir: &Path) -> Option<Self> {
         let login = |user| of_socket(running(dir, user, DATABASE)?).ok();
-        let database = Self { owner: login(APPLICATION.owner)?, app: login(APP_ROLE)?, cluster: None };
+        Some(Self { owner: login(APPLICATION.owner)?, app: login(APP_ROLE)?, cluster: None })
+    }
+
+    /// As [`Self::running`], of a server that has brought its schema up to date.
+    async fn beside(dir: &Path) -> Option<Self> {
+        let database = Self::running(dir)?;
         let client = connect(&database.owner).await.ok()?;
         let row = client.query_one("select max(version) from refinery_schema_history", &[]).await.ok()?;
         (row.try_get::<_, Option<i32>>(0).ok()? == Some(newest_version())).then_some(database)
@@ -185,8 +214,8 @@ impl Database {
         Ok(Self { owner, app, cluster: None })
     }
 
-    /// Creates what is missing on the private cluster: the database, the schema, the application's login.
-    async fn prepare(&self) -> Result<(), OpenError> {
+    /// Creates the database on the private cluster, if it is not there yet.
+    pub(crate) async fn create(&self) -> Result<(), OpenError> {
         let mut maintenance = self.owner.clone();
         maintenance.dbname("postgres");
         let client = connect(&maintenance).await?;
@@ -197,7 +226,13 @@ impl Database {
         if exists.is_none() {
             client.batch_execute(&format!("create database {DATABASE}")).await.map_err(DbError::from)?;
         }
+        Ok(())
+    }
+
+    /// Creates what is missing in the database of the private cluster: the schema, the application's login.
+    pub(crate) async fn prepare(&self) -> Result<(), OpenError> {
         self.migrate().await?;
+        let client = connect(&self.owner).await?;
         client.batch_execute(&format!("alter role {APP_ROLE} login")).await.map_err(DbError::from)?;
         Ok(())
     }

@@ -1,17 +1,18 @@
 //! What happened: the `history` of a story, `audit`, the log as the tenant's owner reads it, and `changes`, the feed that
 //! orchestrators follow.
 
+mod feed;
 mod spent;
 mod told;
-
-use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use clap::Args;
 use loopctl_core::moment::{Day, parse};
 use serde_json::{Value, json};
 
-use self::told::{described, told};
+pub(super) use self::feed::{Feed, Heard};
+use self::told::described;
+pub(super) use self::told::told;
 use super::{deps, given_parameters};
 use crate::args::Paging;
 use crate::client::{Client, borrowed};
@@ -21,11 +22,6 @@ use crate::layout::table::Column;
 use crate::layout::times;
 use crate::output::{note, rows_of};
 use crate::{pages, progress, resolve, table};
-
-/// How often it is looked for more, where the server does not tell by itself.
-const PAUSE: Duration = Duration::from_secs(5);
-/// After how long a stream that has ended is begun anew.
-const BREATH: Duration = Duration::from_secs(1);
 
 const TOLD: &[Column<'_>] = &[
     Column::time("inserted_at").called("when"),
@@ -254,89 +250,27 @@ async fn follow(
     filters: &[(&'static str, String)],
     since: Option<String>,
 ) -> Result<(), Error> {
-    // A server that does not stream does not say when it is now.
-    let began = Utc::now().to_rfc3339_opts(SecondsFormat::Micros, true);
-    let mut following = Following { context, client, filters, since, began, away: false };
-    let mut streams = true;
+    let mut feed = Feed::new(client, filters, since);
+    let mut away = false;
     loop {
-        let followed = if streams { following.stream().await } else { following.poll().await };
-        match followed {
-            Ok(Reader::Gone) => return Ok(()),
-            Ok(Reader::Wants) => {}
-            // A server that does not stream is asked from time to time.
-            Err(error) if streams && error.is_not_found() => {
-                streams = false;
-                continue;
+        match feed.next().await? {
+            Heard::Change(change) => {
+                if !context.output.bytes(line(context, &change).as_bytes())? {
+                    return Ok(());
+                }
             }
-            Err(error) if error.may_pass() => {
-                if !std::mem::replace(&mut following.away, true) {
+            Heard::Reached => {
+                if std::mem::take(&mut away) {
+                    note("The server answers again.");
+                }
+            }
+            Heard::Ended => {}
+            Heard::Away(error) => {
+                if !std::mem::replace(&mut away, true) {
                     error.report(context.output.format());
                     note("Waiting for the server.");
                 }
             }
-            Err(error) => return Err(error),
-        }
-        tokio::time::sleep(if streams { BREATH } else { PAUSE }).await;
-    }
-}
-
-/// Whether anybody still reads what is printed.
-enum Reader {
-    Wants,
-    Gone,
-}
-
-struct Following<'a> {
-    context: &'a Context,
-    client: &'a Client,
-    filters: &'a [(&'static str, String)],
-    /// The time of the last change that was seen; None: only what comes is wanted, and nothing has come.
-    since: Option<String>,
-    began: String,
-    away: bool,
-}
-
-impl Following<'_> {
-    /// Until the stream ends.
-    async fn stream(&mut self) -> Result<Reader, Error> {
-        let (filters, since) = (borrowed(self.filters), self.since.as_deref());
-        let mut events = self.client.events("/changes/stream", &filters, since).await?;
-        self.is_back();
-        while let Some(event) = events.next().await? {
-            if !event.data.is_null() && !self.print(&event.data)? {
-                return Ok(Reader::Gone);
-            }
-            self.since = Some(event.id);
-        }
-        Ok(Reader::Wants)
-    }
-
-    /// Until there are no more for now.
-    async fn poll(&mut self) -> Result<Reader, Error> {
-        loop {
-            let body = read(self.client, self.filters, self.since.as_deref().unwrap_or(&self.began)).await?;
-            self.is_back();
-            for change in rows_of(&body) {
-                if !self.print(change)? {
-                    return Ok(Reader::Gone);
-                }
-            }
-            if let Some(cursor) = body["cursor"].as_str() {
-                self.since = Some(cursor.to_owned());
-            }
-            if body["has_more"] != true {
-                return Ok(Reader::Wants);
-            }
-        }
-    }
-
-    fn print(&self, change: &Value) -> Result<bool, Error> {
-        self.context.output.bytes(line(self.context, change).as_bytes())
-    }
-
-    fn is_back(&mut self) {
-        if std::mem::take(&mut self.away) {
-            note("The server answers again.");
         }
     }
 }
@@ -357,6 +291,7 @@ fn line(context: &Context, change: &Value) -> String {
     table::one_line(&words.join("  ")) + "\n"
 }
 
+/// What is later than `since`, as much of it as comes at once.
 async fn read(client: &Client, filters: &[(&'static str, String)], since: &str) -> Result<Value, Error> {
     let mut query = borrowed(filters);
     query.push(("since", since));
@@ -374,7 +309,8 @@ fn moment(option: &str, text: &str, day: Day, now: DateTime<Utc>) -> Result<Stri
     Ok(moment.to_rfc3339_opts(SecondsFormat::Micros, true))
 }
 
-fn ago(text: &str) -> Option<TimeDelta> {
+/// `30m`, `2h`, `7d`
+pub(super) fn ago(text: &str) -> Option<TimeDelta> {
     let text = text.trim();
     let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     let number = number.bytes().all(|byte| byte.is_ascii_digit()).then_some(number)?.parse().ok()?;

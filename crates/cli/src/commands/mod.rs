@@ -33,6 +33,7 @@ pub(crate) mod story;
 pub(crate) mod tenant;
 pub(crate) mod ui_test;
 pub(crate) mod usage;
+pub(crate) mod watch;
 pub(crate) mod webhook;
 
 use serde_json::{Map, Value};
@@ -78,6 +79,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<(), Error> {
         Command::History(arguments) => events::history(context, arguments).await,
         Command::Audit(arguments) => events::audit(context, arguments).await,
         Command::Changes(arguments) => events::changes(context, arguments).await,
+        Command::Watch(arguments) => watch::run(context, arguments).await,
         Command::Contract(arguments) => progress::contract(context, arguments).await,
         Command::Claim(arguments) => progress::claim(context, arguments).await,
         Command::Start(arguments) => progress::start(context, arguments).await,

@@ -18,7 +18,7 @@ pub(crate) fn tone(status: &str) -> Tone {
         | "healthy" | "ok" | "resolved" => Tone::Good,
         "rejected" | "fail" | "failed" | "error" | "exhausted" | "suspended" | "revoked" | "expired"
         | "blocker" | "critical" | "exceeded" | "retryable" | "halted" => Tone::Bad,
-        "reported" | "partial" | "warning" | "draft" | "queued" | "bug" | "high" => Tone::Waiting,
+        "reported" | "review" | "partial" | "warning" | "draft" | "queued" | "bug" | "high" => Tone::Waiting,
         "implementing" | "assigned" | "contracted" | "running" | "executing" => Tone::Working,
         "archived" | "deactivated" | "superseded" | "ignored" | "cancelled" => Tone::Quiet,
         _ => Tone::Plain,
@@ -35,7 +35,12 @@ pub(crate) fn of_story(story: &Value) -> String {
         // What was rejected is done again from the start, or by whoever holds it still.
         "rejected" if ["pending", "reported_done"].contains(&work.as_str()) => "rejected".to_owned(),
         "rejected" => format!("{} (rejected)", words(&work)),
-        _ => format!("{}{}", words(&work), stale(&["contract_stale", "verification_stale"])),
+        _ => {
+            // Its implementer has done what it could: somebody else is asked for the next step.
+            let is_asked = work == "implementing" && story["review_requested_at"].is_string();
+            let work = if is_asked { "review requested".to_owned() } else { words(&work) };
+            format!("{work}{}", stale(&["contract_stale", "verification_stale"]))
+        }
     }
 }
 
@@ -55,6 +60,17 @@ mod tests {
         assert_eq!(of("pending", "rejected"), "rejected");
         assert_eq!(of("reported_done", "rejected"), "rejected", "where a rejection resets nothing");
         assert_eq!(of("implementing", "rejected"), "implementing (rejected)");
+    }
+
+    #[test]
+    fn work_that_waits_for_a_review_says_so() {
+        let of = |work: &str| {
+            of_story(
+                &json!({"agent_status": work, "verified_status": "unverified", "review_requested_at": "T"}),
+            )
+        };
+        assert_eq!(of("implementing"), "review requested");
+        assert_eq!(of("reported_done"), "reported done");
     }
 
     #[test]

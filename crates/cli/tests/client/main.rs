@@ -31,7 +31,9 @@ mod skills;
 mod state;
 mod stories;
 mod support;
+mod terminal;
 mod ui_tests;
+mod watch;
 mod webhooks;
 
 use serde_json::{Value, json};

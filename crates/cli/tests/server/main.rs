@@ -33,4 +33,7 @@ mod runbook;
 mod scripts;
 mod secrets;
 mod support;
+#[path = "../client/terminal.rs"]
+mod terminal;
 mod two_servers;
+mod watch;

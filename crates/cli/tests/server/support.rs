@@ -193,6 +193,16 @@ impl Daemon {
         Self::of(&mut command("serve --port 0", environment))
     }
 
+    /// Serves again where a server has ended, at its address.
+    #[track_caller]
+    pub(crate) fn start_at(base: &str, dir: &Path) -> Self {
+        let port = base.rsplit(':').next().unwrap();
+        Self::of(&mut command(
+            &format!("serve --port {port}"),
+            &[("LOOPCTL_DATA_DIR", dir.to_str().unwrap())],
+        ))
+    }
+
     /// What ends up as `loopctl serve`.
     #[track_caller]
     pub(crate) fn of(command: &mut Command) -> Self {

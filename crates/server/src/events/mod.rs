@@ -10,4 +10,6 @@ mod record;
 pub use catalogue::CATALOGUE;
 pub(crate) use listeners::{Listener, Listeners, MOST, MOST_OF_TENANT};
 pub(crate) use notice::{Notice, OfStory};
-pub(crate) use record::{Attribution, Event, Field, STATEMENTS, record, record_as_owner};
+pub(crate) use record::{
+    Attribution, Event, Field, Recorded, STATEMENTS, leaf_hash_of, record, record_as_owner,
+};

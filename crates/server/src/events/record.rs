@@ -234,7 +234,7 @@ impl<'a> Entry<'a> {
         let content = Content {
             action: event.action,
             actor_id: by.actor_id,
-            actor_label: &by.actor_label,
+            actor_label: Some(&by.actor_label),
             actor_type: by.actor_type,
             entity_id: event.entity_id,
             entity_type: event.entity_type,
@@ -288,17 +288,49 @@ fn told(events: &[Event]) -> Vec<(i64, &Notice)> {
 
 /// What the leaf hash of an event covers.
 #[derive(Serialize)]
-struct Content<'a> {
-    action: &'static str,
+struct Content<'a, Metadata> {
+    action: &'a str,
     actor_id: Option<Uuid>,
-    actor_label: &'a str,
-    actor_type: &'static str,
+    actor_label: Option<&'a str>,
+    actor_type: &'a str,
     entity_id: Uuid,
-    entity_type: &'static str,
-    metadata: &'a Map<String, Value>,
+    entity_type: &'a str,
+    metadata: Metadata,
     new_state: Option<Transcoded<'a>>,
     old_state: Option<Transcoded<'a>>,
     project_id: Option<Uuid>,
+}
+
+/// What was recorded of an event, as the log has it.
+#[derive(Debug)]
+pub(crate) struct Recorded<'a> {
+    pub action: &'a str,
+    pub actor_id: Option<Uuid>,
+    pub actor_label: Option<&'a str>,
+    pub actor_type: &'a str,
+    pub entity_id: Uuid,
+    pub entity_type: &'a str,
+    pub metadata: &'a JsonText,
+    pub new_state: Option<&'a JsonText>,
+    pub old_state: Option<&'a JsonText>,
+    pub project_id: Option<Uuid>,
+}
+
+/// The leaf hash of what the log has; None: it holds what no event ever has.
+pub(crate) fn leaf_hash_of(entry: &Recorded<'_>) -> Option<[u8; 32]> {
+    let content = Content {
+        action: entry.action,
+        actor_id: entry.actor_id,
+        actor_label: entry.actor_label,
+        actor_type: entry.actor_type,
+        entity_id: entry.entity_id,
+        entity_type: entry.entity_type,
+        metadata: Transcoded(entry.metadata),
+        new_state: entry.new_state.map(Transcoded),
+        old_state: entry.old_state.map(Transcoded),
+        project_id: entry.project_id,
+    };
+    leaf_hash(&content).ok()
 }
 
 /// Records events, in the order in which they happened, and commits. Without events it only commits. Whether webhooks are to be

@@ -1,6 +1,7 @@
 //! What an operator does with access to the database, and nobody over the network: the first tenant, superadmin keys, a look at
-//! whether what is kept is what should be and what is there ought to be, secrets under a new key.
+//! whether what is kept is what should be and what is there ought to be, secrets under a new key, backups and the way back.
 
+mod backup;
 mod check;
 mod jobs;
 mod reencrypt;
@@ -21,7 +22,10 @@ use crate::identity::tenants::{TAKEN, check_email, check_slug, taken_field};
 use crate::identity::{keys, tenants};
 
 pub use crate::knowledge::system::{BrokenLink, LinkCheck, check_links, seed as write_articles};
-pub use check::{Check, Difference, check};
+pub use backup::{
+    Backup, BackupError, BackupOptions, Found, Holds, RestoreOptions, Restored, Tell, back_up, restore,
+};
+pub use check::{Check, Difference, check, check_and_tell};
 pub use jobs::{JobKind, JobRun, list_jobs, run_job};
 pub use reencrypt::{Reencryption, Unreadable, reencrypt};
 pub use superadmin_keys::{SuperadminKey, list_superadmin_keys, revoke_superadmin_key};

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::fs::{self, File};
-use std::io::{self, ErrorKind, Write as _};
+use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, fchown};
 use std::path::{Path, PathBuf};
 
@@ -21,7 +21,10 @@ const CURRENT: &str = "CLOAK_KEY";
 /// The variable of those before it.
 const RETIRED: &str = "CLOAK_RETIRED_KEYS";
 /// In the data directory of the private cluster.
-const FILE: &str = "secrets.key";
+pub(crate) const FILE: &str = "secrets.key";
+
+/// More than a key ever has.
+const FILE_LIMIT: u64 = 1024;
 
 const KEY_LEN: usize = 32;
 /// Long enough that no two keys of one server are taken for each other.
@@ -156,6 +159,20 @@ fn read(path: &Path) -> Result<Option<Key>, KeyError> {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(reason) => Err(KeyError::File { path: path.to_owned(), reason }),
     }
+}
+
+/// What the key file of a data directory holds, if there is one: for backups, without which the others are worth less.
+///
+/// # Errors
+/// When it is not to be read, or is no key.
+pub(crate) fn text_of(data_dir: &Path) -> Result<Option<Zeroizing<String>>, KeyError> {
+    let path = data_dir.join(FILE);
+    if read(&path)?.is_none() {
+        return Ok(None);
+    }
+    let mut text = Zeroizing::new(String::new());
+    let opened = File::open(&path).and_then(|file| file.take(FILE_LIMIT).read_to_string(&mut text));
+    opened.map(|_| Some(text)).map_err(|reason| KeyError::File { path, reason })
 }
 
 /// Makes the file, with a new key, or reads what another process has made meanwhile. There is all of it or none.

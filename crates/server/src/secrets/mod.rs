@@ -19,6 +19,7 @@ use ring::aead::{Aad, NONCE_LEN, Nonce};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
+pub(crate) use keys::{FILE as KEY_FILE, text_of as key_of};
 use keys::{KEY_ID_LEN, Key};
 pub use keys::{KeyError, Keys};
 

@@ -10,7 +10,7 @@ const FIELDS: usize = 3;
 const FIELD: usize = 30;
 
 /// As [`described`]; and where no status has changed, what else has.
-pub(super) fn told(entry: &Value) -> Value {
+pub(crate) fn told(entry: &Value) -> Value {
     let mut row = described(entry);
     if row["change"] == "" {
         row["change"] = fields(&entry["old_state"], &entry["new_state"]).into();

@@ -212,7 +212,10 @@ async fn what_an_older_version_kept_goes_on() {
     }
     owner.batch_execute("reset session_replication_role").await.unwrap();
     let after = stories(&owner, "whole_stories").await;
-    assert_eq!(operator::check(&config, None).await.unwrap().different, 0, "what is kept is what is found");
+    // Entries of the log are forged here.
+    let check = operator::check(&config, None).await.unwrap();
+    let kept = check.differences.iter().filter(|difference| !difference.entity.starts_with("log_"));
+    assert_eq!(kept.count(), 0, "what is kept is what is found: {:?}", check.differences);
     let moved = |number: &str| {
         after.iter().find(|story| story["tenant_id"] == a.as_str() && story["number"] == number).unwrap()
     };

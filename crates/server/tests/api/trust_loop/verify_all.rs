@@ -274,4 +274,5 @@ async fn a_failure_that_is_a_bug_is_told_in_the_same_form() {
     assert_eq!((&done["error"]["code"], &done["verified_count"]), (&json!("internal_error"), &json!(0)));
     let codes: Vec<_> = done["errors"].as_array().unwrap().iter().map(|error| text(&error["code"])).collect();
     assert_eq!(codes, ["internal_error", "not_attempted"]);
+    put_head_back(&owner, &epic.scene.tenant.id).await;
 }

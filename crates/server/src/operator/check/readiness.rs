@@ -1,18 +1,12 @@
-//! What is kept instead of being found out, found out once more: whether stories are ready or blocked, what they wait for, where
-//! they stand in the queues, and how many of each an epic has.
+//! Whether stories are ready or blocked, what they wait for, where they stand in the queues, and how many of each an epic has.
 
-use serde::Serialize;
+use tokio_postgres::Transaction;
 use uuid::Uuid;
 
-use super::OperatorError;
-use crate::db::migrate::connect;
-use crate::db::{DbError, Login};
+use super::{Check, Difference, TOLD};
+use crate::db::DbError;
 
-/// How many differences are told.
-const TOLD: i64 = 100;
-
-/// One statement, which sees the database at one moment: nobody has to stop for it. It asks the plan itself and the statuses, and
-/// nothing of what is kept.
+/// It asks the plan itself and the statuses, and nothing of what is kept.
 const DIFFERENCES: &str = "
     with found as (
         select s.tenant_id, s.id, s.project_id, s.epic_id, e.position, s.epic_position, story_queue_key(s.order_key, s.number) as queue_key,
@@ -78,60 +72,25 @@ const DIFFERENCES: &str = "
     left join (select * from differing order by tenant_id, entity, id limit $1) d on true
     order by d.tenant_id, d.entity, d.id";
 
-/// What a check has found.
-#[derive(Debug, Serialize)]
-pub struct Check {
-    /// How many stories there are.
-    pub stories: i64,
-    /// How many epics.
-    pub epics: i64,
-    /// How many differences there are.
-    pub different: i64,
-    /// The first 100 of them.
-    pub differences: Vec<Difference>,
-}
-
-/// A record of which something else is kept than is found.
-#[derive(Debug, Serialize)]
-pub struct Difference {
-    /// `story` or `epic`.
-    pub entity: String,
-    /// Whose.
-    pub tenant_id: Uuid,
-    /// Which.
-    pub id: Uuid,
-    /// What is kept, as JSON; None where nothing is.
-    pub kept: Option<String>,
-    /// What should be.
-    pub found: String,
-}
-
-/// Compares what is kept of readiness with what the plan and the statuses say, of a tenant or of all. It only reads, and may run
-/// beside a server at work.
-///
-/// # Errors
-/// When the database fails.
-pub async fn check(owner: &Login, tenant: Option<Uuid>) -> Result<Check, OperatorError> {
-    let client = connect(owner).await?;
-    let rows = client.query(DIFFERENCES, &[&TOLD, &tenant]).await.map_err(DbError::from)?;
-    let mut check = Check { stories: 0, epics: 0, different: 0, differences: Vec::new() };
-    for row in rows {
-        let read = || -> Result<_, tokio_postgres::Error> {
-            let counts = (row.try_get("stories")?, row.try_get("epics")?, row.try_get("different")?);
-            let entity: Option<String> = row.try_get("entity")?;
-            let Some(entity) = entity else { return Ok((counts, None)) };
-            let difference = Difference {
+/// Compares what is kept of readiness with what the plan and the statuses say.
+pub(super) async fn compare(
+    seen: &Transaction<'_>,
+    tenant: Option<Uuid>,
+    check: &mut Check,
+) -> Result<(), DbError> {
+    for row in seen.query(DIFFERENCES, &[&TOLD, &tenant]).await? {
+        (check.stories, check.epics) = (row.try_get("stories")?, row.try_get("epics")?);
+        check.different = row.try_get("different")?;
+        let entity: Option<String> = row.try_get("entity")?;
+        if let Some(entity) = entity {
+            check.differences.push(Difference {
                 entity,
                 tenant_id: row.try_get("tenant_id")?,
                 id: row.try_get("id")?,
                 kept: row.try_get("kept")?,
                 found: row.try_get("found")?,
-            };
-            Ok((counts, Some(difference)))
-        };
-        let (counts, difference) = read().map_err(DbError::from)?;
-        (check.stories, check.epics, check.different) = counts;
-        check.differences.extend(difference);
+            });
+        }
     }
-    Ok(check)
+    Ok(())
 }
