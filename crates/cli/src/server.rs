@@ -80,7 +80,7 @@ impl ClusterArguments {
 impl DatabaseArguments {
     /// Whoever did not say which database is meant is told which one it is: a server may be running on another.
     fn note_default(&self, database: &Database) {
-        if self.database_url.is_none() && self.data_dir.is_none() && database.cluster.is_some() {
+        if self.database_url.is_none() && self.cluster.data_dir.is_none() && database.cluster.is_some() {
             let dir = default_data_dir(&APPLICATION)
                 .map_or_else(|_| String::new(), |dir| dir.display().to_string());
             output::note(&format!("note: the database in {dir}; --data-dir or DATABASE_URL name another"));

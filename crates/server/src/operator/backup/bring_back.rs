@@ -122,7 +122,7 @@ async fn secrets(
         Err(KeyError::Lost { sealed, .. }) => return Ok((0, sealed.unsigned_abs())),
         vault => vault?,
     };
-    let read = reencrypt(&database.owner, &vault, true, |_| {}).await.map_err(OperatorError::from)?;
+    let read = reencrypt(&database.owner, &vault, true, |_| {}).await?;
     Ok((read.current + read.reencrypted, read.unreadable))
 }
 
