@@ -303,7 +303,7 @@ async fn nobody_there_is_told_as_the_server_would(stack: &Stack) {
     assert_eq!((away.status(), header(&away, "content-type")), (StatusCode::BAD_GATEWAY, "application/json"));
     let told: Value = away.json().await.unwrap();
     assert_eq!(told["error"]["status"], 502, "{told}");
-    // A new container has another address.
+    // Until it is there again.
     stack.serve();
     assert_eq!(get(stack, "/health", "*/*").await.status(), StatusCode::OK);
     stack.stop();

@@ -24,12 +24,14 @@ const CLOAK_KEY: &str = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
 /// All of it. What is dropped first is stopped first.
 pub(super) struct Stack {
     pub(super) server: Mutex<Option<Daemon>>,
-    pub(super) nginx: Process,
+    _nginx: Process,
     postgres: Postgres,
     /// What `.env` says.
     settings: Mutex<Environment>,
     pub(super) plain: u16,
     pub(super) tls: u16,
+    /// The port of the server.
+    application: u16,
     dir: Scratch,
 }
 
@@ -52,10 +54,10 @@ impl Stack {
             settings.insert(name.to_owned(), value.to_owned());
         }
         let postgres = Postgres::start(dir.path(), &settings["POSTGRES_USER"], SUPERUSER_PASSWORD);
-        let (plain, tls) = (free_port(), free_port());
-        let nginx = start_nginx(dir.path(), plain, tls);
+        let (plain, tls, application) = (free_port(), free_port(), free_port());
+        let nginx = start_nginx(dir.path(), plain, tls, application);
         let (server, settings) = (Mutex::new(None), Mutex::new(settings));
-        let stack = Self { server, nginx, postgres, settings, plain, tls, dir };
+        let stack = Self { server, _nginx: nginx, postgres, settings, plain, tls, application, dir };
         let superuser = stack.superuser("postgres").await;
         superuser.batch_execute(&format!("create database {}", stack.database())).await.unwrap();
         stack.init(&stack.database()).success();
@@ -130,11 +132,13 @@ impl Stack {
         Run::of(command.output().unwrap())
     }
 
-    /// What the container of the application has in its environment, but for where PostgreSQL is and which port is free.
+    /// What the container of the application has in its environment, but for where PostgreSQL is and which ports are free.
     pub(super) fn environment(&self) -> Environment {
         let mut environment = environment("app", &self.settings.lock().unwrap()).unwrap();
-        let port = self.postgres.port.to_string();
-        for (name, value) in [("DB_HOST", "127.0.0.1"), ("DB_PORT", port.as_str()), ("PORT", "0")] {
+        let (port, application) = (self.postgres.port.to_string(), self.application.to_string());
+        for (name, value) in
+            [("DB_HOST", "127.0.0.1"), ("DB_PORT", port.as_str()), ("PORT", application.as_str())]
+        {
             environment.insert(name.to_owned(), value.to_owned());
         }
         environment
@@ -147,15 +151,12 @@ impl Stack {
         Run::of(command.args(arguments.split_whitespace()).output().unwrap())
     }
 
-    /// The container of the application, started; nginx is told where it is, as Docker's name server would.
+    /// The container of the application, started.
     pub(super) fn serve(&self) {
         let server = Daemon::of(&mut self.script("deploy/bin/server", &self.environment()));
-        let address = server.base.trim_start_matches("http://").to_owned();
-        configure_nginx(self.dir(), self.plain, self.tls, &address);
         *self.server.lock().unwrap() = Some(server);
-        self.nginx.signal(Signal::SIGHUP);
         let health = format!("health --server {} --cacert {}", self.url(""), self.certificate().display());
-        wait_for("nginx on the new address", || (run(&health, &[]).code == 0).then_some(()));
+        wait_for("nginx to reach it", || (run(&health, &[]).code == 0).then_some(()));
     }
 
     /// Its orderly end.
@@ -185,13 +186,13 @@ impl Stack {
 }
 
 /// The very configuration, with addresses of this machine. Each is replaced where it stands, and nowhere else.
-fn configure_nginx(dir: &Path, plain: u16, tls: u16, application: &str) {
+fn configure_nginx(dir: &Path, plain: u16, tls: u16, application: u16) {
     let mut text = fs::read_to_string(repository("deploy/nginx.conf")).unwrap();
     let certs = format!("{}/certs/", dir.display());
     for (there, here, times) in [
         ("listen 80;", format!("listen 127.0.0.1:{plain};"), 1),
         ("listen 443 ssl;", format!("listen 127.0.0.1:{tls} ssl;"), 1),
-        ("set $application app:4000;", format!("set $application {application};"), 1),
+        ("set $application app:4000;", format!("set $application 127.0.0.1:{application};"), 1),
         ("/etc/nginx/certs/", certs, 2),
     ] {
         assert_eq!(text.matches(there).count(), times, "{there}");
@@ -200,7 +201,7 @@ fn configure_nginx(dir: &Path, plain: u16, tls: u16, application: &str) {
     fs::write(dir.join("nginx/loopctl.conf"), text).unwrap();
 }
 
-fn start_nginx(dir: &Path, plain: u16, tls: u16) -> Process {
+fn start_nginx(dir: &Path, plain: u16, tls: u16, application: u16) -> Process {
     let program = find("nginx").expect(
         "nginx, which bin/prepare installs (make test); LOOPCTL_TEST_NGINX=none make test leaves these tests out",
     );
@@ -211,8 +212,7 @@ fn start_nginx(dir: &Path, plain: u16, tls: u16) -> Process {
         .output()
         .unwrap();
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-    // Nobody listens there yet.
-    configure_nginx(dir, plain, tls, "127.0.0.1:9");
+    configure_nginx(dir, plain, tls, application);
     let at = home.display();
     let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
         .iter()
