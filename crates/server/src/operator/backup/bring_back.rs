@@ -15,7 +15,7 @@ use crate::config::{Database, DatabaseOptions};
 use crate::db::APP_ROLE;
 use crate::db::migrate::{connect, newest_version};
 use crate::operator::check::check_and_tell;
-use crate::operator::{OperatorError, reencrypt};
+use crate::operator::reencrypt;
 use crate::secrets::{KEY_FILE, KeyError, Keys, Vault};
 
 /// Restores a backup into a cluster of its own, brings its schema up to date, and looks whether all is there and as it should be. The
