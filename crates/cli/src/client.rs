@@ -1,5 +1,6 @@
 //! HTTP: one request at a time, retries, and answers as JSON values.
 
+mod address;
 mod arriving;
 mod connection;
 mod quiet;
@@ -7,12 +8,13 @@ mod quiet;
 use std::error::Error as _;
 use std::time::{Duration, Instant};
 
-use loopctl_mcp::address::{is_loopback, may_be_sent_keys};
+use loopctl_mcp::address::is_loopback;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
 use reqwest::{Certificate, Method, Response, StatusCode, Url};
 use serde_json::Value;
 use uuid::Uuid;
 
+pub(crate) use self::address::{address, is_local, server_for_agents, server_url};
 pub(crate) use self::arriving::{Download, Events};
 pub(crate) use self::connection::{Connection, Impersonation};
 use crate::error::{Error, ServerError};
@@ -393,44 +395,6 @@ fn success((status, body): (u16, Value)) -> Result<Value, Error> {
     }
 }
 
-/// A server address the client can use, without a trailing slash in its path.
-pub(crate) fn server_url(text: &str) -> Result<Url, Error> {
-    address(text).map_err(|reason| Error::Usage(format!("Invalid server address: {reason}")))
-}
-
-/// The same for what an agent's key is sent to: not over plain HTTP to a far host.
-pub(crate) fn server_for_agents(text: &str) -> Result<Url, Error> {
-    let url = server_url(text)?;
-    may_be_sent_keys(&url, |name| std::env::var(name).ok())
-        .map_err(|refused| Error::Usage(refused.to_string()))?;
-    Ok(url)
-}
-
-/// An address of a server, or what is wrong with it.
-pub(crate) fn address(text: &str) -> Result<Url, &'static str> {
-    let url = Url::parse(text.trim_end_matches('/')).ok();
-    let url = url
-        .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
-        .ok_or("it must start with http:// or https://")?;
-    if url.path().ends_with("/api/v1") {
-        return Err("leave out /api/v1 at its end, which is added to every request");
-    }
-    // They would take the place of the API key, and end up in messages and in the configuration file.
-    if !url.username().is_empty()
-        || url.password().is_some()
-        || url.query().is_some()
-        || url.fragment().is_some()
-    {
-        return Err("it must not hold a user name, a password, a query or a fragment");
-    }
-    Ok(url)
-}
-
-/// Whether a server is on this machine.
-pub(crate) fn is_local(address: &str) -> bool {
-    server_url(address).is_ok_and(|url| is_loopback(&url))
-}
-
 fn certificates(path: &str) -> Result<Vec<Certificate>, Error> {
     let pem = std::fs::read(path).map_err(|error| Error::Usage(format!("Cannot read {path}: {error}")))?;
     match Certificate::from_pem_bundle(&pem) {
@@ -477,26 +441,5 @@ mod tests {
         assert_eq!(url("http://h/loop/"), "http://h/loop/api/v1/stories?project_id=a+b%26c");
         assert_eq!(client("http://h").api("/x?merge=true", &[]), "http://h/api/v1/x?merge=true");
         assert_eq!(client("http://h").at("/health"), "http://h/health");
-    }
-
-    #[test]
-    fn only_web_addresses_are_servers() {
-        assert!(server_url("https://a:8443").is_ok());
-        for bad in ["", "loopctl.example", "ftp://x", "http://"] {
-            assert!(server_url(bad).is_err(), "{bad}");
-            for text in ["http://h/api/v1", "https://h/loop/api/v1/"] {
-                let Error::Usage(message) = server_url(text).unwrap_err() else { panic!("{text}") };
-                assert!(message.contains("leave out /api/v1"), "{message}");
-            }
-            for text in
-                ["http://user:secret@host", "http://key@host", "https://host/?a=b", "https://host/#part"]
-            {
-                let Error::Usage(message) = server_url(text).unwrap_err() else { panic!("{text}") };
-                assert!(message.contains("must not hold") && !message.contains("secret"), "{message}");
-            }
-            let local = |text| is_loopback(&server_url(text).unwrap());
-            assert!(local("http://localhost:4000") && local("http://127.0.0.1") && local("http://[::1]:1"));
-            assert!(!local("http://loopctl.example") && !local("http://10.0.0.1"));
-        }
     }
 }

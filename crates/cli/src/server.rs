@@ -4,14 +4,13 @@ pub(crate) mod backup;
 mod embeddings;
 mod extraction;
 mod jobs;
+mod log;
 pub(crate) mod secrets;
 mod webhooks;
 mod worker;
 
-use std::io::IsTerminal as _;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, Subcommand};
@@ -25,14 +24,12 @@ use loopctl_server::operator::{
 use loopctl_server::secrets::KeyError;
 use loopctl_server::serve::{Connections, ServeError, ServeOptions, serve};
 use serde_json::{Value, json};
-use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::{LevelFilter, ParseError};
 use uuid::Uuid;
 
 use self::embeddings::EmbeddingArguments;
 use self::extraction::ExtractionArguments;
 pub(crate) use self::jobs::print as print_jobs;
+use self::log::{Log, briefly};
 use self::webhooks::WebhookArguments;
 use self::worker::WorkArguments;
 pub(crate) use self::worker::{WorkerArguments, run as run_worker};
@@ -306,16 +303,6 @@ impl Failure {
     }
 }
 
-/// Says something beside us, and does not wait for long: a reader that does not read would hold us up for ever.
-fn briefly(say: impl FnOnce() + Send + 'static) {
-    let (done, wait) = std::sync::mpsc::channel();
-    std::thread::spawn(move || {
-        say();
-        let _ = done.send(());
-    });
-    let _ = wait.recv_timeout(LAST_LINES);
-}
-
 /// Serves until a signal.
 pub(crate) async fn run_serve(arguments: &ServeArguments) -> Result<(), Failure> {
     let _log = Log::start(&arguments.work.log)?;
@@ -339,75 +326,6 @@ pub(crate) async fn run_serve(arguments: &ServeArguments) -> Result<(), Failure>
         settings: arguments.work.settings(),
     };
     serve(&options).await.map_err(Failure::Serve)
-}
-
-/// Lines of the log that wait to be written; what comes beyond is dropped.
-const LOG_LINES: usize = 4096;
-
-/// How long the end of the process waits for the last lines.
-const LAST_LINES: Duration = Duration::from_millis(1500);
-
-/// A library that calls it an error when a client sends nonsense, and repeats all of that.
-const UNTOLD: &str = "webauthn_rs_core";
-
-/// Which events are logged. A word by itself is a level: `tracing` would take any other for a module, log all of that, and
-/// nothing else.
-fn log_filter(text: &str) -> Result<EnvFilter, String> {
-    // What selects spans is left to its own parser.
-    let words = text.split(',').filter(|part| !part.is_empty() && !part.contains('=') && !text.contains('['));
-    if let Some(word) = words.into_iter().find(|word| word.parse::<LevelFilter>().is_err()) {
-        return Err(format!(
-            "{word:?} is no level; write error, warn, info, debug, trace or off, or the level of a module, such as \
-             loopctl_server=debug"
-        ));
-    }
-    let filter = EnvFilter::try_new(text).map_err(|error| error.to_string())?;
-    if text.contains(UNTOLD) {
-        return Ok(filter);
-    }
-    let untold = format!("{UNTOLD}=off").parse().map_err(|error: ParseError| error.to_string())?;
-    Ok(filter.add_directive(untold))
-}
-
-/// The log on stdout. A thread of its own writes it, so that no request waits for whoever reads it, or fails because nobody
-/// does: a line that cannot be written is dropped. Dropping this writes what is left.
-struct Log {
-    writing: Option<WorkerGuard>,
-    dropped: ErrorCounter,
-}
-
-impl Log {
-    /// One line per event: for people on a terminal, JSON for everything else.
-    fn start(filter: &str) -> Result<Self, Failure> {
-        let filter = log_filter(filter).map_err(|reason| {
-            Failure::Setting(format!("--log (LOOPCTL_LOG) {filter:?} is not a filter: {reason}"))
-        })?;
-        let (writer, guard) = NonBlockingBuilder::default()
-            .lossy(true)
-            .buffered_lines_limit(LOG_LINES)
-            .thread_name("log")
-            .finish(std::io::stdout());
-        let dropped = writer.error_counter();
-        let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
-        if std::io::stdout().is_terminal() {
-            builder.with_target(false).init();
-        } else {
-            builder.json().flatten_event(true).with_current_span(true).with_span_list(false).init();
-        }
-        Ok(Self { writing: Some(guard), dropped })
-    }
-}
-
-impl Drop for Log {
-    fn drop(&mut self) {
-        let (writing, dropped) = (self.writing.take(), self.dropped.dropped_lines());
-        briefly(move || {
-            drop(writing);
-            if dropped > 0 {
-                output::note(&format!("Warning: {dropped} lines of the log were not read, and dropped"));
-            }
-        });
-    }
 }
 
 /// Brings the schema and the articles that come along up to date. Says what it did as JSON.
@@ -501,24 +419,6 @@ async fn close(database: Database, result: Result<Value, Failure>) -> Result<Val
 mod tests {
     use super::*;
 
-    #[test]
-    fn filters_are_levels_and_modules_with_a_level() {
-        for filter in [
-            "info",
-            "WARN",
-            "off",
-            "0",
-            "warn,loopctl_server=debug",
-            "loopctl_server=debug,",
-            "[request]=info",
-        ] {
-            assert!(log_filter(filter).is_ok(), "{filter}");
-        }
-        for filter in ["loud", "info,loud", "info, debug", "loopctl_server=loud", "]["] {
-            assert!(log_filter(filter).is_err(), "{filter}");
-        }
-    }
-
     /// `docs/operations.md` says that it has them all.
     #[test]
     fn every_setting_is_explained_to_operators() {
@@ -533,13 +433,6 @@ mod tests {
             }
         }
         assert!(found > 25, "{found}");
-    }
-
-    #[test]
-    fn what_the_log_is_spared_can_be_asked_for() {
-        let told = |filter: &str| log_filter(filter).unwrap().to_string();
-        assert!(told("info").contains("webauthn_rs_core=off"));
-        assert!(!told("webauthn_rs_core=debug").contains("off"));
     }
 
     #[test]

@@ -6,9 +6,19 @@ use loopctl_server::operator::{list_jobs, run_job};
 use serde_json::{Map, Value, json};
 
 use super::{DatabaseArguments, Failure, close, open};
-use crate::output::{self, Format, Output};
+use crate::layout::table::Column;
+use crate::output::{self, Format, Output, rows_of};
 
-/// Columns for people. The next fire and the last end are what is looked for first.
+/// What people see of them: the next fire and the last end are what is looked for first, and a kind is what `jobs run` takes.
+const TOLD: &[Column<'_>] = &[
+    Column::reference("kind"),
+    Column::text("schedule"),
+    Column::time("next_at"),
+    Column::time("last_success_at").called("done"),
+    Column::number("waiting"),
+    Column::number("failed"),
+    Column::text("last_error").called("error").if_any(),
+];
 const COLUMNS: &[&str] = &[
     "kind",
     "schedule",
@@ -94,7 +104,7 @@ pub(crate) fn print(body: &Value, format: Format) -> u8 {
     let output = Output::new(format, false);
     let printed = match body.get("job") {
         Some(job) if format != Format::Json => output.object(job, ""),
-        _ => output.list(body, COLUMNS, "There are no jobs."),
+        _ => output.table(body, rows_of(body), COLUMNS, TOLD, "There are no jobs."),
     };
     if let Err(error) = printed {
         return error.report(format);

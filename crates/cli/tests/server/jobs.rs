@@ -59,7 +59,7 @@ async fn an_operator_sees_jobs_and_runs_them() {
     let done = json!({"created": [], "dropped": [], "in_default_partition": 0});
     assert_eq!((&ran["job"]["state"], &ran["job"]["result"]), (&json!("completed"), &done), "{ran}");
     let human = run_on(dir.path(), "operator jobs run prune_jobs --format human");
-    assert!(human.stdout.contains("state: completed"), "{human:?}");
+    assert!(human.stdout.contains(" completed\n"), "{human:?}");
     let (status, health) = call("GET", &format!("{}/health", server.base), None, None).await.unwrap();
     assert_eq!(
         (status, &health["checks"]["jobs"], &health["checks"]["oban"]),

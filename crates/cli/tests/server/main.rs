@@ -8,6 +8,7 @@
     reason = "helpers of tests: clippy knows only test functions"
 )]
 
+mod backup;
 mod commands;
 mod connections;
 mod containers;

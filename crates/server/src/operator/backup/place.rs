@@ -112,7 +112,8 @@ fn remove(dir: &Path) -> io::Result<()> {
     let began = Instant::now();
     loop {
         match fs::remove_dir_all(dir) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            // Not: something in it has just gone by itself.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !dir.exists() => return Ok(()),
             Err(_) if began.elapsed() < PATIENCE => thread::sleep(POLL),
             removed => return removed,
         }

@@ -1,10 +1,11 @@
 //! The schema itself: what the catalogue promises, whatever the code does.
 
 mod audit;
+mod checked;
 mod custody;
 mod live_migration;
 pub(crate) mod migrations;
-mod positions;
+pub(crate) mod positions;
 mod role;
 mod upgrade;
 mod upgrade_custody;

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Scene, evidence, replay, review};
+use crate::database::positions::put_head_back;
 use crate::support::{Caller, Reach, Reply, connect, server, story, text};
 
 const UNKNOWN: &str = "0190f5ad-0000-7000-8000-000000000000";
