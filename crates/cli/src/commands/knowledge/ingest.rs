@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use chrono::{DateTime, TimeDelta};
 use clap::Args;
 use reqwest::Url;
 use serde_json::{Value, json};
@@ -36,6 +37,8 @@ pub(super) const EXAMPLES: &str = "Examples:\n  \
 /// The most characters that are taken.
 const LONGEST: usize = 500_000;
 const LONGEST_TYPE: usize = 64;
+/// A job ends, and is told, within the same moment.
+const TOGETHER: TimeDelta = TimeDelta::seconds(2);
 const TOLD: &[Column<'_>] = &[
     Column::time("inserted_at").called("when"),
     Column::status("state"),
@@ -111,10 +114,20 @@ async fn name_skipped(client: &Client, rows: &mut [Value]) {
     let query = [("since", since), ("action", "knowledge.content_ingested")];
     let Ok(log) = client.get("/changes", &query).await else { return };
     for row in rows {
-        let of_job = |entry: &&Value| !row["id"].is_null() && entry["entity_id"] == row["id"];
-        let skipped = rows_of(&log).iter().find(of_job).map(|entry| &entry["new_state"]["skipped_titles"]);
+        let told = rows_of(&log).iter().find(|entry| is_told(row, entry));
+        let skipped = told.map(|entry| &entry["new_state"]["skipped_titles"]);
         row["skipped"] = skipped.map(said).unwrap_or_default().into();
     }
+}
+
+/// Whether an entry of the log is about the end of a job. It does not name the job, but what was made, of what, and when.
+fn is_told(job: &Value, entry: &Value) -> bool {
+    let time = |value: &Value| value.as_str().and_then(|time| DateTime::parse_from_rfc3339(time).ok());
+    let together = time(&job["completed_at"])
+        .zip(time(&entry["inserted_at"]))
+        .is_some_and(|(ended, told)| (ended - told).abs() <= TOGETHER);
+    let state = &entry["new_state"];
+    together && ["article_ids", "url", "source_type"].iter().all(|name| job[*name] == state[*name])
 }
 
 /// A job with what went wrong last.
@@ -130,6 +143,20 @@ fn job(row: &Value) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_left_out_is_of_the_job_that_ended_then() {
+        let job = json!({"id": 12, "article_ids": [], "url": null, "source_type": "notes",
+            "completed_at": "2026-11-30T05:23:59.362160Z"});
+        let entry = |second: u32, ids: Value| {
+            json!({"inserted_at": format!("2026-11-30T05:23:{second}.361Z"), "new_state": {"article_ids": ids, "url": null,
+                "source_type": "notes", "skipped_titles": ["Notes"]}})
+        };
+        assert!(is_told(&job, &entry(59, json!([]))));
+        assert!(!is_told(&job, &entry(50, json!([]))), "another one");
+        assert!(!is_told(&job, &entry(59, json!(["a"]))));
+        assert!(!is_told(&json!({"article_ids": []}), &json!({})));
+    }
 
     #[test]
     fn pages_have_addresses() {
