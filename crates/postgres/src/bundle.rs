@@ -108,12 +108,12 @@ fn unpack(archive: impl Read, into: &Path) -> io::Result<()> {
     tar::Archive::new(GzDecoder::new(archive)).unpack(into)
 }
 
-/// Archives have `bin` at the top or below one directory that is named after the version.
+/// Archives have `bin` at the top, below a directory that is named after the version, or one deeper, where libraries lie beside.
 fn bin_dir(root: &Path) -> Option<PathBuf> {
-    std::iter::once(root.to_path_buf())
-        .chain(subdirectories(root))
-        .map(|dir| dir.join("bin"))
-        .find(|dir| is_bin_dir(dir))
+    let below = subdirectories(root);
+    let deeper: Vec<_> = below.iter().flat_map(|dir| subdirectories(dir)).collect();
+    let all = std::iter::once(root.to_path_buf()).chain(below).chain(deeper);
+    all.map(|dir| dir.join("bin")).find(|dir| is_bin_dir(dir))
 }
 
 fn subdirectories(dir: &Path) -> Vec<PathBuf> {

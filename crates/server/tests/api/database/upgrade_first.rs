@@ -1,4 +1,4 @@
-//! The first version that was handed out, with a database that it made itself (`first_version/README.md` says how): its data is
+//! The first version that was handed out, with a database that it made itself (`first_version/make.py` says how): its data is
 //! brought to the newest version, everything that it answered is answered still, and what was under way goes on.
 
 use std::io::Read as _;

@@ -1,4 +1,10 @@
-"""Makes a database with an old loopctl: make.py LOOPCTL POSTGRESQL_BIN. See README.md."""
+"""Made the files beside it, with the first version that was handed out (schema V6) and PostgreSQL 15:
+
+    python3 make.py path/to/that/loopctl /usr/lib/postgresql/15/bin
+
+database.sql.gz is its database, as `pg_dump --inserts` writes it, without psql's own commands. answers.json.gz has the keys of its two
+tenants, and what that version answered to them. They are not made again: what they are worth is that no later version has touched them.
+"""
 
 import gzip
 import http.client
