@@ -108,9 +108,8 @@ async fn an_entry_of_the_log_that_was_changed_or_taken_away_is_named() {
         assert_eq!(scene.found().await, [], "{column}");
     }
     // One that is gone leaves a gap before the next, or before the head.
-    let last =
-        scene.owner.query_one("select max(position) from audit_log where tenant_id = $1", &[&scene.id]);
-    let last: i64 = last.await.unwrap().get(0);
+    let last = "select max(position) from audit_log where tenant_id = $1";
+    let last: i64 = scene.owner.query_one(last, &[&scene.id]).await.unwrap().get(0);
     for (gone, named) in
         [(1, entry(at(2).await)), (5, entry(at(6).await)), (last, ("log_head".to_owned(), scene.id))]
     {
