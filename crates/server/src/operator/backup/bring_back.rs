@@ -15,7 +15,7 @@ use crate::config::{Database, DatabaseOptions};
 use crate::db::APP_ROLE;
 use crate::db::migrate::{connect, newest_version};
 use crate::operator::check::check_and_tell;
-use crate::operator::{OperatorError, reencrypt};
+use crate::operator::reencrypt;
 use crate::secrets::{KEY_FILE, KeyError, Keys, Vault};
 
 /// Restores a backup into a cluster of its own, brings its schema up to date, and looks whether all is there and as it should be. The
@@ -122,7 +122,7 @@ async fn secrets(
         Err(KeyError::Lost { sealed, .. }) => return Ok((0, sealed.unsigned_abs())),
         vault => vault?,
     };
-    let read = reencrypt(&database.owner, &vault, true, |_| {}).await.map_err(OperatorError::from)?;
+    let read = reencrypt(&database.owner, &vault, true, |_| {}).await?;
     Ok((read.current + read.reencrypted, read.unreadable))
 }
 
