@@ -1,6 +1,7 @@
 //! Tests of the parts that need no running PostgreSQL; `tests/cluster.rs` has the others.
 
 use std::fs::{self, File, Permissions};
+use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -12,7 +13,9 @@ use crate::account::Account;
 use crate::binaries::{Installation, Places, locate};
 use crate::layout::{DirLock, Layout};
 use crate::process::spawn_tied;
-use crate::{Application, Carried, EmbeddedError, EmbeddedOptions, Problem, default_data_dir};
+use crate::{
+    Application, Carried, EmbeddedError, EmbeddedOptions, Problem, ToolError, Tools, default_data_dir,
+};
 
 static APPLICATION: Application = Application {
     name: "example",
@@ -185,6 +188,41 @@ fn a_directory_without_the_programs_is_refused_and_not_replaced() {
     let options = EmbeddedOptions { pg_bin: Some(fixture.temp.path().to_path_buf()), ..fixture.options() };
     let message = fixture.locate(&options, None, &places(&[&good])).unwrap_err().to_string();
     assert!(message.contains("no programs `postgres` and `initdb`"), "{message}");
+}
+
+#[test]
+fn a_program_that_is_missing_is_named_with_its_version() {
+    let fixture = Fixture::new();
+    let bin_dir = fixture.fake("server", "16.1");
+    let tools = Tools::of(&EmbeddedOptions { pg_bin: Some(bin_dir.clone()), ..fixture.options() }).unwrap();
+    assert_eq!((tools.major(), tools.bin_dir()), (16, bin_dir.as_path()));
+    let database = tokio_postgres::Config::new();
+    for (failed, tool) in [
+        (tools.dump(&database, "1", &mut Vec::new()).map(drop), "`pg_dump`"),
+        (tools.restore(&database, &mut std::io::empty()), "`pg_restore`"),
+    ] {
+        let Err(ToolError::Embedded(error)) = failed else { panic!("{failed:?}") };
+        let message = error.to_string();
+        for hint in [tool, bin_dir.to_str().unwrap(), "postgresql-client-16", "EXAMPLE_PG_BIN"] {
+            assert!(message.contains(hint), "{hint} is missing in: {message}");
+        }
+    }
+}
+
+/// What a program says is told, and not only that it failed; whoever feeds it is not blamed.
+#[test]
+fn a_program_that_fails_says_why() {
+    let fixture = Fixture::new();
+    let bin_dir = fixture.fake("server", "16.1");
+    let restore = bin_dir.join("pg_restore");
+    fs::write(&restore, "#!/bin/sh\necho 'it is no archive' >&2\nexit 1\n").unwrap();
+    fs::set_permissions(&restore, Permissions::from_mode(0o755)).unwrap();
+    let tools = Tools::of(&EmbeddedOptions { pg_bin: Some(bin_dir), ..fixture.options() }).unwrap();
+    let mut more = std::io::repeat(7).take(10_000_000);
+    let failed = tools.restore(&tokio_postgres::Config::new(), &mut more);
+    let Err(ToolError::Embedded(error)) = failed else { panic!("{failed:?}") };
+    let message = error.to_string();
+    assert!(message.contains("`pg_restore` failed") && message.contains("it is no archive"), "{message}");
 }
 
 #[test]
