@@ -177,7 +177,7 @@ fn backups_and_restores_take_nothing_away() {
     let first = run_on(dir.path(), &into).json()["backup"].clone();
     assert_eq!((&first["verified"], &first["key"]), (&json!(false), &json!("none")), "{first}");
     let file = PathBuf::from(first["file"].as_str().unwrap());
-    assert_eq!(only_tar(shelf.path()), [file.clone()]);
+    assert_eq!(only_tar(shelf.path()), std::slice::from_ref(&file));
 
     let name = file.to_str().unwrap();
     let (line, forced) = (words(&["backup --no-verify --out", name]), words(&["backup --force --out", name]));
@@ -188,7 +188,7 @@ fn backups_and_restores_take_nothing_away() {
     let people = run_on(dir.path(), &words(&["--format human", &forced]));
     assert!(people.code == 0 && people.stdout.contains("tenants: 1"), "{people:?}");
     let leftovers: Vec<_> = fs::read_dir(shelf.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
-    assert_eq!(leftovers, [file.clone()], "nothing else is left");
+    assert_eq!(leftovers, std::slice::from_ref(&file), "nothing else is left");
 
     // Of what is no backup, or half of one, nothing is made.
     let half = shelf.path().join("half.tar");

@@ -124,7 +124,7 @@ async fn a_run_holds_a_thousand_findings() {
     scene.agent.post(&format!("{run}/complete"), complete).await.expect(200);
     // As it was.
     let sql = "begin; set local session_replication_role = replica; update ui_test_findings set position = 1 where run_id = '$1'; update ui_test_runs set findings_count = 1 where id = '$1'; commit";
-    owner.batch_execute(&sql.replace("$1", &id(&run))).await.unwrap();
+    owner.batch_execute(&sql.replace("$1", id(&run))).await.unwrap();
 }
 
 /// Each finding keeps what was sent, and only that; they stay in their order.
