@@ -218,6 +218,7 @@ fn backups_and_restores_take_nothing_away() {
     let aside = PathBuf::from(restored["set_aside"].as_str().unwrap());
     assert!(aside.join("postgres/PG_VERSION").exists() && aside.join("secrets.key").exists());
     assert!(!dir.path().join("restoring").exists());
+    assert!(!dir.path().join("secrets.key").exists(), "the backup brought none");
     Daemon::start(dir.path()).stop();
 
     let elsewhere = run("backup", &[("DATABASE_URL", "postgres://app@db/x")]);
