@@ -167,8 +167,7 @@ pub(super) fn spinner() -> ProgressBar {
     bar
 }
 
-/// Does something, and says how it goes. A signal ends it in order: what is not
-/// complete goes.
+/// Does something, and says how it goes. A signal ends it in order: what is not complete goes.
 async fn with_progress<T, F: Future<Output = Result<T, BackupError>>>(
     work: impl FnOnce(Tell) -> F,
 ) -> Result<T, Failure> {

@@ -154,9 +154,9 @@ async fn what_was_acknowledged_before_a_backup_under_load_is_there_after_the_res
         (&json!(1), &json!(0)),
         "{read}"
     );
-    // And once more, of what was restored.
+    // And once more, of what was restored: the server records things of its own meanwhile.
     let again = run_on(&new, &words(&["backup --out", shelf.path().to_str().unwrap()])).json();
-    assert_eq!(again["backup"]["log_entries"], check["log_entries"]);
+    assert!(again["backup"]["log_entries"].as_u64() >= check["log_entries"].as_u64(), "{again} {check}");
     server.stop();
 }
 
@@ -219,6 +219,7 @@ fn backups_and_restores_take_nothing_away() {
     let aside = PathBuf::from(restored["set_aside"].as_str().unwrap());
     assert!(aside.join("postgres/PG_VERSION").exists() && aside.join("secrets.key").exists());
     assert!(!dir.path().join("restoring").exists());
+    assert!(!dir.path().join("secrets.key").exists(), "the backup brought none");
     Daemon::start(dir.path()).stop();
 
     let elsewhere = run("backup", &[("DATABASE_URL", "postgres://app@db/x")]);

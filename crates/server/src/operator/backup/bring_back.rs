@@ -1,6 +1,6 @@
 //! From a backup to a cluster that a server can start on, in a directory where nothing is.
 
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions};
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
@@ -73,6 +73,7 @@ async fn fill(
     client.batch_execute(&format!("create role {APP_ROLE} nologin")).await?;
     tell("restoring");
     let (owner, manifest) = (database.owner.clone(), archive.manifest.clone());
+    let brings_key = archive.key.is_some();
     if let Some(key) = &archive.key {
         write_key(&options.data_dir, key)?;
     }
@@ -93,6 +94,10 @@ async fn fill(
     });
     let check = check.await?;
     let secrets = secrets(database, options, keys).await?;
+    if !brings_key {
+        // One that was made for want of another, and that nothing needs: a server makes its own.
+        let _ = fs::remove_file(options.data_dir.join(KEY_FILE));
+    }
     Ok(Found::of(check, secrets))
 }
 
