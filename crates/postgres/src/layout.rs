@@ -140,7 +140,16 @@ fn private_dir(path: PathBuf, account: &Account) -> Result<PathBuf, Problem> {
 /// dies; the descriptor is close-on-exec, so PostgreSQL does not inherit it.
 #[derive(Debug)]
 pub(crate) struct DirLock {
-    _file: File,
+    file: File,
+}
+
+/// Said to the kernel, because closing is not enough: a child of this process has the file as well, from its fork until its exec.
+impl Drop for DirLock {
+    fn drop(&mut self) {
+        if let Err(error) = self.file.unlock() {
+            tracing::warn!(%error, "the lock of a data directory is given up only by its file being closed");
+        }
+    }
 }
 
 impl DirLock {
@@ -178,6 +187,6 @@ impl DirLock {
         }
         file.set_len(0).context("write", &path)?;
         writeln!(file, "{}", std::process::id()).context("write", &path)?;
-        Ok(Self { _file: file })
+        Ok(Self { file })
     }
 }
