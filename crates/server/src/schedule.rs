@@ -49,6 +49,21 @@ pub(crate) const ONLY_BY_SERVERS: [&str; 2] = [EMBED_WHAT_LACKS, EMBED_SYSTEM_AR
 const EMBED_WHAT_LACKS: &str = "embed_what_lacks";
 const EMBED_SYSTEM_ARTICLES: &str = "embed_system_articles";
 
+/// What a process does in the background that makes vectors of articles as `knowledge` says. One that makes none leaves that to those
+/// which do: it would only take their jobs.
+pub(crate) fn kinds_with(settings: Settings, knowledge: &Knowledge) -> Vec<Kind<Tools>> {
+    let of_vectors = [
+        embeddings::EMBEDDING.name,
+        embeddings::LINKING.name,
+        embeddings::EMBEDDING_OF_SYSTEM.name,
+        EMBED_WHAT_LACKS,
+        EMBED_SYSTEM_ARTICLES,
+    ];
+    let makes_vectors = knowledge.meaning.model().is_some();
+    let all = kinds(settings).into_iter();
+    all.filter(|kind| makes_vectors || !of_vectors.contains(&kind.name)).collect()
+}
+
 /// What jobs are done with.
 #[derive(Clone)]
 pub(crate) struct Tools {

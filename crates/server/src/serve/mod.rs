@@ -30,7 +30,7 @@ use crate::knowledge::extraction::{Extraction, ExtractionOptions};
 use crate::knowledge::system::seed;
 use crate::life::Life;
 use crate::metrics;
-use crate::schedule::{Settings, Tools, kinds};
+use crate::schedule::{Settings, Tools, kinds_with};
 use crate::secrets::{KeyError, Keys, SealError, Vault};
 pub use crate::webhooks::DeliveryOptions;
 use crate::webhooks::keep_delivering;
@@ -232,7 +232,7 @@ impl Server {
             let extraction = extraction(&options.extraction)?;
             let (owner, knowledge, jobs) = (database.owner.clone(), app.knowledge.clone(), app.jobs.clone());
             let tools = |db| Tools { db, owner, extraction, knowledge, jobs };
-            let (kinds, owner) = (kinds(options.settings), database.owner.clone());
+            let (kinds, owner) = (kinds_with(options.settings, &app.knowledge), database.owner.clone());
             let worker = Worker::new(db.clone(), owner, kinds, tools, app.jobs.clone(), options.pool_size);
             life.spawn(worker.keep_working(life.clone()));
             life.spawn(keep_delivering(app.clone(), options.deliveries.clone()));

@@ -13,7 +13,7 @@ use crate::db::DEADLINE;
 use crate::jobs::{Alone, Pace};
 use crate::knowledge::embeddings::EmbeddingOptions;
 use crate::knowledge::extraction::ExtractionOptions;
-use crate::schedule::{Settings, Tools, kinds};
+use crate::schedule::{Settings, Tools, kinds_with};
 use crate::secrets::{Keys, Vault};
 use crate::webhooks::keep_delivering;
 
@@ -50,6 +50,7 @@ pub async fn work(options: &WorkOptions) -> Result<(), ServeError> {
         let extraction = extraction(&options.extraction)?;
         let (owner, knowledge, jobs) =
             (database.owner.clone(), knowledge(&options.embeddings)?, alone.queue.clone());
+        let kinds = kinds_with(options.settings, &knowledge);
         let tools = |db| Tools { db, owner, extraction, knowledge, jobs };
         let vault = Vault::of(&options.keys, &options.database, &database.owner).await?;
         let (life, admin) = (alone.life().clone(), database.admin_pool(DEADLINE, alone.life().clone())?);
@@ -59,7 +60,7 @@ pub async fn work(options: &WorkOptions) -> Result<(), ServeError> {
             webhook_policy: Arc::new(options.webhooks.clone()),
             ..App::new(alone.db().clone(), admin, vault, nowhere, life)
         };
-        alone.begin(&database, kinds(options.settings), tools, Pace::default(), true);
+        alone.begin(&database, kinds, tools, Pace::default(), true);
         alone.life().spawn(keep_delivering(app, options.deliveries.clone()));
         Ok::<_, ServeError>(alone)
     };
