@@ -10,7 +10,8 @@ use crate::db::DbError;
 const KINDS: [(&str, &str); 3] =
     [("usage_by_day", BY_DAY), ("usage_by_agent", BY_AGENT), ("ui_test_run", UI_TEST_RUNS)];
 
-/// The sums of reports that are not deleted, and where each day comes among those of its story.
+/// The sums of reports that are not deleted, and where each day comes among those of its story: of all sums of one day one follows
+/// the day before, whichever came first, and the others follow that one.
 const BY_DAY: &str = "
     with found as (
         select tenant_id, story_id, agent_id, (inserted_at at time zone 'UTC')::date as day, phase, model_name,
@@ -23,14 +24,11 @@ const BY_DAY: &str = "
     ), kept as (
         select *,
                (story_before, agent_before, model_before, phase_before) = (
+                   lag(day, 1, '-infinity') over (partition by tenant_id, story_id order by day, story_before),
+                   lag(day, 1, '-infinity') over (partition by tenant_id, story_id, agent_id order by day, agent_before),
+                   lag(day, 1, '-infinity') over (partition by tenant_id, story_id, model_name order by day, model_before),
                    lag(day, 1, '-infinity') over (
-                       partition by tenant_id, story_id order by day, agent_id, model_name, phase, skill_version_id),
-                   lag(day, 1, '-infinity') over (
-                       partition by tenant_id, story_id, agent_id order by day, model_name, phase, skill_version_id),
-                   lag(day, 1, '-infinity') over (
-                       partition by tenant_id, story_id, model_name order by day, agent_id, phase, skill_version_id),
-                   lag(day, 1, '-infinity') over (
-                       partition by tenant_id, story_id, model_name, phase order by day, agent_id, skill_version_id)
+                       partition by tenant_id, story_id, model_name, phase order by day, phase_before)
                ) as in_order
         from usage_by_day where $2::uuid is null or tenant_id = $2
     )

@@ -80,6 +80,29 @@ async fn every_sum_and_count_that_is_wrong_is_named() {
 }
 
 #[tokio::test]
+async fn sums_of_a_day_may_come_in_any_order() {
+    let scene = Scene::new().await;
+    let story = scene.uuid("select id from stories where tenant_id = $T").await;
+    for (model, phase) in
+        [("zeta", "reviewing"), ("zeta", "implementing"), ("alpha", "reviewing"), ("alpha", "other")]
+    {
+        let used = json!({"story_id": story, "input_tokens": 10, "output_tokens": 1, "model_name": model, "phase": phase});
+        let agent = scene.tenant.agent().await;
+        agent.post("/token-usage", used).await.expect(201);
+    }
+    assert_eq!(scene.found().await, []);
+    // Days that follow none, or all of them one: neither is an order.
+    for before in ["day", "'-infinity'"] {
+        scene.run(&format!("update usage_by_day set story_before = {before} where tenant_id = $T")).await;
+        let found = scene.found().await;
+        assert!(
+            !found.is_empty() && found.iter().all(|(entity, _)| entity == "usage_by_day"),
+            "{before}: {found:?}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn an_entry_of_the_log_that_was_changed_or_taken_away_is_named() {
     let scene = Scene::new().await;
     let at = async |position: i64| {
