@@ -117,7 +117,7 @@ pub(crate) async fn criteria(context: &Context, story: StoryArgument) -> Result<
         return context.output.list(&body, &columns, "No acceptance criteria.");
     }
     let mut block = Block::new(context.output.screen());
-    block.items(&story::criteria_items(rows, false));
+    block.items(&story::criteria_items(rows, |status| status == Some("verified")));
     context.output.block(block)
 }
 

@@ -166,18 +166,20 @@ fn criteria(block: &mut Block<'_>, story: &Value) {
         return;
     };
     let is_verified = story["verified_status"] == "verified" && story["verification_stale"] != true;
-    let items = criteria_items(criteria, is_verified);
+    let items = criteria_items(criteria, |_| is_verified);
     let done = items.iter().filter(|item| item.tone == Tone::Good).count();
     block.section(&format!("Acceptance criteria ({done} of {} verified)", items.len()));
     block.items(&items);
 }
 
-/// Each criterion with its state: what is said of itself, else of all of them.
-pub(in crate::commands) fn criteria_items(criteria: &[Value], is_verified: bool) -> Vec<Item> {
+/// Each criterion with its state. Whether what it says of itself counts, `is_verified` knows: a plan may say anything.
+pub(in crate::commands) fn criteria_items(
+    criteria: &[Value],
+    is_verified: impl Fn(Option<&str>) -> bool,
+) -> Vec<Item> {
     let state = |criterion: &Value| match criterion["status"].as_str() {
-        Some("verified" | "pass" | "met" | "done") => ("[x]", Tone::Good),
         Some("failed" | "fail" | "unverifiable") => ("[!]", Tone::Bad),
-        _ if is_verified => ("[x]", Tone::Good),
+        said if is_verified(said) => ("[x]", Tone::Good),
         _ => ("[ ]", Tone::Plain),
     };
     let item = |(place, criterion): (usize, &Value)| {
@@ -305,6 +307,18 @@ metadata: phase: p0; test cases (1) with --full
 
 next: loopctl reject 1.2";
         assert_eq!(whole(&story(), &around, &Screen::of(76)).text(), expected);
+    }
+
+    #[test]
+    fn a_plan_that_calls_its_criteria_done_has_verified_nothing() {
+        let mut body = story();
+        body["story"]["verified_status"] = json!("unverified");
+        for word in ["done", "met", "pass", "verified"] {
+            body["story"]["acceptance_criteria"] =
+                json!([{"id": "AC-1", "criterion": "It works", "status": word}]);
+            let text = whole(&body, &Around::default(), &Screen::of(76)).text();
+            assert!(text.contains("(0 of 1 verified)\n  [ ] AC-1  It works\n"), "{word}: {text}");
+        }
     }
 
     #[test]
