@@ -55,7 +55,7 @@ fn spell(c: char, shown: &mut String) {
 }
 
 /// The member a column names; dots lead into nested objects.
-fn cell<'a>(row: &'a Value, column: &str) -> &'a Value {
+pub(crate) fn cell<'a>(row: &'a Value, column: &str) -> &'a Value {
     column.split('.').fold(row, |value, key| &value[key])
 }
 

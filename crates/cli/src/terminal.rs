@@ -27,9 +27,10 @@ fn size() -> Option<(usize, usize)> {
 }
 
 /// What a word means, which its colour says as well.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Tone {
     /// Nothing beyond what it says.
+    #[default]
     Plain,
     /// Names and headings.
     Strong,

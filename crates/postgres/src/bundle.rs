@@ -38,8 +38,8 @@ pub(crate) fn install(bundle: &str, layout: &Layout) -> Result<PathBuf, Problem>
 pub(crate) fn install_carried(Carried(archive): Carried, layout: &Layout) -> Result<PathBuf, Problem> {
     // A gzip file ends with a sum and the length of its content.
     let end = archive.len().saturating_sub(8);
-    let key = hex::encode(Sha256::digest([&archive[end..], &archive.len().to_le_bytes()].concat()));
-    unpacked(&key[..16], || Ok(archive), layout, |problem| Problem::BadCarried { problem })
+    let key = named(Sha256::new().chain_update(&archive[end..]).chain_update(archive.len().to_le_bytes()));
+    unpacked(&key, || Ok(archive), layout, |problem| Problem::BadCarried { problem })
 }
 
 /// What is unpacked under this name, and if nothing is, the archive after that.
@@ -99,7 +99,12 @@ fn key(path: &Path) -> io::Result<String> {
     for number in [meta.len(), meta.mtime().cast_unsigned(), meta.mtime_nsec().cast_unsigned()] {
         hash.update(number.to_le_bytes());
     }
-    Ok(hex::encode(hash.finalize())[..16].to_owned())
+    Ok(named(hash))
+}
+
+/// What an archive of which this is the hash is called.
+fn named(hash: Sha256) -> String {
+    hex::encode(hash.finalize())[..16].to_owned()
 }
 
 fn unpack(archive: impl Read, into: &Path) -> io::Result<()> {

@@ -49,21 +49,6 @@ pub(crate) const ONLY_BY_SERVERS: [&str; 2] = [EMBED_WHAT_LACKS, EMBED_SYSTEM_AR
 const EMBED_WHAT_LACKS: &str = "embed_what_lacks";
 const EMBED_SYSTEM_ARTICLES: &str = "embed_system_articles";
 
-/// What a process does in the background that makes vectors of articles as `knowledge` says. One that makes none leaves that to those
-/// which do: it would only take their jobs.
-pub(crate) fn kinds_with(settings: Settings, knowledge: &Knowledge) -> Vec<Kind<Tools>> {
-    let of_vectors = [
-        embeddings::EMBEDDING.name,
-        embeddings::LINKING.name,
-        embeddings::EMBEDDING_OF_SYSTEM.name,
-        EMBED_WHAT_LACKS,
-        EMBED_SYSTEM_ARTICLES,
-    ];
-    let makes_vectors = knowledge.meaning.model().is_some();
-    let all = kinds(settings).into_iter();
-    all.filter(|kind| makes_vectors || !of_vectors.contains(&kind.name)).collect()
-}
-
 /// What jobs are done with.
 #[derive(Clone)]
 pub(crate) struct Tools {
@@ -89,6 +74,18 @@ macro_rules! pruning {
 /// Everything that is done in the background. Settings of this process become what the jobs of a schedule are told, whichever
 /// process runs them.
 pub(crate) fn kinds(settings: Settings) -> Vec<Kind<Tools>> {
+    let mut kinds = of_every_process(settings);
+    kinds.extend(of_vectors());
+    kinds
+}
+
+/// What of it a process does that makes vectors as `knowledge` says. One that makes none leaves that to those which do: it would only
+/// take their jobs.
+pub(crate) fn kinds_with(settings: Settings, knowledge: &Knowledge) -> Vec<Kind<Tools>> {
+    if knowledge.meaning.model().is_some() { kinds(settings) } else { of_every_process(settings) }
+}
+
+fn of_every_process(settings: Settings) -> Vec<Kind<Tools>> {
     let retention = json!({"retention_days": settings.audit_retention_days});
     let access = json!({"retention_days": settings.access_retention_days});
     vec![
@@ -141,6 +138,12 @@ pub(crate) fn kinds(settings: Settings) -> Vec<Kind<Tools>> {
         },
         on_texts(work::INGESTION, |tools, job| Box::pin(content_ingestion(tools, job))),
         on_texts(work::REVIEWS, |tools, job| Box::pin(review_knowledge(tools, job))),
+    ]
+}
+
+/// What is done about the vectors of articles, by those who make them.
+fn of_vectors() -> Vec<Kind<Tools>> {
+    vec![
         on_texts(embeddings::EMBEDDING, |tools, job| Box::pin(article_embedding(tools, job))),
         on_texts(embeddings::LINKING, |tools, job| Box::pin(article_linking(tools, job))),
         Kind {

@@ -77,13 +77,17 @@ impl<'s> Block<'s> {
         let widest = told().map(|fact| fact.label.width()).max().unwrap_or(0);
         for Fact { label, value, tone } in told() {
             let lead = format!("{:blanks$}", format!("{}:", one_line(label)), blanks = widest + 2);
-            for (at, line) in hanging(&lead, &one_line(value), self.screen.width).into_iter().enumerate() {
-                // Labels and what is set in stay as they are.
-                let (before, value) = line.split_at_checked(lead.len()).unwrap_or((&line, ""));
-                let label =
-                    if at == 0 { self.screen.style.paint(Tone::Quiet, before) } else { before.to_owned() };
-                self.lines.push(format!("{label}{}", self.screen.style.paint(*tone, value)));
-            }
+            self.behind(&lead, Tone::Quiet, value, *tone);
+        }
+    }
+
+    /// A text behind `lead`, in whose further lines nothing stands below that; each of both in its tone.
+    fn behind(&mut self, lead: &str, lead_tone: Tone, text: &str, tone: Tone) {
+        let style = self.screen.style;
+        for (at, line) in hanging(lead, &one_line(text), self.screen.width).into_iter().enumerate() {
+            let (before, text) = line.split_at_checked(lead.len()).unwrap_or((&line, ""));
+            let before = if at == 0 { style.paint(lead_tone, before) } else { before.to_owned() };
+            self.lines.push(format!("{before}{}", style.paint(tone, text)).trim_end().to_owned());
         }
     }
 
@@ -116,13 +120,7 @@ impl<'s> Block<'s> {
         for item in items {
             let name = one_line(&item.name);
             let lead = format!("{INDENT}{name}{}", " ".repeat(widest - name.width() + 2));
-            for (at, line) in hanging(&lead, &one_line(&item.text), self.screen.width).into_iter().enumerate()
-            {
-                let (before, text) = line.split_at_checked(lead.len()).unwrap_or((&line, ""));
-                let name =
-                    if at == 0 { self.screen.style.paint(item.tone, before) } else { before.to_owned() };
-                self.lines.push(format!("{name}{text}").trim_end().to_owned());
-            }
+            self.behind(&lead, item.tone, &item.text, Tone::Plain);
         }
     }
 

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 use unicode_width::UnicodeWidthStr;
 
 use super::block::{Block, Fact};
-use super::table::said;
+use super::table::{is_nothing, said};
 use super::text::{cut, label};
 use super::{Screen, status, times};
 use crate::table::{one_line, plain};
@@ -54,16 +54,6 @@ fn is_shown(name: &str, value: &Value, members: &Map<String, Value>, screen: &Sc
         return told("inserted_at") != told(name);
     }
     screen.is_full || !is_nothing(value)
-}
-
-fn is_nothing(value: &Value) -> bool {
-    match value {
-        Value::Null => true,
-        Value::String(text) => text.trim().is_empty(),
-        Value::Array(items) => items.is_empty(),
-        Value::Object(members) => members.is_empty(),
-        _ => false,
-    }
 }
 
 /// Whether a member takes more room than a line or two.

@@ -5,7 +5,7 @@ use serde_json::Value;
 use unicode_width::UnicodeWidthStr;
 
 use super::{Screen, status, text, times};
-use crate::table::{one_line, plain};
+use crate::table::{cell, one_line, plain};
 use crate::terminal::Tone;
 
 /// Between columns.
@@ -127,13 +127,9 @@ impl<'a> Column<'a> {
         one_line(&self.head.map_or_else(|| text::label(self.member), ToOwned::to_owned))
     }
 
-    fn value<'r>(&self, row: &'r Value) -> &'r Value {
-        self.member.split('.').fold(row, |value, key| &value[key])
-    }
-
     /// What stands in the cell of a row.
     fn cell(&self, row: &Value, screen: &Screen) -> String {
-        let value = self.value(row);
+        let value = cell(row, self.member);
         let shown = match self.kind {
             Kind::Time => times::told(&plain(value), screen),
             Kind::Status => status::words(&plain(value)),
@@ -146,15 +142,16 @@ impl<'a> Column<'a> {
         match self.shown {
             Shown::Always => true,
             Shown::IfWide => screen.is_wide,
-            Shown::IfAny => screen.is_wide || rows.iter().any(|row| !is_nothing(self.value(row))),
+            Shown::IfAny => screen.is_wide || rows.iter().any(|row| !is_nothing(cell(row, self.member))),
         }
     }
 }
 
-fn is_nothing(value: &Value) -> bool {
+/// Whether a value says nothing to people.
+pub(super) fn is_nothing(value: &Value) -> bool {
     match value {
         Value::Null => true,
-        Value::String(text) => text.is_empty(),
+        Value::String(text) => text.trim().is_empty(),
         Value::Array(items) => items.is_empty(),
         Value::Object(members) => members.is_empty(),
         _ => false,

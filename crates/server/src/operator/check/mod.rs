@@ -6,7 +6,7 @@ mod log;
 mod readiness;
 
 use serde::Serialize;
-use tokio_postgres::{IsolationLevel, Transaction};
+use tokio_postgres::{IsolationLevel, Row, Transaction};
 use uuid::Uuid;
 
 use super::OperatorError;
@@ -34,6 +34,11 @@ pub struct Check {
 impl Check {
     fn note(&mut self, difference: Difference) {
         self.different += 1;
+        self.tell(difference);
+    }
+
+    /// Tells of a difference that is counted elsewhere, as long as few are told.
+    fn tell(&mut self, difference: Difference) {
         if self.differences.len() < usize::try_from(TOLD).unwrap_or_default() {
             self.differences.push(difference);
         }
@@ -54,6 +59,19 @@ pub struct Difference {
     pub kept: Option<String>,
     /// What should be.
     pub found: String,
+}
+
+impl Difference {
+    /// What a row tells that has `tenant_id`, `id`, `kept` and `found`.
+    fn read(entity: String, row: &Row) -> Result<Self, tokio_postgres::Error> {
+        Ok(Self {
+            entity,
+            tenant_id: row.try_get("tenant_id")?,
+            id: row.try_get("id")?,
+            kept: row.try_get("kept")?,
+            found: row.try_get("found")?,
+        })
+    }
 }
 
 /// Compares what is kept with what it was made of, of a tenant or of all. It only reads, and may run beside a server at work.
@@ -98,18 +116,12 @@ async fn note_all(
     tenant: Option<Uuid>,
     check: &mut Check,
 ) -> Result<(), DbError> {
-    let before = check.different;
-    for row in seen.query(differences, &[&TOLD, &tenant]).await? {
-        check.note(Difference {
-            entity: entity.to_owned(),
-            tenant_id: row.try_get("tenant_id")?,
-            id: row.try_get("id")?,
-            kept: row.try_get("kept")?,
-            found: row.try_get("found")?,
-        });
-        // Those beyond the limit as well.
-        let all: i64 = row.try_get("different")?;
-        check.different = before + all;
+    let rows = seen.query(differences, &[&TOLD, &tenant]).await?;
+    // Each row says how many there are, those beyond the limit as well.
+    let all: Option<i64> = rows.first().map(|row| row.try_get("different")).transpose()?;
+    check.different += all.unwrap_or_default();
+    for row in rows {
+        check.tell(Difference::read(entity.to_owned(), &row)?);
     }
     Ok(())
 }

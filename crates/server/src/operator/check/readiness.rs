@@ -83,13 +83,7 @@ pub(super) async fn compare(
         check.different = row.try_get("different")?;
         let entity: Option<String> = row.try_get("entity")?;
         if let Some(entity) = entity {
-            check.differences.push(Difference {
-                entity,
-                tenant_id: row.try_get("tenant_id")?,
-                id: row.try_get("id")?,
-                kept: row.try_get("kept")?,
-                found: row.try_get("found")?,
-            });
+            check.tell(Difference::read(entity, &row)?);
         }
     }
     Ok(())

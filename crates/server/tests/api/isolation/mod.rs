@@ -12,12 +12,12 @@ use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use tokio_postgres::{Client, IsolationLevel};
 
-use crate::knowledge::all_drafted;
+use crate::knowledge::{all_drafted, nothing_to_do};
 use crate::measured::{DELTA, claude_export, claude_tokens, now};
 use crate::signup::device::Device;
 use crate::signup::proofs::{add, another, asked};
 use crate::signup::sessions::signed_in;
-use crate::support::{Caller, PATIENCE, Tenant, connect, server, text, unique, until_true};
+use crate::support::{Caller, Tenant, connect, server, text, unique};
 
 /// A tenant with at least one row in every tenant table, all of whose names hold one word.
 pub(crate) struct Populated {
@@ -286,10 +286,7 @@ async fn tenant_tables(owner: &Client) -> Vec<(String, &'static str)> {
 pub(crate) async fn everything_of(tenant_id: &str) -> Everything {
     const NOTED_LATER: [&str; 2] = ["rate_windows", "article_access_events"];
     let mut owner = connect(&server().owner).await;
-    let sql = "select not exists (select from jobs
-               where tenant_id = $1::text::uuid and state in ('available', 'executing', 'retryable')
-                 and queue in ('ingestion', 'review_knowledge', 'embedding', 'linking'))";
-    until_true("nothing is to be done", PATIENCE, &owner, sql, &[&tenant_id]).await;
+    nothing_to_do(&owner, tenant_id).await;
     let tables = tenant_tables(&owner).await;
     let all_at_once = owner.build_transaction().isolation_level(IsolationLevel::RepeatableRead);
     let moment = all_at_once.start().await.unwrap();

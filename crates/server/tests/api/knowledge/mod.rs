@@ -136,10 +136,19 @@ async fn drafted(owner: &tokio_postgres::Client, tenant_id: &str) {
 
 /// Waits until no background work on what a tenant knows is due; what has failed may wait for its next attempt.
 async fn nothing_under_way(owner: &tokio_postgres::Client, tenant_id: &str) {
+    no_jobs(owner, tenant_id, &["available", "executing"]).await;
+}
+
+/// The same, also of what has failed once.
+pub(crate) async fn nothing_to_do(owner: &tokio_postgres::Client, tenant_id: &str) {
+    no_jobs(owner, tenant_id, &["available", "executing", "retryable"]).await;
+}
+
+async fn no_jobs(owner: &tokio_postgres::Client, tenant_id: &str, states: &[&str]) {
     let sql = "select not exists (select from jobs
-               where tenant_id = $1::text::uuid and state in ('available', 'executing')
+               where tenant_id = $1::text::uuid and state = any($2)
                  and queue in ('ingestion', 'review_knowledge', 'embedding', 'linking'))";
-    until_true("nothing is under way", PATIENCE, owner, sql, &[&tenant_id]).await;
+    until_true("nothing is to be done", PATIENCE, owner, sql, &[&tenant_id, &states]).await;
 }
 
 /// Waits until so many articles of a tenant have vectors.

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::{Board, Event, MOST_EVENTS, Moment, id, moment, text};
 use crate::commands::events::told;
+use crate::layout::status;
 
 /// What is to be read again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -136,7 +137,7 @@ fn event(change: &Value, story: Option<Uuid>) -> Option<Event> {
             let action = action.strip_prefix(&format!("{kind}.")).unwrap_or(action);
             let row = told(change);
             let more = row["change"].as_str().unwrap_or_default();
-            format!("{} {}  {more}", spaced(kind), spaced(action))
+            format!("{} {}  {more}", status::words(kind), status::words(action))
         }
     };
     let (at, who, what) = (moment(&change["inserted_at"]), who(change), text(what.trim_end()));
@@ -147,9 +148,9 @@ fn event(change: &Value, story: Option<Uuid>) -> Option<Event> {
 pub(crate) fn words(entry: &Value) -> String {
     let (state, action) = (&entry["new_state"], entry["action"].as_str().unwrap_or_default());
     text(&match (action, state["agent_status"].as_str(), state["rejection_reason"].as_str()) {
-        ("status_changed", Some(status), _) => spaced(status),
-        (action, _, Some(reason)) => format!("{}: {reason}", spaced(action)),
-        (action, ..) => spaced(action),
+        ("status_changed", Some(word), _) => status::words(word),
+        (action, _, Some(reason)) => format!("{}: {reason}", status::words(action)),
+        (action, ..) => status::words(action),
     })
 }
 
@@ -158,10 +159,6 @@ pub(crate) fn who(entry: &Value) -> String {
     let label = entry["actor_label"].as_str().unwrap_or_default();
     let name = ["agent:", "orchestrator:", "user:"].iter().find_map(|role| label.strip_prefix(role));
     text(name.filter(|name| !name.is_empty()).unwrap_or(label))
-}
-
-fn spaced(word: &str) -> String {
-    word.replace('_', " ")
 }
 
 impl super::Story {

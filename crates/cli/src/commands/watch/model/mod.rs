@@ -19,7 +19,7 @@ use uuid::Uuid;
 pub(super) use self::apply::{Again, who, words};
 pub(super) use self::needs::{Kind, Need};
 pub(super) use self::read::{Answer, Part, first_report, parts};
-pub(super) use self::rows::{Counts, Row, Shown, Tone, age};
+pub(super) use self::rows::{Counts, Row, Shown, age};
 pub(super) use self::waits::Waits;
 use crate::table;
 

@@ -4,19 +4,10 @@ use chrono::TimeDelta;
 use uuid::Uuid;
 
 use super::{Board, Event, Kind, Moment, Need, Stand, Story, short};
-
-/// What a line is like.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Tone {
-    Plain,
-    Good,
-    Bad,
-    Waiting,
-    Faint,
-}
+use crate::terminal::Tone;
 
 /// A line of a panel.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct Row {
     /// Which story opens with it.
     pub(crate) story: Option<Uuid>,
@@ -80,7 +71,6 @@ impl Shown {
             label: board.agent(story.holder),
             who: board.stand(id, story).word().to_owned(),
             since: story.held_since,
-            tone: Tone::Plain,
             ..board.story_row(id, story)
         });
         let held = held.filter(passes).collect();
@@ -113,16 +103,7 @@ impl Row {
 
 impl Board {
     fn story_row(&self, id: Uuid, story: &Story) -> Row {
-        Row {
-            story: Some(id),
-            label: String::new(),
-            number: self.number(story),
-            title: story.title.clone(),
-            who: String::new(),
-            since: None,
-            tone: Tone::Plain,
-            is_heading: false,
-        }
+        Row { story: Some(id), number: self.number(story), title: story.title.clone(), ..Row::default() }
     }
 
     /// In groups, each below its heading.
@@ -142,14 +123,11 @@ impl Board {
             let count = rows.iter().filter(|((of, ..), _)| *of == stand).count();
             if count > 0 {
                 listed.push(Row {
-                    story: None,
                     label: stand.word().to_owned(),
-                    number: String::new(),
                     title: count.to_string(),
-                    who: String::new(),
-                    since: None,
                     tone: stand.tone(),
                     is_heading: true,
+                    ..Row::default()
                 });
                 let of_stand = rows.iter().filter(|((of, ..), _)| *of == stand);
                 listed.extend(of_stand.map(|(_, row)| row.clone()));
@@ -187,31 +165,16 @@ impl Board {
         });
         Row {
             story: event.story,
-            label: String::new(),
-            number: String::new(),
             title: named.map_or_else(|| event.what.clone(), |named| format!("{named}  {}", event.what)),
             who: event.who.clone(),
             since: event.at,
-            tone: Tone::Plain,
-            is_heading: false,
+            ..Row::default()
         }
     }
 
     fn need_row(&self, need: &Need) -> Row {
         let story = need.story.and_then(|id| Some((id, self.stories.get(&id)?)));
-        let mut row = match story {
-            Some((id, story)) => self.story_row(id, story),
-            None => Row {
-                story: None,
-                label: String::new(),
-                number: String::new(),
-                title: String::new(),
-                who: String::new(),
-                since: None,
-                tone: Tone::Plain,
-                is_heading: false,
-            },
-        };
+        let mut row = story.map(|(id, story)| self.story_row(id, story)).unwrap_or_default();
         row.since = need.since;
         row.tone = need.kind.tone();
         need.kind.word().clone_into(&mut row.label);
@@ -271,7 +234,7 @@ impl Stand {
             Self::ToVerify | Self::ToReview | Self::ToReport => Tone::Waiting,
             Self::Rejected => Tone::Bad,
             Self::Verified => Tone::Good,
-            Self::Blocked => Tone::Faint,
+            Self::Blocked => Tone::Quiet,
             Self::Implementing | Self::Assigned | Self::Contracted | Self::Ready => Tone::Plain,
         }
     }

@@ -4,9 +4,8 @@ use ratatui::style::{Color, Modifier, Style};
 use unicode_width::UnicodeWidthStr;
 
 use crate::bars::has_signs;
-use crate::commands::watch::model::Tone;
 use crate::layout::text::cut;
-use crate::terminal;
+use crate::terminal::{self, Tone};
 
 /// What the terminal can do, and its user wants.
 #[derive(Debug, Clone, Copy)]
@@ -26,10 +25,12 @@ impl Look {
         let coloured = |colour| if self.colours { Style::new().fg(colour) } else { Style::new() };
         match tone {
             Tone::Plain => Style::new(),
+            Tone::Strong => Style::new().add_modifier(Modifier::BOLD),
+            Tone::Quiet => self.faint(),
             Tone::Good => coloured(Color::Green),
             Tone::Bad => coloured(Color::Red).add_modifier(Modifier::BOLD),
             Tone::Waiting => coloured(Color::Yellow),
-            Tone::Faint => Style::new().add_modifier(Modifier::DIM),
+            Tone::Working => coloured(Color::Cyan),
         }
     }
 

@@ -18,7 +18,8 @@ use unicode_width::UnicodeWidthStr;
 pub(super) use self::look::Look;
 use self::look::fit;
 use super::app::{App, Link, Page, Panel};
-use super::model::{MOST_STORIES, Tone};
+use super::model::MOST_STORIES;
+use crate::terminal::Tone;
 
 /// What the board needs.
 const LEAST: (u16, u16) = (80, 24);

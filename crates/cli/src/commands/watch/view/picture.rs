@@ -4,7 +4,8 @@ use ratatui::text::{Line, Span};
 use unicode_width::UnicodeWidthStr;
 
 use super::look::{Look, fit};
-use crate::commands::watch::model::{Counts, Tone};
+use crate::commands::watch::model::Counts;
+use crate::terminal::Tone;
 
 /// The part of a width that each count is of all, the ends of which are rounded and nowhere out of order. What there is at all shows.
 fn shares(counts: &[usize], all: usize, width: usize) -> Vec<usize> {
@@ -33,8 +34,8 @@ pub(super) fn lines(counts: Counts, look: Look, width: usize) -> [Line<'static>;
         pieces: vec![
             (counts.reported, "reported", whole, Tone::Waiting),
             (counts.working, "in work", under_way, Tone::Plain),
-            (counts.contracted, "contracted", against, Tone::Faint),
-            (pending, "pending", rest, Tone::Faint),
+            (counts.contracted, "contracted", against, Tone::Quiet),
+            (pending, "pending", rest, Tone::Quiet),
         ],
     };
     let found = Picture {
@@ -42,7 +43,7 @@ pub(super) fn lines(counts: Counts, look: Look, width: usize) -> [Line<'static>;
         pieces: vec![
             (counts.verified, "verified", whole, Tone::Good),
             (counts.rejected, "rejected", against, Tone::Bad),
-            (open, "unverified", rest, Tone::Faint),
+            (open, "unverified", rest, Tone::Quiet),
         ],
     };
     // Both bars are of the same width, so that they compare.

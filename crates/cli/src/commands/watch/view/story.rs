@@ -10,9 +10,10 @@ use uuid::Uuid;
 use super::look::{Look, fit};
 use super::title;
 use crate::commands::watch::app::{App, Page};
-use crate::commands::watch::model::{Board, Moment, Story, Tone, age};
+use crate::commands::watch::model::{Board, Moment, Story, age};
 use crate::commands::watch::opened::{Criterion, Opened};
 use crate::layout::text::cut;
+use crate::terminal::Tone;
 
 /// So many stories are named of those that it waits for, and of those that wait for it.
 const NAMED: usize = 50;
