@@ -21,12 +21,12 @@ target() {
     case $(uname -m) in
         x86_64 | amd64) cpu=x86_64 ;;
         aarch64 | arm64) cpu=aarch64 ;;
-        *) fail "there is no release for $(uname -m); with a Rust toolchain: cargo install --locked --path crates/cli, in a clone" ;;
+        *) fail "there is no release for $(uname -m); with a Rust toolchain: cargo install --locked --path crates/loopctl, in a clone" ;;
     esac
     case $(uname -s) in
         Linux) echo "$cpu-unknown-linux-gnu" ;;
         Darwin) echo "$cpu-apple-darwin" ;;
-        *) fail "there is no release for $(uname -s); with a Rust toolchain: cargo install --locked --path crates/cli, in a clone" ;;
+        *) fail "there is no release for $(uname -s); with a Rust toolchain: cargo install --locked --path crates/loopctl, in a clone" ;;
     esac
 }
 

@@ -1,4 +1,4 @@
-//! The `loopctl` binary: parses the command line, runs one command, turns its result into an exit code.
+//! The command line: it is parsed, one command is run, and its result turned into an exit code.
 
 mod args;
 mod bars;
@@ -39,7 +39,9 @@ use tokio::runtime::Builder;
 /// How long the end of the process waits for what still blocks.
 const LAST: Duration = Duration::from_secs(1);
 
-fn main() -> ExitCode {
+/// Does what the arguments of this process say, and gives its exit code.
+#[must_use]
+pub fn main() -> ExitCode {
     if mcp::is_meant(std::env::args_os().next().as_deref()) {
         return in_runtime(Builder::new_current_thread(), mcp::run(&GlobalOptions::default()), LAST);
     }
