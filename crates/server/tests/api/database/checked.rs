@@ -86,12 +86,18 @@ async fn sums_of_a_day_may_come_in_any_order() {
     for (model, phase) in
         [("zeta", "reviewing"), ("zeta", "implementing"), ("alpha", "reviewing"), ("alpha", "other")]
     {
-        let used = json!({"story_id": story, "input_tokens": 10, "output_tokens": 1, "model_name": model, "phase": phase});
+        let used = json!({"story_id": story, "input_tokens": 10, "output_tokens": 1, "model_name": model, "phase": phase,
+                          "cost_millicents": 5});
         let agent = scene.tenant.agent().await;
         agent.post("/token-usage", used).await.expect(201);
     }
     assert_eq!(scene.found().await, []);
     // Days that follow none, or all of them one: neither is an order.
+    let kept = format!(
+        "create temp table kept as select * from usage_by_day where tenant_id = '{}'",
+        scene.tenant.id
+    );
+    scene.owner.batch_execute(&kept).await.unwrap();
     for before in ["day", "'-infinity'"] {
         scene.run(&format!("update usage_by_day set story_before = {before} where tenant_id = $T")).await;
         let found = scene.found().await;
@@ -100,6 +106,9 @@ async fn sums_of_a_day_may_come_in_any_order() {
             "{before}: {found:?}"
         );
     }
+    scene.run("delete from usage_by_day where tenant_id = $T").await;
+    scene.run("insert into usage_by_day select * from kept where tenant_id = $T").await;
+    assert_eq!(scene.found().await, []);
 }
 
 #[tokio::test]

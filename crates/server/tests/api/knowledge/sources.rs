@@ -227,7 +227,8 @@ async fn a_job_that_two_have() {
     model.until_asked("twins", 1).await;
     let before = tenant.audit_log_at(&stage.server.owner).await.len();
     let taken = "update jobs set state = 'retryable', lease = null, leased_until = null, scheduled_at = clock_timestamp(),
-                 last_error = 'its worker was lost' where tenant_id = $1::text::uuid and state = 'executing'";
+                 last_error = 'its worker was lost'
+                 where tenant_id = $1::text::uuid and kind = 'content_ingestion' and state = 'executing'";
     assert_eq!(owner.execute(taken, &[&tenant.id]).await.unwrap(), 1);
     model.until_asked("twins", 2).await;
     model.answers.add_permits(2);
