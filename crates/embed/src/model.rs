@@ -1,8 +1,10 @@
 //! A small transformer: the meaning of a text as a vector. It is all-MiniLM-L6-v2, taught the words of this trade and rounded to four bits
 //! (`distil/` says how); what it computes is what any BERT does.
 
+use fearless_simd::{Level, Simd, dispatch, f32x8, prelude::*};
+
 use crate::tokens;
-use crate::vector::{dot, unit};
+use crate::vector::unit;
 use crate::weights::{Layer, Linear, NoModel, Norm, Weights};
 
 /// Tokens of a body that are looked at together, and how many of them the next part has as well.
@@ -88,7 +90,7 @@ impl Model {
     fn pass(&self, layer: &Layer, states: &mut [f32]) {
         let (query, key, value) =
             (apply(&layer.query, states), apply(&layer.key, states), apply(&layer.value, states));
-        let seen = self.attend(&query, &key, &value);
+        let seen = attend(self.0.heads, self.0.dimension, &query, &key, &value);
         let output = apply(&layer.output, &seen);
         settle(states, &output, &layer.attended, self.0.dimension);
         let mut wide = apply(&layer.wide, states);
@@ -96,35 +98,44 @@ impl Model {
         let narrow = apply(&layer.narrow, &wide);
         settle(states, &narrow, &layer.done, self.0.dimension);
     }
+}
 
-    fn attend(&self, query: &[f32], key: &[f32], value: &[f32]) -> Vec<f32> {
-        let Weights { dimension, heads, .. } = &self.0;
-        let width = dimension / heads;
-        let scale = 1.0 / (width as f32).sqrt();
-        let mut seen = vec![0.0; query.len()];
-        let mut shares = vec![0.0; query.len() / dimension];
-        for head in 0..*heads {
-            let of = |states: &[f32], token: usize| -> std::ops::Range<usize> {
-                let from = token * dimension + head * width;
-                debug_assert!(from + width <= states.len());
-                from..from + width
-            };
-            for token in 0..shares.len() {
-                let asks = &query[of(query, token)];
-                for (other, share) in shares.iter_mut().enumerate() {
-                    *share = dot(asks, &key[of(key, other)]) * scale;
-                }
-                softmax(&mut shares);
-                let sees = &mut seen[of(query, token)];
-                for (other, share) in shares.iter().enumerate() {
-                    for (into, value) in sees.iter_mut().zip(&value[of(value, other)]) {
-                        *into += share * value;
-                    }
+/// What each token sees of all.
+fn attend(heads: usize, dimension: usize, query: &[f32], key: &[f32], value: &[f32]) -> Vec<f32> {
+    dispatch!(Level::new(), simd => attend_in(simd, heads, dimension, query, key, value))
+}
+
+#[inline(always)]
+fn attend_in<S: Simd>(
+    simd: S,
+    heads: usize,
+    dimension: usize,
+    query: &[f32],
+    key: &[f32],
+    value: &[f32],
+) -> Vec<f32> {
+    let width = dimension / heads;
+    let scale = 1.0 / (width as f32).sqrt();
+    let mut seen = vec![0.0; query.len()];
+    let mut shares = vec![0.0; query.len() / dimension];
+    for head in 0..heads {
+        let of = |token: usize| token * dimension + head * width..token * dimension + (head + 1) * width;
+        for token in 0..shares.len() {
+            let asks = &query[of(token)];
+            for (other, share) in shares.iter_mut().enumerate() {
+                *share = dot(simd, asks, &key[of(other)]) * scale;
+            }
+            softmax(&mut shares);
+            let (sees, _) = seen[of(token)].as_chunks_mut();
+            for (other, share) in shares.iter().enumerate() {
+                for (into, value) in sees.iter_mut().zip(lanes(&value[of(other)])) {
+                    let sum = f32x8::load_array_ref(simd, into) + f32x8::load_array_ref(simd, value) * *share;
+                    sum.store_array(into);
                 }
             }
         }
-        seen
     }
+    seen
 }
 
 /// How many parts a body of so many tokens has.
@@ -145,42 +156,59 @@ fn apply(linear: &Linear, states: &[f32]) -> Vec<f32> {
 }
 
 /// The products of a row with every token, each `step` after the one before.
-#[multiversion::multiversion(targets("x86_64+avx2+fma", "x86_64+sse4.1"))]
 fn against(row: &[f32], states: &[f32], bias: f32, into: &mut [f32], step: usize) {
-    const AT_ONCE: usize = 4;
+    dispatch!(Level::new(), simd => against_in(simd, row, states, bias, into, step));
+}
+
+#[inline(always)]
+fn against_in<S: Simd>(simd: S, row: &[f32], states: &[f32], bias: f32, into: &mut [f32], step: usize) {
     let width = row.len();
-    let (mut states, mut at) = (states, 0);
-    while states.len() >= AT_ONCE * width {
-        let (four, rest) = states.split_at(AT_ONCE * width);
-        let sums = dots::<AT_ONCE>(row, four);
-        for sum in sums {
-            into[at * step] = sum + bias;
-            at += 1;
+    let mut into = into.iter_mut().step_by(step);
+    let mut fours = states.chunks_exact(4 * width);
+    for four in &mut fours {
+        for (sum, into) in dots(simd, row, four).into_iter().zip(&mut into) {
+            *into = sum + bias;
         }
-        states = rest;
     }
-    for state in states.chunks_exact(width) {
-        let [sum] = dots::<1>(row, state);
-        into[at * step] = sum + bias;
-        at += 1;
+    for (state, into) in fours.remainder().chunks_exact(width).zip(into) {
+        *into = dot(simd, row, state) + bias;
     }
 }
 
-/// The products of a row with some tokens, in lanes that a processor adds up side by side.
+/// The products of a row with four tokens: each part of the row is loaded once, and no sum waits for another. They are written out,
+/// because a loop over four need not be unrolled where code is to be small, and then its sums are in memory.
 #[inline(always)]
-fn dots<const TOKENS: usize>(row: &[f32], states: &[f32]) -> [f32; TOKENS] {
-    const LANES: usize = 8;
-    let width = row.len();
-    let mut sums = [[0.0_f32; LANES]; TOKENS];
-    for (nth, weights) in row.as_chunks::<LANES>().0.iter().enumerate() {
-        for (token, sums) in sums.iter_mut().enumerate() {
-            let state = &states[token * width + nth * LANES..][..LANES];
-            for lane in 0..LANES {
-                sums[lane] += weights[lane] * state[lane];
-            }
-        }
+fn dots<S: Simd>(simd: S, row: &[f32], states: &[f32]) -> [f32; 4] {
+    let (first, rest) = states.split_at(row.len());
+    let (second, rest) = rest.split_at(row.len());
+    let (third, fourth) = rest.split_at(row.len());
+    let [mut one, mut two, mut three, mut four] = [f32x8::splat(simd, 0.0); 4];
+    for ((((row, first), second), third), fourth) in
+        lanes(row).iter().zip(lanes(first)).zip(lanes(second)).zip(lanes(third)).zip(lanes(fourth))
+    {
+        let row = f32x8::load_array_ref(simd, row);
+        one += row * f32x8::load_array_ref(simd, first);
+        two += row * f32x8::load_array_ref(simd, second);
+        three += row * f32x8::load_array_ref(simd, third);
+        four += row * f32x8::load_array_ref(simd, fourth);
     }
-    sums.map(|sums| sums.iter().sum())
+    [one.reduce_sum(), two.reduce_sum(), three.reduce_sum(), four.reduce_sum()]
+}
+
+/// The product of two, of which each has a multiple of eight parts.
+#[inline(always)]
+fn dot<S: Simd>(simd: S, one: &[f32], other: &[f32]) -> f32 {
+    let mut sums = f32x8::splat(simd, 0.0);
+    for (one, other) in lanes(one).iter().zip(lanes(other)) {
+        sums += f32x8::load_array_ref(simd, one) * f32x8::load_array_ref(simd, other);
+    }
+    sums.reduce_sum()
+}
+
+/// What is computed side by side.
+#[inline(always)]
+fn lanes(of: &[f32]) -> &[[f32; 8]] {
+    of.as_chunks().0
 }
 
 fn add(into: &mut [f32], other: &[f32]) {

@@ -1,5 +1,7 @@
 //! Vectors of length one, and a form of them in which many fit into little memory.
 
+use fearless_simd::{Level, Simd, dispatch, i8x32, i32x8, prelude::*};
+
 /// The vector of length one in this direction. None: it has none.
 pub(crate) fn unit(mut vector: Vec<f32>) -> Option<Vec<f32>> {
     let length = dot(&vector, &vector).sqrt();
@@ -61,9 +63,23 @@ impl Small {
     }
 }
 
-#[multiversion::multiversion(targets("x86_64+avx2", "x86_64+sse4.1"))]
 fn products(one: &[i8], other: &[i8]) -> i32 {
-    one.iter().zip(other).map(|(one, other)| i32::from(*one) * i32::from(*other)).sum()
+    dispatch!(Level::new(), simd => products_in(simd, one, other))
+}
+
+#[inline(always)]
+fn products_in<S: Simd>(simd: S, one: &[i8], other: &[i8]) -> i32 {
+    const LANES: usize = 32;
+    let (lanes, rest) = one.as_chunks::<LANES>();
+    let (other_lanes, other_rest) = other.as_chunks::<LANES>();
+    let mut sums = i32x8::splat(simd, 0);
+    for (one, other) in lanes.iter().zip(other_lanes) {
+        let (low, high) = i8x32::load_array_ref(simd, one).widen();
+        let (other_low, other_high) = i8x32::load_array_ref(simd, other).widen();
+        sums += low.pairwise_dot_product(other_low) + high.pairwise_dot_product(other_high);
+    }
+    let rest: i32 = rest.iter().zip(other_rest).map(|(one, other)| i32::from(*one) * i32::from(*other)).sum();
+    sums.reduce_sum() + rest
 }
 
 #[cfg(test)]
@@ -81,6 +97,13 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn products_are_exact_however_many(parts in proptest::collection::vec(any::<(i8, i8)>(), 0..100)) {
+            let (one, other): (Vec<i8>, Vec<i8>) = parts.iter().copied().unzip();
+            let expected: i32 = parts.iter().map(|(one, other)| i32::from(*one) * i32::from(*other)).sum();
+            prop_assert_eq!(products(&one, &other), expected);
+        }
+
         #[test]
         fn small_ones_are_as_near(one in proptest::collection::vec(-1.0_f32..1.0, 384), other in proptest::collection::vec(-1.0_f32..1.0, 384)) {
             let (one, other) = (unit(one).unwrap(), unit(other).unwrap());

@@ -8,6 +8,8 @@
 //! A matrix has four bits for each weight, in groups of 32 along a row: byte `j` of a group holds the weight `j` in its lower and
 //! `j + 16` in its upper half, 8 above what it means. After all of them comes a factor for each group (`f16`).
 
+use fearless_simd::{Level, Simd, dispatch, f32x8, i8x16, prelude::*, u8x16};
+
 /// Weights that share a factor.
 pub(crate) const GROUP: usize = 32;
 const MAGIC: &[u8] = b"LCEMBED1";
@@ -32,17 +34,30 @@ impl Matrix {
     }
 }
 
-#[multiversion::multiversion(targets("x86_64+avx2+fma", "x86_64+sse4.1"))]
 fn unpack(codes: &[u8], factors: &[f32], into: &mut [f32]) {
-    const HALF: usize = GROUP / 2;
-    let (codes, _) = codes.as_chunks::<HALF>();
+    dispatch!(Level::new(), simd => unpack_in(simd, codes, factors, into));
+}
+
+#[inline(always)]
+fn unpack_in<S: Simd>(simd: S, codes: &[u8], factors: &[f32], into: &mut [f32]) {
+    let (codes, _) = codes.as_chunks::<{ GROUP / 2 }>();
     let (into, _) = into.as_chunks_mut::<GROUP>();
     for ((codes, factor), into) in codes.iter().zip(factors).zip(into) {
-        for at in 0..HALF {
-            into[at] = (i32::from(codes[at] & 15) - 8) as f32 * factor;
-            into[at + HALF] = (i32::from(codes[at] >> 4) - 8) as f32 * factor;
-        }
+        let codes = u8x16::load_array_ref(simd, codes);
+        let (lower, upper) = into.split_at_mut(GROUP / 2);
+        multiply(codes & 15, *factor, lower);
+        multiply(codes >> 4, *factor, upper);
     }
+}
+
+/// What some codes mean.
+#[inline(always)]
+fn multiply<S: Simd>(codes: u8x16<S>, factor: f32, into: &mut [f32]) {
+    let (low, high) = (codes.bitcast::<i8x16<S>>() - 8).widen();
+    let (low, high) = low.combine(high).widen();
+    let (into_low, into_high) = into.split_at_mut(GROUP / 4);
+    (low.to_float::<f32x8<S>>() * factor).store_slice(into_low);
+    (high.to_float::<f32x8<S>>() * factor).store_slice(into_high);
 }
 
 /// A matrix and what is added after it.
