@@ -10,7 +10,9 @@ pub(crate) async fn prepare(hostile: &Hostile, size: Size) -> Vec<Client> {
     clients.extend(imports::prepare(hostile, imports::Scale::of(size)).await);
     clients.extend(criteria::prepare(hostile, criteria::Scale::of(size)).await);
     clients.extend(merges::prepare(hostile, merges::Scale::of(size)).await);
-    clients.extend(sockets::prepare(hostile, sockets::Scale::of(size)).await);
+    // Two tenants stay below the connections that a server has in all, which anybody can take without a key.
+    let sockets = sockets::Scale::of(size);
+    clients.extend(sockets::prepare(hostile, sockets::Scale { idle: sockets.idle / 2, ..sockets }).await);
     clients.extend(parsing::prepare(hostile, parsing::Scale::of(size)).await);
     clients.extend(readers::prepare(hostile, readers::Scale::of(size)).await);
     clients.extend(answers::prepare(hostile, answers::Scale::of(size)).await);
