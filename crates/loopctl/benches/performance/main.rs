@@ -15,7 +15,6 @@
 )]
 
 mod analytics;
-mod api;
 mod bench;
 mod bulk;
 mod cost;
@@ -23,20 +22,20 @@ mod data;
 mod deliveries;
 mod export;
 mod floor;
-mod http;
 mod knowledge;
 mod profile;
 mod ready;
 mod report;
 mod requests;
 mod results;
-mod service;
-mod tenants;
+#[path = "../support/mod.rs"]
+mod support;
 mod transitions;
 mod usage;
 
 use bench::Bench;
 use service::Service;
+use support::{api, http, note, service, tenants};
 
 /// Starts on a data directory that exists; the median counts.
 const STARTS: usize = 3;
@@ -83,9 +82,4 @@ async fn measure(scratch: &std::path::Path) {
     note("export");
     let export = export::measure(&bench, &growth).await;
     report::values(&bulk, &export, bulk::median(starts), idle_memory);
-}
-
-#[allow(clippy::print_stderr, reason = "progress, beside the result")]
-fn note(text: &str) {
-    eprintln!("{text} …");
 }

@@ -4,8 +4,8 @@ use loopctl_server::db::Login;
 use loopctl_server::operator::create_tenant;
 use serde_json::{Value, json};
 
-use crate::api::Api;
-use crate::service::Service;
+use super::api::Api;
+use super::service::Service;
 
 /// Stories of an epic.
 pub(crate) const PER_EPIC: usize = 100;

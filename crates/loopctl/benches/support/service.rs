@@ -5,11 +5,15 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
 use tokio_postgres::{Client, Config, NoTls};
 
-/// Connections of the server to PostgreSQL.
+/// Connections of the server to PostgreSQL, where requests are compared with what PostgreSQL could do.
 const POOL: &str = "16";
+/// How long a server may take to stop before it is killed.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Who owns the schema, and may do everything in the cluster.
 pub(crate) const OWNER: &str = "loopctl_owner";
 
@@ -25,10 +29,27 @@ pub(crate) struct Service {
 
 impl Service {
     pub(crate) async fn start(data_dir: &Path) -> Self {
+        Self::start_with(data_dir, &["--port", "0", "--pool-size", POOL]).await
+    }
+
+    /// With defaults, as users have it.
+    pub(crate) async fn start_as_it_comes(data_dir: &Path) -> Self {
+        Self::start_with(data_dir, &["--port", "0"]).await
+    }
+
+    /// As it comes, at the address that one had which has ended.
+    pub(crate) async fn start_again(data_dir: &Path, address: &str) -> Self {
+        let (_, port) = address.rsplit_once(':').expect("a port");
+        Self::start_with(data_dir, &["--port", port]).await
+    }
+
+    async fn start_with(data_dir: &Path, arguments: &[&str]) -> Self {
         let inherited = ["PATH", "HOME", "TMPDIR", "LOOPCTL_PG_BIN", "LOOPCTL_PG_BUNDLE"];
         let began = Instant::now();
         let mut child = Command::new(env!("CARGO_BIN_EXE_loopctl"))
-            .args(["serve", "--port", "0", "--pool-size", POOL, "--data-dir"])
+            .arg("serve")
+            .args(arguments)
+            .arg("--data-dir")
             .arg(data_dir)
             // What is set for a server of yours is not for this one, and no provider is asked.
             .env_clear()
@@ -50,7 +71,7 @@ impl Service {
         std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
         let mut service =
             Self { child, address, data_dir: data_dir.to_owned(), first_answer: Duration::ZERO };
-        crate::http::once(&service.address, b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+        super::http::once(&service.address, b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
         service.first_answer = began.elapsed();
         service
     }
@@ -74,16 +95,44 @@ impl Service {
         if beside.exists() { beside } else { PathBuf::from(name) }
     }
 
+    /// Tells the server to stop; how long it takes until it has.
+    pub(crate) fn stop(mut self) -> Duration {
+        let began = Instant::now();
+        self.terminate();
+        began.elapsed()
+    }
+
+    fn terminate(&mut self) {
+        let pid = Pid::from_raw(self.child.id().try_into().expect("the number of a process"));
+        let began = Instant::now();
+        let mut signal = Some(Signal::SIGTERM);
+        // A process that has ended has no number any more.
+        while let Ok(None) = self.child.try_wait() {
+            if let Some(signal) = signal.take() {
+                kill(pid, signal).expect("it is ours");
+            }
+            if began.elapsed() > PATIENCE {
+                let _ = self.child.kill();
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Resident memory of the server's own process, in bytes.
+    pub(crate) fn resident_memory(&self) -> u64 {
+        self.memory("VmRSS:")
+    }
+
     /// Resident memory of the server's own process, in bytes, after it has had nothing to do.
     pub(crate) async fn idle_memory(&self) -> u64 {
         tokio::time::sleep(Duration::from_secs(2)).await;
-        self.memory("VmRSS:")
+        self.resident_memory()
     }
 
     /// Resident memory now; from here on [`Self::highest_memory`] counts.
     pub(crate) fn mark_memory(&self) -> u64 {
         std::fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5").expect("Linux");
-        self.memory("VmRSS:")
+        self.resident_memory()
     }
 
     /// The most resident memory since [`Self::mark_memory`].
@@ -118,9 +167,7 @@ impl Service {
 
 impl Drop for Service {
     fn drop(&mut self) {
-        let pid = self.child.id().to_string();
-        let _ = Command::new("kill").args(["-TERM", &pid]).status();
-        let _ = self.child.wait();
+        self.terminate();
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use reqwest::{Client, RequestBuilder, Response};
 use serde_json::{Value, json};
 
-use crate::service::Service;
+use super::service::Service;
 
 /// The API with one key.
 pub(crate) struct Api {
