@@ -11,7 +11,7 @@ use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
 use super::App;
-use crate::db::{Db, DbError, Params, Row, Turn, Turns, statements};
+use crate::db::{Db, DbError, LOCK_PATIENCE, Params, Row, Share, Shares, statements};
 use crate::life::Life;
 
 statements! {
@@ -60,11 +60,11 @@ pub(super) struct Judged {
 }
 
 /// The permits in hand.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct Rates {
     counters: Arc<Mutex<Counters>>,
     /// Who takes permits for which tenant's keys: one at a time, and the others wait for the same.
-    taking: Turns,
+    taking: Shares,
 }
 
 /// What is known of the counters.
@@ -80,6 +80,12 @@ struct Counters {
     ahead: HashSet<Uuid>,
 }
 
+impl Default for Rates {
+    fn default() -> Self {
+        Self { counters: Arc::default(), taking: Shares::turns() }
+    }
+}
+
 impl Rates {
     /// Lets a request pass, or not. It waits for the database only when no permit is in hand and it is not known that there are none.
     ///
@@ -91,7 +97,7 @@ impl Rates {
                 return Ok(judged);
             }
             let too_long = || DbError::Pool("others of the tenant wait too long for permits".to_owned());
-            let turn = self.taking.next(payer.tenant_id).await.ok_or_else(too_long)?;
+            let turn = self.taking.take(payer.tenant_id, 1, LOCK_PATIENCE).await.ok_or_else(too_long)?;
             // Those who had their turn before may have taken enough.
             if let Some(judged) = self.judge(app, payer) {
                 return Ok(judged);
@@ -106,7 +112,7 @@ impl Rates {
         if take_ahead {
             let (rates, taking) = (self.clone(), app.clone());
             app.life.spawn(async move {
-                if let Some(_turn) = rates.taking.next(payer.tenant_id).await
+                if let Some(_turn) = rates.taking.take(payer.tenant_id, 1, LOCK_PATIENCE).await
                     && let Err(error) = rates.take(&taking, payer).await
                 {
                     // Whoever needs them tries again, and is told.
@@ -119,7 +125,7 @@ impl Rates {
     }
 
     /// Takes permits in a task of its own: whoever waits for them may leave, and what was issued is there for the next.
-    async fn take_apart(&self, app: &App, payer: Payer, turn: Turn) -> Result<(), DbError> {
+    async fn take_apart(&self, app: &App, payer: Payer, turn: Share) -> Result<(), DbError> {
         let (tell, told) = oneshot::channel();
         let (rates, taking) = (self.clone(), app.clone());
         app.life.spawn(async move {

@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::tx::Tx;
+use super::tx::{Kind, Tx};
 use super::{Batch, Db, DbError, Row, statements};
 
 statements! {
@@ -39,7 +39,7 @@ impl AdminDb {
             let Privilege { is_above } = tx.one(IS_ABOVE, &[]).await?;
             if is_above { tx.commit(&batch).await.map(Some) } else { Ok(None) }
         };
-        self.0.attempts(tenant_id, Tx::reading_all, "", read).await
+        self.0.attempts(tenant_id, Kind::ReadingAll, "", read).await
     }
 
     /// Closes the connections.

@@ -1,6 +1,7 @@
 //! What can go wrong between the server and PostgreSQL.
 
 use std::error::Error as _;
+use std::time::Duration;
 
 use deadpool_postgres::PoolError;
 use tokio_postgres::error::SqlState;
@@ -25,6 +26,15 @@ pub enum DbError {
     /// A transaction that was not begun, because for too long somebody else held what it begins with: nothing of its work was tried.
     #[error("what the transaction begins with is held by another one")]
     HeldUp,
+    /// Others of the tenant have all that it may have of something, and have had it for too long.
+    #[error("{0}")]
+    Overloaded(&'static str),
+    /// A transaction that was stopped because it took longer than this, and taken back.
+    #[error("it took longer than {} s, and was stopped", .0.as_secs())]
+    TooLong(Duration),
+    /// More than one answer may hold: it holds so many of its rows, and one at least.
+    #[error("more than one answer may hold")]
+    TooLarge(usize),
     /// The database answered something that the code did not expect.
     #[error("unexpected database answer: {0}")]
     Unexpected(String),
@@ -59,7 +69,7 @@ impl DbError {
         match self {
             Self::Postgres(error) => error.as_db_error(),
             Self::Uncertain(error) => error.db(),
-            Self::Pool(_) | Self::Silent | Self::HeldUp | Self::Unexpected(_) => None,
+            _ => None,
         }
     }
 
@@ -72,7 +82,7 @@ impl DbError {
                 error.as_db_error().is_none_or(|db| *db.code() == SqlState::CRASH_SHUTDOWN)
             }
             Self::Silent => true,
-            Self::Pool(_) | Self::Unexpected(_) | Self::Uncertain(_) | Self::HeldUp => false,
+            _ => false,
         };
         if lost { Self::Uncertain(Box::new(self)) } else { self }
     }
@@ -82,7 +92,7 @@ impl DbError {
         match self {
             Self::Silent => true,
             Self::Uncertain(error) => error.is_silence(),
-            Self::Pool(_) | Self::Postgres(_) | Self::HeldUp | Self::Unexpected(_) => false,
+            _ => false,
         }
     }
 
@@ -131,7 +141,6 @@ impl DbError {
     pub fn is_unavailable(&self) -> bool {
         match self {
             Self::Pool(_) | Self::Silent | Self::Uncertain(_) => true,
-            Self::Unexpected(_) | Self::HeldUp => false,
             Self::Postgres(error) => match error.as_db_error() {
                 // Class 57P: shutting down or starting up.
                 Some(db) => {
@@ -146,6 +155,7 @@ impl DbError {
                 }
                 None => error.is_closed() || is_io(error),
             },
+            _ => false,
         }
     }
 

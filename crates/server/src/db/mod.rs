@@ -7,11 +7,12 @@ mod listening;
 mod login;
 pub mod migrate;
 mod pooler;
+mod reading;
 mod row;
+mod shares;
 mod sql;
 mod time;
 mod tls;
-mod turns;
 mod tx;
 
 use std::sync::Arc;
@@ -20,12 +21,11 @@ use std::time::Duration;
 
 use deadpool_postgres::{Client, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
 use scopeguard::ScopeGuard;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
 use crate::life::Life;
-use crate::metrics::{PoolState, Waits};
+use crate::metrics::{PoolState, Usage, Waits};
 
 pub(crate) use admin::{AdminDb, STATEMENTS as ADMIN_STATEMENTS};
 pub use error::DbError;
@@ -34,13 +34,15 @@ pub(crate) use listening::listen;
 pub use login::Login;
 pub(crate) use loopctl_macros::Row;
 pub use pooler::{NotDirect, check_direct};
+pub(crate) use reading::LARGEST_ANSWER;
 pub use row::{Column, Row, RowReader, RowTypes};
+pub(crate) use shares::{Share, Shares};
 pub(crate) use sql::{ListSql, around_columns, column, fitting, statements, weighed};
 pub use sql::{Named, Params, Sql, Statement};
 pub use time::Timestamp;
 pub(crate) use tokio_postgres::types::Json as Jsonb;
-pub(crate) use turns::{Turn, Turns};
 pub use tx::{Batch, Tx};
+use tx::{Fate, Kind};
 
 /// How long a request waits for a free connection before it is answered with 503.
 const POOL_WAIT: Duration = Duration::from_secs(10);
@@ -52,8 +54,47 @@ pub(crate) const LOCK_PATIENCE: Duration = Duration::from_secs(10);
 /// then says nothing any more.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(65);
 
+/// At most so many connections of a login; none is opened yet.
+fn pool(login: &Login, size: usize, takes_role: &Arc<AtomicBool>) -> Result<Pool, DbError> {
+    let dial = line::DialForRequests { login: login.clone(), takes_role: Arc::clone(takes_role) };
+    // `Fast` only asks whether the connection is open. That is enough: a transaction that was not finished
+    // is rolled back before its connection returns to the pool (see `Tx`).
+    let config = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+    Pool::builder(Manager::from_connect(tokio_postgres::Config::clone(login), dial, config))
+        .max_size(size)
+        .runtime(Runtime::Tokio1)
+        .wait_timeout(Some(POOL_WAIT))
+        .create_timeout(Some(POOL_WAIT))
+        .build()
+        .map_err(|error| DbError::Pool(error.to_string()))
+}
+
+/// How a connection is brought back to where it was.
+#[derive(Debug, Clone, Copy)]
+struct End {
+    /// Whether what is under way is stopped first.
+    cancels: bool,
+    /// The last statement.
+    last: &'static str,
+}
+
+/// How many of so many connections one tenant may have: with two that take all they can get, there are some left.
+fn share_of(size: usize) -> u32 {
+    u32::try_from((size * 2).div_ceil(5)).unwrap_or(u32::MAX).max(1)
+}
+
 /// How long a statement that nobody waits for may keep its connection.
 const ABANDONED: Duration = Duration::from_secs(1);
+
+/// Why somebody who waited for a connection, or for a project, has none.
+const TAKEN: &str = "all connections to the database are in use that this tenant may have";
+const AT_WORK: &str = "others are at work on the plan of this project";
+
+/// How many connections superadmins may have in one tenant.
+const SUPERADMINS: u32 = 2;
+
+/// How many large answers may be read at the same time.
+const LARGE: usize = 3;
 
 /// How often work is begun that another transaction or a migration may get in the way of.
 const ATTEMPTS: usize = 3;
@@ -75,18 +116,46 @@ statements! {
     TRY_WRITING = "select try_writing()";
 }
 
-/// Opens one kind of transaction or another.
-type Open = fn(Client, Uuid, Db) -> Tx;
+/// How long transactions may take, from the moment on which they have a connection. Who has waited for longer is told so, and what was
+/// under way is stopped and taken back.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Patience {
+    /// Those that only read.
+    reads: Duration,
+    /// Those that write.
+    writes: Duration,
+}
+
+impl Patience {
+    /// Of requests.
+    const USUAL: Self = Self { reads: Duration::from_secs(10), writes: Duration::from_secs(30) };
+    /// Of imports, and of whatever else writes thousands of rows.
+    const LONG: Self = Self { writes: Duration::from_secs(120), ..Self::USUAL };
+    /// Of jobs, for which nobody waits: PostgreSQL's own limits are enough.
+    const OF_JOBS: Self = Self { reads: Duration::MAX, writes: Duration::MAX };
+}
 
 /// The application's connections. Tenant tables are reached through a [`Tx`] alone, as `loopctl_app` and under
 /// row-level security, whatever login the pool has.
 #[derive(Debug, Clone)]
 pub struct Db {
     pool: Pool,
-    /// A turn for every snapshot that may be open.
-    snapshots: Arc<Semaphore>,
+    /// For connections beside it, on which statements are cancelled.
+    login: Arc<Login>,
+    /// The connections that a tenant may have at the same time, for whatever it does, for what it writes, and for snapshots.
+    connections: Shares,
+    writers: Shares,
+    snapshots: Shares,
+    /// Whoever changes the shape of a project's plan, one at a time.
+    projects: Shares,
+    /// Whoever reads a large answer.
+    large: Shares,
+    /// How long transactions may take.
+    patience: Patience,
+    /// Whether a connection is closed when its transaction has ended: what is sent in large pieces leaves large buffers behind.
+    closes: bool,
     /// A turn for every connection that these users may have at the same time; None: all of them.
-    share: Option<Arc<Semaphore>>,
+    jobs: Option<Shares>,
     /// How long a statement may go unanswered.
     deadline: Duration,
     /// What takes a transaction back outlives the request that gave it up.
@@ -94,11 +163,13 @@ pub struct Db {
     /// Whether the last thing that was known of the database's disk is that it takes no more.
     storage_failed: Arc<AtomicBool>,
     /// Who writes to which tenant's log.
-    turns: Turns,
+    turns: Shares,
     /// Whether connections have another role than the application's.
     takes_role: Arc<AtomicBool>,
     /// How long it is waited for.
     waits: Waits,
+    /// Who keeps it busy.
+    usage: Usage,
 }
 
 impl Db {
@@ -114,39 +185,63 @@ impl Db {
     ) -> Result<Self, DbError> {
         line::watch(&mut login);
         with_session_options(&mut login);
-        let config = tokio_postgres::Config::clone(&login);
-        // `Fast` only asks whether the connection is open. That is enough: a transaction that was not finished
-        // is rolled back before its connection returns to the pool (see `Tx`).
         let takes_role = Arc::<AtomicBool>::default();
-        let manager = Manager::from_connect(
-            config,
-            line::DialForRequests { login, takes_role: Arc::clone(&takes_role) },
-            ManagerConfig { recycling_method: RecyclingMethod::Fast },
-        );
-        let pool = Pool::builder(manager)
-            .max_size(size)
-            .runtime(Runtime::Tokio1)
-            .wait_timeout(Some(POOL_WAIT))
-            .create_timeout(Some(POOL_WAIT))
-            .build()
-            .map_err(|error| DbError::Pool(error.to_string()))?;
-        let snapshots = Arc::new(Semaphore::new((size / 2).max(1)));
-        let turns = Turns::default();
-        let waits = Waits::new();
-        let storage_failed = Arc::default();
-        Ok(Self { pool, snapshots, share: None, deadline, life, storage_failed, turns, takes_role, waits })
+        let pool = pool(&login, size, &takes_role)?;
+        let each = share_of(size);
+        Ok(Self {
+            pool,
+            login: Arc::new(login),
+            connections: Shares::of(each),
+            // Who reads waits for nobody who writes, and for no export.
+            writers: Shares::of(each - 1),
+            snapshots: Shares::within(each / 2, (size / 2).max(1)),
+            projects: Shares::turns(),
+            large: Shares::within(1, LARGE),
+            patience: Patience::USUAL,
+            closes: false,
+            jobs: None,
+            deadline,
+            life,
+            storage_failed: Arc::default(),
+            turns: Shares::turns(),
+            takes_role,
+            waits: Waits::new(),
+            usage: Usage::default(),
+        })
     }
 
-    /// The same for users who have at most `most` of the connections at the same time, all of them together. They wait for each other
+    /// The same over connections of its own, which nobody else waits for.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub(crate) fn beside(&self, size: usize) -> Result<Self, DbError> {
+        Ok(Self { pool: pool(&self.login, size, &self.takes_role)?, ..self.clone() })
+    }
+
+    /// The same for jobs, which have at most `most` of the connections at the same time, whoever's they are. They wait for each other
     /// before they wait for a connection, so nobody of them may need a second one while having one.
-    pub(crate) fn shared_by(&self, most: usize) -> Self {
-        Self { share: Some(Arc::new(Semaphore::new(most.max(1)))), ..self.clone() }
+    pub(crate) fn for_jobs(&self, most: usize) -> Self {
+        let jobs = Some(Shares::of(u32::try_from(most).unwrap_or(u32::MAX)));
+        let (connections, writers) = (Shares::of(u32::MAX), Shares::of(u32::MAX));
+        let large = Shares::of(u32::MAX);
+        Self { jobs, connections, writers, large, patience: Patience::OF_JOBS, ..self.clone() }
     }
 
-    /// The turn of whoever has a share of the connections only.
-    async fn turn(&self) -> Option<OwnedSemaphorePermit> {
-        match &self.share {
-            Some(share) => Arc::clone(share).acquire_owned().await.ok(),
+    /// The same for superadmins at work in a tenant, whose requests do not stand in the line of those that they may have come to stop.
+    pub(crate) fn for_superadmins(&self) -> Self {
+        let (connections, writers) = (Shares::of(SUPERADMINS), Shares::of(SUPERADMINS));
+        Self { connections, writers, large: Shares::turns(), ..self.clone() }
+    }
+
+    /// The same for what writes thousands of rows.
+    pub(crate) fn for_long(&self) -> Self {
+        Self { patience: Patience::LONG, closes: true, ..self.clone() }
+    }
+
+    /// The turn of a job, whoever's it is.
+    async fn turn(&self) -> Option<Share> {
+        match &self.jobs {
+            Some(jobs) => jobs.take(Uuid::nil(), 1, Duration::MAX).await,
             None => None,
         }
     }
@@ -154,6 +249,11 @@ impl Db {
     /// Closes the connections that nobody uses, and the others when they come back. Whoever asks for one is refused.
     pub(crate) fn close(&self) {
         self.pool.close();
+    }
+
+    /// Who keeps it busy, and whatever else is counted by tenant.
+    pub(crate) fn usage(&self) -> Usage {
+        self.usage.clone()
     }
 
     /// The connections as they are now.
@@ -172,9 +272,27 @@ impl Db {
     ///
     /// # Errors
     /// When no connection is to be had.
-    async fn tenant(&self, tenant_id: Uuid, open: Open) -> Result<Tx, DbError> {
-        let turn = self.turn().await;
-        Ok(open(self.client().await?, tenant_id, self.clone()).holding(turn))
+    async fn tenant(&self, tenant_id: Uuid, kind: Kind) -> Result<Tx, DbError> {
+        let mut held = Vec::from_iter(self.turn().await);
+        let until = Instant::now() + POOL_WAIT;
+        let mut take = async |shares: &Shares| {
+            let patience = until.saturating_duration_since(Instant::now());
+            let share = shares.take(tenant_id, 1, patience).await.ok_or(DbError::Overloaded(TAKEN))?;
+            held.push(share);
+            Ok::<_, DbError>(())
+        };
+        match kind {
+            Kind::Writing => take(&self.writers).await?,
+            Kind::Snapshot => {
+                take(&self.snapshots).await?;
+                take(&self.writers).await?;
+            }
+            Kind::Reading | Kind::Listing | Kind::ReadingAll => {}
+        }
+        if kind != Kind::ReadingAll {
+            take(&self.connections).await?;
+        }
+        Ok(Tx::open(kind, self.client().await?, tenant_id, self.clone(), held))
     }
 
     /// Runs statements that only read in a transaction of their own, in one round trip, and again where that may help.
@@ -182,7 +300,15 @@ impl Db {
     /// # Errors
     /// When no connection is to be had, or a statement fails.
     pub async fn read<B: Batch>(&self, tenant_id: Uuid, batch: B) -> Result<B::Answer, DbError> {
-        self.attempts(tenant_id, Tx::reading, "", |tx| tx.commit(&batch)).await
+        self.attempts(tenant_id, Kind::Reading, "", |tx| tx.commit(&batch)).await
+    }
+
+    /// As [`Self::read`], for a page of a list.
+    ///
+    /// # Errors
+    /// As [`Self::read`], and when it would be larger than an answer may be.
+    pub(crate) async fn list<B: Batch>(&self, tenant_id: Uuid, batch: B) -> Result<B::Answer, DbError> {
+        self.attempts(tenant_id, Kind::Listing, "", |tx| tx.commit(&batch)).await
     }
 
     /// As [`Self::read`], for statements that write.
@@ -190,7 +316,7 @@ impl Db {
     /// # Errors
     /// As [`Self::read`]; nothing is changed then.
     pub async fn write<B: Batch>(&self, tenant_id: Uuid, batch: B) -> Result<B::Answer, DbError> {
-        self.attempts(tenant_id, Tx::new, "", |tx| tx.commit(&batch)).await
+        self.attempts(tenant_id, Kind::Writing, "", |tx| tx.commit(&batch)).await
     }
 
     /// Runs `work` in a transaction, which it ends itself, and again where that may help: when the transaction lost a
@@ -221,13 +347,13 @@ impl Db {
         E: From<DbError>,
         F: Future<Output = Result<T, E>>,
     {
-        self.attempts(tenant_id, Tx::new, first, work).await
+        self.attempts(tenant_id, Kind::Writing, first, work).await
     }
 
     async fn attempts<T, E, F>(
         &self,
         tenant_id: Uuid,
-        open: Open,
+        kind: Kind,
         first: &str,
         mut work: impl FnMut(Tx) -> F,
     ) -> Result<T, E>
@@ -235,28 +361,52 @@ impl Db {
         E: From<DbError>,
         F: Future<Output = Result<T, E>>,
     {
-        for _ in 1..ATTEMPTS {
-            let tx = self.tenant(tenant_id, open).await?.beginning_with(first);
-            let lost = tx.lost();
-            match work(tx).await {
-                Err(_) if lost.get() => {}
-                outcome => return outcome,
+        let (mut lost, mut in_turn) = (0, None);
+        loop {
+            let tx = self.tenant(tenant_id, kind).await?.beginning_with(first).having(in_turn.take());
+            let fate = tx.fate();
+            let outcome = self.in_time(kind, &fate, work(tx)).await;
+            if outcome.is_ok() {
+                return outcome;
+            }
+            if let Some(line) = fate.waits_for() {
+                // Here, where it has no connection.
+                let turn = self.projects.take(line, 1, LOCK_PATIENCE).await;
+                in_turn = Some(turn.ok_or(DbError::Overloaded(AT_WORK))?);
+            } else if fate.is_lost() && lost + 1 < ATTEMPTS {
+                lost += 1;
+            } else {
+                return outcome;
             }
         }
-        work(self.tenant(tenant_id, open).await?.beginning_with(first)).await
+    }
+
+    /// Stops what takes too long. What has become of a commit that is under way is worth waiting for, though: it has a deadline of its
+    /// own.
+    async fn in_time<T, E: From<DbError>>(
+        &self,
+        kind: Kind,
+        fate: &Fate,
+        work: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
+        let patience = if kind.writes() { self.patience.writes } else { self.patience.reads };
+        // Apart: work within work would be larger than a stack.
+        let mut work = Box::pin(work);
+        match timeout(patience, work.as_mut()).await {
+            Ok(outcome) => outcome,
+            Err(_) if fate.is_committing() => work.await,
+            Err(_) => Err(DbError::TooLong(patience).into()),
+        }
     }
 
     /// A transaction for answers too large to be read at once: it only reads, and all its statements see the
-    /// database at the same moment. It stays open for as long as a client takes to read on, so snapshots may hold
-    /// half of the connections, and the others serve everybody else.
+    /// database at the same moment. It stays open for as long as a client takes to read on, so snapshots may hold no more than
+    /// half of the connections, and those of a tenant half of its own; the others serve everybody else.
     ///
     /// # Errors
     /// When too many snapshots are open for too long, or no connection is to be had.
     pub async fn snapshot(&self, tenant_id: Uuid) -> Result<Tx, DbError> {
-        let turn = timeout(POOL_WAIT, Arc::clone(&self.snapshots).acquire_owned()).await;
-        let turn = turn.ok().and_then(Result::ok);
-        let turn = turn.ok_or_else(|| DbError::Pool("every turn for a snapshot is taken".to_owned()))?;
-        Ok(Tx::snapshot(self.client().await?, tenant_id, self.clone()).holding(Some(turn)))
+        self.tenant(tenant_id, Kind::Snapshot).await
     }
 
     /// Runs one statement outside any transaction and tenant, as the pool's login: for authentication, which comes
@@ -314,22 +464,26 @@ impl Db {
         Ok(true)
     }
 
-    /// Lets others have a connection on which something may be under way, once that has been answered and `last` after it,
-    /// and closes one that takes longer: then PostgreSQL takes back what was begun. `turn` ends with it.
-    fn give_back(
-        &self,
-        client: Client,
-        last: &'static str,
-        patience: Duration,
-        turn: Option<OwnedSemaphorePermit>,
-    ) {
+    /// Lets others have a connection again, once `last` has been answered and what may be under way before it, and closes one that takes
+    /// longer than this: then PostgreSQL takes back what was begun. What is `held` is given back with it.
+    fn give_back(&self, client: Client, end: End, patience: Duration, held: Vec<Share>) {
         if tokio::runtime::Handle::try_current().is_err() {
             drop(Object::take(client));
             return;
         }
+        let (login, closes) = (Arc::clone(&self.login), self.closes);
         self.life.complete(async move {
-            let _until_given_back = turn;
-            if !matches!(timeout(patience, client.batch_execute(last)).await, Ok(Ok(()))) {
+            let _until_given_back = held;
+            let ending = async {
+                if end.cancels {
+                    // It fails where nothing was under way any more, or nobody is there to be asked: `last` shows.
+                    let _ = login.cancel(&client.cancel_token()).await;
+                }
+                client.batch_execute(end.last).await
+            };
+            let is_done = matches!(timeout(patience, ending).await, Ok(Ok(())));
+            // PostgreSQL may be slow to pass on what was cancelled: it must not hit whoever has the connection next.
+            if end.cancels || closes || !is_done {
                 drop(Object::take(client));
             }
         });
@@ -337,11 +491,12 @@ impl Db {
 
     async fn run_alone<R: Row>(&self, sql: Sql<R>, params: Params<'_>) -> Result<Vec<R>, DbError> {
         // Whoever gives up on the answer must not hand the connection on: the next one would wait for it.
-        let turn = self.turn().await;
-        let give_back = |(client, turn)| self.give_back(client, "", ABANDONED, turn);
-        let held = scopeguard::guard((self.client().await?, turn), give_back);
+        let held = Vec::from_iter(self.turn().await);
+        let end = End { cancels: false, last: "" };
+        let give_back = |(client, held)| self.give_back(client, end, ABANDONED, held);
+        let held = scopeguard::guard((self.client().await?, held), give_back);
         let rows = self.waits.for_answer(line::ask(&held.0, self.deadline, sql.text, params)).await;
-        let (client, _turn) = ScopeGuard::into_inner(held);
+        let (client, _held) = ScopeGuard::into_inner(held);
         if let Err(error) = &rows {
             self.note(error);
         }
@@ -349,5 +504,49 @@ impl Db {
             drop(Object::take(client));
         }
         rows?.iter().map(|row| R::read(&mut RowReader::new(row))).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn nowhere() -> Db {
+        let login = Login::of_socket(tokio_postgres::Config::new()).unwrap();
+        Db::new(login, 10, DEADLINE, Life::default()).unwrap()
+    }
+
+    #[test]
+    fn two_tenants_leave_something_for_a_third() {
+        for (size, share) in [(1, 1), (2, 1), (5, 2), (10, 4), (16, 7), (100, 40)] {
+            assert_eq!(share_of(size), share, "{size}");
+            assert!(size < 5 || 2 * share < size as u32, "{size}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn work_that_takes_too_long_is_stopped_unless_it_is_being_committed() {
+        let (db, second) = (nowhere(), Duration::from_secs(1));
+        let stopped = async |db: &Db, kind: Kind| {
+            let began = Instant::now();
+            let outcome = db.in_time::<(), DbError>(kind, &Fate::default(), std::future::pending()).await;
+            assert!(matches!(outcome, Err(DbError::TooLong(_))));
+            began.elapsed().as_secs()
+        };
+        assert_eq!(stopped(&db, Kind::Reading).await, 10);
+        assert_eq!(stopped(&db, Kind::Writing).await, 30);
+        assert_eq!(stopped(&db.for_long(), Kind::Writing).await, 120);
+        let fate = Fate::default();
+        let committing = async {
+            fate.commits();
+            tokio::time::sleep(60 * second).await;
+            Ok::<_, DbError>(())
+        };
+        db.in_time(Kind::Writing, &fate, committing).await.unwrap();
+        let of_a_job = async {
+            tokio::time::sleep(3600 * second).await;
+            Ok::<_, DbError>(())
+        };
+        db.for_jobs(1).in_time(Kind::Writing, &Fate::default(), of_a_job).await.unwrap();
     }
 }

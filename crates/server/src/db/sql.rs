@@ -64,6 +64,13 @@ pub(crate) struct ListSql<R> {
     pub(crate) rows: Sql<R>,
 }
 
+impl<R> ListSql<R> {
+    /// Whether its rows are [`weighed`]: then whoever reads them sees to it that they fit into an answer.
+    pub(crate) fn is_weighed(&self) -> bool {
+        self.rows.text.contains(" as upto ")
+    }
+}
+
 /// How many rows a list has.
 #[derive(Debug, Clone, Copy, crate::db::Row)]
 pub(crate) struct Counted {

@@ -5,22 +5,24 @@
 //! client hung up, is rolled back before its connection can serve anybody else.
 
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use deadpool_postgres::{Client, Object};
 use futures_util::future::maybe_done;
 use futures_util::poll;
-use tokio::sync::OwnedSemaphorePermit;
+use sha2::{Digest as _, Sha256};
 use tokio_postgres::Statement as Prepared;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::line::{in_time, prepare};
+use super::reading::Reading;
 use super::row::{Row, RowReader};
+use super::shares::Share;
 use super::sql::{Params, Sql, Statement};
-use super::{Db, DbError};
+use super::{AT_WORK, Db, DbError, End, LOCK_PATIENCE};
 
 /// Statements that are sent together and answered together.
 pub trait Batch {
@@ -79,69 +81,109 @@ macro_rules! batches {
 
 batches! { () (A 0, B 1) (A 0, B 1, C 2) (A 0, B 1, C 2, D 3) (A 0, B 1, C 2, D 3, E 4) }
 
-/// Whether a transaction failed in a way that makes it worth another try.
-#[derive(Clone, Default)]
-pub(super) struct Lost(Arc<AtomicBool>);
+/// Why somebody who waited to write to the log has not.
+const WRITING: &str = "the tenant's other changes take too long";
 
-impl Lost {
-    pub(super) fn get(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+/// What a transaction is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// It writes.
+    Writing,
+    /// It only reads, which PostgreSQL sees to.
+    Reading,
+    /// It only reads a page of a list: no more than an answer may hold.
+    Listing,
+    /// It only reads, and as whoever the connection's login is.
+    ReadingAll,
+    /// It only reads, and every statement sees the database as the first one did.
+    Snapshot,
+}
+
+impl Kind {
+    /// Whether it may write anything: then an answer to its `COMMIT` that is lost leaves its outcome unknown.
+    pub(super) const fn writes(self) -> bool {
+        matches!(self, Self::Writing)
+    }
+
+    const fn begin(self) -> &'static str {
+        match self {
+            Self::Writing => "BEGIN",
+            Self::Reading | Self::Listing | Self::ReadingAll => "BEGIN READ ONLY",
+            Self::Snapshot => "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY",
+        }
     }
 }
 
-/// An open transaction of a tenant, who is `$1` in every statement: parameters begin with `$2`. Dropping it rolls it back.
+/// What has become of a transaction, for whoever began it: also when it is gone.
+#[derive(Clone, Default)]
+pub(super) struct Fate(Arc<Notes>);
+
+#[derive(Default)]
+struct Notes {
+    lost: AtomicBool,
+    committing: AtomicBool,
+    waits_for: Mutex<Option<Uuid>>,
+}
+
+impl Fate {
+    /// Whether it failed in a way that makes it worth another try.
+    pub(super) fn is_lost(&self) -> bool {
+        self.0.lost.load(Ordering::Relaxed)
+    }
+
+    /// Whether its `COMMIT` is on the way.
+    pub(super) fn is_committing(&self) -> bool {
+        self.0.committing.load(Ordering::Relaxed)
+    }
+
+    /// Its `COMMIT` is about to be sent.
+    pub(super) fn commits(&self) {
+        self.0.committing.store(true, Ordering::Relaxed);
+    }
+
+    /// Whose turn it needs before it can be begun again.
+    pub(super) fn waits_for(&self) -> Option<Uuid> {
+        *self.0.waits_for.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An open transaction of a tenant, who is `$1` in every statement: parameters begin with `$2`. Dropping it rolls it back, and stops
+/// what it is at.
 pub struct Tx {
     /// None once the transaction is finished.
     client: Option<Client>,
     /// `$1` of every statement.
-    tenant_id: Uuid,
+    pub(super) tenant_id: Uuid,
+    pub(super) kind: Kind,
     /// What opens the transaction, until it has been sent with the first statement.
     begin: Option<String>,
-    /// Whether it may write anything: then an answer to its `COMMIT` that is lost leaves its outcome unknown.
-    writes: bool,
-    /// A turn that ends with it.
-    turn: Option<OwnedSemaphorePermit>,
-    lost: Lost,
+    /// Whether something was sent that has not been answered.
+    is_asking: bool,
+    /// What it has besides its connection, until that is given back: shares of its tenant, and turns of projects.
+    held: Vec<Share>,
+    fate: Fate,
     /// Whose connection it is.
-    db: Db,
+    pub(super) db: Db,
 }
 
 impl Tx {
-    pub(super) fn new(client: Client, tenant_id: Uuid, db: Db) -> Self {
-        Self::open("BEGIN", true, client, tenant_id, db)
-    }
-
-    /// Only reads, which PostgreSQL sees to.
-    pub(super) fn reading(client: Client, tenant_id: Uuid, db: Db) -> Self {
-        Self::open("BEGIN READ ONLY", false, client, tenant_id, db)
-    }
-
-    /// Only reads, and as whoever the connection's login is.
-    pub(super) fn reading_all(client: Client, tenant_id: Uuid, db: Db) -> Self {
-        let begin = Some("BEGIN READ ONLY".to_owned());
-        let (client, lost) = (Some(client), Lost::default());
-        Self { client, tenant_id, begin, writes: false, turn: None, lost, db }
-    }
-
-    /// Only reads, and every statement sees the database as the first one did.
-    pub(super) fn snapshot(client: Client, tenant_id: Uuid, db: Db) -> Self {
-        Self::open("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY", false, client, tenant_id, db)
-    }
-
-    /// With a turn, which lasts as long as it does.
-    #[must_use]
-    pub(super) fn holding(mut self, turn: Option<OwnedSemaphorePermit>) -> Self {
-        self.turn = turn;
-        self
-    }
-
-    fn open(begin: &str, writes: bool, client: Client, tenant_id: Uuid, db: Db) -> Self {
+    pub(super) fn open(kind: Kind, client: Client, tenant_id: Uuid, db: Db, held: Vec<Share>) -> Self {
         // Connections may log in as anybody (one superuser login in development); what runs inside a
         // transaction always runs as the application role. Both settings end with the transaction.
         let role = if db.takes_role.load(Ordering::Relaxed) { "SET LOCAL ROLE loopctl_app; " } else { "" };
-        let begin = format!("{begin}; {role}SET LOCAL loopctl.tenant_id = '{tenant_id}'");
-        let (client, begin, lost) = (Some(client), Some(begin), Lost::default());
-        Self { client, tenant_id, begin, writes, turn: None, lost, db }
+        let begin = match kind {
+            Kind::ReadingAll => kind.begin().to_owned(),
+            _ => format!("{}; {role}SET LOCAL loopctl.tenant_id = '{tenant_id}'", kind.begin()),
+        };
+        let (client, begin, fate) = (Some(client), Some(begin), Fate::default());
+        Self { client, tenant_id, kind, begin, is_asking: false, held, fate, db }
+    }
+
+    /// With a turn that it has waited for.
+    #[must_use]
+    pub(super) fn having(mut self, turn: Option<Share>) -> Self {
+        self.held.extend(turn);
+        self
     }
 
     /// With SQL that goes with what begins it, and without which it is not begun; none when empty.
@@ -154,9 +196,26 @@ impl Tx {
         self
     }
 
-    /// Tells, also when the transaction is gone, whether it is worth another try.
-    pub(super) fn lost(&self) -> Lost {
-        self.lost.clone()
+    pub(super) fn fate(&self) -> Fate {
+        self.fate.clone()
+    }
+
+    /// Takes the turn of those who are about to lock a project, which lasts as long as the transaction. Whoever would have to wait for it
+    /// does that without a connection: this fails, and the work is begun anew when its turn has come.
+    ///
+    /// # Errors
+    /// When it is somebody else's turn.
+    pub fn take_turn(&mut self, project_id: Uuid) -> Result<(), DbError> {
+        let line = line_of(self.tenant_id, project_id);
+        if !self.held.iter().any(|share| share.is_of(&self.db.projects, line)) {
+            let Some(turn) = self.db.projects.take_now(line, 1) else {
+                let mut waits_for = self.fate.0.waits_for.lock().unwrap_or_else(PoisonError::into_inner);
+                *waits_for = Some(line);
+                return Err(DbError::Overloaded(AT_WORK));
+            };
+            self.held.push(turn);
+        }
+        Ok(())
     }
 
     /// Runs statements in this order, in one round trip once they are prepared, and returns each one's rows.
@@ -206,7 +265,10 @@ impl Tx {
     /// The first failure; nothing is committed then.
     pub async fn commit<B: Batch>(mut self, batch: &B) -> Result<B::Answer, DbError> {
         let answer = self.send(batch, Some("COMMIT")).await?;
-        self.client = None;
+        let client = self.client.take();
+        if self.db.closes {
+            drop(client.map(Object::take));
+        }
         Ok(answer)
     }
 
@@ -214,16 +276,20 @@ impl Tx {
     ///
     /// # Errors
     /// As [`Self::commit`], and when the turn does not come.
-    pub async fn commit_in_turn<B: Batch>(self, batch: &B) -> Result<B::Answer, DbError> {
-        let turn = self.db.turns.next(self.tenant_id).await;
-        let too_long = || DbError::Pool("the tenant's other transactions take too long".to_owned());
-        let _until_committed = turn.ok_or_else(too_long)?;
+    pub async fn commit_in_turn<B: Batch>(mut self, batch: &B) -> Result<B::Answer, DbError> {
+        let turn = self.db.turns.take(self.tenant_id, 1, LOCK_PATIENCE).await;
+        self.held.push(turn.ok_or(DbError::Overloaded(WRITING))?);
         self.commit(batch).await
     }
 
     async fn send<B: Batch>(&mut self, batch: &B, commit: Option<&str>) -> Result<B::Answer, DbError> {
         let (statements, waits) = (batch.statements(), self.db.waits.clone());
+        self.is_asking = true;
+        let began = Instant::now();
         let answers = waits.for_answer(self.exchange(&statements, commit)).await;
+        // Of what is too much for an answer the rest is still coming.
+        self.is_asking = matches!(answers, Err(DbError::TooLarge(_) | DbError::Overloaded(_)));
+        self.db.usage.kept_database(self.tenant_id, began.elapsed());
         let answers = answers.inspect_err(|error| self.failed(error))?;
         batch.read(Answers(answers.into_iter()))
     }
@@ -231,7 +297,7 @@ impl Tx {
     /// Notes what a failure means for the transaction.
     fn failed(&mut self, error: &DbError) {
         if error.is_transient() {
-            self.lost.0.store(true, Ordering::Relaxed);
+            self.fate.0.lost.store(true, Ordering::Relaxed);
         }
         self.db.note(error);
         if error.is_silence() {
@@ -255,7 +321,15 @@ impl Tx {
         }
         // From here on the transaction is open, or lost: nothing may run on it as if it had not begun.
         let begin = self.begin.take();
-        send(client, self.db.deadline, begin.as_deref(), &queries, commit, self.writes).await
+        if commit.is_some() && self.kind.writes() {
+            self.fate.commits();
+        }
+        let reading = Reading::of(self);
+        let answers =
+            send(client, self.db.deadline, begin.as_deref(), &queries, commit, self.kind.writes(), &reading)
+                .await;
+        self.held.extend(reading.into_turn());
+        answers
     }
 
     /// Makes PostgreSQL plan anew what this connection runs from here on, foreign-key checks included.
@@ -269,8 +343,14 @@ impl Tx {
     }
 }
 
+/// The line of those who wait for a project of a tenant. Who names another tenant's stands in one of their own.
+fn line_of(tenant_id: Uuid, project_id: Uuid) -> Uuid {
+    let digest = Sha256::new().chain_update(tenant_id).chain_update(project_id).finalize();
+    Uuid::from_slice(digest.get(..16).unwrap_or_default()).unwrap_or_default()
+}
+
 /// A statement that the connection knows, with all of its parameters.
-type Query<'a> = (Prepared, Vec<&'a (dyn ToSql + Sync)>);
+pub(super) type Query<'a> = (Prepared, Vec<&'a (dyn ToSql + Sync)>);
 
 /// Sends everything before it waits for anything: requests on one connection are answered in order. `COMMIT` goes
 /// out only when every statement has: one that could not even be encoded must not be committed around. Of one that
@@ -282,6 +362,7 @@ async fn send(
     queries: &[Query<'_>],
     commit: Option<&str>,
     writes: bool,
+    reading: &Reading,
 ) -> Result<Vec<Vec<tokio_postgres::Row>>, DbError> {
     let control = async |sql: Option<&str>| match sql {
         Some(sql) => client.batch_execute(sql).await,
@@ -290,10 +371,8 @@ async fn send(
     let mut begun = pin!(maybe_done(control(begin)));
     // The first poll sends.
     let _ = poll!(&mut begun);
-    let mut answers: Vec<_> = queries
-        .iter()
-        .map(|(prepared, params)| Box::pin(maybe_done(client.query(prepared, params))))
-        .collect();
+    let mut answers: Vec<_> =
+        queries.iter().map(|query| Box::pin(maybe_done(reading.rows(client, query)))).collect();
     for answer in &mut answers {
         let _ = poll!(answer.as_mut());
         if let Some(Err(_)) = answer.as_mut().output_mut() {
@@ -329,9 +408,12 @@ async fn send(
 impl Drop for Tx {
     fn drop(&mut self) {
         let Some(client) = self.client.take() else { return };
-        if self.begin.is_some() {
+        if self.begin.is_some() && !self.is_asking {
             return; // Nothing was sent: the connection is as clean as it came.
         }
-        self.db.give_back(client, "ROLLBACK", self.db.deadline, self.turn.take());
+        // What is being committed may come to its end: nobody could say any more what has become of it.
+        let cancels = self.is_asking && !self.fate.is_committing();
+        let end = End { cancels, last: "ROLLBACK" };
+        self.db.give_back(client, end, self.db.deadline, std::mem::take(&mut self.held));
     }
 }

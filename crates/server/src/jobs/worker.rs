@@ -76,7 +76,7 @@ impl<C: Clone + Send + Sync + 'static> Worker<C> {
         pool_size: usize,
     ) -> Self {
         let alive = queue.begin();
-        let context = context(db.shared_by(pool_size / 4));
+        let context = context(db.for_jobs(pool_size / 4));
         Self {
             db,
             owner,

@@ -188,8 +188,9 @@ pub(super) async fn import(
 ) -> ApiResult<Imported<Summary>> {
     // Was read without the lock: nobody waits for a large payload to be read.
     let ImportRequest { mode, payload } = body.valid()?;
+    let _turn = caller.app.fair.heavy(caller.tenant_id).await?;
     let imported = caller
-        .change(async |mut change| {
+        .change_much(async |mut change| {
             // An unknown project is 404 whatever the payload says.
             let project = lock_project(&mut change, project_id).await?;
             let payload = payload.clone().map_err(refused)?;

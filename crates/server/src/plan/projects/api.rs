@@ -239,6 +239,7 @@ pub(super) async fn update(
         .change(async |mut change| {
             // The tenant's lock comes before the project's.
             let limit = if activates { Some(locked_limit(&mut change, MAX_PROJECTS).await?) } else { None };
+            change.take_turn(id)?;
             let old = change.found(LOCK_PROJECT_ROW, &[&id]).await?;
             let new = body.valid()?.applied_to(&old);
             if new.status == ARCHIVED && old.status != ARCHIVED {
@@ -256,6 +257,7 @@ pub(super) async fn update(
 pub(super) async fn archive(caller: Caller<AtLeast<User>>, Id(id): Id) -> ApiResult<Json<ProjectResponse>> {
     caller
         .change(async |mut change| {
+            change.take_turn(id)?;
             let old = change.found(LOCK_PROJECT_ROW, &[&id]).await?;
             let event = (old.status != ARCHIVED).then(|| {
                 let told = json!({"status": ARCHIVED});

@@ -27,6 +27,7 @@ pub(crate) struct LockedProject {
 /// # Errors
 /// 404 for an unknown one.
 pub(crate) async fn lock_project(change: &mut Change<'_>, project_id: Uuid) -> ApiResult<LockedProject> {
+    change.take_turn(project_id)?;
     let (locked, settings) =
         change.batch((LOCK_PROJECT.with(&[&project_id]), SETTINGS_UNDER_LOCK.with(&[]))).await?;
     locked.first().and(settings.into_iter().next()).ok_or_else(ApiError::not_found)

@@ -1,0 +1,81 @@
+//! What is read for one answer: no more than an answer may hold, and of what is large one thing after the other.
+
+use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use deadpool_postgres::Client;
+use futures_util::TryStreamExt as _;
+use uuid::Uuid;
+
+use super::shares::{Share, Shares};
+use super::tx::{Kind, Query, Tx};
+use super::{DbError, POOL_WAIT};
+
+/// What an answer may hold that is not streamed, in bytes.
+pub(crate) const LARGEST_ANSWER: usize = 16 * 1024 * 1024;
+
+/// What keeps a large answer from being read.
+const OTHERS: &str = "too many large answers are being read";
+
+/// What is read without waiting for a turn, in bytes.
+const SMALL: usize = 1024 * 1024;
+
+/// The rows of statements that go together, while they come.
+pub(super) struct Reading {
+    /// None where nothing is gathered into one answer.
+    turns: Option<Shares>,
+    tenant_id: Uuid,
+    /// Whether there may be more of it than an answer holds: then it is for the client to ask for less.
+    is_list: bool,
+    /// As they came.
+    bytes: AtomicUsize,
+    /// Taken by what has turned out to be large.
+    turn: Mutex<Option<Share>>,
+}
+
+impl Reading {
+    pub(super) fn of(tx: &Tx) -> Self {
+        let is_list = tx.kind == Kind::Listing;
+        let turns = (is_list || tx.kind == Kind::Reading).then(|| tx.db.large.clone());
+        Self { turns, tenant_id: tx.tenant_id, is_list, bytes: AtomicUsize::new(0), turn: Mutex::default() }
+    }
+
+    /// The turn, if there had to be one: it lasts until what was read is understood.
+    pub(super) fn into_turn(self) -> Option<Share> {
+        self.turn.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sends a statement, at the first poll, and gathers its rows.
+    pub(super) async fn rows(
+        &self,
+        client: &Client,
+        (prepared, params): &Query<'_>,
+    ) -> Result<Vec<tokio_postgres::Row>, DbError> {
+        let mut coming = pin!(client.query_raw(prepared, params.iter().copied()).await?);
+        let mut rows = Vec::new();
+        while let Some(row) = coming.try_next().await? {
+            self.admit(row.raw_size_bytes(), rows.len()).await?;
+            rows.push(row);
+        }
+        Ok(rows)
+    }
+
+    /// One row alone is read whatever it weighs.
+    async fn admit(&self, bytes: usize, before: usize) -> Result<(), DbError> {
+        let Some(turns) = &self.turns else { return Ok(()) };
+        let bytes = self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        if self.is_list && bytes > LARGEST_ANSWER && before > 0 {
+            return Err(DbError::TooLarge(before));
+        }
+        if bytes > SMALL && !self.has_turn() {
+            let turn = turns.take(self.tenant_id, 1, POOL_WAIT).await.ok_or(DbError::Overloaded(OTHERS))?;
+            *self.turn.lock().unwrap_or_else(PoisonError::into_inner) = Some(turn);
+        }
+        Ok(())
+    }
+
+    fn has_turn(&self) -> bool {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+}

@@ -1,0 +1,155 @@
+//! Shares: of what there is only so much, one tenant may not have everything. Whoever asks for more than the share of theirs waits in
+//! a line of their own, where waiting costs nobody anything. A share of one is a turn: what one after the other has to do in any case.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+use uuid::Uuid;
+
+/// So much of something for each, and so much for all of them.
+#[derive(Debug, Clone)]
+pub(crate) struct Shares {
+    /// Of those who have something, or wait.
+    lines: Arc<Mutex<HashMap<Uuid, Arc<Semaphore>>>>,
+    each: u32,
+    all: Arc<Semaphore>,
+}
+
+/// What somebody has, until it is dropped.
+#[must_use]
+pub(crate) struct Share {
+    shares: Shares,
+    of: Uuid,
+    /// None when it is over.
+    own: Option<OwnedSemaphorePermit>,
+    of_all: Option<OwnedSemaphorePermit>,
+}
+
+impl Shares {
+    /// So much for each, however many there are.
+    pub(crate) fn of(each: u32) -> Self {
+        Self::within(each, Semaphore::MAX_PERMITS)
+    }
+
+    /// So much for each, and so much for all of them.
+    pub(crate) fn within(each: u32, all: usize) -> Self {
+        let each = each.clamp(1, u32::try_from(all).unwrap_or(u32::MAX));
+        Self { lines: Arc::default(), each, all: Arc::new(Semaphore::new(all)) }
+    }
+
+    /// How much each may have.
+    pub(crate) const fn each(&self) -> u32 {
+        self.each
+    }
+
+    /// Turns: one at a time for each.
+    pub(crate) fn turns() -> Self {
+        Self::of(1)
+    }
+
+    /// Waits in line: first come, first served. Who asks for more than there is for each gets all of that. None when it takes too long.
+    pub(crate) async fn take(&self, of: Uuid, amount: u32, patience: Duration) -> Option<Share> {
+        let (line, mut share) = self.stand(of);
+        let amount = amount.min(self.each);
+        let taking = async {
+            share.own = line.acquire_many_owned(amount).await.ok();
+            share.of_all = Arc::clone(&self.all).acquire_many_owned(amount).await.ok();
+        };
+        timeout(patience, taking).await.ok()?;
+        (share.own.is_some() && share.of_all.is_some()).then_some(share)
+    }
+
+    /// As [`Self::take`], without waiting. None when it would have to.
+    pub(crate) fn take_now(&self, of: Uuid, amount: u32) -> Option<Share> {
+        let (line, mut share) = self.stand(of);
+        let amount = amount.min(self.each);
+        share.own = Some(line.try_acquire_many_owned(amount).ok()?);
+        share.of_all = Some(Arc::clone(&self.all).try_acquire_many_owned(amount).ok()?);
+        Some(share)
+    }
+
+    /// Somebody's line, and what they have as yet. Who leaves the line while waiting is not remembered either.
+    fn stand(&self, of: Uuid) -> (Arc<Semaphore>, Share) {
+        let whole = || Arc::new(Semaphore::new(self.each as usize));
+        let line = Arc::clone(self.lines().entry(of).or_insert_with(whole));
+        (line, Share { shares: self.clone(), of, own: None, of_all: None })
+    }
+
+    fn lines(&self) -> std::sync::MutexGuard<'_, HashMap<Uuid, Arc<Semaphore>>> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Share {
+    /// Whether it is one of these, and whose.
+    pub(crate) fn is_of(&self, shares: &Shares, of: Uuid) -> bool {
+        self.of == of && Arc::ptr_eq(&self.shares.lines, &shares.lines)
+    }
+}
+
+impl Drop for Share {
+    /// A line in which nobody stands is forgotten.
+    fn drop(&mut self) {
+        (self.own, self.of_all) = (None, None);
+        let mut lines = self.shares.lines();
+        if lines.get(&self.of).is_some_and(|line| Arc::strong_count(line) == 1) {
+            lines.remove(&self.of);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MOMENT: Duration = Duration::from_secs(10);
+    const MINE: Uuid = Uuid::from_u128(1);
+    const OTHER: Uuid = Uuid::from_u128(2);
+
+    #[tokio::test(start_paused = true)]
+    async fn one_at_a_time_per_tenant_and_nobody_is_remembered() {
+        let turns = Shares::turns();
+        let first = turns.take(MINE, 1, MOMENT).await.unwrap();
+        let others = turns.take(OTHER, 1, MOMENT).await.unwrap();
+        // Who waits too long is told so, and leaves the line.
+        assert!(turns.take(MINE, 1, MOMENT).await.is_none());
+        assert!(turns.take_now(MINE, 1).is_none());
+        let second = tokio::spawn({
+            let turns = turns.clone();
+            async move { turns.take(MINE, 1, MOMENT).await.is_some() }
+        });
+        tokio::task::yield_now().await;
+        assert!(!second.is_finished());
+        drop((first, others));
+        assert!(second.await.unwrap());
+        let third = turns.take_now(MINE, 1).unwrap();
+        let leaving = tokio::spawn({
+            let turns = turns.clone();
+            async move { turns.take(MINE, 1, MOMENT).await.is_some() }
+        });
+        tokio::task::yield_now().await;
+        leaving.abort();
+        assert!(leaving.await.unwrap_err().is_cancelled());
+        drop(third);
+        assert!(turns.lines().is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_has_more_than_a_share_and_all_have_no_more_than_there_is() {
+        let shares = Shares::within(4, 10);
+        let mine = shares.take(MINE, 3, MOMENT).await.unwrap();
+        assert!(shares.take(MINE, 2, MOMENT).await.is_none(), "of one");
+        // More than a share is a share.
+        let other = shares.take(OTHER, 100, MOMENT).await.unwrap();
+        let third = Uuid::from_u128(3);
+        assert!(shares.take(third, 4, MOMENT).await.is_none(), "of all");
+        let rest = shares.take_now(third, 3).unwrap();
+        drop(other);
+        assert!(shares.take_now(MINE, 2).is_none() && shares.take_now(MINE, 1).is_some());
+        drop((mine, rest));
+        assert!(shares.lines().is_empty());
+    }
+}
