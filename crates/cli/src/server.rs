@@ -127,6 +127,10 @@ pub(crate) struct ServeArguments {
     #[arg(long, env = "LOOPCTL_MAX_CONNECTIONS_PER_PEER", value_name = "N", default_value_t = Connections::MOST_OF_PEER,
           value_parser = count)]
     max_connections_per_peer: usize,
+    /// Memory for bodies and answers of requests under way, in MiB; a tenant has a quarter of it at most
+    #[arg(long, env = "LOOPCTL_REQUEST_MEMORY", value_name = "MIB", default_value_t = ServeOptions::REQUEST_MEMORY,
+          value_parser = clap::value_parser!(u32).range(64..=1_048_576))]
+    request_memory: u32,
     /// Leave background jobs to other servers or to `loopctl worker` (or RUN_WORKERS=false)
     #[arg(long)]
     no_jobs: bool,
@@ -313,6 +317,7 @@ pub(crate) async fn run_serve(arguments: &ServeArguments) -> Result<(), Failure>
         trusted_proxies: arguments.trusted_proxies.clone(),
         pool_size: usize::from(arguments.pool_size),
         query_deadline: ServeOptions::QUERY_DEADLINE,
+        request_memory: arguments.request_memory,
         connections: Connections {
             most: arguments.max_connections,
             most_of_peer: arguments.max_connections_per_peer,

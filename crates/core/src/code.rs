@@ -33,6 +33,8 @@ words! {
         CrossLevelDeadlock = "cross_level_deadlock",
         /// The database cannot be reached.
         DatabaseUnavailable = "database_unavailable",
+        /// What was asked for took too long, and was stopped.
+        DeadlineExceeded = "deadline_exceeded",
         /// A delivery of this webhook is under way.
         DeliveryPending = "delivery_pending",
         /// What comes before the story is not verified.
@@ -115,6 +117,8 @@ words! {
         NothingProcessed = "nothing_processed",
         /// A browser sends this from a page that is not ours.
         OriginMismatch = "origin_mismatch",
+        /// There is no room for the request at this moment.
+        Overloaded = "overloaded",
         /// The tenant has as many projects as it may have.
         ProjectLimitReached = "project_limit_reached",
         /// Too many requests within this minute, or tries within this hour.

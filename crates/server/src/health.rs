@@ -81,8 +81,8 @@ impl Output for Health {
 
 async fn health(State(app): State<App>) -> Health {
     let look = async {
-        let takes_writes = app.db.takes_writes().await?;
-        let ahead = app.db.without_tenant(LOOK_AHEAD, &[&app.jobs.schedules()]).await?;
+        let takes_writes = app.pulse.takes_writes().await?;
+        let ahead = app.pulse.without_tenant(LOOK_AHEAD, &[&app.jobs.schedules()]).await?;
         Ok::<_, DbError>((takes_writes, ahead))
     };
     let (database, ahead) = match tokio::time::timeout(BUDGET, look).await {

@@ -11,7 +11,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::app::{App, Endpoint};
 use crate::discovery::Told;
-use crate::http::{ApiError, Front, layers, tls};
+use crate::http::{ApiError, Fair, Front, layers, tls};
 use crate::{
     audit, cost, discovery, evidence, health, identity, knowledge, mcp, plan, scrape, site, skills,
     trust_loop, web, webhooks,
@@ -86,24 +86,25 @@ pub(crate) fn service(app: App, named: Option<&str>) -> Service {
         .fallback(not_found)
         .layer(Extension(told))
         .layer(Extension(site::Site::of(app.public_url.clone())));
-    let router = surrounded(router, front.clone()).with_state(app.clone());
+    let fair = app.fair.clone();
+    let router = surrounded(router, front.clone(), fair.clone()).with_state(app.clone());
     // Tools call everything else, and not each other.
     let tools = Router::new()
         .route(mcp::PATH, any(mcp::answer))
         .route(mcp::METADATA, get(mcp::metadata))
         .route(&format!("{}{}", mcp::METADATA, mcp::PATH), get(mcp::metadata))
         .layer(Extension(mcp::Rest(router.clone())));
-    MapRequest::new(router.merge(surrounded(tools, front).with_state(app)), layers::tidy_path)
+    MapRequest::new(router.merge(surrounded(tools, front, fair).with_state(app)), layers::tidy_path)
 }
 
 /// What happens around every request.
-fn surrounded(router: Router<App>, front: Front) -> Router<App> {
+fn surrounded(router: Router<App>, front: Front, fair: Fair) -> Router<App> {
     router
         .layer(CatchPanicLayer::custom(layers::on_panic))
         .layer(from_fn(web::refused_pages))
         .layer(from_fn(layers::drain))
         .layer(from_fn_with_state(front, tls::secure))
-        .layer(from_fn(layers::observe))
+        .layer(from_fn_with_state(fair, layers::observe))
 }
 
 /// The OpenAPI document of everything that is mounted.

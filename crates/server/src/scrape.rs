@@ -88,22 +88,25 @@ pub(crate) async fn metrics(_: Watcher, State(app): State<App>) -> Response {
         metrics_process::Collector::default().collect();
         metrics::exporter().render()
     });
+    let by_tenant = app.db.usage().text();
     match text.await {
-        Ok(text) => ([(CONTENT_TYPE, TEXT)], text).into_response(),
+        Ok(text) => ([(CONTENT_TYPE, TEXT)], text + &by_tenant).into_response(),
         Err(_) => ApiError::internal().into_response(),
     }
 }
 
 /// What only the database knows: the one place for gauges that are read when somebody asks for them.
 async fn ask(app: &App) -> Result<(), DbError> {
-    if let Some(queues) = app.db.without_tenant(QUEUES, &[]).await? {
+    if let Some(queues) = app.pulse.without_tenant(QUEUES, &[]).await? {
         for ((kind, state), jobs) in queues.kinds.into_iter().zip(queues.states).zip(queues.jobs) {
             metrics::show_jobs(kind, state, jobs as f64);
         }
         metrics::show_oldest_job(queues.oldest_due);
         queues.partitions_until.into_iter().for_each(metrics::show_partitions);
     }
-    if let Some(Deliveries { pending, oldest_pending_age }) = app.db.without_tenant(DELIVERIES, &[]).await? {
+    if let Some(Deliveries { pending, oldest_pending_age }) =
+        app.pulse.without_tenant(DELIVERIES, &[]).await?
+    {
         metrics::show_deliveries(pending as f64, oldest_pending_age);
     }
     Ok(())

@@ -6,7 +6,7 @@ use axum::extract::{FromRef, FromRequestParts};
 use axum::http::request::Parts;
 use uuid::Uuid;
 
-use super::caller::{Shown, count, describe_key, find, note_key};
+use super::caller::{Shown, count, describe_key, find, note_key, take_room};
 use super::ticket::Ticket;
 use super::{Access, App, Exact, Identity, Superadmin};
 use crate::db::{Batch, ListSql, Params, Row};
@@ -87,6 +87,7 @@ where
         let (found, shown) = find(parts, &app, None).await?;
         note_key(&found, found.role);
         count(parts, &app, &found).await?;
+        take_room(parts, found.key_id).await?;
         OnlySuperadmins::check(found.role)?;
         let ticket = Ticket::of(parts)?;
         Ok(Self { app, shown, ticket })

@@ -27,7 +27,7 @@ use super::identities::Found;
 use super::rates::{Judged, Payer};
 use super::ticket::Ticket;
 use super::{App, hash_key, session};
-use crate::http::{ApiError, ApiResult, Input, Noted, Operation};
+use crate::http::{ApiError, ApiResult, Input, Noted, Operation, Stay};
 use crate::{events, metrics};
 
 /// The tenant that a superadmin works on.
@@ -251,6 +251,7 @@ where
         let key = authenticate(parts, &app).await?;
         note_key(&key.found, key.role);
         count(parts, &app, &key.found).await?;
+        take_room(parts, key.payer()).await?;
         A::check(key.role)?;
         let ticket = Ticket::of(parts)?;
         Ok(Self { app, key, ticket, access: PhantomData })
@@ -355,6 +356,14 @@ struct Key {
     shown: Shown,
 }
 
+impl Key {
+    /// Of whose share it takes: a superadmin has one of their own, also within a tenant.
+    fn payer(&self) -> Uuid {
+        let tenant_id = self.found.tenant_id.filter(|_| self.found.role != Role::Superadmin);
+        tenant_id.unwrap_or(self.found.key_id)
+    }
+}
+
 /// Finds the key, which is one that is let in. `target` is the tenant that a superadmin wants to enter.
 pub(super) async fn find(parts: &Parts, app: &App, target: Option<Uuid>) -> ApiResult<(Arc<Found>, Shown)> {
     let token = bearer(parts).ok_or_else(ApiError::unauthorized)?;
@@ -406,6 +415,14 @@ pub(super) async fn pay(parts: &Parts, app: &App, payer: Payer) -> ApiResult<()>
         Reached::Tenant => "tenant",
     });
     Err(ApiError::too_many_requests(&format!("Too many requests. Retry after {seconds} seconds."), seconds))
+}
+
+/// Lets a request have what it takes of the process: of the share of its tenant, or of a superadmin's own.
+///
+/// # Errors
+/// 503 when the others have all of that share.
+pub(super) async fn take_room(parts: &Parts, of: Uuid) -> ApiResult<()> {
+    Stay::in_parts(&parts.extensions).enter(of).await
 }
 
 /// Finds the key and its tenant, and lets a superadmin into another tenant.

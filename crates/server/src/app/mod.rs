@@ -20,9 +20,9 @@ use loopctl_core::webhooks::Policy;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-use crate::db::{AdminDb, Db, DbError, Statement, Turns, Tx};
+use crate::db::{AdminDb, Db, DbError, Shares, Statement, Tx};
 use crate::events::{self, Attribution, Event, Listeners};
-use crate::http::private_networks;
+use crate::http::{Fair, private_networks};
 use crate::jobs::Queue;
 use crate::knowledge::Knowledge;
 use crate::knowledge::access::Reads;
@@ -52,6 +52,10 @@ pub(crate) type Endpoint = crate::http::Endpoint<App>;
 pub(crate) struct App {
     /// The application's connections.
     pub(crate) db: Db,
+    /// Connections of its own for whoever asks how the server is.
+    pub(crate) pulse: Db,
+    /// The same connections for superadmins at work in a tenant.
+    pub(crate) db_of_superadmins: Db,
     /// The owner's, above what belongs to one tenant alone: for superadmins.
     pub(crate) admin: AdminDb,
     /// How clients reach this server, without a trailing slash; links in answers start with it.
@@ -68,6 +72,8 @@ pub(crate) struct App {
     pub(crate) identities: Identities,
     /// How often keys call.
     pub(crate) rates: Rates,
+    /// What requests take of the process.
+    pub(crate) fair: Fair,
     /// Which articles were read.
     pub(crate) reads: Reads,
     /// What articles mean.
@@ -77,7 +83,7 @@ pub(crate) struct App {
     /// Who waits for what is recorded next.
     pub(crate) listeners: Listeners,
     /// Who sends what somebody else is sending as well.
-    pub(crate) repeated: Turns,
+    pub(crate) repeated: Shares,
     /// Where webhooks may lead.
     pub(crate) webhook_policy: Arc<Policy>,
     /// Where pages may be fetched from.
@@ -90,9 +96,19 @@ pub(crate) struct App {
 
 impl App {
     /// One that knows nothing yet.
-    pub(crate) fn new(db: Db, admin: AdminDb, vault: Vault, public_url: Arc<str>, life: Life) -> Self {
+    pub(crate) fn new(
+        db: Db,
+        pulse: Db,
+        admin: AdminDb,
+        vault: Vault,
+        public_url: Arc<str>,
+        life: Life,
+    ) -> Self {
+        let fair = Fair::new(Fair::ROOM, db.usage());
         Self {
+            db_of_superadmins: db.for_superadmins(),
             db,
+            pulse,
             admin,
             public_url,
             trusted_proxies: private_networks().into(),
@@ -101,11 +117,12 @@ impl App {
             key_uses: KeyUses::default(),
             identities: Identities::default(),
             rates: Rates::default(),
+            fair,
             reads: Reads::default(),
             knowledge: Knowledge::default(),
             together: Together::default(),
             listeners: Listeners::default(),
-            repeated: Turns::default(),
+            repeated: Shares::turns(),
             webhook_policy: Arc::default(),
             source_policy: Arc::default(),
             webhooks_queued: Arc::default(),
@@ -158,6 +175,6 @@ impl App {
             Db::new(login.clone(), 1, crate::db::DEADLINE, life.clone()).expect("a pool that opens nothing")
         };
         let public_url = Arc::from("http://localhost");
-        Self::new(nowhere(), AdminDb::new(nowhere()), Vault::without_key(), public_url, life)
+        Self::new(nowhere(), nowhere(), AdminDb::new(nowhere()), Vault::without_key(), public_url, life)
     }
 }

@@ -1,16 +1,24 @@
 //! What a handler asks of the database for its caller: always the caller's tenant, and nothing else.
 
+use loopctl_core::role::Role;
+
 use super::{Change, Committed, Identity};
-use crate::db::{Batch, ListSql, Params, Row, Sql, Timestamp, Tx};
+use crate::db::{Batch, Db, ListSql, Params, Row, Sql, Timestamp, Tx};
 use crate::http::{Answer, ApiError, ApiResult, Cursor, Feed, List, Meta, Page, Place, cut};
 
 impl Identity {
+    /// The connections that they share.
+    fn db(&self) -> &Db {
+        let is_superadmin = self.role == Role::Superadmin || self.impersonation.is_some();
+        if is_superadmin { &self.app.db_of_superadmins } else { &self.app.db }
+    }
+
     /// Runs statements for the caller's tenant (`$1`), in one round trip.
     ///
     /// # Errors
     /// When the database fails.
     pub(crate) async fn read<B: Batch>(&self, batch: B) -> ApiResult<B::Answer> {
-        Ok(self.app.db.read(self.tenant_id, batch).await?)
+        Ok(self.db().read(self.tenant_id, batch).await?)
     }
 
     /// The one row of a statement.
@@ -66,7 +74,12 @@ impl Identity {
         place: Params<'_>,
     ) -> ApiResult<(i64, Vec<R>)> {
         let params = [filters, place].concat();
-        let (count, rows) = self.read((list.count.with(filters), list.rows.with(&params))).await?;
+        let statements = (list.count.with(filters), list.rows.with(&params));
+        let (count, rows) = if list.is_weighed() {
+            self.db().read(self.tenant_id, statements).await?
+        } else {
+            self.db().list(self.tenant_id, statements).await?
+        };
         let count = count.first().filter(|count| count.known).ok_or_else(ApiError::not_found)?;
         Ok((count.total, rows))
     }
@@ -77,7 +90,27 @@ impl Identity {
     ///
     /// # Errors
     /// Those of `work`, or when the database fails.
-    pub(crate) async fn change<'a, T, F>(&'a self, mut work: impl FnMut(Change<'a>) -> F) -> ApiResult<T>
+    pub(crate) async fn change<'a, T, F>(&'a self, work: impl FnMut(Change<'a>) -> F) -> ApiResult<T>
+    where
+        T: Answer,
+        F: Future<Output = ApiResult<Committed<T>>>,
+    {
+        self.change_on(self.db(), work).await
+    }
+
+    /// As [`Self::change`], for what writes thousands of rows: it may take longer.
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) async fn change_much<'a, T, F>(&'a self, work: impl FnMut(Change<'a>) -> F) -> ApiResult<T>
+    where
+        T: Answer,
+        F: Future<Output = ApiResult<Committed<T>>>,
+    {
+        self.change_on(&self.db().for_long(), work).await
+    }
+
+    async fn change_on<'a, T, F>(&'a self, db: &Db, mut work: impl FnMut(Change<'a>) -> F) -> ApiResult<T>
     where
         T: Answer,
         F: Future<Output = ApiResult<Committed<T>>>,
@@ -87,8 +120,7 @@ impl Identity {
             _turn = Some(ticket.turn(self).await?);
             first = ticket.claim(self);
         }
-        let done =
-            self.app.db.transaction_with(&first, self.tenant_id, |tx| work(Change::new(tx, self))).await;
+        let done = db.transaction_with(&first, self.tenant_id, |tx| work(Change::new(tx, self))).await;
         match (done, &self.ticket) {
             (Err(error), Some(ticket)) if error.is_repetition() => {
                 // Nobody takes a key without keeping the answer.

@@ -14,7 +14,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::access::{AtLeast, User};
-use super::caller::{Identity, KeyHolder, Shown, TOO_OFTEN, pay};
+use super::caller::{Identity, KeyHolder, Shown, TOO_OFTEN, pay, take_room};
 use super::rates::Payer;
 use super::{App, hash_key};
 use crate::db::{Row, statements};
@@ -188,6 +188,7 @@ async fn find(parts: &Parts, app: &App) -> ApiResult<Option<Person>> {
         limit: rate::limit(session.rate_limit.as_deref()),
     };
     pay(parts, app, payer).await?;
+    take_room(parts, session.tenant_id).await?;
     Ok(Some(Person(Identity::signed_in(app.clone(), session))))
 }
 

@@ -15,10 +15,11 @@ use loopctl_core::request::{Request, schema_of};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::endpoint::{Input, Operation};
 use super::error::{ApiError, ApiResult};
+use super::fair::Stay;
 use super::query;
 use crate::life::Life;
 
@@ -29,6 +30,9 @@ pub(crate) const LARGE_BODY_LIMIT: usize = 10_485_760;
 
 /// How long a client may pause within a body.
 const PAUSE: Duration = Duration::from_secs(30);
+/// How long it may come as slowly as it likes, and how many bytes have to come in each second after that.
+const AT_EASE: Duration = Duration::from_secs(10);
+const SLOWEST: u64 = 1024;
 /// How long it may go on when the server stops.
 const LAST_PAUSE: Duration = Duration::from_millis(500);
 /// How long a body may take from its first byte to its last.
@@ -142,16 +146,21 @@ impl<T, const LARGE: bool> std::ops::Deref for Body<T, LARGE> {
     }
 }
 
-impl<S: Send + Sync, T: Request, const LARGE: bool> FromRequest<S> for Body<T, LARGE> {
+impl<S: Send + Sync, T: Request + Send + 'static, const LARGE: bool> FromRequest<S> for Body<T, LARGE> {
     type Rejection = ApiError;
 
     async fn from_request(request: HttpRequest, _state: &S) -> Result<Self, Self::Rejection> {
         let (limit, depth) = if LARGE { (LARGE_BODY_LIMIT, LARGE_DEPTH) } else { (BODY_LIMIT, DEPTH) };
         let parameters = query::parse(request.uri().query().unwrap_or_default(), |text| text)?;
+        let stay = Stay::of(&request);
         let raw = RawBody::read(request, limit).await?;
-        let text = json_text(&raw.bytes, raw.content_type.as_deref())?;
-        let object = parse(&text, depth)?;
-        Ok(Self(Sent::of(&object.above(parameters.object().unwrap_or_default()))))
+        let bytes = raw.bytes.len();
+        let read = move || {
+            let text = json_text(&raw.bytes, raw.content_type.as_deref())?;
+            let object = parse(&text, depth)?;
+            Ok(Self(Sent::of(&object.above(parameters.object().unwrap_or_default()))))
+        };
+        stay.read(bytes, read).await
     }
 }
 
@@ -231,33 +240,51 @@ async fn read(request: HttpRequest, limit: usize) -> ApiResult<Vec<u8>> {
 
 async fn collect(request: HttpRequest, limit: usize, announced: Option<u64>) -> ApiResult<Vec<u8>> {
     let life = request.extensions().get::<Life>().cloned().unwrap_or_default();
+    let stay = Stay::of(&request);
     let mut stopped = pin!(async {
         life.ending().await;
         sleep(LAST_PAUSE).await;
     });
+    // Room for what has come, and not for what somebody says is to come.
+    let most = announced.map_or(limit, |length| length as usize);
+    let mut room = most.min(65_536);
+    let began = Instant::now();
     let mut body = request.into_body();
-    let mut bytes = Vec::with_capacity(announced.unwrap_or_default().min(65_536) as usize);
+    let mut bytes = Vec::with_capacity(room);
     loop {
+        let due = (Instant::now() + PAUSE).min(began + pace(bytes.len()));
         let frame = tokio::select! {
             biased;
             frame = body.frame() => frame,
-            () = sleep(PAUSE) => return Err(too_slow()),
+            () = sleep_until(due) => return Err(too_slow()),
             () = &mut stopped => return Err(stopping()),
         };
         let Some(frame) = frame else { break };
         let frame = frame.map_err(|_| ApiError::bad_request("Bad Request: the body was cut off"))?;
         let Ok(data) = frame.into_data() else { continue };
-        if bytes.len() + data.len() > limit {
+        let length = bytes.len() + data.len();
+        if length > limit {
             return Err(too_large(limit));
+        }
+        if length > room {
+            room = (2 * length).min(most.max(length));
+            stay.admit_body(room).await?;
         }
         bytes.extend_from_slice(&data);
     }
     Ok(bytes)
 }
 
+/// How long so many bytes may have taken, and the next one may take.
+fn pace(bytes: usize) -> Duration {
+    AT_EASE + Duration::from_secs(bytes as u64 / SLOWEST)
+}
+
 fn too_slow() -> ApiError {
     let message = format!(
-        "Request Timeout: a body may pause for {} s and take {} s in all; nothing was changed",
+        "Request Timeout: a body has to come at {SLOWEST} bytes/s after the first {} s, and may pause for {} s and take {} s in all; \
+         nothing was changed",
+        AT_EASE.as_secs(),
         PAUSE.as_secs(),
         SENDING.as_secs()
     );
@@ -396,21 +423,22 @@ mod tests {
         use futures_util::stream::{self, StreamExt as _};
 
         let second = Duration::from_secs(1);
-        // A byte every so often, so many of them, and then no end.
-        let send = async |pause: Duration, bytes: usize| {
-            let drops = stream::iter(0..bytes).then(move |_| async move {
+        // Some bytes every so often, so many times, and then no end.
+        let send = async |pause: Duration, times: usize, bytes: usize| {
+            let drops = stream::iter(0..times).then(move |_| async move {
                 sleep(pause).await;
-                Ok::<_, Infallible>(Bytes::from_static(b" "))
+                Ok::<_, Infallible>(Bytes::from(vec![b' '; bytes]))
             });
-            let began = tokio::time::Instant::now();
+            let began = Instant::now();
             let request = HttpRequest::new(Body::from_stream(drops.chain(stream::pending())));
             let error = super::read(request, BODY_LIMIT).await.unwrap_err();
             assert_eq!(error.into_response().status(), 408);
             began.elapsed()
         };
-        assert!(send(second, 0).await - PAUSE < second);
-        assert!(send(second, 10).await - (PAUSE + 10 * second) < second);
-        assert!(send(second * 29, 1000).await - SENDING < second);
+        assert!(send(second, 0, 1).await - AT_EASE < second);
+        assert!(send(second, 1000, 1).await - AT_EASE < second);
+        assert!(send(second, 10, 100_000).await - (PAUSE + 10 * second) < 2 * second);
+        assert!(send(second * 9, 1000, 50_000).await - SENDING < second);
     }
 
     #[tokio::test(start_paused = true)]

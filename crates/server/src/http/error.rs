@@ -1,5 +1,7 @@
 //! The one error type and its envelope.
 
+use std::time::Duration;
+
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use loopctl_core::code::Code;
@@ -10,7 +12,7 @@ use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
 use super::answer::Kept;
-use crate::db::DbError;
+use crate::db::{self, DbError};
 use crate::secrets::SealError;
 
 /// The constraint that a request violates whose key was used before.
@@ -19,8 +21,11 @@ const USED: &str = "idempotency_keys_pkey";
 /// In how many seconds it may be tried again: a member, and the header of that name.
 const RETRY_AFTER: &str = "retry_after_seconds";
 
+/// In how many seconds it may be tried again when there is no room for a request.
+const MOMENT: u32 = 2;
+
 /// How many bytes an answer may have that is not streamed.
-pub(crate) const LARGEST_ANSWER: i64 = 16 * 1024 * 1024;
+pub(crate) const LARGEST_ANSWER: i64 = db::LARGEST_ANSWER as i64;
 
 /// What a handler returns.
 pub(crate) type ApiResult<T> = Result<T, ApiError>;
@@ -286,6 +291,27 @@ impl ApiError {
         Self::new(StatusCode::TOO_MANY_REQUESTS, Code::RateLimited, message).with(RETRY_AFTER, seconds.into())
     }
 
+    /// 503: there is no room for it at this moment, and nothing of it was done.
+    pub(crate) fn overloaded(reason: &str) -> Self {
+        let message = format!(
+            "Service Unavailable: {reason}; nothing was changed; try again in {MOMENT} s, and with fewer at once"
+        );
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, Code::Overloaded, message)
+            .with("outcome", "unchanged".into())
+            .with(RETRY_AFTER, MOMENT.into())
+    }
+
+    /// 503: it took longer than it may, was stopped, and was taken back.
+    pub(crate) fn deadline_exceeded(patience: Duration) -> Self {
+        let message = format!(
+            "Service Unavailable: this took longer than {} s and was stopped; nothing was changed; ask for less at once, or try again \
+             when the server has less to do",
+            patience.as_secs()
+        );
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, Code::DeadlineExceeded, message)
+            .with("outcome", "unchanged".into())
+    }
+
     /// 401: for what is done on pages by whoever has signed in.
     pub(crate) fn not_signed_in() -> Self {
         let message = "Unauthorized: nobody has signed in, or not for long enough; sign in at /sign-in";
@@ -330,6 +356,12 @@ impl From<DbError> for ApiError {
             Self::used_key()
         } else if matches!(error, DbError::HeldUp) {
             Self::idempotency_in_progress()
+        } else if let DbError::TooLong(patience) = error {
+            Self::deadline_exceeded(patience)
+        } else if let DbError::TooLarge(rows) = error {
+            Self::answer_too_large("limit", i64::try_from(rows).unwrap_or(i64::MAX))
+        } else if let DbError::Overloaded(reason) = error {
+            Self::overloaded(reason)
         } else if error.is_storage_failure() {
             tracing::error!(%error, "the database cannot write");
             let message = "Service Unavailable: the database's disk is full or read-only; nothing was changed; reading goes on, \

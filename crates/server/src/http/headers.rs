@@ -44,7 +44,8 @@ pub(crate) const SET_COOKIE: Header = Header::text("Set-Cookie", "The cookie of 
 
 const WWW_AUTHENTICATE: Header = Header::text("WWW-Authenticate", "`Bearer`: send a key, or another one.");
 
-const RETRY_AFTER: Header = Header::number("Retry-After", "In how many seconds it may be tried again.");
+pub(super) const RETRY_AFTER: Header =
+    Header::number("Retry-After", "In how many seconds it may be tried again.");
 
 pub(crate) const REPLAYED: Header = Header {
     name: "Idempotent-Replayed",
@@ -86,7 +87,7 @@ const ALL: [&Header; 12] = [
 pub(super) fn of_refusal(status: u16) -> Option<&'static Header> {
     match status {
         401 => Some(&WWW_AUTHENTICATE),
-        429 => Some(&RETRY_AFTER),
+        429 | 503 => Some(&RETRY_AFTER),
         _ => None,
     }
 }

@@ -5,18 +5,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::body::{Body, HttpBody as _};
-use axum::extract::{MatchedPath, Request};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt as _;
 use futures_util::stream::poll_fn;
+use loopctl_core::code::Code;
 use scopeguard::ScopeGuard;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::body::LARGE_BODY_LIMIT;
-use super::error::ApiError;
+use super::error::{ApiError, Refused};
+use super::fair::{Fair, Stay};
 use super::rate::Noted;
 use crate::metrics;
 
@@ -46,7 +48,7 @@ pub(crate) fn tidy_path(mut request: Request) -> Request {
 }
 
 /// Gives the request its id and its log line, counts it, and the response its common headers.
-pub(crate) async fn observe(mut request: Request, next: Next) -> Response {
+pub(crate) async fn observe(State(fair): State<Fair>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
     let request_id = request
         .headers()
@@ -74,7 +76,21 @@ pub(crate) async fn observe(mut request: Request, next: Next) -> Response {
     });
     let noted = Noted::default();
     request.extensions_mut().insert(noted.clone());
+    // What a request has others ask within the server is a part of its stay.
+    let outer = request.extensions().get::<Stay>().cloned();
+    let stay = outer.clone().unwrap_or_else(|| Stay::new(fair, peer.map(|Peer(address)| address)));
+    request.extensions_mut().insert(stay.clone());
     let mut response = next.run(request).instrument(span.clone()).await;
+    let size = |response: &Response| response.body().size_hint().exact().unwrap_or_default() as usize;
+    if let Err(error) = stay.admit_answer(size(&response), matches!(method, "GET" | "HEAD")).await {
+        response = error.into_response();
+    }
+    let is_refused =
+        response.extensions().get::<Refused>().is_some_and(|refused| refused.code == Code::Overloaded);
+    if outer.is_none() {
+        stay.answered(size(&response), is_refused);
+    }
+    response.extensions_mut().insert(stay);
     ScopeGuard::into_inner(left);
     let took = started.elapsed();
     span.in_scope(|| {

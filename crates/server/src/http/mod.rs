@@ -7,6 +7,7 @@ pub(crate) mod client;
 pub(crate) mod cursor;
 pub(crate) mod endpoint;
 pub(crate) mod error;
+pub(crate) mod fair;
 pub(crate) mod fixed;
 pub(crate) mod headers;
 pub(crate) mod late;
@@ -35,6 +36,7 @@ pub(crate) use endpoint::{
     Created, CreatedSecret, Endpoint, Input, NoContent, Operation, Output, Session, endpoints, one,
 };
 pub(crate) use error::{ApiError, ApiResult, LARGEST_ANSWER, Refused, learn_more};
+pub(crate) use fair::{Fair, Stay};
 pub(crate) use fixed::{Asked, Fixed, LOOK_AGAIN, Unless};
 pub(crate) use late::{Late, Shared};
 pub(crate) use layers::Peer;

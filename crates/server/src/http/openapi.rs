@@ -23,16 +23,18 @@ struct ErrorResponse {
     error: ApiError,
 }
 
-/// What any route may be answered when it is not its fault: the code, and when.
-const FAILURES: [(Code, &str); 8] = [
-    (Code::InternalError, "500, a defect of the server"),
-    (Code::DatabaseUnavailable, "503, the database cannot be reached"),
-    (Code::StorageUnavailable, "503, the database cannot write"),
-    (Code::SecretsKeyMissing, "503, the server has no key to encrypt secrets with"),
-    (Code::WebauthnUnavailable, "503, authenticators cannot sign for the address of the server"),
-    (Code::AuditKeyStorageFailed, "500, the key of a new tenant's log cannot be kept"),
-    (Code::Stopping, "503, the server is about to stop"),
-    (Code::RequestTimeout, "408, the body did not arrive in time"),
+/// What any route may be answered when it is not its fault: the status, the code, and when.
+const FAILURES: [(u16, Code, &str); 10] = [
+    (500, Code::InternalError, "a defect of the server"),
+    (503, Code::DatabaseUnavailable, "the database cannot be reached"),
+    (503, Code::DeadlineExceeded, "it took too long and was stopped"),
+    (503, Code::Overloaded, "the tenant's other requests take all the room that it may have"),
+    (503, Code::StorageUnavailable, "the database cannot write"),
+    (503, Code::SecretsKeyMissing, "the server has no key to encrypt secrets with"),
+    (503, Code::WebauthnUnavailable, "authenticators cannot sign for the address of the server"),
+    (500, Code::AuditKeyStorageFailed, "the key of a new tenant's log cannot be kept"),
+    (503, Code::Stopping, "the server is about to stop"),
+    (408, Code::RequestTimeout, "the body did not arrive in time"),
 ];
 
 const DESCRIPTION: &str = "\
@@ -226,24 +228,30 @@ fn responses(operation: &Operation<'_>, envelope: &Value) -> Value {
         if is_counted { &[&headers::LIMIT, &headers::REMAINING, &headers::RESET] } else { &[] };
     let mut responses = Map::new();
     for (status, answer) in &operation.answers {
-        responses.insert(status.to_string(), response(answer, counted, envelope));
+        responses.insert(status.to_string(), response(*status, answer, counted, envelope));
     }
     let schema = match &operation.failure {
         Some(schema) => json!({"anyOf": [schema, envelope]}),
         None => envelope.clone(),
     };
+    let failures = FAILURES.map(|(status, code, when)| (code, format!("{status}, {when}")));
     let failed = json!({
-        "description": format!("The server could not do its work. {}", sentences(&FAILURES)),
+        "description": format!("The server could not do its work. {}", sentences(&failures)),
         "content": {"application/json": {"schema": schema}},
-        "headers": headers::references(std::iter::once(&headers::REQUEST_ID).chain(counted.iter().copied())),
-        "x-loopctl-codes": FAILURES.map(|(code, _)| code),
+        "headers": headers::references([&headers::REQUEST_ID, &headers::RETRY_AFTER].into_iter().chain(counted.iter().copied())),
+        "x-loopctl-codes": FAILURES.map(|(_, code, _)| code),
     });
     responses.insert("default".to_owned(), failed);
     Value::Object(responses)
 }
 
-fn response(answer: &Answer, counted: &[&Header], envelope: &Value) -> Value {
-    let refusals = sentences(&answer.refusals);
+fn response(status: u16, answer: &Answer, counted: &[&Header], envelope: &Value) -> Value {
+    // A status that is listed is none of the default any more.
+    let failures = FAILURES.iter().filter(|(of, ..)| *of == status && !answer.refusals.is_empty());
+    let failures = failures.map(|(_, code, when)| (*code, (*when).to_owned()));
+    let mut told = answer.refusals.clone();
+    told.extend(failures.filter(|(code, _)| !answer.refusals.iter().any(|(known, _)| known == code)));
+    let refusals = sentences(&told);
     let description = [answer.about.as_str(), &refusals].into_iter().filter(|part| !part.is_empty());
     let always = std::iter::once(&headers::REQUEST_ID);
     let headers = always.chain(counted.iter().copied()).chain(answer.headers.iter().copied());
@@ -264,7 +272,7 @@ fn response(answer: &Answer, counted: &[&Header], envelope: &Value) -> Value {
         response["content"][content_type] = json!({"schema": schema});
     }
     if !answer.refusals.is_empty() {
-        response["x-loopctl-codes"] = answer.refusals.iter().map(|(code, _)| json!(code)).collect();
+        response["x-loopctl-codes"] = told.iter().map(|(code, _)| json!(code)).collect();
     }
     response
 }

@@ -21,6 +21,7 @@ use tower::ServiceExt as _;
 
 use crate::VERSION;
 use crate::app::{App, Counted, SHOWN};
+use crate::http::{RawBody, Stay};
 
 /// Where it is.
 pub(crate) const PATH: &str = "/mcp";
@@ -98,7 +99,7 @@ pub(crate) async fn answer(
     let settings = Settings { server: app.public_url.to_string(), ..Settings::default() };
     let mut here = Here { rest, headers, known, settings: Arc::new(settings) };
     let me = match here.ask(Call::me()).await {
-        Ok(response) if response.status() == StatusCode::OK => read(response).await.body["api_key"].clone(),
+        Ok(response) if response.status() == StatusCode::OK => read(response).await.body,
         Ok(refused) => return challenged(refused, &app.public_url),
         Err(error) => return (StatusCode::BAD_REQUEST, error.to_string()).into_response(),
     };
@@ -107,7 +108,10 @@ pub(crate) async fn answer(
     let toolset = if wants_all(&request) {
         Toolset::All
     } else {
-        Toolset::of_key(me["role"].as_str().unwrap_or_default(), me["agent_type"].as_str())
+        Toolset::of_key(
+            me["api_key"]["role"].as_str().unwrap_or_default(),
+            me["api_key"]["agent_type"].as_str(),
+        )
     };
     let request = match message(request).await {
         Ok(request) => request,
@@ -140,11 +144,16 @@ async fn message(request: Request) -> Result<Request, Response> {
         (status, Json(error)).into_response()
     };
     let (parts, body) = request.into_parts();
-    let Ok(collected) = Limited::new(body, MOST_BYTES).collect().await else {
-        let why = format!("Invalid Request: the body is broken off, or has more than {MOST_BYTES} bytes");
-        return Err(refuse(StatusCode::BAD_REQUEST, -32600, &why));
+    let bytes = match RawBody::read(Request::from_parts(parts.clone(), body), MOST_BYTES).await {
+        Ok(read) => read.bytes,
+        Err(error) if error.is_failure() => return Err(error.into_response()),
+        Err(_) => {
+            let why = format!(
+                "Invalid Request: the body is broken off, too slow, or has more than {MOST_BYTES} bytes"
+            );
+            return Err(refuse(StatusCode::BAD_REQUEST, -32600, &why));
+        }
     };
-    let bytes = collected.to_bytes();
     match serde_json::from_slice::<Value>(&bytes) {
         Ok(Value::Object(_)) => Ok(Request::from_parts(parts, Body::from(bytes))),
         Ok(_) => Err(refuse(StatusCode::BAD_REQUEST, -32600, "Invalid Request: one message, and no batches")),
@@ -157,6 +166,9 @@ fn known_of(extensions: &Extensions) -> Extensions {
     let mut known = Extensions::new();
     if let Some(peer) = extensions.get::<crate::http::Peer>() {
         known.insert(*peer);
+    }
+    if let Some(stay) = extensions.get::<Stay>() {
+        known.insert(stay.clone());
     }
     known
 }

@@ -26,7 +26,7 @@ use tower::Service as _;
 
 use super::progress::{Answer, Phase, Progress, Watched};
 use super::refusal;
-use crate::http::{Peer, network_of};
+use crate::http::{Peer, Stay, network_of};
 use crate::life::Life;
 use crate::metrics;
 use crate::routes::Service;
@@ -199,7 +199,8 @@ async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, peer: Peer, service:
             request.extensions_mut().insert(peer);
             let (answering, progress) = (service.clone().call(request.map(Body::new)), Arc::clone(&progress));
             async move {
-                let answer: Response = answering.await?;
+                let mut answer: Response = answering.await?;
+                progress.keep(answer.extensions_mut().remove::<Stay>());
                 Ok::<_, std::convert::Infallible>(answer.map(|body| Answer { body, progress }))
             }
         })

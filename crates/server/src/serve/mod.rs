@@ -22,7 +22,7 @@ use crate::app::App;
 use crate::config::{ADMIN_CONNECTIONS, Database, DatabaseOptions, OpenError};
 use crate::db::migrate::newest_version;
 use crate::db::{DEADLINE, Db, DbError, Row, statements};
-use crate::http::private_networks;
+use crate::http::{Fair, private_networks};
 use crate::jobs::Worker;
 use crate::knowledge::Knowledge;
 use crate::knowledge::embeddings::EmbeddingOptions;
@@ -54,6 +54,9 @@ const DRAIN: Duration = Duration::from_secs(5);
 /// Connections to the database beside the pool: the one that listens to changes of keys.
 const LISTENING: usize = 1;
 
+/// Connections for whoever asks how the server is.
+const PULSE: usize = 2;
+
 /// Connections of jobs that need the owner's login.
 const OWNERS: usize = 1;
 
@@ -72,6 +75,8 @@ pub struct ServeOptions {
     pub pool_size: usize,
     /// How long the database may leave a statement unanswered.
     pub query_deadline: Duration,
+    /// Memory for bodies and answers of requests under way, in MiB.
+    pub request_memory: u32,
     /// Connections of clients.
     pub connections: Connections,
     /// Where webhooks may lead.
@@ -94,6 +99,9 @@ impl ServeOptions {
     /// A little longer than PostgreSQL lets a statement run.
     pub const QUERY_DEADLINE: Duration = DEADLINE;
 
+    /// Of a tenant a quarter of it: two imports as large as they may be, or four answers.
+    pub const REQUEST_MEMORY: u32 = Fair::ROOM;
+
     /// What `serve` does by itself, for this machine alone and on any free port.
     #[must_use]
     pub fn local(database: DatabaseOptions) -> Self {
@@ -104,6 +112,7 @@ impl ServeOptions {
             trusted_proxies: None,
             pool_size: 10,
             query_deadline: Self::QUERY_DEADLINE,
+            request_memory: Self::REQUEST_MEMORY,
             connections: Connections::default(),
             webhooks: Policy::default(),
             deliveries: DeliveryOptions::default(),
@@ -213,7 +222,8 @@ impl Server {
             webhook_policy: Arc::new(options.webhooks.clone()),
             source_policy: Arc::new(options.extraction.sources()),
             knowledge: knowledge(&options.embeddings)?,
-            ..App::new(db.clone(), admin, vault, public_url, life.clone())
+            fair: Fair::new(options.request_memory, db.usage()),
+            ..App::new(db.clone(), db.beside(PULSE)?, admin, vault, public_url, life.clone())
         };
         if !app.vault.has_key() {
             tracing::warn!("neither webhooks nor tenants can be created: {}", SealError::NoKey);
@@ -221,7 +231,7 @@ impl Server {
         let service = routes::service(app.clone(), options.public_url.as_deref());
         // To the database, and to receivers of webhooks, of which some connections are kept for a moment.
         let others = if options.jobs { 2 * options.deliveries.concurrency + OWNERS } else { 0 };
-        let needed = options.pool_size + ADMIN_CONNECTIONS + LISTENING + others;
+        let needed = options.pool_size + ADMIN_CONNECTIONS + LISTENING + PULSE + others;
         let limits = descriptors::within(options.connections, needed);
         let proxies = options.trusted_proxies.clone().unwrap_or_default();
         life.spawn(app.key_uses.clone().keep_writing(db.clone(), life.clone()));
@@ -238,6 +248,7 @@ impl Server {
             life.spawn(keep_delivering(app.clone(), options.deliveries.clone()));
         }
         life.spawn(metrics::keep_adding_up(life.clone()));
+        life.spawn(db.usage().keep_telling(life.clone()));
         life.spawn(listener::accept(listener, service, life.clone(), limits, proxies));
         Ok((address, app))
     }
@@ -254,6 +265,7 @@ impl Server {
         self.app.key_uses.write_now(&self.app.db).await;
         self.app.reads.write_last(&self.app.db).await;
         self.app.db.close();
+        self.app.pulse.close();
         self.app.admin.close();
         Ok(self.database.close().await?)
     }

@@ -2,8 +2,8 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use super::refusal;
+use crate::http::Stay;
 
 /// How long a client may take from the first byte of a request to the end of its head.
 pub(super) const HEAD: Duration = Duration::from_secs(30);
@@ -45,6 +46,8 @@ pub(super) struct Progress {
     unread: AtomicU64,
     /// Told when the deadline has come nearer.
     sooner: Notify,
+    /// What the request that is being answered has of the process, until its answer is sent.
+    stay: Mutex<Option<Stay>>,
 }
 
 impl Progress {
@@ -55,6 +58,7 @@ impl Progress {
             since: AtomicU64::new(0),
             unread: AtomicU64::new(0),
             sooner: Notify::new(),
+            stay: Mutex::default(),
         }
     }
 
@@ -79,9 +83,16 @@ impl Progress {
     pub(super) fn enter(&self, phase: Phase) {
         self.since.store(self.now(), Ordering::Release);
         self.phase.store(phase as u8, Ordering::Release);
-        if phase == Phase::Head {
-            self.sooner.notify_one();
+        match phase {
+            Phase::Head => self.sooner.notify_one(),
+            Phase::Idle => self.keep(None),
+            Phase::Answering | Phase::Sending => {}
         }
+    }
+
+    /// Keeps this until the answer is sent.
+    pub(super) fn keep(&self, stay: Option<Stay>) {
+        *self.stay.lock().unwrap_or_else(PoisonError::into_inner) = stay;
     }
 
     /// When its client will have taken too long, if nothing happens until then.

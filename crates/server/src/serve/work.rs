@@ -58,7 +58,7 @@ pub async fn work(options: &WorkOptions) -> Result<(), ServeError> {
         let nowhere = Arc::from("");
         let app = App {
             webhook_policy: Arc::new(options.webhooks.clone()),
-            ..App::new(alone.db().clone(), admin, vault, nowhere, life)
+            ..App::new(alone.db().clone(), alone.db().clone(), admin, vault, nowhere, life)
         };
         alone.begin(&database, kinds, tools, Pace::default(), true);
         alone.life().spawn(keep_delivering(app, options.deliveries.clone()));

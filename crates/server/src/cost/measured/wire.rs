@@ -21,14 +21,14 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::http::{
-    Answer, ApiError, ApiResult, Input, Kept, Operation, Output, RawBody, describe_faults, too_large,
+    Answer, ApiError, ApiResult, Input, Kept, Operation, Output, RawBody, Stay, describe_faults, too_large,
 };
 
 /// The most that a request may be, in bytes, as it comes and when it is inflated.
 pub(super) const LIMIT: usize = 4_194_304;
 
 /// Of how many messages and texts it may consist; in JSON, of how many objects. Each takes more room than it has bytes.
-const MOST_MESSAGES: usize = 100_000;
+const MOST_MESSAGES: usize = 80_000;
 
 /// How deep they may nest.
 const DEPTH: usize = 32;
@@ -71,20 +71,27 @@ pub(super) struct Sent<E> {
     pub(super) encoding: Encoding,
 }
 
-impl<S: Send + Sync, E: Export> FromRequest<S> for Sent<E> {
+impl<S: Send + Sync, E: Export + Send + 'static> FromRequest<S> for Sent<E> {
     type Rejection = ApiError;
 
     async fn from_request(request: HttpRequest, _state: &S) -> Result<Self, Self::Rejection> {
         let is_compressed = is_compressed(request.headers())?;
+        let stay = Stay::of(&request);
         let mut raw = RawBody::read(request, LIMIT).await?;
-        if is_compressed {
-            raw.bytes = inflated(&raw.bytes)?;
-        }
-        if raw.content_type.as_deref() == Some(PROTOBUF) {
-            Ok(Self { export: protobuf(&raw.bytes)?, encoding: Encoding::Protobuf })
-        } else {
-            Ok(Self { export: json(&raw.object_text()?)?, encoding: Encoding::Json })
-        }
+        // What is compressed may be as long as anything.
+        let bytes = if is_compressed { LIMIT } else { raw.bytes.len() };
+        stay.admit_body(bytes).await?;
+        stay.read(bytes, move || {
+            if is_compressed {
+                raw.bytes = inflated(&raw.bytes)?;
+            }
+            if raw.content_type.as_deref() == Some(PROTOBUF) {
+                Ok(Self { export: protobuf(&raw.bytes)?, encoding: Encoding::Protobuf })
+            } else {
+                Ok(Self { export: json(&raw.object_text()?)?, encoding: Encoding::Json })
+            }
+        })
+        .await
     }
 }
 

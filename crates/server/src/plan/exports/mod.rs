@@ -25,6 +25,6 @@ pub(crate) fn routes() -> Vec<Endpoint> {
         /// were reported done without anybody working on them in the loop, carry `initial_*` members, with which an
         /// import restores their status. Other statuses are not restored: work that is not verified belongs to the loop,
         /// and so do rejections. Stories that exist keep their status in any case.
-        GET "/api/v1/projects/{id}/export" => api::export, 503 DatabaseUnavailable "too many exports are being read";
+        GET "/api/v1/projects/{id}/export" => api::export, 503 Overloaded "too many exports are being read";
     }
 }

@@ -6,12 +6,12 @@ use uuid::Uuid;
 use crate::db::{DbError, Jsonb, Tx, column, statements};
 
 statements! {
-    /// Criteria that vanished from the lists of the stories `$2`.
+    /// Criteria that vanished from the lists of the stories `$2`. Those that stay are hashed, however few the planner expects: as a join
+    /// with them it would be planned for a story without criteria, and look through all of them for each of thousands.
     DELETE_CRITERIA = "
         delete from story_acceptance_criteria c
         where c.tenant_id = $1 and c.story_id = any($2)
-          and not exists (select from unnest($3::uuid[], $4::text[]) as n (story_id, ac_id)
-                          where n.story_id = c.story_id and n.ac_id = c.ac_id)";
+          and (c.story_id, c.ac_id) not in (select n.story_id, n.ac_id from unnest($3::uuid[], $4::text[]) as n (story_id, ac_id))";
     /// A criterion that says the same as before keeps its status and evidence; a changed one is pending again.
     UPSERT_CRITERIA = "
         insert into story_acceptance_criteria as c

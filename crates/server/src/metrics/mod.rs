@@ -1,6 +1,8 @@
 //! What the process counts and measures, for whoever watches it: Prometheus series, of which each is named here once. They are of the
 //! process, not of a server in it, and none says whose work it was: labels are routes, methods, statuses and other words of ours, so
-//! that their number is bounded, whatever is sent.
+//! that their number is bounded, whatever is sent; but for what tenants share, which is told of those that take most.
+
+mod usage;
 
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -15,6 +17,8 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
 use crate::VERSION;
 use crate::life::Life;
+
+pub(crate) use usage::Usage;
 
 const REQUESTS: &str = "loopctl_http_requests_total";
 const ABANDONED: &str = "loopctl_http_requests_abandoned_total";
@@ -328,8 +332,10 @@ mod tests {
     /// Operators find every series in the document.
     #[test]
     fn every_series_is_documented() {
-        let document = include_str!("../../../docs/operations.md");
-        for (name, _) in COUNTERS.iter().chain(&HISTOGRAMS).chain(&GAUGES) {
+        let document = include_str!("../../../../docs/operations.md");
+        let of_tenants = usage::SERIES.iter().map(|(name, ..)| name);
+        for name in COUNTERS.iter().chain(&HISTOGRAMS).chain(&GAUGES).map(|(name, _)| name).chain(of_tenants)
+        {
             assert!(document.contains(&format!("`{name}`")), "{name}");
         }
     }
@@ -337,9 +343,9 @@ mod tests {
     /// And a query for each, of series that there are.
     #[test]
     fn every_series_is_watched() {
-        let document = include_str!("../../../docs/runbook.md");
+        let document = include_str!("../../../../docs/runbook.md");
         let ours = COUNTERS.iter().chain(&HISTOGRAMS).chain(&GAUGES).map(|(name, _)| *name);
-        let ours: BTreeSet<_> = ours.collect();
+        let ours: BTreeSet<_> = ours.chain(usage::SERIES.iter().map(|(name, ..)| *name)).collect();
         let words = document.split(|c: char| !c.is_ascii_lowercase() && c != '_');
         let asked: BTreeSet<_> = words
             .filter(|word| word.starts_with("loopctl_") && !word.starts_with("loopctl_owner"))

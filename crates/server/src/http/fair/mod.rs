@@ -1,0 +1,119 @@
+//! Fair shares: what the requests of one tenant may take of this process at the same time, so that there is something left for others.
+//! Connections to the database are shared out where they are lent ([`crate::db`]).
+
+mod stay;
+
+use std::thread::available_parallelism;
+use std::time::Duration;
+
+use tokio::task::spawn_blocking;
+use uuid::Uuid;
+
+use crate::db::{Share, Shares};
+use crate::metrics::Usage;
+
+use super::error::{ApiError, ApiResult};
+
+pub(crate) use stay::Stay;
+
+/// How long a request waits for room before it is refused: others of its tenant have most of what there is.
+const BRIEFLY: Duration = Duration::from_secs(2);
+
+/// How long work on thousands of rows waits for its turn.
+const HEAVY_PATIENCE: Duration = Duration::from_secs(30);
+
+/// How much work on thousands of rows there may be at the same time.
+const HEAVY: usize = 3;
+
+/// What every request takes, in KiB: there is room for a small body and a small answer in it.
+const BASE: u32 = 64;
+
+/// A body up to this size is read by whoever answers the request; a larger one beside them, because it takes milliseconds.
+const SMALL: usize = 64 * 1024;
+
+/// What requests take of the process.
+#[derive(Debug, Clone)]
+pub(crate) struct Fair {
+    /// Room for what every request takes, by their number.
+    small: Shares,
+    /// Room for what bodies and answers take besides, in KiB: small requests do not stand in line behind those.
+    room: Shares,
+    /// Turns for reading large bodies.
+    reading: Shares,
+    /// Turns for work on thousands of rows.
+    heavy: Shares,
+    /// Who asks for how much.
+    usage: Usage,
+}
+
+impl Fair {
+    /// How many MiB of bodies and answers there may be, unless an operator says otherwise.
+    pub(crate) const ROOM: u32 = 256;
+
+    /// With room for so many MiB, of which a tenant may have a quarter.
+    pub(crate) fn new(room: u32, usage: Usage) -> Self {
+        let room = room.saturating_mul(1024);
+        let cores = available_parallelism().map_or(1, usize::from);
+        Self {
+            small: Shares::within(room / 16 / BASE, (room / 4 / BASE) as usize),
+            room: Shares::within(room / 16 * 3, (room / 4 * 3) as usize),
+            reading: Shares::within(1, cores),
+            heavy: Shares::within(1, HEAVY),
+            usage,
+        }
+    }
+
+    /// Waits for the tenant's turn to work on thousands of rows.
+    ///
+    /// # Errors
+    /// 503 when it takes too long.
+    pub(crate) async fn heavy(&self, tenant_id: Uuid) -> ApiResult<Share> {
+        let turn = self.heavy.take(tenant_id, 1, HEAVY_PATIENCE).await;
+        turn.ok_or_else(|| ApiError::overloaded("too many imports are under way"))
+    }
+
+    /// Reads so many bytes: beside everything else when there are many, and then one body of a tenant at a time.
+    ///
+    /// # Errors
+    /// Those of reading, or 503 when the tenant's turn does not come.
+    async fn read<T: Send + 'static>(
+        &self,
+        tenant_id: Uuid,
+        bytes: usize,
+        read: impl FnOnce() -> ApiResult<T> + Send + 'static,
+    ) -> ApiResult<T> {
+        if bytes <= SMALL {
+            return read();
+        }
+        let turn = self.reading.take(tenant_id, 1, HEAVY_PATIENCE).await;
+        let turn =
+            turn.ok_or_else(|| ApiError::overloaded("too many large bodies of this tenant are being read"))?;
+        // Who leaves meanwhile leaves the turn to the reading, which ends by itself.
+        let done = spawn_blocking(move || {
+            let _until_read = turn;
+            read()
+        });
+        done.await.map_err(|error| {
+            tracing::error!(%error, "a body was not read to its end");
+            ApiError::internal()
+        })?
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_large_is_read_one_by_one_and_panics_are_failures() {
+        let fair = Fair::new(Fair::ROOM, Usage::default());
+        let tenant_id = Uuid::from_u128(1);
+        let here = std::thread::current().id();
+        let thread = || Ok(std::thread::current().id());
+        assert_eq!(fair.read(tenant_id, SMALL, thread).await.unwrap(), here);
+        assert_ne!(fair.read(tenant_id, SMALL + 1, thread).await.unwrap(), here);
+        let broken = fair.read::<()>(tenant_id, SMALL + 1, || panic!("a defect")).await.unwrap_err();
+        assert!(broken.is_failure() && !broken.is_unavailable());
+        assert!(fair.reading.take_now(tenant_id, 1).is_some(), "its turn has ended");
+    }
+}

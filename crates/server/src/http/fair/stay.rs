@@ -1,0 +1,194 @@
+//! The stay of one request: what it has of the process, from the moment on which it is known whose it is until its answer is sent.
+
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use axum::extract::Request;
+use axum::http::Extensions;
+use uuid::Uuid;
+
+use super::{BASE, BRIEFLY, Fair};
+use crate::db::Share;
+use crate::http::client::network_of;
+use crate::http::error::{ApiError, ApiResult};
+use crate::metrics::Usage;
+
+/// What a byte of a body takes until it is answered: itself, what is read from it, and what goes to the database.
+const BODY_FACTOR: usize = 3;
+
+/// How long an answer to what is done waits for room.
+const AFTERWARDS: Duration = Duration::from_secs(10);
+
+const TOO_MUCH: &str = "all the memory is in use that requests and answers of this tenant may have";
+
+/// Goes with a request, and with its answer until that is sent.
+#[derive(Clone)]
+pub(crate) struct Stay {
+    fair: Fair,
+    held: Arc<Mutex<Held>>,
+}
+
+struct Held {
+    /// Whose it is: a tenant, a superadmin, or as long as neither is known an address.
+    of: Uuid,
+    /// Whether it is known who asks.
+    is_known: bool,
+    shares: Vec<Share>,
+    /// In KiB, beyond what every request takes.
+    room: u32,
+}
+
+impl Stay {
+    /// Of a request of which nothing is known but the network that it comes from.
+    pub(crate) fn new(fair: Fair, peer: Option<IpAddr>) -> Self {
+        let of = peer.map_or(Uuid::nil(), |peer| match network_of(peer) {
+            IpAddr::V4(address) => Uuid::from_u128(u32::from(address).into()),
+            IpAddr::V6(address) => Uuid::from_u128(address.into()),
+        });
+        let held = Held { of, is_known: false, shares: Vec::new(), room: 0 };
+        Self { fair, held: Arc::new(Mutex::new(held)) }
+    }
+
+    /// That of a request. One that no layer has prepared has a process of its own.
+    pub(crate) fn of(request: &Request) -> Self {
+        Self::in_parts(request.extensions())
+    }
+
+    /// As [`Self::of`].
+    pub(crate) fn in_parts(extensions: &Extensions) -> Self {
+        let known = extensions.get::<Self>().cloned();
+        known.unwrap_or_else(|| Self::new(Fair::new(Fair::ROOM, Usage::default()), None))
+    }
+
+    /// It is this tenant's, or this superadmin's. Asked again, it is known.
+    ///
+    /// # Errors
+    /// 503 when they have no room left.
+    pub(crate) async fn enter(&self, of: Uuid) -> ApiResult<()> {
+        {
+            let mut held = self.held();
+            if held.is_known {
+                return Ok(());
+            }
+            (held.of, held.is_known) = (of, true);
+        }
+        let share = self.fair.small.take(of, 1, BRIEFLY).await;
+        let share = share.ok_or_else(|| ApiError::overloaded(TOO_MUCH))?;
+        self.held().shares.push(share);
+        Ok(())
+    }
+
+    /// Makes room for a body of so many bytes.
+    ///
+    /// # Errors
+    /// 503 when there is none.
+    pub(crate) async fn admit_body(&self, bytes: usize) -> ApiResult<()> {
+        self.make_room(bytes.saturating_mul(BODY_FACTOR), BRIEFLY).await
+    }
+
+    /// Makes room for an answer of so many bytes. Of what was only read the client is refused where there is none; of what was done it
+    /// has to hear, which waits longer and does not fail.
+    ///
+    /// # Errors
+    /// 503 for what was only read.
+    pub(crate) async fn admit_answer(&self, bytes: usize, only_read: bool) -> ApiResult<()> {
+        // What anybody may read is there once, however many read it.
+        if !self.held().is_known {
+            return Ok(());
+        }
+        let made = self.make_room(bytes, if only_read { BRIEFLY } else { AFTERWARDS }).await;
+        if only_read { made } else { Ok(()) }
+    }
+
+    /// Reads what was sent, where it disturbs nobody.
+    ///
+    /// # Errors
+    /// Those of reading; 503 when its turn does not come.
+    pub(crate) async fn read<T: Send + 'static>(
+        &self,
+        bytes: usize,
+        read: impl FnOnce() -> ApiResult<T> + Send + 'static,
+    ) -> ApiResult<T> {
+        let of = self.held().of;
+        self.fair.usage.received(of, bytes);
+        self.fair.read(of, bytes, read).await
+    }
+
+    /// So many bytes are sent, because there was no room for more or not.
+    pub(crate) fn answered(&self, bytes: usize, is_overload: bool) {
+        let of = self.held().of;
+        self.fair.usage.answered(of, bytes, is_overload);
+    }
+
+    /// Makes room for so many bytes in all, beyond what every request has; who asks for more than a share waits for all of that.
+    async fn make_room(&self, bytes: usize, patience: Duration) -> ApiResult<()> {
+        let wanted = u32::try_from(bytes / 1024).unwrap_or(u32::MAX).saturating_sub(BASE);
+        let (of, has) = {
+            let held = self.held();
+            (held.of, held.room)
+        };
+        let further = wanted.min(self.fair.room.each()).saturating_sub(has);
+        if further == 0 {
+            return Ok(());
+        }
+        let share = self.fair.room.take(of, further, patience).await;
+        let share = share.ok_or_else(|| ApiError::overloaded(TOO_MUCH))?;
+        let mut held = self.held();
+        held.shares.push(share);
+        held.room += further;
+        Ok(())
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TENANT: Uuid = Uuid::from_u128(1);
+    const MIB: usize = 1024 * 1024;
+
+    async fn stay(fair: &Fair, of: Uuid) -> Stay {
+        let stay = Stay::new(fair.clone(), None);
+        stay.enter(of).await.unwrap();
+        stay
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_tenant_has_its_share_and_others_have_the_rest() {
+        // Three MiB of it for a tenant's large bodies and answers, and sixteen of its requests.
+        let fair = Fair::new(16, Usage::default());
+        let (first, second) = (stay(&fair, TENANT).await, stay(&fair, TENANT).await);
+        first.admit_body(MIB * 3 / 4).await.unwrap();
+        let error = second.admit_body(MIB / 2).await.unwrap_err();
+        assert!(error.is_unavailable() && error.code() == loopctl_core::code::Code::Overloaded);
+        let other = stay(&fair, Uuid::from_u128(2)).await;
+        other.admit_body(MIB * 3 / 4).await.unwrap();
+        // Small ones have room, as many as there may be.
+        let mut small = Vec::new();
+        for _ in 2..16 {
+            small.push(stay(&fair, TENANT).await);
+        }
+        assert!(Stay::new(fair.clone(), None).enter(TENANT).await.is_err());
+        // Once its answer is sent, there is room: even for more than a share, which is all of it.
+        drop(first);
+        second.admit_body(100 * MIB).await.unwrap();
+        second.admit_body(100 * MIB).await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_done_is_answered_and_what_was_read_may_be_refused() {
+        let fair = Fair::new(16, Usage::default());
+        let (first, second) = (stay(&fair, TENANT).await, stay(&fair, TENANT).await);
+        first.admit_answer(2 * MIB, true).await.unwrap();
+        second.admit_answer(60 * 1024, true).await.unwrap();
+        assert!(second.admit_answer(2 * MIB, true).await.is_err());
+        second.admit_answer(2 * MIB, false).await.unwrap();
+        // What anybody may read is not counted.
+        Stay::new(fair, None).admit_answer(2 * MIB, true).await.unwrap();
+    }
+}
