@@ -117,7 +117,7 @@ async fn no_request_takes_a_hundred_times_its_size() {
         ),
         ("POST", format!("/projects/{project}/import"), crowd(many), 422),
         // As many as there may be, and more.
-        ("POST", "//v1/metrics".to_owned(), points(99_900), 422),
+        ("POST", "//v1/metrics".to_owned(), points(79_900), 422),
         ("POST", "//v1/metrics".to_owned(), points(4 * MIB / 3 - 100), 413),
         ("POST", "//v1/logs".to_owned(), format!(r#"{{"x":{}}}"#, crowd(many / 3)), 413),
     ] {

@@ -20,6 +20,7 @@ mod deliveries;
 mod discovery;
 mod events;
 mod exports;
+mod fair;
 mod fuzz;
 mod hangups;
 mod identity;

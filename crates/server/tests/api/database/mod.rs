@@ -5,6 +5,7 @@ mod checked;
 mod custody;
 mod live_migration;
 pub(crate) mod migrations;
+mod plans;
 pub(crate) mod positions;
 mod role;
 mod upgrade;

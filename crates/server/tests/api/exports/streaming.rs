@@ -172,11 +172,15 @@ async fn who_does_not_read_keeps_nobody_waiting() {
     let project = huge(&tenant).await;
     let mut stalled: FuturesUnordered<_> = (0..24).map(|_| begin(&tenant, &project)).collect();
     let mut held = Vec::new();
-    while held.len() < 8 {
+    while held.len() < 3 {
         held.extend(timeout(PATIENCE, stalled.next()).await.unwrap());
     }
-    // Eight exports are under way, sixteen wait, and everybody else is served.
+    // Three exports are under way, all that a tenant may have of sixteen connections, the others wait, and everybody else is served,
+    // also with an export.
     join(everybody_is_served(), everybody_is_served()).await;
+    let other = Tenant::new().await;
+    let theirs = other.project_of(&["1.1"]).await;
+    assert_eq!(stories(&export(&other.user, &theirs).await).count(), 1);
     drop((held, stalled));
     no_transaction_stays_open().await;
 }

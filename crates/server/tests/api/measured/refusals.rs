@@ -86,7 +86,7 @@ async fn requests_are_bounded_before_and_after_they_are_inflated() {
     // The smallest messages that there are.
     let many = [0x0a, 0x00].repeat(LIMIT / 2);
     let error = post(&agent, PROTOBUF, Some("gzip"), gzip(&many)).await.expect_error(413, "body_too_large");
-    assert!(error["message"].as_str().unwrap().contains("more than 100000 messages"), "{error}");
+    assert!(error["message"].as_str().unwrap().contains("more than 80000 messages"), "{error}");
     let many = format!("{{\"resourceMetrics\": [{}{{}}]}}", "{},".repeat(400_000));
     post(&agent, "application/json", None, many.into()).await.expect_error(413, "body_too_large");
     let deep = format!("{{\"resourceMetrics\": {}{}}}", "[".repeat(200), "]".repeat(200));
