@@ -24,15 +24,15 @@ const SOAK: Duration = Duration::from_secs(120);
 
 /// How long each part of a trial takes, and who takes part.
 pub(crate) struct Plan {
-    alone: Duration,
-    beside: Duration,
+    pub(crate) alone: Duration,
+    pub(crate) beside: Duration,
     /// Until memory is looked at again.
-    settle: Duration,
+    pub(crate) settle: Duration,
     /// How long an attack goes on before anybody is measured, or the server is stopped.
-    lead: Duration,
-    polite: usize,
-    hostile: usize,
-    least_rate: Option<f64>,
+    pub(crate) lead: Duration,
+    pub(crate) polite: usize,
+    pub(crate) hostile: usize,
+    pub(crate) least_rate: Option<f64>,
 }
 
 impl Plan {

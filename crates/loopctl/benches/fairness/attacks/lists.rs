@@ -47,7 +47,7 @@ pub(super) async fn requests(hostile: &Hostile, scale: Scale) -> Vec<Request> {
 async fn run_with_findings(hostile: &Hostile, project: &str, count: usize) -> String {
     let answer = hostile.agent().post(&format!("/projects/{project}/ui_test_runs"), &json!({})).await;
     let run = answer["data"]["id"].as_str().expect("an id").to_owned();
-    let content = format!(r#"{{"severity":"low","title":"Large","console_errors":{}}}"#, object(50_000));
+    let content = format!(r#"{{"severity":"low","title":"Large","console_errors":{}}}"#, object(1_000));
     let sql = format!(
         "insert into ui_test_findings (tenant_id, id, run_id, position, content)
          select '{tenant}', gen_random_uuid(), '{run}', n, '{content}' from generate_series(1, {count}) n;
