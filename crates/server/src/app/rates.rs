@@ -11,7 +11,7 @@ use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
 use super::App;
-use crate::db::{Db, DbError, LOCK_PATIENCE, Params, Row, Share, Shares, statements};
+use crate::db::{Db, DbError, Params, Row, Share, Shares, statements};
 use crate::life::Life;
 
 statements! {
@@ -97,7 +97,7 @@ impl Rates {
                 return Ok(judged);
             }
             let too_long = || DbError::Pool("others of the tenant wait too long for permits".to_owned());
-            let turn = self.taking.take(payer.tenant_id, 1, LOCK_PATIENCE).await.ok_or_else(too_long)?;
+            let turn = self.taking.turn(payer.tenant_id).await.ok_or_else(too_long)?;
             // Those who had their turn before may have taken enough.
             if let Some(judged) = self.judge(app, payer) {
                 return Ok(judged);
@@ -112,7 +112,7 @@ impl Rates {
         if take_ahead {
             let (rates, taking) = (self.clone(), app.clone());
             app.life.spawn(async move {
-                if let Some(_turn) = rates.taking.take(payer.tenant_id, 1, LOCK_PATIENCE).await
+                if let Some(_turn) = rates.taking.turn(payer.tenant_id).await
                     && let Err(error) = rates.take(&taking, payer).await
                 {
                     // Whoever needs them tries again, and is told.

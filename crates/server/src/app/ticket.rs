@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::Identity;
-use crate::db::{LOCK_PATIENCE, Row, Share, Tx, statements};
+use crate::db::{Row, Share, Tx, statements};
 use crate::http::{Answer, ApiError, ApiResult, BodyDigest, IDEMPOTENCY_KEY, Kept, LONGEST_KEY};
 
 statements! {
@@ -83,8 +83,7 @@ impl Ticket {
     pub(super) async fn turn(&self, caller: &Identity) -> ApiResult<Share> {
         let of = digest(&[caller.tenant_id.as_bytes(), caller.key_id.as_bytes(), &self.key_hash]);
         let of = Uuid::from_slice(of.get(..16).unwrap_or_default()).unwrap_or_default();
-        let turn = caller.app.repeated.take(of, 1, LOCK_PATIENCE).await;
-        turn.ok_or_else(ApiError::idempotency_in_progress)
+        caller.app.repeated.turn(of).await.ok_or_else(ApiError::idempotency_in_progress)
     }
 
     /// What takes the key, to be sent with what begins the transaction: it costs no round trip. There is nothing in it that a client

@@ -371,7 +371,7 @@ impl Db {
             }
             if let Some(line) = fate.waits_for() {
                 // Here, where it has no connection.
-                let turn = self.projects.take(line, 1, LOCK_PATIENCE).await;
+                let turn = self.projects.turn(line).await;
                 in_turn = Some(turn.ok_or(DbError::Overloaded(AT_WORK))?);
             } else if fate.is_lost() && lost + 1 < ATTEMPTS {
                 lost += 1;

@@ -9,6 +9,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use uuid::Uuid;
 
+use super::LOCK_PATIENCE;
+
 /// So much of something for each, and so much for all of them.
 #[derive(Debug, Clone)]
 pub(crate) struct Shares {
@@ -60,6 +62,11 @@ impl Shares {
         };
         timeout(patience, taking).await.ok()?;
         (share.own.is_some() && share.of_all.is_some()).then_some(share)
+    }
+
+    /// Waits for somebody's turn for as long as PostgreSQL lets anybody wait for a lock.
+    pub(crate) async fn turn(&self, of: Uuid) -> Option<Share> {
+        self.take(of, 1, LOCK_PATIENCE).await
     }
 
     /// As [`Self::take`], without waiting. None when it would have to.

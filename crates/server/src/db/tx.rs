@@ -22,7 +22,7 @@ use super::reading::Reading;
 use super::row::{Row, RowReader};
 use super::shares::Share;
 use super::sql::{Params, Sql, Statement};
-use super::{AT_WORK, Db, DbError, End, LOCK_PATIENCE};
+use super::{AT_WORK, Db, DbError, End};
 
 /// Statements that are sent together and answered together.
 pub trait Batch {
@@ -277,7 +277,7 @@ impl Tx {
     /// # Errors
     /// As [`Self::commit`], and when the turn does not come.
     pub async fn commit_in_turn<B: Batch>(mut self, batch: &B) -> Result<B::Answer, DbError> {
-        let turn = self.db.turns.take(self.tenant_id, 1, LOCK_PATIENCE).await;
+        let turn = self.db.turns.turn(self.tenant_id).await;
         self.held.push(turn.ok_or(DbError::Overloaded(WRITING))?);
         self.commit(batch).await
     }

@@ -99,7 +99,7 @@ impl ServeOptions {
     /// A little longer than PostgreSQL lets a statement run.
     pub const QUERY_DEADLINE: Duration = DEADLINE;
 
-    /// Of a tenant a quarter of it: two imports as large as they may be, or four answers.
+    /// Of a tenant a quarter of it: an import as large as one may be, or three such answers, and hundreds of small requests besides.
     pub const REQUEST_MEMORY: u32 = Fair::ROOM;
 
     /// What `serve` does by itself, for this machine alone and on any free port.
