@@ -14,6 +14,7 @@ mod sql;
 mod time;
 mod tls;
 mod tx;
+mod users;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,7 +22,7 @@ use std::time::Duration;
 
 use deadpool_postgres::{Client, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
 use scopeguard::ScopeGuard;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::life::Life;
@@ -43,6 +44,7 @@ pub use time::Timestamp;
 pub(crate) use tokio_postgres::types::Json as Jsonb;
 pub use tx::{Batch, Tx};
 use tx::{Fate, Kind};
+use users::Users;
 
 /// How long a request waits for a free connection before it is answered with 503.
 const POOL_WAIT: Duration = Duration::from_secs(10);
@@ -54,47 +56,11 @@ pub(crate) const LOCK_PATIENCE: Duration = Duration::from_secs(10);
 /// then says nothing any more.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(65);
 
-/// At most so many connections of a login; none is opened yet.
-fn pool(login: &Login, size: usize, takes_role: &Arc<AtomicBool>) -> Result<Pool, DbError> {
-    let dial = line::DialForRequests { login: login.clone(), takes_role: Arc::clone(takes_role) };
-    // `Fast` only asks whether the connection is open. That is enough: a transaction that was not finished
-    // is rolled back before its connection returns to the pool (see `Tx`).
-    let config = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-    Pool::builder(Manager::from_connect(tokio_postgres::Config::clone(login), dial, config))
-        .max_size(size)
-        .runtime(Runtime::Tokio1)
-        .wait_timeout(Some(POOL_WAIT))
-        .create_timeout(Some(POOL_WAIT))
-        .build()
-        .map_err(|error| DbError::Pool(error.to_string()))
-}
-
-/// How a connection is brought back to where it was.
-#[derive(Debug, Clone, Copy)]
-struct End {
-    /// Whether what is under way is stopped first.
-    cancels: bool,
-    /// The last statement.
-    last: &'static str,
-}
-
-/// How many of so many connections one tenant may have: with two that take all they can get, there are some left.
-fn share_of(size: usize) -> u32 {
-    u32::try_from((size * 2).div_ceil(5)).unwrap_or(u32::MAX).max(1)
-}
-
 /// How long a statement that nobody waits for may keep its connection.
 const ABANDONED: Duration = Duration::from_secs(1);
 
-/// Why somebody who waited for a connection, or for a project, has none.
-const TAKEN: &str = "all connections to the database are in use that this tenant may have";
+/// Why somebody who waited for a project may not begin.
 const AT_WORK: &str = "others are at work on the plan of this project";
-
-/// How many connections superadmins may have in one tenant.
-const SUPERADMINS: u32 = 2;
-
-/// How many large answers may be read at the same time.
-const LARGE: usize = 3;
 
 /// How often work is begun that another transaction or a migration may get in the way of.
 const ATTEMPTS: usize = 3;
@@ -116,23 +82,13 @@ statements! {
     TRY_WRITING = "select try_writing()";
 }
 
-/// How long transactions may take, from the moment on which they have a connection. Who has waited for longer is told so, and what was
-/// under way is stopped and taken back.
+/// How a connection is brought back to where it was.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Patience {
-    /// Those that only read.
-    reads: Duration,
-    /// Those that write.
-    writes: Duration,
-}
-
-impl Patience {
-    /// Of requests.
-    const USUAL: Self = Self { reads: Duration::from_secs(10), writes: Duration::from_secs(30) };
-    /// Of imports, and of whatever else writes thousands of rows.
-    const LONG: Self = Self { writes: Duration::from_secs(120), ..Self::USUAL };
-    /// Of jobs, for which nobody waits: PostgreSQL's own limits are enough.
-    const OF_JOBS: Self = Self { reads: Duration::MAX, writes: Duration::MAX };
+struct End {
+    /// Whether what is under way is stopped first.
+    cancels: bool,
+    /// The last statement.
+    last: &'static str,
 }
 
 /// The application's connections. Tenant tables are reached through a [`Tx`] alone, as `loopctl_app` and under
@@ -142,20 +98,9 @@ pub struct Db {
     pool: Pool,
     /// For connections beside it, on which statements are cancelled.
     login: Arc<Login>,
-    /// The connections that a tenant may have at the same time, for whatever it does, for what it writes, and for snapshots.
-    connections: Shares,
-    writers: Shares,
-    snapshots: Shares,
+    users: Arc<Users>,
     /// Whoever changes the shape of a project's plan, one at a time.
     projects: Shares,
-    /// Whoever reads a large answer.
-    large: Shares,
-    /// How long transactions may take.
-    patience: Patience,
-    /// Whether a connection is closed when its transaction has ended: what is sent in large pieces leaves large buffers behind.
-    closes: bool,
-    /// A turn for every connection that these users may have at the same time; None: all of them.
-    jobs: Option<Shares>,
     /// How long a statement may go unanswered.
     deadline: Duration,
     /// What takes a transaction back outlives the request that gave it up.
@@ -187,19 +132,11 @@ impl Db {
         with_session_options(&mut login);
         let takes_role = Arc::<AtomicBool>::default();
         let pool = pool(&login, size, &takes_role)?;
-        let each = share_of(size);
         Ok(Self {
             pool,
             login: Arc::new(login),
-            connections: Shares::of(each),
-            // Who reads waits for nobody who writes, and for no export.
-            writers: Shares::of(each - 1),
-            snapshots: Shares::within(each / 2, (size / 2).max(1)),
+            users: Arc::new(Users::of(size)),
             projects: Shares::turns(),
-            large: Shares::within(1, LARGE),
-            patience: Patience::USUAL,
-            closes: false,
-            jobs: None,
             deadline,
             life,
             storage_failed: Arc::default(),
@@ -221,29 +158,21 @@ impl Db {
     /// The same for jobs, which have at most `most` of the connections at the same time, whoever's they are. They wait for each other
     /// before they wait for a connection, so nobody of them may need a second one while having one.
     pub(crate) fn for_jobs(&self, most: usize) -> Self {
-        let jobs = Some(Shares::of(u32::try_from(most).unwrap_or(u32::MAX)));
-        let (connections, writers) = (Shares::of(u32::MAX), Shares::of(u32::MAX));
-        let large = Shares::of(u32::MAX);
-        Self { jobs, connections, writers, large, patience: Patience::OF_JOBS, ..self.clone() }
+        self.used_by(self.users.jobs(most))
     }
 
     /// The same for superadmins at work in a tenant, whose requests do not stand in the line of those that they may have come to stop.
     pub(crate) fn for_superadmins(&self) -> Self {
-        let (connections, writers) = (Shares::of(SUPERADMINS), Shares::of(SUPERADMINS));
-        Self { connections, writers, large: Shares::turns(), ..self.clone() }
+        self.used_by(self.users.superadmins())
     }
 
     /// The same for what writes thousands of rows.
     pub(crate) fn for_long(&self) -> Self {
-        Self { patience: Patience::LONG, closes: true, ..self.clone() }
+        self.used_by(self.users.at_length())
     }
 
-    /// The turn of a job, whoever's it is.
-    async fn turn(&self) -> Option<Share> {
-        match &self.jobs {
-            Some(jobs) => jobs.take(Uuid::nil(), 1, Duration::MAX).await,
-            None => None,
-        }
+    fn used_by(&self, users: Users) -> Self {
+        Self { users: Arc::new(users), ..self.clone() }
     }
 
     /// Closes the connections that nobody uses, and the others when they come back. Whoever asks for one is refused.
@@ -273,25 +202,7 @@ impl Db {
     /// # Errors
     /// When no connection is to be had.
     async fn tenant(&self, tenant_id: Uuid, kind: Kind) -> Result<Tx, DbError> {
-        let mut held = Vec::from_iter(self.turn().await);
-        let until = Instant::now() + POOL_WAIT;
-        let mut take = async |shares: &Shares| {
-            let patience = until.saturating_duration_since(Instant::now());
-            let share = shares.take(tenant_id, 1, patience).await.ok_or(DbError::Overloaded(TAKEN))?;
-            held.push(share);
-            Ok::<_, DbError>(())
-        };
-        match kind {
-            Kind::Writing => take(&self.writers).await?,
-            Kind::Snapshot => {
-                take(&self.snapshots).await?;
-                take(&self.writers).await?;
-            }
-            Kind::Reading | Kind::Listing | Kind::ReadingAll => {}
-        }
-        if kind != Kind::ReadingAll {
-            take(&self.connections).await?;
-        }
+        let held = self.users.admit(tenant_id, kind).await?;
         Ok(Tx::open(kind, self.client().await?, tenant_id, self.clone(), held))
     }
 
@@ -389,7 +300,7 @@ impl Db {
         fate: &Fate,
         work: impl Future<Output = Result<T, E>>,
     ) -> Result<T, E> {
-        let patience = if kind.writes() { self.patience.writes } else { self.patience.reads };
+        let patience = self.users.patience(kind);
         // Apart: work within work would be larger than a stack.
         let mut work = Box::pin(work);
         match timeout(patience, work.as_mut()).await {
@@ -471,7 +382,7 @@ impl Db {
             drop(Object::take(client));
             return;
         }
-        let (login, closes) = (Arc::clone(&self.login), self.closes);
+        let (login, closes) = (Arc::clone(&self.login), self.users.close);
         self.life.complete(async move {
             let _until_given_back = held;
             let ending = async {
@@ -491,7 +402,7 @@ impl Db {
 
     async fn run_alone<R: Row>(&self, sql: Sql<R>, params: Params<'_>) -> Result<Vec<R>, DbError> {
         // Whoever gives up on the answer must not hand the connection on: the next one would wait for it.
-        let held = Vec::from_iter(self.turn().await);
+        let held = Vec::from_iter(self.users.admit_job().await);
         let end = End { cancels: false, last: "" };
         let give_back = |(client, held)| self.give_back(client, end, ABANDONED, held);
         let held = scopeguard::guard((self.client().await?, held), give_back);
@@ -507,21 +418,30 @@ impl Db {
     }
 }
 
+/// At most so many connections of a login; none is opened yet.
+fn pool(login: &Login, size: usize, takes_role: &Arc<AtomicBool>) -> Result<Pool, DbError> {
+    let dial = line::DialForRequests { login: login.clone(), takes_role: Arc::clone(takes_role) };
+    // `Fast` only asks whether the connection is open. That is enough: a transaction that was not finished
+    // is rolled back before its connection returns to the pool (see `Tx`).
+    let config = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+    Pool::builder(Manager::from_connect(tokio_postgres::Config::clone(login), dial, config))
+        .max_size(size)
+        .runtime(Runtime::Tokio1)
+        .wait_timeout(Some(POOL_WAIT))
+        .create_timeout(Some(POOL_WAIT))
+        .build()
+        .map_err(|error| DbError::Pool(error.to_string()))
+}
+
 #[cfg(test)]
 mod tests {
+    use tokio::time::Instant;
+
     use super::*;
 
     fn nowhere() -> Db {
         let login = Login::of_socket(tokio_postgres::Config::new()).unwrap();
         Db::new(login, 10, DEADLINE, Life::default()).unwrap()
-    }
-
-    #[test]
-    fn two_tenants_leave_something_for_a_third() {
-        for (size, share) in [(1, 1), (2, 1), (5, 2), (10, 4), (16, 7), (100, 40)] {
-            assert_eq!(share_of(size), share, "{size}");
-            assert!(size < 5 || 2 * share < size as u32, "{size}");
-        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -37,7 +37,7 @@ pub(super) struct Reading {
 impl Reading {
     pub(super) fn of(tx: &Tx) -> Self {
         let is_list = tx.kind == Kind::Listing;
-        let turns = (is_list || tx.kind == Kind::Reading).then(|| tx.db.large.clone());
+        let turns = (is_list || tx.kind == Kind::Reading).then(|| tx.db.users.large.clone());
         Self { turns, tenant_id: tx.tenant_id, is_list, bytes: AtomicUsize::new(0), turn: Mutex::default() }
     }
 

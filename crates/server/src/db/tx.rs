@@ -266,7 +266,7 @@ impl Tx {
     pub async fn commit<B: Batch>(mut self, batch: &B) -> Result<B::Answer, DbError> {
         let answer = self.send(batch, Some("COMMIT")).await?;
         let client = self.client.take();
-        if self.db.closes {
+        if self.db.users.close {
             drop(client.map(Object::take));
         }
         Ok(answer)
