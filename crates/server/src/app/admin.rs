@@ -6,7 +6,8 @@ use axum::extract::{FromRef, FromRequestParts};
 use axum::http::request::Parts;
 use uuid::Uuid;
 
-use super::caller::{Shown, count, describe_key, find, note_key, take_room};
+use super::caller::{count, describe_key, find, note_key, take_room};
+use super::identity::Shown;
 use super::ticket::Ticket;
 use super::{Access, App, Exact, Identity, Superadmin};
 use crate::db::{Batch, ListSql, Params, Row};

@@ -6,6 +6,7 @@ mod admin;
 mod caller;
 mod change;
 mod identities;
+mod identity;
 mod rates;
 mod requests;
 mod secret;
@@ -32,9 +33,10 @@ use crate::trust_loop::Together;
 
 pub(crate) use access::{Access, Agent, Any, AtLeast, Exact, Orchestrator, Superadmin, User};
 pub(crate) use admin::Admin;
-pub(crate) use caller::{Caller, Counted, Identity, KeyHolder, SHOWN};
+pub(crate) use caller::{Caller, Counted, KeyHolder, SHOWN};
 pub(crate) use change::{Change, Committed};
 pub(crate) use identities::{Identities, STATEMENTS};
+pub(crate) use identity::Identity;
 pub(crate) use rates::{Rates, STATEMENTS as RATES_STATEMENTS};
 pub(crate) use secret::{hash_key, key_prefix, new_raw_key, new_session_token};
 pub(crate) use session::{

@@ -14,7 +14,8 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::access::{AtLeast, User};
-use super::caller::{Identity, KeyHolder, Shown, TOO_OFTEN, pay, take_room};
+use super::caller::{KeyHolder, TOO_OFTEN, pay, take_room};
+use super::identity::{Identity, Shown};
 use super::rates::Payer;
 use super::{App, hash_key};
 use crate::db::{Row, statements};
