@@ -1,6 +1,6 @@
 //! What whoever watches over the server sees: `/health`, ten times a second, each time over a connection of its own.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
@@ -15,12 +15,18 @@ pub(crate) struct Health {
     pub(crate) asked: usize,
     /// Anything but 200, or nothing in time.
     pub(crate) failed: usize,
+    /// What came of the first of those instead, and when.
+    pub(crate) first_failures: Vec<String>,
 }
+
+/// So many failures are told one by one.
+const TOLD: usize = 5;
 
 impl Health {
     /// Asks until the future is dropped.
     pub(crate) async fn watch(&mut self, address: &str) {
         let mut ticks = interval(EVERY);
+        let began = Instant::now();
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
@@ -29,8 +35,15 @@ impl Health {
                 Connection::open(address).await?.exchange(&[request]).await
             };
             self.asked += 1;
-            if !matches!(timeout(PATIENCE, ask).await, Ok(Ok(200))) {
-                self.failed += 1;
+            let instead = match timeout(PATIENCE, ask).await {
+                Ok(Ok(200)) => continue,
+                Ok(Ok(status)) => status.to_string(),
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => "no answer".to_owned(),
+            };
+            self.failed += 1;
+            if self.first_failures.len() < TOLD {
+                self.first_failures.push(format!("{instead} after {:.1} s", began.elapsed().as_secs_f64()));
             }
         }
     }

@@ -111,7 +111,15 @@ impl Outcome {
             (beside.failed == 0, format!("{} polite requests failed or had no answer", beside.failed)),
             (beside.refused == 0, format!("{} polite requests were refused", beside.refused)),
             (self.has_exported, "a polite tenant had no export".to_owned()),
-            (health.failed == 0, format!("/health was not 200 {} times of {}", health.failed, health.asked)),
+            (
+                health.failed == 0,
+                format!(
+                    "/health was not 200 {} times of {}: {}",
+                    health.failed,
+                    health.asked,
+                    health.first_failures.join(", ")
+                ),
+            ),
         ])
     }
 

@@ -43,7 +43,7 @@ impl Meter {
         let sql = "select pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::float8";
         let wal = self.wal.query_one(sql, &[]).await.expect("a position in the WAL").get(0);
         Reading {
-            server: Times::of(&self.server.to_string()).expect("the server runs").own,
+            server: seconds_of(self.server),
             postgres: postgres(self.postmaster),
             client: Times::of("self").expect("this process runs").own,
             wal,
@@ -62,6 +62,11 @@ impl Reading {
             wal: each(self.wal, later.wal),
         }
     }
+}
+
+/// Seconds of a process that runs.
+pub(crate) fn seconds_of(process: u32) -> f64 {
+    Times::of(&process.to_string()).expect("it runs").own
 }
 
 /// Seconds of the postmaster, of its processes, and of those that have ended.

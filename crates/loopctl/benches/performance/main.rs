@@ -5,7 +5,8 @@
 //! Prints the tables of `docs/performance.md` on stdout and progress on stderr. With `--profile`, instead, what PostgreSQL
 //! does for each kind of request; with `--deliveries [COUNT]`, what claims are while so many deliveries of webhooks drain; with
 //! `--usage`, what reports cost that say what was used; with `--analytics [REPORTS]`, how long analytics take over so many; with
-//! `--knowledge`, what searches cost over many articles.
+//! `--knowledge`, what searches cost over many articles; with `--commands`, what commands take as whole processes; with
+//! `--against PROGRAM`, what this build's requests take over those of another build.
 
 #![allow(
     clippy::expect_used,
@@ -14,9 +15,11 @@
     reason = "a benchmark stops where it fails"
 )]
 
+mod against;
 mod analytics;
 mod bench;
 mod bulk;
+mod commands;
 mod cost;
 mod data;
 mod deliveries;
@@ -50,6 +53,9 @@ fn main() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let scratch = service::scratch_dir();
     runtime.block_on(async {
+        if let Some(other) = against::wanted() {
+            return against::run(&scratch, &other).await;
+        }
         note("starting loopctl on a scratch cluster");
         drop(Service::start(&scratch).await);
         match (deliveries::wanted(), analytics::wanted()) {
@@ -57,6 +63,7 @@ fn main() {
             (None, Some(reports)) => analytics::run(&scratch, reports).await,
             (None, None) if profile => profile::run(&scratch).await,
             (None, None) if usage::is_wanted() => usage::run(&scratch).await,
+            (None, None) if commands::is_wanted() => commands::run(&scratch).await,
             (None, None) if knowledge::is_wanted() => knowledge::run(&scratch).await,
             (None, None) => measure(&scratch).await,
         }

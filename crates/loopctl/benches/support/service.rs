@@ -10,6 +10,8 @@ use nix::unistd::Pid;
 use serde_json::Value;
 use tokio_postgres::{Client, Config, NoTls};
 
+/// The build of which this is a part.
+pub(crate) const THIS: &str = env!("CARGO_BIN_EXE_loopctl");
 /// Connections of the server to PostgreSQL, where requests are compared with what PostgreSQL could do.
 const POOL: &str = "16";
 /// How long a server may take to stop before it is killed.
@@ -29,24 +31,29 @@ pub(crate) struct Service {
 
 impl Service {
     pub(crate) async fn start(data_dir: &Path) -> Self {
-        Self::start_with(data_dir, &["--port", "0", "--pool-size", POOL]).await
+        Self::start_with(THIS, data_dir, &["--port", "0", "--pool-size", POOL]).await
+    }
+
+    /// Another build of it.
+    pub(crate) async fn start_other(program: &Path, data_dir: &Path) -> Self {
+        Self::start_with(program, data_dir, &["--port", "0", "--pool-size", POOL]).await
     }
 
     /// With defaults, as users have it.
     pub(crate) async fn start_as_it_comes(data_dir: &Path) -> Self {
-        Self::start_with(data_dir, &["--port", "0"]).await
+        Self::start_with(THIS, data_dir, &["--port", "0"]).await
     }
 
     /// As it comes, at the address that one had which has ended.
     pub(crate) async fn start_again(data_dir: &Path, address: &str) -> Self {
         let (_, port) = address.rsplit_once(':').expect("a port");
-        Self::start_with(data_dir, &["--port", port]).await
+        Self::start_with(THIS, data_dir, &["--port", port]).await
     }
 
-    async fn start_with(data_dir: &Path, arguments: &[&str]) -> Self {
+    async fn start_with(program: impl AsRef<Path>, data_dir: &Path, arguments: &[&str]) -> Self {
         let inherited = ["PATH", "HOME", "TMPDIR", "LOOPCTL_PG_BIN", "LOOPCTL_PG_BUNDLE"];
         let began = Instant::now();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_loopctl"))
+        let mut child = Command::new(program.as_ref())
             .arg("serve")
             .args(arguments)
             .arg("--data-dir")

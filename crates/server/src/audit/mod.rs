@@ -44,18 +44,15 @@ pub(crate) fn routes() -> Vec<Endpoint> {
         /// Everything that happened to a story, oldest first.
         ///
         /// Reaches back as far as the audit log is kept. A deleted story still has its history.
-        GET "/api/v1/stories/{id}/history" => history::story_history,
-            422 AnswerTooLarge "the page would be larger than 16 MiB";
+        GET "/api/v1/stories/{id}/history" => history::story_history;
 
         "Audit";
         /// The audit log, newest first.
         ///
         /// `meta.as_of` of the first page, sent as `to`, keeps the further ones where they are while entries arrive.
-        GET "/api/v1/audit" => log::list, 400 BadRequest "a time that is none",
-            422 AnswerTooLarge "the page would be larger than 16 MiB";
+        GET "/api/v1/audit" => log::list, 400 BadRequest "a time that is none";
         /// The audit log of all tenants, and of what belongs to none, newest first.
         GET "/api/v1/admin/audit" => all::list, 400 BadRequest "a time that is none",
-            422 AnswerTooLarge "the page would be larger than 16 MiB",
             503 AdminDatabaseMissing "the server has no login that may see all tenants";
         /// What has happened since, oldest first.
         ///

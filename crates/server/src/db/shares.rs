@@ -17,6 +17,8 @@ pub(crate) struct Shares {
     /// Of those who have something, or wait.
     lines: Arc<Mutex<HashMap<Uuid, Arc<Semaphore>>>>,
     each: u32,
+    /// How many of each may have something or wait at the same time.
+    most: usize,
     all: Arc<Semaphore>,
 }
 
@@ -39,7 +41,13 @@ impl Shares {
     /// So much for each, and so much for all of them.
     pub(crate) fn within(each: u32, all: usize) -> Self {
         let each = each.clamp(1, u32::try_from(all).unwrap_or(u32::MAX));
-        Self { lines: Arc::default(), each, all: Arc::new(Semaphore::new(all)) }
+        Self { lines: Arc::default(), each, most: usize::MAX, all: Arc::new(Semaphore::new(all)) }
+    }
+
+    /// Of each no more than so many have something or wait; further ones get nothing at once. For lines in which standing costs something.
+    #[must_use]
+    pub(crate) fn with_at_most(self, most: usize) -> Self {
+        Self { most, ..self }
     }
 
     /// How much each may have.
@@ -52,9 +60,10 @@ impl Shares {
         Self::of(1)
     }
 
-    /// Waits in line: first come, first served. Who asks for more than there is for each gets all of that. None when it takes too long.
+    /// Waits in line: first come, first served. Who asks for more than there is for each gets all of that. None when it takes too long, and
+    /// when the line is too long.
     pub(crate) async fn take(&self, of: Uuid, amount: u32, patience: Duration) -> Option<Share> {
-        let (line, mut share) = self.stand(of);
+        let (line, mut share) = self.stand(of)?;
         let amount = amount.min(self.each);
         let taking = async {
             share.own = line.acquire_many_owned(amount).await.ok();
@@ -71,18 +80,20 @@ impl Shares {
 
     /// As [`Self::take`], without waiting. None when it would have to.
     pub(crate) fn take_now(&self, of: Uuid, amount: u32) -> Option<Share> {
-        let (line, mut share) = self.stand(of);
+        let (line, mut share) = self.stand(of)?;
         let amount = amount.min(self.each);
         share.own = Some(line.try_acquire_many_owned(amount).ok()?);
         share.of_all = Some(Arc::clone(&self.all).try_acquire_many_owned(amount).ok()?);
         Some(share)
     }
 
-    /// Somebody's line, and what they have as yet. Who leaves the line while waiting is not remembered either.
-    fn stand(&self, of: Uuid) -> (Arc<Semaphore>, Share) {
+    /// Somebody's line, and what they have as yet; None when it is too long. Who leaves the line while waiting is not remembered either.
+    fn stand(&self, of: Uuid) -> Option<(Arc<Semaphore>, Share)> {
         let whole = || Arc::new(Semaphore::new(self.each as usize));
         let line = Arc::clone(self.lines().entry(of).or_insert_with(whole));
-        (line, Share { shares: self.clone(), of, own: None, of_all: None })
+        let share = Share { shares: self.clone(), of, own: None, of_all: None };
+        // All who stand in it hold it, and so does the map.
+        (Arc::strong_count(&line) - 1 <= self.most).then_some((line, share))
     }
 
     fn lines(&self) -> std::sync::MutexGuard<'_, HashMap<Uuid, Arc<Semaphore>>> {
@@ -158,5 +169,23 @@ mod tests {
         assert!(shares.take_now(MINE, 2).is_none() && shares.take_now(MINE, 1).is_some());
         drop((mine, rest));
         assert!(shares.lines().is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_line_may_have_an_end() {
+        let shares = Shares::of(1).with_at_most(2);
+        let first = shares.take_now(MINE, 1).unwrap();
+        let second = tokio::spawn({
+            let shares = shares.clone();
+            async move { shares.take(MINE, 1, MOMENT).await.is_some() }
+        });
+        tokio::task::yield_now().await;
+        let before = tokio::time::Instant::now();
+        assert!(shares.take(MINE, 1, MOMENT).await.is_none(), "two stand in it");
+        assert_eq!(before.elapsed(), Duration::ZERO, "without waiting");
+        assert!(shares.take_now(OTHER, 1).is_some());
+        drop(first);
+        assert!(second.await.unwrap());
+        assert!(shares.take_now(MINE, 1).is_some() && shares.lines().is_empty());
     }
 }

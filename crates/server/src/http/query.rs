@@ -34,10 +34,10 @@ impl<T: Request> Input for Query<T> {
         }
         if members.iter().any(|member| member.schema.get("enum").is_some()) {
             operation.refuse(422, Code::ValidationFailed, "a parameter is not acceptable");
-            // Lists that can be filtered by a status are those of records with texts of any length.
-            if members.iter().any(|member| member.name == "page_size") {
-                operation.refuse(422, Code::AnswerTooLarge, "the page would be larger than 16 MiB");
-            }
+        }
+        // Pages are of so many records, whatever these weigh.
+        if members.iter().any(|member| member.name == "page_size") {
+            operation.refuse(422, Code::AnswerTooLarge, "the page would be larger than 16 MiB");
         }
         operation.query.extend(members);
     }

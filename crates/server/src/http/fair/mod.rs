@@ -53,9 +53,11 @@ impl Fair {
     /// With room for so many MiB, of which a tenant may have a quarter.
     pub(crate) fn new(room: u32, usage: Usage) -> Self {
         let room = room.saturating_mul(1024);
+        let small = (room / 16 / BASE).max(1);
         let cores = available_parallelism().map_or(1, usize::from);
         Self {
-            small: Shares::within(room / 16 / BASE, (room / 4 / BASE) as usize),
+            // Who waits has a connection, and what it has sent: as many of those as are let in, and no more.
+            small: Shares::within(small, 4 * small as usize).with_at_most(2 * small as usize),
             room: Shares::within(room / 16 * 3, (room / 4 * 3) as usize),
             reading: Shares::within(1, cores),
             heavy: Shares::within(1, HEAVY),

@@ -32,12 +32,10 @@ pub(crate) fn routes() -> Vec<Endpoint> {
         ///
         /// `tags` are separated by commas; an article needs one of them.
         GET "/api/v1/articles" => api::list,
-            400 BadRequest "an unknown category or status",
-            422 AnswerTooLarge "the page would be larger than 16 MiB";
+            400 BadRequest "an unknown category or status";
         /// The articles of a project, newest first, without those of the whole tenant.
         GET "/api/v1/projects/{project_id}/articles" => api::list_of_project,
-            400 BadRequest "an unknown category or status",
-            422 AnswerTooLarge "the page would be larger than 16 MiB";
+            400 BadRequest "an unknown category or status";
         /// One article, with the newest 100 links in either direction.
         GET "/api/v1/articles/{id}" => api::show;
         /// Changes an article.
@@ -65,7 +63,7 @@ pub(crate) fn routes() -> Vec<Endpoint> {
             403 SystemScopeForbidden "it is a system article, and the key is no superadmin's",
             422 InvalidTransition "it is neither a draft nor published";
         /// The drafts that wait to be published, newest first.
-        GET "/api/v1/knowledge/drafts" => api::drafts, 422 AnswerTooLarge "the page would be larger than 16 MiB";
+        GET "/api/v1/knowledge/drafts" => api::drafts;
         /// Publishes up to 100 drafts: all of them, or none.
         POST "/api/v1/knowledge/bulk-publish" => bulk::publish,
             400 BadRequest "`article_ids` is no list of 1 to 100 ids",
