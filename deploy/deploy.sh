@@ -1,15 +1,17 @@
 #!/usr/bin/env bash
-# Brings what is checked out into service, with Docker Compose:
+# Brings the newest commit of the branch that is checked out into service, with Docker Compose:
 #
-#     git pull && deploy/deploy.sh
+#     deploy/deploy.sh
 #
-# The new image is built and its migrations are applied while the old server goes on; before that a backup is made. Then the server
+# It is fetched (`git pull --ff-only`) where the branch follows another one; what is checked out otherwise is taken as it is. The new
+# image is built and its migrations are applied while the old server goes on; before that a backup is made. Then the server
 # is exchanged, and has HEALTH_SECONDS (30) to say that it is well. If it does not, the image from before comes back. That is only
 # possible while the schema is the same: a server starts on none but its own. Where the new image has changed the schema, this says
 # so, and which backup there is.
 #
 #   HEALTH_URL       where it is asked (https://localhost:8443/health; its certificate is not looked at)
 #   HEALTH_SECONDS   for how long
+#   FETCH=none       what is checked out, and nothing newer
 #   BACKUP=none      without a backup; the rest of backup.sh's settings count here, too
 set -euo pipefail
 unset CDPATH
@@ -25,6 +27,16 @@ fail() {
     say "$*"
     exit 1
 }
+
+if [ "${FETCH:-}" = none ]; then
+    :
+elif ! git rev-parse --verify --quiet '@{upstream}' >/dev/null 2>&1; then
+    say 'what is checked out follows no other branch, and is taken as it is'
+else
+    git pull --ff-only --quiet || fail 'git pull --ff-only does not succeed, so nothing was exchanged; FETCH=none deploys what is checked out'
+    # This script may be another one now.
+    FETCH=none exec "$here/deploy.sh"
+fi
 
 command -v curl >/dev/null || fail 'curl is needed; it comes from the package manager'
 docker compose version >/dev/null 2>&1 || fail 'Docker with its plugin Compose is needed (docker compose version)'

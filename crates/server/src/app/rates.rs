@@ -97,7 +97,8 @@ impl Rates {
                 return Ok(judged);
             }
             let too_long = || DbError::Pool("others of the tenant wait too long for permits".to_owned());
-            let turn = self.taking.turn(payer.tenant_id).await.ok_or_else(too_long)?;
+            let turn = app.life.wait(self.taking.turn(payer.tenant_id)).await.ok_or(DbError::Stopping)?;
+            let turn = turn.ok_or_else(too_long)?;
             // Those who had their turn before may have taken enough.
             if let Some(judged) = self.judge(app, payer) {
                 return Ok(judged);

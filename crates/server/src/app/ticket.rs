@@ -79,11 +79,12 @@ impl Ticket {
     /// Waits until nobody else of this process is doing the same.
     ///
     /// # Errors
-    /// 409 when it takes too long.
+    /// 409 when it takes too long; 503 when the server stops first.
     pub(super) async fn turn(&self, caller: &Identity) -> ApiResult<Share> {
         let of = digest(&[caller.tenant_id.as_bytes(), caller.key_id.as_bytes(), &self.key_hash]);
         let of = Uuid::from_slice(of.get(..16).unwrap_or_default()).unwrap_or_default();
-        caller.app.repeated.turn(of).await.ok_or_else(ApiError::idempotency_in_progress)
+        let turn = caller.app.life.wait(caller.app.repeated.turn(of)).await.ok_or_else(ApiError::stopping)?;
+        turn.ok_or_else(ApiError::idempotency_in_progress)
     }
 
     /// What takes the key, to be sent with what begins the transaction: it costs no round trip. There is nothing in it that a client

@@ -29,6 +29,9 @@ pub enum DbError {
     /// Others of the tenant have all that it may have of something, and have had it for too long.
     #[error("{0}")]
     Overloaded(&'static str),
+    /// A transaction that was not begun, because it would have had to wait and the process ends.
+    #[error("the server is stopping")]
+    Stopping,
     /// A transaction that was stopped because it took longer than this, and taken back.
     #[error("it took longer than {} s, and was stopped", .0.as_secs())]
     TooLong(Duration),

@@ -192,9 +192,18 @@ impl Db {
         PoolState { idle: status.available, used, most: status.max_size, waiting: status.waiting }
     }
 
+    /// Waits for what others have. Requests that would have to when the process ends are not begun any more; jobs are given back by
+    /// whoever has begun them.
+    async fn wait<T>(&self, what: impl Future<Output = Result<T, DbError>>) -> Result<T, DbError> {
+        if self.users.are_jobs() {
+            return what.await;
+        }
+        self.life.wait(what).await.unwrap_or(Err(DbError::Stopping))
+    }
+
     /// A connection, when there is one.
     async fn client(&self) -> Result<Client, DbError> {
-        Ok(self.waits.for_connection(self.pool.get()).await?)
+        self.wait(async { Ok(self.waits.for_connection(self.pool.get()).await?) }).await
     }
 
     /// A transaction bound to one tenant: the only way to tenant tables.
@@ -202,7 +211,7 @@ impl Db {
     /// # Errors
     /// When no connection is to be had.
     async fn tenant(&self, tenant_id: Uuid, kind: Kind) -> Result<Tx, DbError> {
-        let held = self.users.admit(tenant_id, kind).await?;
+        let held = self.wait(self.users.admit(tenant_id, kind)).await?;
         Ok(Tx::open(kind, self.client().await?, tenant_id, self.clone(), held))
     }
 
@@ -282,8 +291,8 @@ impl Db {
             }
             if let Some(line) = fate.waits_for() {
                 // Here, where it has no connection.
-                let turn = self.projects.turn(line).await;
-                in_turn = Some(turn.ok_or(DbError::Overloaded(AT_WORK))?);
+                let turn = async { self.projects.turn(line).await.ok_or(DbError::Overloaded(AT_WORK)) };
+                in_turn = Some(self.wait(turn).await?);
             } else if fate.is_lost() && lost + 1 < ATTEMPTS {
                 lost += 1;
             } else {

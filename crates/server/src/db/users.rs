@@ -98,6 +98,11 @@ impl Users {
         Self { patience: Patience::LONG, close: true, ..self.clone() }
     }
 
+    /// Whether they are jobs.
+    pub(super) const fn are_jobs(&self) -> bool {
+        self.jobs.is_some()
+    }
+
     /// How long a transaction may take.
     pub(super) const fn patience(&self, kind: Kind) -> Duration {
         if kind.writes() { self.patience.writes } else { self.patience.reads }

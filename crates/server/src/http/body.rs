@@ -152,7 +152,7 @@ impl<S: Send + Sync, T: Request + Send + 'static, const LARGE: bool> FromRequest
     async fn from_request(request: HttpRequest, _state: &S) -> Result<Self, Self::Rejection> {
         let (limit, depth) = if LARGE { (LARGE_BODY_LIMIT, LARGE_DEPTH) } else { (BODY_LIMIT, DEPTH) };
         let parameters = query::parse(request.uri().query().unwrap_or_default(), |text| text)?;
-        let stay = Stay::of(&request);
+        let (stay, life) = (Stay::of(&request), life_of(&request));
         let raw = RawBody::read(request, limit).await?;
         let bytes = raw.bytes.len();
         let read = move || {
@@ -160,8 +160,13 @@ impl<S: Send + Sync, T: Request + Send + 'static, const LARGE: bool> FromRequest
             let object = parse(&text, depth)?;
             Ok(Self(Sent::of(&object.above(parameters.object().unwrap_or_default()))))
         };
-        stay.read(bytes, read).await
+        life.wait(stay.read(bytes, read)).await.unwrap_or_else(|| Err(ApiError::stopping()))
     }
+}
+
+/// That of the process which a request came to.
+pub(crate) fn life_of(request: &HttpRequest) -> Life {
+    request.extensions().get::<Life>().cloned().unwrap_or_default()
 }
 
 /// A body as it came.
@@ -239,7 +244,7 @@ async fn read(request: HttpRequest, limit: usize) -> ApiResult<Vec<u8>> {
 }
 
 async fn collect(request: HttpRequest, limit: usize, announced: Option<u64>) -> ApiResult<Vec<u8>> {
-    let life = request.extensions().get::<Life>().cloned().unwrap_or_default();
+    let life = life_of(&request);
     let stay = Stay::of(&request);
     let mut stopped = pin!(async {
         life.ending().await;
@@ -257,7 +262,7 @@ async fn collect(request: HttpRequest, limit: usize, announced: Option<u64>) -> 
             biased;
             frame = body.frame() => frame,
             () = sleep_until(due) => return Err(too_slow()),
-            () = &mut stopped => return Err(stopping()),
+            () = &mut stopped => return Err(ApiError::stopping()),
         };
         let Some(frame) = frame else { break };
         let frame = frame.map_err(|_| ApiError::bad_request("Bad Request: the body was cut off"))?;
@@ -289,11 +294,6 @@ fn too_slow() -> ApiError {
         SENDING.as_secs()
     );
     ApiError::new(StatusCode::REQUEST_TIMEOUT, Code::RequestTimeout, message)
-}
-
-fn stopping() -> ApiError {
-    let message = "Service Unavailable: the server is stopping and did not wait for the body; nothing was changed; try again";
-    ApiError::new(StatusCode::SERVICE_UNAVAILABLE, Code::Stopping, message)
 }
 
 /// 413.

@@ -301,6 +301,13 @@ impl ApiError {
             .with(RETRY_AFTER, MOMENT.into())
     }
 
+    /// 503: the server stops, and does not begin it any more.
+    pub(crate) fn stopping() -> Self {
+        let message = "Service Unavailable: the server is stopping and did not begin this; nothing was changed; try again";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, Code::Stopping, message)
+            .with("outcome", "unchanged".into())
+    }
+
     /// 503: it took longer than it may, was stopped, and was taken back.
     pub(crate) fn deadline_exceeded(patience: Duration) -> Self {
         let message = format!(
@@ -356,6 +363,8 @@ impl From<DbError> for ApiError {
             Self::used_key()
         } else if matches!(error, DbError::HeldUp) {
             Self::idempotency_in_progress()
+        } else if matches!(error, DbError::Stopping) {
+            Self::stopping()
         } else if let DbError::TooLong(patience) = error {
             Self::deadline_exceeded(patience)
         } else if let DbError::TooLarge(rows) = error {

@@ -6,13 +6,14 @@ mod progress;
 mod refusal;
 mod work;
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
 use loopctl_core::webhooks::Policy;
 use loopctl_postgres::EmbeddedError;
+use nix::errno::Errno;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -47,10 +48,6 @@ pub(crate) struct Version {
     version: Option<i32>,
 }
 
-/// How long requests in flight may take after the signal to stop. With all that comes after, it is below the ten seconds
-/// after which impatient supervisors kill; only a PostgreSQL that does not stop is given longer.
-const DRAIN: Duration = Duration::from_secs(5);
-
 /// Connections to the database beside the pool: the one that listens to changes of keys.
 const LISTENING: usize = 1;
 
@@ -75,6 +72,8 @@ pub struct ServeOptions {
     pub pool_size: usize,
     /// How long the database may leave a statement unanswered.
     pub query_deadline: Duration,
+    /// How long what has begun may take after the signal to stop.
+    pub stop_timeout: Duration,
     /// Memory for bodies and answers of requests under way, in MiB.
     pub request_memory: u32,
     /// Connections of clients.
@@ -99,6 +98,10 @@ impl ServeOptions {
     /// A little longer than PostgreSQL lets a statement run.
     pub const QUERY_DEADLINE: Duration = DEADLINE;
 
+    /// With all that comes after, it is below the thirty seconds after which supervisors kill; only a PostgreSQL that does not stop is
+    /// given longer.
+    pub const STOP_TIMEOUT: Duration = Duration::from_secs(25);
+
     /// Of a tenant a quarter of it: an import as large as one may be, or three such answers, and hundreds of small requests besides.
     pub const REQUEST_MEMORY: u32 = Fair::ROOM;
 
@@ -112,6 +115,7 @@ impl ServeOptions {
             trusted_proxies: None,
             pool_size: 10,
             query_deadline: Self::QUERY_DEADLINE,
+            stop_timeout: Self::STOP_TIMEOUT,
             request_memory: Self::REQUEST_MEMORY,
             connections: Connections::default(),
             webhooks: Policy::default(),
@@ -177,6 +181,7 @@ pub struct Server {
     /// Its database.
     pub database: Database,
     app: App,
+    stop_timeout: Duration,
 }
 
 impl Server {
@@ -193,7 +198,7 @@ impl Server {
             Err(error) => Err(error.into()),
         };
         match listening {
-            Ok((address, app)) => Ok(Self { address, database, app }),
+            Ok((address, app)) => Ok(Self { address, database, app, stop_timeout: options.stop_timeout }),
             Err(error) => {
                 // The first failure is the one to tell.
                 let _ = database.close().await;
@@ -211,7 +216,7 @@ impl Server {
         check_schema(&db).await?;
         let vault = Vault::of(&options.keys, &options.database, &database.owner).await?;
         let refused = |reason| ServeError::Listen { address: options.listen, reason };
-        let listener = TcpListener::bind(options.listen).await.map_err(refused)?;
+        let listener = bind(options.listen).await.map_err(refused)?;
         let address = listener.local_addr()?;
         let default_url = || format!("http://localhost:{}", address.port());
         let public_url = options.public_url.clone().unwrap_or_else(default_url);
@@ -253,13 +258,14 @@ impl Server {
         Ok((address, app))
     }
 
-    /// Lets requests in flight finish, then stops the private cluster.
+    /// Lets requests finish that have begun, tells those that wait that it stops, then stops the private cluster.
     ///
     /// # Errors
     /// When PostgreSQL does not stop in order.
     pub async fn stop(self) -> Result<(), ServeError> {
-        if !self.app.life.end(DRAIN).await {
-            tracing::warn!("requests were still running after {} s; they were ended", DRAIN.as_secs());
+        if !self.app.life.end(self.stop_timeout).await {
+            let seconds = self.stop_timeout.as_secs();
+            tracing::warn!("requests were still running after {seconds} s; they were ended");
         }
         self.app.rates.give_back(&self.app.db).await;
         self.app.key_uses.write_now(&self.app.db).await;
@@ -268,6 +274,19 @@ impl Server {
         self.app.pulse.close();
         self.app.admin.close();
         Ok(self.database.close().await?)
+    }
+}
+
+/// Listens. `::` is every address of this machine, of IPv4 as well; of that alone where the system has no IPv6.
+async fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
+    match TcpListener::bind(address).await {
+        Err(error)
+            if address.ip() == Ipv6Addr::UNSPECIFIED
+                && error.raw_os_error() == Some(Errno::EAFNOSUPPORT as i32) =>
+        {
+            TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port())).await
+        }
+        bound => bound,
     }
 }
 
@@ -320,6 +339,6 @@ pub async fn serve(options: &ServeOptions) -> Result<(), ServeError> {
         _ = terminate.recv() => {}
         error = cluster_exit => return Err(error.into()),
     }
-    tracing::info!("stopping: requests in flight may finish");
+    tracing::info!("stopping: requests that have begun may finish");
     server.stop().await
 }

@@ -111,9 +111,14 @@ impl Progress {
         }
     }
 
+    /// Whether the client leaves unread what was written.
+    pub(super) fn is_unread(&self) -> bool {
+        self.unread.load(Ordering::Acquire) > 0
+    }
+
     /// Leaves a note in the log of an answer that is cut off.
     pub(super) fn tell_overdue(&self) {
-        if self.unread.load(Ordering::Acquire) > 0 {
+        if self.is_unread() {
             tracing::info!("an answer was cut off: its client read nothing of it for {} s", UNREAD.as_secs());
         }
     }

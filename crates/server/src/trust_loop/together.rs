@@ -54,7 +54,7 @@ struct Place<'a> {
 /// Attempts a transition, together with others of its tenant.
 ///
 /// # Errors
-/// As by itself, or when it cannot be begun for too long.
+/// As by itself, or when it cannot be begun for too long, or any more.
 pub(super) async fn perform(wanted: Wanted) -> ApiResult<Outcome> {
     let (app, tenant_id) = (wanted.caller.app.clone(), wanted.caller.tenant_id);
     let (answer, mut answered) = oneshot::channel();
@@ -64,10 +64,11 @@ pub(super) async fn perform(wanted: Wanted) -> ApiResult<Outcome> {
         let until_done = scopeguard::guard(app.clone(), forget);
         app.life.spawn(go(until_done, tenant_id).instrument(info_span!(parent: None, "steps", %tenant_id)));
     }
-    let answer = match timeout(LOCK_PATIENCE, &mut answered).await {
-        Ok(answer) => answer,
-        Err(_) if place.leave() => return Err(not_begun("other steps of the tenant take too long")),
-        Err(_) => answered.await,
+    let answer = match app.life.wait(timeout(LOCK_PATIENCE, &mut answered)).await {
+        Some(Ok(answer)) => answer,
+        None if place.leave() => return Err(ApiError::stopping()),
+        Some(Err(_)) if place.leave() => return Err(not_begun("other steps of the tenant take too long")),
+        None | Some(Err(_)) => answered.await,
     };
     // It was begun, and ended with the process, or by a defect.
     answer.unwrap_or_else(|_| {

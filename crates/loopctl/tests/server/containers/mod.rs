@@ -6,7 +6,7 @@ mod backups;
 pub(crate) mod compose;
 mod failover;
 mod pooler;
-mod postgres;
+pub(crate) mod postgres;
 mod secrets;
 mod stack;
 mod tls;
@@ -44,6 +44,7 @@ async fn what_compose_starts_works_behind_nginx() {
     secrets_survive_a_new_key(&stack, &user).await;
     what_was_begun_is_finished(&stack, &user).await;
     nobody_there_is_told_as_the_server_would(&stack).await;
+    logins_may_have_any_names(&stack).await;
 }
 
 /// A tenant's first key, made as operators make it.
@@ -97,8 +98,8 @@ async fn roles_can_what_they_must_and_no_more(stack: &Stack) {
     let superuser = stack.superuser(&stack.database()).await;
     let sql = "select rolcanlogin, rolsuper, rolbypassrls, rolcreaterole, rolcreatedb from pg_roles where rolname = $1";
     for (role, rights) in [
-        ("loopctl_app", [true, false, false, false, false]),
-        ("loopctl_admin", [true, false, true, true, false]),
+        (stack.setting("DB_APP_USER"), [true, false, false, false, false]),
+        (stack.setting("DB_ADMIN_USER"), [true, false, true, true, false]),
     ] {
         let row = superuser.query_one(sql, &[&role]).await.unwrap();
         let found: Vec<bool> = (0..rights.len()).map(|column| row.get(column)).collect();
@@ -310,4 +311,24 @@ async fn nobody_there_is_told_as_the_server_would(stack: &Stack) {
     // Links and redirects are of the same place.
     let example = Url::parse(&stack.environment()["LOOPCTL_PUBLIC_URL"]).unwrap();
     assert_eq!((example.scheme(), example.port()), ("https", Some(8443)));
+}
+
+/// In another database, with all that goes from the init script to an answer.
+async fn logins_may_have_any_names(stack: &Stack) {
+    stack.superuser("postgres").await.batch_execute("create database named").await.unwrap();
+    for (name, value) in
+        [("POSTGRES_DB", "named"), ("DB_APP_USER", r#"app of "mine""#), ("DB_ADMIN_USER", "Admin-1")]
+    {
+        stack.set(name, value);
+    }
+    stack.init(&stack.database()).success();
+    stack.exec("migrate").json();
+    roles_can_what_they_must_and_no_more(stack).await;
+    stack.serve();
+    let user = a_tenant(stack, "named");
+    let me = stack.url("/api/v1/tenants/me");
+    let (status, told) = call_with(&stack.http(), "GET", &me, Some(&user), None).await.unwrap();
+    assert_eq!((status, &told["tenant"]["slug"]), (200, &json!("named")), "{told}");
+    superadmins_come_from_the_command_line_alone(stack, &user).await;
+    stack.stop();
 }

@@ -57,7 +57,7 @@ pub(super) fn find(program: &str) -> Option<PathBuf> {
 }
 
 /// The newest PostgreSQL of this machine, or the one that the tests are to use.
-fn postgresql() -> PathBuf {
+pub(crate) fn postgresql() -> PathBuf {
     let has_all =
         |dir: &PathBuf| ["postgres", "initdb", "psql", "pg_dump"].iter().all(|name| dir.join(name).is_file());
     let told = std::env::var_os("LOOPCTL_PG_BIN").map(PathBuf::from);

@@ -21,7 +21,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::http::{
-    Answer, ApiError, ApiResult, Input, Kept, Operation, Output, RawBody, Stay, describe_faults, too_large,
+    Answer, ApiError, ApiResult, Input, Kept, Operation, Output, RawBody, Stay, describe_faults, life_of,
+    too_large,
 };
 
 /// The most that a request may be, in bytes, as it comes and when it is inflated.
@@ -76,12 +77,12 @@ impl<S: Send + Sync, E: Export + Send + 'static> FromRequest<S> for Sent<E> {
 
     async fn from_request(request: HttpRequest, _state: &S) -> Result<Self, Self::Rejection> {
         let is_compressed = is_compressed(request.headers())?;
-        let stay = Stay::of(&request);
+        let (stay, life) = (Stay::of(&request), life_of(&request));
         let mut raw = RawBody::read(request, LIMIT).await?;
         // What is compressed may be as long as anything.
         let bytes = if is_compressed { LIMIT } else { raw.bytes.len() };
         stay.admit_body(bytes).await?;
-        stay.read(bytes, move || {
+        let read = move || {
             if is_compressed {
                 raw.bytes = inflated(&raw.bytes)?;
             }
@@ -90,8 +91,8 @@ impl<S: Send + Sync, E: Export + Send + 'static> FromRequest<S> for Sent<E> {
             } else {
                 Ok(Self { export: json(&raw.object_text()?)?, encoding: Encoding::Json })
             }
-        })
-        .await
+        };
+        life.wait(stay.read(bytes, read)).await.unwrap_or_else(|| Err(ApiError::stopping()))
     }
 }
 

@@ -47,7 +47,8 @@ pub(super) async fn ranked(
     let meaning = match mode {
         Mode::Keyword => return by_words(caller, question, wanted, Status::Published, page).await,
         Mode::Semantic | Mode::Combined => {
-            caller.app.knowledge.meaning.question(caller.tenant_id, question).await
+            let meaning = caller.app.knowledge.meaning.question(caller.tenant_id, question);
+            caller.app.life.wait(meaning).await.ok_or_else(ApiError::stopping)?
         }
     };
     let found = match meaning {

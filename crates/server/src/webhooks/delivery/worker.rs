@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use loopctl_core::webhooks::Policy;
 use tokio::task::{Id, JoinError, JoinSet};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use uuid::Uuid;
 
 use super::sender::Sender;
@@ -23,6 +23,8 @@ const SOON: f64 = 1.0;
 const IDLE: f64 = 5.0;
 /// What is put into the queue here is looked for at once, but not for every event by itself.
 const TOGETHER: Duration = Duration::from_millis(10);
+/// How long receivers may take when the process ends. What they have not answered by then is delivered again, by others or later.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// A place that is taken.
 struct Taken {
@@ -62,7 +64,8 @@ impl Turns {
     }
 }
 
-/// Delivers for as long as the process lives. At its end nothing more is begun, and what is under way is brought to its end.
+/// Delivers for as long as the process lives. At its end nothing more is begun, and what is under way is brought to its end, if that is
+/// soon.
 pub(crate) async fn keep_delivering(app: App, options: DeliveryOptions) {
     let sender = Sender::new(Policy::clone(&app.webhook_policy), Arc::new(System));
     let office = Arc::new(Office { app: app.clone(), sender, options });
@@ -84,9 +87,13 @@ pub(crate) async fn keep_delivering(app: App, options: DeliveryOptions) {
             turns.ended(ended);
         }
     }
-    while let Some(ended) = turns.tasks.join_next_with_id().await {
-        turns.ended(ended);
-    }
+    let under_way = async {
+        while let Some(ended) = turns.tasks.join_next_with_id().await {
+            turns.ended(ended);
+        }
+    };
+    // Dropped, turns give back their leases.
+    let _ = timeout(GRACE, under_way).await;
 }
 
 /// Takes what there is place for, and says when to look again.
