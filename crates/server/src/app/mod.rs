@@ -14,6 +14,7 @@ mod session;
 mod ticket;
 mod uses;
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use ipnet::IpNet;
@@ -51,7 +52,11 @@ pub(crate) type Endpoint = crate::http::Endpoint<App>;
 /// What every handler can reach. Its only state are notes that soon are in the database, and what the database said a moment
 /// ago: run as many servers as you like.
 #[derive(Debug, Clone)]
-pub(crate) struct App {
+pub(crate) struct App(Arc<Parts>);
+
+/// What it is made of. Every request has it many times, and a pointer is cheaper than all of this.
+#[derive(Debug)]
+pub(crate) struct Parts {
     /// The application's connections.
     pub(crate) db: Db,
     /// Connections of its own for whoever asks how the server is.
@@ -96,8 +101,8 @@ pub(crate) struct App {
     pub(crate) vault: Arc<Vault>,
 }
 
-impl App {
-    /// One that knows nothing yet.
+impl Parts {
+    /// Of one that knows nothing yet.
     pub(crate) fn new(
         db: Db,
         pulse: Db,
@@ -131,7 +136,23 @@ impl App {
             vault: Arc::new(vault),
         }
     }
+}
 
+impl From<Parts> for App {
+    fn from(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+}
+
+impl Deref for App {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+impl App {
     /// Commits a transaction of the tenant's with what it has to tell, and wakes whoever waits for that.
     ///
     /// # Errors
@@ -177,6 +198,7 @@ impl App {
             Db::new(login.clone(), 1, crate::db::DEADLINE, life.clone()).expect("a pool that opens nothing")
         };
         let public_url = Arc::from("http://localhost");
-        Self::new(nowhere(), nowhere(), AdminDb::new(nowhere()), Vault::without_key(), public_url, life)
+        Parts::new(nowhere(), nowhere(), AdminDb::new(nowhere()), Vault::without_key(), public_url, life)
+            .into()
     }
 }

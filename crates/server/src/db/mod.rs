@@ -16,6 +16,7 @@ mod tls;
 mod tx;
 mod users;
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -94,11 +95,15 @@ struct End {
 /// The application's connections. Tenant tables are reached through a [`Tx`] alone, as `loopctl_app` and under
 /// row-level security, whatever login the pool has.
 #[derive(Debug, Clone)]
-pub struct Db {
+pub struct Db(Arc<Parts>);
+
+/// What it is made of. Every request has it several times, and a pointer is cheaper than all of this.
+#[derive(Debug, Clone)]
+pub struct Parts {
     pool: Pool,
     /// For connections beside it, on which statements are cancelled.
     login: Arc<Login>,
-    users: Arc<Users>,
+    users: Users,
     /// Whoever changes the shape of a project's plan, one at a time.
     projects: Shares,
     /// How long a statement may go unanswered.
@@ -117,6 +122,14 @@ pub struct Db {
     usage: Usage,
 }
 
+impl Deref for Db {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
 impl Db {
     /// A pool of at most `size` connections; none is opened yet.
     ///
@@ -132,10 +145,10 @@ impl Db {
         with_session_options(&mut login);
         let takes_role = Arc::<AtomicBool>::default();
         let pool = pool(&login, size, &takes_role)?;
-        Ok(Self {
+        Ok(Self::of(Parts {
             pool,
             login: Arc::new(login),
-            users: Arc::new(Users::of(size)),
+            users: Users::of(size),
             projects: Shares::turns(),
             deadline,
             life,
@@ -144,7 +157,11 @@ impl Db {
             takes_role,
             waits: Waits::new(),
             usage: Usage::default(),
-        })
+        }))
+    }
+
+    fn of(parts: Parts) -> Self {
+        Self(Arc::new(parts))
     }
 
     /// The same over connections of its own, which nobody else waits for.
@@ -152,7 +169,8 @@ impl Db {
     /// # Errors
     /// As [`Self::new`].
     pub(crate) fn beside(&self, size: usize) -> Result<Self, DbError> {
-        Ok(Self { pool: pool(&self.login, size, &self.takes_role)?, ..self.clone() })
+        let pool = pool(&self.login, size, &self.takes_role)?;
+        Ok(Self::of(Parts { pool, ..Parts::clone(self) }))
     }
 
     /// The same for jobs, which have at most `most` of the connections at the same time, whoever's they are. They wait for each other
@@ -172,7 +190,7 @@ impl Db {
     }
 
     fn used_by(&self, users: Users) -> Self {
-        Self { users: Arc::new(users), ..self.clone() }
+        Self::of(Parts { users, ..Parts::clone(self) })
     }
 
     /// Closes the connections that nobody uses, and the others when they come back. Whoever asks for one is refused.

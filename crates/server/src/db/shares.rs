@@ -2,7 +2,7 @@
 //! a line of their own, where waiting costs nobody anything. A share of one is a turn: what one after the other has to do in any case.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -11,11 +11,14 @@ use uuid::Uuid;
 
 use super::LOCK_PATIENCE;
 
+/// Of those who have something, or wait.
+#[derive(Debug, Default)]
+struct Lines(Mutex<HashMap<Uuid, Arc<Semaphore>>>);
+
 /// So much of something for each, and so much for all of them.
 #[derive(Debug, Clone)]
 pub(crate) struct Shares {
-    /// Of those who have something, or wait.
-    lines: Arc<Mutex<HashMap<Uuid, Arc<Semaphore>>>>,
+    lines: Arc<Lines>,
     each: u32,
     /// How many of each may have something or wait at the same time.
     most: usize,
@@ -25,7 +28,7 @@ pub(crate) struct Shares {
 /// What somebody has, until it is dropped.
 #[must_use]
 pub(crate) struct Share {
-    shares: Shares,
+    lines: Arc<Lines>,
     of: Uuid,
     /// None when it is over.
     own: Option<OwnedSemaphorePermit>,
@@ -90,21 +93,23 @@ impl Shares {
     /// Somebody's line, and what they have as yet; None when it is too long. Who leaves the line while waiting is not remembered either.
     fn stand(&self, of: Uuid) -> Option<(Arc<Semaphore>, Share)> {
         let whole = || Arc::new(Semaphore::new(self.each as usize));
-        let line = Arc::clone(self.lines().entry(of).or_insert_with(whole));
-        let share = Share { shares: self.clone(), of, own: None, of_all: None };
+        let line = Arc::clone(self.lines.lock().entry(of).or_insert_with(whole));
+        let share = Share { lines: Arc::clone(&self.lines), of, own: None, of_all: None };
         // All who stand in it hold it, and so does the map.
         (Arc::strong_count(&line) - 1 <= self.most).then_some((line, share))
     }
+}
 
-    fn lines(&self) -> std::sync::MutexGuard<'_, HashMap<Uuid, Arc<Semaphore>>> {
-        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+impl Lines {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Uuid, Arc<Semaphore>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Share {
     /// Whether it is one of these, and whose.
     pub(crate) fn is_of(&self, shares: &Shares, of: Uuid) -> bool {
-        self.of == of && Arc::ptr_eq(&self.shares.lines, &shares.lines)
+        self.of == of && Arc::ptr_eq(&self.lines, &shares.lines)
     }
 }
 
@@ -112,7 +117,7 @@ impl Drop for Share {
     /// A line in which nobody stands is forgotten.
     fn drop(&mut self) {
         (self.own, self.of_all) = (None, None);
-        let mut lines = self.shares.lines();
+        let mut lines = self.lines.lock();
         if lines.get(&self.of).is_some_and(|line| Arc::strong_count(line) == 1) {
             lines.remove(&self.of);
         }
@@ -152,7 +157,7 @@ mod tests {
         leaving.abort();
         assert!(leaving.await.unwrap_err().is_cancelled());
         drop(third);
-        assert!(turns.lines().is_empty());
+        assert!(turns.lines.lock().is_empty());
     }
 
     #[tokio::test(start_paused = true)]
@@ -168,7 +173,7 @@ mod tests {
         drop(other);
         assert!(shares.take_now(MINE, 2).is_none() && shares.take_now(MINE, 1).is_some());
         drop((mine, rest));
-        assert!(shares.lines().is_empty());
+        assert!(shares.lines.lock().is_empty());
     }
 
     #[tokio::test(start_paused = true)]
@@ -186,6 +191,6 @@ mod tests {
         assert!(shares.take_now(OTHER, 1).is_some());
         drop(first);
         assert!(second.await.unwrap());
-        assert!(shares.take_now(MINE, 1).is_some() && shares.lines().is_empty());
+        assert!(shares.take_now(MINE, 1).is_some() && shares.lines.lock().is_empty());
     }
 }

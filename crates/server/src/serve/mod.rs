@@ -19,7 +19,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 pub use self::listener::Connections;
 pub use self::work::{WorkOptions, work};
-use crate::app::App;
+use crate::app::{App, Parts};
 use crate::config::{ADMIN_CONNECTIONS, Database, DatabaseOptions, OpenError};
 use crate::db::migrate::newest_version;
 use crate::db::{DEADLINE, Db, DbError, Row, statements};
@@ -222,14 +222,14 @@ impl Server {
         let public_url = options.public_url.clone().unwrap_or_else(default_url);
         let public_url = Arc::from(public_url.trim_end_matches('/'));
         let admin = database.admin_pool(options.query_deadline, life.clone())?;
-        let app = App {
+        let app = App::from(Parts {
             trusted_proxies: options.trusted_proxies.clone().unwrap_or_else(private_networks).into(),
             webhook_policy: Arc::new(options.webhooks.clone()),
             source_policy: Arc::new(options.extraction.sources()),
             knowledge: knowledge(&options.embeddings)?,
             fair: Fair::new(options.request_memory, db.usage()),
-            ..App::new(db.clone(), db.beside(PULSE)?, admin, vault, public_url, life.clone())
-        };
+            ..Parts::new(db.clone(), db.beside(PULSE)?, admin, vault, public_url, life.clone())
+        });
         if !app.vault.has_key() {
             tracing::warn!("neither webhooks nor tenants can be created: {}", SealError::NoKey);
         }

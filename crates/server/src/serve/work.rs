@@ -7,7 +7,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::{DeliveryOptions, ServeError, check_schema, extraction, knowledge};
 use crate::VERSION;
-use crate::app::App;
+use crate::app::{App, Parts};
 use crate::config::{Database, DatabaseOptions};
 use crate::db::DEADLINE;
 use crate::jobs::{Alone, Pace};
@@ -56,10 +56,10 @@ pub async fn work(options: &WorkOptions) -> Result<(), ServeError> {
         let (life, admin) = (alone.life().clone(), database.admin_pool(DEADLINE, alone.life().clone())?);
         // Nobody calls it.
         let nowhere = Arc::from("");
-        let app = App {
+        let app = App::from(Parts {
             webhook_policy: Arc::new(options.webhooks.clone()),
-            ..App::new(alone.db().clone(), alone.db().clone(), admin, vault, nowhere, life)
-        };
+            ..Parts::new(alone.db().clone(), alone.db().clone(), admin, vault, nowhere, life)
+        });
         alone.begin(&database, kinds, tools, Pace::default(), true);
         alone.life().spawn(keep_delivering(app, options.deliveries.clone()));
         Ok::<_, ServeError>(alone)

@@ -3,6 +3,8 @@
 
 mod stay;
 
+use std::ops::Deref;
+use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
@@ -33,7 +35,11 @@ const SMALL: usize = 64 * 1024;
 
 /// What requests take of the process.
 #[derive(Debug, Clone)]
-pub(crate) struct Fair {
+pub(crate) struct Fair(Arc<Parts>);
+
+/// What it is made of: every request has it.
+#[derive(Debug)]
+pub(crate) struct Parts {
     /// Room for what every request takes, by their number.
     small: Shares,
     /// Room for what bodies and answers take besides, in KiB: small requests do not stand in line behind those.
@@ -46,6 +52,14 @@ pub(crate) struct Fair {
     usage: Usage,
 }
 
+impl Deref for Fair {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
 impl Fair {
     /// How many MiB of bodies and answers there may be, unless an operator says otherwise.
     pub(crate) const ROOM: u32 = 256;
@@ -55,14 +69,14 @@ impl Fair {
         let room = room.saturating_mul(1024);
         let small = (room / 16 / BASE).max(1);
         let cores = available_parallelism().map_or(1, usize::from);
-        Self {
+        Self(Arc::new(Parts {
             // Who waits has a connection, and what it has sent: as many of those as are let in, and no more.
             small: Shares::within(small, 4 * small as usize).with_at_most(2 * small as usize),
             room: Shares::within(room / 16 * 3, (room / 4 * 3) as usize),
             reading: Shares::within(1, cores),
             heavy: Shares::within(1, HEAVY),
             usage,
-        }
+        }))
     }
 
     /// Waits for the tenant's turn to work on thousands of rows.
