@@ -156,7 +156,7 @@ pub(crate) enum Command {
     Worker(server::WorkerArguments),
     /// Bring the schema of an external database up to date
     Migrate(server::DatabaseArguments),
-    /// What needs access to the database: first tenant, superadmin keys, secrets, background jobs
+    /// What needs access to the database: first tenant, superadmin keys, secrets, background jobs, a look through the log
     #[command(subcommand)]
     Operator(server::OperatorCommand),
     /// Back up loopctl's own PostgreSQL, while it is served or not, and see whether the backup is good

@@ -19,7 +19,15 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ),
     ("operator secrets reencrypt", &["loopctl operator secrets reencrypt"]),
     ("operator jobs list", &["loopctl operator jobs list --format human"]),
-    ("operator jobs run", &["loopctl operator jobs run cost_anomalies"]),
+    (
+        "operator jobs run",
+        &[
+            "loopctl operator jobs run cost_rollup --tenant acme --from 2026-11-01 --to 2026-11-30",
+            "loopctl operator jobs run audit_partitions --args '{\"retention_days\": 30}'",
+        ],
+    ),
+    ("operator audit verify", &["loopctl operator audit verify --tenant acme --format human"]),
+    ("operator audit discover-violators", &["loopctl operator audit discover-violators"]),
     ("operator violators scan", &["loopctl operator violators scan"]),
     ("operator wiki check-links", &["loopctl operator wiki check-links"]),
     ("operator check", &["loopctl operator check"]),

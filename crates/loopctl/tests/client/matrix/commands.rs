@@ -59,6 +59,8 @@ pub(super) const TABLE: &[Row] = &[
     apart("operator secrets reencrypt", "asks a database"),
     apart("operator jobs list", "asks a database"),
     apart("operator jobs run", "asks a database"),
+    apart("operator audit verify", "asks a database"),
+    apart("operator audit discover-violators", "asks a database"),
     apart("operator violators scan", "asks a database"),
     apart("operator wiki check-links", "asks a database"),
     apart("operator check", "asks a database"),
