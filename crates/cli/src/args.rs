@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand};
 
 use crate::commands::{
-    admin, agent, api, auth, budget, bulk, completions, cost, deps, epic, events, evidence, export, hook,
-    import, init, keys, knowledge, man, progress, project, review, settings, skill, state, status, story,
-    tenant, ui_test, usage, watch, webhook,
+    admin, agent, analytics, api, auth, budget, bulk, completions, cost, deps, epic, events, evidence,
+    export, hook, import, init, keys, knowledge, man, progress, project, review, settings, skill, state,
+    status, story, tenant, ui_test, usage, watch, webhook,
 };
 use crate::demo;
 use crate::mcp;
@@ -156,7 +156,7 @@ pub(crate) enum Command {
     Worker(server::WorkerArguments),
     /// Bring the schema of an external database up to date
     Migrate(server::DatabaseArguments),
-    /// What needs access to the database: first tenant, superadmin keys, secrets, background jobs
+    /// What needs access to the database: first tenant, superadmin keys, secrets, background jobs, a look through the log
     #[command(subcommand)]
     Operator(server::OperatorCommand),
     /// Back up loopctl's own PostgreSQL, while it is served or not, and see whether the backup is good
@@ -299,6 +299,9 @@ pub(crate) enum ClientCommand {
     CostAnomalies(cost::AnomaliesArguments),
     /// The same as cost-anomalies
     Anomalies(cost::AnomaliesArguments),
+    /// What was used over time, and which models it went to
+    #[command(subcommand)]
+    Analytics(analytics::Command),
     /// Budgets: how much may be spent, in tokens or money
     #[command(subcommand)]
     Budget(budget::Command),
@@ -322,6 +325,8 @@ pub(crate) enum ClientCommand {
     Admin(admin::Command),
     /// Health of the server
     Health,
+    /// What moves a story: from where to where, who may, and what is refused with which code
+    Lifecycle,
     /// Every route of the API, and whether this key may call it
     #[command(after_help = "Example:\n  loopctl routes --format human")]
     Routes,

@@ -31,8 +31,13 @@ pub(crate) struct Client {
 /// Types of what is downloaded.
 pub(crate) const JSON: &str = "application/json";
 pub(crate) const ZIP: &str = "application/zip";
+pub(crate) const PEM: &str = "application/x-pem-file";
+/// A key in JSON (JSON Web Key).
+pub(crate) const JWK: &str = "application/jwk+json";
 /// Repetitions after the first attempt.
 const RETRIES: u32 = 3;
+/// In which form an answer is wanted.
+const ACCEPT: &str = "Accept";
 /// What a server knows a write by: repeated, it is answered as before, and not done again.
 const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
 /// What has happened last of what a client has seen.
@@ -91,7 +96,16 @@ impl Client {
         success(self.send(Method::GET, &self.api(path, query), None, true).await?)
     }
 
-    /// The same for callers that have no time for a second attempt.
+    /// The same of what the server has in several forms, in this one.
+    pub(crate) async fn get_as(&self, path: &str, kind: &str) -> Result<Value, Error> {
+        let (url, headers) = (self.api(path, &[]), [(ACCEPT, kind)]);
+        let request =
+            Request { method: Method::GET, url: &url, body: None, headers: &headers, how: Reading::Whole };
+        let answer = self.exchange(&request, true).await?;
+        success((answer.status, answer.body))
+    }
+
+    /// As [`Self::get`], for callers that have no time for a second attempt.
     pub(crate) async fn get_once(&self, path: &str, query: &[(&str, &str)]) -> Result<Value, Error> {
         success(self.send(Method::GET, &self.api(path, query), None, false).await?)
     }

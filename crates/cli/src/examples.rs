@@ -19,7 +19,15 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ),
     ("operator secrets reencrypt", &["loopctl operator secrets reencrypt"]),
     ("operator jobs list", &["loopctl operator jobs list --format human"]),
-    ("operator jobs run", &["loopctl operator jobs run cost_anomalies"]),
+    (
+        "operator jobs run",
+        &[
+            "loopctl operator jobs run cost_rollup --tenant acme --from 2026-11-01 --to 2026-11-30",
+            "loopctl operator jobs run audit_partitions --args '{\"retention_days\": 30}'",
+        ],
+    ),
+    ("operator audit verify", &["loopctl operator audit verify --tenant acme --format human"]),
+    ("operator audit discover-violators", &["loopctl operator audit discover-violators"]),
     ("operator violators scan", &["loopctl operator violators scan"]),
     ("operator wiki check-links", &["loopctl operator wiki check-links"]),
     ("operator check", &["loopctl operator check"]),
@@ -46,11 +54,18 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("tenant info", &["loopctl tenant info --format human"]),
     ("tenant register", &["loopctl tenant register"]),
     ("tenant update", &["loopctl tenant update --setting max_projects=100"]),
+    (
+        "tenant audit-key",
+        &["loopctl tenant audit-key", "loopctl tenant audit-key --pem | openssl pkey -pubin -text"],
+    ),
+    ("tenant authenticators", &["loopctl tenant authenticators --format human"]),
     ("keys create", &["loopctl keys create --name worker-1 --role agent"]),
     ("keys list", &["loopctl keys list --format human"]),
-    ("keys rotate", &["loopctl keys rotate 0192aaaa-0000-7000-8000-000000000001 --grace-hours 1"]),
-    ("keys revoke", &["loopctl keys revoke 0192aaaa-0000-7000-8000-000000000001"]),
+    ("keys rotate", &["loopctl keys rotate worker-1 --grace-hours 1"]),
+    ("keys revoke", &["loopctl keys revoke lc_y8tLZ"]),
     ("agent register", &["loopctl agent register --name worker-1 --type implementer"]),
+    ("agent list", &["loopctl agent list --type reviewer --format human"]),
+    ("agent show", &["loopctl agent show worker-1"]),
     (
         "project create",
         &["loopctl project create 'My App' --slug my-app --repo https://github.com/acme/my-app"],
@@ -106,6 +121,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         &[
             "loopctl audit --since 2h --format human",
             "loopctl audit --entity-type story --action verified --until 2026-03-01",
+            "loopctl audit --all > audit.json",
         ],
     ),
     ("changes", &["loopctl changes --since 1h --format human", "loopctl changes --follow"]),
@@ -167,6 +183,10 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("token-report", &["loopctl token-report --story 2.1 --format human"]),
     ("cost-anomalies", &["loopctl cost-anomalies --project my-app --format human"]),
     ("anomalies", &["loopctl anomalies --include-resolved --format human"]),
+    ("analytics trends", &["loopctl analytics trends --weekly --since 30d --format human"]),
+    ("analytics models", &["loopctl analytics models --project my-app --format human"]),
+    ("analytics model-mix", &["loopctl analytics model-mix --agent worker-1 --format human"]),
+    ("analytics model-profile", &["loopctl analytics model-profile worker-1 --format human"]),
     (
         "budget set",
         &[
@@ -232,6 +252,13 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("admin tenant", &["loopctl admin tenant acme"]),
     ("admin suspend", &["loopctl admin suspend acme"]),
     ("admin activate", &["loopctl admin activate acme"]),
+    (
+        "admin clear-halt",
+        &[
+            "loopctl admin clear-halt acme --reason 'Looked through with its owner'",
+            "loopctl admin clear-halt acme --assertion @signed.json",
+        ],
+    ),
     ("admin stats", &["loopctl admin stats --format human"]),
     ("admin audit", &["loopctl admin audit --tenant acme --since 7d --format human"]),
     ("admin violators", &["loopctl admin violators --status all --format human"]),
@@ -247,6 +274,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
             "loopctl admin impersonate acme get /api/v1/tenants/me",
         ],
     ),
+    ("lifecycle", &["loopctl lifecycle --format human"]),
     ("health", &["loopctl health --server http://localhost:4000"]),
     (
         "api",

@@ -32,8 +32,7 @@ use std::time::Duration;
 use args::{Cli, Command, GlobalOptions};
 use commands::{completions, doctor, hook, man};
 use context::Context;
-use output::Format;
-use server::OperatorCommand;
+use output::{Format, Output};
 use tokio::runtime::Builder;
 
 /// How long the end of the process waits for what still blocks.
@@ -56,8 +55,19 @@ pub fn main() -> ExitCode {
         // Its client waits for it to start, and keeps it for as long as it works: one thread is enough.
         Some(Command::Mcp) => in_runtime(Builder::new_current_thread(), mcp::run(&cli.globals), LAST),
         // Who calls a hook waits for nothing but its answer.
-        Some(Command::Hook(_)) => in_runtime(Builder::new_multi_thread(), run(cli), Duration::ZERO),
-        _ => in_runtime(Builder::new_multi_thread(), run(cli), LAST),
+        Some(Command::Hook(_)) => in_runtime(Builder::new_current_thread(), run(cli), Duration::ZERO),
+        // What does several things at once.
+        Some(
+            Command::Serve(_)
+            | Command::Worker(_)
+            | Command::Migrate(_)
+            | Command::Operator(_)
+            | Command::Backup(_)
+            | Command::Restore(_)
+            | Command::Demo(_),
+        ) => in_runtime(Builder::new_multi_thread(), run(cli), LAST),
+        // Clients wait for one answer after the other: more threads would only take time to start.
+        _ => in_runtime(Builder::new_current_thread(), run(cli), LAST),
     }
 }
 
@@ -87,20 +97,13 @@ async fn run(cli: Cli) -> u8 {
         Some(Command::Worker(arguments)) => {
             server::run_worker(&arguments).await.map_or_else(|failure| failure.report_briefly(), |()| 0)
         }
-        Some(Command::Migrate(arguments)) => finish(server::run_migrate(&arguments).await),
-        Some(Command::Operator(command @ OperatorCommand::Jobs(_))) => {
-            let outcome = server::run_operator(&command).await;
-            outcome.map_or_else(
-                |failure| failure.report(),
-                |body| server::print_jobs(&body, format(&cli.globals)),
-            )
-        }
-        Some(Command::Operator(command)) => finish(server::run_operator(&command).await),
+        Some(Command::Migrate(arguments)) => finish(server::run_migrate(&arguments).await, &cli.globals),
+        Some(Command::Operator(command)) => finish(server::run_operator(&command).await, &cli.globals),
         Some(Command::Backup(arguments)) => {
-            server::backup::run_backup(&arguments, format(&cli.globals)).await
+            server::backup::run_backup(&arguments, &output(&cli.globals)).await
         }
         Some(Command::Restore(arguments)) => {
-            server::backup::run_restore(&arguments, format(&cli.globals)).await
+            server::backup::run_restore(&arguments, &output(&cli.globals)).await
         }
         Some(Command::Mcp) => mcp::run(&cli.globals).await,
         Some(Command::Doctor) => doctor::run(&cli.globals).await,
@@ -112,33 +115,12 @@ async fn run(cli: Cli) -> u8 {
     }
 }
 
-/// In which format a command on the server's side prints: what else may be wrong with the client's settings is no matter there.
-fn format(globals: &GlobalOptions) -> Format {
-    Context::new(globals).map_or(Format::Json, |context| context.output.format())
+/// How a command on the server's side prints: what else may be wrong with the client's settings is no matter there.
+fn output(globals: &GlobalOptions) -> Output {
+    Context::new(globals).map_or_else(|_| Output::new(Format::Json, false), |context| context.output)
 }
 
-/// Prints the JSON result of a command on the server's side. Its secrets are shown this once.
-fn finish(result: Result<serde_json::Value, server::Failure>) -> u8 {
-    match result {
-        Ok(body) => {
-            if body.pointer("/api_key/raw_key").is_some() {
-                output::note("Save the raw key now: it is not shown again.");
-            }
-            let wrong = [
-                ("/check/different", "records are kept otherwise than they should be"),
-                ("/scan/pending", "records ought not to be there; `loopctl admin violators` lists them"),
-                ("/wiki/broken", "links lead nowhere"),
-                ("/secrets/unreadable", "secrets cannot be read; the others can"),
-            ]
-            .map(|(count, what)| {
-                (body.pointer(count).and_then(serde_json::Value::as_u64).unwrap_or(0), what)
-            });
-            let wrong = wrong.into_iter().find(|(count, _)| *count > 0);
-            if let Some((count, what)) = wrong {
-                output::note(&format!("Error: {count} {what}"));
-            }
-            output::print_text(&format!("{body:#}")).max(u8::from(wrong.is_some()))
-        }
-        Err(failure) => failure.report(),
-    }
+/// Prints what a command on the server's side gave; the exit code.
+fn finish(result: Result<serde_json::Value, server::Failure>, globals: &GlobalOptions) -> u8 {
+    result.map_or_else(|failure| failure.report(), |body| server::shown::print(&body, &output(globals)))
 }

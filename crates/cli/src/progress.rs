@@ -1,5 +1,6 @@
 //! What shows that a long call goes on: on stderr, only where that is a terminal, and gone when the call ends.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
@@ -27,8 +28,15 @@ pub(crate) fn steps(of: usize) -> ProgressBar {
     styled(ProgressBar::new(of as u64), "{bar:24} {pos}/{len}")
 }
 
+/// So many of something are looked at, of nobody knows how many.
+pub(crate) fn counting(what: &'static str) -> ProgressBar {
+    let bar = styled(ProgressBar::no_length(), "{spinner} {pos} {msg} ({elapsed})").with_message(what);
+    bar.enable_steady_tick(TICK);
+    bar
+}
+
 /// The server works, and does not say how far it is.
-pub(crate) fn waiting(what: &'static str) -> ProgressBar {
+pub(crate) fn waiting(what: impl Into<Cow<'static, str>>) -> ProgressBar {
     let bar = styled(ProgressBar::no_length(), "{spinner} {msg} ({elapsed})").with_message(what);
     bar.enable_steady_tick(TICK);
     bar

@@ -5,7 +5,9 @@ mod embeddings;
 mod extraction;
 mod jobs;
 mod log;
+mod operator;
 pub(crate) mod secrets;
+pub(crate) mod shown;
 mod webhooks;
 mod worker;
 
@@ -14,27 +16,23 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
-use clap::{ArgAction, Args, Subcommand};
+use clap::{ArgAction, Args};
 use ipnet::IpNet;
 use loopctl_postgres::{EmbeddedCluster, EmbeddedOptions, default_data_dir};
 use loopctl_server::config::{APPLICATION, Database, DatabaseOptions, OpenError};
-use loopctl_server::operator::{
-    BackupError, Check, OperatorError, check_and_tell, check_links, create_superadmin_key, create_tenant,
-    list_superadmin_keys, revoke_superadmin_key, scan_violators, write_articles,
-};
+use loopctl_server::operator::{BackupError, OperatorError, write_articles};
 use loopctl_server::secrets::KeyError;
 use loopctl_server::serve::{Connections, ServeError, ServeOptions, serve};
 use serde_json::{Value, json};
-use uuid::Uuid;
 
 use self::embeddings::EmbeddingArguments;
 use self::extraction::ExtractionArguments;
-pub(crate) use self::jobs::print as print_jobs;
 use self::log::{Log, briefly};
+pub(crate) use self::operator::{OperatorCommand, run as run_operator};
 use self::webhooks::WebhookArguments;
 use self::worker::WorkArguments;
 pub(crate) use self::worker::{WorkerArguments, run as run_worker};
-use crate::{client, output};
+use crate::{client, output, progress};
 
 /// Where the database is; the same options for every command that needs it.
 #[derive(Debug, Args)]
@@ -173,100 +171,6 @@ fn public_url(text: &str) -> Result<String, String> {
     }
 }
 
-/// `loopctl operator …`.
-#[derive(Debug, Subcommand)]
-pub(crate) enum OperatorCommand {
-    /// Tenants
-    #[command(subcommand)]
-    Tenant(TenantCommand),
-    /// Superadmin keys
-    #[command(subcommand)]
-    Superadmin(SuperadminCommand),
-    /// Secrets in the database
-    #[command(subcommand)]
-    Secrets(SecretsCommand),
-    /// Background jobs
-    #[command(subcommand)]
-    Jobs(jobs::Command),
-    /// Records that ought not to be there
-    #[command(subcommand)]
-    Violators(ViolatorsCommand),
-    /// The public wiki
-    #[command(subcommand)]
-    Wiki(WikiCommand),
-    /// Compare what is kept of readiness, sums and the log with what it should be (exit 1 when it differs)
-    Check(DatabaseArguments),
-}
-
-/// `loopctl operator violators …`.
-#[derive(Debug, Subcommand)]
-pub(crate) enum ViolatorsCommand {
-    /// Look for records that ought not to be there, for superadmins to see to (exit 1 when some wait for that)
-    Scan(DatabaseArguments),
-}
-
-/// `loopctl operator wiki …`.
-#[derive(Debug, Subcommand)]
-pub(crate) enum WikiCommand {
-    /// Follow all links into the wiki, and what refusals say that there is to read (exit 1 when one leads nowhere)
-    CheckLinks(DatabaseArguments),
-}
-
-/// `loopctl operator secrets …`.
-#[derive(Debug, Subcommand)]
-pub(crate) enum SecretsCommand {
-    /// Encrypt all secrets with the current key (exit 1 when one cannot be read)
-    #[command(after_help = secrets::KEYS)]
-    Reencrypt {
-        #[command(flatten)]
-        database: DatabaseArguments,
-        /// Only say what would be done
-        #[arg(long)]
-        dry_run: bool,
-    },
-}
-
-/// `loopctl operator tenant …`.
-#[derive(Debug, Subcommand)]
-pub(crate) enum TenantCommand {
-    /// Create a tenant with its first user key
-    Create {
-        #[command(flatten)]
-        database: DatabaseArguments,
-        /// Its name
-        #[arg(long)]
-        name: String,
-        /// Its slug: lower-case letters, digits and hyphens
-        #[arg(long)]
-        slug: String,
-        /// The address of whoever is responsible for it
-        #[arg(long)]
-        email: String,
-    },
-}
-
-/// `loopctl operator superadmin …`.
-#[derive(Debug, Subcommand)]
-pub(crate) enum SuperadminCommand {
-    /// Create a superadmin key
-    CreateKey {
-        #[command(flatten)]
-        database: DatabaseArguments,
-        /// What the key is for
-        #[arg(long)]
-        name: String,
-    },
-    /// List superadmin keys, those that are revoked as well
-    ListKeys(DatabaseArguments),
-    /// Revoke a superadmin key
-    RevokeKey {
-        #[command(flatten)]
-        database: DatabaseArguments,
-        /// Id of the key
-        id: Uuid,
-    },
-}
-
 /// What stopped a command of this module.
 #[derive(Debug)]
 pub(crate) enum Failure {
@@ -342,6 +246,7 @@ pub(crate) async fn run_serve(arguments: &ServeArguments) -> Result<(), Failure>
 /// Brings the schema and the articles that come along up to date. Says what it did as JSON.
 pub(crate) async fn run_migrate(arguments: &DatabaseArguments) -> Result<Value, Failure> {
     let database = open(arguments).await?;
+    let bar = progress::waiting("bringing the schema up to date");
     let migrated = async {
         let applied = database.migrate().await.map_err(|error| Failure::Open(error.into()))?;
         let written =
@@ -349,62 +254,8 @@ pub(crate) async fn run_migrate(arguments: &DatabaseArguments) -> Result<Value, 
         Ok(json!({"migrations_applied": applied, "articles_written": written}))
     };
     let migrated = migrated.await;
+    bar.finish_and_clear();
     close(database, migrated).await
-}
-
-/// Runs an operator command. Its result is JSON.
-pub(crate) async fn run_operator(command: &OperatorCommand) -> Result<Value, Failure> {
-    match command {
-        OperatorCommand::Jobs(command) => jobs::run(command).await,
-        OperatorCommand::Tenant(TenantCommand::Create { database, name, slug, email }) => {
-            let database = open(database).await?;
-            let created = create_tenant(&database.owner, name, slug, email).await;
-            let created = created.map(|(tenant, key)| json!({"tenant": tenant, "api_key": key}));
-            close(database, created.map_err(Failure::Operator)).await
-        }
-        OperatorCommand::Superadmin(SuperadminCommand::CreateKey { database, name }) => {
-            let database = open(database).await?;
-            let created = create_superadmin_key(&database.owner, name).await;
-            let created = created.map(|key| json!({"api_key": key}));
-            close(database, created.map_err(Failure::Operator)).await
-        }
-        OperatorCommand::Superadmin(SuperadminCommand::ListKeys(arguments)) => {
-            let database = open(arguments).await?;
-            let keys = list_superadmin_keys(&database.owner).await.map(|keys| json!({"api_keys": keys}));
-            close(database, keys.map_err(Failure::Operator)).await
-        }
-        OperatorCommand::Superadmin(SuperadminCommand::RevokeKey { database, id }) => {
-            let database = open(database).await?;
-            let revoked = revoke_superadmin_key(&database.owner, *id).await;
-            let revoked = revoked.map(|key| json!({"api_key": key}));
-            close(database, revoked.map_err(Failure::Operator)).await
-        }
-        OperatorCommand::Secrets(SecretsCommand::Reencrypt { database: arguments, dry_run }) => {
-            let keys = secrets::keys()?;
-            let database = open(arguments).await?;
-            let done = secrets::reencrypt(&arguments.options()?, &database, &keys, *dry_run).await;
-            close(database, done).await
-        }
-        OperatorCommand::Violators(ViolatorsCommand::Scan(arguments)) => {
-            let database = open(arguments).await?;
-            let scan = scan_violators(&database.owner, None).await.map(|scan| json!({"scan": scan}));
-            close(database, scan.map_err(Failure::Operator)).await
-        }
-        OperatorCommand::Wiki(WikiCommand::CheckLinks(arguments)) => {
-            let database = open(arguments).await?;
-            let checked = check_links(&database.owner).await.map(|links| json!({"wiki": links}));
-            close(database, checked.map_err(|error| Failure::Operator(error.into()))).await
-        }
-        OperatorCommand::Check(arguments) => {
-            let database = open(arguments).await?;
-            let bar = backup::spinner();
-            let looked = |check: &Check| bar.set_message(format!("{} entries of the log", check.log_entries));
-            let checked = check_and_tell(&database.owner, None, looked).await;
-            bar.finish_and_clear();
-            let checked = checked.map(|check| json!({"check": check}));
-            close(database, checked.map_err(Failure::Operator)).await
-        }
-    }
 }
 
 async fn open(arguments: &DatabaseArguments) -> Result<Database, Failure> {

@@ -49,6 +49,11 @@ pub(crate) const ONLY_BY_SERVERS: [&str; 2] = [EMBED_WHAT_LACKS, EMBED_SYSTEM_AR
 const EMBED_WHAT_LACKS: &str = "embed_what_lacks";
 const EMBED_SYSTEM_ARTICLES: &str = "embed_system_articles";
 
+/// What is about days that `period_start` and `period_end` can name.
+pub(crate) const OF_DAYS: [&str; 2] = [COST_ROLLUP, COST_ANOMALIES];
+const COST_ROLLUP: &str = "cost_rollup";
+const COST_ANOMALIES: &str = "cost_anomalies";
+
 /// What jobs are done with.
 #[derive(Clone)]
 pub(crate) struct Tools {
@@ -115,12 +120,12 @@ fn of_every_process(settings: Settings) -> Vec<Kind<Tools>> {
         Kind {
             scope: Scope::EachTenant,
             schedule: Some(Schedule::Daily { hour: 2, minute: 0 }),
-            ..maintenance("cost_rollup", |tools, job| Box::pin(cost_rollup(tools, job)))
+            ..maintenance(COST_ROLLUP, |tools, job| Box::pin(cost_rollup(tools, job)))
         },
         Kind {
             scope: Scope::EachTenant,
             schedule: Some(Schedule::Daily { hour: 2, minute: 5 }),
-            ..maintenance("cost_anomalies", |tools, job| Box::pin(cost_anomalies(tools, job)))
+            ..maintenance(COST_ANOMALIES, |tools, job| Box::pin(cost_anomalies(tools, job)))
         },
         Kind {
             scope: Scope::EachTenant,

@@ -1,9 +1,9 @@
-//! `admin tenants|tenant|suspend|activate|stats|audit|violators|resolve|ignore|impersonate`: what superadmins do.
+//! `admin tenants|tenant|suspend|activate|clear-halt|stats|audit|violators|resolve|ignore|impersonate`: what superadmins do.
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::{dispatch, events, given_parameters, one_of};
+use super::{dispatch, events, given, given_parameters, not_blank, one_of};
 use crate::args::{Command as Line, Paging};
 use crate::client::{Impersonation, borrowed};
 use crate::context::Context;
@@ -13,7 +13,7 @@ use crate::layout::object::folded;
 use crate::layout::table::Column;
 use crate::layout::{Screen, times};
 use crate::output::{footer, rows_of};
-use crate::{pages, resolve, table, usage};
+use crate::{json_argument, pages, resolve, table, usage};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -42,6 +42,17 @@ pub(crate) enum Command {
     Activate {
         /// Tenant: id or slug
         tenant: String,
+    },
+    /// End the halt of a tenant's custody: one of its authenticators has signed for that, or it has none and a reason is given
+    ClearHalt {
+        /// Tenant: id or slug
+        tenant: String,
+        /// Why, of a tenant that has no authenticator; its log tells it
+        #[arg(long, value_name = "TEXT", required_unless_present = "assertion")]
+        reason: Option<String>,
+        /// What the authenticator has signed: JSON, @file or -
+        #[arg(long, value_name = "JSON")]
+        assertion: Option<String>,
     },
     /// How much of everything there is, over all tenants
     Stats,
@@ -151,6 +162,15 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Error
         }
         Command::Suspend { tenant } => step(context, &tenant, "suspend").await,
         Command::Activate { tenant } => step(context, &tenant, "activate").await,
+        Command::ClearHalt { tenant, reason, assertion } => {
+            let assertion = assertion.map(|json| json_argument::object("--assertion", &json)).transpose()?;
+            let reason = reason.map(|reason| not_blank("--reason", &reason).map(Value::from)).transpose()?;
+            let client = context.client()?;
+            let id = resolve::tenant(&client, &tenant).await?.id;
+            let body = given([("override_reason", reason), ("webauthn_assertion", assertion)]);
+            let answer = client.post(&format!("/admin/tenants/{id}/clear-halt"), Some(&body)).await?;
+            context.output.object(&answer, "data")
+        }
         Command::Stats => {
             let body = context.client()?.get("/admin/stats", &[]).await?;
             context.output.object(&body, "stats")

@@ -55,7 +55,7 @@ pub(crate) struct ReportArguments {
 }
 
 /// What people read where nothing was reported.
-const NOTHING: &str = "No token data available";
+pub(super) const NOTHING: &str = "No token data available";
 
 /// What the numbers of agents mean.
 const PLACES: &str = "rank: 1 has cost most; efficiency: 1 is the cheapest per story";

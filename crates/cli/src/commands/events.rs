@@ -67,6 +67,9 @@ pub(crate) struct AuditArguments {
     /// Only until then; a day is included
     #[arg(long, value_name = "TIME")]
     until: Option<String>,
+    /// All of them, however many pages that takes
+    #[arg(long, conflicts_with_all = ["page", "page_size"])]
+    all: bool,
     /// Page, from 1
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     page: Option<u32>,
@@ -113,12 +116,13 @@ pub(crate) async fn history(context: &Context, arguments: HistoryArguments) -> R
 }
 
 pub(crate) async fn audit(context: &Context, arguments: AuditArguments) -> Result<(), Error> {
+    let all = arguments.all;
     let mut query = arguments.query()?;
     let client = context.client()?;
     if let Some(project) = resolve::configured_project(context, &client).await? {
         query.insert(0, ("project_id", project.id));
     }
-    let body = client.get("/audit", &borrowed(&query)).await?;
+    let body = entries(&client, "/audit", query, all).await?;
     let rows: Vec<Value> = rows_of(&body).iter().map(told).collect();
     let rows = of_what(context, &client, rows).await;
     context.output.table(&body, &rows, COLUMNS, TOLD, "No entries.")
@@ -159,12 +163,13 @@ pub(crate) async fn audit_of_all(
     arguments: AuditArguments,
     tenant: Option<&str>,
 ) -> Result<(), Error> {
+    let all = arguments.all;
     let mut query = arguments.query()?;
     let client = context.client()?;
     if let Some(tenant) = tenant {
         query.insert(0, ("tenant_id", resolve::tenant(&client, tenant).await?.id));
     }
-    let body = client.get("/admin/audit", &borrowed(&query)).await?;
+    let body = entries(&client, "/admin/audit", query, all).await?;
     let rows = rows_of(&body).iter().map(|entry| {
         let mut row = told(entry);
         row["tenant"] = entry["tenant_slug"].clone();
@@ -173,6 +178,26 @@ pub(crate) async fn audit_of_all(
     let columns = [&["tenant"], COLUMNS].concat();
     let told = [&[Column::reference("tenant")], TOLD].concat();
     context.output.table(&body, &rows.collect::<Vec<_>>(), &columns, &told, "No entries.")
+}
+
+/// A page of a log, or all of it.
+async fn entries(
+    client: &Client,
+    path: &str,
+    mut query: Vec<(&'static str, String)>,
+    all: bool,
+) -> Result<Value, Error> {
+    if !all {
+        return client.get(path, &borrowed(&query)).await;
+    }
+    // Up to what is newest now: entries that come meanwhile would move those of further pages, and some would be read twice.
+    if !query.iter().any(|(name, _)| *name == "to") {
+        let newest = [borrowed(&query), vec![("page_size", "1")]].concat();
+        let newest = client.get(path, &newest).await?;
+        let at = rows_of(&newest).first().and_then(|entry| entry["inserted_at"].as_str());
+        query.extend(at.map(|at| ("to", at.to_owned())));
+    }
+    pages::by_page(client, path, &borrowed(&query)).await
 }
 
 impl AuditArguments {
@@ -299,7 +324,7 @@ async fn read(client: &Client, filters: &[(&'static str, String)], since: &str) 
 }
 
 /// A time as people write it, as a timestamp: `2h` is two hours ago.
-fn moment(option: &str, text: &str, day: Day, now: DateTime<Utc>) -> Result<String, Error> {
+pub(super) fn moment(option: &str, text: &str, day: Day, now: DateTime<Utc>) -> Result<String, Error> {
     let moment = ago(text).map(|ago| now.checked_sub_signed(ago)).unwrap_or_else(|| parse(text, day));
     let moment = moment.ok_or_else(|| {
         Error::Usage(format!(

@@ -36,31 +36,30 @@ pub(crate) enum Command {
     },
     /// Put a new key in the place of an old one, which works on for a while; the new one is shown only once
     Rotate {
-        /// Id of the old key
-        id: String,
+        /// The old key: id, what it begins with, or name
+        key: String,
         /// Hours for which the old key works on: 24 if nothing is said, 168 at most, 0 for none
         #[arg(long, value_name = "N")]
         grace_hours: Option<u32>,
     },
     /// Revoke a key
     Revoke {
-        /// Id of the key
-        id: String,
+        /// Key: id, what it begins with, or name
+        key: String,
     },
 }
 
 const COLUMNS: &[&str] = &["id", "name", "role", "key_prefix", "last_used_at", "expires_at"];
 
-/// A key is named by its id alone: nothing else of it is its own.
 const TOLD: &[Column<'_>] = &[
     Column::text("name"),
     Column::word("role"),
+    Column::reference("key_prefix").called("begins with"),
     Column::time("last_used_at").called("used"),
     Column::time("expires_at").called("ends").if_any(),
     Column::time("revoked_at").called("revoked").if_any(),
-    Column::word("key_prefix").called("begins with").if_wide(),
     Column::time("inserted_at").if_wide(),
-    Column::reference("id"),
+    Column::id("id"),
 ];
 
 const SHOWN_ONCE: &str = "Warning: save the raw key now. It is not stored and cannot be shown again.";
@@ -75,10 +74,11 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Error
             let body = context.client()?.get("/api_keys", query).await?;
             context.output.table(&body, rows_of(&body), COLUMNS, TOLD, "No keys.")
         }
-        Command::Rotate { id, grace_hours } => rotate(context, &id, grace_hours).await,
-        Command::Revoke { id } => {
-            let id = resolve::id("key", &id)?;
-            context.client()?.write(Method::DELETE, &format!("/api_keys/{id}"), None).await?;
+        Command::Rotate { key, grace_hours } => rotate(context, &key, grace_hours).await,
+        Command::Revoke { key } => {
+            let client = context.client()?;
+            let id = resolve::key(&client, &key).await?.id;
+            client.write(Method::DELETE, &format!("/api_keys/{id}"), None).await?;
             context.output.object(&json!({"status": "revoked", "id": id}), "")
         }
     }
@@ -106,10 +106,11 @@ async fn create(
     Ok(())
 }
 
-async fn rotate(context: &Context, id: &str, grace_hours: Option<u32>) -> Result<(), Error> {
-    let id = resolve::id("key", id)?;
+async fn rotate(context: &Context, key: &str, grace_hours: Option<u32>) -> Result<(), Error> {
+    let client = context.client()?;
+    let id = resolve::key(&client, key).await?.id;
     let body = grace_hours.map(|hours| json!({"grace_period_hours": hours}));
-    let answer = context.client()?.post(&format!("/api_keys/{id}/rotate"), body.as_ref()).await?;
+    let answer = client.post(&format!("/api_keys/{id}/rotate"), body.as_ref()).await?;
     context.output.object(&answer, "new_key")?;
     output::note(SHOWN_ONCE);
     if let Some(end) = answer["old_key_expires_at"].as_str() {

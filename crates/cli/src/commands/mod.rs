@@ -2,6 +2,7 @@
 
 pub(crate) mod admin;
 pub(crate) mod agent;
+pub(crate) mod analytics;
 pub(crate) mod api;
 pub(crate) mod auth;
 pub(crate) mod budget;
@@ -19,6 +20,7 @@ pub(crate) mod import;
 pub(crate) mod init;
 pub(crate) mod keys;
 pub(crate) mod knowledge;
+pub(crate) mod lifecycle;
 pub(crate) mod man;
 pub(crate) mod programs;
 pub(crate) mod progress;
@@ -103,6 +105,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<(), Error> {
         Command::CostAnomalies(arguments) | Command::Anomalies(arguments) => {
             cost::anomalies(context, arguments).await
         }
+        Command::Analytics(command) => analytics::run(context, command).await,
         Command::Budget(command) => budget::run(context, command).await,
         Command::Usage(command) => usage::run(context, command).await,
         Command::Skill(command) => skill::run(context, command).await,
@@ -111,6 +114,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<(), Error> {
         Command::Webhook(command) => webhook::run(context, command).await,
         Command::Admin(command) => admin::run(context, command).await,
         Command::Health => api::health(context).await,
+        Command::Lifecycle => lifecycle::run(context).await,
         Command::Routes => api::routes(context).await,
         Command::Api(arguments) => api::call(context, arguments).await,
     }

@@ -14,7 +14,7 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::layout::table::Column;
 use crate::output::rows_of;
-use crate::{json_argument, pages, resolve, skill_files};
+use crate::{json_argument, pages, progress, resolve, skill_files};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -309,7 +309,10 @@ async fn import(context: &Context, dir: &std::path::Path) -> Result<(), Error> {
     let client = context.client()?;
     let project = resolve::named_project(context, &client).await?;
     let body = given([("skills", Some(skills.into())), ("project_id", project.map(Value::from))]);
-    let answer = client.post("/skills/import", Some(&body)).await?;
+    let bar = progress::waiting("importing");
+    let answer = client.post("/skills/import", Some(&body)).await;
+    bar.finish_and_clear();
+    let answer = answer?;
     if !context.output.human() {
         return context.output.object(&answer, "");
     }

@@ -1,12 +1,19 @@
-//! `tenant info|register|update`.
+//! `tenant info|register|update|audit-key|authenticators`.
 
 use clap::Subcommand;
 use reqwest::Method;
 use serde_json::{Map, Value};
 
+use crate::args::Paging;
+use crate::client::{Client, JWK, PEM};
+use crate::commands::export::to_stdout;
 use crate::config::Setting;
 use crate::context::Context;
 use crate::error::Error;
+use crate::layout::table::Column;
+use crate::output::rows_of;
+use crate::pages;
+use crate::table::plain;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -24,7 +31,27 @@ pub(crate) enum Command {
         #[arg(long, value_name = "KEY=VALUE")]
         setting: Vec<String>,
     },
+    /// Show the public half of the key that the tenant's log is to be signed with
+    AuditKey {
+        /// As PEM, which other programs read, whatever the format
+        #[arg(long)]
+        pem: bool,
+    },
+    /// List the authenticators with which the tenant's owner signs (user)
+    Authenticators(Paging),
 }
+
+const AUTHENTICATORS: &[&str] =
+    &["id", "friendly_name", "attestation_format", "sign_count", "last_used_at", "inserted_at"];
+
+const TOLD: &[Column<'_>] = &[
+    Column::text("friendly_name").called("name"),
+    Column::word("attestation_format").called("kind"),
+    Column::time("last_used_at").called("used"),
+    Column::time("inserted_at").called("enrolled"),
+    Column::number("sign_count").called("signatures").if_wide(),
+    Column::id("id"),
+];
 
 pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Error> {
     match command {
@@ -36,7 +63,30 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Error
             Err(Error::Refused(registration(context.config.get(Setting::Server).as_deref())))
         }
         Command::Update { setting } => update(context, &setting).await,
+        Command::AuditKey { pem } => audit_key(context, pem).await,
+        Command::Authenticators(paging) => {
+            let client = context.client()?;
+            let path = format!("/tenants/{}/authenticators", own_id(&client).await?);
+            let body = pages::list(&client, &path, &[], &paging).await?;
+            context.output.table(&body, rows_of(&body), AUTHENTICATORS, TOLD, "No authenticators.")
+        }
     }
+}
+
+/// Which tenant the key is of.
+async fn own_id(client: &Client) -> Result<String, Error> {
+    let body = client.get("/tenants/me", &[]).await?;
+    Ok(plain(&body["tenant"]["id"]))
+}
+
+async fn audit_key(context: &Context, pem: bool) -> Result<(), Error> {
+    let client = context.client()?;
+    let path = format!("/tenants/{}/audit_public_key", own_id(&client).await?);
+    if pem {
+        return to_stdout(context, client.download(&path, PEM).await?).await.map(drop);
+    }
+    let body = client.get_as(&path, JWK).await?;
+    context.output.object(&body, "")
 }
 
 /// What there is instead of a registration.

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{ClusterArguments, Failure, secrets};
-use crate::output::{self, Format, Output};
+use crate::output::{self, Output};
 
 /// What the help of `backup` ends with.
 pub(crate) const BACKUP_NOTES: &str = "The file is of one moment, complete, and readable by you alone. It holds everything that is in the \
@@ -65,7 +65,7 @@ pub(crate) struct RestoreArguments {
 }
 
 /// Makes a backup; the exit code.
-pub(crate) async fn run_backup(arguments: &BackupArguments, format: Format) -> u8 {
+pub(crate) async fn run_backup(arguments: &BackupArguments, output: &Output) -> u8 {
     let made = async {
         let options = BackupOptions {
             cluster: own(&arguments.cluster)?,
@@ -79,11 +79,11 @@ pub(crate) async fn run_backup(arguments: &BackupArguments, format: Format) -> u
         tell_backup(&backup);
         Ok((backup.found.as_ref().map_or(0, |found| found.different), json!({"backup": backup})))
     };
-    finish(made.await, "backup", format)
+    finish(made.await, "backup", output)
 }
 
 /// Restores a backup; the exit code.
-pub(crate) async fn run_restore(arguments: &RestoreArguments, format: Format) -> u8 {
+pub(crate) async fn run_restore(arguments: &RestoreArguments, output: &Output) -> u8 {
     let made = async {
         let options = RestoreOptions {
             file: arguments.file.clone(),
@@ -95,7 +95,7 @@ pub(crate) async fn run_restore(arguments: &RestoreArguments, format: Format) ->
         tell_restored(&restored);
         Ok((restored.found.different, json!({"restore": restored})))
     };
-    finish(made.await, "restore", format)
+    finish(made.await, "restore", output)
 }
 
 /// The private cluster. Another database is not ours to back up like this, and to take the one for the other would be noticed late.
@@ -146,13 +146,13 @@ fn tell_restored(restored: &Restored) {
 }
 
 /// Prints what came of it; the exit code.
-fn finish(outcome: Result<(i64, Value), Failure>, envelope: &str, format: Format) -> u8 {
+fn finish(outcome: Result<(i64, Value), Failure>, envelope: &str, output: &Output) -> u8 {
     let (different, body) = match outcome {
         Ok(made) => made,
         Err(failure) => return failure.report(),
     };
-    if let Err(error) = Output::new(format, false).object(&body, envelope) {
-        return error.report(format);
+    if let Err(error) = output.object(&body, envelope).and_then(|()| output.finish()) {
+        return error.report(output.format());
     }
     if different > 0 {
         output::note(&format!("Error: {different} records are kept otherwise than they should be"));
@@ -161,7 +161,7 @@ fn finish(outcome: Result<(i64, Value), Failure>, envelope: &str, format: Format
 }
 
 /// A line that says how it goes, on stderr and where that is a terminal.
-pub(super) fn spinner() -> ProgressBar {
+fn spinner() -> ProgressBar {
     let bar = ProgressBar::new_spinner();
     bar.enable_steady_tick(Duration::from_millis(100));
     bar

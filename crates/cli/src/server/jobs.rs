@@ -6,8 +6,10 @@ use loopctl_server::operator::{list_jobs, run_job};
 use serde_json::{Map, Value, json};
 
 use super::{DatabaseArguments, Failure, close, open};
+use crate::error::Error;
 use crate::layout::table::Column;
-use crate::output::{self, Format, Output, rows_of};
+use crate::output::{Output, rows_of};
+use crate::{json_argument, progress};
 
 /// What people see of them: the next fire and the last end are what is looked for first, and a kind is what `jobs run` takes.
 const TOLD: &[Column<'_>] = &[
@@ -45,18 +47,38 @@ pub(crate) enum Command {
         /// For which tenant: id or slug
         #[arg(long, value_name = "REF")]
         tenant: Option<String>,
-        /// What it is told besides, as a JSON object: {"period_start": "2026-11-01", "period_end": "2026-11-30"}
-        #[arg(long, value_name = "JSON", value_parser = object)]
-        args: Option<Map<String, Value>>,
+        /// The first day that it is about, in UTC: 2026-11-01
+        #[arg(long, value_name = "DAY")]
+        from: Option<NaiveDate>,
+        /// The last one; that of --from if nothing is said
+        #[arg(long, value_name = "DAY", requires = "from")]
+        to: Option<NaiveDate>,
+        /// What it is told besides, as a JSON object, @file or -: {"retention_days": 30}
+        #[arg(long, value_name = "JSON")]
+        args: Option<String>,
     },
 }
 
 /// As many days as one job is about.
 const MOST_DAYS: i64 = 366;
 
-fn object(text: &str) -> Result<Map<String, Value>, String> {
-    let told: Map<String, Value> =
-        serde_json::from_str(text).map_err(|_| "it is no JSON object".to_owned())?;
+/// What a job is told besides what those of the schedule are told.
+fn told(
+    args: Option<&str>,
+    from: Option<NaiveDate>,
+    to: Option<NaiveDate>,
+) -> Result<Map<String, Value>, String> {
+    let args = args.map(|args| json_argument::object("--args", args)).transpose();
+    let mut told = match args.map_err(|error| error.to_line())? {
+        Some(Value::Object(told)) => told,
+        _ => Map::new(),
+    };
+    for (option, name, day) in [("--from", "period_start", from), ("--to", "period_end", to)] {
+        let Some(day) = day else { continue };
+        if told.insert(name.to_owned(), day.to_string().into()).is_some() {
+            return Err(format!("{option} and {name} of --args are the same: give one of them"));
+        }
+    }
     period(&told)?;
     Ok(told)
 }
@@ -90,32 +112,26 @@ pub(super) async fn run(command: &Command) -> Result<Value, Failure> {
             let jobs = list_jobs(&database).await.map(|jobs| json!({"jobs": jobs}));
             close(database, jobs.map_err(Failure::Operator)).await
         }
-        Command::Run { database, kind, tenant, args } => {
+        Command::Run { database, kind, tenant, from, to, args } => {
+            let told = told(args.as_deref(), *from, *to).map_err(Failure::Setting)?;
             let database = open(database).await?;
-            let told = args.clone().unwrap_or_default();
+            let bar = progress::waiting(format!("doing {kind}"));
             let job = run_job(&database, kind, tenant.as_deref(), &told).await.map(|job| json!({"job": job}));
+            bar.finish_and_clear();
             close(database, job.map_err(Failure::Operator)).await
         }
     }
 }
 
-/// Prints what [`run`] gave, in the format that is wanted; the exit code.
-pub(crate) fn print(body: &Value, format: Format) -> u8 {
-    let output = Output::new(format, false);
-    let printed = match body.get("job") {
-        Some(job) if format != Format::Json => output.object(job, ""),
-        _ => output.table(body, rows_of(body), COLUMNS, TOLD, "There are no jobs."),
-    };
-    if let Err(error) = printed {
-        return error.report(format);
-    }
-    match body.get("job").filter(|job| job["state"] != "completed") {
-        Some(job) => {
-            output::note(&format!("Error: {} failed: {}", text(&job["kind"]), text(&job["error"])));
-            1
-        }
-        None => 0,
-    }
+/// Prints the kinds of jobs.
+pub(super) fn list(body: &Value, output: &Output) -> Result<(), Error> {
+    output.table(body, rows_of(body), COLUMNS, TOLD, "There are no jobs.")
+}
+
+/// Why a job that was run has not done what it was to, if it has not.
+pub(super) fn failed(body: &Value) -> Option<String> {
+    let job = body.get("job").filter(|job| job["state"] != "completed")?;
+    Some(format!("{} failed: {}", text(&job["kind"]), text(&job["error"])))
 }
 
 fn text(value: &Value) -> &str {
@@ -129,7 +145,7 @@ mod tests {
     #[test]
     fn a_period_is_one_or_it_is_refused() {
         for (args, why) in [
-            ("[]", "it is no JSON object"),
+            ("[]", "Invalid JSON in --args: it must be an object"),
             (
                 r#"{"period_start": "2026-1-1"}"#,
                 "period_start must be a day such as \"2026-11-30\": it is \"2026-1-1\"",
@@ -152,7 +168,7 @@ mod tests {
                 "from period_start to period_end are more than 366 days",
             ),
         ] {
-            assert_eq!(object(args).unwrap_err(), why, "{args}");
+            assert_eq!(told(Some(args), None, None).unwrap_err(), why, "{args}");
         }
         for args in [
             "{}",
@@ -161,7 +177,26 @@ mod tests {
             r#"{"period_start": "2026-01-01", "period_end": null}"#,
             r#"{"period_start": "2025-01-01", "period_end": "2026-01-01"}"#,
         ] {
-            assert!(object(args).is_ok(), "{args}");
+            assert!(told(Some(args), None, None).is_ok(), "{args}");
         }
+    }
+
+    #[test]
+    fn days_are_options_or_arguments() {
+        let day = |text: &str| Some(text.parse().unwrap());
+        let both = told(Some(r#"{"batch": 5}"#), day("2026-11-01"), day("2026-11-30")).unwrap();
+        assert_eq!(
+            Value::from(both),
+            json!({"batch": 5, "period_start": "2026-11-01", "period_end": "2026-11-30"})
+        );
+        assert_eq!(
+            Value::from(told(None, day("2026-11-01"), None).unwrap()),
+            json!({"period_start": "2026-11-01"})
+        );
+        assert_eq!(told(None, None, None).unwrap(), Map::new());
+        let twice = told(Some(r#"{"period_start": "2026-11-01"}"#), day("2026-11-01"), None);
+        assert_eq!(twice.unwrap_err(), "--from and period_start of --args are the same: give one of them");
+        let turned = told(None, day("2026-11-02"), day("2026-11-01")).unwrap_err();
+        assert!(turned.contains("must not be before"), "{turned}");
     }
 }

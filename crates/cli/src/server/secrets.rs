@@ -8,7 +8,7 @@ use loopctl_server::secrets::{Keys, Vault};
 use serde_json::{Value, json};
 
 use super::Failure;
-use crate::output;
+use crate::progress;
 
 /// What the help of commands that use the keys of secrets ends with. From the command line everybody on the machine could
 /// read them.
@@ -35,7 +35,9 @@ pub(crate) async fn reencrypt(
     dry_run: bool,
 ) -> Result<Value, Failure> {
     let vault = Vault::of(keys, options, &database.owner).await.map_err(Failure::Keys)?;
-    let progress = |done: &Reencryption| output::note(&format!("{} secrets looked at", done.looked_at()));
-    let done = operator::reencrypt(&database.owner, &vault, dry_run, progress).await;
+    let bar = progress::counting("secrets");
+    let looked = |done: &Reencryption| bar.set_position(done.looked_at());
+    let done = operator::reencrypt(&database.owner, &vault, dry_run, looked).await;
+    bar.finish_and_clear();
     Ok(json!({"secrets": done.map_err(Failure::Operator)?}))
 }

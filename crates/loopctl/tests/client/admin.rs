@@ -165,3 +165,29 @@ fn commands_are_run_inside_a_tenant() {
     assert!(json.json()["data"].is_array());
     assert_eq!(world.run("admin impersonate nobody -- project list").code, 5);
 }
+
+#[test]
+fn a_halt_is_ended_with_a_reason_or_what_was_signed() {
+    let world = World::new(|request| match request.path.ends_with("/clear-halt") {
+        true => json!({"data": {"id": P1, "status": "halt_cleared", "custody_halted_at": null}}).into(),
+        false => server(request),
+    });
+    let sent = |words: &[&str]| {
+        let run = world.run_words(&[&["admin", "clear-halt", "acme"], words].concat(), &[], r#"{"id": "c"}"#);
+        assert_eq!(run.json()["data"]["status"], "halt_cleared", "{run:?}");
+        let request = world.requests().pop().unwrap();
+        assert_eq!(request.path, format!("/api/v1/admin/tenants/{P1}/clear-halt"));
+        request.body
+    };
+    assert_eq!(sent(&["--reason", "Seen to"]), json!({"override_reason": "Seen to"}));
+    assert_eq!(sent(&["--assertion", r#"{"id":"a"}"#]), json!({"webauthn_assertion": {"id": "a"}}));
+    assert_eq!(sent(&["--assertion", "-"]), json!({"webauthn_assertion": {"id": "c"}}));
+    let before = world.lines().len();
+    for words in ["", "--reason=", "--assertion []", "--assertion {"] {
+        let run = world.run(&format!("admin clear-halt acme {words}"));
+        assert_eq!(run.code, 2, "{words}: {run:?}");
+    }
+    assert_eq!(world.lines().len(), before);
+    let human = world.run("admin clear-halt acme --reason r --format human").stdout;
+    assert!(human.contains("halt cleared"), "{human}");
+}

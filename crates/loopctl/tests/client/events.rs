@@ -233,3 +233,46 @@ fn what_was_spent_is_told_in_words() {
         }
     }
 }
+
+/// A log of 230 entries to which one more comes with each answer: each that was there is read once.
+#[test]
+fn the_audit_log_is_read_to_its_end() {
+    let grown = AtomicUsize::new(230);
+    let world = World::new(move |request| {
+        let path = request.path.as_str();
+        if !path.ends_with("/audit") {
+            return one_project(request);
+        }
+        let query = request.query.replace("%3A", ":");
+        let sent = |key: &str| {
+            query
+                .split('&')
+                .filter_map(|pair| pair.split_once('='))
+                .find(|(name, _)| *name == key)
+                .map(|(_, value)| value.to_owned())
+        };
+        let number = |key: &str| sent(key).and_then(|value| value.parse::<usize>().ok());
+        let there = grown.fetch_add(1, Ordering::Relaxed);
+        let entries: Vec<_> =
+            (1..=there).rev().filter(|n| sent("to").is_none_or(|to| at(*n) <= to)).collect();
+        let (size, page) = (number("page_size").unwrap_or(20), number("page").unwrap_or(1));
+        let shown: Vec<Value> =
+            entries.iter().skip(size * (page - 1)).take(size).map(|n| change(*n)).collect();
+        json!({"data": shown, "meta": {"page": page, "page_size": size, "total_count": entries.len(),
+               "total_pages": entries.len().div_ceil(size)}})
+        .into()
+    });
+    for (words, extra) in [("audit --all --action status_changed", 0), ("admin audit --all", 4)] {
+        let all = world.run(words).json();
+        let ids: Vec<_> = all["data"].as_array().unwrap().iter().map(|row| row["id"].clone()).collect();
+        let expected: Vec<_> = (1..=230 + extra).rev().map(|n| json!(format!("change-{n}"))).collect();
+        assert_eq!(ids, expected, "{words}");
+        assert_eq!(all["meta"]["total_count"], 230 + extra);
+    }
+    // Whoever says until when is asked for no more.
+    let before = world.lines().len();
+    world.run("audit --all --until 2026-01-01T00:00:00.000050Z");
+    assert_eq!(world.lines().len(), before + 1);
+    assert_eq!(world.run("audit --all --page 2").code, 2);
+    assert_eq!(world.run("audit").json()["data"].as_array().unwrap().len(), 20);
+}

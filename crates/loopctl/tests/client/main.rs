@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests: clippy knows only test functions")]
 
 mod admin;
+mod analytics;
 mod breakdown;
 mod budgets;
 mod bulk;
@@ -15,6 +16,7 @@ mod events;
 mod evidence;
 mod export;
 mod hook;
+mod identity;
 mod import;
 mod knowledge;
 mod lists;

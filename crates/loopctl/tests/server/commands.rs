@@ -42,10 +42,12 @@ user: keys create --name alice --role agent -> alice=/api_key/raw_key
 user: keys create --name bob --role agent -> bob=/api_key/raw_key
 alice: agent register --name alice --type implementer
 bob: agent register --name bob --type reviewer
-user: keys create --name spare --role agent -> spare=/api_key/id
-user: keys rotate $spare -> fresh=/new_key/id
+user: keys create --name spare --role agent
+user: keys rotate spare -> fresh=/new_key/key_prefix
 user: keys revoke $fresh
 user: keys list --include-revoked
+lead: agent list --type reviewer
+lead: agent show bob
 
 user: auth login --server $server
 user: auth status
@@ -55,7 +57,9 @@ user: config get server
 user: config show
 user: tenant info
 user: tenant update --setting max_projects=7
+user: tenant authenticators
 alice: health
+alice: lifecycle
 alice: routes
 alice: api get /lifecycle
 user: init --dir repository --host codex --yes
@@ -120,6 +124,7 @@ lead: verifications 1.1
 lead: artifacts 1.1
 lead: criteria 1.1
 user: audit --since 1h
+user: audit --all
 lead: changes --since 1h
 lead: state save --data {"wave":1}
 lead: state load
@@ -132,6 +137,10 @@ lead: cost-summary
 lead: token-usage --by-agent
 lead: cost-anomalies --include-resolved
 lead: anomalies
+lead: analytics trends --weekly --since 7d
+alice: analytics models
+lead: analytics model-mix --agent alice
+lead: analytics model-profile alice
 user: usage delete $usage
 lead: budget set --scope project --limit 100
 lead: budget list -> budget=/data/0/id
@@ -189,6 +198,7 @@ root: admin stats
 root: admin audit
 root: admin suspend acme
 root: admin activate acme
+root: admin clear-halt acme --reason Looked+through
 root: admin impersonate acme -- project list
 
 lead: export
@@ -247,6 +257,9 @@ impl Session<'_> {
     }
 }
 
+/// The public half of a key, as signing up in a browser leaves it.
+const WITH_AUDIT_KEY: &str = "update tenants set audit_signing_public_key = sha256('a key')";
+
 /// Two keys of agents that belong to none, and are no longer new.
 const FORGED: &str = "insert into api_keys (id, tenant_id, name, key_hash, key_prefix, role, inserted_at)
     select gen_random_uuid(), id, 'idle', repeat(number::text, 64), 'lc_idle', 'agent', now() - interval '2 days'
@@ -286,10 +299,12 @@ async fn every_command_succeeds_on_a_real_server() {
     session.play("user: webhook redeliver $webhook $delivery");
     session.play("user: webhook delete $webhook");
 
-    // Agents that nobody knows are what a scan finds.
     let url = format!("postgres:///loopctl?host={}&user=loopctl_owner", scratch.path().join("run").display());
     let (owner, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
     tokio::spawn(connection);
+    owner.batch_execute(WITH_AUDIT_KEY).await.unwrap();
+    session.play("user: tenant audit-key");
+    // Agents that nobody knows are what a scan finds.
     owner.batch_execute(FORGED).await.unwrap();
     run_on(scratch.path(), "operator violators scan").failure(1);
     session.play("root: admin violators --tenant acme -> first=/data/0/id");

@@ -58,6 +58,20 @@ async fn an_operator_sees_jobs_and_runs_them() {
     let ran = run_on(dir.path(), "operator jobs run audit_partitions").json();
     let done = json!({"created": [], "dropped": [], "in_default_partition": 0});
     assert_eq!((&ran["job"]["state"], &ran["job"]["result"]), (&json!("completed"), &done), "{ran}");
+    // Of some days, and told by a file.
+    run_on(dir.path(), "operator tenant create --name Acme --slug acme --email ops@acme.test").json();
+    let rollup = "operator jobs run cost_rollup --tenant acme";
+    let rolled = run_on(dir.path(), &format!("{rollup} --from 2026-11-01 --to 2026-11-02")).json();
+    let days = &rolled["job"]["result"];
+    assert_eq!(
+        (&days["period_start"], &days["period_end"]),
+        (&json!("2026-11-01"), &json!("2026-11-02")),
+        "{rolled}"
+    );
+    let file = dir.path().join("args.json");
+    std::fs::write(&file, r#"{"period_start": "2026-11-03"}"#).unwrap();
+    let rolled = run_on(dir.path(), &format!("{rollup} --args @{}", file.display())).json();
+    assert_eq!(rolled["job"]["result"]["period_start"], "2026-11-03", "{rolled}");
     let human = run_on(dir.path(), "operator jobs run prune_jobs --format human");
     assert!(human.stdout.contains(" completed\n"), "{human:?}");
     let (status, health) = call("GET", &format!("{}/health", server.base), None, None).await.unwrap();
@@ -69,6 +83,11 @@ async fn an_operator_sees_jobs_and_runs_them() {
     for (command, code, told) in [
         ("operator jobs run everything", 2, "there are audit_partitions, prune_jobs"),
         ("operator jobs run prune_jobs --tenant acme", 2, "leave out --tenant"),
+        ("operator jobs run prune_jobs --from 2026-11-01", 2, "leave out --from and --to"),
+        ("operator jobs run cost_rollup --from yesterday", 2, "--from <DAY>"),
+        ("operator jobs run cost_rollup --to 2026-11-01", 2, "--from <DAY>"),
+        ("operator jobs run cost_rollup --from 2026-11-02 --to 2026-11-01", 2, "must not be before"),
+        ("operator jobs run cost_rollup --args @/no/such/file", 2, "Cannot read /no/such/file for --args"),
         ("serve --audit-retention-days 0", 2, "--audit-retention-days"),
     ] {
         let refused = run_on(dir.path(), command);

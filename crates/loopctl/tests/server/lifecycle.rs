@@ -146,6 +146,14 @@ async fn a_check_tells_what_is_kept_otherwise_than_it_should_be() {
     let expected = json!({"stories": 1, "epics": 1, "log_entries": null, "different": 0, "differences": []});
     assert_eq!(fine, json!({"check": expected}));
 
+    let mut log = run_on(dir.path(), "operator audit verify --tenant acme").json();
+    assert!(log["audit"]["entries"].take().as_u64() > Some(5), "{log}");
+    assert_eq!(log, json!({"audit": {"entries": null, "different": 0, "differences": []}}));
+    let human = run_on(dir.path(), "operator audit verify --format human");
+    assert!(human.stdout.contains("different: 0\n\nAll is as it should be.\n"), "{human:?}");
+    let nobody = run_on(dir.path(), "operator audit verify --tenant nobody");
+    assert!(nobody.failure(2).contains("there is no tenant"), "{nobody:?}");
+
     const SCAN: &str = "operator violators scan";
     assert_eq!(run_on(dir.path(), SCAN).json(), json!({"scan": {"new": 0, "pending": 0, "violations": []}}));
 
@@ -162,18 +170,80 @@ async fn a_check_tells_what_is_kept_otherwise_than_it_should_be() {
     assert!(difference["kept"].as_str().unwrap().contains(r#""open": 0"#), "{told}");
     wrong.failure(1);
 
+    // The log alone does not know that, but what is done to the log.
+    assert_eq!(run_on(dir.path(), "operator audit verify").json()["audit"]["different"], 0);
+    for forged in [
+        "update audit_log set actor_label = 'somebody else' where position = 2",
+        "delete from audit_log where position = 3",
+    ] {
+        owner.batch_execute(&format!("set session_replication_role = replica; {forged}")).await.unwrap();
+        let verified = run_on(dir.path(), "operator audit verify");
+        let told: serde_json::Value = serde_json::from_str(&verified.stdout).unwrap();
+        assert!(told["audit"]["different"].as_u64() > Some(0), "{forged}: {told}");
+        assert_eq!(told["audit"]["differences"][0]["entity"], "log_entry", "{forged}");
+        assert!(verified.failure(1).contains("of the log are otherwise than they should be"), "{verified:?}");
+        let human = run_on(dir.path(), "operator audit verify --format human").stdout;
+        assert!(human.contains("\nentity ") && human.contains("log_entry"), "{human}");
+    }
+    owner.batch_execute("set session_replication_role = default").await.unwrap();
+
     // Found once, and told until somebody has seen to it.
     let forged = "insert into api_keys (id, tenant_id, name, key_hash, key_prefix, role, inserted_at)
                   select gen_random_uuid(), id, 'idle', repeat('0', 64), 'lc_idle', 'agent', now() - interval '2 days' from tenants";
     owner.batch_execute(forged).await.unwrap();
-    for new in [1, 0] {
-        let found = run_on(dir.path(), SCAN);
+    for (new, scan) in [(1, "operator audit discover-violators"), (0, SCAN)] {
+        let found = run_on(dir.path(), scan);
         let told: serde_json::Value = serde_json::from_str(&found.stdout).unwrap();
         assert_eq!((&told["scan"]["new"], &told["scan"]["pending"]), (&json!(new), &json!(1)), "{told}");
         assert_eq!(told["scan"]["violations"][0]["violation_type"], "nil_agent_non_user_key");
         assert!(found.stderr.contains("1 records ought not to be there"), "{}", found.stderr);
         found.failure(1);
     }
+    let human = run_on(dir.path(), &format!("{SCAN} --format human"));
+    assert!(human.stdout.contains("nil_agent_non_user_key") && human.stdout.starts_with("new:"), "{human:?}");
+    human.failure(1);
+    server.stop();
+}
+
+#[test]
+fn commands_on_the_database_print_in_the_format_that_is_wanted() {
+    let dir = Scratch::new();
+    let server = Daemon::start(dir.path());
+    let human = run_on(dir.path(), &format!("{TENANT} --format human"));
+    assert!(human.stdout.starts_with("Acme\n\nslug: ") && human.stdout.contains("\nraw key: "), "{human:?}");
+    assert_eq!(human.stderr, "Save the raw key now: it is not shown again.\n");
+    let csv = run_on(dir.path(), "operator superadmin create-key --name root --format csv");
+    assert!(csv.stdout.starts_with("id,raw_key,key_prefix,role,name,inserted_at\n"), "{csv:?}");
+    for (words, human, csv) in [
+        ("migrate", "articles written: 0\n", "migrations_applied,articles_written\n"),
+        ("operator superadmin list-keys", "name  begins with  used  id\n", "id,name,key_prefix,"),
+        ("operator secrets reencrypt", "\nAll can be read.\n", "dry_run,current,"),
+        ("operator jobs list", "kind ", "kind,schedule,"),
+        (
+            "operator violators scan",
+            "\nNothing was found that ought not to be there.\n",
+            "new,pending,violations\n",
+        ),
+        ("operator wiki check-links", "\nAll links lead somewhere.\n", "articles,followed,broken,links\n"),
+        ("operator audit verify", "\nAll is as it should be.\n", "entries,different,differences\n"),
+        (
+            "operator check",
+            "\nAll is as it should be.\n",
+            "stories,epics,log_entries,different,differences\n",
+        ),
+    ] {
+        run_on(dir.path(), words).json();
+        for (format, told) in [("human", human), ("csv", csv)] {
+            let run = run_on(dir.path(), &format!("{words} --format {format}"));
+            assert!(run.code == 0 && run.stdout.contains(told), "{words}: {run:?}");
+            // Whatever shows on a terminal that it goes on.
+            assert_eq!(run.stderr, "", "{words}");
+        }
+    }
+    let csv =
+        run_on(dir.path(), "operator tenant create --name B --slug bb --email b@b.test --format csv").stdout;
+    let mut lines = csv.lines().map(|line| line.split(',').count());
+    assert!(csv.starts_with("tenant.id,tenant.name,") && lines.next() == lines.next(), "{csv}");
     server.stop();
 }
 

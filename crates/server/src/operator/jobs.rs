@@ -7,14 +7,14 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::OperatorError;
+use super::{OperatorError, tenant_id};
 use crate::config::Database;
 use crate::db::migrate::connect;
 use crate::db::{DbError, Timestamp};
 use crate::jobs::{Alone, Kind, Outcome, Pace, Scope, owns_tables};
 use crate::knowledge::Knowledge;
 use crate::knowledge::extraction::Extraction;
-use crate::schedule::{ONLY_BY_SERVERS, Settings, Tools, kinds};
+use crate::schedule::{OF_DAYS, ONLY_BY_SERVERS, Settings, Tools, kinds};
 
 /// What is done in the background, with what has become of it.
 #[derive(Debug, Serialize)]
@@ -124,19 +124,13 @@ pub async fn run_job(
     if tenant.is_some() && kind.scope == Scope::Server {
         return Err(OperatorError::Invalid(format!("{name} is of no tenant: leave out --tenant")));
     }
+    if !OF_DAYS.contains(&name) && told.keys().any(|key| key == "period_start" || key == "period_end") {
+        return Err(OperatorError::Invalid(format!("{name} is of no days: leave out --from and --to")));
+    }
     let client = connect(&database.owner).await?;
     let tenant_id = match tenant {
         None => Uuid::nil(),
-        Some(tenant) => {
-            let found = client
-                .query_opt("select id from tenants where id::text = lower($1) or slug = $1", &[&tenant])
-                .await
-                .map_err(DbError::from)?;
-            let found = found.ok_or_else(|| {
-                OperatorError::Invalid(format!("there is no tenant {tenant:?}: give its id or its slug"))
-            })?;
-            found.try_get("id").map_err(DbError::from)?
-        }
+        Some(tenant) => tenant_id(&client, tenant).await?,
     };
     let planned = client
         .query_opt("select args::text as args from job_schedules where kind = $1", &[&kind.name])

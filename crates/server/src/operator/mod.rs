@@ -25,7 +25,7 @@ pub use crate::knowledge::system::{BrokenLink, LinkCheck, check_links, seed as w
 pub use backup::{
     Backup, BackupError, BackupOptions, Found, Holds, RestoreOptions, Restored, Tell, back_up, restore,
 };
-pub use check::{Check, Difference, check, check_and_tell};
+pub use check::{Check, Difference, LogCheck, check, check_and_tell, verify_log};
 pub use jobs::{JobKind, JobRun, list_jobs, run_job};
 pub use reencrypt::{Reencryption, Unreadable, reencrypt};
 pub use superadmin_keys::{SuperadminKey, list_superadmin_keys, revoke_superadmin_key};
@@ -166,6 +166,18 @@ async fn insert_key(
         .await?;
     let inserted_at = row.try_get("inserted_at")?;
     Ok(CreatedKey { id, raw_key, key_prefix: prefix, role, name: name.to_owned(), inserted_at })
+}
+
+/// The tenant with this id or slug.
+async fn tenant_id(client: &Client, tenant: &str) -> Result<Uuid, OperatorError> {
+    let found = client
+        .query_opt("select id from tenants where id::text = lower($1) or slug = $1", &[&tenant])
+        .await
+        .map_err(DbError::from)?;
+    let found = found.ok_or_else(|| {
+        OperatorError::Invalid(format!("there is no tenant {tenant:?}: give its id or its slug"))
+    })?;
+    Ok(found.try_get("id").map_err(DbError::from)?)
 }
 
 fn key_created(key: &CreatedKey) -> Event {

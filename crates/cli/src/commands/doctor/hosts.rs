@@ -87,7 +87,7 @@ fn files(seen: &Seen) -> Vec<Finding> {
             );
         }
         let mend = format!(
-            "write ${{LOOPCTL_AGENT_KEY}} instead in {path}; loopctl keys list; loopctl keys revoke <id>"
+            "write ${{LOOPCTL_AGENT_KEY}} instead in {path}; loopctl keys list; loopctl keys revoke <key>"
         );
         match (has_key, is_tracked) {
             (true, true) => {

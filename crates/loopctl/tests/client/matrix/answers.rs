@@ -76,7 +76,7 @@ fn answer(request: &Request) -> Answer {
     }
     let thing = json!({"id": ID, "name": name(request), "slug": slug(request), "title": "Title", "number": number(request),
         "status": "active", "version": 1, "current_version": 1, "role": "agent", "project_id": ID, "epic_id": ID,
-        "acceptance_criteria": [{"id": "AC-1"}], "raw_key": "lc_k", "prompt_text": "Review.", "stories": []});
+        "acceptance_criteria": [{"id": "AC-1"}], "raw_key": "lc_k", "key_prefix": "lc_k", "prompt_text": "Review.", "stories": []});
     let envelopes = [
         "story",
         "epic",

@@ -6,10 +6,10 @@ mod log;
 mod readiness;
 
 use serde::Serialize;
-use tokio_postgres::{IsolationLevel, Row, Transaction};
+use tokio_postgres::{Client, IsolationLevel, Row, Transaction};
 use uuid::Uuid;
 
-use super::OperatorError;
+use super::{OperatorError, tenant_id};
 use crate::db::migrate::{connect, is_above_tenants};
 use crate::db::{DbError, Login};
 
@@ -91,20 +91,67 @@ pub async fn check_and_tell(
     tenant: Option<Uuid>,
     progress: impl FnMut(&Check),
 ) -> Result<Check, OperatorError> {
-    if !is_above_tenants(owner).await? {
-        // It would see nothing, and say that all is well.
-        let message = "this login sees no tenant's records: set ADMIN_DATABASE_URL to one that does (superuser, or BYPASSRLS)";
-        return Err(OperatorError::Invalid(message.to_owned()));
-    }
-    let mut client = connect(owner).await?;
+    let mut client = above_tenants(owner).await?;
     let mut check = Check::default();
-    let seen = client.build_transaction().isolation_level(IsolationLevel::RepeatableRead).read_only(true);
-    let seen = seen.start().await.map_err(DbError::from)?;
+    let seen = as_of_one_moment(&mut client).await?;
     readiness::compare(&seen, tenant, &mut check).await?;
     counters::compare(&seen, tenant, &mut check).await?;
     log::compare(&seen, tenant, &mut check, progress).await?;
     seen.rollback().await.map_err(DbError::from)?;
     Ok(check)
+}
+
+/// What a check of the log alone has found.
+#[derive(Debug, Serialize)]
+pub struct LogCheck {
+    /// How many entries there are.
+    pub entries: i64,
+    /// How many differences there are.
+    pub different: i64,
+    /// The first 100 of them.
+    pub differences: Vec<Difference>,
+}
+
+/// Looks through the log of a tenant (id or slug), or of all: that no position is missing, that each head is its log's end, and that
+/// each entry is what its hash says. From time to time `progress` is told how many entries were looked at.
+///
+/// # Errors
+/// When there is no such tenant, or the database fails.
+pub async fn verify_log(
+    owner: &Login,
+    tenant: Option<&str>,
+    mut progress: impl FnMut(i64),
+) -> Result<LogCheck, OperatorError> {
+    let mut client = above_tenants(owner).await?;
+    let tenant = match tenant {
+        Some(tenant) => Some(tenant_id(&client, tenant).await?),
+        None => None,
+    };
+    let mut check = Check::default();
+    let seen = as_of_one_moment(&mut client).await?;
+    log::compare(&seen, tenant, &mut check, |check| progress(check.log_entries)).await?;
+    seen.rollback().await.map_err(DbError::from)?;
+    let Check { log_entries: entries, different, differences, .. } = check;
+    Ok(LogCheck { entries, different, differences })
+}
+
+/// A connection that sees the records of every tenant.
+///
+/// # Errors
+/// When the login does not, or the database fails.
+async fn above_tenants(owner: &Login) -> Result<Client, OperatorError> {
+    if !is_above_tenants(owner).await? {
+        // It would see nothing, and say that all is well.
+        let message = "this login sees no tenant's records: set ADMIN_DATABASE_URL to one that does (superuser, or BYPASSRLS)";
+        return Err(OperatorError::Invalid(message.to_owned()));
+    }
+    Ok(connect(owner).await?)
+}
+
+/// A transaction that sees all as it is now, and changes nothing.
+async fn as_of_one_moment(client: &mut Client) -> Result<Transaction<'_>, DbError> {
+    let seen = client.build_transaction().isolation_level(IsolationLevel::RepeatableRead).read_only(true);
+    Ok(seen.start().await?)
 }
 
 /// Notes what a statement yields, which is differences: whose, of what, what is kept and what should be, and how many there are of them
