@@ -84,7 +84,9 @@ pub enum OpenError {
         dir: PathBuf,
     },
     /// The URL.
-    #[error("{name} cannot be used as the URL of a PostgreSQL: {reason}")]
+    #[error(
+        "{name} cannot be used as the URL of a PostgreSQL: {reason}; it is written as postgres://USER:PASSWORD@HOST:PORT/DATABASE"
+    )]
     Url {
         /// The variable.
         name: &'static str,

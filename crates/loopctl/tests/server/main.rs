@@ -8,6 +8,7 @@
     reason = "helpers of tests: clippy knows only test functions"
 )]
 
+mod acceptance;
 mod backup;
 mod commands;
 mod connections;
@@ -33,6 +34,7 @@ mod rates;
 mod runbook;
 mod scripts;
 mod secrets;
+mod shared;
 mod stopping;
 mod support;
 #[path = "../client/terminal.rs"]

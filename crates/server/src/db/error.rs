@@ -48,12 +48,18 @@ pub enum DbError {
 pub(super) fn describe(error: &tokio_postgres::Error) -> String {
     match (error.as_db_error(), error.source()) {
         (Some(db), _) => format!("{} ({})", db.message(), db.code().code()),
-        (None, Some(source)) => match advice(error) {
+        (None, Some(source)) => match advice(error).or_else(|| whereabouts(error)) {
             Some(advice) => format!("{error}: {source}; {advice}"),
             None => format!("{error}: {source}"),
         },
         (None, None) => error.to_string(),
     }
+}
+
+/// What to look at where nothing answers. Only the text says that it was the connecting that failed.
+fn whereabouts(error: &tokio_postgres::Error) -> Option<&'static str> {
+    let is_connecting = error.to_string() == "error connecting to server";
+    is_connecting.then_some("does PostgreSQL run where DATABASE_URL (or ADMIN_DATABASE_URL) leads?")
 }
 
 impl From<PoolError> for DbError {

@@ -4,6 +4,8 @@
 pub(super) enum Row {
     /// It asks a server.
     Asks(Asking),
+    /// It works on a database, where a server has its own.
+    Operates(Operating),
     /// It asks none, or is more than one question, and is tested elsewhere; with the reason.
     Apart(&'static str, &'static str),
 }
@@ -16,6 +18,27 @@ pub(super) struct Asking {
     pub(super) arguments: &'static str,
     /// Where it differs from others.
     pub(super) but: &'static [But],
+}
+
+/// A command line on the server's side.
+pub(super) struct Operating {
+    /// As the parser knows it.
+    pub(super) command: &'static str,
+    /// What else is typed. `DIR` is a directory.
+    pub(super) arguments: &'static str,
+    /// Which databases it works on.
+    pub(super) on: Databases,
+}
+
+/// Databases that a command works on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Databases {
+    /// One that is named by its URL, or loopctl's own, which it starts where nobody has.
+    Any,
+    /// The same, but it waits until a server has started loopctl's own.
+    OfServers,
+    /// Loopctl's own alone.
+    Own,
 }
 
 /// How a command may differ.
@@ -43,29 +66,37 @@ const fn but(command: &'static str, arguments: &'static str, but: &'static [But]
     Row::Asks(Asking { command, arguments, but })
 }
 
+const fn operates(command: &'static str, arguments: &'static str) -> Row {
+    Row::Operates(Operating { command, arguments, on: Databases::Any })
+}
+
+const fn operates_on(command: &'static str, arguments: &'static str, on: Databases) -> Row {
+    Row::Operates(Operating { command, arguments, on })
+}
+
 const fn apart(command: &'static str, why: &'static str) -> Row {
     Row::Apart(command, why)
 }
 
 /// All of them, some more than once. Ids stand where a name would be one more question.
 pub(super) const TABLE: &[Row] = &[
-    apart("serve", "is the server"),
-    apart("worker", "is a server"),
-    apart("migrate", "asks a database"),
-    apart("operator tenant create", "asks a database"),
-    apart("operator superadmin create-key", "asks a database"),
-    apart("operator superadmin list-keys", "asks a database"),
-    apart("operator superadmin revoke-key", "asks a database"),
-    apart("operator secrets reencrypt", "asks a database"),
-    apart("operator jobs list", "asks a database"),
-    apart("operator jobs run", "asks a database"),
-    apart("operator audit verify", "asks a database"),
-    apart("operator audit discover-violators", "asks a database"),
-    apart("operator violators scan", "asks a database"),
-    apart("operator wiki check-links", "asks a database"),
-    apart("operator check", "asks a database"),
-    apart("backup", "asks a database"),
-    apart("restore", "asks a database"),
+    operates("serve", "--port 0"),
+    operates_on("worker", "", Databases::OfServers),
+    operates("migrate", ""),
+    operates("operator tenant create", "--name Acme --slug acme --email a@example.com"),
+    operates("operator superadmin create-key", "--name a"),
+    operates("operator superadmin list-keys", ""),
+    operates("operator superadmin revoke-key", "0192aaaa-0000-7000-8000-000000000001"),
+    operates("operator secrets reencrypt", "--dry-run"),
+    operates("operator jobs list", ""),
+    operates("operator jobs run", "prune_jobs"),
+    operates("operator audit verify", ""),
+    operates("operator audit discover-violators", ""),
+    operates("operator violators scan", ""),
+    operates("operator wiki check-links", ""),
+    operates("operator check", ""),
+    operates_on("backup", "--out DIR/backup.tar", Databases::Own),
+    operates_on("restore", "DIR/missing.tar", Databases::Own),
     apart("watch", "takes a terminal: tests/server/watch"),
     apart("demo", "runs a server of its own"),
     apart("mcp", "answers a client in a protocol of its own: tests/mcp"),

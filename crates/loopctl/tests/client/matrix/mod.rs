@@ -3,6 +3,7 @@
 
 mod answers;
 mod commands;
+mod operators;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -24,6 +25,7 @@ fn every_command_is_in_the_table() {
     let known: BTreeSet<String> = parser::commands().into_iter().collect();
     let table = TABLE.iter().map(|row| match row {
         Row::Asks(asking) => asking.command.to_owned(),
+        Row::Operates(operating) => operating.command.to_owned(),
         Row::Apart(command, why) => {
             assert!(!why.is_empty(), "{command}");
             (*command).to_owned()

@@ -143,7 +143,13 @@ pub(super) struct Archive {
 impl Archive {
     /// Opens a backup, and looks what is in it.
     pub(super) fn open(path: &Path) -> Result<Self, BackupError> {
-        let failed = |source| BackupError::io("read", path, source);
+        let failed = |source: io::Error| match source.kind() {
+            io::ErrorKind::NotFound => BackupError::Refused(format!(
+                "there is no file {}: name one that `loopctl backup` has made",
+                path.display()
+            )),
+            _ => BackupError::io("read", path, source),
+        };
         let not_whole = || BackupError::NotABackup { path: path.to_owned() };
         let file = File::open(path).map_err(failed)?;
         let (mut dump, mut key, mut manifest) = (None, None, None);
