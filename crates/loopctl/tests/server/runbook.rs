@@ -44,6 +44,12 @@ async fn rows(owner: &Client, tenant: &str) -> BTreeMap<String, (i64, i64)> {
     counts
 }
 
+/// A server that writes nothing by itself: vectors of the articles that come along would be in the log.
+fn serve(dir: &std::path::Path) -> Daemon {
+    let data_dir = ("LOOPCTL_DATA_DIR", dir.to_str().unwrap());
+    Daemon::start_with(&[data_dir, ("LOOPCTL_EMBEDDINGS", "off")])
+}
+
 /// A tenant with something of everything that is easily had: its id and its key.
 async fn tenant(dir: &std::path::Path, base: &str, slug: &str) -> (String, String) {
     let made =
@@ -74,7 +80,7 @@ async fn tenant(dir: &std::path::Path, base: &str, slug: &str) -> (String, Strin
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_tenant_is_removed_with_all_that_is_its_own_and_nothing_else() {
     let dir = Scratch::new();
-    let server = Daemon::start(dir.path());
+    let server = serve(dir.path());
     let _ = client();
     let (gone, gone_key) = tenant(dir.path(), &server.base, "acme").await;
     let (_, key) = tenant(dir.path(), &server.base, "other").await;
@@ -118,7 +124,7 @@ async fn a_tenant_is_removed_with_all_that_is_its_own_and_nothing_else() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_tenant_is_given_everything_of_its_own_and_nothing_else() {
     let dir = Scratch::new();
-    let server = Daemon::start(dir.path());
+    let server = serve(dir.path());
     let (id, _) = tenant(dir.path(), &server.base, "acme").await;
     tenant(dir.path(), &server.base, "other").await;
     let url = format!("postgres:///loopctl?host={}&user=loopctl_owner", dir.path().join("run").display());
