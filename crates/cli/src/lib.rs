@@ -14,6 +14,7 @@ mod figures;
 mod json_argument;
 mod layout;
 mod mcp;
+mod moment;
 mod output;
 mod pages;
 mod progress;
@@ -52,8 +53,6 @@ pub fn main() -> ExitCode {
         }
     };
     match cli.command {
-        // Its client waits for it to start, and keeps it for as long as it works: one thread is enough.
-        Some(Command::Mcp) => in_runtime(Builder::new_current_thread(), mcp::run(&cli.globals), LAST),
         // Who calls a hook waits for nothing but its answer.
         Some(Command::Hook(_)) => in_runtime(Builder::new_current_thread(), run(cli), Duration::ZERO),
         // What does several things at once.
@@ -117,7 +116,8 @@ async fn run(cli: Cli) -> u8 {
 
 /// How a command on the server's side prints: what else may be wrong with the client's settings is no matter there.
 fn output(globals: &GlobalOptions) -> Output {
-    Context::new(globals).map_or_else(|_| Output::new(Format::Json, false), |context| context.output)
+    let typed = || Output::new(globals.format.unwrap_or(Format::Json), globals.data_only);
+    Context::new(globals).map_or_else(|_| typed(), |context| context.output)
 }
 
 /// Prints what a command on the server's side gave; the exit code.

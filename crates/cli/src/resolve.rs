@@ -384,9 +384,13 @@ pub(crate) async fn key(client: &Client, reference: &str) -> Result<Found, Error
     }
     let rows = all_pages(client, "/api_keys", &[]).await?;
     match keys_called(&rows, reference).as_slice() {
-        [] => Err(Error::NotFound(format!(
-            "Key {reference} not found. `loopctl keys list` shows those that are not revoked"
-        ))),
+        [] => {
+            // A whole key is not repeated.
+            let told = if reference.len() < WHOLE { format!(" {reference}") } else { String::new() };
+            Err(Error::NotFound(format!(
+                "Key{told} not found. `loopctl keys list` shows those that are not revoked"
+            )))
+        }
         [only] => Ok(found(only, "key_prefix")),
         several => {
             let told = |row: &&Value| {
@@ -399,15 +403,23 @@ pub(crate) async fn key(client: &Client, reference: &str) -> Result<Found, Error
     }
 }
 
+/// All keys begin alike, and an empty variable behind that is no key.
+const SHORTEST: usize = "lc_".len() + 2;
+/// No whole key is shorter, and no beginning of one is shown that is as long.
+const WHOLE: usize = 40;
+
 /// The keys that may be meant by this.
 fn keys_called<'a>(rows: &'a [Value], reference: &str) -> Vec<&'a Value> {
     // As beginnings are shown elsewhere.
     let named = reference.trim();
     let beginning = named.trim_end_matches("...");
-    if beginning.is_empty() {
-        return Vec::new();
-    }
-    let begins = |row: &Value| row["key_prefix"].as_str().is_some_and(|prefix| prefix.starts_with(beginning));
+    // Who has a whole key at hand, because it was seen where it should not be, means that one.
+    let begins = |row: &Value| {
+        row["key_prefix"].as_str().is_some_and(|prefix| {
+            beginning.len() >= WHOLE && beginning.starts_with(prefix)
+                || beginning.len() >= SHORTEST && prefix.starts_with(beginning)
+        })
+    };
     let is_all = |row: &&Value| row["key_prefix"] == beginning || is_named(row, named);
     let all: Vec<&Value> = rows.iter().filter(is_all).collect();
     if all.is_empty() { rows.iter().filter(|row| begins(row)).collect() } else { all }
@@ -509,7 +521,8 @@ mod tests {
         assert_eq!(called("lc_aB"), ["lc_aB3x9", "lc_aB7q1"]);
         assert_eq!(called("twin"), ["lc_t1", "lc_t2"]);
         assert_eq!(called("lc"), ["lc_zzzzz"], "a whole name counts before a part of a beginning");
-        for nobody in ["", "...", "Alice", "c_aB3", "lc_aB3x9y", "LC_AB3"] {
+        assert_eq!(called(&format!("lc_aB3x9{}", "y".repeat(35))), ["lc_aB3x9"], "a whole key");
+        for nobody in ["", "...", "Alice", "c_aB3", "lc_", "lc_z", "lc_aB3x9y", "LC_AB3"] {
             assert_eq!(called(nobody), [""; 0], "{nobody}");
         }
     }

@@ -7,7 +7,6 @@ use serde_json::Value;
 
 use super::cost::fields::{measured, money, percent, short, text, tokens};
 use super::cost::{NOTHING, table};
-use super::events::moment;
 use super::given_parameters;
 use crate::args::Paging;
 use crate::client::{Client, borrowed};
@@ -15,6 +14,7 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::layout::block::{Block, Fact};
 use crate::layout::table::Column;
+use crate::moment::moment;
 use crate::output::rows_of;
 use crate::{figures, pages, resolve};
 

@@ -3,10 +3,8 @@
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use clap::Args;
-use indicatif::ProgressBar;
 use loopctl_postgres::EmbeddedOptions;
 use loopctl_server::operator::{
     Backup, BackupError, BackupOptions, RestoreOptions, Restored, Tell, back_up, restore,
@@ -16,6 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::{ClusterArguments, Failure, secrets};
 use crate::output::{self, Output};
+use crate::progress;
 
 /// What the help of `backup` ends with.
 pub(crate) const BACKUP_NOTES: &str = "The file is of one moment, complete, and readable by you alone. It holds everything that is in the \
@@ -160,18 +159,11 @@ fn finish(outcome: Result<(i64, Value), Failure>, envelope: &str, output: &Outpu
     u8::from(different > 0)
 }
 
-/// A line that says how it goes, on stderr and where that is a terminal.
-fn spinner() -> ProgressBar {
-    let bar = ProgressBar::new_spinner();
-    bar.enable_steady_tick(Duration::from_millis(100));
-    bar
-}
-
 /// Does something, and says how it goes. A signal ends it in order: what is not complete goes.
 async fn with_progress<T, F: Future<Output = Result<T, BackupError>>>(
     work: impl FnOnce(Tell) -> F,
 ) -> Result<T, Failure> {
-    let bar = spinner();
+    let bar = progress::waiting("");
     let line = bar.clone();
     let tell: Tell = Arc::new(move |what: &str| line.set_message(what.to_owned()));
     let listen =

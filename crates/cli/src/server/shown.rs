@@ -41,12 +41,12 @@ const DIFFERENCES: &[Column<'_>] = &[
     Column::reference("id"),
 ];
 const VIOLATIONS: &[Column<'_>] = &[
-    Column::text("violation_type").called("what"),
+    Column::reference("violation_type").called("what"),
     Column::word("entity_type").called("of"),
     Column::time("discovered_at").called("found"),
     Column::text("detail"),
     Column::id("tenant_id"),
-    Column::reference("id"),
+    Column::id("id"),
 ];
 const UNREADABLE: &[Column<'_>] = &[
     Column::text("reason"),
@@ -54,6 +54,8 @@ const UNREADABLE: &[Column<'_>] = &[
     Column::reference("webhook_id").if_any(),
     Column::reference("tenant_id"),
 ];
+/// How long details may be on one line: a few lines of a terminal, of which the table shows what fits.
+const DETAIL: usize = 200;
 const LINKS: &[Column<'_>] = &[Column::text("from"), Column::text("to")];
 
 /// Counts that ought to be nothing, and what they mean.
@@ -120,6 +122,3 @@ fn spelt(row: &Value) -> Value {
     }
     row
 }
-
-/// As many columns as details are told for.
-const DETAIL: usize = 200;

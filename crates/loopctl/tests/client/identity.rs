@@ -77,6 +77,9 @@ fn a_key_that_may_be_another_is_left_alone() {
             let expected = format!("Error: Key '{reference}' is ambiguous: {}\n", told.join(", "));
             assert_eq!(run.stderr, expected);
         }
+        let whole = "lc_cccccccccccccccccccccccccccccccccccccccc";
+        let run = world.run(&format!("keys {command} {whole}"));
+        assert!(run.code == 5 && !run.stderr.contains("lc_c"), "{run:?}");
         for unknown in ["lc_b", "carol", "Alice"] {
             let run = world.run(&format!("keys {command} {unknown}"));
             assert_eq!(run.code, 5, "{run:?}");

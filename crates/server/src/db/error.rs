@@ -149,7 +149,7 @@ impl DbError {
     /// Whether the database is away or overloaded, as opposed to having refused something.
     pub fn is_unavailable(&self) -> bool {
         match self {
-            Self::Pool(_) | Self::Silent | Self::Uncertain(_) => true,
+            Self::Pool(_) | Self::Silent | Self::Stopping | Self::Uncertain(_) => true,
             Self::Postgres(error) => match error.as_db_error() {
                 // Class 57P: shutting down or starting up.
                 Some(db) => {

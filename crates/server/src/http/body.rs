@@ -160,7 +160,7 @@ impl<S: Send + Sync, T: Request + Send + 'static, const LARGE: bool> FromRequest
             let object = parse(&text, depth)?;
             Ok(Self(Sent::of(&object.above(parameters.object().unwrap_or_default()))))
         };
-        life.wait(stay.read(bytes, read)).await.unwrap_or_else(|| Err(ApiError::stopping()))
+        stay.read(&life, bytes, read).await
     }
 }
 

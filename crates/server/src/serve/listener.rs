@@ -39,9 +39,11 @@ const BUFFER: usize = 96 * 1024;
 const SEND_BUFFER: usize = 256 * 1024;
 /// How long a client that has not finished its request may go on with it when the process ends.
 const LAST_WORDS: Duration = Duration::from_millis(500);
-/// How often a client is found then not to read what was written for it, looked at once for each of its last words, before its answer
-/// is given up.
+/// How often in a row a client is found then to read too little of what was written for it, looked at once for each of its last words,
+/// before its answer is given up.
 const UNREAD_LOOKS: u32 = 10;
+/// How many bytes are enough, from one look to the next.
+const STEADY: u64 = 16 * 1024;
 
 /// How many clients are told at once that there is no connection for them, and how long that may take.
 const REFUSALS: usize = 32;
@@ -215,13 +217,16 @@ async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, peer: Peer, service:
         () = progress.overdue() => return progress.tell_overdue(),
         () = life.ending() => connection.as_mut().graceful_shutdown(),
     }
-    let mut unread = 0;
+    let (mut unread, mut sent) = (0, progress.sent());
     loop {
         tokio::select! {
             _ = connection.as_mut() => return,
             () = progress.overdue() => return progress.tell_overdue(),
-            () = sleep(LAST_WORDS) => unread += u32::from(progress.is_unread()),
+            () = sleep(LAST_WORDS) => {}
         }
+        let is_steady = progress.sent() >= sent + STEADY || !progress.is_unread();
+        unread = if is_steady { 0 } else { unread + 1 };
+        sent = progress.sent();
         if progress.waits_for_client() {
             return;
         }

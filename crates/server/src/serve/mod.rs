@@ -7,6 +7,7 @@ mod refusal;
 mod work;
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -340,5 +341,13 @@ pub async fn serve(options: &ServeOptions) -> Result<(), ServeError> {
         error = cluster_exit => return Err(error.into()),
     }
     tracing::info!("stopping: requests that have begun may finish");
-    server.stop().await
+    let life = server.app.life.clone();
+    let mut stopped = pin!(server.stop());
+    tokio::select! {
+        stopped = &mut stopped => return stopped,
+        // Somebody sits there and does not want to wait.
+        _ = interrupt.recv() => tracing::warn!("stopping at once: requests are ended"),
+    }
+    life.end(Duration::ZERO).await;
+    stopped.await
 }

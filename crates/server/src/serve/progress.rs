@@ -44,6 +44,8 @@ pub(super) struct Progress {
     since: AtomicU64,
     /// Since when the client has been leaving what was written unread, in milliseconds; 0: it does not.
     unread: AtomicU64,
+    /// Bytes that the client was sent.
+    sent: AtomicU64,
     /// Told when the deadline has come nearer.
     sooner: Notify,
     /// What the request that is being answered has of the process, until its answer is sent.
@@ -57,6 +59,7 @@ impl Progress {
             phase: AtomicU8::new(Phase::Idle as u8),
             since: AtomicU64::new(0),
             unread: AtomicU64::new(0),
+            sent: AtomicU64::new(0),
             sooner: Notify::new(),
             stay: Mutex::default(),
         }
@@ -114,6 +117,11 @@ impl Progress {
     /// Whether the client leaves unread what was written.
     pub(super) fn is_unread(&self) -> bool {
         self.unread.load(Ordering::Acquire) > 0
+    }
+
+    /// How many bytes the client was sent so far.
+    pub(super) fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Acquire)
     }
 
     /// Leaves a note in the log of an answer that is cut off.
@@ -182,9 +190,13 @@ impl<S> Watched<S> {
         }
     }
 
-    fn written<T>(&self, written: Poll<T>) -> Poll<T> {
-        match written {
-            Poll::Ready(_) => self.progress.unread.store(0, Ordering::Release),
+    fn written(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        match &written {
+            Poll::Ready(written) => {
+                let bytes = written.as_ref().map_or(0, |bytes| *bytes as u64);
+                self.progress.sent.fetch_add(bytes, Ordering::AcqRel);
+                self.progress.unread.store(0, Ordering::Release);
+            }
             Poll::Pending => {
                 let now = self.progress.now().max(1);
                 let unread = &self.progress.unread;

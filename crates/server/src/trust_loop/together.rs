@@ -153,7 +153,7 @@ impl Together {
     fn forget(&self, tenant_id: Uuid) {
         let waiting = self.lines().tenants.remove(&tenant_id);
         for Waiting { answer, .. } in waiting.into_iter().flatten() {
-            drop(answer.send(Err(not_begun("the server is stopping"))));
+            drop(answer.send(Err(ApiError::stopping())));
         }
     }
 

@@ -1,12 +1,14 @@
 //! Servers that are away, and those that want to be left alone.
 
-use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
+use std::sync::mpsc::RecvTimeoutError;
 
 use serde_json::json;
 
 use super::refused;
+use super::running::Running;
 use super::team::Team;
+use crate::support::PATIENCE;
 
 #[test]
 fn a_server_that_does_not_answer_is_given_up_in_time() {
@@ -29,17 +31,15 @@ fn a_command_waits_until_it_is_let_in_again() {
     team.sent("user", "PATCH", "/tenants/me", &limit);
     // Where a minute has just begun, one more is let in.
     let (mut waiting, line) = loop {
-        let mut child = team.command("user", "tenant info").spawn().unwrap();
-        let mut told = BufReader::new(child.stderr.take().unwrap()).lines();
-        match told.next() {
-            Some(line) => break (child, line.unwrap()),
-            None => assert!(child.wait().unwrap().success()),
+        let mut child = Running::of(&mut team.command("user", "tenant info"));
+        match child.lines_of_stderr().recv_timeout(PATIENCE) {
+            Ok(line) => break (child, line),
+            Err(RecvTimeoutError::Disconnected) => {}
+            Err(RecvTimeoutError::Timeout) => panic!("neither an answer nor a word"),
         }
     };
     assert!(line.starts_with("Rate limited by the server; trying again in "), "{line}");
-    assert!(waiting.try_wait().unwrap().is_none(), "it waits");
-    waiting.kill().unwrap();
-    waiting.wait().unwrap();
+    assert!(waiting.goes_on(), "it waits");
 }
 
 /// A budget does not pass by waiting.

@@ -1,11 +1,11 @@
 //! What happened: `changes`, `audit`, and who is told of it.
 
-use std::io::{BufRead as _, BufReader};
-
 use serde_json::{Value, json};
 
 use super::refused;
+use super::running::Running;
 use super::team::Team;
+use crate::support::PATIENCE;
 
 fn rows(list: &Value) -> &Vec<Value> {
     list["data"].as_array().unwrap()
@@ -49,24 +49,22 @@ fn changes_are_followed_as_they_happen() {
         (before["inserted_at"].as_str().unwrap(), newest)
     };
     let words = format!("changes --project shop --since {before} --follow");
-    let mut following = team.command("lead", &words).spawn().unwrap();
-    let lines = BufReader::new(following.stdout.take().unwrap()).lines();
-    let mut lines = lines.map(|line| serde_json::from_str::<Value>(&line.unwrap()).unwrap());
+    let mut following = Running::of(&mut team.command("lead", &words));
+    let lines = following.lines_of_stdout();
+    let next = || serde_json::from_str::<Value>(&lines.recv_timeout(PATIENCE).unwrap()).unwrap();
     // What was there says that it listens; what comes now comes from the stream.
-    assert_eq!(lines.next().unwrap()["id"], newest["id"]);
+    assert_eq!(next()["id"], newest["id"]);
     team.implement(&bank, "1.1");
     let story = team.implement(&shop, "1.1");
     for status in ["contracted", "assigned", "implementing"] {
-        let change = lines.next().unwrap();
+        let change = next();
         assert_eq!(
             (&change["entity_id"], &change["new_state"]["agent_status"]),
             (&json!(story), &json!(status)),
             "{change}"
         );
     }
-    assert!(following.try_wait().unwrap().is_none(), "it goes on");
-    following.kill().unwrap();
-    following.wait().unwrap();
+    assert!(following.goes_on(), "it goes on");
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod login;
 mod plans;
 mod printed;
 mod references;
+mod running;
 mod settings;
 mod skills;
 mod start;

@@ -92,7 +92,7 @@ impl<S: Send + Sync, E: Export + Send + 'static> FromRequest<S> for Sent<E> {
                 Ok(Self { export: json(&raw.object_text()?)?, encoding: Encoding::Json })
             }
         };
-        life.wait(stay.read(bytes, read)).await.unwrap_or_else(|| Err(ApiError::stopping()))
+        stay.read(&life, bytes, read).await
     }
 }
 

@@ -12,6 +12,7 @@ use super::{BASE, BRIEFLY, Fair};
 use crate::db::Share;
 use crate::http::client::network_of;
 use crate::http::error::{ApiError, ApiResult};
+use crate::life::Life;
 use crate::metrics::Usage;
 
 /// What a byte of a body takes until it is answered: itself, what is read from it, and what goes to the database.
@@ -104,15 +105,16 @@ impl Stay {
     /// Reads what was sent, where it disturbs nobody.
     ///
     /// # Errors
-    /// Those of reading; 503 when its turn does not come.
+    /// Those of reading; 503 when its turn does not come, or the process ends before.
     pub(crate) async fn read<T: Send + 'static>(
         &self,
+        life: &Life,
         bytes: usize,
         read: impl FnOnce() -> ApiResult<T> + Send + 'static,
     ) -> ApiResult<T> {
         let of = self.held().of;
         self.fair.usage.received(of, bytes);
-        self.fair.read(of, bytes, read).await
+        life.wait(self.fair.read(of, bytes, read)).await.unwrap_or_else(|| Err(ApiError::stopping()))
     }
 
     /// So many bytes are sent, because there was no room for more or not.

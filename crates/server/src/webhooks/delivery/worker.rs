@@ -23,8 +23,9 @@ const SOON: f64 = 1.0;
 const IDLE: f64 = 5.0;
 /// What is put into the queue here is looked for at once, but not for every event by itself.
 const TOGETHER: Duration = Duration::from_millis(10);
-/// How long receivers may take when the process ends. What they have not answered by then is delivered again, by others or later.
-const GRACE: Duration = Duration::from_secs(5);
+/// How long receivers may take when the process ends: less than everything else has, so that what they have not answered by then can be
+/// given back. It is delivered again, by others or later.
+const GRACE: Duration = Duration::from_secs(3);
 
 /// A place that is taken.
 struct Taken {
