@@ -57,6 +57,8 @@ async fn tenant(dir: &std::path::Path, base: &str, slug: &str) -> (String, Strin
             .json();
     let told = |value: &Value| value.as_str().unwrap().to_owned();
     let (id, key) = (told(&made["tenant"]["id"]), told(&made["api_key"]["raw_key"]));
+    // It brings along what any client does TLS with.
+    let http = client();
     let repeatable =
         HeaderMap::from_iter([("idempotency-key".parse().unwrap(), HeaderValue::from_static("once"))]);
     let once = reqwest::Client::builder().default_headers(repeatable).timeout(PATIENCE).build().unwrap();
@@ -66,7 +68,6 @@ async fn tenant(dir: &std::path::Path, base: &str, slug: &str) -> (String, Strin
         assert!(status < 300, "{path}: {status} {told}");
         told
     };
-    let http = client();
     let project = post(&once, "/projects", json!({"name": slug, "slug": slug})).await;
     let stories = json!([{"number": "1.1", "title": "One", "acceptance_criteria": [{"id": "AC-1", "description": "holds"}]}, {"number": "1.2", "title": "Two", "depends_on": ["1.1"]}]);
     let plan = json!({"epics": [{"number": 1, "title": "First", "stories": stories}]});
@@ -81,7 +82,6 @@ async fn tenant(dir: &std::path::Path, base: &str, slug: &str) -> (String, Strin
 async fn a_tenant_is_removed_with_all_that_is_its_own_and_nothing_else() {
     let dir = Scratch::new();
     let server = serve(dir.path());
-    let _ = client();
     let (gone, gone_key) = tenant(dir.path(), &server.base, "acme").await;
     let (_, key) = tenant(dir.path(), &server.base, "other").await;
     let url = format!("postgres:///loopctl?host={}&user=loopctl_owner", dir.path().join("run").display());
