@@ -361,6 +361,14 @@ fn what_a_program_is_made_of_names_its_postgresql() {
         assert_eq!(told["dependencies"], expected);
     }
     assert!(add("riscv64gc-unknown-linux-gnu").failure(1).contains("has no wheel for"));
+
+    // Of a list that lacks one.
+    let copied = dir.path().join("release-sbom");
+    fs::copy(repository("bin/release-sbom"), &copied).unwrap();
+    let (lacking, _) = wheels.rsplit_once("--hash=").unwrap();
+    fs::write(dir.path().join("postgresql.txt"), lacking).unwrap();
+    let added = Command::new(copied).arg(&file).arg("x86_64-apple-darwin").output().unwrap();
+    assert!(Run::of(added).failure(1).contains("does not name the wheel and its hash"));
 }
 
 /// Nobody's data is deleted unasked, nor while it is in use.
