@@ -30,6 +30,9 @@ fail() {
 
 if [ "${FETCH:-}" = none ]; then
     :
+elif ! git rev-parse --git-dir >/dev/null; then
+    # No repository, one of somebody else's, or no git: that is not a branch that follows none.
+    fail 'git says nothing of what is checked out here, so nothing was exchanged; FETCH=none deploys what is checked out'
 elif ! git rev-parse --verify --quiet '@{upstream}' >/dev/null 2>&1; then
     say 'what is checked out follows no other branch, and is taken as it is'
 else

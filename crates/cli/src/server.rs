@@ -130,7 +130,7 @@ pub(crate) struct ServeArguments {
     #[arg(long, env = "LOOPCTL_REQUEST_MEMORY", value_name = "MIB", default_value_t = ServeOptions::REQUEST_MEMORY,
           value_parser = clap::value_parser!(u32).range(64..=1_048_576))]
     request_memory: u32,
-    /// How long requests that have begun may take when the server is told to stop, in seconds; those that wait are refused at once
+    /// How long requests that have begun may take when the server is told to stop, in seconds; those that wait are refused within 2 s
     #[arg(long, env = "LOOPCTL_STOP_TIMEOUT", value_name = "SECONDS", default_value_t = ServeOptions::STOP_TIMEOUT.as_secs(),
           value_parser = clap::value_parser!(u64).range(0..=3600))]
     stop_timeout: u64,

@@ -160,7 +160,9 @@ fn a_deploy_fetches_first() {
     let dir = Scratch::new();
     let (origin, clone) = (dir.path().join("origin"), dir.path().join("clone"));
     let git = |at: &Path, words: &[&str]| {
+        // Not what a hook that runs the tests sets (GIT_DIR), nor what whoever runs them is used to.
         let mut git = Command::new("git");
+        git.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("HOME", dir.path());
         git.args([
             "-c",
             "user.name=Test",
@@ -193,6 +195,11 @@ fn a_deploy_fetches_first() {
     commit(&clone, "mine");
     let refused = script(&here("deploy/deploy.sh"), &[]);
     assert!(refused.failure(1).contains("nothing was exchanged; FETCH=none"), "{refused:?}");
+
+    // What git cannot read may follow anything.
+    let unread = script(&here("deploy/deploy.sh"), &[("GIT_DIR", "/nonexistent")]);
+    assert!(unread.failure(1).contains("nothing was exchanged; FETCH=none"), "{unread:?}");
+    assert!(unread.stderr.contains("not a git repository"), "{unread:?}");
 }
 
 #[test]
@@ -361,6 +368,14 @@ fn what_a_program_is_made_of_names_its_postgresql() {
         assert_eq!(told["dependencies"], expected);
     }
     assert!(add("riscv64gc-unknown-linux-gnu").failure(1).contains("has no wheel for"));
+
+    // Of a list that lacks one.
+    let copied = dir.path().join("release-sbom");
+    fs::copy(repository("bin/release-sbom"), &copied).unwrap();
+    let (lacking, _) = wheels.rsplit_once("--hash=").unwrap();
+    fs::write(dir.path().join("postgresql.txt"), lacking).unwrap();
+    let added = Command::new(copied).arg(&file).arg("x86_64-apple-darwin").output().unwrap();
+    assert!(Run::of(added).failure(1).contains("does not name the wheel and its hash"));
 }
 
 /// Nobody's data is deleted unasked, nor while it is in use.
@@ -399,6 +414,11 @@ fn what_is_reset_is_a_cluster_that_nobody_uses() {
     }
     assert!(cluster.join("PG_VERSION").exists());
 
+    // What an earlier time did not get done, beside it.
+    fs::create_dir(dir.path().join("postgres.deleted-1")).unwrap();
     reset(&environment, true).success();
-    assert!(!cluster.exists() && dir.path().join("secrets.key").exists());
+    let mut left: Vec<_> =
+        fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    left.retain(|name| name != "loopctl.lock");
+    assert_eq!(left, ["secrets.key"]);
 }

@@ -15,7 +15,9 @@ use ipnet::IpNet;
 use loopctl_core::webhooks::Policy;
 use loopctl_postgres::EmbeddedError;
 use nix::errno::Errno;
-use tokio::net::TcpListener;
+use nix::sys::socket::setsockopt;
+use nix::sys::socket::sockopt::Ipv6V6Only;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{SignalKind, signal};
 
 pub use self::listener::Connections;
@@ -57,6 +59,9 @@ const PULSE: usize = 2;
 
 /// Connections of jobs that need the owner's login.
 const OWNERS: usize = 1;
+
+/// How many clients may wait to be accepted.
+const BACKLOG: u32 = 1024;
 
 /// What `serve` needs to know.
 #[derive(Debug, Clone)]
@@ -217,7 +222,7 @@ impl Server {
         check_schema(&db).await?;
         let vault = Vault::of(&options.keys, &options.database, &database.owner).await?;
         let refused = |reason| ServeError::Listen { address: options.listen, reason };
-        let listener = bind(options.listen).await.map_err(refused)?;
+        let listener = bind(options.listen).map_err(refused)?;
         let address = listener.local_addr()?;
         let default_url = || format!("http://localhost:{}", address.port());
         let public_url = options.public_url.clone().unwrap_or_else(default_url);
@@ -279,16 +284,29 @@ impl Server {
 }
 
 /// Listens. `::` is every address of this machine, of IPv4 as well; of that alone where the system has no IPv6.
-async fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
-    match TcpListener::bind(address).await {
+fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
+    match listen_on(address) {
         Err(error)
             if address.ip() == Ipv6Addr::UNSPECIFIED
                 && error.raw_os_error() == Some(Errno::EAFNOSUPPORT as i32) =>
         {
-            TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port())).await
+            listen_on(SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port())))
         }
         bound => bound,
     }
+}
+
+/// Listens on this address, and if it is `::` on those of IPv4.
+fn listen_on(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv6() { TcpSocket::new_v6()? } else { TcpSocket::new_v4()? };
+    // Connections of the server before this one may still be about to close.
+    socket.set_reuseaddr(true)?;
+    if address.ip() == Ipv6Addr::UNSPECIFIED {
+        // The system may have it otherwise (`net.ipv6.bindv6only`).
+        setsockopt(&socket, Ipv6V6Only, &false)?;
+    }
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// What makes out what texts mean.
