@@ -25,9 +25,10 @@ use self::fetch::{Reader, Wishes};
 use self::model::{Answer, Board};
 use self::screen::Screen;
 use crate::client::Client;
-use crate::commands::events::{Feed, Heard, ago};
+use crate::commands::events::{Feed, Heard};
 use crate::context::Context;
 use crate::error::Error;
+use crate::moment::ago;
 use crate::resolve;
 
 /// What its help ends with.

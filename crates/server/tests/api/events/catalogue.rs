@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use loopctl_server::CATALOGUE;
 use loopctl_server::operator::run_job;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::admin::halts::halt;
 use crate::identity::impersonation::superadmin;
@@ -132,7 +132,7 @@ async fn each_event_of_the_catalogue_is_told_by_something() {
     u.patch("/tenants/me", settings).await.expect(200);
     let day = chrono::Utc::now().date_naive() - chrono::Days::new(40);
     let args = json!({"period_start": day}).as_object().unwrap().clone();
-    for kind in ["cost_anomalies", "usage_archival"] {
+    for (kind, args) in [("cost_anomalies", args), ("usage_archival", Map::new())] {
         run_job(&database(), kind, Some(&tenant.id), &args).await.unwrap();
     }
     let found = o.get("/cost-anomalies").await.expect(200);
