@@ -48,7 +48,7 @@ fn a_key_is_named_by_its_id_its_beginning_or_its_name() {
     let world = World::new(server);
     let last = || world.lines().pop().unwrap();
     for (reference, id) in
-        [(P1, P1), ("lc_aB3x9", P1), ("lc_aB3", P1), ("lc_aB3x9...", P1), ("alice", P1), ("lc_z", S21)]
+        [(P1, P1), ("lc_aB3x9", P1), ("lc_aB3", P1), ("lc_aB3x9...", P1), ("alice", P1), ("lc_zY", S21)]
     {
         let revoked = world.run(&format!("keys revoke {reference}"));
         assert_eq!(revoked.json(), json!({"status": "revoked", "id": id}), "{reference}");
