@@ -15,7 +15,7 @@ const CONNECTIONS: [usize; 2] = [1, 16];
 
 /// How long each build reads in a round, and how many stories take their steps.
 const SPAN: std::time::Duration = std::time::Duration::from_secs(1);
-const STEPS: usize = 300;
+const STEPS: usize = 800;
 const OPEN: usize = 2_000;
 
 /// The other build.
@@ -48,6 +48,13 @@ impl Side {
             ("ready, 100 of 2,000", page("/stories/ready")),
         ];
         Self { bench, tenants, reads }
+    }
+
+    async fn tidy(&self) {
+        let owner = self.bench.service.owner().await;
+        for sql in ["vacuum analyze", "checkpoint"] {
+            owner.batch_execute(sql).await.expect(sql);
+        }
     }
 
     /// Everything once, over so many connections: by name.
@@ -101,6 +108,10 @@ pub(crate) async fn run(scratch: &Path, other: &Path) {
                 sides[second].round(number, connections).await,
             ];
             if number == 0 {
+                // Both are planned for from the same, and nobody tidies up in one of them alone.
+                for side in &sides {
+                    side.tidy().await;
+                }
                 continue;
             }
             if first == 1 {
