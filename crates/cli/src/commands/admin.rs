@@ -265,7 +265,12 @@ async fn impersonate(context: &Context, arguments: Impersonating) -> Result<(), 
         let message = "Inside a tenant only commands that talk to a server can be run";
         return Err(Error::Usage(message.to_owned()));
     };
-    let tenant_id = resolve::tenant(&context.client()?, &tenant).await?.id;
+    let client = context.client()?;
+    let tenant_id = resolve::tenant(&client, &tenant).await?.id;
+    if resolve::uuid(&tenant).is_some() {
+        // Of a key that may not do this the server would do what is asked in the key's own tenant: here it refuses.
+        client.get(&format!("/admin/tenants/{tenant_id}"), &[]).await?;
+    }
     let inside = context.inside(line.globals, Impersonation { tenant_id, role })?;
     // A command within a command.
     Box::pin(dispatch(&inside, command)).await

@@ -134,3 +134,34 @@ async fn somebody_watches_a_story_while_the_server_comes_and_goes() {
     }
     server.stop();
 }
+
+/// A story that is made and begun within a moment is on the board with all that is known of it, as any other.
+#[tokio::test]
+async fn a_story_that_is_begun_as_soon_as_it_is_there_has_a_holder() {
+    let dir = Scratch::new();
+    let server = Daemon::start(dir.path());
+    let mut world = World::new(&server, &dir).await;
+    let mut terminal = world.watch((100, 30));
+    terminal.wait("board", |text| text.contains("1.1 Log in") && text.contains("live"));
+    let path = format!("{}/api/v1/projects?slug=my-app", world.base);
+    let (_, projects) = call("GET", &path, Some(&world.user), None).await.unwrap();
+    let epics = format!("/projects/{}/epics", projects["data"][0]["id"].as_str().unwrap());
+    let epic = post(&world.base, &world.user, &epics, json!({"number": 9, "title": "Late"})).await;
+    let stories = format!("/epics/{}/stories", epic["epic"]["id"].as_str().unwrap());
+    for number in 1..=3 {
+        let body = json!({"number": format!("9.{number}"), "title": format!("Late {number}")});
+        let story = post(&world.base, &world.user, &stories, body).await;
+        world.first = story["story"]["id"].as_str().unwrap().to_owned();
+        let echo = json!({"story_title": format!("Late {number}"), "ac_count": 0});
+        for (step, body) in [("contract", echo), ("claim", json!({})), ("start", json!({}))] {
+            world.step(&world.alice, step, body).await;
+        }
+        world.step(&world.alice, "request-review", json!({})).await;
+    }
+    terminal.wait("stories with all that is known", |text| {
+        text.contains("Needs somebody 3") && text.matches("to report").count() == 3
+    });
+    terminal.press("q");
+    assert_eq!(terminal.end().code(), Some(0));
+    server.stop();
+}

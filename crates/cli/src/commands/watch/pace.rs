@@ -73,6 +73,7 @@ impl From<Again> for Job {
         match again {
             Again::Tenant => Self::Tenant,
             Again::Projects => Self::Projects,
+            Again::Project(project) => Self::Project(project),
             Again::Plan(project) => Self::Plan(project),
             Again::Budgets => Self::Budgets,
             Again::Violations => Self::Violations,

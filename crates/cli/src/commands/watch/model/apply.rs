@@ -16,6 +16,8 @@ use crate::layout::status;
 pub(crate) enum Again {
     Tenant,
     Projects,
+    /// A project with all that is at work in it.
+    Project(Uuid),
     /// The plan of a project.
     Plan(Uuid),
     Budgets,
@@ -44,9 +46,9 @@ impl Board {
         let known = about.filter(|_| kind == "story");
         let moved = known.is_some_and(|story| self.move_story(story, change, action));
         self.note(change, known);
-        // A story that the board does not know is of a plan that has grown.
+        // A story that the board does not know is of a plan that has grown, which does not say who has the story by now.
         let unknown = known.is_some() && !moved;
-        again.or_else(|| project.filter(|_| unknown).map(Again::Plan))
+        again.or_else(|| project.filter(|_| unknown).map(Again::Project))
     }
 
     /// Whoever acts under a name is called so.

@@ -200,7 +200,7 @@ fn what_the_log_does_not_describe_is_read() {
     let plan = Some(Again::Plan(uuid(PROJECT)));
     for (kind, action, again) in [
         ("story", "created", plan),
-        ("story", "status_changed", plan),
+        ("story", "status_changed", Some(Again::Project(uuid(PROJECT)))),
         ("story_dependency", "created", plan),
         ("epic", "updated", plan),
         ("epic", "completed", None),
