@@ -4,9 +4,12 @@ use serde_json::Value;
 
 use super::jobs;
 use crate::error::Error;
-use crate::layout::object;
+use crate::layout::block::{Block, Fact};
 use crate::layout::table::Column;
+use crate::layout::text::label;
+use crate::layout::{Screen, object, times};
 use crate::output::{self, Format, Output, rows_of};
+use crate::table::plain;
 
 const KEY_COLUMNS: &[&str] =
     &["id", "name", "key_prefix", "last_used_at", "expires_at", "revoked_at", "inserted_at"];
@@ -33,31 +36,6 @@ const KEYS: &[Column<'_>] = &[
     Column::time("revoked_at").called("revoked").if_any(),
     Column::reference("id"),
 ];
-const DIFFERENCES: &[Column<'_>] = &[
-    Column::word("entity"),
-    Column::text("kept"),
-    Column::text("found"),
-    Column::id("tenant_id"),
-    Column::reference("id"),
-];
-const VIOLATIONS: &[Column<'_>] = &[
-    Column::reference("violation_type").called("what"),
-    Column::word("entity_type").called("of"),
-    Column::time("discovered_at").called("found"),
-    Column::text("detail"),
-    Column::id("tenant_id"),
-    Column::id("id"),
-];
-const UNREADABLE: &[Column<'_>] = &[
-    Column::text("reason"),
-    Column::word("name").if_any(),
-    Column::reference("webhook_id").if_any(),
-    Column::reference("tenant_id"),
-];
-/// How long details may be on one line: a few lines of a terminal, of which the table shows what fits.
-const DETAIL: usize = 200;
-const LINKS: &[Column<'_>] = &[Column::text("from"), Column::text("to")];
-
 /// Counts that ought to be nothing, and what they mean.
 const WRONG: [(&str, &str); 5] = [
     ("/check/different", "records are kept otherwise than they should be"),
@@ -89,9 +67,9 @@ pub(crate) fn print(body: &Value, output: &Output) -> u8 {
 
 fn laid_out(body: &Value, output: &Output) -> Result<(), Error> {
     let envelope = body.as_object().and_then(|members| members.keys().next()).map_or("", String::as_str);
-    let listed = |below, columns, none| {
-        let row = |row: &Value| spelt(row);
-        output.object_with_rows(body, envelope, below, row, columns, none)
+    let found = |below, none| match output.human() {
+        true => output.block(with_each(&body[envelope], below, none, output.screen())),
+        false => output.object(body, envelope),
     };
     match (envelope, output.format()) {
         (_, Format::Json) => output.json(body),
@@ -105,20 +83,64 @@ fn laid_out(body: &Value, output: &Output) -> Result<(), Error> {
             output.line("")?;
             output.object(&body["api_key"], "")
         }
-        ("check" | "audit", _) => listed("differences", DIFFERENCES, "All is as it should be."),
-        ("scan", _) => listed("violations", VIOLATIONS, "Nothing was found that ought not to be there."),
-        ("secrets", _) => listed("failures", UNREADABLE, "All can be read."),
-        ("wiki", _) => listed("links", LINKS, "All links lead somewhere."),
+        ("check" | "audit", _) => found("differences", "All is as it should be."),
+        ("scan", _) => found("violations", "Nothing was found that ought not to be there."),
+        ("secrets", _) => found("failures", "All can be read."),
+        ("wiki", _) => found("links", "All links lead somewhere."),
         ("job" | "api_key", _) => output.object(body, envelope),
         _ => output.object(body, ""),
     }
 }
 
-/// A row whose details are in words.
-fn spelt(row: &Value) -> Value {
-    let mut row = row.clone();
-    if let Some(detail) = row["detail"].as_object() {
-        row["detail"] = object::folded(detail, DETAIL).into();
+/// What a look through the database has counted, and below it each thing that it has found, with all that is known of it.
+fn with_each<'s>(looked: &Value, below: &str, none: &str, screen: &'s Screen) -> Block<'s> {
+    let mut counts = looked.as_object().cloned().unwrap_or_default();
+    let each = counts.shift_remove(below).unwrap_or_default();
+    let mut block = object::block(&counts, screen);
+    block.blank();
+    let each = rows_of(&each);
+    if each.is_empty() {
+        block.line(none.to_owned());
     }
-    row
+    for members in each.iter().filter_map(Value::as_object) {
+        block.blank();
+        let facts: Vec<Fact> = members.iter().map(|(name, value)| fact(name, value, screen)).collect();
+        block.facts(&facts);
+    }
+    block
+}
+
+fn fact(name: &str, value: &Value, screen: &Screen) -> Fact {
+    let told = match value {
+        Value::Object(members) => object::folded(members, screen.width),
+        Value::String(time) if name.ends_with("_at") => times::told(time, screen),
+        other => plain(other),
+    };
+    Fact::new(label(name), told)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn people_see_all_of_what_was_found() {
+        let found = json!({"entries": 7, "different": 1, "differences": [
+            {"entity": "log_entry", "id": "i", "kept": "{\"position\": 3}", "found": "{\"position\": 2}"}]});
+        let told = with_each(&found, "differences", "All is well.", &Screen::of(80)).text();
+        let expected = "\
+entries:   7
+different: 1
+
+entity: log_entry
+id:     i
+kept:   {\"position\": 3}
+found:  {\"position\": 2}";
+        assert_eq!(told, expected);
+        let none = json!({"entries": 7, "different": 0, "differences": []});
+        let told = with_each(&none, "differences", "All is well.", &Screen::of(80)).text();
+        assert_eq!(told, "entries:   7\ndifferent: 0\n\nAll is well.");
+    }
 }
