@@ -159,7 +159,7 @@ async fn a_story_that_is_begun_as_soon_as_it_is_there_has_a_holder() {
         world.step(&world.alice, "request-review", json!({})).await;
     }
     terminal.wait("stories with all that is known", |text| {
-        text.contains("Needs somebody 3") && text.matches("to report").count() == 3
+        text.contains("Needs somebody 4") && text.matches("to report").count() == 3
     });
     terminal.press("q");
     assert_eq!(terminal.end().code(), Some(0));
