@@ -92,13 +92,13 @@ pub(crate) struct Parts {
     /// Who sends what somebody else is sending as well.
     pub(crate) repeated: Shares,
     /// Where webhooks may lead.
-    pub(crate) webhook_policy: Arc<Policy>,
+    pub(crate) webhook_policy: Policy,
     /// Where pages may be fetched from.
-    pub(crate) source_policy: Arc<Policy>,
+    pub(crate) source_policy: Policy,
     /// Told when this process has put something into the queue of webhooks. What others put there is found by looking.
-    pub(crate) webhooks_queued: Arc<Notify>,
+    pub(crate) webhooks_queued: Notify,
     /// What secrets are encrypted with.
-    pub(crate) vault: Arc<Vault>,
+    pub(crate) vault: Vault,
 }
 
 impl Parts {
@@ -111,7 +111,7 @@ impl Parts {
         public_url: Arc<str>,
         life: Life,
     ) -> Self {
-        let fair = Fair::new(Fair::ROOM, db.usage());
+        let fair = Fair::new(Fair::ROOM, life.clone(), db.usage());
         Self {
             db_of_superadmins: db.for_superadmins(),
             db,
@@ -130,10 +130,10 @@ impl Parts {
             together: Together::default(),
             listeners: Listeners::default(),
             repeated: Shares::turns(),
-            webhook_policy: Arc::default(),
-            source_policy: Arc::default(),
-            webhooks_queued: Arc::default(),
-            vault: Arc::new(vault),
+            webhook_policy: Policy::default(),
+            source_policy: Policy::default(),
+            webhooks_queued: Notify::new(),
+            vault,
         }
     }
 }

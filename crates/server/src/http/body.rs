@@ -21,7 +21,6 @@ use super::endpoint::{Input, Operation};
 use super::error::{ApiError, ApiResult};
 use super::fair::Stay;
 use super::query;
-use crate::life::Life;
 
 /// The most that a request body may be, in bytes.
 pub(crate) const BODY_LIMIT: usize = 2_097_152;
@@ -152,7 +151,7 @@ impl<S: Send + Sync, T: Request + Send + 'static, const LARGE: bool> FromRequest
     async fn from_request(request: HttpRequest, _state: &S) -> Result<Self, Self::Rejection> {
         let (limit, depth) = if LARGE { (LARGE_BODY_LIMIT, LARGE_DEPTH) } else { (BODY_LIMIT, DEPTH) };
         let parameters = query::parse(request.uri().query().unwrap_or_default(), |text| text)?;
-        let (stay, life) = (Stay::of(&request), life_of(&request));
+        let stay = Stay::of(&request);
         let raw = RawBody::read(request, limit).await?;
         let bytes = raw.bytes.len();
         let read = move || {
@@ -160,13 +159,8 @@ impl<S: Send + Sync, T: Request + Send + 'static, const LARGE: bool> FromRequest
             let object = parse(&text, depth)?;
             Ok(Self(Sent::of(&object.above(parameters.object().unwrap_or_default()))))
         };
-        stay.read(&life, bytes, read).await
+        stay.read(bytes, read).await
     }
-}
-
-/// That of the process which a request came to.
-pub(crate) fn life_of(request: &HttpRequest) -> Life {
-    request.extensions().get::<Life>().cloned().unwrap_or_default()
 }
 
 /// A body as it came.
@@ -244,10 +238,9 @@ async fn read(request: HttpRequest, limit: usize) -> ApiResult<Vec<u8>> {
 }
 
 async fn collect(request: HttpRequest, limit: usize, announced: Option<u64>) -> ApiResult<Vec<u8>> {
-    let life = life_of(&request);
     let stay = Stay::of(&request);
     let mut stopped = pin!(async {
-        life.ending().await;
+        stay.ending().await;
         sleep(LAST_PAUSE).await;
     });
     // Room for what has come, and not for what somebody says is to come.
@@ -386,6 +379,9 @@ mod tests {
     use axum::response::IntoResponse as _;
 
     use super::*;
+    use crate::http::Fair;
+    use crate::life::Life;
+    use crate::metrics::Usage;
 
     fn read(bytes: &[u8], content_type: Option<&str>, depth: usize) -> ApiResult<Value> {
         let text = json_text(bytes, content_type)?;
@@ -447,7 +443,8 @@ mod tests {
         let mut request = HttpRequest::new(axum::body::Body::from_stream(futures_util::stream::pending::<
             Result<&str, std::convert::Infallible>,
         >()));
-        request.extensions_mut().insert(life.clone());
+        let fair = Fair::new(Fair::ROOM, life.clone(), Usage::default());
+        request.extensions_mut().insert(Stay::new(fair, None));
         let reading = tokio::spawn(async move { super::read(request, BODY_LIMIT).await.unwrap_err() });
         life.end(Duration::ZERO).await;
         assert_eq!(reading.await.unwrap().into_response().status(), 503);

@@ -29,9 +29,7 @@ use uuid::Uuid;
 
 pub(crate) use accept::prefers_html;
 pub(crate) use answer::{Answer, IDEMPOTENCY_KEY, Kept, LONGEST_KEY};
-pub(crate) use body::{
-    Body, BodyDigest, LargeBody, Nothing, RawBody, Sent, describe_faults, life_of, too_large,
-};
+pub(crate) use body::{Body, BodyDigest, LargeBody, Nothing, RawBody, Sent, describe_faults, too_large};
 pub(crate) use client::{client_address, network_of, private_networks};
 pub(crate) use cursor::{Cursor, Feed, Place, cut};
 pub(crate) use endpoint::{

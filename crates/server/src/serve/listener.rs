@@ -196,11 +196,9 @@ async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, peer: Peer, service:
     let progress = Arc::new(Progress::new());
     let io = TokioIo::new(Watched::new(stream, Arc::clone(&progress)));
     let answer = {
-        let (progress, life) = (Arc::clone(&progress), life.clone());
+        let progress = Arc::clone(&progress);
         service_fn(move |mut request: Request<Incoming>| {
             progress.enter(Phase::Answering);
-            // For whoever waits for its body.
-            request.extensions_mut().insert(life.clone());
             request.extensions_mut().insert(peer);
             let (answering, progress) = (service.clone().call(request.map(Body::new)), Arc::clone(&progress));
             async move {

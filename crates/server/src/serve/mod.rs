@@ -230,10 +230,10 @@ impl Server {
         let admin = database.admin_pool(options.query_deadline, life.clone())?;
         let app = App::from(Parts {
             trusted_proxies: options.trusted_proxies.clone().unwrap_or_else(private_networks).into(),
-            webhook_policy: Arc::new(options.webhooks.clone()),
-            source_policy: Arc::new(options.extraction.sources()),
+            webhook_policy: options.webhooks.clone(),
+            source_policy: options.extraction.sources(),
             knowledge: knowledge(&options.embeddings)?,
-            fair: Fair::new(options.request_memory, db.usage()),
+            fair: Fair::new(options.request_memory, life.clone(), db.usage()),
             ..Parts::new(db.clone(), db.beside(PULSE)?, admin, vault, public_url, life.clone())
         });
         if !app.vault.has_key() {

@@ -57,7 +57,7 @@ pub async fn work(options: &WorkOptions) -> Result<(), ServeError> {
         // Nobody calls it.
         let nowhere = Arc::from("");
         let app = App::from(Parts {
-            webhook_policy: Arc::new(options.webhooks.clone()),
+            webhook_policy: options.webhooks.clone(),
             ..Parts::new(alone.db().clone(), alone.db().clone(), admin, vault, nowhere, life)
         });
         alone.begin(&database, kinds, tools, Pace::default(), true);

@@ -21,8 +21,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::http::{
-    Answer, ApiError, ApiResult, Input, Kept, Operation, Output, RawBody, Stay, describe_faults, life_of,
-    too_large,
+    Answer, ApiError, ApiResult, Input, Kept, Operation, Output, RawBody, Stay, describe_faults, too_large,
 };
 
 /// The most that a request may be, in bytes, as it comes and when it is inflated.
@@ -77,7 +76,7 @@ impl<S: Send + Sync, E: Export + Send + 'static> FromRequest<S> for Sent<E> {
 
     async fn from_request(request: HttpRequest, _state: &S) -> Result<Self, Self::Rejection> {
         let is_compressed = is_compressed(request.headers())?;
-        let (stay, life) = (Stay::of(&request), life_of(&request));
+        let stay = Stay::of(&request);
         let mut raw = RawBody::read(request, LIMIT).await?;
         // What is compressed may be as long as anything.
         let bytes = if is_compressed { LIMIT } else { raw.bytes.len() };
@@ -92,7 +91,7 @@ impl<S: Send + Sync, E: Export + Send + 'static> FromRequest<S> for Sent<E> {
                 Ok(Self { export: json(&raw.object_text()?)?, encoding: Encoding::Json })
             }
         };
-        stay.read(&life, bytes, read).await
+        stay.read(bytes, read).await
     }
 }
 

@@ -12,6 +12,7 @@ use tokio::task::spawn_blocking;
 use uuid::Uuid;
 
 use crate::db::{Share, Shares};
+use crate::life::Life;
 use crate::metrics::Usage;
 
 use super::error::{ApiError, ApiResult};
@@ -48,6 +49,8 @@ pub(crate) struct Parts {
     reading: Shares,
     /// Turns for work on thousands of rows.
     heavy: Shares,
+    /// Nobody waits for a turn when the process ends.
+    pub(super) life: Life,
     /// Who asks for how much.
     usage: Usage,
 }
@@ -65,7 +68,7 @@ impl Fair {
     pub(crate) const ROOM: u32 = 256;
 
     /// With room for so many MiB, of which a tenant may have a quarter.
-    pub(crate) fn new(room: u32, usage: Usage) -> Self {
+    pub(crate) fn new(room: u32, life: Life, usage: Usage) -> Self {
         let room = room.saturating_mul(1024);
         let small = (room / 16 / BASE).max(1);
         let cores = available_parallelism().map_or(1, usize::from);
@@ -75,6 +78,7 @@ impl Fair {
             room: Shares::within(room / 16 * 3, (room / 4 * 3) as usize),
             reading: Shares::within(1, cores),
             heavy: Shares::within(1, HEAVY),
+            life,
             usage,
         }))
     }
@@ -82,10 +86,11 @@ impl Fair {
     /// Waits for the tenant's turn to work on thousands of rows.
     ///
     /// # Errors
-    /// 503 when it takes too long.
+    /// 503 when it takes too long, or the process ends first.
     pub(crate) async fn heavy(&self, tenant_id: Uuid) -> ApiResult<Share> {
-        let turn = self.heavy.take(tenant_id, 1, HEAVY_PATIENCE).await;
-        turn.ok_or_else(|| ApiError::overloaded("too many imports are under way"))
+        let turn = self.life.wait(self.heavy.take(tenant_id, 1, HEAVY_PATIENCE)).await;
+        turn.ok_or_else(ApiError::stopping)?
+            .ok_or_else(|| ApiError::overloaded("too many imports are under way"))
     }
 
     /// Reads so many bytes: beside everything else when there are many, and then one body of a tenant at a time.
@@ -122,7 +127,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_large_is_read_one_by_one_and_panics_are_failures() {
-        let fair = Fair::new(Fair::ROOM, Usage::default());
+        let fair = Fair::new(Fair::ROOM, Life::default(), Usage::default());
         let tenant_id = Uuid::from_u128(1);
         let here = std::thread::current().id();
         let thread = || Ok(std::thread::current().id());

@@ -59,7 +59,7 @@ impl Stay {
     /// As [`Self::of`].
     pub(crate) fn in_parts(extensions: &Extensions) -> Self {
         let known = extensions.get::<Self>().cloned();
-        known.unwrap_or_else(|| Self::new(Fair::new(Fair::ROOM, Usage::default()), None))
+        known.unwrap_or_else(|| Self::new(Fair::new(Fair::ROOM, Life::default(), Usage::default()), None))
     }
 
     /// It is this tenant's, or this superadmin's. Asked again, it is known.
@@ -108,13 +108,17 @@ impl Stay {
     /// Those of reading; 503 when its turn does not come, or the process ends before.
     pub(crate) async fn read<T: Send + 'static>(
         &self,
-        life: &Life,
         bytes: usize,
         read: impl FnOnce() -> ApiResult<T> + Send + 'static,
     ) -> ApiResult<T> {
         let of = self.held().of;
         self.fair.usage.received(of, bytes);
-        life.wait(self.fair.read(of, bytes, read)).await.unwrap_or_else(|| Err(ApiError::stopping()))
+        self.fair.life.wait(self.fair.read(of, bytes, read)).await.ok_or_else(ApiError::stopping)?
+    }
+
+    /// Waits until the process is about to end.
+    pub(crate) async fn ending(&self) {
+        self.fair.life.ending().await;
     }
 
     /// So many bytes are sent, because there was no room for more or not.
@@ -163,7 +167,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_tenant_has_its_share_and_others_have_the_rest() {
         // Three MiB of it for a tenant's large bodies and answers, and sixteen of its requests.
-        let fair = Fair::new(16, Usage::default());
+        let fair = Fair::new(16, Life::default(), Usage::default());
         let (first, second) = (stay(&fair, TENANT).await, stay(&fair, TENANT).await);
         first.admit_body(MIB * 3 / 4).await.unwrap();
         let error = second.admit_body(MIB / 2).await.unwrap_err();
@@ -184,7 +188,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_was_done_is_answered_and_what_was_read_may_be_refused() {
-        let fair = Fair::new(16, Usage::default());
+        let fair = Fair::new(16, Life::default(), Usage::default());
         let (first, second) = (stay(&fair, TENANT).await, stay(&fair, TENANT).await);
         first.admit_answer(2 * MIB, true).await.unwrap();
         second.admit_answer(60 * 1024, true).await.unwrap();

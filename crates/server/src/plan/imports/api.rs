@@ -188,8 +188,7 @@ pub(super) async fn import(
 ) -> ApiResult<Imported<Summary>> {
     // Was read without the lock: nobody waits for a large payload to be read.
     let ImportRequest { mode, payload } = body.valid()?;
-    let turn = caller.app.life.wait(caller.app.fair.heavy(caller.tenant_id)).await;
-    let _turn = turn.unwrap_or_else(|| Err(ApiError::stopping()))?;
+    let _turn = caller.app.fair.heavy(caller.tenant_id).await?;
     let imported = caller
         .change_much(async |mut change| {
             // An unknown project is 404 whatever the payload says.

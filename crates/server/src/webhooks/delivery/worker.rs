@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use loopctl_core::webhooks::Policy;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep, timeout};
 use uuid::Uuid;
@@ -68,7 +67,7 @@ impl Turns {
 /// Delivers for as long as the process lives. At its end nothing more is begun, and what is under way is brought to its end, if that is
 /// soon.
 pub(crate) async fn keep_delivering(app: App, options: DeliveryOptions) {
-    let sender = Sender::new(Policy::clone(&app.webhook_policy), Arc::new(System));
+    let sender = Sender::new(app.webhook_policy.clone(), Arc::new(System));
     let office = Arc::new(Office { app: app.clone(), sender, options });
     let mut turns = Turns::default();
     while !app.life.is_ending() {
