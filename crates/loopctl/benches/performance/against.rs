@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::bench::{Bench, Load};
+use crate::bench::{Bench, Load, tidy};
 use crate::http::{Until, request};
 use crate::note;
+use crate::results::median;
 use crate::service::Service;
 use crate::tenants::Tenant;
 use crate::transitions::{self, ACTIONS};
@@ -50,13 +51,6 @@ impl Side {
         Self { bench, tenants, reads }
     }
 
-    async fn tidy(&self) {
-        let owner = self.bench.service.owner().await;
-        for sql in ["vacuum analyze", "checkpoint"] {
-            owner.batch_execute(sql).await.expect(sql);
-        }
-    }
-
     /// Everything once, over so many connections: by name.
     async fn round(&self, number: usize, connections: usize) -> Vec<(&'static str, Load)> {
         let mut loads = Vec::new();
@@ -81,9 +75,7 @@ struct Case {
 
 impl Case {
     fn median(&self, of: impl Fn(&[Load; 2]) -> f64) -> f64 {
-        let mut values: Vec<f64> = self.loads.iter().map(of).collect();
-        values.sort_by(f64::total_cmp);
-        values[values.len() / 2]
+        median(self.loads.iter().map(of))
     }
 
     /// This build's over the other's, in the same round.
@@ -110,7 +102,7 @@ pub(crate) async fn run(scratch: &Path, other: &Path) {
             if number == 0 {
                 // Both are planned for from the same, and nobody tidies up in one of them alone.
                 for side in &sides {
-                    side.tidy().await;
+                    tidy(&side.bench.service.owner().await).await;
                 }
                 continue;
             }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::api::Api;
-use crate::bench::Bench;
+use crate::bench::{Bench, tidy};
 use crate::data;
 use crate::http::{Until, load, request};
 use crate::note;
@@ -30,8 +30,7 @@ pub(crate) async fn run(scratch: &std::path::Path, reports: usize) {
     let tenant = Tenant::create(&bench.service, "a-year").await;
     note(&format!("a year of {reports} reports"));
     let year = data::year_of_usage(&owner, &tenant, reports).await;
-    owner.batch_execute("vacuum analyze").await.expect("statistics");
-    owner.batch_execute("checkpoint").await.expect("a checkpoint");
+    tidy(&owner).await;
     println!("{} stories, {} sums of days\n", year.stories, year.sums);
     println!("| route | p50, ms | p99, ms |\n|---|---:|---:|");
     let (project, agent) = (&year.project, &year.agent);

@@ -3,6 +3,8 @@
 use std::process::Command;
 use std::time::Duration;
 
+use tokio_postgres::Client;
+
 use crate::cost::{Cost, Meter};
 use crate::http::{self, Until};
 use crate::service::Service;
@@ -33,6 +35,13 @@ pub(crate) struct Pgbench {
     /// Transactions per second.
     pub(crate) rate: f64,
     pub(crate) cost: Cost,
+}
+
+/// What was written is known to whoever plans, and nobody tidies up beside what is measured.
+pub(crate) async fn tidy(owner: &Client) {
+    for sql in ["vacuum analyze", "checkpoint"] {
+        owner.batch_execute(sql).await.expect(sql);
+    }
 }
 
 impl Bench {

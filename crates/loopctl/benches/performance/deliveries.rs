@@ -7,9 +7,10 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_postgres::Client;
 
-use crate::bench::Bench;
+use crate::bench::{Bench, tidy};
 use crate::data;
 use crate::note;
+use crate::results::median;
 use crate::service::Service;
 use crate::tenants::Tenant;
 use crate::transitions::{self, ACTIONS};
@@ -59,8 +60,7 @@ pub(crate) async fn run(scratch: &std::path::Path, count: usize) {
         .await
         .expect("a pause");
     data::queue_deliveries(&owner, count).await;
-    owner.batch_execute("vacuum analyze").await.expect("statistics");
-    owner.batch_execute("checkpoint").await.expect("a checkpoint");
+    tidy(&owner).await;
     let mut plans = plans.iter();
     let mut claim = async || {
         let plan = plans.next().expect("a plan");
@@ -113,11 +113,6 @@ async fn drain(owner: &Client) -> (Duration, i64) {
         tokio::time::sleep(Duration::from_millis(250)).await;
     }
     (began.elapsed(), most)
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
 /// A receiver on a thread of its own; where it is.

@@ -1,6 +1,6 @@
 //! Single requests against the floors: reads and the steps of a story, by one tenant and by several.
 
-use crate::bench::{Bench, SPAN};
+use crate::bench::{Bench, SPAN, tidy};
 use crate::data;
 use crate::floor::{Floor, Floors};
 use crate::http::{Until, request};
@@ -74,9 +74,7 @@ pub(crate) async fn measure(bench: &Bench) -> Results {
     // What is measured has met every statement before, on each connection of the server, and nobody tidies up beside it.
     run.steps(HEADLINE, WARM_UP).await;
     run.results = Results::default();
-    for sql in ["vacuum analyze", "checkpoint"] {
-        owner.batch_execute(sql).await.expect(sql);
-    }
+    tidy(&owner).await;
     for round in 1..=ROUNDS {
         note(&format!("{HEADLINE} connections, round {round} of {ROUNDS}: reads"));
         run.reads(HEADLINE).await;

@@ -6,6 +6,7 @@ use crate::api::Api;
 use crate::bench::{Bench, Load};
 use crate::http::{Until, request};
 use crate::note;
+use crate::results::median;
 use crate::service::Service;
 use crate::tenants::Tenant;
 use crate::transitions::{self, ACTIONS};
@@ -32,13 +33,8 @@ struct Loads {
 impl Loads {
     /// How often as much of something reports with usage take as those without.
     fn ratio(&self, of: fn(&Load) -> f64) -> f64 {
-        median(self.without.iter().zip(&self.with).map(|(without, with)| of(with) / of(without)).collect())
+        median(self.without.iter().zip(&self.with).map(|(without, with)| of(with) / of(without)))
     }
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }
 
 #[allow(clippy::print_stdout, reason = "the table is this program's result")]
@@ -76,7 +72,7 @@ pub(crate) async fn run(scratch: &std::path::Path) {
     );
     println!("|---|---|---:|---:|---:|---:|---:|");
     for ((connections, _, budgets), loads) in CASES.into_iter().zip(&cases) {
-        let of = |loads: &[Load], what: fn(&Load) -> f64| median(loads.iter().map(what).collect());
+        let of = |loads: &[Load], what: fn(&Load) -> f64| median(loads.iter().map(what));
         let cost = |loads| {
             let (server, postgres) =
                 (of(loads, |load| load.cost.server), of(loads, |load| load.cost.postgres));
