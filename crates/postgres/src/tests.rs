@@ -1,4 +1,4 @@
-//! Tests of the parts that need no running PostgreSQL; `tests/cluster.rs` has the others.
+//! Tests of the parts that need no running PostgreSQL; `tests/cluster/` has the others.
 
 use std::fs::{self, File, Permissions};
 use std::io::Read as _;

@@ -5,111 +5,21 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 #![cfg(target_os = "linux")] // The checks look into /proc.
 
+mod place;
+
 use std::fs::{self, Permissions};
-use std::io::{BufRead, BufReader};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use loopctl_postgres::{Application, EmbeddedCluster, EmbeddedError, EmbeddedOptions, Problem};
+use loopctl_postgres::{EmbeddedCluster, EmbeddedOptions, Problem};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use tempfile::TempDir;
 use tokio_postgres::{Client, NoTls};
 
-static APPLICATION: Application = Application {
-    name: "example",
-    owner: "example_owner",
-    minimum_major: 15,
-    data_dir: "EXAMPLE_DATA_DIR",
-    pg_bin: "EXAMPLE_PG_BIN",
-    pg_bundle: "EXAMPLE_PG_BUNDLE",
-    database_url: "EXAMPLE_DATABASE_URL",
-    carried: None,
-};
-
-const HOLD: &str = "CLUSTER_TEST_HOLD";
-const DEADLINE: Duration = Duration::from_secs(120);
-
-struct Place {
-    _temp: TempDir,
-    dir: PathBuf,
-}
-
-impl Place {
-    fn new() -> Self {
-        // Open to the account that PostgreSQL runs as.
-        let temp = tempfile::Builder::new()
-            .prefix("cluster-test-")
-            .permissions(Permissions::from_mode(0o755))
-            .tempdir()
-            .unwrap();
-        Self { dir: fs::canonicalize(temp.path()).unwrap().join("data"), _temp: temp }
-    }
-
-    async fn start(&self) -> Result<EmbeddedCluster, EmbeddedError> {
-        EmbeddedCluster::start(&options(&self.dir)).await
-    }
-
-    fn pgdata(&self) -> PathBuf {
-        self.dir.join("postgres")
-    }
-
-    fn pid_file(&self) -> PathBuf {
-        self.pgdata().join("postmaster.pid")
-    }
-
-    fn postmaster(&self) -> i32 {
-        fs::read_to_string(self.pid_file()).unwrap().lines().next().unwrap().trim().parse().unwrap()
-    }
-
-    /// Starts a process of this test binary that holds the cluster.
-    fn hold(&self) -> Helper {
-        self.hold_with(Command::new(std::env::current_exe().unwrap()))
-    }
-
-    fn hold_with(&self, mut command: Command) -> Helper {
-        command.args(["--exact", "holder", "--ignored", "--nocapture"]);
-        Helper(command.env(HOLD, &self.dir).stdout(Stdio::piped()).spawn().unwrap())
-    }
-}
-
-/// With the PostgreSQL that a run of the tests names, else with this system's.
-fn options(dir: &Path) -> EmbeddedOptions {
-    let pg_bin = std::env::var_os("LOOPCTL_PG_BIN").filter(|dir| !dir.is_empty()).map(PathBuf::from);
-    EmbeddedOptions { pg_bin, ..EmbeddedOptions::new(&APPLICATION, dir) }
-}
-
-/// A child that is killed and waited for when it is dropped, also when its test fails.
-struct Helper(Child);
-
-impl Helper {
-    fn pid(&self) -> i32 {
-        self.0.id().cast_signed()
-    }
-}
-
-impl Drop for Helper {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn wait_for_line(helper: &mut Helper, wanted: &str) {
-    let lines = BufReader::new(helper.0.stdout.take().unwrap()).lines();
-    assert!(lines.map_while(Result::ok).any(|line| line.contains(wanted)), "the helper ended early");
-}
-
-fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
-    let deadline = Instant::now() + DEADLINE;
-    while !condition() {
-        assert!(Instant::now() < deadline, "timed out: {what}");
-        std::thread::sleep(Duration::from_millis(2));
-    }
-}
+use place::{APPLICATION, DEADLINE, HOLD, Helper, Place, options, wait_for_line, wait_until};
 
 fn alive(pid: i32) -> bool {
     // A zombie is a child of ours that nobody has waited for; it has no memory any more.

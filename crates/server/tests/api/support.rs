@@ -5,13 +5,14 @@
 //! process. Each test gets a tenant to itself.
 
 mod events;
+mod waiting;
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 pub(crate) use self::events::Events;
+pub(crate) use self::waiting::{BOUND, PATIENCE, a_moment, somebody_waits_for, until, until_true};
 use crate::conformance;
 use loopctl_postgres::{EmbeddedOptions, running};
 use loopctl_server::config::{APPLICATION, DatabaseOptions};
@@ -21,8 +22,7 @@ use loopctl_server::serve::{ServeOptions, Server};
 use loopctl_server::{EmbeddingChoice, EmbeddingOptions};
 use reqwest::Method;
 use serde_json::{Value, json};
-use tokio_postgres::types::ToSql;
-use tokio_postgres::{Client, Config, GenericClient, NoTls};
+use tokio_postgres::{Client, Config, NoTls};
 
 /// What tests need to know of the server.
 pub(crate) struct TestServer {
@@ -128,40 +128,6 @@ pub(crate) async fn connect(config: &Config) -> Client {
     client
 }
 
-/// Waits until somebody waits for what this connection has locked.
-pub(crate) async fn somebody_waits_for(locker: &impl GenericClient) {
-    let pid: i32 = locker.query_one("select pg_backend_pid()", &[]).await.unwrap().get(0);
-    let watcher = connect(&server().owner).await;
-    let sql = "select exists (select from pg_stat_activity where $1 = any (pg_blocking_pids(pid)))";
-    until_true("somebody waits", PATIENCE, &watcher, sql, &[&pid]).await;
-}
-
-/// Waits until what is asked of the database is so.
-pub(crate) async fn until_true(
-    what: &str,
-    patience: Duration,
-    client: &impl GenericClient,
-    sql: &str,
-    params: &[&(dyn ToSql + Sync)],
-) {
-    let waiting = async {
-        while !client.query_one(sql, params).await.unwrap().get::<_, bool>(0) {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(patience, waiting).await.unwrap_or_else(|_| panic!("{what}"));
-}
-
-/// Waits for something that is not in the database.
-pub(crate) async fn until(what: &str, mut ready: impl FnMut() -> bool) {
-    let waiting = async {
-        while !ready() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, waiting).await.unwrap_or_else(|_| panic!("{what}"));
-}
-
 /// What random tests begin with: `LOOPCTL_TEST_SEED`, which cargo sets to the same number in every run.
 pub(crate) fn seed() -> u64 {
     std::env::var("LOOPCTL_TEST_SEED").unwrap_or_default().parse().expect("LOOPCTL_TEST_SEED is a number")
@@ -171,17 +137,6 @@ pub(crate) fn seed() -> u64 {
 pub(crate) fn rounds(few: usize) -> usize {
     let long = std::env::var_os("LOOPCTL_TEST_LONG").is_some_and(|value| !value.is_empty());
     if long { 10 * few } else { few }
-}
-
-/// How long anything may take that ought to take a moment. Only what hangs takes longer, on any machine.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
-
-/// For as long as a server may go by what it had read of a key before somebody else changed it.
-pub(crate) const BOUND: Duration = Duration::from_secs(1);
-
-/// Waits until every server has noticed what was changed in the database.
-pub(crate) async fn a_moment() {
-    tokio::time::sleep(BOUND).await;
 }
 
 /// A word that no other test uses, of this binary or of another one that shares the server, and that is no part of another one.
