@@ -16,6 +16,9 @@ use crate::support::http::{Connection, head, status};
 
 /// How long who was turned away waits: what is measured is not how fast a client can be refused.
 const PAUSE: Duration = Duration::from_millis(20);
+/// After how long who leaves is gone, in turns. Who leaves at once is seen to have left before anything is begun.
+const LEAVES_AFTER: [Duration; 4] =
+    [Duration::ZERO, Duration::from_millis(30), Duration::from_millis(100), Duration::from_millis(300)];
 /// How long who reads nothing stays, unless it is sent away before.
 const STAY: Duration = Duration::from_secs(40);
 
@@ -69,7 +72,7 @@ impl Request {
 pub(crate) enum Manner {
     /// Reads every answer, and asks again over the same connection.
     Reads,
-    /// Closes its connection as soon as its last byte is sent.
+    /// Closes its connection some moments after its last byte is sent.
     Leaves,
     /// Reads nothing.
     Ignores,
@@ -98,10 +101,10 @@ impl Client {
 
     async fn go_on(&self, address: &str, tally: &Tally) {
         let mut kept = None;
-        for request in self.requests.iter().cycle() {
+        for (number, request) in self.requests.iter().cycle().enumerate() {
             let answered = match self.manner {
                 Manner::Reads => ask(&mut kept, address, request).await.map(Some),
-                Manner::Leaves => send(address, request).await.map(|_| None),
+                Manner::Leaves => leave(address, request, number).await.map(|()| None),
                 Manner::Ignores => ignore(address, request).await.map(|()| None),
                 Manner::Dawdles => dawdle(address, request).await,
                 Manner::Halts => wait(address, request).await,
@@ -130,6 +133,12 @@ async fn send(address: &str, request: &Request) -> Result<TcpStream> {
         stream.write_all(piece).await?;
     }
     Ok(stream)
+}
+
+async fn leave(address: &str, request: &Request, turn: usize) -> Result<()> {
+    let _unread = send(address, request).await?;
+    sleep(LEAVES_AFTER[turn % LEAVES_AFTER.len()]).await;
+    Ok(())
 }
 
 async fn ignore(address: &str, request: &Request) -> Result<()> {

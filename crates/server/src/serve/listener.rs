@@ -2,6 +2,7 @@
 //! not listen to the answer, costs a connection for a while, and nobody anything else.
 
 use std::collections::HashMap;
+use std::future::pending;
 use std::io::ErrorKind;
 use std::net::IpAddr;
 use std::pin::pin;
@@ -26,6 +27,7 @@ use tower::Service as _;
 
 use super::progress::{Answer, Phase, Progress, Watched};
 use super::refusal;
+use super::socket::Socket;
 use crate::http::{Peer, Stay, network_of};
 use crate::life::Life;
 use crate::metrics;
@@ -137,10 +139,11 @@ pub(crate) async fn accept(
         // An answer goes out when it is written: nothing is gained by waiting for more.
         let _ = stream.set_nodelay(true);
         let _ = setsockopt(&stream, SndBuf, &SEND_BUFFER);
-        let (service, ending) = (service.clone(), life.clone());
+        let (service, ending, socket) = (service.clone(), life.clone(), Socket::new(stream));
         life.spawn(async move {
             let _until_closed = place;
-            serve(stream, Peer(peer.ip().to_canonical()), service, &ending).await;
+            let left = socket.clone();
+            serve(socket, left.left(), Peer(peer.ip().to_canonical()), service, &ending).await;
         });
     }
 }
@@ -191,8 +194,15 @@ impl Drop for Place {
     }
 }
 
-/// Serves one connection until its client closes it or takes too long, or the process ends.
-async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, peer: Peer, service: Service, life: &Life) {
+/// Serves one connection until its client closes it or takes too long, or the process ends. Once its client has `left`, it is answered no
+/// longer.
+async fn serve(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    left: impl Future<Output = ()>,
+    peer: Peer,
+    service: Service,
+    life: &Life,
+) {
     let progress = Arc::new(Progress::new());
     let io = TokioIo::new(Watched::new(stream, Arc::clone(&progress)));
     let answer = {
@@ -209,8 +219,17 @@ async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, peer: Peer, service:
         })
     };
     let mut connection = pin!(http1::Builder::new().max_buf_size(BUFFER).serve_connection(io, answer));
+    // What is written for it may still be on its way.
+    let mut left = pin!(async {
+        left.await;
+        if progress.phase() == Phase::Sending {
+            pending::<()>().await;
+        }
+    });
     tokio::select! {
+        biased;
         // A client that goes away is no event.
+        () = left.as_mut() => return,
         _ = connection.as_mut() => return,
         () = progress.overdue() => return progress.tell_overdue(),
         () = life.ending() => connection.as_mut().graceful_shutdown(),
@@ -218,6 +237,7 @@ async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, peer: Peer, service:
     let (mut unread, mut sent) = (0, progress.sent());
     loop {
         tokio::select! {
+            () = left.as_mut() => return,
             _ = connection.as_mut() => return,
             () = progress.overdue() => return progress.tell_overdue(),
             () = sleep(LAST_WORDS) => {}
@@ -262,7 +282,9 @@ mod tests {
         let life = life.clone();
         (
             client,
-            tokio::spawn(async move { serve(server, Peer([127, 0, 0, 1].into()), service, &life).await }),
+            tokio::spawn(async move {
+                serve(server, pending(), Peer([127, 0, 0, 1].into()), service, &life).await
+            }),
         )
     }
 

@@ -4,6 +4,7 @@ mod descriptors;
 mod listener;
 mod progress;
 mod refusal;
+mod socket;
 mod work;
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -62,6 +63,10 @@ const OWNERS: usize = 1;
 
 /// How many clients may wait to be accepted.
 const BACKLOG: u32 = 1024;
+
+/// What the system keeps of a request that is not read yet, in bytes. Left to itself it takes megabytes of each, for those as well who have
+/// to wait: with this, whoever sends them waits.
+const RECEIVE_BUFFER: u32 = 128 * 1024;
 
 /// What `serve` needs to know.
 #[derive(Debug, Clone)]
@@ -242,7 +247,7 @@ impl Server {
         let service = routes::service(app.clone(), options.public_url.as_deref());
         // To the database, and to receivers of webhooks, of which some connections are kept for a moment.
         let others = if options.jobs { 2 * options.deliveries.concurrency + OWNERS } else { 0 };
-        let needed = options.pool_size + ADMIN_CONNECTIONS + LISTENING + PULSE + others;
+        let needed = Db::most(options.pool_size) + ADMIN_CONNECTIONS + LISTENING + PULSE + others;
         let limits = descriptors::within(options.connections, needed);
         let proxies = options.trusted_proxies.clone().unwrap_or_default();
         life.spawn(app.key_uses.clone().keep_writing(db.clone(), life.clone()));
@@ -305,6 +310,8 @@ fn listen_on(address: SocketAddr) -> std::io::Result<TcpListener> {
         // The system may have it otherwise (`net.ipv6.bindv6only`).
         setsockopt(&socket, Ipv6V6Only, &false)?;
     }
+    // Those that are accepted have what the listening one has.
+    socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
 }
