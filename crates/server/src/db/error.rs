@@ -3,7 +3,7 @@
 use std::error::Error as _;
 use std::time::Duration;
 
-use deadpool_postgres::PoolError;
+use deadpool_postgres::{HookError, PoolError};
 use tokio_postgres::error::SqlState;
 
 use super::tls::advice;
@@ -66,8 +66,13 @@ impl From<PoolError> for DbError {
     fn from(error: PoolError) -> Self {
         match error {
             // What PostgreSQL said when it refused the connection is worth its own kind; the rest was never sent.
-            PoolError::Backend(error) if error.as_db_error().is_some() => Self::Postgres(error),
-            PoolError::Backend(error) => Self::Pool(describe(&error)),
+            PoolError::Backend(error) | PoolError::PostCreateHook(HookError::Backend(error)) => {
+                if error.as_db_error().is_some() {
+                    Self::Postgres(error)
+                } else {
+                    Self::Pool(describe(&error))
+                }
+            }
             other => Self::Pool(other.to_string()),
         }
     }

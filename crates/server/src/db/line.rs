@@ -2,21 +2,16 @@
 //! for such a line for ever.
 
 use std::future::Future;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use deadpool_postgres::{Client, Connect};
 use futures_util::future::BoxFuture;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
-use tokio_postgres::{Config, Row, SimpleQueryMessage};
+use tokio_postgres::{Config, Row};
 
 use super::error::describe;
 use super::{DbError, Login, Params};
-
-/// The role that requests have in the database, which is also the login on the private cluster.
-pub(crate) const APP_ROLE: &str = "loopctl_app";
 
 /// How long PostgreSQL may take to accept a connection.
 pub(super) const CONNECT: Duration = Duration::from_secs(10);
@@ -55,11 +50,9 @@ pub(super) async fn dial(
     Ok((client, driven))
 }
 
-/// Opens connections for requests, and looks once for each whether it needs to take the application's role.
+/// Opens connections for requests.
 pub(super) struct DialForRequests {
     pub(super) login: Login,
-    /// Set for good by the first connection that has another one: a transaction too many that takes the role it has costs little.
-    pub(super) takes_role: Arc<AtomicBool>,
 }
 
 impl Connect for DialForRequests {
@@ -68,17 +61,7 @@ impl Connect for DialForRequests {
         config: &Config,
     ) -> BoxFuture<'_, Result<(tokio_postgres::Client, JoinHandle<()>), tokio_postgres::Error>> {
         let config = config.clone();
-        Box::pin(async move {
-            let (client, driven) = dial(&self.login, &config).await?;
-            let answers = client.simple_query("select current_user").await?;
-            let has_role = answers
-                .iter()
-                .any(|answer| matches!(answer, SimpleQueryMessage::Row(row) if row.get(0) == Some(APP_ROLE)));
-            if !has_role {
-                self.takes_role.store(true, Ordering::Relaxed);
-            }
-            Ok((client, driven))
-        })
+        Box::pin(async move { dial(&self.login, &config).await })
     }
 }
 

@@ -6,7 +6,7 @@ use std::str::FromStr as _;
 
 use tokio_postgres::config::Host;
 use tokio_postgres::tls::MakeTlsConnect;
-use tokio_postgres::{CancelToken, Client, Config, Connection, Error, Socket};
+use tokio_postgres::{Client, Config, Connection, Error, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::tls::{Tls, split};
@@ -66,13 +66,6 @@ impl Login {
         config: &Config,
     ) -> Result<(Client, Connection<Socket, Stream>), Error> {
         config.connect(self.tls.clone()).await
-    }
-}
-
-impl Login {
-    /// Asks PostgreSQL, on a connection of its own, to stop what another one is at.
-    pub(super) async fn cancel(&self, token: &CancelToken) -> Result<(), Error> {
-        token.cancel_query(self.tls.clone()).await
     }
 }
 

@@ -1,11 +1,13 @@
 //! PostgreSQL: connections, tenant transactions, migrations.
 
 mod admin;
+mod backends;
 mod error;
 mod line;
 mod listening;
 mod login;
 pub mod migrate;
+mod order;
 mod pooler;
 mod reading;
 mod row;
@@ -17,11 +19,12 @@ mod tx;
 mod users;
 
 use std::ops::Deref;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use deadpool_postgres::{Client, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
+use deadpool_postgres::{Client, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime, Status};
 use scopeguard::ScopeGuard;
 use tokio::time::timeout;
 use uuid::Uuid;
@@ -30,8 +33,9 @@ use crate::life::Life;
 use crate::metrics::{PoolState, Usage, Waits};
 
 pub(crate) use admin::{AdminDb, STATEMENTS as ADMIN_STATEMENTS};
+pub(crate) use backends::APP_ROLE;
+use backends::Backends;
 pub use error::DbError;
-pub(crate) use line::APP_ROLE;
 pub(crate) use listening::listen;
 pub use login::Login;
 pub(crate) use loopctl_macros::Row;
@@ -45,7 +49,8 @@ pub use time::Timestamp;
 pub(crate) use tokio_postgres::types::Json as Jsonb;
 pub use tx::{Batch, Tx};
 use tx::{Fate, Kind};
-use users::Users;
+pub(crate) use users::HEAVY;
+use users::{Held, Users};
 
 /// How long a request waits for a free connection before it is answered with 503.
 const POOL_WAIT: Duration = Duration::from_secs(10);
@@ -59,6 +64,12 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(65);
 
 /// How long a statement that nobody waits for may keep its connection.
 const ABANDONED: Duration = Duration::from_secs(1);
+
+/// How long a statement that is to be stopped may go on first: most are over by then, and cost nobody anything.
+const NEARLY_DONE: Duration = Duration::from_millis(50);
+
+/// Connections on which others are told to stop.
+const STOPPING: usize = 1;
 
 /// Why somebody who waited for a project may not begin.
 const AT_WORK: &str = "others are at work on the plan of this project";
@@ -101,7 +112,11 @@ pub struct Db(Arc<Parts>);
 #[derive(Debug, Clone)]
 pub struct Parts {
     pool: Pool,
-    /// For connections beside it, on which statements are cancelled.
+    /// For what takes long: nobody else waits for one of these.
+    aside: Pool,
+    /// On which others are told to stop.
+    stopping: Pool,
+    backends: Backends,
     login: Arc<Login>,
     users: Users,
     /// Whoever changes the shape of a project's plan, one at a time.
@@ -114,8 +129,6 @@ pub struct Parts {
     storage_failed: Arc<AtomicBool>,
     /// Who writes to which tenant's log.
     turns: Shares,
-    /// Whether connections have another role than the application's.
-    takes_role: Arc<AtomicBool>,
     /// How long it is waited for.
     waits: Waits,
     /// Who keeps it busy.
@@ -143,10 +156,12 @@ impl Db {
     ) -> Result<Self, DbError> {
         line::watch(&mut login);
         with_session_options(&mut login);
-        let takes_role = Arc::<AtomicBool>::default();
-        let pool = pool(&login, size, &takes_role)?;
+        let backends = Backends::default();
         Ok(Self::of(Parts {
-            pool,
+            pool: pool(&login, size, &backends)?,
+            aside: pool(&login, Users::aside(size), &backends)?,
+            stopping: pool(&login, STOPPING, &backends)?,
+            backends,
             login: Arc::new(login),
             users: Users::of(size),
             projects: Shares::turns(),
@@ -154,7 +169,6 @@ impl Db {
             life,
             storage_failed: Arc::default(),
             turns: Shares::turns(),
-            takes_role,
             waits: Waits::new(),
             usage: Usage::default(),
         }))
@@ -169,7 +183,7 @@ impl Db {
     /// # Errors
     /// As [`Self::new`].
     pub(crate) fn beside(&self, size: usize) -> Result<Self, DbError> {
-        let pool = pool(&self.login, size, &self.takes_role)?;
+        let pool = pool(&self.login, size, &self.backends)?;
         Ok(Self::of(Parts { pool, ..Parts::clone(self) }))
     }
 
@@ -193,9 +207,16 @@ impl Db {
         Self::of(Parts { users, ..Parts::clone(self) })
     }
 
+    /// How many connections there may be, with those for what takes long and for stopping others.
+    pub(crate) const fn most(size: usize) -> usize {
+        size + Users::aside(size) + STOPPING
+    }
+
     /// Closes the connections that nobody uses, and the others when they come back. Whoever asks for one is refused.
     pub(crate) fn close(&self) {
-        self.pool.close();
+        for pool in [&self.pool, &self.aside, &self.stopping] {
+            pool.close();
+        }
     }
 
     /// Who keeps it busy, and whatever else is counted by tenant.
@@ -205,9 +226,14 @@ impl Db {
 
     /// The connections as they are now.
     pub(crate) fn pool_state(&self) -> PoolState {
-        let status = self.pool.status();
-        let used = status.size.saturating_sub(status.available);
-        PoolState { idle: status.available, used, most: status.max_size, waiting: status.waiting }
+        let pools = [self.pool.status(), self.aside.status()];
+        let sum = |count: fn(&Status) -> usize| pools.iter().map(count).sum();
+        PoolState {
+            idle: sum(|pool| pool.available),
+            used: sum(|pool| pool.size.saturating_sub(pool.available)),
+            most: sum(|pool| pool.max_size),
+            waiting: sum(|pool| pool.waiting),
+        }
     }
 
     /// Waits for what others have. Requests that would have to when the process ends are not begun any more; jobs are given back by
@@ -220,8 +246,8 @@ impl Db {
     }
 
     /// A connection, when there is one.
-    async fn client(&self) -> Result<Client, DbError> {
-        self.wait(async { Ok(self.waits.for_connection(self.pool.get()).await?) }).await
+    async fn client(&self, pool: &Pool) -> Result<Client, DbError> {
+        self.wait(async { Ok(self.waits.for_connection(pool.get()).await?) }).await
     }
 
     /// A transaction bound to one tenant: the only way to tenant tables.
@@ -230,7 +256,8 @@ impl Db {
     /// When no connection is to be had.
     async fn tenant(&self, tenant_id: Uuid, kind: Kind) -> Result<Tx, DbError> {
         let held = self.wait(self.users.admit(tenant_id, kind)).await?;
-        Ok(Tx::open(kind, self.client().await?, tenant_id, self.clone(), held))
+        let pool = if self.users.stand_aside(kind) { &self.aside } else { &self.pool };
+        Ok(Tx::open(kind, self.client(pool).await?, tenant_id, self.clone(), held))
     }
 
     /// Runs statements that only read in a transaction of their own, in one round trip, and again where that may help.
@@ -309,8 +336,7 @@ impl Db {
             }
             if let Some(line) = fate.waits_for() {
                 // Here, where it has no connection.
-                let turn = async { self.projects.turn(line).await.ok_or(DbError::Overloaded(AT_WORK)) };
-                in_turn = Some(self.wait(turn).await?);
+                in_turn = Some(self.wait(line.turn()).await?);
             } else if fate.is_lost() && lost + 1 < ATTEMPTS {
                 lost += 1;
             } else {
@@ -338,8 +364,8 @@ impl Db {
     }
 
     /// A transaction for answers too large to be read at once: it only reads, and all its statements see the
-    /// database at the same moment. It stays open for as long as a client takes to read on, so snapshots may hold no more than
-    /// half of the connections, and those of a tenant half of its own; the others serve everybody else.
+    /// database at the same moment. It stays open for as long as a client takes to read on, so snapshots have connections that nobody else
+    /// waits for.
     ///
     /// # Errors
     /// When too many snapshots are open for too long, or no connection is to be had.
@@ -404,35 +430,44 @@ impl Db {
 
     /// Lets others have a connection again, once `last` has been answered and what may be under way before it, and closes one that takes
     /// longer than this: then PostgreSQL takes back what was begun. What is `held` is given back with it.
-    fn give_back(&self, client: Client, end: End, patience: Duration, held: Vec<Share>) {
+    fn give_back(&self, client: Client, end: End, patience: Duration, held: Held) {
         if tokio::runtime::Handle::try_current().is_err() {
             drop(Object::take(client));
             return;
         }
-        let (login, closes) = (Arc::clone(&self.login), self.users.close);
+        let db = self.clone();
         self.life.complete(async move {
             let _until_given_back = held;
-            let ending = async {
-                if end.cancels {
-                    // It fails where nothing was under way any more, or nobody is there to be asked: `last` shows.
-                    let _ = login.cancel(&client.cancel_token()).await;
-                }
-                client.batch_execute(end.last).await
-            };
-            let is_done = matches!(timeout(patience, ending).await, Ok(Ok(())));
-            // PostgreSQL may be slow to pass on what was cancelled: it must not hit whoever has the connection next.
-            if end.cancels || closes || !is_done {
+            let is_done = matches!(timeout(patience, db.bring_back(&client, end)).await, Ok(Ok(())));
+            if db.users.at_length || !is_done {
                 drop(Object::take(client));
             }
         });
     }
 
+    /// Ends what a connection is at.
+    ///
+    /// # Errors
+    /// When it is not known how it ended.
+    async fn bring_back(&self, client: &Client, end: End) -> Result<(), DbError> {
+        let mut ended = pin!(client.batch_execute(end.last));
+        let patience = if end.cancels { NEARLY_DONE } else { Duration::MAX };
+        if let Ok(ended) = timeout(patience, ended.as_mut()).await {
+            return Ok(ended?);
+        }
+        self.backends.stop(client, &self.stopping).await?;
+        // This is what may have been stopped itself. What comes after it is not.
+        let _ = ended.await;
+        Ok(client.batch_execute(end.last).await?)
+    }
+
     async fn run_alone<R: Row>(&self, sql: Sql<R>, params: Params<'_>) -> Result<Vec<R>, DbError> {
         // Whoever gives up on the answer must not hand the connection on: the next one would wait for it.
-        let held = Vec::from_iter(self.users.admit_job().await);
+        let mut held = Held::default();
+        held.keep(self.users.admit_job().await);
         let end = End { cancels: false, last: "" };
         let give_back = |(client, held)| self.give_back(client, end, ABANDONED, held);
-        let held = scopeguard::guard((self.client().await?, held), give_back);
+        let held = scopeguard::guard((self.client(&self.pool).await?, held), give_back);
         let rows = self.waits.for_answer(line::ask(&held.0, self.deadline, sql.text, params)).await;
         let (client, _held) = ScopeGuard::into_inner(held);
         if let Err(error) = &rows {
@@ -446,13 +481,14 @@ impl Db {
 }
 
 /// At most so many connections of a login; none is opened yet.
-fn pool(login: &Login, size: usize, takes_role: &Arc<AtomicBool>) -> Result<Pool, DbError> {
-    let dial = line::DialForRequests { login: login.clone(), takes_role: Arc::clone(takes_role) };
+fn pool(login: &Login, size: usize, backends: &Backends) -> Result<Pool, DbError> {
+    let dial = line::DialForRequests { login: login.clone() };
     // `Fast` only asks whether the connection is open. That is enough: a transaction that was not finished
     // is rolled back before its connection returns to the pool (see `Tx`).
     let config = ManagerConfig { recycling_method: RecyclingMethod::Fast };
     Pool::builder(Manager::from_connect(tokio_postgres::Config::clone(login), dial, config))
         .max_size(size)
+        .post_create(backends.hook())
         .runtime(Runtime::Tokio1)
         .wait_timeout(Some(POOL_WAIT))
         .create_timeout(Some(POOL_WAIT))

@@ -8,9 +8,9 @@ use deadpool_postgres::Client;
 use futures_util::TryStreamExt as _;
 use uuid::Uuid;
 
+use super::DbError;
 use super::shares::{Share, Shares};
-use super::tx::{Kind, Query, Tx};
-use super::{DbError, POOL_WAIT};
+use super::tx::{Fate, Kind, Query, Tx};
 
 /// What an answer may hold that is not streamed, in bytes.
 pub(crate) const LARGEST_ANSWER: usize = 16 * 1024 * 1024;
@@ -23,9 +23,10 @@ const SMALL: usize = 1024 * 1024;
 
 /// The rows of statements that go together, while they come.
 pub(super) struct Reading {
-    /// None where nothing is gathered into one answer.
+    /// Who may read large answers; None where nothing is gathered into one, and where it is known that it may be large.
     turns: Option<Shares>,
     tenant_id: Uuid,
+    fate: Fate,
     /// Whether there may be more of it than an answer holds: then it is for the client to ask for less.
     is_list: bool,
     /// As they came.
@@ -36,9 +37,11 @@ pub(super) struct Reading {
 
 impl Reading {
     pub(super) fn of(tx: &Tx) -> Self {
-        let is_list = tx.kind == Kind::Listing;
-        let turns = (is_list || tx.kind == Kind::Reading).then(|| tx.db.users.large.clone());
-        Self { turns, tenant_id: tx.tenant_id, is_list, bytes: AtomicUsize::new(0), turn: Mutex::default() }
+        let (is_list, large, tenant_id) = (tx.kind == Kind::Listing, &tx.db.users.large, tx.tenant_id);
+        let is_gathered = is_list || tx.kind == Kind::Reading;
+        let turns = (is_gathered && !tx.has(large, tenant_id)).then(|| large.clone());
+        let (fate, bytes, turn) = (tx.fate(), AtomicUsize::new(0), Mutex::default());
+        Self { turns, tenant_id, fate, is_list, bytes, turn }
     }
 
     /// The turn, if there had to be one: it lasts until what was read is understood.
@@ -55,27 +58,25 @@ impl Reading {
         let mut coming = pin!(client.query_raw(prepared, params.iter().copied()).await?);
         let mut rows = Vec::new();
         while let Some(row) = coming.try_next().await? {
-            self.admit(row.raw_size_bytes(), rows.len()).await?;
+            self.admit(row.raw_size_bytes(), rows.len())?;
             rows.push(row);
         }
         Ok(rows)
     }
 
-    /// One row alone is read whatever it weighs.
-    async fn admit(&self, bytes: usize, before: usize) -> Result<(), DbError> {
-        let Some(turns) = &self.turns else { return Ok(()) };
+    /// One row alone is read whatever it weighs. What has turned out to be large when others are at it waits for them without a connection,
+    /// and is read again.
+    fn admit(&self, bytes: usize, before: usize) -> Result<(), DbError> {
         let bytes = self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
         if self.is_list && bytes > LARGEST_ANSWER && before > 0 {
             return Err(DbError::TooLarge(before));
         }
-        if bytes > SMALL && !self.has_turn() {
-            let turn = turns.take(self.tenant_id, 1, POOL_WAIT).await.ok_or(DbError::Overloaded(OTHERS))?;
-            *self.turn.lock().unwrap_or_else(PoisonError::into_inner) = Some(turn);
+        let Some(turns) = self.turns.as_ref().filter(|_| bytes > SMALL) else { return Ok(()) };
+        let mut turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        if turn.is_none() {
+            let others = || self.fate.wait_for(turns.line(self.tenant_id, OTHERS));
+            *turn = Some(turns.take_now(self.tenant_id, 1).ok_or_else(others)?);
         }
         Ok(())
-    }
-
-    fn has_turn(&self) -> bool {
-        self.turn.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 }

@@ -5,11 +5,15 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 use uuid::Uuid;
 
-use super::LOCK_PATIENCE;
+use super::{DbError, LOCK_PATIENCE};
+
+/// A turn after which there is no pause.
+const SHORT: Duration = Duration::from_millis(1);
 
 /// Of those who have something, or wait.
 #[derive(Debug, Default)]
@@ -23,6 +27,15 @@ pub(crate) struct Shares {
     /// How many of each may have something or wait at the same time.
     most: usize,
     all: Arc<Semaphore>,
+    pauses: Option<Pauses>,
+}
+
+/// Where a turn keeps a processor busy.
+#[derive(Debug, Clone)]
+struct Pauses {
+    /// Who else is served.
+    others: Arc<Lines>,
+    longest: Duration,
 }
 
 /// What somebody has, until it is dropped.
@@ -33,6 +46,32 @@ pub(crate) struct Share {
     /// None when it is over.
     own: Option<OwnedSemaphorePermit>,
     of_all: Option<OwnedSemaphorePermit>,
+    since: Instant,
+    pauses: Option<Pauses>,
+}
+
+/// A line that somebody has to stand in, who has given back everything else.
+#[derive(Debug, Clone)]
+pub(crate) struct Line {
+    shares: Shares,
+    of: Uuid,
+    /// Why their turn has not come, if it does not.
+    why: &'static str,
+}
+
+impl Line {
+    /// Why somebody waits in it.
+    pub(crate) const fn why(&self) -> &'static str {
+        self.why
+    }
+
+    /// The turn, when it comes.
+    ///
+    /// # Errors
+    /// When it does not come in time.
+    pub(crate) async fn turn(&self) -> Result<Share, DbError> {
+        self.shares.turn(self.of).await.ok_or(DbError::Overloaded(self.why))
+    }
 }
 
 impl Shares {
@@ -44,13 +83,26 @@ impl Shares {
     /// So much for each, and so much for all of them.
     pub(crate) fn within(each: u32, all: usize) -> Self {
         let each = each.clamp(1, u32::try_from(all).unwrap_or(u32::MAX));
-        Self { lines: Arc::default(), each, most: usize::MAX, all: Arc::new(Semaphore::new(all)) }
+        Self {
+            lines: Arc::default(),
+            each,
+            most: usize::MAX,
+            all: Arc::new(Semaphore::new(all)),
+            pauses: None,
+        }
     }
 
     /// Of each no more than so many have something or wait; further ones get nothing at once. For lines in which standing costs something.
     #[must_use]
     pub(crate) fn with_at_most(self, most: usize) -> Self {
         Self { most, ..self }
+    }
+
+    /// Beside others who are served, which those who have something of `among` are, somebody has these for the same part of the time as each
+    /// of them: the next one begins as long after the last one as that took, for each of the others, but no later than that.
+    #[must_use]
+    pub(crate) fn with_pauses_for(self, among: &Self, longest: Duration) -> Self {
+        Self { pauses: Some(Pauses { others: Arc::clone(&among.lines), longest }), ..self }
     }
 
     /// How much each may have.
@@ -73,12 +125,18 @@ impl Shares {
             share.of_all = Arc::clone(&self.all).acquire_many_owned(amount).await.ok();
         };
         timeout(patience, taking).await.ok()?;
+        share.since = Instant::now();
         (share.own.is_some() && share.of_all.is_some()).then_some(share)
     }
 
     /// Waits for somebody's turn for as long as PostgreSQL lets anybody wait for a lock.
     pub(crate) async fn turn(&self, of: Uuid) -> Option<Share> {
         self.take(of, 1, LOCK_PATIENCE).await
+    }
+
+    /// Where somebody waits for their turn, and what they are told when it does not come.
+    pub(crate) fn line(&self, of: Uuid, why: &'static str) -> Line {
+        Line { shares: self.clone(), of, why }
     }
 
     /// As [`Self::take`], without waiting. None when it would have to.
@@ -94,7 +152,8 @@ impl Shares {
     fn stand(&self, of: Uuid) -> Option<(Arc<Semaphore>, Share)> {
         let whole = || Arc::new(Semaphore::new(self.each as usize));
         let line = Arc::clone(self.lines.lock().entry(of).or_insert_with(whole));
-        let share = Share { lines: Arc::clone(&self.lines), of, own: None, of_all: None };
+        let (lines, pauses) = (Arc::clone(&self.lines), self.pauses.clone());
+        let share = Share { lines, of, own: None, of_all: None, since: Instant::now(), pauses };
         // All who stand in it hold it, and so does the map.
         (Arc::strong_count(&line) - 1 <= self.most).then_some((line, share))
     }
@@ -107,6 +166,19 @@ impl Lines {
 }
 
 impl Share {
+    /// How long its line waits for its next turn.
+    fn pause(&self) -> Duration {
+        let Some(Pauses { others, longest }) = self.pauses.as_ref().filter(|_| self.of_all.is_some()) else {
+            return Duration::ZERO;
+        };
+        let took = self.since.elapsed();
+        if took < SHORT {
+            return Duration::ZERO;
+        }
+        let others = others.lock().keys().filter(|of| **of != self.of).count();
+        took.saturating_mul(u32::try_from(others).unwrap_or(u32::MAX)).min(*longest)
+    }
+
     /// Whether it is one of these, and whose.
     pub(crate) fn is_of(&self, shares: &Shares, of: Uuid) -> bool {
         self.of == of && Arc::ptr_eq(&self.lines, &shares.lines)
@@ -116,7 +188,20 @@ impl Share {
 impl Drop for Share {
     /// A line in which nobody stands is forgotten.
     fn drop(&mut self) {
-        (self.own, self.of_all) = (None, None);
+        let pause = self.pause();
+        // What others may have is given back in any case.
+        self.of_all = None;
+        if !pause.is_zero()
+            && let Ok(runtime) = Handle::try_current()
+        {
+            let (lines, of, own) = (Arc::clone(&self.lines), self.of, self.own.take());
+            let rest = Self { lines, of, own, of_all: None, since: self.since, pauses: None };
+            runtime.spawn(async move {
+                sleep(pause).await;
+                drop(rest);
+            });
+        }
+        self.own = None;
         let mut lines = self.lines.lock();
         if lines.get(&self.of).is_some_and(|line| Arc::strong_count(line) == 1) {
             lines.remove(&self.of);
@@ -177,6 +262,33 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn turns_have_pauses_where_others_are_served() {
+        let served = Shares::of(10);
+        let turns = Shares::within(1, 3).with_pauses_for(&served, 50 * Duration::from_millis(100));
+        let work = Duration::from_millis(100);
+        // How long somebody waits after their turn, when so many are served.
+        let wait = async |count: u128| {
+            let asking = (1..=count).map(|tenant| served.take_now(Uuid::from_u128(tenant), 1).unwrap());
+            let _asking: Vec<_> = asking.collect();
+            let turn = turns.take(MINE, 1, MOMENT).await.unwrap();
+            tokio::time::advance(work).await;
+            drop(turn);
+            let before = Instant::now();
+            // Nobody else waits for that.
+            let others: Vec<_> =
+                (2..5).map(|tenant| turns.take_now(Uuid::from_u128(tenant), 1).unwrap()).collect();
+            drop(others);
+            drop(turns.take(MINE, 1, MOMENT).await.unwrap());
+            before.elapsed().as_millis()
+        };
+        assert_eq!(wait(1).await, 0);
+        assert!((100..110).contains(&wait(2).await));
+        assert!((900..910).contains(&wait(10).await));
+        assert!((5000..5010).contains(&wait(500).await), "and not for ever");
+        assert!(turns.lines.lock().is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_line_may_have_an_end() {
         let shares = Shares::of(1).with_at_most(2);
         let first = shares.take_now(MINE, 1).unwrap();
@@ -185,7 +297,7 @@ mod tests {
             async move { shares.take(MINE, 1, MOMENT).await.is_some() }
         });
         tokio::task::yield_now().await;
-        let before = tokio::time::Instant::now();
+        let before = Instant::now();
         assert!(shares.take(MINE, 1, MOMENT).await.is_none(), "two stand in it");
         assert_eq!(before.elapsed(), Duration::ZERO, "without waiting");
         assert!(shares.take_now(OTHER, 1).is_some());

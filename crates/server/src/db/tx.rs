@@ -20,8 +20,9 @@ use uuid::Uuid;
 use super::line::{in_time, prepare};
 use super::reading::Reading;
 use super::row::{Row, RowReader};
-use super::shares::Share;
+use super::shares::{Line, Share, Shares};
 use super::sql::{Params, Sql, Statement};
+use super::users::Held;
 use super::{AT_WORK, Db, DbError, End};
 
 /// Statements that are sent together and answered together.
@@ -122,7 +123,7 @@ pub(super) struct Fate(Arc<Notes>);
 struct Notes {
     lost: AtomicBool,
     committing: AtomicBool,
-    waits_for: Mutex<Option<Uuid>>,
+    waits_for: Mutex<Option<Line>>,
 }
 
 impl Fate {
@@ -141,9 +142,16 @@ impl Fate {
         self.0.committing.store(true, Ordering::Relaxed);
     }
 
-    /// Whose turn it needs before it can be begun again.
-    pub(super) fn waits_for(&self) -> Option<Uuid> {
-        *self.0.waits_for.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Where it has to wait for a turn before it can be begun again.
+    pub(super) fn waits_for(&self) -> Option<Line> {
+        self.0.waits_for.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// It is begun again when its turn has come in this line. For now it fails.
+    pub(super) fn wait_for(&self, line: Line) -> DbError {
+        let why = line.why();
+        *self.0.waits_for.lock().unwrap_or_else(PoisonError::into_inner) = Some(line);
+        DbError::Overloaded(why)
     }
 }
 
@@ -159,18 +167,18 @@ pub struct Tx {
     begin: Option<String>,
     /// Whether something was sent that has not been answered.
     is_asking: bool,
-    /// What it has besides its connection, until that is given back: shares of its tenant, and turns of projects.
-    held: Vec<Share>,
+    /// What it has besides its connection.
+    held: Held,
     fate: Fate,
     /// Whose connection it is.
     pub(super) db: Db,
 }
 
 impl Tx {
-    pub(super) fn open(kind: Kind, client: Client, tenant_id: Uuid, db: Db, held: Vec<Share>) -> Self {
+    pub(super) fn open(kind: Kind, client: Client, tenant_id: Uuid, db: Db, held: Held) -> Self {
         // Connections may log in as anybody (one superuser login in development); what runs inside a
         // transaction always runs as the application role. Both settings end with the transaction.
-        let role = if db.takes_role.load(Ordering::Relaxed) { "SET LOCAL ROLE loopctl_app; " } else { "" };
+        let role = if db.backends.take_role() { "SET LOCAL ROLE loopctl_app; " } else { "" };
         let begin = match kind {
             Kind::ReadingAll => kind.begin().to_owned(),
             _ => format!("{}; {role}SET LOCAL loopctl.tenant_id = '{tenant_id}'", kind.begin()),
@@ -182,7 +190,7 @@ impl Tx {
     /// With a turn that it has waited for.
     #[must_use]
     pub(super) fn having(mut self, turn: Option<Share>) -> Self {
-        self.held.extend(turn);
+        self.held.keep(turn);
         self
     }
 
@@ -196,6 +204,11 @@ impl Tx {
         self
     }
 
+    /// Whether it has one of these shares of its tenant.
+    pub(super) fn has(&self, shares: &Shares, of: Uuid) -> bool {
+        self.held.has(shares, of)
+    }
+
     pub(super) fn fate(&self) -> Fate {
         self.fate.clone()
     }
@@ -207,13 +220,10 @@ impl Tx {
     /// When it is somebody else's turn.
     pub fn take_turn(&mut self, project_id: Uuid) -> Result<(), DbError> {
         let line = line_of(self.tenant_id, project_id);
-        if !self.held.iter().any(|share| share.is_of(&self.db.projects, line)) {
-            let Some(turn) = self.db.projects.take_now(line, 1) else {
-                let mut waits_for = self.fate.0.waits_for.lock().unwrap_or_else(PoisonError::into_inner);
-                *waits_for = Some(line);
-                return Err(DbError::Overloaded(AT_WORK));
-            };
-            self.held.push(turn);
+        if !self.has(&self.db.projects, line) {
+            let turn = self.db.projects.take_now(line, 1);
+            let turn = turn.ok_or_else(|| self.fate.wait_for(self.db.projects.line(line, AT_WORK)))?;
+            self.held.keep(Some(turn));
         }
         Ok(())
     }
@@ -266,7 +276,7 @@ impl Tx {
     pub async fn commit<B: Batch>(mut self, batch: &B) -> Result<B::Answer, DbError> {
         let answer = self.send(batch, Some("COMMIT")).await?;
         let client = self.client.take();
-        if self.db.users.close {
+        if self.db.users.at_length {
             drop(client.map(Object::take));
         }
         Ok(answer)
@@ -278,7 +288,7 @@ impl Tx {
     /// As [`Self::commit`], and when the turn does not come.
     pub async fn commit_in_turn<B: Batch>(mut self, batch: &B) -> Result<B::Answer, DbError> {
         let turn = self.db.turns.turn(self.tenant_id).await;
-        self.held.push(turn.ok_or(DbError::Overloaded(WRITING))?);
+        self.held.keep(Some(turn.ok_or(DbError::Overloaded(WRITING))?));
         self.commit(batch).await
     }
 
@@ -328,7 +338,7 @@ impl Tx {
         let answers =
             send(client, self.db.deadline, begin.as_deref(), &queries, commit, self.kind.writes(), &reading)
                 .await;
-        self.held.extend(reading.into_turn());
+        self.held.keep(reading.into_turn());
         answers
     }
 

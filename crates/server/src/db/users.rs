@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use super::order::{Order, Place};
 use super::shares::{Share, Shares};
 use super::tx::Kind;
 use super::{DbError, POOL_WAIT};
@@ -12,11 +13,20 @@ use super::{DbError, POOL_WAIT};
 /// Why somebody who waited for a connection has none.
 const TAKEN: &str = "all connections to the database are in use that this tenant may have";
 
+/// Why somebody has none who would have had one sooner without all the others.
+const BUSY: &str = "all connections to the database are in use, and others of this tenant were served";
+
 /// How many connections superadmins may have in one tenant.
 const SUPERADMINS: u32 = 2;
 
 /// How many large answers may be read at the same time.
 const LARGE: usize = 3;
+
+/// The longest pause of a tenant between two of them.
+const LARGE_PAUSE: Duration = Duration::from_secs(5);
+
+/// How many transactions may write thousands of rows at the same time.
+pub(crate) const HEAVY: usize = 3;
 
 /// How long transactions may take, from the moment on which they have a connection. Who has waited for longer is told so, and what was
 /// under way is stopped and taken back.
@@ -44,13 +54,16 @@ pub(super) struct Users {
     connections: Shares,
     writers: Shares,
     snapshots: Shares,
+    /// Who is next when they are all in use; None for those who do not stand in line with tenants.
+    order: Option<Order>,
     /// Whoever reads a large answer.
     pub(super) large: Shares,
     /// A turn for every connection that jobs may have at the same time; None: they are none.
     jobs: Option<Shares>,
     patience: Patience,
-    /// Whether a connection is closed when its transaction has ended: what is sent in large pieces leaves large buffers behind.
-    pub(super) close: bool,
+    /// Whether they write thousands of rows: of those there are few in all. A connection is closed when such a transaction has ended,
+    /// because what is sent in large pieces leaves large buffers behind.
+    pub(super) at_length: bool,
 }
 
 /// How many of so many connections one tenant may have: with two that take all they can get, there are some left.
@@ -58,19 +71,47 @@ fn share_of(size: usize) -> u32 {
     u32::try_from((size * 2).div_ceil(5)).unwrap_or(u32::MAX).max(1)
 }
 
+/// How many snapshots there may be beside so many connections.
+const fn snapshots_of(size: usize) -> usize {
+    if size < 2 { 1 } else { size / 2 }
+}
+
+/// What a transaction has besides its connection, until that is given back.
+#[derive(Default)]
+pub(super) struct Held {
+    /// Shares of its tenant, and turns.
+    shares: Vec<Share>,
+    /// Its place among those who use the connections.
+    _place: Option<Place>,
+}
+
+impl Held {
+    /// With a turn that it has waited for.
+    pub(super) fn keep(&mut self, turn: Option<Share>) {
+        self.shares.extend(turn);
+    }
+
+    /// Whether it has one of these.
+    pub(super) fn has(&self, shares: &Shares, of: Uuid) -> bool {
+        self.shares.iter().any(|share| share.is_of(shares, of))
+    }
+}
+
 impl Users {
     /// Requests, which share so many connections.
     pub(super) fn of(size: usize) -> Self {
         let each = share_of(size);
+        let connections = Shares::of(each);
         Self {
-            connections: Shares::of(each),
             // Who reads waits for nobody who writes, and for no export.
             writers: Shares::of(each - 1),
-            snapshots: Shares::within(each / 2, (size / 2).max(1)),
-            large: Shares::within(1, LARGE),
+            snapshots: Shares::within(each / 2, snapshots_of(size)),
+            order: Some(Order::of(size)),
+            large: Shares::within(1, LARGE).with_pauses_for(&connections, LARGE_PAUSE),
+            connections,
             jobs: None,
             patience: Patience::USUAL,
-            close: false,
+            at_length: false,
         }
     }
 
@@ -82,6 +123,7 @@ impl Users {
             writers: unbounded(),
             large: unbounded(),
             jobs: Some(Shares::of(u32::try_from(most).unwrap_or(u32::MAX))),
+            order: None,
             patience: Patience::OF_JOBS,
             ..self.clone()
         }
@@ -90,12 +132,22 @@ impl Users {
     /// Superadmins at work in a tenant.
     pub(super) fn superadmins(&self) -> Self {
         let few = || Shares::of(SUPERADMINS);
-        Self { connections: few(), writers: few(), large: Shares::turns(), ..self.clone() }
+        Self { connections: few(), writers: few(), large: Shares::turns(), order: None, ..self.clone() }
     }
 
     /// The same at work on thousands of rows.
     pub(super) fn at_length(&self) -> Self {
-        Self { patience: Patience::LONG, close: true, ..self.clone() }
+        Self { patience: Patience::LONG, at_length: true, ..self.clone() }
+    }
+
+    /// How many connections there are for what takes long, beside so many others.
+    pub(super) const fn aside(size: usize) -> usize {
+        snapshots_of(size) + HEAVY
+    }
+
+    /// Whether such a transaction takes long.
+    pub(super) const fn stand_aside(&self, kind: Kind) -> bool {
+        self.at_length || matches!(kind, Kind::Snapshot)
     }
 
     /// Whether they are jobs.
@@ -108,24 +160,31 @@ impl Users {
         if kind.writes() { self.patience.writes } else { self.patience.reads }
     }
 
-    /// What a transaction has to have before it waits for a connection.
+    /// What a transaction has to have before it takes a connection.
     ///
     /// # Errors
     /// When the tenant has none of it left for too long.
-    pub(super) async fn admit(&self, tenant_id: Uuid, kind: Kind) -> Result<Vec<Share>, DbError> {
-        let mut held = Vec::from_iter(self.admit_job().await);
+    pub(super) async fn admit(&self, tenant_id: Uuid, kind: Kind) -> Result<Held, DbError> {
+        let mut shares = Vec::from_iter(self.admit_job().await);
         let wanted: &[&Shares] = match kind {
+            // Who has one of few turns for it has waited for that.
+            _ if self.at_length => &[],
+            Kind::Snapshot => &[&self.snapshots],
             Kind::Writing => &[&self.writers, &self.connections],
-            Kind::Snapshot => &[&self.snapshots, &self.writers, &self.connections],
             Kind::Reading | Kind::Listing => &[&self.connections],
             Kind::ReadingAll => &[],
         };
         let until = Instant::now() + POOL_WAIT;
-        for shares in wanted {
-            let patience = until.saturating_duration_since(Instant::now());
-            held.push(shares.take(tenant_id, 1, patience).await.ok_or(DbError::Overloaded(TAKEN))?);
+        let patience = || until.saturating_duration_since(Instant::now());
+        for wanted in wanted {
+            let share = wanted.take(tenant_id, 1, patience()).await;
+            shares.push(share.ok_or(DbError::Overloaded(TAKEN))?);
         }
-        Ok(held)
+        let place = match self.order.as_ref().filter(|_| !self.stand_aside(kind)) {
+            Some(order) => Some(order.take(tenant_id, patience()).await.ok_or(DbError::Overloaded(BUSY))?),
+            None => None,
+        };
+        Ok(Held { shares, _place: place })
     }
 
     /// The turn of a job, whoever's it is; none for what is no job.
