@@ -18,6 +18,7 @@ pub(crate) mod origin;
 pub(crate) mod page;
 pub(crate) mod query;
 pub(crate) mod rate;
+mod spool;
 pub(crate) mod stream;
 pub(crate) mod tls;
 

@@ -14,7 +14,8 @@ use tracing::Instrument as _;
 
 use super::endpoint::{Operation, Output};
 use super::headers;
-use crate::db::DbError;
+use super::spool;
+use crate::db::{DbError, Share};
 use crate::life::Life;
 
 const EVENT_STREAM: &str = "text/event-stream";
@@ -26,6 +27,9 @@ const CHUNK: usize = 64 * 1024;
 /// read, and all the while a snapshot of the database may stay open. Shorter than PostgreSQL's own patience with
 /// transactions that do nothing.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long the whole of an answer from a file may take, however steadily it is read.
+const LIMIT: Duration = Duration::from_secs(300);
 
 /// Why an answer ends before its end.
 #[derive(Debug, thiserror::Error)]
@@ -150,17 +154,38 @@ where
     F: Future<Output = Result<(), CutOff>> + Send + 'static,
 {
     let (sink, receiver) = channel(PATIENCE);
-    let writing = write(sink);
-    let writing = async {
-        match writing.await {
+    spawn(life, write(sink));
+    Body::from_stream(try_unfold(receiver, next))
+}
+
+/// As [`body`], for an answer that is read from a snapshot of the database: that is done as quickly as it can be, and what the client has
+/// not read yet waits in a file. Its share is its own until all of it is sent.
+pub(crate) fn spooled<F>(life: &Life, share: Share, write: impl FnOnce(Sink) -> F) -> Body
+where
+    F: Future<Output = Result<(), CutOff>> + Send + 'static,
+{
+    let (sink, written) = channel(LIMIT);
+    let (client, receiver) = mpsc::channel(1);
+    spawn(life, write(sink));
+    spawn(life, async move {
+        let _until_sent = share;
+        let passing = timeout(LIMIT, spool::pass_on(written, client, PATIENCE));
+        passing.await.unwrap_or(Err(CutOff::Slow))
+    });
+    Body::from_stream(try_unfold(receiver, next))
+}
+
+/// Has it go on by itself, and says what comes of it.
+fn spawn(life: &Life, work: impl Future<Output = Result<(), CutOff>> + Send + 'static) {
+    let work = async {
+        match work.await {
             Ok(()) => {}
             Err(CutOff::Gone) => tracing::debug!("the client of a streamed answer is gone"),
             Err(reason @ CutOff::Slow) => tracing::warn!(%reason, "a streamed answer was cut off"),
             Err(reason) => tracing::error!(%reason, "a streamed answer was cut off"),
         }
     };
-    life.spawn(writing.in_current_span());
-    Body::from_stream(try_unfold(receiver, next))
+    life.spawn(work.in_current_span());
 }
 
 fn channel(patience: Duration) -> (Sink, Receiver<Option<Bytes>>) {

@@ -1,24 +1,17 @@
 //! The answer and the handler of exports.
 
-use std::time::Duration;
-
 use axum::body::Body;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use chrono::Utc;
 use loopctl_core::code::Code;
-use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::archive::write;
 use super::store::EXPORTED_ARTICLES;
 use crate::app::{AtLeast, Caller, Orchestrator};
-use crate::http::{ApiError, ApiResult, CutOff, Id, Operation, Output, headers, stream};
+use crate::http::{ApiError, ApiResult, Id, Operation, Output, headers, stream};
 use crate::plan::projects::PROJECT_KNOWN;
-
-/// How long the whole answer may take, however steadily it is read: an open snapshot keeps what is deleted meanwhile
-/// from being cleared away.
-const LIMIT: Duration = Duration::from_secs(300);
 
 /// The most articles of an export.
 const MOST: usize = 5000;
@@ -57,6 +50,7 @@ pub(super) async fn export_of_project(
 }
 
 async fn archive<A>(caller: &Caller<A>, project_id: Option<Uuid>) -> ApiResult<Archive> {
+    let turn = caller.app.fair.export(caller.tenant_id).await?;
     let mut source = caller.app.db.snapshot(caller.tenant_id).await?;
     if let Some(project_id) = project_id {
         source.optional(PROJECT_KNOWN, &[&project_id]).await?.ok_or_else(ApiError::not_found)?;
@@ -67,8 +61,5 @@ async fn archive<A>(caller: &Caller<A>, project_id: Option<Uuid>) -> ApiResult<A
         return Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, Code::ExportTooLarge, message));
     }
     articles.sort_by(|one, other| one.place().cmp(&other.place()));
-    let body = stream::body(&caller.app.life, |sink| async move {
-        timeout(LIMIT, write(articles, source, sink)).await.unwrap_or(Err(CutOff::Slow))
-    });
-    Ok(Archive(body))
+    Ok(Archive(stream::spooled(&caller.app.life, turn, |sink| write(articles, source, sink))))
 }

@@ -1,13 +1,10 @@
 //! The request, the answer and the handler of exports.
 
-use std::time::Duration;
-
 use loopctl_core::import::InitialStatus;
 use loopctl_core::json::JsonText;
 use loopctl_core::request::{Request, flag};
 use schemars::JsonSchema;
 use serde::Serialize;
-use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::document::write;
@@ -18,11 +15,7 @@ use super::store::{
 use crate::VERSION;
 use crate::app::{Agent, AtLeast, Caller};
 use crate::db::Timestamp;
-use crate::http::{ApiError, ApiResult, CutOff, Id, Query, Streamed, stream};
-
-/// How long the whole answer may take, however steadily it is read: an open snapshot keeps what is deleted meanwhile
-/// from being cleared away.
-const LIMIT: Duration = Duration::from_secs(300);
+use crate::http::{ApiError, ApiResult, Id, Query, Streamed, stream};
 
 #[derive(Request)]
 pub(super) struct ExportProject {
@@ -106,13 +99,11 @@ pub(super) async fn export(
     Query(query): Query<ExportProject>,
 ) -> ApiResult<Streamed<Export>> {
     let tenant_id = caller.tenant_id;
+    let turn = caller.app.fair.export(tenant_id).await?;
     let mut source = Source::new(caller.app.db.snapshot(tenant_id).await?, project_id);
     let ProjectRow { exported_at, project } = source.project().await?.ok_or_else(ApiError::not_found)?;
     let export_metadata = ExportMetadata { exported_at, loopctl_version: VERSION, project_id, tenant_id };
     let head = Head { export_metadata, project };
-    let body = stream::body(&caller.app.life, |sink| async move {
-        let writing = timeout(LIMIT, write(head, source, query.include_status, sink));
-        writing.await.unwrap_or(Err(CutOff::Slow))
-    });
-    Ok(Streamed::new(body))
+    let writing = |sink| write(head, source, query.include_status, sink);
+    Ok(Streamed::new(stream::spooled(&caller.app.life, turn, writing)))
 }
