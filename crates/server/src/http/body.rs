@@ -246,7 +246,7 @@ async fn collect(request: HttpRequest, limit: usize, announced: Option<u64>) -> 
     // Room for what has come, and not for what somebody says is to come.
     let most = announced.map_or(limit, |length| length as usize);
     let mut room = most.min(65_536);
-    let began = Instant::now();
+    let (mut began, mut is_large) = (Instant::now(), false);
     let mut body = request.into_body();
     let mut bytes = Vec::with_capacity(room);
     loop {
@@ -265,6 +265,13 @@ async fn collect(request: HttpRequest, limit: usize, announced: Option<u64>) -> 
             return Err(too_large(limit));
         }
         if length > room {
+            if !is_large {
+                is_large = true;
+                let asked = Instant::now();
+                stay.until_reading().await?;
+                // That was not the client's time.
+                began += asked.elapsed();
+            }
             room = (2 * length).min(most.max(length));
             stay.admit_body(room).await?;
         }

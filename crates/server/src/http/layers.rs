@@ -13,6 +13,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream::poll_fn;
 use loopctl_core::code::Code;
 use scopeguard::ScopeGuard;
+use tokio::time::{sleep, timeout};
 use tracing::Instrument as _;
 use uuid::Uuid;
 
@@ -20,6 +21,7 @@ use super::body::LARGE_BODY_LIMIT;
 use super::error::{ApiError, Refused};
 use super::fair::{Fair, Stay};
 use super::rate::Noted;
+use crate::db::LARGEST_ANSWER;
 use crate::metrics;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -82,13 +84,16 @@ pub(crate) async fn observe(State(fair): State<Fair>, mut request: Request, next
     request.extensions_mut().insert(stay.clone());
     let mut response = next.run(request).instrument(span.clone()).await;
     let size = |response: &Response| response.body().size_hint().exact().unwrap_or_default() as usize;
+    match refused_as(&response) {
+        None => stay.expect(size(&response)),
+        Some(Code::AnswerTooLarge) => stay.expect(LARGEST_ANSWER),
+        Some(_) => {}
+    }
     if let Err(error) = stay.admit_answer(size(&response), matches!(method, "GET" | "HEAD")).await {
         response = error.into_response();
     }
-    let is_refused =
-        response.extensions().get::<Refused>().is_some_and(|refused| refused.code == Code::Overloaded);
     if outer.is_none() {
-        stay.answered(size(&response), is_refused);
+        stay.answered(size(&response), refused_as(&response) == Some(Code::Overloaded));
     }
     response.extensions_mut().insert(stay);
     ScopeGuard::into_inner(left);
@@ -110,6 +115,11 @@ pub(crate) async fn observe(State(fair): State<Fair>, mut request: Request, next
     response
 }
 
+/// What an answer is refused with.
+fn refused_as(response: &Response) -> Option<Code> {
+    response.extensions().get::<Refused>().map(|refused| refused.code)
+}
+
 /// A method is any word that a client can think of: in the log it would be the client's, and so would a series.
 fn known(method: &Method) -> &'static str {
     match *method {
@@ -126,6 +136,10 @@ fn known(method: &Method) -> &'static str {
 
 /// How long an answer waits for the rest of its request.
 const DRAIN: Duration = Duration::from_secs(2);
+/// The same for one that says that there is no room, and how many bytes are taken meanwhile in a millisecond: to send megabytes again
+/// at once helps nobody, and takes time from others.
+const SLOW_DRAIN: Duration = Duration::from_secs(6);
+const SLOWLY: u64 = 2 * 1024;
 
 /// Reads what was left unread of a body, up to a bound, before the answer goes out: a client that is cut off
 /// while it sends (a wrong key with a large import) does not get to read the answer.
@@ -145,18 +159,24 @@ pub(crate) async fn drain(request: Request, next: Next) -> Response {
         poll_fn(move |context| body.lock().unwrap_or_else(PoisonError::into_inner).poll_next_unpin(context))
     };
     let response = next.run(Request::from_parts(parts, Body::from_stream(chunks()))).await;
+    let is_slow = refused_as(&response) == Some(Code::Overloaded);
     let mut rest = chunks();
     let rest = async {
         let mut bytes = 0_usize;
         loop {
             match rest.next().await {
                 None => return true,
-                Some(Ok(chunk)) if bytes <= 4 * LARGE_BODY_LIMIT => bytes = bytes.saturating_add(chunk.len()),
+                Some(Ok(chunk)) if bytes <= 4 * LARGE_BODY_LIMIT => {
+                    bytes = bytes.saturating_add(chunk.len());
+                    if is_slow {
+                        sleep(Duration::from_millis(chunk.len() as u64 / SLOWLY)).await;
+                    }
+                }
                 Some(_) => return false,
             }
         }
     };
-    let read = tokio::time::timeout(DRAIN, rest).await.unwrap_or(false);
+    let read = timeout(if is_slow { SLOW_DRAIN } else { DRAIN }, rest).await.unwrap_or(false);
     if read { response } else { closing(response) }
 }
 

@@ -1,6 +1,7 @@
 //! Fair shares: what the requests of one tenant may take of this process at the same time, so that there is something left for others.
 //! Connections to the database are shared out where they are lent ([`crate::db`]).
 
+mod expected;
 mod stay;
 
 use std::ops::Deref;
@@ -11,12 +12,13 @@ use std::time::Duration;
 use tokio::task::spawn_blocking;
 use uuid::Uuid;
 
-use crate::db::{Share, Shares};
+use crate::db::{HEAVY, Share, Shares};
 use crate::life::Life;
 use crate::metrics::Usage;
 
 use super::error::{ApiError, ApiResult};
 
+use expected::Expected;
 pub(crate) use stay::Stay;
 
 /// How long a request waits for room before it is refused: others of its tenant have most of what there is.
@@ -25,8 +27,16 @@ const BRIEFLY: Duration = Duration::from_secs(2);
 /// How long work on thousands of rows waits for its turn.
 const HEAVY_PATIENCE: Duration = Duration::from_secs(30);
 
-/// How much work on thousands of rows there may be at the same time.
-const HEAVY: usize = 3;
+/// The longest pauses of a tenant beside others: between reading large bodies, and between working on thousands of rows.
+const READING_PAUSE: Duration = Duration::from_secs(5);
+const HEAVY_PAUSE: Duration = Duration::from_secs(20);
+
+/// How many exports may be on their way at the same time: of a tenant, and in all. Each may have a file of 32 MiB.
+const EXPORTS: u32 = 2;
+const MOST_EXPORTS: usize = 32;
+
+/// How long one waits for another.
+const EXPORT_PATIENCE: Duration = Duration::from_secs(10);
 
 /// What every request takes, in KiB: there is room for a small body and a small answer in it.
 const BASE: u32 = 64;
@@ -45,10 +55,16 @@ pub(crate) struct Parts {
     small: Shares,
     /// Room for what bodies and answers take besides, in KiB: small requests do not stand in line behind those.
     room: Shares,
+    /// Room for answers that are there, and have no room yet, in KiB.
+    waiting: Shares,
+    /// What answers take.
+    expected: Expected,
     /// Turns for reading large bodies.
     reading: Shares,
     /// Turns for work on thousands of rows.
     heavy: Shares,
+    /// Exports that are being sent.
+    exports: Shares,
     /// Nobody waits for a turn when the process ends.
     pub(super) life: Life,
     /// Who asks for how much.
@@ -71,13 +87,17 @@ impl Fair {
     pub(crate) fn new(room: u32, life: Life, usage: Usage) -> Self {
         let room = room.saturating_mul(1024);
         let small = (room / 16 / BASE).max(1);
+        // Who waits has a connection, and what it has sent: as many of those as are let in, and no more.
+        let small = Shares::within(small, 4 * small as usize).with_at_most(2 * small as usize);
         let cores = available_parallelism().map_or(1, usize::from);
         Self(Arc::new(Parts {
-            // Who waits has a connection, and what it has sent: as many of those as are let in, and no more.
-            small: Shares::within(small, 4 * small as usize).with_at_most(2 * small as usize),
             room: Shares::within(room / 16 * 3, (room / 4 * 3) as usize),
-            reading: Shares::within(1, cores),
-            heavy: Shares::within(1, HEAVY),
+            waiting: Shares::within(room / 16, (room / 4) as usize),
+            expected: Expected::default(),
+            reading: Shares::within(1, cores).with_pauses_for(&small, READING_PAUSE),
+            heavy: Shares::within(1, HEAVY).with_pauses_for(&small, HEAVY_PAUSE),
+            exports: Shares::within(EXPORTS, MOST_EXPORTS),
+            small,
             life,
             usage,
         }))
@@ -93,6 +113,21 @@ impl Fair {
             .ok_or_else(|| ApiError::overloaded("too many imports are under way"))
     }
 
+    /// Waits until the tenant may be sent another export.
+    ///
+    /// # Errors
+    /// As [`Self::heavy`].
+    pub(crate) async fn export(&self, tenant_id: Uuid) -> ApiResult<Share> {
+        let turn = self.life.wait(self.exports.take(tenant_id, 1, EXPORT_PATIENCE)).await;
+        turn.ok_or_else(ApiError::stopping)?
+            .ok_or_else(|| ApiError::overloaded("too many exports of this tenant are being sent"))
+    }
+
+    async fn reading_turn(&self, tenant_id: Uuid) -> ApiResult<Share> {
+        let turn = self.reading.take(tenant_id, 1, HEAVY_PATIENCE).await;
+        turn.ok_or_else(|| ApiError::overloaded("too many large bodies of this tenant are being read"))
+    }
+
     /// Reads so many bytes: beside everything else when there are many, and then one body of a tenant at a time.
     ///
     /// # Errors
@@ -106,9 +141,7 @@ impl Fair {
         if bytes <= SMALL {
             return read();
         }
-        let turn = self.reading.take(tenant_id, 1, HEAVY_PATIENCE).await;
-        let turn =
-            turn.ok_or_else(|| ApiError::overloaded("too many large bodies of this tenant are being read"))?;
+        let turn = self.reading_turn(tenant_id).await?;
         // Who leaves meanwhile leaves the turn to the reading, which ends by itself.
         let done = spawn_blocking(move || {
             let _until_read = turn;

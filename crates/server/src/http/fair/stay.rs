@@ -5,9 +5,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::extract::Request;
-use axum::http::Extensions;
+use axum::http::{Extensions, Method, Uri};
 use uuid::Uuid;
 
+use super::expected::Question;
 use super::{BASE, BRIEFLY, Fair};
 use crate::db::Share;
 use crate::http::client::network_of;
@@ -16,7 +17,7 @@ use crate::life::Life;
 use crate::metrics::Usage;
 
 /// What a byte of a body takes until it is answered: itself, what is read from it, and what goes to the database.
-const BODY_FACTOR: usize = 3;
+const BODY_FACTOR: usize = 4;
 
 /// How long an answer to what is done waits for room.
 const AFTERWARDS: Duration = Duration::from_secs(10);
@@ -38,6 +39,8 @@ struct Held {
     shares: Vec<Share>,
     /// In KiB, beyond what every request takes.
     room: u32,
+    /// What is asked, where that changes nothing.
+    question: Option<Question>,
 }
 
 impl Stay {
@@ -47,7 +50,7 @@ impl Stay {
             IpAddr::V4(address) => Uuid::from_u128(u32::from(address).into()),
             IpAddr::V6(address) => Uuid::from_u128(address.into()),
         });
-        let held = Held { of, is_known: false, shares: Vec::new(), room: 0 };
+        let held = Held { of, is_known: false, shares: Vec::new(), room: 0, question: None };
         Self { fair, held: Arc::new(Mutex::new(held)) }
     }
 
@@ -62,22 +65,24 @@ impl Stay {
         known.unwrap_or_else(|| Self::new(Fair::new(Fair::ROOM, Life::default(), Usage::default()), None))
     }
 
-    /// It is this tenant's, or this superadmin's. Asked again, it is known.
+    /// It is this tenant's, or this superadmin's. Asked again, it is known. A question whose answer was large makes room for that as well.
     ///
     /// # Errors
     /// 503 when they have no room left.
-    pub(crate) async fn enter(&self, of: Uuid) -> ApiResult<()> {
+    pub(crate) async fn enter(&self, of: Uuid, method: &Method, uri: &Uri) -> ApiResult<()> {
+        let question = (method == Method::GET).then(|| self.fair.expected.question(of, uri));
         {
             let mut held = self.held();
             if held.is_known {
                 return Ok(());
             }
-            (held.of, held.is_known) = (of, true);
+            (held.of, held.is_known, held.question) = (of, true, question);
         }
         let share = self.fair.small.take(of, 1, BRIEFLY).await;
         let share = share.ok_or_else(|| ApiError::overloaded(TOO_MUCH))?;
         self.held().shares.push(share);
-        Ok(())
+        let expected = question.map_or(0, |question| self.fair.expected.size(question));
+        self.make_room(expected).await
     }
 
     /// Makes room for a body of so many bytes.
@@ -85,7 +90,15 @@ impl Stay {
     /// # Errors
     /// 503 when there is none.
     pub(crate) async fn admit_body(&self, bytes: usize) -> ApiResult<()> {
-        self.make_room(bytes.saturating_mul(BODY_FACTOR), BRIEFLY).await
+        self.make_room(bytes.saturating_mul(BODY_FACTOR)).await
+    }
+
+    /// The answer takes so many bytes, or would have: so it may the next time.
+    pub(crate) fn expect(&self, bytes: usize) {
+        let question = self.held().question;
+        if let Some(question) = question {
+            self.fair.expected.note(question, bytes);
+        }
     }
 
     /// Makes room for an answer of so many bytes. Of what was only read the client is refused where there is none; of what was done it
@@ -98,8 +111,34 @@ impl Stay {
         if !self.held().is_known {
             return Ok(());
         }
-        let made = self.make_room(bytes, if only_read { BRIEFLY } else { AFTERWARDS }).await;
-        if only_read { made } else { Ok(()) }
+        let further = self.further(bytes);
+        if further == 0 {
+            return Ok(());
+        }
+        let (of, room) = (self.held().of, &self.fair.room);
+        let share = match room.take_now(of, further) {
+            Some(share) => Some(share),
+            None if only_read => {
+                // It is there already, and so are all that wait.
+                let place = self.fair.waiting.take_now(of, further);
+                let _while_waiting = place.ok_or_else(|| ApiError::overloaded(TOO_MUCH))?;
+                Some(room.take(of, further, BRIEFLY).await.ok_or_else(|| ApiError::overloaded(TOO_MUCH))?)
+            }
+            None => room.take(of, further, AFTERWARDS).await,
+        };
+        self.keep(share, further);
+        Ok(())
+    }
+
+    /// Waits until it may be the turn of a large body: as long as others of the tenant are read, or it has a pause, no more of this one is
+    /// taken than there is, and who leaves meanwhile has cost nothing.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub(crate) async fn until_reading(&self) -> ApiResult<()> {
+        let of = self.held().of;
+        let turn = self.fair.life.wait(self.fair.reading_turn(of)).await;
+        turn.ok_or_else(ApiError::stopping)?.map(drop)
     }
 
     /// Reads what was sent, where it disturbs nobody.
@@ -127,23 +166,28 @@ impl Stay {
         self.fair.usage.answered(of, bytes, is_overload);
     }
 
-    /// Makes room for so many bytes in all, beyond what every request has; who asks for more than a share waits for all of that.
-    async fn make_room(&self, bytes: usize, patience: Duration) -> ApiResult<()> {
-        let wanted = u32::try_from(bytes / 1024).unwrap_or(u32::MAX).saturating_sub(BASE);
-        let (of, has) = {
-            let held = self.held();
-            (held.of, held.room)
-        };
-        let further = wanted.min(self.fair.room.each()).saturating_sub(has);
-        if further == 0 {
-            return Ok(());
+    /// Waits for room for so many bytes in all, which there are none of yet.
+    async fn make_room(&self, bytes: usize) -> ApiResult<()> {
+        let further = self.further(bytes);
+        if further > 0 {
+            let of = self.held().of;
+            let share = self.fair.room.take(of, further, BRIEFLY).await;
+            self.keep(Some(share.ok_or_else(|| ApiError::overloaded(TOO_MUCH))?), further);
         }
-        let share = self.fair.room.take(of, further, patience).await;
-        let share = share.ok_or_else(|| ApiError::overloaded(TOO_MUCH))?;
-        let mut held = self.held();
-        held.shares.push(share);
-        held.room += further;
         Ok(())
+    }
+
+    /// How much room so many bytes in all take further, in KiB, beyond what every request has. Who asks for more than a share gets all of
+    /// that.
+    fn further(&self, bytes: usize) -> u32 {
+        let wanted = u32::try_from(bytes / 1024).unwrap_or(u32::MAX).saturating_sub(BASE);
+        wanted.min(self.fair.room.each()).saturating_sub(self.held().room)
+    }
+
+    fn keep(&self, share: Option<Share>, room: u32) {
+        let mut held = self.held();
+        held.room += share.as_ref().map_or(0, |_| room);
+        held.shares.extend(share);
     }
 
     fn held(&self) -> MutexGuard<'_, Held> {
@@ -160,7 +204,7 @@ mod tests {
 
     async fn stay(fair: &Fair, of: Uuid) -> Stay {
         let stay = Stay::new(fair.clone(), None);
-        stay.enter(of).await.unwrap();
+        stay.enter(of, &Method::GET, &Uri::from_static("/")).await.unwrap();
         stay
     }
 
@@ -179,11 +223,31 @@ mod tests {
         for _ in 2..16 {
             small.push(stay(&fair, TENANT).await);
         }
-        assert!(Stay::new(fair.clone(), None).enter(TENANT).await.is_err());
+        assert!(
+            Stay::new(fair.clone(), None).enter(TENANT, &Method::GET, &Uri::from_static("/")).await.is_err()
+        );
         // Once its answer is sent, there is room: even for more than a share, which is all of it.
         drop(first);
         second.admit_body(100 * MIB).await.unwrap();
         second.admit_body(100 * MIB).await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_asked_for_much_waits_before_it_is_read() {
+        let fair = Fair::new(16, Life::default(), Usage::default());
+        let uri = Uri::from_static("/stories?limit=500");
+        let ask = async || {
+            let stay = Stay::new(fair.clone(), None);
+            stay.enter(TENANT, &Method::GET, &uri).await.map(|()| stay)
+        };
+        let first = ask().await.unwrap();
+        first.expect(2 * MIB);
+        first.admit_answer(2 * MIB, true).await.unwrap();
+        assert!(ask().await.is_err(), "there is no room for another one");
+        stay(&fair, TENANT).await.admit_answer(MIB / 2, true).await.unwrap();
+        drop(first);
+        ask().await.unwrap().expect(10);
+        let (_first, _second) = (ask().await.unwrap(), ask().await.unwrap());
     }
 
     #[tokio::test(start_paused = true)]
