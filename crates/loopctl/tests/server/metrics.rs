@@ -181,7 +181,7 @@ async fn the_process_and_its_database_are_shown_as_they_are() {
     let text = local(&server).await;
     for (series, least) in [
         ("loopctl_db_up", 1.0),
-        ("loopctl_db_pool_connections_max", 18.0),
+        ("loopctl_db_pool_connections_max", 10.0),
         ("loopctl_db_pool_connections{state=\"idle\"}", 0.0),
         ("loopctl_db_pool_connections{state=\"used\"}", 0.0),
         ("loopctl_db_pool_waiting", 0.0),

@@ -271,7 +271,7 @@ pub(super) async fn pay(parts: &Parts, app: &App, payer: Payer) -> ApiResult<()>
 /// # Errors
 /// 503 when the others have all of that share.
 pub(super) async fn take_room(parts: &Parts, of: Uuid) -> ApiResult<()> {
-    Stay::in_parts(&parts.extensions).enter(of, &parts.method, &parts.uri).await
+    Stay::in_parts(&parts.extensions).enter(of).await
 }
 
 /// Finds the key and its tenant, and lets a superadmin into another tenant.

@@ -111,7 +111,7 @@ impl Parts {
         public_url: Arc<str>,
         life: Life,
     ) -> Self {
-        let fair = Fair::new(Fair::ROOM, life.clone(), db.usage());
+        let fair = Fair::new(Fair::ROOM, &db.served(), life.clone(), db.usage());
         Self {
             db_of_superadmins: db.for_superadmins(),
             db,

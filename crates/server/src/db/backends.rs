@@ -5,17 +5,23 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use deadpool_postgres::{ClientWrapper, Hook, HookError, Pool, StatementCache};
+use tokio::time::timeout;
 use tokio_postgres::SimpleQueryMessage;
 
 use super::DbError;
+use super::line::CONNECT;
 
 /// The role that requests have in the database, which is also the login on the private cluster.
 pub(crate) const APP_ROLE: &str = "loopctl_app";
 
-/// Of every new connection.
-const WHO: &str = "select pg_backend_pid(), current_user";
+const SILENT: &str = "the database does not answer on a new connection";
 
-const STOP: &str = "select pg_cancel_backend($1)";
+/// Of every new connection.
+const WHO: &str = "select pg_backend_pid(), current_user, extract(epoch from pg_postmaster_start_time())";
+
+/// Another PostgreSQL may have a process of the same number.
+const STOP: &str =
+    "select pg_cancel_backend($1) where extract(epoch from pg_postmaster_start_time())::text = $2";
 
 /// What is known of each connection since it was opened.
 #[derive(Debug, Clone, Default)]
@@ -24,9 +30,16 @@ pub(super) struct Backends(Arc<Known>);
 #[derive(Debug, Default)]
 struct Known {
     /// The processes, by what a connection has of its own for as long as there is one: what it has prepared.
-    processes: Mutex<HashMap<usize, (Weak<StatementCache>, i32)>>,
+    processes: Mutex<HashMap<usize, (Weak<StatementCache>, Process)>>,
     /// Whether one has another role than the application's. Set for good: a transaction too many that takes the role it has costs little.
     takes_role: AtomicBool,
+}
+
+/// A process of a PostgreSQL that was started at some time.
+#[derive(Debug, Clone)]
+struct Process {
+    number: i32,
+    started: String,
 }
 
 impl Backends {
@@ -35,7 +48,10 @@ impl Backends {
         let known = self.clone();
         Hook::async_fn(move |connection, _| {
             let known = known.clone();
-            Box::pin(async move { known.look_at(connection).await.map_err(HookError::Backend) })
+            Box::pin(async move {
+                let looked = timeout(CONNECT, known.look_at(connection)).await;
+                looked.map_err(|_| HookError::message(SILENT))?.map_err(HookError::Backend)
+            })
         })
     }
 
@@ -45,7 +61,9 @@ impl Backends {
             if row.get(1) != Some(APP_ROLE) {
                 self.0.takes_role.store(true, Ordering::Relaxed);
             }
-            if let Some(process) = row.get(0).and_then(|number| number.parse().ok()) {
+            let number = row.get(0).and_then(|number| number.parse().ok());
+            if let Some((number, started)) = number.zip(row.get(2)) {
+                let process = Process { number, started: started.to_owned() };
                 let mut processes = self.processes();
                 processes.retain(|_, (connection, _)| connection.strong_count() > 0);
                 processes.insert(key(connection), (Arc::downgrade(&connection.statement_cache), process));
@@ -64,15 +82,16 @@ impl Backends {
     /// # Errors
     /// When nobody can be asked.
     pub(super) async fn stop(&self, connection: &ClientWrapper, others: &Pool) -> Result<(), DbError> {
-        let process = self.processes().get(&key(connection)).map(|(_, process)| *process);
-        let process = process.ok_or_else(|| DbError::Unexpected("a connection to no process".to_owned()))?;
+        let process = self.processes().get(&key(connection)).map(|(_, process)| process.clone());
+        let gone = || DbError::Unexpected("there is no process at the other end".to_owned());
+        let Process { number, started } = process.ok_or_else(gone)?;
         let other = others.get().await?;
         let stop = other.prepare_cached(STOP).await?;
-        other.query(&stop, &[&process]).await?;
-        Ok(())
+        let stopped = other.query_opt(&stop, &[&number, &started]).await?;
+        if stopped.is_some_and(|row| row.get(0)) { Ok(()) } else { Err(gone()) }
     }
 
-    fn processes(&self) -> MutexGuard<'_, HashMap<usize, (Weak<StatementCache>, i32)>> {
+    fn processes(&self) -> MutexGuard<'_, HashMap<usize, (Weak<StatementCache>, Process)>> {
         self.0.processes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -24,7 +24,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use deadpool_postgres::{Client, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime, Status};
+use deadpool_postgres::{Client, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
 use scopeguard::ScopeGuard;
 use tokio::time::timeout;
 use uuid::Uuid;
@@ -219,21 +219,22 @@ impl Db {
         }
     }
 
+    /// Those whose transactions are under way, or wait.
+    pub(crate) fn served(&self) -> Shares {
+        self.users.connections.clone()
+    }
+
     /// Who keeps it busy, and whatever else is counted by tenant.
     pub(crate) fn usage(&self) -> Usage {
         self.usage.clone()
     }
 
-    /// The connections as they are now.
+    /// The connections as they are now, without those for what takes long.
     pub(crate) fn pool_state(&self) -> PoolState {
-        let pools = [self.pool.status(), self.aside.status()];
-        let sum = |count: fn(&Status) -> usize| pools.iter().map(count).sum();
-        PoolState {
-            idle: sum(|pool| pool.available),
-            used: sum(|pool| pool.size.saturating_sub(pool.available)),
-            most: sum(|pool| pool.max_size),
-            waiting: sum(|pool| pool.waiting),
-        }
+        let status = self.pool.status();
+        let used = status.size.saturating_sub(status.available);
+        let waiting = status.waiting + self.users.waiting();
+        PoolState { idle: status.available, used, most: status.max_size, waiting }
     }
 
     /// Waits for what others have. Requests that would have to when the process ends are not begun any more; jobs are given back by
@@ -246,8 +247,8 @@ impl Db {
     }
 
     /// A connection, when there is one.
-    async fn client(&self, pool: &Pool) -> Result<Client, DbError> {
-        self.wait(async { Ok(self.waits.for_connection(pool.get()).await?) }).await
+    async fn client(&self) -> Result<Client, DbError> {
+        self.wait(async { Ok(self.waits.for_connection(self.pool.get()).await?) }).await
     }
 
     /// A transaction bound to one tenant: the only way to tenant tables.
@@ -255,9 +256,14 @@ impl Db {
     /// # Errors
     /// When no connection is to be had.
     async fn tenant(&self, tenant_id: Uuid, kind: Kind) -> Result<Tx, DbError> {
-        let held = self.wait(self.users.admit(tenant_id, kind)).await?;
+        let mut held = self.wait(self.users.admit(tenant_id, kind)).await?;
         let pool = if self.users.stand_aside(kind) { &self.aside } else { &self.pool };
-        Ok(Tx::open(kind, self.client(pool).await?, tenant_id, self.clone(), held))
+        let getting = async {
+            self.users.let_in(&mut held, tenant_id, kind).await?;
+            Ok(pool.get().await?)
+        };
+        let client = self.wait(self.waits.for_connection(getting)).await?;
+        Ok(Tx::open(kind, client, tenant_id, self.clone(), held))
     }
 
     /// Runs statements that only read in a transaction of their own, in one round trip, and again where that may help.
@@ -266,6 +272,14 @@ impl Db {
     /// When no connection is to be had, or a statement fails.
     pub async fn read<B: Batch>(&self, tenant_id: Uuid, batch: B) -> Result<B::Answer, DbError> {
         self.attempts(tenant_id, Kind::Reading, "", |tx| tx.commit(&batch)).await
+    }
+
+    /// As [`Self::read`], for a part of what is not read for an answer, and is as large as it is.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub(crate) async fn read_part<B: Batch>(&self, tenant_id: Uuid, batch: B) -> Result<B::Answer, DbError> {
+        self.attempts(tenant_id, Kind::Part, "", |tx| tx.commit(&batch)).await
     }
 
     /// As [`Self::read`], for a page of a list.
@@ -364,8 +378,7 @@ impl Db {
     }
 
     /// A transaction for answers too large to be read at once: it only reads, and all its statements see the
-    /// database at the same moment. It stays open for as long as a client takes to read on, so snapshots have connections that nobody else
-    /// waits for.
+    /// database at the same moment. It stays open for as long as it takes to read, so snapshots have connections for what takes long.
     ///
     /// # Errors
     /// When too many snapshots are open for too long, or no connection is to be had.
@@ -437,11 +450,14 @@ impl Db {
         }
         let db = self.clone();
         self.life.complete(async move {
-            let _until_given_back = held;
             let is_done = matches!(timeout(patience, db.bring_back(&client, end)).await, Ok(Ok(())));
             if db.users.at_length || !is_done {
                 drop(Object::take(client));
+            } else {
+                drop(client);
             }
+            // Others are let in when it is there.
+            drop(held);
         });
     }
 
@@ -467,7 +483,7 @@ impl Db {
         held.keep(self.users.admit_job().await);
         let end = End { cancels: false, last: "" };
         let give_back = |(client, held)| self.give_back(client, end, ABANDONED, held);
-        let held = scopeguard::guard((self.client(&self.pool).await?, held), give_back);
+        let held = scopeguard::guard((self.client().await?, held), give_back);
         let rows = self.waits.for_answer(line::ask(&held.0, self.deadline, sql.text, params)).await;
         let (client, _held) = ScopeGuard::into_inner(held);
         if let Err(error) = &rows {

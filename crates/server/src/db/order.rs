@@ -13,8 +13,8 @@ use uuid::Uuid;
 /// What somebody is taken to need when they are let in: else all that are free would go to one tenant at the same moment.
 const EXPECTED: Duration = Duration::from_millis(5);
 
-/// How far a tenant may be ahead of the others: what takes long is not made up for by waiting as long.
-const AHEAD: Duration = Duration::from_secs(1);
+/// How far a tenant may be ahead of the others, and behind them: what takes long is not made up for by waiting as long.
+const APART: Duration = Duration::from_secs(1);
 
 /// The order in which so many places are given away.
 #[derive(Debug, Clone)]
@@ -68,6 +68,11 @@ impl Order {
         timeout(patience, coming).await.ok()?.ok()
     }
 
+    /// How many wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.state().tenants.values().map(|tenant| tenant.waiting.len()).sum()
+    }
+
     fn place(&self, of: Uuid) -> Place {
         Place { order: self.clone(), of, since: Instant::now() }
     }
@@ -78,13 +83,14 @@ impl Order {
 }
 
 impl State {
-    /// Who comes anew begins with the others: waiting for nothing earns nothing.
+    /// Who comes anew begins with the others, and nobody is far behind them: asking for little earns little.
     fn tenant(&mut self, of: Uuid) -> &mut Tenant {
         let now = self.now;
         let tenant = self.tenants.entry(of).or_default();
         if tenant.has == 0 && tenant.waiting.is_empty() {
-            tenant.had = tenant.had.clamp(now, now + AHEAD);
+            tenant.had = tenant.had.clamp(now, now + APART);
         }
+        tenant.had = tenant.had.max(now.saturating_sub(APART));
         tenant
     }
 
@@ -98,7 +104,7 @@ impl State {
 
     /// Takes a place back, and says who has it next: all of them are taken as long as anybody waits.
     fn leave(&mut self, of: Uuid, took: Duration) -> Option<(Uuid, oneshot::Sender<Place>)> {
-        let most = self.now + AHEAD;
+        let most = self.now + APART;
         if let Some(tenant) = self.tenants.get_mut(&of) {
             tenant.has -= 1;
             tenant.had = (tenant.had + took).saturating_sub(EXPECTED).min(most);
@@ -108,15 +114,13 @@ impl State {
             Some((of, _)) => self.let_in(*of),
             None => self.free += 1,
         }
-        if next.is_none() {
-            // Few are left when nobody waits.
-            let now = self.now;
-            self.tenants.retain(|_, tenant| tenant.has > 0 || tenant.had > now);
-        }
+        // Few are left.
+        let now = self.now;
+        self.tenants.retain(|_, tenant| tenant.has > 0 || !tenant.waiting.is_empty() || tenant.had > now);
         next
     }
 
-    /// Who of those that still wait is next. There are as many tenants here as are being served.
+    /// Who of those that still wait is next.
     fn next(&mut self) -> Option<(Uuid, oneshot::Sender<Place>)> {
         for tenant in self.tenants.values_mut() {
             while tenant.waiting.front().is_some_and(oneshot::Sender::is_closed) {
@@ -193,6 +197,19 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn asking_for_little_earns_little() {
+        let order = Order::of(2);
+        let _always = order.take(tenant(1), MOMENT).await.unwrap();
+        for _ in 0..1000 {
+            let _often = order.take(tenant(2), MOMENT).await.unwrap();
+            tokio::time::advance(Duration::from_millis(10)).await;
+        }
+        let mut state = order.state();
+        let (now, had) = (state.now, state.tenant(tenant(1)).had);
+        assert!(now > 5 * APART && had == now - APART, "{now:?} {had:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn who_leaves_or_gives_up_is_passed_over_and_nobody_is_remembered() {
         let order = Order::of(1);
         let first = order.take(tenant(1), MOMENT).await.unwrap();
@@ -218,10 +235,10 @@ mod tests {
     async fn what_took_long_is_forgotten() {
         let order = Order::of(1);
         let long = order.take(tenant(1), MOMENT).await.unwrap();
-        tokio::time::advance(100 * AHEAD).await;
+        tokio::time::advance(100 * APART).await;
         drop(long);
         let ahead = { order.state().tenants[&tenant(1)].had };
-        assert!(ahead <= AHEAD, "{ahead:?}");
+        assert!(ahead <= APART, "{ahead:?}");
         // Waiting for nothing earns nothing: who comes later is not before everybody for as long as the others were there.
         for _ in 0..300 {
             let _place = order.take(tenant(2), MOMENT).await.unwrap();

@@ -46,7 +46,8 @@ pub(crate) struct Share {
     /// None when it is over.
     own: Option<OwnedSemaphorePermit>,
     of_all: Option<OwnedSemaphorePermit>,
-    since: Instant,
+    /// None as long as nothing is done with it.
+    since: Option<Instant>,
     pauses: Option<Pauses>,
 }
 
@@ -65,12 +66,14 @@ impl Line {
         self.why
     }
 
-    /// The turn, when it comes.
+    /// The turn, when it comes. It has to [begin](Share::begin) yet.
     ///
     /// # Errors
     /// When it does not come in time.
     pub(crate) async fn turn(&self) -> Result<Share, DbError> {
-        self.shares.turn(self.of).await.ok_or(DbError::Overloaded(self.why))
+        let mut turn = self.shares.turn(self.of).await.ok_or(DbError::Overloaded(self.why))?;
+        turn.since = None;
+        Ok(turn)
     }
 }
 
@@ -125,7 +128,7 @@ impl Shares {
             share.of_all = Arc::clone(&self.all).acquire_many_owned(amount).await.ok();
         };
         timeout(patience, taking).await.ok()?;
-        share.since = Instant::now();
+        share.since = Some(Instant::now());
         (share.own.is_some() && share.of_all.is_some()).then_some(share)
     }
 
@@ -145,6 +148,7 @@ impl Shares {
         let amount = amount.min(self.each);
         share.own = Some(line.try_acquire_many_owned(amount).ok()?);
         share.of_all = Some(Arc::clone(&self.all).try_acquire_many_owned(amount).ok()?);
+        share.since = Some(Instant::now());
         Some(share)
     }
 
@@ -153,7 +157,7 @@ impl Shares {
         let whole = || Arc::new(Semaphore::new(self.each as usize));
         let line = Arc::clone(self.lines.lock().entry(of).or_insert_with(whole));
         let (lines, pauses) = (Arc::clone(&self.lines), self.pauses.clone());
-        let share = Share { lines, of, own: None, of_all: None, since: Instant::now(), pauses };
+        let share = Share { lines, of, own: None, of_all: None, since: None, pauses };
         // All who stand in it hold it, and so does the map.
         (Arc::strong_count(&line) - 1 <= self.most).then_some((line, share))
     }
@@ -171,12 +175,17 @@ impl Share {
         let Some(Pauses { others, longest }) = self.pauses.as_ref().filter(|_| self.of_all.is_some()) else {
             return Duration::ZERO;
         };
-        let took = self.since.elapsed();
+        let took = self.since.map_or(Duration::ZERO, |since| since.elapsed());
         if took < SHORT {
             return Duration::ZERO;
         }
         let others = others.lock().keys().filter(|of| **of != self.of).count();
         took.saturating_mul(u32::try_from(others).unwrap_or(u32::MAX)).min(*longest)
+    }
+
+    /// From here on something is done with it.
+    pub(crate) fn begin(&mut self) {
+        self.since = Some(Instant::now());
     }
 
     /// Whether it is one of these, and whose.
@@ -195,7 +204,7 @@ impl Drop for Share {
             && let Ok(runtime) = Handle::try_current()
         {
             let (lines, of, own) = (Arc::clone(&self.lines), self.of, self.own.take());
-            let rest = Self { lines, of, own, of_all: None, since: self.since, pauses: None };
+            let rest = Self { lines, of, own, of_all: None, since: None, pauses: None };
             runtime.spawn(async move {
                 sleep(pause).await;
                 drop(rest);

@@ -94,6 +94,8 @@ pub(super) enum Kind {
     Reading,
     /// It only reads a page of a list: no more than an answer may hold.
     Listing,
+    /// It only reads a part of something that is not for an answer.
+    Part,
     /// It only reads, and as whoever the connection's login is.
     ReadingAll,
     /// It only reads, and every statement sees the database as the first one did.
@@ -109,7 +111,7 @@ impl Kind {
     const fn begin(self) -> &'static str {
         match self {
             Self::Writing => "BEGIN",
-            Self::Reading | Self::Listing | Self::ReadingAll => "BEGIN READ ONLY",
+            Self::Reading | Self::Listing | Self::Part | Self::ReadingAll => "BEGIN READ ONLY",
             Self::Snapshot => "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY",
         }
     }
@@ -189,7 +191,8 @@ impl Tx {
 
     /// With a turn that it has waited for.
     #[must_use]
-    pub(super) fn having(mut self, turn: Option<Share>) -> Self {
+    pub(super) fn having(mut self, mut turn: Option<Share>) -> Self {
+        turn.iter_mut().for_each(Share::begin);
         self.held.keep(turn);
         self
     }

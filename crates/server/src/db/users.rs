@@ -13,8 +13,8 @@ use super::{DbError, POOL_WAIT};
 /// Why somebody who waited for a connection has none.
 const TAKEN: &str = "all connections to the database are in use that this tenant may have";
 
-/// Why somebody has none who would have had one sooner without all the others.
-const BUSY: &str = "all connections to the database are in use, and others of this tenant were served";
+/// Why somebody has none for whom there is none.
+const BUSY: &str = "all connections to the database are in use";
 
 /// How many connections superadmins may have in one tenant.
 const SUPERADMINS: u32 = 2;
@@ -51,7 +51,7 @@ impl Patience {
 #[derive(Debug, Clone)]
 pub(super) struct Users {
     /// The connections that a tenant may have at the same time, for whatever it does, for what it writes, and for snapshots.
-    connections: Shares,
+    pub(super) connections: Shares,
     writers: Shares,
     snapshots: Shares,
     /// Who is next when they are all in use; None for those who do not stand in line with tenants.
@@ -171,7 +171,7 @@ impl Users {
             _ if self.at_length => &[],
             Kind::Snapshot => &[&self.snapshots],
             Kind::Writing => &[&self.writers, &self.connections],
-            Kind::Reading | Kind::Listing => &[&self.connections],
+            Kind::Reading | Kind::Listing | Kind::Part => &[&self.connections],
             Kind::ReadingAll => &[],
         };
         let until = Instant::now() + POOL_WAIT;
@@ -180,11 +180,24 @@ impl Users {
             let share = wanted.take(tenant_id, 1, patience()).await;
             shares.push(share.ok_or(DbError::Overloaded(TAKEN))?);
         }
-        let place = match self.order.as_ref().filter(|_| !self.stand_aside(kind)) {
-            Some(order) => Some(order.take(tenant_id, patience()).await.ok_or(DbError::Overloaded(BUSY))?),
-            None => None,
-        };
-        Ok(Held { shares, _place: place })
+        Ok(Held { shares, _place: None })
+    }
+
+    /// Has it wait for its place among those who use the connections, unless it does not stand in line with them.
+    ///
+    /// # Errors
+    /// When others are at work there for too long.
+    pub(super) async fn let_in(&self, held: &mut Held, tenant_id: Uuid, kind: Kind) -> Result<(), DbError> {
+        if let Some(order) = self.order.as_ref().filter(|_| !self.stand_aside(kind)) {
+            let place = order.take(tenant_id, POOL_WAIT).await;
+            held._place = Some(place.ok_or_else(|| DbError::Pool(BUSY.to_owned()))?);
+        }
+        Ok(())
+    }
+
+    /// How many wait for a place.
+    pub(super) fn waiting(&self) -> usize {
+        self.order.as_ref().map_or(0, Order::waiting)
     }
 
     /// The turn of a job, whoever's it is; none for what is no job.

@@ -386,6 +386,7 @@ mod tests {
     use axum::response::IntoResponse as _;
 
     use super::*;
+    use crate::db::Shares;
     use crate::http::Fair;
     use crate::life::Life;
     use crate::metrics::Usage;
@@ -450,7 +451,7 @@ mod tests {
         let mut request = HttpRequest::new(axum::body::Body::from_stream(futures_util::stream::pending::<
             Result<&str, std::convert::Infallible>,
         >()));
-        let fair = Fair::new(Fair::ROOM, life.clone(), Usage::default());
+        let fair = Fair::new(Fair::ROOM, &Shares::of(1), life.clone(), Usage::default());
         request.extensions_mut().insert(Stay::new(fair, None));
         let reading = tokio::spawn(async move { super::read(request, BODY_LIMIT).await.unwrap_err() });
         life.end(Duration::ZERO).await;

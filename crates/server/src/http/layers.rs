@@ -80,11 +80,15 @@ pub(crate) async fn observe(State(fair): State<Fair>, mut request: Request, next
     request.extensions_mut().insert(noted.clone());
     // What a request has others ask within the server is a part of its stay.
     let outer = request.extensions().get::<Stay>().cloned();
-    let stay = outer.clone().unwrap_or_else(|| Stay::new(fair, peer.map(|Peer(address)| address)));
+    let stay = outer.clone().unwrap_or_else(|| {
+        let stay = Stay::new(fair, peer.map(|Peer(address)| address));
+        if method == "GET" { stay.asking(request.uri()) } else { stay }
+    });
     request.extensions_mut().insert(stay.clone());
     let mut response = next.run(request).instrument(span.clone()).await;
     let size = |response: &Response| response.body().size_hint().exact().unwrap_or_default() as usize;
     match refused_as(&response) {
+        _ if outer.is_some() => {}
         None => stay.expect(size(&response)),
         Some(Code::AnswerTooLarge) => stay.expect(LARGEST_ANSWER),
         Some(_) => {}
@@ -152,6 +156,7 @@ pub(crate) async fn drain(request: Request, next: Next) -> Response {
         let response = next.run(request).await;
         return if response.status().is_success() { response } else { closing(response) };
     }
+    let stay = Stay::of(&request);
     let (parts, body) = request.into_parts();
     let body = Arc::new(Mutex::new(body.into_data_stream()));
     let chunks = || {
@@ -160,6 +165,9 @@ pub(crate) async fn drain(request: Request, next: Next) -> Response {
     };
     let response = next.run(Request::from_parts(parts, Body::from_stream(chunks()))).await;
     let is_slow = refused_as(&response) == Some(Code::Overloaded);
+    if is_slow {
+        stay.give_up();
+    }
     let mut rest = chunks();
     let rest = async {
         let mut bytes = 0_usize;

@@ -20,52 +20,52 @@ use super::stream::CutOff;
 const MOST: u64 = 32 * 1024 * 1024;
 
 /// So many bytes are sent at a time.
-const PIECE: usize = 64 * 1024;
+const PIECE: u64 = 64 * 1024;
 
 /// A part of an answer; None after the last.
 type Piece = Option<Bytes>;
 
-/// What waits, in a file without a name, which is gone when nobody has it open.
+/// What waits, in a file without a name, which is gone when nobody has it open. Behind its end it goes on at its beginning.
 struct Spool {
     file: Arc<File>,
-    /// Where what waits begins, and where it ends.
-    begin: u64,
+    /// How many bytes were put and taken.
     end: u64,
+    begin: u64,
 }
 
 impl Spool {
     async fn open() -> io::Result<Self> {
         let file = Arc::new(spawn_blocking(tempfile::tempfile).await??);
-        Ok(Self { file, begin: 0, end: 0 })
+        Ok(Self { file, end: 0, begin: 0 })
     }
 
     const fn is_empty(&self) -> bool {
         self.begin == self.end
     }
 
-    const fn is_full(&self) -> bool {
-        self.end >= MOST
-    }
-
-    async fn put(&mut self, piece: Bytes) -> io::Result<()> {
-        let (file, end, length) = (Arc::clone(&self.file), self.end, piece.len() as u64);
-        spawn_blocking(move || file.write_all_at(&piece, end)).await??;
-        self.end += length;
-        Ok(())
+    /// As much of it as there is room for; the rest stays.
+    async fn put(&mut self, piece: &mut Bytes) -> io::Result<()> {
+        loop {
+            let (at, free) = (self.end % MOST, MOST - (self.end - self.begin));
+            let length = free.min(MOST - at).min(piece.len() as u64);
+            if length == 0 {
+                return Ok(());
+            }
+            let (file, part) = (Arc::clone(&self.file), piece.split_to(length as usize));
+            spawn_blocking(move || file.write_all_at(&part, at)).await??;
+            self.end += length;
+        }
     }
 
     async fn take(&mut self) -> io::Result<Bytes> {
-        let (file, begin) = (Arc::clone(&self.file), self.begin);
-        let length = PIECE.min(usize::try_from(self.end - begin).unwrap_or(PIECE));
+        let (file, at) = (Arc::clone(&self.file), self.begin % MOST);
+        let length = (self.end - self.begin).min(MOST - at).min(PIECE);
         let read = move || {
-            let mut bytes = vec![0; length];
-            file.read_exact_at(&mut bytes, begin).map(|()| bytes)
+            let mut bytes = vec![0; length as usize];
+            file.read_exact_at(&mut bytes, at).map(|()| bytes)
         };
         let bytes = spawn_blocking(read).await??;
-        self.begin += length as u64;
-        if self.is_empty() {
-            (self.begin, self.end) = (0, 0);
-        }
+        self.begin += length;
         Ok(bytes.into())
     }
 }
@@ -106,25 +106,29 @@ async fn pass_through(
     client: Sender<Piece>,
     patience: Duration,
 ) -> Result<(), CutOff> {
-    let mut is_written = false;
+    // What there was no room for yet.
+    let (mut rest, mut is_written) = (Bytes::new(), false);
     let mut last_read = Instant::now();
     loop {
+        if !rest.is_empty() {
+            if spool.is_empty() {
+                last_read = Instant::now();
+            }
+            spool.put(&mut rest).await?;
+        }
         if is_written && spool.is_empty() {
             let end = timeout(patience, client.send(None)).await;
             return end.map_err(|_| CutOff::Slow)?.map_err(|_| CutOff::Gone);
         }
         tokio::select! {
-            piece = written.recv(), if !is_written && !spool.is_full() => match piece {
+            piece = written.recv(), if !is_written && rest.is_empty() => match piece {
                 Some(Some(piece)) if spool.is_empty() => match client.try_send(Some(piece)) {
                     Ok(()) => {}
-                    Err(TrySendError::Full(piece)) => {
-                        last_read = Instant::now();
-                        // It is one that was just written.
-                        spool.put(piece.unwrap_or_default()).await?;
-                    }
+                    // It is the one that was just written.
+                    Err(TrySendError::Full(piece)) => rest = piece.unwrap_or_default(),
                     Err(TrySendError::Closed(_)) => return Err(CutOff::Gone),
                 },
-                Some(Some(piece)) => spool.put(piece).await?,
+                Some(Some(piece)) => rest = piece,
                 Some(None) => is_written = true,
                 // It was not written to its end, and whoever wrote it has said why.
                 None => return Ok(()),
@@ -181,10 +185,41 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn who_reads_on_is_sent_more_than_fits() {
+        let (writer, written) = mpsc::channel(1);
+        let (client, mut sent) = mpsc::channel(1);
+        let passing = tokio::spawn(pass_on(written, client, LONG));
+        let piece = |number: u8| Some(Bytes::from(vec![number; 700_000]));
+        // It fills the file before anything is read.
+        let mut number = 0;
+        while let Ok(place) = timeout(Duration::from_secs(2), writer.reserve()).await {
+            place.unwrap().send(piece(number));
+            number += 1;
+        }
+        assert!((45..60).contains(&number), "{number} pieces");
+        let writing = tokio::spawn(async move {
+            for number in number..100 {
+                writer.send(piece(number)).await.unwrap();
+            }
+            writer.send(None).await.unwrap();
+        });
+        let mut length = 0;
+        while let Some(Some(piece)) = sent.recv().await {
+            for (place, byte) in piece.iter().enumerate() {
+                assert_eq!(usize::from(*byte), (length + place) / 700_000);
+            }
+            length += piece.len();
+        }
+        assert_eq!(length, 70_000_000);
+        writing.await.unwrap();
+        passing.await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
     async fn no_more_waits_than_there_may_and_nobody_waits_for_ever() {
         let (writer, written) = mpsc::channel(1);
         let (client, sent) = mpsc::channel(1);
-        let passing = tokio::spawn(pass_on(written, client, Duration::from_millis(300)));
+        let passing = tokio::spawn(pass_on(written, client, Duration::from_secs(5)));
         let piece = Bytes::from(vec![0; 1 << 20]);
         let mut count = 0;
         // The client reads nothing: what waits is bounded, and it is given up.

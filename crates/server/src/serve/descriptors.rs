@@ -5,8 +5,8 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use super::Connections;
 
 /// What the process needs besides connections of clients and to the database: its log, the runtime, files of a moment,
-/// and those who are told that there is no connection for them.
-const OTHERS: u64 = 128;
+/// those of exports, and those who are told that there is no connection for them.
+const OTHERS: u64 = 160;
 
 /// Raises the process's own limit as far as it may, and lowers the number of connections to what then fits.
 pub(super) fn within(wanted: Connections, to_database: usize) -> Connections {
@@ -38,7 +38,7 @@ mod tests {
 
     #[test]
     fn connections_fit_into_the_descriptors() {
-        assert_eq!(fitting(1024, 10), 886);
+        assert_eq!(fitting(1024, 10), 854);
         assert_eq!(fitting(20, 10), 1);
     }
 }

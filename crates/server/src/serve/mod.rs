@@ -238,7 +238,7 @@ impl Server {
             webhook_policy: options.webhooks.clone(),
             source_policy: options.extraction.sources(),
             knowledge: knowledge(&options.embeddings)?,
-            fair: Fair::new(options.request_memory, life.clone(), db.usage()),
+            fair: Fair::new(options.request_memory, &db.served(), life.clone(), db.usage()),
             ..Parts::new(db.clone(), db.beside(PULSE)?, admin, vault, public_url, life.clone())
         });
         if !app.vault.has_key() {
@@ -247,7 +247,7 @@ impl Server {
         let service = routes::service(app.clone(), options.public_url.as_deref());
         // To the database, and to receivers of webhooks, of which some connections are kept for a moment.
         let others = if options.jobs { 2 * options.deliveries.concurrency + OWNERS } else { 0 };
-        let needed = Db::most(options.pool_size) + ADMIN_CONNECTIONS + LISTENING + PULSE + others;
+        let needed = Db::most(options.pool_size) + Db::most(ADMIN_CONNECTIONS) + LISTENING + PULSE + others;
         let limits = descriptors::within(options.connections, needed);
         let proxies = options.trusted_proxies.clone().unwrap_or_default();
         life.spawn(app.key_uses.clone().keep_writing(db.clone(), life.clone()));

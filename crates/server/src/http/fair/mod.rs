@@ -24,8 +24,11 @@ pub(crate) use stay::Stay;
 /// How long a request waits for room before it is refused: others of its tenant have most of what there is.
 const BRIEFLY: Duration = Duration::from_secs(2);
 
-/// How long work on thousands of rows waits for its turn.
-const HEAVY_PATIENCE: Duration = Duration::from_secs(30);
+/// How long a large body waits for its turn to be read.
+const READING_PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long work on thousands of rows waits for its turn: longer than a pause, and the work before it.
+const HEAVY_PATIENCE: Duration = Duration::from_secs(60);
 
 /// The longest pauses of a tenant beside others: between reading large bodies, and between working on thousands of rows.
 const READING_PAUSE: Duration = Duration::from_secs(5);
@@ -83,8 +86,8 @@ impl Fair {
     /// How many MiB of bodies and answers there may be, unless an operator says otherwise.
     pub(crate) const ROOM: u32 = 256;
 
-    /// With room for so many MiB, of which a tenant may have a quarter.
-    pub(crate) fn new(room: u32, life: Life, usage: Usage) -> Self {
+    /// With room for so many MiB, of which a tenant may have a quarter, beside those who are served.
+    pub(crate) fn new(room: u32, served: &Shares, life: Life, usage: Usage) -> Self {
         let room = room.saturating_mul(1024);
         let small = (room / 16 / BASE).max(1);
         // Who waits has a connection, and what it has sent: as many of those as are let in, and no more.
@@ -94,8 +97,8 @@ impl Fair {
             room: Shares::within(room / 16 * 3, (room / 4 * 3) as usize),
             waiting: Shares::within(room / 16, (room / 4) as usize),
             expected: Expected::default(),
-            reading: Shares::within(1, cores).with_pauses_for(&small, READING_PAUSE),
-            heavy: Shares::within(1, HEAVY).with_pauses_for(&small, HEAVY_PAUSE),
+            reading: Shares::within(1, cores).with_pauses_for(served, READING_PAUSE),
+            heavy: Shares::within(1, HEAVY).with_pauses_for(served, HEAVY_PAUSE),
             exports: Shares::within(EXPORTS, MOST_EXPORTS),
             small,
             life,
@@ -124,7 +127,7 @@ impl Fair {
     }
 
     async fn reading_turn(&self, tenant_id: Uuid) -> ApiResult<Share> {
-        let turn = self.reading.take(tenant_id, 1, HEAVY_PATIENCE).await;
+        let turn = self.reading.take(tenant_id, 1, READING_PATIENCE).await;
         turn.ok_or_else(|| ApiError::overloaded("too many large bodies of this tenant are being read"))
     }
 
@@ -160,7 +163,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_large_is_read_one_by_one_and_panics_are_failures() {
-        let fair = Fair::new(Fair::ROOM, Life::default(), Usage::default());
+        let fair = Fair::new(Fair::ROOM, &Shares::of(1), Life::default(), Usage::default());
         let tenant_id = Uuid::from_u128(1);
         let here = std::thread::current().id();
         let thread = || Ok(std::thread::current().id());

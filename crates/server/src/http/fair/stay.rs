@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::extract::Request;
-use axum::http::{Extensions, Method, Uri};
+use axum::http::{Extensions, Uri};
 use uuid::Uuid;
 
 use super::expected::Question;
 use super::{BASE, BRIEFLY, Fair};
-use crate::db::Share;
+use crate::db::{Share, Shares};
 use crate::http::client::network_of;
 use crate::http::error::{ApiError, ApiResult};
 use crate::life::Life;
@@ -39,7 +39,8 @@ struct Held {
     shares: Vec<Share>,
     /// In KiB, beyond what every request takes.
     room: u32,
-    /// What is asked, where that changes nothing.
+    /// Where it is asked for something, and what that is once it is known whose question it is.
+    asked: Option<Uri>,
     question: Option<Question>,
 }
 
@@ -50,8 +51,15 @@ impl Stay {
             IpAddr::V4(address) => Uuid::from_u128(u32::from(address).into()),
             IpAddr::V6(address) => Uuid::from_u128(address.into()),
         });
-        let held = Held { of, is_known: false, shares: Vec::new(), room: 0, question: None };
+        let held = Held { of, is_known: false, shares: Vec::new(), room: 0, asked: None, question: None };
         Self { fair, held: Arc::new(Mutex::new(held)) }
+    }
+
+    /// Of a request that asks for this, and changes nothing.
+    #[must_use]
+    pub(crate) fn asking(self, uri: &Uri) -> Self {
+        self.held().asked = Some(uri.clone());
+        self
     }
 
     /// That of a request. One that no layer has prepared has a process of its own.
@@ -62,22 +70,25 @@ impl Stay {
     /// As [`Self::of`].
     pub(crate) fn in_parts(extensions: &Extensions) -> Self {
         let known = extensions.get::<Self>().cloned();
-        known.unwrap_or_else(|| Self::new(Fair::new(Fair::ROOM, Life::default(), Usage::default()), None))
+        known.unwrap_or_else(|| {
+            Self::new(Fair::new(Fair::ROOM, &Shares::of(1), Life::default(), Usage::default()), None)
+        })
     }
 
     /// It is this tenant's, or this superadmin's. Asked again, it is known. A question whose answer was large makes room for that as well.
     ///
     /// # Errors
     /// 503 when they have no room left.
-    pub(crate) async fn enter(&self, of: Uuid, method: &Method, uri: &Uri) -> ApiResult<()> {
-        let question = (method == Method::GET).then(|| self.fair.expected.question(of, uri));
-        {
+    pub(crate) async fn enter(&self, of: Uuid) -> ApiResult<()> {
+        let question = {
             let mut held = self.held();
             if held.is_known {
                 return Ok(());
             }
-            (held.of, held.is_known, held.question) = (of, true, question);
-        }
+            (held.of, held.is_known) = (of, true);
+            held.question = held.asked.take().map(|uri| self.fair.expected.question(of, &uri));
+            held.question
+        };
         let share = self.fair.small.take(of, 1, BRIEFLY).await;
         let share = share.ok_or_else(|| ApiError::overloaded(TOO_MUCH))?;
         self.held().shares.push(share);
@@ -91,6 +102,13 @@ impl Stay {
     /// 503 when there is none.
     pub(crate) async fn admit_body(&self, bytes: usize) -> ApiResult<()> {
         self.make_room(bytes.saturating_mul(BODY_FACTOR)).await
+    }
+
+    /// It is refused, and needs no room any more.
+    pub(crate) fn give_up(&self) {
+        let mut held = self.held();
+        held.shares.clear();
+        held.room = 0;
     }
 
     /// The answer takes so many bytes, or would have: so it may the next time.
@@ -204,14 +222,14 @@ mod tests {
 
     async fn stay(fair: &Fair, of: Uuid) -> Stay {
         let stay = Stay::new(fair.clone(), None);
-        stay.enter(of, &Method::GET, &Uri::from_static("/")).await.unwrap();
+        stay.enter(of).await.unwrap();
         stay
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_tenant_has_its_share_and_others_have_the_rest() {
         // Three MiB of it for a tenant's large bodies and answers, and sixteen of its requests.
-        let fair = Fair::new(16, Life::default(), Usage::default());
+        let fair = Fair::new(16, &Shares::of(1), Life::default(), Usage::default());
         let (first, second) = (stay(&fair, TENANT).await, stay(&fair, TENANT).await);
         first.admit_body(MIB * 3 / 4).await.unwrap();
         let error = second.admit_body(MIB / 2).await.unwrap_err();
@@ -223,9 +241,7 @@ mod tests {
         for _ in 2..16 {
             small.push(stay(&fair, TENANT).await);
         }
-        assert!(
-            Stay::new(fair.clone(), None).enter(TENANT, &Method::GET, &Uri::from_static("/")).await.is_err()
-        );
+        assert!(Stay::new(fair.clone(), None).enter(TENANT).await.is_err());
         // Once its answer is sent, there is room: even for more than a share, which is all of it.
         drop(first);
         second.admit_body(100 * MIB).await.unwrap();
@@ -234,11 +250,11 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_asked_for_much_waits_before_it_is_read() {
-        let fair = Fair::new(16, Life::default(), Usage::default());
+        let fair = Fair::new(16, &Shares::of(1), Life::default(), Usage::default());
         let uri = Uri::from_static("/stories?limit=500");
         let ask = async || {
-            let stay = Stay::new(fair.clone(), None);
-            stay.enter(TENANT, &Method::GET, &uri).await.map(|()| stay)
+            let stay = Stay::new(fair.clone(), None).asking(&uri);
+            stay.enter(TENANT).await.map(|()| stay)
         };
         let first = ask().await.unwrap();
         first.expect(2 * MIB);
@@ -252,7 +268,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_was_done_is_answered_and_what_was_read_may_be_refused() {
-        let fair = Fair::new(16, Life::default(), Usage::default());
+        let fair = Fair::new(16, &Shares::of(1), Life::default(), Usage::default());
         let (first, second) = (stay(&fair, TENANT).await, stay(&fair, TENANT).await);
         first.admit_answer(2 * MIB, true).await.unwrap();
         second.admit_answer(60 * 1024, true).await.unwrap();

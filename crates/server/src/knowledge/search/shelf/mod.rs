@@ -172,7 +172,7 @@ async fn load(db: &Db, tenant_id: Uuid, model: Option<&Model>, slot: &Slot) -> R
     let name = model.map(|model| model.name.as_str());
     let (mut shelf, mut after) = (Shelf::default(), Uuid::nil());
     loop {
-        let rows = db.read(tenant_id, SHELVED_FROM.with(&[&name, &after, &BATCH])).await?;
+        let rows = db.read_part(tenant_id, SHELVED_FROM.with(&[&name, &after, &BATCH])).await?;
         let Some(last) = rows.last() else { break };
         after = last.id;
         rows.into_iter().for_each(|row| shelf.put(row));
