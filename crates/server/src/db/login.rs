@@ -11,6 +11,11 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::tls::{Tls, split};
 
+/// Nobody waits for ever for a lock that somebody forgot, and nobody holds one for ever. A large import takes
+/// seconds.
+const SESSION_OPTIONS: &str =
+    "-c lock_timeout=10s -c statement_timeout=60s -c idle_in_transaction_session_timeout=60s";
+
 /// What passes on the line.
 type Stream = <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream;
 
@@ -66,6 +71,14 @@ impl Login {
         config: &Config,
     ) -> Result<(Client, Connection<Socket, Stream>), Error> {
         config.connect(self.tls.clone()).await
+    }
+}
+
+impl Login {
+    /// Has each session begin with [`SESSION_OPTIONS`].
+    pub(super) fn begin_sessions_as_wanted(&mut self) {
+        let options = [self.get_options().unwrap_or_default(), SESSION_OPTIONS].join(" ");
+        self.options(options.trim());
     }
 }
 

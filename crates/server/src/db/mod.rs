@@ -9,6 +9,7 @@ mod login;
 pub mod migrate;
 mod order;
 mod pooler;
+mod pools;
 mod reading;
 mod row;
 mod shares;
@@ -19,12 +20,11 @@ mod tx;
 mod users;
 
 use std::ops::Deref;
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use deadpool_postgres::{Client, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
+use deadpool_postgres::{Client, Object};
 use scopeguard::ScopeGuard;
 use tokio::time::timeout;
 use uuid::Uuid;
@@ -34,12 +34,13 @@ use crate::metrics::{PoolState, Usage, Waits};
 
 pub(crate) use admin::{AdminDb, STATEMENTS as ADMIN_STATEMENTS};
 pub(crate) use backends::APP_ROLE;
-use backends::Backends;
 pub use error::DbError;
 pub(crate) use listening::listen;
 pub use login::Login;
 pub(crate) use loopctl_macros::Row;
 pub use pooler::{NotDirect, check_direct};
+pub(crate) use pools::most_connections;
+use pools::{End, Pools};
 pub(crate) use reading::LARGEST_ANSWER;
 pub use row::{Column, Row, RowReader, RowTypes};
 pub(crate) use shares::{Share, Shares};
@@ -65,42 +66,16 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(65);
 /// How long a statement that nobody waits for may keep its connection.
 const ABANDONED: Duration = Duration::from_secs(1);
 
-/// How long a statement that is to be stopped may go on first: most are over by then, and cost nobody anything.
-const NEARLY_DONE: Duration = Duration::from_millis(50);
-
-/// Connections on which others are told to stop.
-const STOPPING: usize = 1;
-
 /// Why somebody who waited for a project may not begin.
 const AT_WORK: &str = "others are at work on the plan of this project";
 
 /// How often work is begun that another transaction or a migration may get in the way of.
 const ATTEMPTS: usize = 3;
 
-/// Nobody waits for ever for a lock that somebody forgot, and nobody holds one for ever. A large import takes
-/// seconds.
-const SESSION_OPTIONS: &str =
-    "-c lock_timeout=10s -c statement_timeout=60s -c idle_in_transaction_session_timeout=60s";
-
-/// Has each session of a login begin with them.
-fn with_session_options(login: &mut Login) {
-    let options = [login.get_options().unwrap_or_default(), SESSION_OPTIONS].join(" ");
-    login.options(options.trim());
-}
-
 statements! {
     IS_WRITABLE -> bool = "select current_setting('transaction_read_only') = 'off'";
     /// Needs room, for a moment.
     TRY_WRITING = "select try_writing()";
-}
-
-/// How a connection is brought back to where it was.
-#[derive(Debug, Clone, Copy)]
-struct End {
-    /// Whether what is under way is stopped first.
-    cancels: bool,
-    /// The last statement.
-    last: &'static str,
 }
 
 /// The application's connections. Tenant tables are reached through a [`Tx`] alone, as `loopctl_app` and under
@@ -111,13 +86,7 @@ pub struct Db(Arc<Parts>);
 /// What it is made of. Every request has it several times, and a pointer is cheaper than all of this.
 #[derive(Debug, Clone)]
 pub struct Parts {
-    pool: Pool,
-    /// For what takes long: nobody else waits for one of these.
-    aside: Pool,
-    /// On which others are told to stop.
-    stopping: Pool,
-    backends: Backends,
-    login: Arc<Login>,
+    pools: Pools,
     users: Users,
     /// Whoever changes the shape of a project's plan, one at a time.
     projects: Shares,
@@ -155,14 +124,9 @@ impl Db {
         life: Life,
     ) -> Result<Self, DbError> {
         line::watch(&mut login);
-        with_session_options(&mut login);
-        let backends = Backends::default();
+        login.begin_sessions_as_wanted();
         Ok(Self::of(Parts {
-            pool: pool(&login, size, &backends)?,
-            aside: pool(&login, Users::aside(size), &backends)?,
-            stopping: pool(&login, STOPPING, &backends)?,
-            backends,
-            login: Arc::new(login),
+            pools: Pools::new(login, size)?,
             users: Users::of(size),
             projects: Shares::turns(),
             deadline,
@@ -183,8 +147,8 @@ impl Db {
     /// # Errors
     /// As [`Self::new`].
     pub(crate) fn beside(&self, size: usize) -> Result<Self, DbError> {
-        let pool = pool(&self.login, size, &self.backends)?;
-        Ok(Self::of(Parts { pool, ..Parts::clone(self) }))
+        let pools = self.pools.beside(size)?;
+        Ok(Self::of(Parts { pools, ..Parts::clone(self) }))
     }
 
     /// The same for jobs, which have at most `most` of the connections at the same time, whoever's they are. They wait for each other
@@ -207,16 +171,9 @@ impl Db {
         Self::of(Parts { users, ..Parts::clone(self) })
     }
 
-    /// How many connections there may be, with those for what takes long and for stopping others.
-    pub(crate) const fn most(size: usize) -> usize {
-        size + Users::aside(size) + STOPPING
-    }
-
     /// Closes the connections that nobody uses, and the others when they come back. Whoever asks for one is refused.
     pub(crate) fn close(&self) {
-        for pool in [&self.pool, &self.aside, &self.stopping] {
-            pool.close();
-        }
+        self.pools.close();
     }
 
     /// Those whose transactions are under way, or wait.
@@ -231,7 +188,7 @@ impl Db {
 
     /// The connections as they are now, without those for what takes long.
     pub(crate) fn pool_state(&self) -> PoolState {
-        let status = self.pool.status();
+        let status = self.pools.usual.status();
         let used = status.size.saturating_sub(status.available);
         let waiting = status.waiting + self.users.waiting();
         PoolState { idle: status.available, used, most: status.max_size, waiting }
@@ -248,7 +205,7 @@ impl Db {
 
     /// A connection, when there is one.
     async fn client(&self) -> Result<Client, DbError> {
-        self.wait(async { Ok(self.waits.for_connection(self.pool.get()).await?) }).await
+        self.wait(async { Ok(self.waits.for_connection(self.pools.usual.get()).await?) }).await
     }
 
     /// A transaction bound to one tenant: the only way to tenant tables.
@@ -257,9 +214,9 @@ impl Db {
     /// When no connection is to be had.
     async fn tenant(&self, tenant_id: Uuid, kind: Kind) -> Result<Tx, DbError> {
         let mut held = self.wait(self.users.admit(tenant_id, kind)).await?;
-        let pool = if self.users.stand_aside(kind) { &self.aside } else { &self.pool };
+        let pool = if self.users.stand_aside(kind) { &self.pools.aside } else { &self.pools.usual };
         let getting = async {
-            self.users.let_in(&mut held, tenant_id, kind).await?;
+            held.place = self.users.let_in(tenant_id, kind).await?;
             Ok(pool.get().await?)
         };
         let client = self.wait(self.waits.for_connection(getting)).await?;
@@ -450,7 +407,7 @@ impl Db {
         }
         let db = self.clone();
         self.life.complete(async move {
-            let is_done = matches!(timeout(patience, db.bring_back(&client, end)).await, Ok(Ok(())));
+            let is_done = matches!(timeout(patience, db.pools.bring_back(&client, end)).await, Ok(Ok(())));
             if db.users.at_length || !is_done {
                 drop(Object::take(client));
             } else {
@@ -459,22 +416,6 @@ impl Db {
             // Others are let in when it is there.
             drop(held);
         });
-    }
-
-    /// Ends what a connection is at.
-    ///
-    /// # Errors
-    /// When it is not known how it ended.
-    async fn bring_back(&self, client: &Client, end: End) -> Result<(), DbError> {
-        let mut ended = pin!(client.batch_execute(end.last));
-        let patience = if end.cancels { NEARLY_DONE } else { Duration::MAX };
-        if let Ok(ended) = timeout(patience, ended.as_mut()).await {
-            return Ok(ended?);
-        }
-        self.backends.stop(client, &self.stopping).await?;
-        // This is what may have been stopped itself. What comes after it is not.
-        let _ = ended.await;
-        Ok(client.batch_execute(end.last).await?)
     }
 
     async fn run_alone<R: Row>(&self, sql: Sql<R>, params: Params<'_>) -> Result<Vec<R>, DbError> {
@@ -494,22 +435,6 @@ impl Db {
         }
         rows?.iter().map(|row| R::read(&mut RowReader::new(row))).collect()
     }
-}
-
-/// At most so many connections of a login; none is opened yet.
-fn pool(login: &Login, size: usize, backends: &Backends) -> Result<Pool, DbError> {
-    let dial = line::DialForRequests { login: login.clone() };
-    // `Fast` only asks whether the connection is open. That is enough: a transaction that was not finished
-    // is rolled back before its connection returns to the pool (see `Tx`).
-    let config = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-    Pool::builder(Manager::from_connect(tokio_postgres::Config::clone(login), dial, config))
-        .max_size(size)
-        .post_create(backends.hook())
-        .runtime(Runtime::Tokio1)
-        .wait_timeout(Some(POOL_WAIT))
-        .create_timeout(Some(POOL_WAIT))
-        .build()
-        .map_err(|error| DbError::Pool(error.to_string()))
 }
 
 #[cfg(test)]

@@ -114,19 +114,18 @@ impl State {
             Some((of, _)) => self.let_in(*of),
             None => self.free += 1,
         }
-        // Few are left.
-        let now = self.now;
-        self.tenants.retain(|_, tenant| tenant.has > 0 || !tenant.waiting.is_empty() || tenant.had > now);
         next
     }
 
-    /// Who of those that still wait is next.
+    /// Who of those that still wait is next. Who waits no more is forgotten, and so is whoever has nothing and is not ahead.
     fn next(&mut self) -> Option<(Uuid, oneshot::Sender<Place>)> {
-        for tenant in self.tenants.values_mut() {
+        let now = self.now;
+        self.tenants.retain(|_, tenant| {
             while tenant.waiting.front().is_some_and(oneshot::Sender::is_closed) {
                 tenant.waiting.pop_front();
             }
-        }
+            tenant.has > 0 || !tenant.waiting.is_empty() || tenant.had > now
+        });
         let waiting = self.tenants.iter_mut().filter(|(_, tenant)| !tenant.waiting.is_empty());
         let (of, tenant) = waiting.min_by_key(|(_, tenant)| tenant.had)?;
         Some((*of, tenant.waiting.pop_front()?))

@@ -6,7 +6,7 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, SimpleQueryMessage};
 
 use super::migrate::connect as open;
-use super::{DbError, Login, line, with_session_options};
+use super::{DbError, Login, line};
 
 /// Why a database is not worked on.
 #[derive(Debug, thiserror::Error)]
@@ -47,7 +47,7 @@ const WHICH: &str = "select pg_backend_pid(), pg_postmaster_start_time()";
 /// See [`NotDirect`].
 pub async fn check_direct(login: &Login) -> Result<(), NotDirect> {
     let mut login = login.clone();
-    with_session_options(&mut login);
+    login.begin_sessions_as_wanted();
     let first = connect(&login).await?;
     let found = ask(&first, SETTINGS).await?;
     if found != AS_WANTED {

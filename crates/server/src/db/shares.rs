@@ -128,7 +128,7 @@ impl Shares {
             share.of_all = Arc::clone(&self.all).acquire_many_owned(amount).await.ok();
         };
         timeout(patience, taking).await.ok()?;
-        share.since = Some(Instant::now());
+        share.begin();
         (share.own.is_some() && share.of_all.is_some()).then_some(share)
     }
 
@@ -148,7 +148,7 @@ impl Shares {
         let amount = amount.min(self.each);
         share.own = Some(line.try_acquire_many_owned(amount).ok()?);
         share.of_all = Some(Arc::clone(&self.all).try_acquire_many_owned(amount).ok()?);
-        share.since = Some(Instant::now());
+        share.begin();
         Some(share)
     }
 

@@ -180,7 +180,7 @@ impl Tx {
     pub(super) fn open(kind: Kind, client: Client, tenant_id: Uuid, db: Db, held: Held) -> Self {
         // Connections may log in as anybody (one superuser login in development); what runs inside a
         // transaction always runs as the application role. Both settings end with the transaction.
-        let role = if db.backends.take_role() { "SET LOCAL ROLE loopctl_app; " } else { "" };
+        let role = if db.pools.take_role() { "SET LOCAL ROLE loopctl_app; " } else { "" };
         let begin = match kind {
             Kind::ReadingAll => kind.begin().to_owned(),
             _ => format!("{}; {role}SET LOCAL loopctl.tenant_id = '{tenant_id}'", kind.begin()),

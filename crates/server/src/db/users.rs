@@ -82,7 +82,7 @@ pub(super) struct Held {
     /// Shares of its tenant, and turns.
     shares: Vec<Share>,
     /// Its place among those who use the connections.
-    _place: Option<Place>,
+    pub(super) place: Option<Place>,
 }
 
 impl Held {
@@ -180,19 +180,17 @@ impl Users {
             let share = wanted.take(tenant_id, 1, patience()).await;
             shares.push(share.ok_or(DbError::Overloaded(TAKEN))?);
         }
-        Ok(Held { shares, _place: None })
+        Ok(Held { shares, place: None })
     }
 
-    /// Has it wait for its place among those who use the connections, unless it does not stand in line with them.
+    /// Waits for a transaction's place among those who use the connections; there is none for who does not stand in line with them.
     ///
     /// # Errors
     /// When others are at work there for too long.
-    pub(super) async fn let_in(&self, held: &mut Held, tenant_id: Uuid, kind: Kind) -> Result<(), DbError> {
-        if let Some(order) = self.order.as_ref().filter(|_| !self.stand_aside(kind)) {
-            let place = order.take(tenant_id, POOL_WAIT).await;
-            held._place = Some(place.ok_or_else(|| DbError::Pool(BUSY.to_owned()))?);
-        }
-        Ok(())
+    pub(super) async fn let_in(&self, tenant_id: Uuid, kind: Kind) -> Result<Option<Place>, DbError> {
+        let Some(order) = self.order.as_ref().filter(|_| !self.stand_aside(kind)) else { return Ok(None) };
+        let place = order.take(tenant_id, POOL_WAIT).await;
+        place.map(Some).ok_or_else(|| DbError::Pool(BUSY.to_owned()))
     }
 
     /// How many wait for a place.

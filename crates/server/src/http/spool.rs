@@ -12,18 +12,15 @@ use axum::body::Bytes;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::mpsc::{Receiver, Sender};
 use tokio::task::spawn_blocking;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 
-use super::stream::CutOff;
+use super::stream::{CutOff, Piece, pass};
 
 /// The most bytes that may wait. Who writes more waits for the client.
 const MOST: u64 = 32 * 1024 * 1024;
 
 /// So many bytes are sent at a time.
 const PIECE: u64 = 64 * 1024;
-
-/// A part of an answer; None after the last.
-type Piece = Option<Bytes>;
 
 /// What waits, in a file without a name, which is gone when nobody has it open. Behind its end it goes on at its beginning.
 struct Spool {
@@ -95,7 +92,7 @@ async fn pass_at_once(
     patience: Duration,
 ) -> Result<(), CutOff> {
     while let Some(piece) = written.recv().await {
-        timeout(patience, client.send(piece)).await.map_err(|_| CutOff::Slow)?.map_err(|_| CutOff::Gone)?;
+        pass(&client, piece, patience).await?;
     }
     Ok(())
 }
@@ -117,8 +114,7 @@ async fn pass_through(
             spool.put(&mut rest).await?;
         }
         if is_written && spool.is_empty() {
-            let end = timeout(patience, client.send(None)).await;
-            return end.map_err(|_| CutOff::Slow)?.map_err(|_| CutOff::Gone);
+            return pass(&client, None, patience).await;
         }
         tokio::select! {
             piece = written.recv(), if !is_written && rest.is_empty() => match piece {
@@ -147,6 +143,7 @@ async fn pass_through(
 #[cfg(test)]
 mod tests {
     use tokio::sync::mpsc;
+    use tokio::time::timeout;
 
     use super::*;
 

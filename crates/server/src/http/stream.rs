@@ -99,18 +99,19 @@ impl<T: JsonSchema> Output for EventStream<T> {
     }
 }
 
+/// A part of an answer; `None` says that it is complete.
+pub(super) type Piece = Option<Bytes>;
+
 /// Where the answer is written to.
 pub(crate) struct Sink {
     /// What has been written and not yet sent.
     pub(crate) buffer: Vec<u8>,
-    /// `None` says that the answer is complete.
-    sender: Sender<Option<Bytes>>,
+    sender: Sender<Piece>,
     patience: Duration,
 }
 
 impl Sink {
-    /// Sends what has been written, once it is worth a piece of its own. Waits until the client has read all but
-    /// two pieces.
+    /// Sends what has been written, once it is worth a piece of its own. Waits until all but two pieces are taken.
     pub(crate) async fn flush(&mut self) -> Result<(), CutOff> {
         if self.buffer.len() < CHUNK {
             return Ok(());
@@ -138,10 +139,15 @@ impl Sink {
         self.sender.closed().await;
     }
 
-    async fn pass(&self, piece: Option<Bytes>) -> Result<(), CutOff> {
-        let sent = timeout(self.patience, self.sender.send(piece)).await;
-        sent.map_err(|_| CutOff::Slow)?.map_err(|_| CutOff::Gone)
+    async fn pass(&self, piece: Piece) -> Result<(), CutOff> {
+        pass(&self.sender, piece, self.patience).await
     }
+}
+
+/// Hands a piece on, when there is room for it.
+pub(super) async fn pass(to: &Sender<Piece>, piece: Piece, patience: Duration) -> Result<(), CutOff> {
+    let sent = timeout(patience, to.send(piece)).await;
+    sent.map_err(|_| CutOff::Slow)?.map_err(|_| CutOff::Gone)
 }
 
 /// A body with what `write` writes. Unless that calls [`Sink::finish`], the body ends in an error, and the client
@@ -188,15 +194,13 @@ fn spawn(life: &Life, work: impl Future<Output = Result<(), CutOff>> + Send + 's
     life.spawn(work.in_current_span());
 }
 
-fn channel(patience: Duration) -> (Sink, Receiver<Option<Bytes>>) {
+fn channel(patience: Duration) -> (Sink, Receiver<Piece>) {
     let (sender, receiver) = mpsc::channel(1);
     (Sink { buffer: Vec::new(), sender, patience }, receiver)
 }
 
 /// The next piece of the body.
-async fn next(
-    mut receiver: Receiver<Option<Bytes>>,
-) -> Result<Option<(Bytes, Receiver<Option<Bytes>>)>, &'static str> {
+async fn next(mut receiver: Receiver<Piece>) -> Result<Option<(Bytes, Receiver<Piece>)>, &'static str> {
     match receiver.recv().await {
         Some(piece) => Ok(piece.map(|piece| (piece, receiver))),
         None => Err("the answer was cut off"),

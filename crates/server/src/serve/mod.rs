@@ -26,7 +26,7 @@ pub use self::work::{WorkOptions, work};
 use crate::app::{App, Parts};
 use crate::config::{ADMIN_CONNECTIONS, Database, DatabaseOptions, OpenError};
 use crate::db::migrate::newest_version;
-use crate::db::{DEADLINE, Db, DbError, Row, statements};
+use crate::db::{DEADLINE, Db, DbError, Row, most_connections, statements};
 use crate::http::{Fair, private_networks};
 use crate::jobs::Worker;
 use crate::knowledge::Knowledge;
@@ -247,7 +247,11 @@ impl Server {
         let service = routes::service(app.clone(), options.public_url.as_deref());
         // To the database, and to receivers of webhooks, of which some connections are kept for a moment.
         let others = if options.jobs { 2 * options.deliveries.concurrency + OWNERS } else { 0 };
-        let needed = Db::most(options.pool_size) + Db::most(ADMIN_CONNECTIONS) + LISTENING + PULSE + others;
+        let needed = most_connections(options.pool_size)
+            + most_connections(ADMIN_CONNECTIONS)
+            + LISTENING
+            + PULSE
+            + others;
         let limits = descriptors::within(options.connections, needed);
         let proxies = options.trusted_proxies.clone().unwrap_or_default();
         life.spawn(app.key_uses.clone().keep_writing(db.clone(), life.clone()));

@@ -111,9 +111,7 @@ impl Fair {
     /// # Errors
     /// 503 when it takes too long, or the process ends first.
     pub(crate) async fn heavy(&self, tenant_id: Uuid) -> ApiResult<Share> {
-        let turn = self.life.wait(self.heavy.take(tenant_id, 1, HEAVY_PATIENCE)).await;
-        turn.ok_or_else(ApiError::stopping)?
-            .ok_or_else(|| ApiError::overloaded("too many imports are under way"))
+        self.turn(&self.heavy, tenant_id, HEAVY_PATIENCE, "too many imports are under way").await
     }
 
     /// Waits until the tenant may be sent another export.
@@ -121,14 +119,19 @@ impl Fair {
     /// # Errors
     /// As [`Self::heavy`].
     pub(crate) async fn export(&self, tenant_id: Uuid) -> ApiResult<Share> {
-        let turn = self.life.wait(self.exports.take(tenant_id, 1, EXPORT_PATIENCE)).await;
-        turn.ok_or_else(ApiError::stopping)?
-            .ok_or_else(|| ApiError::overloaded("too many exports of this tenant are being sent"))
+        let sending = "too many exports of this tenant are being sent";
+        self.turn(&self.exports, tenant_id, EXPORT_PATIENCE, sending).await
     }
 
+    /// Waits for the tenant's turn to have a large body read.
     async fn reading_turn(&self, tenant_id: Uuid) -> ApiResult<Share> {
-        let turn = self.reading.take(tenant_id, 1, READING_PATIENCE).await;
-        turn.ok_or_else(|| ApiError::overloaded("too many large bodies of this tenant are being read"))
+        let reading = "too many large bodies of this tenant are being read";
+        self.turn(&self.reading, tenant_id, READING_PATIENCE, reading).await
+    }
+
+    async fn turn(&self, shares: &Shares, of: Uuid, patience: Duration, why: &str) -> ApiResult<Share> {
+        let turn = self.life.wait(shares.take(of, 1, patience)).await;
+        turn.ok_or_else(ApiError::stopping)?.ok_or_else(|| ApiError::overloaded(why))
     }
 
     /// Reads so many bytes: beside everything else when there are many, and then one body of a tenant at a time.

@@ -22,7 +22,9 @@ const BODY_FACTOR: usize = 4;
 /// How long an answer to what is done waits for room.
 const AFTERWARDS: Duration = Duration::from_secs(10);
 
-const TOO_MUCH: &str = "all the memory is in use that requests and answers of this tenant may have";
+fn too_much() -> ApiError {
+    ApiError::overloaded("all the memory is in use that requests and answers of this tenant may have")
+}
 
 /// Goes with a request, and with its answer until that is sent.
 #[derive(Clone)]
@@ -39,9 +41,8 @@ struct Held {
     shares: Vec<Share>,
     /// In KiB, beyond what every request takes.
     room: u32,
-    /// Where it is asked for something, and what that is once it is known whose question it is.
+    /// What is asked for, where nothing is changed.
     asked: Option<Uri>,
-    question: Option<Question>,
 }
 
 impl Stay {
@@ -51,7 +52,7 @@ impl Stay {
             IpAddr::V4(address) => Uuid::from_u128(u32::from(address).into()),
             IpAddr::V6(address) => Uuid::from_u128(address.into()),
         });
-        let held = Held { of, is_known: false, shares: Vec::new(), room: 0, asked: None, question: None };
+        let held = Held { of, is_known: false, shares: Vec::new(), room: 0, asked: None };
         Self { fair, held: Arc::new(Mutex::new(held)) }
     }
 
@@ -80,19 +81,16 @@ impl Stay {
     /// # Errors
     /// 503 when they have no room left.
     pub(crate) async fn enter(&self, of: Uuid) -> ApiResult<()> {
-        let question = {
+        {
             let mut held = self.held();
             if held.is_known {
                 return Ok(());
             }
             (held.of, held.is_known) = (of, true);
-            held.question = held.asked.take().map(|uri| self.fair.expected.question(of, &uri));
-            held.question
-        };
+        }
         let share = self.fair.small.take(of, 1, BRIEFLY).await;
-        let share = share.ok_or_else(|| ApiError::overloaded(TOO_MUCH))?;
-        self.held().shares.push(share);
-        let expected = question.map_or(0, |question| self.fair.expected.size(question));
+        self.held().shares.push(share.ok_or_else(too_much)?);
+        let expected = self.question().map_or(0, |question| self.fair.expected.size(question));
         self.make_room(expected).await
     }
 
@@ -113,10 +111,16 @@ impl Stay {
 
     /// The answer takes so many bytes, or would have: so it may the next time.
     pub(crate) fn expect(&self, bytes: usize) {
-        let question = self.held().question;
-        if let Some(question) = question {
+        if let Some(question) = self.question() {
             self.fair.expected.note(question, bytes);
         }
+    }
+
+    /// Whose question it is, and which.
+    fn question(&self) -> Option<Question> {
+        let held = self.held();
+        let asked = held.asked.as_ref().filter(|_| held.is_known);
+        asked.map(|uri| self.fair.expected.question(held.of, uri))
     }
 
     /// Makes room for an answer of so many bytes. Of what was only read the client is refused where there is none; of what was done it
@@ -138,9 +142,8 @@ impl Stay {
             Some(share) => Some(share),
             None if only_read => {
                 // It is there already, and so are all that wait.
-                let place = self.fair.waiting.take_now(of, further);
-                let _while_waiting = place.ok_or_else(|| ApiError::overloaded(TOO_MUCH))?;
-                Some(room.take(of, further, BRIEFLY).await.ok_or_else(|| ApiError::overloaded(TOO_MUCH))?)
+                let _while_waiting = self.fair.waiting.take_now(of, further).ok_or_else(too_much)?;
+                Some(room.take(of, further, BRIEFLY).await.ok_or_else(too_much)?)
             }
             None => room.take(of, further, AFTERWARDS).await,
         };
@@ -155,8 +158,7 @@ impl Stay {
     /// As [`Self::read`].
     pub(crate) async fn until_reading(&self) -> ApiResult<()> {
         let of = self.held().of;
-        let turn = self.fair.life.wait(self.fair.reading_turn(of)).await;
-        turn.ok_or_else(ApiError::stopping)?.map(drop)
+        self.fair.reading_turn(of).await.map(drop)
     }
 
     /// Reads what was sent, where it disturbs nobody.
@@ -190,7 +192,7 @@ impl Stay {
         if further > 0 {
             let of = self.held().of;
             let share = self.fair.room.take(of, further, BRIEFLY).await;
-            self.keep(Some(share.ok_or_else(|| ApiError::overloaded(TOO_MUCH))?), further);
+            self.keep(Some(share.ok_or_else(too_much)?), further);
         }
         Ok(())
     }
