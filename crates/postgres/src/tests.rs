@@ -33,6 +33,14 @@ fn temp() -> TempDir {
     tempfile::Builder::new().permissions(Permissions::from_mode(0o755)).tempdir().unwrap()
 }
 
+/// Makes a program. Another process writes it: a child that some other test forks while this one has the file open for
+/// writing would keep it open, and what is open for writing cannot be run.
+fn script(path: &Path, text: &str) {
+    let install = "printf '#!/bin/sh\\n%s\\n' \"$2\" > \"$1\" && chmod 755 \"$1\"";
+    let mut shell = std::process::Command::new("sh");
+    assert!(shell.args(["-c", install, "sh"]).arg(path).arg(text).status().unwrap().success());
+}
+
 struct Fixture {
     temp: TempDir,
     layout: Layout,
@@ -65,9 +73,7 @@ impl Fixture {
         let dir = self.temp.path().join(name);
         fs::create_dir_all(&dir).unwrap();
         for program in ["postgres", "initdb"] {
-            let path = dir.join(program);
-            fs::write(&path, format!("#!/bin/sh\necho 'postgres (PostgreSQL) {version}'\n")).unwrap();
-            fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
+            script(&dir.join(program), &format!("echo 'postgres (PostgreSQL) {version}'"));
         }
         fs::canonicalize(dir).unwrap()
     }
@@ -215,8 +221,7 @@ fn a_program_that_fails_says_why() {
     let fixture = Fixture::new();
     let bin_dir = fixture.fake("server", "16.1");
     let restore = bin_dir.join("pg_restore");
-    fs::write(&restore, "#!/bin/sh\necho 'it is no archive' >&2\nexit 1\n").unwrap();
-    fs::set_permissions(&restore, Permissions::from_mode(0o755)).unwrap();
+    script(&restore, "echo 'it is no archive' >&2; exit 1");
     let tools = Tools::of(&EmbeddedOptions { pg_bin: Some(bin_dir), ..fixture.options() }).unwrap();
     let mut more = std::io::repeat(7).take(10_000_000);
     let failed = tools.restore(&tokio_postgres::Config::new(), &mut more);

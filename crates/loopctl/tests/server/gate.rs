@@ -1,11 +1,11 @@
 //! `bin/precommit`, on a small crate of its own: what is wrong it names, and it fails.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::containers::compose::repository;
+use crate::scripts::program;
 use crate::support::{Run, Scratch};
 
 const WELL: &str = "#[test]\nfn holds() {\n    assert_eq!(1 + 1, 2);\n}\n";
@@ -18,21 +18,22 @@ fn workspace(dir: &Path) {
             "[package]\nname = \"small\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\n[workspace]\n",
         ),
         ("Makefile", "test:\n\t@cargo test --quiet\n"),
-        ("bin/prepare", "#!/bin/sh\nexec \"$@\"\n"),
     ] {
         let file = dir.join(path);
         fs::create_dir_all(file.parent().unwrap()).unwrap();
         fs::write(file, text).unwrap();
     }
     fs::create_dir(dir.join("src")).unwrap();
+    fs::create_dir(dir.join("bin")).unwrap();
     fs::copy(repository("bin/precommit"), dir.join("bin/precommit")).unwrap();
-    fs::set_permissions(dir.join("bin/prepare"), fs::Permissions::from_mode(0o755)).unwrap();
+    program(&dir.join("bin"), "prepare", "exec \"$@\"");
 }
 
 fn gate(dir: &Path, source: &str) -> Run {
     fs::write(dir.join("src/lib.rs"), source).unwrap();
-    let mut command = Command::new(dir.join("bin/precommit"));
+    let mut command = Command::new("sh");
     command
+        .arg(dir.join("bin/precommit"))
         .env("CARGO_TARGET_DIR", dir.join("target"))
         .env("SKIP", "unused audit scripts containers workflows smoke")
         // What a run of coverage or of another make has set is not for this one.

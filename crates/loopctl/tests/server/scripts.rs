@@ -2,7 +2,6 @@
 //! what it is asked.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -22,11 +21,12 @@ fn script(path: &str, environment: &[(&str, &str)]) -> Run {
     Run::of(command.stdin(Stdio::null()).output().unwrap())
 }
 
-/// A program that a script finds before the real one.
-fn program(dir: &Path, name: &str, text: &str) {
-    let file = dir.join(name);
-    fs::write(&file, format!("#!/bin/sh\n{text}\n")).unwrap();
-    fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+/// A program that a script finds before the real one. Another process writes it: a child that some other test forks while
+/// this one has the file open for writing would keep it open, and what is open for writing cannot be run.
+pub(crate) fn program(dir: &Path, name: &str, text: &str) {
+    let install = "printf '#!/bin/sh\\n%s\\n' \"$2\" > \"$1\" && chmod 755 \"$1\"";
+    let mut shell = Command::new("sh");
+    assert!(shell.args(["-c", install, "sh"]).arg(dir.join(name)).arg(text).status().unwrap().success());
 }
 
 #[test]
@@ -374,7 +374,7 @@ fn what_a_program_is_made_of_names_its_postgresql() {
     fs::copy(repository("bin/release-sbom"), &copied).unwrap();
     let (lacking, _) = wheels.rsplit_once("--hash=").unwrap();
     fs::write(dir.path().join("postgresql.txt"), lacking).unwrap();
-    let added = Command::new(copied).arg(&file).arg("x86_64-apple-darwin").output().unwrap();
+    let added = Command::new("sh").arg(copied).arg(&file).arg("x86_64-apple-darwin").output().unwrap();
     assert!(Run::of(added).failure(1).contains("does not name the wheel and its hash"));
 }
 

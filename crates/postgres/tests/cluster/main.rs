@@ -114,9 +114,11 @@ async fn an_account_without_a_name_gets_a_cluster_too() {
     let place = Place::new();
     let home = place.dir.parent().unwrap();
     std::os::unix::fs::chown(home, Some(NAMELESS), Some(NAMELESS)).unwrap();
-    // Where the tests are built may be closed to the account.
+    // Where the tests are built may be closed to the account. Another process copies: a child that some other test forks
+    // while this one has the copy open for writing would keep it open, and what is open for writing cannot be run.
     let program = home.join("holder");
-    fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    let copied = Command::new("cp").arg(std::env::current_exe().unwrap()).arg(&program).status().unwrap();
+    assert!(copied.success(), "{copied}");
     for _created_then_found in 0..2 {
         let mut command = Command::new(&program);
         command.uid(NAMELESS).gid(NAMELESS).current_dir("/");

@@ -88,7 +88,7 @@ where
         let (found, shown) = find(parts, &app, None).await?;
         note_key(&found, found.role);
         count(parts, &app, &found).await?;
-        take_room(parts, found.key_id).await?;
+        take_room(parts, found.key_id, None).await?;
         OnlySuperadmins::check(found.role)?;
         let ticket = Ticket::of(parts)?;
         Ok(Self { app, shown, ticket })

@@ -25,6 +25,7 @@ use super::identity::{Identity, Impersonation, Shown};
 use super::rates::{Judged, Payer};
 use super::ticket::Ticket;
 use super::{App, hash_key};
+use crate::db::Db;
 use crate::http::{ApiError, ApiResult, Input, Noted, Operation, Stay};
 use crate::metrics;
 
@@ -84,6 +85,8 @@ pub(crate) struct KeyHolder<A> {
     app: App,
     key: Key,
     ticket: Option<Arc<Ticket>>,
+    /// Connections for an answer that is likely to be large.
+    in_turn: Option<Db>,
     access: PhantomData<A>,
 }
 
@@ -100,10 +103,12 @@ where
         let key = authenticate(parts, &app).await?;
         note_key(&key.found, key.role);
         count(parts, &app, &key.found).await?;
-        take_room(parts, key.payer()).await?;
+        let payer = key.payer();
+        let shared = (key.found.tenant_id == Some(payer)).then_some(&app.db);
+        let in_turn = take_room(parts, payer, shared).await?;
         A::check(key.role)?;
         let ticket = Ticket::of(parts)?;
-        Ok(Self { app, key, ticket, access: PhantomData })
+        Ok(Self { app, key, ticket, in_turn, access: PhantomData })
     }
 }
 
@@ -118,6 +123,7 @@ impl<A> KeyHolder<A> {
             .tenant_id
             .ok_or_else(|| ApiError::bad_request("Superadmin must use X-Impersonate-Tenant header"))?;
         let identity = Identity::of(self.app, &found, role, tenant_id, impersonation, shown, self.ticket);
+        let identity = Identity { in_turn: self.in_turn, ..identity };
         Ok(Caller { identity, access: PhantomData })
     }
 
@@ -266,12 +272,15 @@ pub(super) async fn pay(parts: &Parts, app: &App, payer: Payer) -> ApiResult<()>
     Err(ApiError::too_many_requests(&format!("Too many requests. Retry after {seconds} seconds."), seconds))
 }
 
-/// Lets a request have what it takes of the process: of the share of its tenant, or of a superadmin's own.
+/// Lets a request have what it takes of the process: of the share of its tenant, or of a superadmin's own. Where its answer is likely to
+/// be large, that is read over what is returned, of `shared`, which is what tenants take turns with.
 ///
 /// # Errors
 /// 503 when the others have all of that share.
-pub(super) async fn take_room(parts: &Parts, of: Uuid) -> ApiResult<()> {
-    Stay::in_parts(&parts.extensions).enter(of).await
+pub(super) async fn take_room(parts: &Parts, of: Uuid, shared: Option<&Db>) -> ApiResult<Option<Db>> {
+    let stay = Stay::in_parts(&parts.extensions);
+    stay.enter(of, shared).await?;
+    Ok(stay.in_turn())
 }
 
 /// Finds the key and its tenant, and lets a superadmin into another tenant.

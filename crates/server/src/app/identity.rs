@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::identities::Found;
 use super::ticket::Ticket;
 use super::{App, session};
+use crate::db::Db;
 use crate::events;
 use crate::http::{ApiError, ApiResult};
 
@@ -40,6 +41,8 @@ pub(crate) struct Identity {
     pub(super) shown: Shown,
     /// What they know this request by, if they may repeat it.
     pub(super) ticket: Option<Arc<Ticket>>,
+    /// Their connections, where their turn has come to have a large answer read.
+    pub(super) in_turn: Option<Db>,
 }
 
 /// What a caller has shown to be let in.
@@ -96,6 +99,7 @@ impl Identity {
             touched: None,
             shown,
             ticket,
+            in_turn: None,
         }
     }
 
@@ -180,6 +184,7 @@ impl Identity {
             touched: None,
             shown: Shown::nothing(),
             ticket: None,
+            in_turn: None,
         }
     }
 }

@@ -10,7 +10,8 @@ impl Identity {
     /// The connections that they share.
     fn db(&self) -> &Db {
         let is_superadmin = self.role == Role::Superadmin || self.impersonation.is_some();
-        if is_superadmin { &self.app.db_of_superadmins } else { &self.app.db }
+        let shared = if is_superadmin { &self.app.db_of_superadmins } else { &self.app.db };
+        self.in_turn.as_ref().unwrap_or(shared)
     }
 
     /// Runs statements for the caller's tenant (`$1`), in one round trip.

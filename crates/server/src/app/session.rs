@@ -189,8 +189,8 @@ async fn find(parts: &Parts, app: &App) -> ApiResult<Option<Person>> {
         limit: rate::limit(session.rate_limit.as_deref()),
     };
     pay(parts, app, payer).await?;
-    take_room(parts, session.tenant_id).await?;
-    Ok(Some(Person(Identity::signed_in(app.clone(), session))))
+    let in_turn = take_room(parts, session.tenant_id, Some(&app.db)).await?;
+    Ok(Some(Person(Identity { in_turn, ..Identity::signed_in(app.clone(), session) })))
 }
 
 impl Identity {
@@ -211,6 +211,7 @@ impl Identity {
             touched: Some(session.authenticator_id),
             shown: Shown::nothing(),
             ticket: None,
+            in_turn: None,
         }
     }
 }

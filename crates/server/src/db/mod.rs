@@ -42,6 +42,7 @@ pub use pooler::{NotDirect, check_direct};
 pub(crate) use pools::most_connections;
 use pools::{End, Pools};
 pub(crate) use reading::LARGEST_ANSWER;
+use reading::OTHERS;
 pub use row::{Column, Row, RowReader, RowTypes};
 pub(crate) use shares::{Share, Shares};
 pub(crate) use sql::{ListSql, around_columns, column, fitting, statements, weighed};
@@ -167,6 +168,16 @@ impl Db {
         self.used_by(self.users.at_length())
     }
 
+    /// The same for one whose answer is likely to be large, when it is the turn of the tenant to have such a one read. The turn lasts as
+    /// long as what is returned.
+    ///
+    /// # Errors
+    /// When it does not come in time.
+    pub(crate) async fn in_turn(&self, tenant_id: Uuid) -> Result<Self, DbError> {
+        let turn = self.wait(self.users.large.line(tenant_id, OTHERS).turn()).await?;
+        Ok(self.used_by(self.users.in_turn(turn)))
+    }
+
     fn used_by(&self, users: Users) -> Self {
         Self::of(Parts { users, ..Parts::clone(self) })
     }
@@ -220,6 +231,7 @@ impl Db {
             Ok(pool.get().await?)
         };
         let client = self.wait(self.waits.for_connection(getting)).await?;
+        self.users.begin();
         Ok(Tx::open(kind, client, tenant_id, self.clone(), held))
     }
 

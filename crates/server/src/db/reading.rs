@@ -16,7 +16,7 @@ use super::tx::{Fate, Kind, Query, Tx};
 pub(crate) const LARGEST_ANSWER: usize = 16 * 1024 * 1024;
 
 /// What keeps a large answer from being read.
-const OTHERS: &str = "too many large answers are being read";
+pub(super) const OTHERS: &str = "too many large answers are being read";
 
 /// What is read without waiting for a turn, in bytes.
 const SMALL: usize = 1024 * 1024;

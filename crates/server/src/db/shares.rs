@@ -2,7 +2,7 @@
 //! a line of their own, where waiting costs nobody anything. A share of one is a turn: what one after the other has to do in any case.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -39,6 +39,7 @@ struct Pauses {
 }
 
 /// What somebody has, until it is dropped.
+#[derive(Debug)]
 #[must_use]
 pub(crate) struct Share {
     lines: Arc<Lines>,
@@ -46,8 +47,8 @@ pub(crate) struct Share {
     /// None when it is over.
     own: Option<OwnedSemaphorePermit>,
     of_all: Option<OwnedSemaphorePermit>,
-    /// None as long as nothing is done with it.
-    since: Option<Instant>,
+    /// Not set as long as nothing is done with it.
+    since: OnceLock<Instant>,
     pauses: Option<Pauses>,
 }
 
@@ -72,7 +73,7 @@ impl Line {
     /// When it does not come in time.
     pub(crate) async fn turn(&self) -> Result<Share, DbError> {
         let mut turn = self.shares.turn(self.of).await.ok_or(DbError::Overloaded(self.why))?;
-        turn.since = None;
+        turn.since = OnceLock::new();
         Ok(turn)
     }
 }
@@ -157,7 +158,7 @@ impl Shares {
         let whole = || Arc::new(Semaphore::new(self.each as usize));
         let line = Arc::clone(self.lines.lock().entry(of).or_insert_with(whole));
         let (lines, pauses) = (Arc::clone(&self.lines), self.pauses.clone());
-        let share = Share { lines, of, own: None, of_all: None, since: None, pauses };
+        let share = Share { lines, of, own: None, of_all: None, since: OnceLock::new(), pauses };
         // All who stand in it hold it, and so does the map.
         (Arc::strong_count(&line) - 1 <= self.most).then_some((line, share))
     }
@@ -175,7 +176,7 @@ impl Share {
         let Some(Pauses { others, longest }) = self.pauses.as_ref().filter(|_| self.of_all.is_some()) else {
             return Duration::ZERO;
         };
-        let took = self.since.map_or(Duration::ZERO, |since| since.elapsed());
+        let took = self.since.get().map_or(Duration::ZERO, Instant::elapsed);
         if took < SHORT {
             return Duration::ZERO;
         }
@@ -183,9 +184,9 @@ impl Share {
         took.saturating_mul(u32::try_from(others).unwrap_or(u32::MAX)).min(*longest)
     }
 
-    /// From here on something is done with it.
-    pub(crate) fn begin(&mut self) {
-        self.since = Some(Instant::now());
+    /// From here on something is done with it, unless that has begun before.
+    pub(crate) fn begin(&self) {
+        self.since.get_or_init(Instant::now);
     }
 
     /// Whether it is one of these, and whose.
@@ -204,7 +205,7 @@ impl Drop for Share {
             && let Ok(runtime) = Handle::try_current()
         {
             let (lines, of, own) = (Arc::clone(&self.lines), self.of, self.own.take());
-            let rest = Self { lines, of, own, of_all: None, since: None, pauses: None };
+            let rest = Self { lines, of, own, of_all: None, since: OnceLock::new(), pauses: None };
             runtime.spawn(async move {
                 sleep(pause).await;
                 drop(rest);

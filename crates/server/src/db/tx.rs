@@ -191,8 +191,8 @@ impl Tx {
 
     /// With a turn that it has waited for.
     #[must_use]
-    pub(super) fn having(mut self, mut turn: Option<Share>) -> Self {
-        turn.iter_mut().for_each(Share::begin);
+    pub(super) fn having(mut self, turn: Option<Share>) -> Self {
+        turn.iter().for_each(Share::begin);
         self.held.keep(turn);
         self
     }

@@ -1,5 +1,6 @@
 //! Who uses the connections, how many of them each may have at the same time, and for how long.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -23,7 +24,7 @@ const SUPERADMINS: u32 = 2;
 const LARGE: usize = 3;
 
 /// The longest pause of a tenant between two of them.
-const LARGE_PAUSE: Duration = Duration::from_secs(5);
+const LARGE_PAUSE: Duration = Duration::from_secs(8);
 
 /// How many transactions may write thousands of rows at the same time.
 pub(crate) const HEAVY: usize = 3;
@@ -58,6 +59,8 @@ pub(super) struct Users {
     order: Option<Order>,
     /// Whoever reads a large answer.
     pub(super) large: Shares,
+    /// The turn to do that, of one for whom it has come.
+    in_turn: Option<Arc<Share>>,
     /// A turn for every connection that jobs may have at the same time; None: they are none.
     jobs: Option<Shares>,
     patience: Patience,
@@ -108,6 +111,7 @@ impl Users {
             snapshots: Shares::within(each / 2, snapshots_of(size)),
             order: Some(Order::of(size)),
             large: Shares::within(1, LARGE).with_pauses_for(&connections, LARGE_PAUSE),
+            in_turn: None,
             connections,
             jobs: None,
             patience: Patience::USUAL,
@@ -138,6 +142,16 @@ impl Users {
     /// The same at work on thousands of rows.
     pub(super) fn at_length(&self) -> Self {
         Self { patience: Patience::LONG, at_length: true, ..self.clone() }
+    }
+
+    /// One for whom the turn has come to read a large answer, which lasts as long as this does.
+    pub(super) fn in_turn(&self, turn: Share) -> Self {
+        Self { large: Shares::of(u32::MAX), in_turn: Some(Arc::new(turn)), ..self.clone() }
+    }
+
+    /// From here on the turn is used, if they have one.
+    pub(super) fn begin(&self) {
+        self.in_turn.iter().for_each(|turn| turn.begin());
     }
 
     /// How many connections there are for what takes long, beside so many others.

@@ -13,7 +13,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream::poll_fn;
 use loopctl_core::code::Code;
 use scopeguard::ScopeGuard;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
@@ -140,10 +140,8 @@ fn known(method: &Method) -> &'static str {
 
 /// How long an answer waits for the rest of its request.
 const DRAIN: Duration = Duration::from_secs(2);
-/// The same for one that says that there is no room, and how many bytes are taken meanwhile in a millisecond: to send megabytes again
-/// at once helps nobody, and takes time from others.
+/// The same for one that says that there is no room: to send megabytes again at once helps nobody.
 const SLOW_DRAIN: Duration = Duration::from_secs(6);
-const SLOWLY: u64 = 2 * 1024;
 
 /// Reads what was left unread of a body, up to a bound, before the answer goes out: a client that is cut off
 /// while it sends (a wrong key with a large import) does not get to read the answer.
@@ -164,27 +162,21 @@ pub(crate) async fn drain(request: Request, next: Next) -> Response {
         poll_fn(move |context| body.lock().unwrap_or_else(PoisonError::into_inner).poll_next_unpin(context))
     };
     let response = next.run(Request::from_parts(parts, Body::from_stream(chunks()))).await;
-    let is_slow = refused_as(&response) == Some(Code::Overloaded);
-    if is_slow {
+    let is_overload = refused_as(&response) == Some(Code::Overloaded);
+    if is_overload {
         stay.give_up();
     }
-    let mut rest = chunks();
-    let rest = async {
-        let mut bytes = 0_usize;
+    let (mut rest, mut unread) = (chunks(), stay.unread());
+    let reading = async {
         loop {
             match rest.next().await {
                 None => return true,
-                Some(Ok(chunk)) if bytes <= 4 * LARGE_BODY_LIMIT => {
-                    bytes = bytes.saturating_add(chunk.len());
-                    if is_slow {
-                        sleep(Duration::from_millis(chunk.len() as u64 / SLOWLY)).await;
-                    }
-                }
+                Some(Ok(chunk)) if unread.taken() <= 4 * LARGE_BODY_LIMIT => unread.take(chunk.len()).await,
                 Some(_) => return false,
             }
         }
     };
-    let read = timeout(if is_slow { SLOW_DRAIN } else { DRAIN }, rest).await.unwrap_or(false);
+    let read = timeout(if is_overload { SLOW_DRAIN } else { DRAIN }, reading).await.unwrap_or(false);
     if read { response } else { closing(response) }
 }
 

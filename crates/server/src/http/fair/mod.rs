@@ -3,6 +3,7 @@
 
 mod expected;
 mod stay;
+mod unread;
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use super::error::{ApiError, ApiResult};
 
 use expected::Expected;
 pub(crate) use stay::Stay;
+use unread::Unread;
 
 /// How long a request waits for room before it is refused: others of its tenant have most of what there is.
 const BRIEFLY: Duration = Duration::from_secs(2);
@@ -32,7 +34,7 @@ const HEAVY_PATIENCE: Duration = Duration::from_secs(60);
 
 /// The longest pauses of a tenant beside others: between reading large bodies, and between working on thousands of rows.
 const READING_PAUSE: Duration = Duration::from_secs(5);
-const HEAVY_PAUSE: Duration = Duration::from_secs(20);
+const HEAVY_PAUSE: Duration = Duration::from_secs(40);
 
 /// How many exports may be on their way at the same time: of a tenant, and in all. Each may have a file of 32 MiB.
 const EXPORTS: u32 = 2;
@@ -68,6 +70,8 @@ pub(crate) struct Parts {
     heavy: Shares,
     /// Exports that are being sent.
     exports: Shares,
+    /// Bodies of which the rest is taken for nothing.
+    unread: Unread,
     /// Nobody waits for a turn when the process ends.
     pub(super) life: Life,
     /// Who asks for how much.
@@ -100,6 +104,7 @@ impl Fair {
             reading: Shares::within(1, cores).with_pauses_for(served, READING_PAUSE),
             heavy: Shares::within(1, HEAVY).with_pauses_for(served, HEAVY_PAUSE),
             exports: Shares::within(EXPORTS, MOST_EXPORTS),
+            unread: Unread::default(),
             small,
             life,
             usage,

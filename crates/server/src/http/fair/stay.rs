@@ -9,8 +9,9 @@ use axum::http::{Extensions, Uri};
 use uuid::Uuid;
 
 use super::expected::Question;
+use super::unread::Rest;
 use super::{BASE, BRIEFLY, Fair};
-use crate::db::{Share, Shares};
+use crate::db::{Db, Share, Shares};
 use crate::http::client::network_of;
 use crate::http::error::{ApiError, ApiResult};
 use crate::life::Life;
@@ -43,6 +44,8 @@ struct Held {
     room: u32,
     /// What is asked for, where nothing is changed.
     asked: Option<Uri>,
+    /// With the turn to read a large answer, until that is there.
+    in_turn: Option<Db>,
 }
 
 impl Stay {
@@ -52,7 +55,7 @@ impl Stay {
             IpAddr::V4(address) => Uuid::from_u128(u32::from(address).into()),
             IpAddr::V6(address) => Uuid::from_u128(address.into()),
         });
-        let held = Held { of, is_known: false, shares: Vec::new(), room: 0, asked: None };
+        let held = Held { of, is_known: false, shares: Vec::new(), room: 0, asked: None, in_turn: None };
         Self { fair, held: Arc::new(Mutex::new(held)) }
     }
 
@@ -76,11 +79,13 @@ impl Stay {
         })
     }
 
-    /// It is this tenant's, or this superadmin's. Asked again, it is known. A question whose answer was large makes room for that as well.
+    /// It is this tenant's, or this superadmin's. Asked again, it is known. A question whose answer was large makes room for that as well,
+    /// and before that waits for its turn, where it will be read over connections that take turns: what is begun without is thrown away
+    /// when it turns out to be large.
     ///
     /// # Errors
-    /// 503 when they have no room left.
-    pub(crate) async fn enter(&self, of: Uuid) -> ApiResult<()> {
+    /// 503 when they have no room left, or their turn does not come.
+    pub(crate) async fn enter(&self, of: Uuid, over: Option<&Db>) -> ApiResult<()> {
         {
             let mut held = self.held();
             if held.is_known {
@@ -91,7 +96,16 @@ impl Stay {
         let share = self.fair.small.take(of, 1, BRIEFLY).await;
         self.held().shares.push(share.ok_or_else(too_much)?);
         let expected = self.question().map_or(0, |question| self.fair.expected.size(question));
+        if let Some(db) = over.filter(|_| expected > 0) {
+            let in_turn = db.in_turn(of).await?;
+            self.held().in_turn = Some(in_turn);
+        }
         self.make_room(expected).await
+    }
+
+    /// The connections of a question whose answer is likely to be large: it is its turn.
+    pub(crate) fn in_turn(&self) -> Option<Db> {
+        self.held().in_turn.clone()
     }
 
     /// Makes room for a body of so many bytes.
@@ -107,6 +121,11 @@ impl Stay {
         let mut held = self.held();
         held.shares.clear();
         held.room = 0;
+    }
+
+    /// Its body is not read any more, and the rest of it is to be taken.
+    pub(crate) fn unread(&self) -> Rest {
+        self.fair.unread.begin()
     }
 
     /// The answer takes so many bytes, or would have: so it may the next time.
@@ -129,9 +148,13 @@ impl Stay {
     /// # Errors
     /// 503 for what was only read.
     pub(crate) async fn admit_answer(&self, bytes: usize, only_read: bool) -> ApiResult<()> {
-        // What anybody may read is there once, however many read it.
-        if !self.held().is_known {
-            return Ok(());
+        {
+            let mut held = self.held();
+            held.in_turn = None;
+            // What anybody may read is there once, however many read it.
+            if !held.is_known {
+                return Ok(());
+            }
         }
         let further = self.further(bytes);
         if further == 0 {
@@ -224,7 +247,7 @@ mod tests {
 
     async fn stay(fair: &Fair, of: Uuid) -> Stay {
         let stay = Stay::new(fair.clone(), None);
-        stay.enter(of).await.unwrap();
+        stay.enter(of, None).await.unwrap();
         stay
     }
 
@@ -243,7 +266,7 @@ mod tests {
         for _ in 2..16 {
             small.push(stay(&fair, TENANT).await);
         }
-        assert!(Stay::new(fair.clone(), None).enter(TENANT).await.is_err());
+        assert!(Stay::new(fair.clone(), None).enter(TENANT, None).await.is_err());
         // Once its answer is sent, there is room: even for more than a share, which is all of it.
         drop(first);
         second.admit_body(100 * MIB).await.unwrap();
@@ -256,7 +279,7 @@ mod tests {
         let uri = Uri::from_static("/stories?limit=500");
         let ask = async || {
             let stay = Stay::new(fair.clone(), None).asking(&uri);
-            stay.enter(TENANT).await.map(|()| stay)
+            stay.enter(TENANT, None).await.map(|()| stay)
         };
         let first = ask().await.unwrap();
         first.expect(2 * MIB);
