@@ -56,7 +56,7 @@ pub(crate) struct ClusterArguments {
     /// The directory with the programs `postgres` and `initdb`
     #[arg(long, env = "LOOPCTL_PG_BIN", value_name = "DIR")]
     pg_bin: Option<PathBuf>,
-    /// An archive (.tar.gz) of PostgreSQL programs to unpack and use
+    /// An archive (.tar.gz or .tar.xz) of PostgreSQL programs to unpack and use
     #[arg(long, env = "LOOPCTL_PG_BUNDLE", value_name = "FILE", hide_env_values = true)]
     pg_bundle: Option<String>,
 }

@@ -1,18 +1,25 @@
 //! PostgreSQL from an archive, for machines without a package of it.
 
 use std::fs::{self, DirBuilder, File, Permissions};
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use flate2::read::GzDecoder;
+use flate2::bufread::GzDecoder;
+use lzma_rust2::XzReader;
 use sha2::{Digest, Sha256};
 
 use crate::Carried;
 use crate::binaries::is_bin_dir;
 use crate::error::{IoContext, Problem};
 use crate::layout::Layout;
+
+/// What a file begins with that `xz` has compressed; anything else is taken for gzip's.
+const XZ: &[u8] = b"\xfd7zXZ\0";
+
+/// What unpacking such a one may take, in KiB: as much as what was compressed as well as it goes.
+const MOST_MEMORY: u32 = 96 * 1024;
 
 /// An unpacking that is not complete has this in its name.
 const UNFINISHED: &str = "unfinished-";
@@ -36,14 +43,14 @@ pub(crate) fn install(bundle: &str, layout: &Layout) -> Result<PathBuf, Problem>
 
 /// The same with what the program carries.
 pub(crate) fn install_carried(Carried(archive): Carried, layout: &Layout) -> Result<PathBuf, Problem> {
-    // A gzip file ends with a sum and the length of its content.
-    let end = archive.len().saturating_sub(8);
+    // There are sums and lengths of the content at the end, whatever has compressed it.
+    let end = archive.len().saturating_sub(1024);
     let key = named(Sha256::new().chain_update(&archive[end..]).chain_update(archive.len().to_le_bytes()));
     unpacked(&key, || Ok(archive), layout, |problem| Problem::BadCarried { problem })
 }
 
 /// What is unpacked under this name, and if nothing is, the archive after that.
-fn unpacked<R: Read>(
+fn unpacked<R: BufRead>(
     key: &str,
     open: impl FnOnce() -> io::Result<R>,
     layout: &Layout,
@@ -62,7 +69,7 @@ fn unpacked<R: Read>(
     tracing::info!(into = %target.display(), "unpacking PostgreSQL");
     if let Err(error) = open().and_then(|archive| unpack(archive, &unfinished)) {
         clear_unfinished(&bundles)?;
-        return Err(bad(format!("it cannot be unpacked as .tar.gz: {error}")));
+        return Err(bad(format!("it cannot be unpacked as .tar.gz or .tar.xz: {error}")));
     }
     if bin_dir(&unfinished).is_none() {
         clear_unfinished(&bundles)?;
@@ -107,10 +114,16 @@ fn named(hash: Sha256) -> String {
     hex::encode(hash.finalize())[..16].to_owned()
 }
 
-fn unpack(archive: impl Read, into: &Path) -> io::Result<()> {
+fn unpack(mut archive: impl BufRead, into: &Path) -> io::Result<()> {
+    let is_xz = archive.fill_buf()?.starts_with(XZ);
+    let unpacked: Box<dyn Read> = if is_xz {
+        Box::new(XzReader::new_mem_limit(archive, false, MOST_MEMORY))
+    } else {
+        Box::new(GzDecoder::new(archive))
+    };
     // The archive's modes are kept (programs must stay executable), its owners are not; entries that lead
     // out of the directory are left out by the library.
-    tar::Archive::new(GzDecoder::new(archive)).unpack(into)
+    tar::Archive::new(unpacked).unpack(into)
 }
 
 /// Archives have `bin` at the top, below a directory that is named after the version, or one deeper, where libraries lie beside.

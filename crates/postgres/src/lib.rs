@@ -65,7 +65,7 @@ pub struct Application {
     pub carried: Option<Carried>,
 }
 
-/// PostgreSQL's binaries as a `.tar.gz`, in the program itself.
+/// PostgreSQL's binaries as a `.tar.xz` or `.tar.gz`, in the program itself.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Carried(pub &'static [u8]);
 
@@ -84,7 +84,7 @@ pub struct EmbeddedOptions {
     pub data_dir: PathBuf,
     /// The directory with `initdb` and `postgres`. Used or refused, never replaced.
     pub pg_bin: Option<PathBuf>,
-    /// A `.tar.gz` of PostgreSQL binaries, unpacked into the data directory.
+    /// A `.tar.gz` or `.tar.xz` of PostgreSQL binaries, unpacked into the data directory.
     pub bundle: Option<String>,
     /// What the program carries, unpacked into the data directory: used before what the system has, if it fits the data.
     pub carried: Option<Carried>,

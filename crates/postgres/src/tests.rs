@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 
+use lzma_rust2::{XzOptions, XzWriter};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 use tempfile::TempDir;
 
@@ -283,6 +284,26 @@ fn what_is_carried_is_unpacked_once_and_used_where_it_fits() {
     assert!(message.contains("carries cannot be used: it cannot be unpacked"), "{message}");
     assert!(message.contains("EXAMPLE_PG_BIN"), "{message}");
     assert_eq!(format!("{:?}", Carried(b"no archive")), "Carried(10 bytes)");
+}
+
+#[test]
+fn a_bundle_may_be_compressed_by_xz() {
+    let fixture = Fixture::new();
+    let bin = fixture.fake("source/bin", "16.4");
+    let bundle = fixture.temp.path().join("bundle.tar.xz");
+    let xz = XzWriter::new(File::create(&bundle).unwrap(), XzOptions::with_preset(9)).unwrap();
+    let mut archive = tar::Builder::new(xz);
+    archive.append_dir_all("postgresql/bin", &bin).unwrap();
+    archive.into_inner().unwrap().finish().unwrap();
+    let options = EmbeddedOptions { bundle: bundle.to_str().map(str::to_owned), ..fixture.options() };
+    let found = fixture.locate(&options, None, &Places::default()).unwrap();
+    assert!(found.bin_dir.starts_with(fixture.layout.bundles()) && found.major == 16);
+
+    // What is cut off is no archive, however it begins.
+    let whole = fs::read(&bundle).unwrap();
+    fs::write(&bundle, &whole[..whole.len() / 2]).unwrap();
+    let refused = fixture.locate(&options, None, &Places::default()).unwrap_err().to_string();
+    assert!(refused.contains("cannot be unpacked"), "{refused}");
 }
 
 #[test]

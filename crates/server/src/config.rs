@@ -29,7 +29,7 @@ pub static APPLICATION: Application = Application {
 #[cfg(feature = "bundled-postgres")]
 const CARRIED: Option<Carried> = Some(Carried(include_bytes!(env!(
     "LOOPCTL_BUNDLED_POSTGRES",
-    "the feature bundled-postgres takes LOOPCTL_BUNDLED_POSTGRES: the full path of a .tar.gz of PostgreSQL"
+    "the feature bundled-postgres takes LOOPCTL_BUNDLED_POSTGRES: the full path of a .tar.xz or .tar.gz of PostgreSQL"
 ))));
 #[cfg(not(feature = "bundled-postgres"))]
 const CARRIED: Option<Carried> = None;

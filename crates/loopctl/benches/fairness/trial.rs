@@ -21,6 +21,9 @@ const HOSTILE: usize = 2;
 const LEAST_RATE: f64 = 0.6;
 /// How long an attack without an end goes on there, unless somebody says otherwise.
 const SOAK: Duration = Duration::from_secs(120);
+/// For how long the others are measured alone before that: PostgreSQL clears away what they leave behind from time to time, which is
+/// a part of their work.
+const ALONE: Duration = Duration::from_secs(60);
 
 /// How long each part of a trial takes, and who takes part.
 pub(crate) struct Plan {
@@ -47,7 +50,8 @@ impl Plan {
             return one;
         }
         let span = soak.unwrap_or(if size == Size::Full { SOAK } else { beside });
-        Self { beside: span, polite: POLITE, hostile: HOSTILE, least_rate: Some(LEAST_RATE), ..one }
+        let alone = if size == Size::Full { ALONE } else { alone };
+        Self { alone, beside: span, polite: POLITE, hostile: HOSTILE, least_rate: Some(LEAST_RATE), ..one }
     }
 }
 

@@ -1,13 +1,11 @@
 //! The OpenAPI document for people: Swagger UI, compiled in, so that nothing of it comes from another host.
 
-use std::borrow::Cow;
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 
 use askama::Template;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use sha2::{Digest as _, Sha256};
-use utoipa_swagger_ui::Config;
 
 use crate::http::{ApiError, ApiResult, Asked, Name, Operation, Output};
 use crate::web::{Elsewhere, FOREVER, FixedPage, HARMLESS, SentPage};
@@ -23,23 +21,25 @@ struct File {
     /// With a part of its hash, by which it may be kept for ever.
     name: String,
     content_type: &'static str,
-    body: Cow<'static, [u8]>,
+    body: &'static [u8],
 }
 
 impl File {
-    fn of(stem: &str, kind: &str, content_type: &'static str) -> Self {
-        let found = utoipa_swagger_ui::serve(&format!("{stem}.{kind}"), Arc::new(Config::default()));
-        // A test looks that they are there.
-        let body = found.ok().flatten().map(|file| file.bytes).unwrap_or_default();
-        let hash = hex::encode(Sha256::digest(&body));
+    fn of(stem: &str, kind: &str, content_type: &'static str, body: &'static [u8]) -> Self {
+        let hash = hex::encode(Sha256::digest(body));
         Self { name: format!("{stem}-{}.{kind}", &hash[..12]), content_type, body }
     }
 }
 
-static SCRIPT: LazyLock<File> =
-    LazyLock::new(|| File::of("swagger-ui-bundle", "js", "text/javascript; charset=utf-8"));
+static SCRIPT: LazyLock<File> = LazyLock::new(|| {
+    let body = include_bytes!(concat!(env!("OUT_DIR"), "/swagger-ui-bundle.js.gz"));
+    File::of("swagger-ui-bundle", "js", "text/javascript; charset=utf-8", body)
+});
 
-static STYLE: LazyLock<File> = LazyLock::new(|| File::of("swagger-ui", "css", "text/css; charset=utf-8"));
+static STYLE: LazyLock<File> = LazyLock::new(|| {
+    let body = include_bytes!(concat!(env!("OUT_DIR"), "/swagger-ui.css.gz"));
+    File::of("swagger-ui", "css", "text/css; charset=utf-8", body)
+});
 
 #[derive(Template)]
 #[template(path = "discovery/swagger.html")]
@@ -93,7 +93,7 @@ pub(crate) async fn file(Name(name): Name) -> ApiResult<Response> {
         (header::CACHE_CONTROL, HeaderValue::from_static(FOREVER)),
         HARMLESS,
     ];
-    Ok((headers, body.clone()).into_response())
+    Ok((headers, *body).into_response())
 }
 
 #[cfg(test)]

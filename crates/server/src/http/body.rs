@@ -15,7 +15,7 @@ use loopctl_core::request::{Request, schema_of};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::endpoint::{Input, Operation};
 use super::error::{ApiError, ApiResult};
@@ -33,7 +33,7 @@ const PAUSE: Duration = Duration::from_secs(30);
 const AT_EASE: Duration = Duration::from_secs(10);
 const SLOWEST: u64 = 1024;
 /// How long it may go on when the server stops.
-const LAST_PAUSE: Duration = Duration::from_millis(500);
+pub(super) const LAST_PAUSE: Duration = Duration::from_millis(500);
 /// How long a body may take from its first byte to its last.
 const SENDING: Duration = Duration::from_secs(180);
 
@@ -239,10 +239,7 @@ async fn read(request: HttpRequest, limit: usize) -> ApiResult<Vec<u8>> {
 
 async fn collect(request: HttpRequest, limit: usize, announced: Option<u64>) -> ApiResult<Vec<u8>> {
     let stay = Stay::of(&request);
-    let mut stopped = pin!(async {
-        stay.ending().await;
-        sleep(LAST_PAUSE).await;
-    });
+    let mut stopped = pin!(stay.ended(LAST_PAUSE));
     // Room for what has come, and not for what somebody says is to come.
     let most = announced.map_or(limit, |length| length as usize);
     let mut room = most.min(65_536);
@@ -386,6 +383,8 @@ mod tests {
     use axum::response::IntoResponse as _;
 
     use super::*;
+    use tokio::time::sleep;
+
     use crate::db::Shares;
     use crate::http::Fair;
     use crate::life::Life;

@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
-use super::body::LARGE_BODY_LIMIT;
+use super::body::{LARGE_BODY_LIMIT, LAST_PAUSE};
 use super::error::{ApiError, Refused};
 use super::fair::{Fair, Stay};
 use super::rate::Noted;
@@ -176,7 +176,11 @@ pub(crate) async fn drain(request: Request, next: Next) -> Response {
             }
         }
     };
-    let read = timeout(if is_overload { SLOW_DRAIN } else { DRAIN }, reading).await.unwrap_or(false);
+    let patience = if is_overload { SLOW_DRAIN } else { DRAIN };
+    let read = tokio::select! {
+        read = timeout(patience, reading) => read.unwrap_or(false),
+        () = stay.ended(LAST_PAUSE) => false,
+    };
     if read { response } else { closing(response) }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use axum::extract::Request;
 use axum::http::{Extensions, Uri};
+use tokio::time::sleep;
 use uuid::Uuid;
 
 use super::expected::Question;
@@ -198,9 +199,10 @@ impl Stay {
         self.fair.life.wait(self.fair.read(of, bytes, read)).await.ok_or_else(ApiError::stopping)?
     }
 
-    /// Waits until the process is about to end.
-    pub(crate) async fn ending(&self) {
+    /// Waits until the process has been about to end for so long.
+    pub(crate) async fn ended(&self, since: Duration) {
         self.fair.life.ending().await;
+        sleep(since).await;
     }
 
     /// So many bytes are sent, because there was no room for more or not.
