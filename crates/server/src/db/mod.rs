@@ -41,8 +41,7 @@ pub(crate) use loopctl_macros::Row;
 pub use pooler::{NotDirect, check_direct};
 pub(crate) use pools::most_connections;
 use pools::{End, Pools};
-pub(crate) use reading::LARGEST_ANSWER;
-use reading::OTHERS;
+pub(crate) use reading::{LARGEST_ANSWER, OTHER_LARGE};
 pub use row::{Column, Row, RowReader, RowTypes};
 pub(crate) use shares::{Share, Shares};
 pub(crate) use sql::{ListSql, around_columns, column, fitting, statements, weighed};
@@ -174,7 +173,7 @@ impl Db {
     /// # Errors
     /// When it does not come in time.
     pub(crate) async fn in_turn(&self, tenant_id: Uuid) -> Result<Self, DbError> {
-        let turn = self.wait(self.users.large.line(tenant_id, OTHERS).turn()).await?;
+        let turn = self.wait(self.users.large.line(tenant_id, OTHER_LARGE).turn()).await?;
         Ok(self.used_by(self.users.in_turn(turn)))
     }
 

@@ -16,7 +16,7 @@ use super::tx::{Fate, Kind, Query, Tx};
 pub(crate) const LARGEST_ANSWER: usize = 16 * 1024 * 1024;
 
 /// What keeps a large answer from being read.
-pub(super) const OTHERS: &str = "too many large answers are being read";
+pub(crate) const OTHER_LARGE: &str = "too many large answers are being read";
 
 /// What is read without waiting for a turn, in bytes.
 const SMALL: usize = 1024 * 1024;
@@ -74,7 +74,7 @@ impl Reading {
         let Some(turns) = self.turns.as_ref().filter(|_| bytes > SMALL) else { return Ok(()) };
         let mut turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         if turn.is_none() {
-            let others = || self.fate.wait_for(turns.line(self.tenant_id, OTHERS));
+            let others = || self.fate.wait_for(turns.line(self.tenant_id, OTHER_LARGE));
             *turn = Some(turns.take_now(self.tenant_id, 1).ok_or_else(others)?);
         }
         Ok(())

@@ -50,6 +50,10 @@ pub(crate) struct ApiError {
     #[serde(skip)]
     #[schemars(skip)]
     repeats: Repetition,
+    // A large answer, of which that is known before there is any.
+    #[serde(skip)]
+    #[schemars(skip)]
+    is_large: bool,
 }
 
 /// The members that many refusals have.
@@ -93,7 +97,8 @@ fn number<S: Serializer>(status: &StatusCode, serializer: S) -> Result<S::Ok, S:
 impl ApiError {
     /// An error with its stable code and one sentence that says what to do.
     pub(crate) fn new(status: StatusCode, code: Code, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into(), members: Box::default(), repeats: Repetition::No }
+        let (members, repeats) = (Box::default(), Repetition::No);
+        Self { status, code, message: message.into(), members, repeats, is_large: false }
     }
 
     /// Says it in another sentence.
@@ -153,7 +158,8 @@ impl ApiError {
     pub(crate) fn answer_too_large(parameter: &str, fits: i64) -> Self {
         let message = "Unprocessable: the answer would be larger than 16 MiB";
         let hint = format!("Ask for less: {} fit ({parameter}).", fits.max(1));
-        Self::unprocessable(Code::AnswerTooLarge, message).with("hints", json!([hint]))
+        let refused = Self::unprocessable(Code::AnswerTooLarge, message).with("hints", json!([hint]));
+        Self { is_large: true, ..refused }
     }
 
     /// 422 for one field.
@@ -231,7 +237,11 @@ impl ApiError {
     /// An answer with its status and headers, and with a body that has it as its `error` and tells other things besides.
     pub(crate) fn beside(&self, body: &impl Serialize) -> Response {
         let mut response = (self.status, axum::Json(body)).into_response();
-        response.extensions_mut().insert(Refused { code: self.code, message: self.message.clone() });
+        response.extensions_mut().insert(Refused {
+            code: self.code,
+            message: self.message.clone(),
+            is_large: self.is_large,
+        });
         if self.status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
@@ -370,7 +380,7 @@ impl From<DbError> for ApiError {
         } else if let DbError::TooLarge(rows) = error {
             Self::answer_too_large("limit", i64::try_from(rows).unwrap_or(i64::MAX))
         } else if let DbError::Overloaded(reason) = error {
-            Self::overloaded(reason)
+            Self { is_large: reason == db::OTHER_LARGE, ..Self::overloaded(reason) }
         } else if error.is_storage_failure() {
             tracing::error!(%error, "the database cannot write");
             let message = "Service Unavailable: the database's disk is full or read-only; nothing was changed; reading goes on, \
@@ -418,6 +428,8 @@ pub(crate) struct Refused {
     pub(crate) code: Code,
     /// The sentence for people.
     pub(crate) message: String,
+    /// Whether a large answer is refused: one that is larger than any may be, or whose turn to be read has not come.
+    pub(super) is_large: bool,
 }
 
 /// Where an error is explained: what happened, why the rule is there, and what to do.

@@ -87,17 +87,17 @@ pub(crate) async fn observe(State(fair): State<Fair>, mut request: Request, next
     request.extensions_mut().insert(stay.clone());
     let mut response = next.run(request).instrument(span.clone()).await;
     let size = |response: &Response| response.body().size_hint().exact().unwrap_or_default() as usize;
-    match refused_as(&response) {
+    match refused(&response) {
         _ if outer.is_some() => {}
         None => stay.expect(size(&response)),
-        Some(Code::AnswerTooLarge) => stay.expect(LARGEST_ANSWER),
+        Some(Refused { is_large: true, .. }) => stay.expect(LARGEST_ANSWER),
         Some(_) => {}
     }
     if let Err(error) = stay.admit_answer(size(&response), matches!(method, "GET" | "HEAD")).await {
         response = error.into_response();
     }
     if outer.is_none() {
-        stay.answered(size(&response), refused_as(&response) == Some(Code::Overloaded));
+        stay.answered(size(&response), is_overload(&response));
     }
     response.extensions_mut().insert(stay);
     ScopeGuard::into_inner(left);
@@ -119,9 +119,13 @@ pub(crate) async fn observe(State(fair): State<Fair>, mut request: Request, next
     response
 }
 
-/// What an answer is refused with.
-fn refused_as(response: &Response) -> Option<Code> {
-    response.extensions().get::<Refused>().map(|refused| refused.code)
+/// Why an answer refuses something, if it does.
+fn refused(response: &Response) -> Option<&Refused> {
+    response.extensions().get()
+}
+
+fn is_overload(response: &Response) -> bool {
+    refused(response).is_some_and(|refused| refused.code == Code::Overloaded)
 }
 
 /// A method is any word that a client can think of: in the log it would be the client's, and so would a series.
@@ -162,7 +166,7 @@ pub(crate) async fn drain(request: Request, next: Next) -> Response {
         poll_fn(move |context| body.lock().unwrap_or_else(PoisonError::into_inner).poll_next_unpin(context))
     };
     let response = next.run(Request::from_parts(parts, Body::from_stream(chunks()))).await;
-    let is_overload = refused_as(&response) == Some(Code::Overloaded);
+    let is_overload = is_overload(&response);
     if is_overload {
         stay.give_up();
     }

@@ -37,7 +37,7 @@ pub(crate) async fn refused_pages(request: Request, next: Next) -> Response {
     response
 }
 
-fn as_page(Refused { code, message }: Refused, refused: &Response) -> Response {
+fn as_page(Refused { code, message, .. }: Refused, refused: &Response) -> Response {
     let status = refused.status();
     let page = Page(RefusedPage { status, title: title(status), code, message });
     let mut response = page.into_response();

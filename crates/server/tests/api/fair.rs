@@ -203,20 +203,48 @@ async fn a_body_that_drips_is_not_waited_for() {
     assert_eq!(body["error"]["code"], "request_timeout");
 }
 
+/// Plans so many stories of 60 KB each in an epic of their own.
+async fn plan_large(tenant: &Tenant, project: &str, epic: usize, count: usize) {
+    let large = |nth| {
+        let mut story = story(&format!("{epic}.{nth}"));
+        story["metadata"] = json!({"note": "x".repeat(60_000)});
+        story
+    };
+    let stories: Vec<_> = (1..=count).map(large).collect();
+    let plan = json!({"epics": [{"number": epic, "title": "Large", "stories": stories}]});
+    tenant.user.post(&format!("/projects/{project}/import?merge=true"), plan).await.expect(200);
+}
+
+#[tokio::test]
+async fn what_was_large_is_begun_in_its_turn() {
+    let server = started(ServeOptions::local(own_database()));
+    let tenant = Tenant::at(&server.owner, &server.base).await;
+    let project = tenant.project_of(&["9.1"]).await;
+    plan_large(&tenant, &project, 1, 30).await;
+    let path = format!("/stories?project_id={project}&limit=50");
+    tenant.user.get(&path).await.expect(200);
+    let holder = Holder::of(&server, "lock table stories in access exclusive mode").await;
+    let asking = join_all((0..3).map(|_| tenant.user.get(&path)));
+    let watching = async {
+        holder.until_waited_for(1).await;
+        for _ in 0..20 {
+            tenant.user.get("/agents").await.expect(200);
+            assert_eq!(holder.waiters().await, 1, "the others have not begun");
+        }
+        holder.let_go().await;
+    };
+    let (answers, ()) = tokio::join!(asking, watching);
+    for answer in answers {
+        assert_eq!(answer.expect(200)["data"].as_array().unwrap().len(), 31);
+    }
+}
+
 #[tokio::test]
 async fn a_page_is_no_larger_than_an_answer() {
     let tenant = Tenant::new().await;
     let project = tenant.project_of(&["9.1"]).await;
     for epic in 1..=2 {
-        let stories: Vec<_> = (1..=150)
-            .map(|nth| {
-                let mut story = story(&format!("{epic}.{nth}"));
-                story["metadata"] = json!({"note": "x".repeat(60_000)});
-                story
-            })
-            .collect();
-        let plan = json!({"epics": [{"number": epic, "title": "Large", "stories": stories}]});
-        tenant.user.post(&format!("/projects/{project}/import?merge=true"), plan).await.expect(200);
+        plan_large(&tenant, &project, epic, 150).await;
     }
     let path = format!("/stories?project_id={project}");
     let error = tenant.user.get(&format!("{path}&limit=500")).await.expect_error(422, "answer_too_large");

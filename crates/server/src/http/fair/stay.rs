@@ -126,7 +126,7 @@ impl Stay {
 
     /// Its body is not read any more, and the rest of it is to be taken.
     pub(crate) fn unread(&self) -> Rest {
-        self.fair.unread.begin()
+        self.fair.unread.begin(self.held().of)
     }
 
     /// The answer takes so many bytes, or would have: so it may the next time.
