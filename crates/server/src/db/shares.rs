@@ -133,9 +133,10 @@ impl Shares {
         (share.own.is_some() && share.of_all.is_some()).then_some(share)
     }
 
-    /// Waits for somebody's turn for as long as PostgreSQL lets anybody wait for a lock.
+    /// Waits for somebody's turn for as long as PostgreSQL lets anybody wait for a lock, after the longest pause that there may be.
     pub(crate) async fn turn(&self, of: Uuid) -> Option<Share> {
-        self.take(of, 1, LOCK_PATIENCE).await
+        let pause = self.pauses.as_ref().map_or(Duration::ZERO, |pauses| pauses.longest);
+        self.take(of, 1, pause + LOCK_PATIENCE).await
     }
 
     /// Where somebody waits for their turn, and what they are told when it does not come.

@@ -50,7 +50,7 @@ pub(crate) struct ApiError {
     #[serde(skip)]
     #[schemars(skip)]
     repeats: Repetition,
-    // A large answer, of which that is known before there is any.
+    // It would have been a large answer, whose turn has not come.
     #[serde(skip)]
     #[schemars(skip)]
     is_large: bool,
@@ -158,8 +158,7 @@ impl ApiError {
     pub(crate) fn answer_too_large(parameter: &str, fits: i64) -> Self {
         let message = "Unprocessable: the answer would be larger than 16 MiB";
         let hint = format!("Ask for less: {} fit ({parameter}).", fits.max(1));
-        let refused = Self::unprocessable(Code::AnswerTooLarge, message).with("hints", json!([hint]));
-        Self { is_large: true, ..refused }
+        Self::unprocessable(Code::AnswerTooLarge, message).with("hints", json!([hint]))
     }
 
     /// 422 for one field.
@@ -428,7 +427,7 @@ pub(crate) struct Refused {
     pub(crate) code: Code,
     /// The sentence for people.
     pub(crate) message: String,
-    /// Whether a large answer is refused: one that is larger than any may be, or whose turn to be read has not come.
+    /// Whether a large answer is refused because its turn to be read has not come.
     pub(super) is_large: bool,
 }
 

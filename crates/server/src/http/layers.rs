@@ -82,16 +82,18 @@ pub(crate) async fn observe(State(fair): State<Fair>, mut request: Request, next
     let outer = request.extensions().get::<Stay>().cloned();
     let stay = outer.clone().unwrap_or_else(|| {
         let stay = Stay::new(fair, peer.map(|Peer(address)| address));
-        if method == "GET" { stay.asking(request.uri()) } else { stay }
+        if matches!(method, "GET" | "HEAD") { stay.asking(request.uri()) } else { stay }
     });
     request.extensions_mut().insert(stay.clone());
     let mut response = next.run(request).instrument(span.clone()).await;
     let size = |response: &Response| response.body().size_hint().exact().unwrap_or_default() as usize;
     match refused(&response) {
         _ if outer.is_some() => {}
-        None => stay.expect(size(&response)),
-        Some(Refused { is_large: true, .. }) => stay.expect(LARGEST_ANSWER),
-        Some(_) => {}
+        // The answer to HEAD has no body.
+        None if method == "GET" => stay.expect(size(&response)),
+        Some(Refused { code: Code::AnswerTooLarge, .. }) => stay.expect(LARGEST_ANSWER),
+        Some(Refused { is_large: true, .. }) => stay.expect_large(),
+        _ => {}
     }
     if let Err(error) = stay.admit_answer(size(&response), matches!(method, "GET" | "HEAD")).await {
         response = error.into_response();
@@ -166,21 +168,25 @@ pub(crate) async fn drain(request: Request, next: Next) -> Response {
         poll_fn(move |context| body.lock().unwrap_or_else(PoisonError::into_inner).poll_next_unpin(context))
     };
     let response = next.run(Request::from_parts(parts, Body::from_stream(chunks()))).await;
-    let is_overload = is_overload(&response);
-    if is_overload {
-        stay.give_up();
-    }
-    let (mut rest, mut unread) = (chunks(), stay.unread());
+    stay.end_turn();
+    let mut slowly = is_overload(&response).then(|| stay.give_up());
+    let patience = if slowly.is_some() { SLOW_DRAIN } else { DRAIN };
+    let mut rest = chunks();
     let reading = async {
+        let mut bytes = 0_usize;
         loop {
             match rest.next().await {
                 None => return true,
-                Some(Ok(chunk)) if unread.taken() <= 4 * LARGE_BODY_LIMIT => unread.take(chunk.len()).await,
+                Some(Ok(chunk)) if bytes <= 4 * LARGE_BODY_LIMIT => {
+                    bytes = bytes.saturating_add(chunk.len());
+                    if let Some(unread) = &mut slowly {
+                        unread.take(chunk.len()).await;
+                    }
+                }
                 Some(_) => return false,
             }
         }
     };
-    let patience = if is_overload { SLOW_DRAIN } else { DRAIN };
     let read = tokio::select! {
         read = timeout(patience, reading) => read.unwrap_or(false),
         () = stay.ended(LAST_PAUSE) => false,

@@ -43,7 +43,7 @@ const SEND_BUFFER: usize = 256 * 1024;
 const LAST_WORDS: Duration = Duration::from_millis(500);
 /// How often in a row a client is found then to read too little of what was written for it, looked at once for each of its last words,
 /// before its answer is given up.
-const UNREAD_LOOKS: u32 = 6;
+const UNREAD_LOOKS: u32 = 10;
 /// How many bytes are enough, from one look to the next.
 const STEADY: u64 = 16 * 1024;
 

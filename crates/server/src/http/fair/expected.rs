@@ -8,8 +8,11 @@ use std::sync::{Mutex, PoisonError};
 use axum::http::Uri;
 use uuid::Uuid;
 
-/// What is not worth remembering, in bytes: less than what is read without a turn, because rows may weigh more than what is said of them.
-const SMALL: usize = 512 * 1024;
+/// What is not worth remembering, in bytes.
+const SMALL: usize = 1024 * 1024;
+
+/// What is.
+pub(super) const LEAST_LARGE: usize = SMALL + 1;
 
 /// How many are remembered; all are forgotten when there are more. Then it is seen when they are there.
 const MOST: usize = 4096;

@@ -9,7 +9,7 @@ use axum::http::{Extensions, Uri};
 use tokio::time::sleep;
 use uuid::Uuid;
 
-use super::expected::Question;
+use super::expected::{LEAST_LARGE, Question};
 use super::unread::Rest;
 use super::{BASE, BRIEFLY, Fair};
 use crate::db::{Db, Share, Shares};
@@ -81,7 +81,7 @@ impl Stay {
     }
 
     /// It is this tenant's, or this superadmin's. Asked again, it is known. A question whose answer was large makes room for that as well,
-    /// and before that waits for its turn, where it will be read over connections that take turns: what is begun without is thrown away
+    /// and then waits for its turn, where it will be read over connections that take turns: what is begun without is thrown away
     /// when it turns out to be large.
     ///
     /// # Errors
@@ -97,11 +97,13 @@ impl Stay {
         let share = self.fair.small.take(of, 1, BRIEFLY).await;
         self.held().shares.push(share.ok_or_else(too_much)?);
         let expected = self.question().map_or(0, |question| self.fair.expected.size(question));
+        // First its own, and then what it shares with others.
+        self.make_room(expected).await?;
         if let Some(db) = over.filter(|_| expected > 0) {
             let in_turn = db.in_turn(of).await?;
             self.held().in_turn = Some(in_turn);
         }
-        self.make_room(expected).await
+        Ok(())
     }
 
     /// The connections of a question whose answer is likely to be large: it is its turn.
@@ -117,22 +119,30 @@ impl Stay {
         self.make_room(bytes.saturating_mul(BODY_FACTOR)).await
     }
 
-    /// It is refused, and needs no room any more.
-    pub(crate) fn give_up(&self) {
+    /// It is refused, and needs no room any more; the rest of its body is to be taken.
+    pub(crate) fn give_up(&self) -> Rest {
         let mut held = self.held();
         held.shares.clear();
         held.room = 0;
+        self.fair.unread.begin(held.of)
     }
 
-    /// Its body is not read any more, and the rest of it is to be taken.
-    pub(crate) fn unread(&self) -> Rest {
-        self.fair.unread.begin(self.held().of)
+    /// What was to be read in its turn is read.
+    pub(crate) fn end_turn(&self) {
+        self.held().in_turn = None;
     }
 
     /// The answer takes so many bytes, or would have: so it may the next time.
     pub(crate) fn expect(&self, bytes: usize) {
         if let Some(question) = self.question() {
             self.fair.expected.note(question, bytes);
+        }
+    }
+
+    /// The answer would have been large, and it is not known how large: so it may be the next time, unless that is known.
+    pub(crate) fn expect_large(&self) {
+        if let Some(question) = self.question().filter(|question| self.fair.expected.size(*question) == 0) {
+            self.fair.expected.note(question, LEAST_LARGE);
         }
     }
 
@@ -149,13 +159,10 @@ impl Stay {
     /// # Errors
     /// 503 for what was only read.
     pub(crate) async fn admit_answer(&self, bytes: usize, only_read: bool) -> ApiResult<()> {
-        {
-            let mut held = self.held();
-            held.in_turn = None;
-            // What anybody may read is there once, however many read it.
-            if !held.is_known {
-                return Ok(());
-            }
+        self.end_turn();
+        // What anybody may read is there once, however many read it.
+        if !self.held().is_known {
+            return Ok(());
         }
         let further = self.further(bytes);
         if further == 0 {
