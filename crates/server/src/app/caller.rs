@@ -278,9 +278,7 @@ pub(super) async fn pay(parts: &Parts, app: &App, payer: Payer) -> ApiResult<()>
 /// # Errors
 /// 503 when the others have all of that share.
 pub(super) async fn take_room(parts: &Parts, of: Uuid, shared: Option<&Db>) -> ApiResult<Option<Db>> {
-    let stay = Stay::in_parts(&parts.extensions);
-    stay.enter(of, shared).await?;
-    Ok(stay.in_turn())
+    Stay::in_parts(&parts.extensions).enter(of, shared).await
 }
 
 /// Finds the key and its tenant, and lets a superadmin into another tenant.

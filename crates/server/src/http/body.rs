@@ -381,10 +381,9 @@ fn malformed(error: &serde_json::Error) -> ApiError {
 #[cfg(test)]
 mod tests {
     use axum::response::IntoResponse as _;
-
-    use super::*;
     use tokio::time::sleep;
 
+    use super::*;
     use crate::db::Shares;
     use crate::http::Fair;
     use crate::life::Life;

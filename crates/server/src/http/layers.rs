@@ -168,7 +168,6 @@ pub(crate) async fn drain(request: Request, next: Next) -> Response {
         poll_fn(move |context| body.lock().unwrap_or_else(PoisonError::into_inner).poll_next_unpin(context))
     };
     let response = next.run(Request::from_parts(parts, Body::from_stream(chunks()))).await;
-    stay.end_turn();
     let mut slowly = is_overload(&response).then(|| stay.give_up());
     let patience = if slowly.is_some() { SLOW_DRAIN } else { DRAIN };
     let mut rest = chunks();

@@ -45,8 +45,6 @@ struct Held {
     room: u32,
     /// What is asked for, where nothing is changed.
     asked: Option<Uri>,
-    /// With the turn to read a large answer, until that is there.
-    in_turn: Option<Db>,
 }
 
 impl Stay {
@@ -56,7 +54,7 @@ impl Stay {
             IpAddr::V4(address) => Uuid::from_u128(u32::from(address).into()),
             IpAddr::V6(address) => Uuid::from_u128(address.into()),
         });
-        let held = Held { of, is_known: false, shares: Vec::new(), room: 0, asked: None, in_turn: None };
+        let held = Held { of, is_known: false, shares: Vec::new(), room: 0, asked: None };
         Self { fair, held: Arc::new(Mutex::new(held)) }
     }
 
@@ -81,16 +79,16 @@ impl Stay {
     }
 
     /// It is this tenant's, or this superadmin's. Asked again, it is known. A question whose answer was large makes room for that as well,
-    /// and then waits for its turn, where it will be read over connections that take turns: what is begun without is thrown away
-    /// when it turns out to be large.
+    /// and where it would be read `over` connections that take turns, it waits for its turn and gets them with that: what is begun without
+    /// is thrown away when it turns out to be large.
     ///
     /// # Errors
     /// 503 when they have no room left, or their turn does not come.
-    pub(crate) async fn enter(&self, of: Uuid, over: Option<&Db>) -> ApiResult<()> {
+    pub(crate) async fn enter(&self, of: Uuid, over: Option<&Db>) -> ApiResult<Option<Db>> {
         {
             let mut held = self.held();
             if held.is_known {
-                return Ok(());
+                return Ok(None);
             }
             (held.of, held.is_known) = (of, true);
         }
@@ -99,16 +97,10 @@ impl Stay {
         let expected = self.question().map_or(0, |question| self.fair.expected.size(question));
         // First its own, and then what it shares with others.
         self.make_room(expected).await?;
-        if let Some(db) = over.filter(|_| expected > 0) {
-            let in_turn = db.in_turn(of).await?;
-            self.held().in_turn = Some(in_turn);
+        match over.filter(|_| expected > 0) {
+            Some(db) => Ok(Some(db.in_turn(of).await?)),
+            None => Ok(None),
         }
-        Ok(())
-    }
-
-    /// The connections of a question whose answer is likely to be large: it is its turn.
-    pub(crate) fn in_turn(&self) -> Option<Db> {
-        self.held().in_turn.clone()
     }
 
     /// Makes room for a body of so many bytes.
@@ -125,11 +117,6 @@ impl Stay {
         held.shares.clear();
         held.room = 0;
         self.fair.unread.begin(held.of)
-    }
-
-    /// What was to be read in its turn is read.
-    pub(crate) fn end_turn(&self) {
-        self.held().in_turn = None;
     }
 
     /// The answer takes so many bytes, or would have: so it may the next time.
@@ -159,7 +146,6 @@ impl Stay {
     /// # Errors
     /// 503 for what was only read.
     pub(crate) async fn admit_answer(&self, bytes: usize, only_read: bool) -> ApiResult<()> {
-        self.end_turn();
         // What anybody may read is there once, however many read it.
         if !self.held().is_known {
             return Ok(());
@@ -288,7 +274,7 @@ mod tests {
         let uri = Uri::from_static("/stories?limit=500");
         let ask = async || {
             let stay = Stay::new(fair.clone(), None).asking(&uri);
-            stay.enter(TENANT, None).await.map(|()| stay)
+            stay.enter(TENANT, None).await.map(|_| stay)
         };
         let first = ask().await.unwrap();
         first.expect(2 * MIB);
