@@ -1,6 +1,9 @@
 //! Escapes in strings of JSON that is known to be well formed.
 
+use serde_json::Value;
 use serde_json::value::RawValue;
+
+use super::JsonText;
 
 /// The escape at the beginning of `text`: the UTF-16 unit that it stands for, and how many bytes it takes up.
 pub(super) fn read_escape(text: &[u8]) -> (u16, usize) {
@@ -42,6 +45,48 @@ pub fn compact_length(raw: &RawValue) -> usize {
     length
 }
 
+/// A document that takes up no more than its [`compact_length`].
+pub fn compact(raw: &RawValue) -> JsonText {
+    let length = compact_length(raw);
+    if length == raw.get().len() {
+        return raw.into();
+    }
+    let (mut rest, mut written, mut in_string) = (raw.get(), String::with_capacity(length), false);
+    while let Some(next) = rest.chars().next() {
+        let takes = match next {
+            '\\' => write_shortest(rest, &mut written),
+            ' ' | '\t' | '\n' | '\r' if !in_string => 1,
+            _ => {
+                in_string ^= next == '"';
+                written.push(next);
+                next.len_utf8()
+            }
+        };
+        rest = &rest[takes..];
+    }
+    // What was well formed still is.
+    RawValue::from_string(written).map_or_else(|_| raw.into(), JsonText::from)
+}
+
+/// Writes what the escape at the beginning of `text` stands for, and returns how many bytes that took up there.
+fn write_shortest(text: &str, to: &mut String) -> usize {
+    let (unit, mut takes) = read_escape(text.as_bytes());
+    let mut units = vec![unit];
+    if (0xD800..0xDC00).contains(&unit) {
+        let (low, further) = read_escape(&text.as_bytes()[takes..]);
+        units.push(low);
+        takes += further;
+    }
+    match char::decode_utf16(units).next() {
+        Some(Ok(character)) => {
+            let quoted = Value::from(character.to_string()).to_string();
+            to.push_str(&quoted[1..quoted.len() - 1]);
+        }
+        _ => to.push_str(&text[..takes]),
+    }
+    takes
+}
+
 /// How many values a document holds at all its levels, but for itself; an empty list or object counts as holding one.
 pub fn count_values(document: &str) -> usize {
     let text = document.as_bytes();
@@ -74,7 +119,7 @@ fn bytes_needed(unit: u16) -> usize {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
 
@@ -101,7 +146,31 @@ mod tests {
         }
     }
 
+    #[test]
+    fn nothing_is_written_that_need_not_be() {
+        for (sent, written) in [
+            ("{ \"a b\" :\t[ 1e2 , -0.10 ] }", r#"{"a b":[1e2,-0.10]}"#),
+            (r#""\u0041\/\u00e9\ud83d\ude00\u000a\u0001\u0022\\\u005c""#, r#""A/é😀\n\u0001\"\\\\""#),
+            (r#"{"b":1,"a":2}"#, r#"{"b":1,"a":2}"#),
+        ] {
+            assert_eq!(compact(serde_json::from_str(sent).unwrap()).as_str(), written);
+        }
+    }
+
     proptest! {
+        #[test]
+        fn compact_is_what_says_the_same_in_so_many_bytes(text in ".*", spaced in any::<bool>()) {
+            let value = json!({"k": [text, {"x": [true, "\u{7f}"]}], text.clone(): {}});
+            let sent = if spaced { serde_json::to_string_pretty(&value).unwrap() } else { value.to_string() };
+            let escaped: String = text.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect();
+            for sent in [sent, format!("[ \"{escaped}\"]")] {
+                let raw: Box<RawValue> = serde_json::from_str(&sent).unwrap();
+                let written = compact(&raw);
+                prop_assert_eq!(written.as_str().len(), compact_length(&raw));
+                prop_assert_eq!(written, JsonText::from(raw));
+            }
+        }
+
         #[test]
         fn as_long_as_it_is_when_written_anew(text in ".*", number in any::<i64>()) {
             let value = json!({"k": [text, number, null, {"x": [true]}]});

@@ -20,7 +20,7 @@ use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
 use sha2::{Digest, Sha256};
 
-pub use escape::{compact_length, count_values};
+pub use escape::{compact, compact_length, count_values};
 pub use inspect::{Fault, MAX_GROWTH, MAX_MEMBERS, inspect, is_exact};
 use object::each_element;
 pub use object::{Object, count, elements, scalar};

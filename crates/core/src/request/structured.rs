@@ -6,9 +6,9 @@ use serde_json::{Map, Value};
 
 use super::{Member, Request, Rule};
 use crate::fields::{FieldErrors, Fields, INVALID};
-use crate::json::{JsonText, Object, compact_length};
+use crate::json::{JsonText, Object, compact, compact_length};
 
-/// A JSON object that is kept as its text.
+/// A JSON object that is kept as its text, but for white space and escapes that nothing needs.
 pub const fn object() -> Json {
     Json { array: false, limit: usize::MAX, message: "" }
 }
@@ -56,7 +56,7 @@ impl Rule for Json {
             fields.fail(name, self.message);
             return None;
         }
-        fields.document(name).map(JsonText::from)
+        fields.document(name).map(compact)
     }
 
     fn schema(&self) -> Schema {

@@ -47,7 +47,7 @@ pub(crate) use shares::{Share, Shares};
 pub(crate) use sql::{ListSql, around_columns, column, fitting, statements, weighed};
 pub use sql::{Named, Params, Sql, Statement};
 pub use time::Timestamp;
-pub(crate) use tokio_postgres::types::Json as Jsonb;
+pub(crate) use tokio_postgres::types::Json as AsJson;
 pub use tx::{Batch, Tx};
 use tx::{Fate, Kind};
 pub(crate) use users::HEAVY;

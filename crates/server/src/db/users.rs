@@ -24,7 +24,7 @@ const SUPERADMINS: u32 = 2;
 const LARGE: usize = 3;
 
 /// The longest pause of a tenant between two of them.
-const LARGE_PAUSE: Duration = Duration::from_secs(20);
+const LARGE_PAUSE: Duration = Duration::from_secs(30);
 
 /// How many transactions may write thousands of rows at the same time.
 pub(crate) const HEAVY: usize = 3;

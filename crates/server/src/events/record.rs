@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::catalogue;
 use super::notice::Notice;
-use crate::db::{DbError, Jsonb, Statement, Tx, column, statements};
+use crate::db::{AsJson, DbError, Statement, Tx, column, statements};
 use crate::metrics;
 
 statements! {
@@ -268,9 +268,9 @@ fn columns<'a>(
         Box::new(column(entries, |entry| entry.by.actor_type)),
         Box::new(column(entries, |entry| entry.by.actor_id)),
         Box::new(column(entries, |entry| entry.by.actor_label.as_str())),
-        Box::new(column(entries, |entry| entry.event.old_state.as_ref().map(Jsonb))),
-        Box::new(column(entries, |entry| entry.event.new_state.as_ref().map(Jsonb))),
-        Box::new(column(entries, |entry| Jsonb(&entry.metadata))),
+        Box::new(column(entries, |entry| entry.event.old_state.as_ref().map(AsJson))),
+        Box::new(column(entries, |entry| entry.event.new_state.as_ref().map(AsJson))),
+        Box::new(column(entries, |entry| AsJson(&entry.metadata))),
         Box::new(column(entries, |entry| entry.leaf_hash.as_slice())),
         Box::new(column(told, |(nth, _)| *nth)),
         Box::new(column(told, |(_, notice)| notice.event_type.as_str())),

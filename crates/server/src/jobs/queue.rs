@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::Task;
 use super::store::{ENQUEUE, ENQUEUE_EACH};
-use crate::db::{DbError, Jsonb, Params, Tx};
+use crate::db::{AsJson, DbError, Params, Tx};
 
 /// How long a worker may be busy with the database, which may leave a statement unanswered for a minute, until it is taken for
 /// dead.
@@ -59,7 +59,7 @@ impl Queue {
         key: Option<&str>,
     ) -> Result<Option<Uuid>, DbError> {
         let id = Uuid::now_v7();
-        tx.optional(ENQUEUE, &[&id, &task.queue, &task.name, &Jsonb(args), &task.attempts, &key]).await
+        tx.optional(ENQUEUE, &[&id, &task.queue, &task.name, &AsJson(args), &task.attempts, &key]).await
     }
 
     /// Enqueues as many jobs of one kind: what each is told, and its key. Those of which one is there and not finished are left out.
@@ -76,7 +76,7 @@ impl Queue {
             return Ok(());
         }
         let ids: Vec<_> = jobs.iter().map(|_| Uuid::now_v7()).collect();
-        let args: Vec<_> = jobs.iter().map(|(args, _)| Jsonb(args)).collect();
+        let args: Vec<_> = jobs.iter().map(|(args, _)| AsJson(args)).collect();
         let keys: Vec<_> = jobs.iter().map(|(_, key)| key.as_str()).collect();
         tx.execute(ENQUEUE_EACH, &[&task.queue, &task.name, &task.attempts, &ids, &args, &keys]).await
     }
@@ -142,7 +142,7 @@ pub(crate) async fn enqueue_as_owner(
     key: &str,
 ) -> Result<(), DbError> {
     let params: Params<'_> =
-        &[&Uuid::nil(), &Uuid::now_v7(), &task.queue, &task.name, &Jsonb(args), &task.attempts, &key];
+        &[&Uuid::nil(), &Uuid::now_v7(), &task.queue, &task.name, &AsJson(args), &task.attempts, &key];
     tx.query(ENQUEUE.text(), params).await?;
     Ok(())
 }

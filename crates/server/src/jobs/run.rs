@@ -10,7 +10,7 @@ use tokio::time::sleep;
 
 use super::store::{Claimed, FAN_OUT, FINISH};
 use super::{Job, JobError, Kind, Scope};
-use crate::db::{Db, DbError, Jsonb};
+use crate::db::{AsJson, Db, DbError};
 use crate::metrics;
 
 /// As many bytes as the table takes of an error or a result.
@@ -61,7 +61,7 @@ pub(super) async fn attempt<C>(kind: &Kind<C>, context: C, db: &Db, claimed: Cla
 }
 
 async fn fan_out<C>(kind: &Kind<C>, db: &Db, args: &JsonText) -> Result<Value, JobError> {
-    let added = db.without_tenant(FAN_OUT, &[&kind.name, &kind.queue, &Jsonb(args), &kind.attempts]).await?;
+    let added = db.without_tenant(FAN_OUT, &[&kind.name, &kind.queue, &AsJson(args), &kind.attempts]).await?;
     Ok(json!({"jobs": added.unwrap_or_default()}))
 }
 
@@ -75,7 +75,7 @@ async fn finish(
     let result = outcome.as_ref().ok().filter(|result| !result.is_null()).cloned().map(JsonText::from);
     // PostgreSQL writes it with blanks.
     let result = result.filter(|result| 2 * result.as_str().len() < MOST);
-    let (result, again) = (result.as_ref().map(Jsonb), again.as_secs_f64());
+    let (result, again) = (result.as_ref().map(AsJson), again.as_secs_f64());
     let mut told = 1;
     loop {
         let params: [&(dyn tokio_postgres::types::ToSql + Sync); 6] =

@@ -15,7 +15,7 @@ use super::run::attempt;
 use super::store::{AHEAD, CLAIM, Claimed, DATABASE_NOW, DUE_SCHEDULES, FIRE, PLAN, RELEASE, RENEW, RESCUE};
 use super::{Kind, PLACES, Pace};
 use crate::db::migrate::{connect, is_above_tenants};
-use crate::db::{Db, DbError, Jsonb, Login};
+use crate::db::{AsJson, Db, DbError, Login};
 use crate::life::Life;
 use crate::metrics;
 
@@ -194,7 +194,7 @@ impl<C: Clone + Send + Sync + 'static> Worker<C> {
             for kind in &can {
                 if let (Some(schedule), Some(now)) = (kind.schedule, &now) {
                     let next = schedule.next_after(*now);
-                    self.db.without_tenant(PLAN, &[&kind.name, &Jsonb(&kind.args), &next]).await?;
+                    self.db.without_tenant(PLAN, &[&kind.name, &AsJson(&kind.args), &next]).await?;
                     schedules.push(kind.name);
                 }
                 if kind.at_start {

@@ -12,7 +12,7 @@ use super::store::{
     SkillWithPrompt, UPDATE_SKILL,
 };
 use crate::app::{Agent, AtLeast, Caller, Change, Committed, User};
-use crate::db::{DbError, Jsonb, Params};
+use crate::db::{AsJson, DbError, Params};
 use crate::events::{Event, Field};
 use crate::http::{ApiError, ApiResult, Body, Created, Id, List, Page, Query, one, pages};
 
@@ -75,7 +75,7 @@ pub(super) async fn create(
                 &project_id,
                 &new.name,
                 &new.description,
-                &Jsonb(&new.metadata),
+                &AsJson(&new.metadata),
                 &Uuid::now_v7(),
                 &new.prompt_text,
                 &digest.as_slice(),
@@ -193,7 +193,7 @@ async fn save(mut change: Change<'_>, old: Skill, new: Skill) -> ApiResult<Commi
     let Some(event) = Event::updated("skill", old.id, &["description", "status"], &fields) else {
         return change.unchanged(Json(SkillResponse { skill: old })).await;
     };
-    let params: Params<'_> = &[&new.id, &new.description, &new.status, &Jsonb(&new.metadata)];
+    let params: Params<'_> = &[&new.id, &new.description, &new.status, &AsJson(&new.metadata)];
     let skill = change.one(UPDATE_SKILL, params).await?;
     change.tell([event.project(old.project_id)]);
     change.commit(Json(SkillResponse { skill })).await

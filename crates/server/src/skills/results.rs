@@ -12,7 +12,7 @@ use super::store::{
 };
 use super::versions::VersionPath;
 use crate::app::{Agent, AtLeast, Caller, Exact, Orchestrator, Superadmin};
-use crate::db::{Jsonb, Params};
+use crate::db::{AsJson, Params};
 use crate::events::Event;
 use crate::http::{ApiResult, Body, Created, Id, List, PagedOrWhole, Query, one};
 
@@ -64,7 +64,7 @@ pub(super) async fn create(
                 }
             })?;
             let params: Params<'_> =
-                &[&Uuid::now_v7(), skill_version_id, verification_result_id, story_id, &Jsonb(&new.metrics)];
+                &[&Uuid::now_v7(), skill_version_id, verification_result_id, story_id, &AsJson(&new.metrics)];
             let result = change.one(INSERT_RESULT, params).await?;
             let told = json!({
                 "skill_version_id": result.skill_version_id,

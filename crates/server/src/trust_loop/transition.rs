@@ -18,7 +18,7 @@ use super::store::{
 };
 use super::{telemetry, together};
 use crate::app::{Change, Identity};
-use crate::db::{DbError, Jsonb, Params, Timestamp, column};
+use crate::db::{AsJson, DbError, Params, Timestamp, column};
 use crate::events::{Event, Notice};
 use crate::evidence::artifacts::{self, Place};
 use crate::http::{Answer, ApiError, ApiResult, Kept, NoContent};
@@ -429,7 +429,7 @@ async fn insert_verification(
         &by,
         &new.result,
         &new.summary,
-        &Jsonb(&findings),
+        &AsJson(&findings),
         &new.review_type,
         &new.commit_sha,
         &now,

@@ -22,7 +22,7 @@ use super::store::{
 use crate::cost::measured::{MEASURED_OF_STORIES, MeasuredSums};
 use crate::cost::period::{TenantAndTime, days, told as told_of_days};
 use crate::cost::summaries::recount;
-use crate::db::{Db, DbError, Jsonb, Params, Tx, column};
+use crate::db::{AsJson, Db, DbError, Params, Tx, column};
 use crate::events::{self, Attribution, Event, Notice};
 use crate::identity::tenants::multipliers;
 use crate::jobs::JobError;
@@ -111,7 +111,7 @@ async fn keep(db: &Db, tenant_id: Uuid, day: NaiveDate, anomalies: &[Anomaly]) -
     let factors = column(anomalies, Anomaly::factor);
     let metadata: Vec<_> =
         anomalies.iter().map(|anomaly| text(&Because::of(&anomaly.reason, day))).collect::<Result<_, _>>()?;
-    let metadata = column(&metadata, Jsonb);
+    let metadata = column(&metadata, AsJson);
     let open: Params<'_> = &[&day, &stories, &kinds, &costs, &references, &factors, &metadata];
     let params: Params<'_> = &[&day, &ids, &stories, &kinds, &costs, &references, &factors, &metadata];
     let work = async |mut tx: Tx| {

@@ -20,7 +20,7 @@ use super::store::{
     UPDATE_BUDGET,
 };
 use crate::app::{Access as _, Agent, AtLeast, Caller, Change, Identity, Orchestrator, User};
-use crate::db::{DbError, Jsonb, Params};
+use crate::db::{AsJson, DbError, Params};
 use crate::events::Event;
 use crate::http::{ApiError, ApiResult, Body, Created, Id, Meta, Page, Query, one, pages};
 
@@ -148,7 +148,7 @@ pub(super) async fn create(
                 &threshold,
                 &new.enforcement.as_str(),
                 &new.reserve_millicents,
-                &Jsonb(&new.metadata),
+                &AsJson(&new.metadata),
             ];
             let created = change.one(INSERT_BUDGET, params).await.map_err(scope_taken)?;
             let terms = created.budget.terms.clone();
@@ -388,7 +388,7 @@ pub(super) async fn update(
                 &new.alert_threshold_pct,
                 &new.enforcement.as_str(),
                 &new.reserve_millicents,
-                &Jsonb(metadata),
+                &AsJson(metadata),
             ];
             let (before, after) = (told(&old), told(&new));
             if before == after && *metadata == kept {

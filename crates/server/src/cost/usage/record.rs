@@ -10,7 +10,7 @@ use super::api::TokenUsage;
 use super::store::{FIND_USAGE, INSERT_USAGE, KNOWN_SKILL_VERSIONS, TokenUsageReport};
 use crate::app::Change;
 use crate::cost::budgets::{Held, USE_RESERVATIONS, save_levels, told};
-use crate::db::{DbError, Jsonb, Params, column};
+use crate::db::{AsJson, DbError, Params, column};
 use crate::events::Event;
 use crate::http::{ApiError, ApiResult};
 
@@ -132,7 +132,7 @@ pub(crate) async fn write(change: &mut Change<'_>, held: &Held, new: &[NewUsage]
         column_of!(tool_call_count),
         column_of!(cot_length_tokens),
         column_of!(tests_run_count),
-        &column(new, |new| Jsonb(&new.usage.metadata)),
+        &column(new, |new| AsJson(&new.usage.metadata)),
         &column(new, |new| new.corrects_report_id),
     ];
     change.execute(INSERT_USAGE, params).await?;

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::api::ArtifactCreateRequest;
 use crate::app::Change;
-use crate::db::{DbError, Jsonb, Params, Row, Timestamp, statements};
+use crate::db::{AsJson, DbError, Params, Row, Timestamp, statements};
 use crate::events::{Event, Notice, OfStory};
 
 /// An artifact report, of the alias `a`.
@@ -81,7 +81,7 @@ pub(crate) async fn insert(
         &new.artifact_type,
         &new.path,
         &new.exists,
-        &Jsonb(&new.details),
+        &AsJson(&new.details),
     ];
     let report = change.one(INSERT_ARTIFACT, params).await?;
     let told = json!({

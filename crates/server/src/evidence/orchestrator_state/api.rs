@@ -12,7 +12,7 @@ use super::store::{
     FIND_STATE, FIRST_SAVE, LIST_SAVES, NEXT_SAVE, OrchestratorState, SHOW_STATE, SavedState,
 };
 use crate::app::{Caller, Exact, Orchestrator, Superadmin};
-use crate::db::Jsonb;
+use crate::db::AsJson;
 use crate::events::Event;
 use crate::http::{ApiError, ApiResult, Body, Feed, Id, Place, Query, one, pages};
 
@@ -58,7 +58,7 @@ pub(super) async fn save(
             if new.version != found.version {
                 return Err(version_conflict(found.version, new.version));
             }
-            let (data, new_id) = (Jsonb(&body.valid()?.state_data), Uuid::now_v7());
+            let (data, new_id) = (AsJson(&body.valid()?.state_data), Uuid::now_v7());
             let saved = match &found.id {
                 None => {
                     let first = [&new_id as _, &project_id as _, &new.state_key as _, &data as _];

@@ -19,7 +19,7 @@ use super::store::{
     LockedRun, SHOW_RUN, UiTestRun,
 };
 use crate::app::{Agent, AtLeast, Caller, Change};
-use crate::db::Jsonb;
+use crate::db::AsJson;
 use crate::events::Event;
 use crate::http::{
     ApiError, ApiResult, Body, Created, Id, Input, List, Meta, Operation, Page, Query, pages, path_ids,
@@ -135,7 +135,7 @@ pub(super) async fn add_finding<D: Dialect>(
             let ended = (Code::RunNotInProgress, "Run is not in progress");
             let locked = lock_open(&mut change, path, ended).await?;
             let finding = D::finding(body.valid()?);
-            let (content, counts) = (Jsonb(finding.content()?), finding.counts());
+            let (content, counts) = (AsJson(finding.content()?), finding.counts());
             if locked.findings_count >= MAX_FINDINGS {
                 let message =
                     format!("A run has at most {MAX_FINDINGS} findings; complete it and start another");

@@ -1,7 +1,7 @@
 //! What both families' bodies come down to, what a finding counts for, and how a run ends.
 
 use loopctl_core::fields::{FieldErrors, Fields, INVALID};
-use loopctl_core::json::{JsonText, Transcoded, compact_length};
+use loopctl_core::json::{JsonText, Transcoded, compact};
 use loopctl_core::request::{Request, Rule, Text, text};
 use schemars::Schema;
 use serde::Serialize;
@@ -112,10 +112,11 @@ impl<'a> Finding<'a> {
             let message = format!("needs at least one of severity, title, {}", names.join(", "));
             return Err(FieldErrors::one("finding", message));
         }
-        if compact_length(&content) >= FINDING_LIMIT {
+        let content = compact(&content);
+        if content.as_str().len() >= FINDING_LIMIT {
             return Err(FieldErrors::one("finding", "must be smaller than 64KB"));
         }
-        Ok(JsonText::from(&*content))
+        Ok(content)
     }
 
     /// How bad it is; `low` when nobody said.

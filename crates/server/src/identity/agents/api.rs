@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::store::{Agent, BIND_KEY, INSERT_AGENT, KEY_IS_BOUND, LIST_AGENTS, SHOW_AGENT};
 use crate::app::{self, AtLeast, Caller, Exact, Orchestrator};
-use crate::db::{DbError, Jsonb};
+use crate::db::{AsJson, DbError};
 use crate::events::{Event, Notice};
 use crate::http::{ApiError, ApiResult, Body, Created, Id, List, Meta, Page, Query, one, pages};
 
@@ -62,7 +62,7 @@ pub(super) async fn register(
             let (new, agent_id) = (body.valid()?, Uuid::now_v7());
             let metadata = new.metadata.clone().unwrap_or_default();
             let agent = change
-                .one(INSERT_AGENT, &[&agent_id, &new.name, &new.agent_type, &Jsonb(&metadata)])
+                .one(INSERT_AGENT, &[&agent_id, &new.name, &new.agent_type, &AsJson(&metadata)])
                 .await
                 .map_err(name_taken)?;
             if binds && change.optional(BIND_KEY, &[&caller.key_id, &agent_id]).await?.is_none() {

@@ -9,7 +9,7 @@ use webauthn_rs_core::proto::RegistrationState;
 use super::binary::encode;
 use super::ceremony::{self, RelyingParty};
 use super::store::{CREDENTIAL_IDS, INSERT_CHALLENGE};
-use crate::db::{Jsonb, Timestamp, Tx};
+use crate::db::{AsJson, Timestamp, Tx};
 use crate::http::{ApiError, ApiResult};
 
 /// What a browser needs to enrol an authenticator.
@@ -52,7 +52,7 @@ fn timeout_ms() -> u64 {
 /// When the database fails.
 pub(crate) async fn ask_for_enrolment(tx: &mut Tx, party: &RelyingParty) -> ApiResult<WebAuthnChallenge> {
     let (challenge, state) = party.begin_enrolment().map_err(unexpected)?;
-    let params = [&Uuid::now_v7() as _, &"registration" as _, &challenge as _, &Jsonb(&state) as _];
+    let params = [&Uuid::now_v7() as _, &"registration" as _, &challenge as _, &AsJson(&state) as _];
     let expires_at = tx.one(INSERT_CHALLENGE, &params).await?;
     Ok(WebAuthnChallenge {
         challenge: encode(&challenge),
@@ -94,7 +94,7 @@ async fn ask_one_of(
 ) -> ApiResult<ProofChallenge> {
     let (challenge, state) = party.begin_proof().map_err(unexpected)?;
     let challenge_id = Uuid::now_v7();
-    let params = [&challenge_id as _, &"assertion" as _, &challenge as _, &Jsonb(&state) as _];
+    let params = [&challenge_id as _, &"assertion" as _, &challenge as _, &AsJson(&state) as _];
     let expires_at = tx.one(INSERT_CHALLENGE, &params).await?;
     Ok(ProofChallenge {
         challenge_id,

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::settings;
 use super::store::{AGENT_TYPE, FORGET_DEFAULT_ALERTS, LOCK_TENANT, SHOW_TENANT, Tenant, UPDATE_TENANT};
 use crate::app::{Any, AtLeast, Caller, User};
-use crate::db::{DbError, Jsonb, Params, Tx};
+use crate::db::{AsJson, DbError, Params, Tx};
 use crate::events::{Event, Field};
 use crate::http::{ApiError, ApiResult, Body, one};
 
@@ -179,7 +179,7 @@ pub(in crate::identity) async fn apply(
         &new.name,
         &new.slug,
         &email,
-        &Jsonb(&merged),
+        &AsJson(&merged),
         &budget.is_some(),
         &budget.flatten(),
         &retention.is_some(),

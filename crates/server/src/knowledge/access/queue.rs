@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::store::{RECORD_READS, Unresolved};
 use super::{Access, MOST_ROWS, WorkedOn};
-use crate::db::{Db, DbError, Jsonb, Params, column};
+use crate::db::{AsJson, Db, DbError, Params, column};
 use crate::life::Life;
 use crate::metrics;
 
@@ -243,7 +243,7 @@ async fn write_batch(db: &Db, tenant_id: Uuid, reads: &[Read]) -> Result<Vec<Unr
         &column(&events, |event| event.article_id),
         &column(&events, |event| event.read.api_key_id),
         &column(&events, |event| event.read.access.word()),
-        &column(&events, |event| Jsonb(&event.told)),
+        &column(&events, |event| AsJson(&event.told)),
         &column(&events, |event| event.read.on.project_id),
         &column(&events, |event| event.read.on.story_id),
     ];

@@ -20,7 +20,7 @@ use super::store::{
 };
 use super::told;
 use crate::app::{Agent, AtLeast, Caller, Change, Identity, KeyHolder, Orchestrator};
-use crate::db::{DbError, Jsonb, ListSql, Params};
+use crate::db::{AsJson, DbError, ListSql, Params};
 use crate::http::{ApiError, ApiResult, Body, Created, Id, List, Page, Query, one, pages};
 use crate::knowledge::access::{self, Access, WorkedOn};
 use crate::knowledge::embeddings;
@@ -164,7 +164,7 @@ async fn write(
                 &new.tags,
                 &new.source_type,
                 &new.source_id,
-                &Jsonb(&new.metadata),
+                &AsJson(&new.metadata),
             ];
             let article = change.one(INSERT_ARTICLE, params).await.map_err(taken)?;
             embeddings::changed(&mut change, from_ref(&article)).await?;

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::api::slug_of;
 use super::told::told_created;
-use crate::db::{DbError, Jsonb, Params, Tx, column, statements};
+use crate::db::{AsJson, DbError, Params, Tx, column, statements};
 use crate::events::Event;
 
 statements! {
@@ -86,8 +86,8 @@ pub(crate) async fn insert_drafts(
         &column(&named, |(.., draft)| draft.body.as_str()),
         &column(&named, |(.., draft)| draft.category.as_str()),
         &column(&named, |(_, slug, _)| slug.as_str()),
-        &column(&named, |(.., draft)| Jsonb(&draft.tags)),
-        &column(&named, |(.., draft)| Jsonb(&draft.metadata)),
+        &column(&named, |(.., draft)| AsJson(&draft.tags)),
+        &column(&named, |(.., draft)| AsJson(&draft.metadata)),
     ];
     let new: HashSet<_> = tx.all(INSERT_DRAFTS, params).await?.into_iter().collect();
     let mut inserted = Inserted::default();

@@ -14,7 +14,7 @@ use super::api::{ArticleResponse, BODY, CATEGORY, TITLE, check_project, is_of_te
 use super::store::{Article, LOCK_ARTICLE, UPDATE_ARTICLE};
 use super::told;
 use crate::app::{AtLeast, KeyHolder, User};
-use crate::db::{Jsonb, Params};
+use crate::db::{AsJson, Params};
 use crate::http::{ApiError, ApiResult, Body, Id};
 use crate::knowledge::embeddings;
 use crate::knowledge::system::{self, Whose, whose};
@@ -116,7 +116,7 @@ pub(super) async fn update(
                 &new.category.as_str(),
                 &new.status.as_str(),
                 &new.tags,
-                &Jsonb(&new.metadata),
+                &AsJson(&new.metadata),
                 &new.project_id,
             ];
             let article = change.one(UPDATE_ARTICLE, params).await.map_err(taken)?;

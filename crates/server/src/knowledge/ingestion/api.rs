@@ -14,7 +14,7 @@ use serde_json::json;
 use super::super::work::{INGESTION, INGESTION_JOBS, INSERT_INGESTION, IngestionJob, Queued, SAME_INGESTION};
 use super::item::{Fault, IngestRequest, Item};
 use crate::app::{AtLeast, Caller, Change, Orchestrator};
-use crate::db::{Jsonb, Params, Timestamp};
+use crate::db::{AsJson, Params, Timestamp};
 use crate::http::{Answer, ApiError, ApiResult, Kept, LargeBody, Operation, Output, one};
 use crate::identity::tenants;
 use crate::plan::projects::PROJECT_KNOWN;
@@ -136,7 +136,7 @@ async fn queued(change: &mut Change<'_>, item: &Item) -> ApiResult<Result<Ingest
     let args = JsonText::from(json!({"content_hash": content_hash}));
     let jobs = change.caller.app.jobs.clone();
     let job_id = jobs.enqueue(change, INGESTION, &args, None).await?.ok_or_else(ApiError::internal)?;
-    let metadata = metadata.as_ref().map(Jsonb);
+    let metadata = metadata.as_ref().map(AsJson);
     let (url, content) = (source.url(), source.content());
     let params: Params<'_> = &[&job_id, project_id, source_type, &url, &content, &content_hash, &metadata];
     let Queued { id, inserted_at } = change.one(INSERT_INGESTION, params).await?;

@@ -17,7 +17,7 @@ use super::store::{
     TAKE_TURN_TO_SUPERSEDE,
 };
 use crate::app::{Agent, AtLeast, Caller, Change, User};
-use crate::db::{Jsonb, Params};
+use crate::db::{AsJson, Params};
 use crate::events::{Event, Notice};
 use crate::http::{ApiError, ApiResult, Body, Created, Id, NoContent, one};
 use crate::knowledge::articles::{SET_STATUS, superseded};
@@ -102,7 +102,7 @@ pub(super) async fn create(
 async fn insert(change: &mut Change<'_>, new: &ArticleLinkCreateRequest) -> ApiResult<Link> {
     let ArticleLinkCreateRequest { source_article_id, target_article_id, relationship_type, metadata } = new;
     let id = Uuid::now_v7();
-    let link: Params<'_> = &[&id, source_article_id, target_article_id, relationship_type, &Jsonb(metadata)];
+    let link: Params<'_> = &[&id, source_article_id, target_article_id, relationship_type, &AsJson(metadata)];
     if let Some(link) = change.optional(INSERT_LINK, link).await? {
         return Ok(link);
     }

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::store::{CHANGE_SYSTEM_ARTICLE, CREATE_SYSTEM_ARTICLE, LOCK_SYSTEM_ARTICLE, SHOW_SYSTEM_ARTICLE};
 use crate::app::{App, Caller, Change, Identity, KeyHolder};
-use crate::db::{DbError, Jsonb, Params};
+use crate::db::{AsJson, DbError, Params};
 use crate::events::Event;
 use crate::http::{Answer, ApiError, ApiResult};
 use crate::knowledge::articles::{Article, told};
@@ -99,7 +99,7 @@ pub(crate) async fn create<T: Answer>(
     superadmin
         .change(async |mut change| {
             let params: Params<'_> =
-                &[&superadmin.key_id, id, slug, title, body, category, status, tags, &Jsonb(metadata)];
+                &[&superadmin.key_id, id, slug, title, body, category, status, tags, &AsJson(metadata)];
             let article: Article = change.one(CREATE_SYSTEM_ARTICLE, params).await.map_err(taken)?.into();
             embeddings::changed(&mut change, from_ref(&article)).await?;
             change.tell([of_nobody(told::created(&article))]);
@@ -180,7 +180,7 @@ async fn locked(change: &mut Change<'_>, id: Uuid) -> ApiResult<Article> {
 async fn write(change: &mut Change<'_>, new: &Article) -> ApiResult<Article> {
     let Article { id, title, body, category, status, tags, metadata, .. } = new;
     let (key_id, category, status) = (change.caller.key_id, category.as_str(), status.as_str());
-    let params: Params<'_> = &[&key_id, id, title, body, &category, &status, tags, &Jsonb(metadata)];
+    let params: Params<'_> = &[&key_id, id, title, body, &category, &status, tags, &AsJson(metadata)];
     Ok(change.one(CHANGE_SYSTEM_ARTICLE, params).await?.into())
 }
 

@@ -10,7 +10,7 @@ use tokio_postgres::{Row, Transaction};
 use uuid::Uuid;
 
 use super::{Check, Difference, note_all};
-use crate::db::{DbError, Jsonb};
+use crate::db::{AsJson, DbError};
 use crate::events::{Recorded, leaf_hash_of};
 
 /// After how many entries more is told how it goes.
@@ -67,10 +67,10 @@ struct Entry {
 impl Entry {
     fn read(row: &Row) -> Result<Self, DbError> {
         let state = |name| -> Result<Option<JsonText>, tokio_postgres::Error> {
-            Ok(row.try_get::<_, Option<Jsonb<JsonText>>>(name)?.map(|Jsonb(text)| text))
+            Ok(row.try_get::<_, Option<AsJson<JsonText>>>(name)?.map(|AsJson(text)| text))
         };
-        let (old_state, new_state, Jsonb(metadata)) =
-            (state("old_state")?, state("new_state")?, row.try_get::<_, Jsonb<JsonText>>("metadata")?);
+        let (old_state, new_state, AsJson(metadata)) =
+            (state("old_state")?, state("new_state")?, row.try_get::<_, AsJson<JsonText>>("metadata")?);
         let hash = leaf_hash_of(&Recorded {
             action: row.try_get("action")?,
             actor_id: row.try_get("actor_id")?,

@@ -14,7 +14,7 @@ use super::store::{
     EpicItem, EpicProgress, INSERT_EPIC, LIST_EPICS, LOCK_EPIC, SHOW_EPIC, StoryMini, UPDATE_EPIC,
 };
 use crate::app::{Agent, AtLeast, Caller, Change, Orchestrator, User};
-use crate::db::{Jsonb, Params};
+use crate::db::{AsJson, Params};
 use crate::events::Event;
 use crate::http::{ApiError, ApiResult, Body, Created, Id, List, NoContent, Page, Query, one, pages};
 use crate::plan::dependencies::{EPICS, STORIES};
@@ -53,7 +53,7 @@ pub(super) async fn create(
                 &new.description,
                 &new.phase,
                 &new.position,
-                &Jsonb(&new.metadata),
+                &AsJson(&new.metadata),
             ];
             let epic = change
                 .one(INSERT_EPIC, params)
@@ -131,7 +131,7 @@ pub(super) async fn update(
             let Some(event) = epic.text.updated(id, &new) else {
                 return change.unchanged(Json(EpicResponse { epic })).await;
             };
-            let metadata = Jsonb(&new.metadata);
+            let metadata = AsJson(&new.metadata);
             let params: Params<'_> =
                 &[&id, &new.title, &new.description, &new.phase, &new.position, &metadata];
             let epic = change.one(UPDATE_EPIC, params).await?;

@@ -74,18 +74,18 @@ statements! {
     REFRESH_DETAILS = "select refresh_detail_statistics()";
     INSERT_EPICS = "
         insert into epics (tenant_id, project_id, id, number, title, description, phase, position, metadata)
-        select $1, $2, * from unnest($3::uuid[], $4::int[], $5::text[], $6::text[], $7::text[], $8::int[], $9::jsonb[])";
+        select $1, $2, * from unnest($3::uuid[], $4::int[], $5::text[], $6::text[], $7::text[], $8::int[], $9::json[])";
     UPDATE_EPICS = "
         update epics e set title = n.title, description = n.description, phase = n.phase, position = n.position,
                            metadata = n.metadata, updated_at = clock_timestamp()
-        from unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::int[], $7::jsonb[])
+        from unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::int[], $7::json[])
              as n (id, title, description, phase, position, metadata)
         where e.tenant_id = $1 and e.id = n.id";
     /// States begin with their stories, as new ones; of those that arrive as something else it is said here.
     INSERT_STORIES = "
         with planned as (
             select n.*, e.id as epic_id
-            from unnest($3::uuid[], $4::int[], $5::text[], $6::text[], $7::text[], $8::jsonb[], $9::numeric[], $10::jsonb[],
+            from unnest($3::uuid[], $4::int[], $5::text[], $6::text[], $7::text[], $8::jsonb[], $9::numeric[], $10::json[],
                         $11::text[], $12::text[])
                  as n (id, epic, number, title, description, criteria, hours, metadata, agent_status, verified_status)
             join epics e on e.tenant_id = $1 and e.project_id = $2 and e.number = n.epic
@@ -108,7 +108,7 @@ statements! {
     UPDATE_STORIES -> Digested = "
         update stories s set title = n.title, description = n.description, acceptance_criteria = n.criteria,
                              estimated_hours = n.hours, metadata = n.metadata, updated_at = clock_timestamp()
-        from unnest($2::uuid[], $3::text[], $4::text[], $5::jsonb[], $6::numeric[], $7::jsonb[])
+        from unnest($2::uuid[], $3::text[], $4::text[], $5::jsonb[], $6::numeric[], $7::json[])
              as n (id, title, description, criteria, hours, metadata)
         where s.tenant_id = $1 and s.id = n.id
         returning {*}";

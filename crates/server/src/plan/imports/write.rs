@@ -12,7 +12,7 @@ use super::store::{
     INSERT_EPIC_EDGES, INSERT_EPICS, INSERT_STORIES, INSERT_STORY_EDGES, REFRESH_RECORDS, Snapshot,
     UPDATE_EPICS, UPDATE_STORIES,
 };
-use crate::db::{DbError, Jsonb, Tx, column};
+use crate::db::{AsJson, DbError, Tx, column};
 use crate::events::Event;
 use crate::plan::epics::EpicText;
 use crate::plan::stories::{CriteriaList, Digested, StoryText, write_criteria};
@@ -147,7 +147,7 @@ async fn write_epics(
             &column(new, |epic| epic.description.as_deref()),
             &column(new, |epic| epic.phase.as_deref()),
             &column(new, |epic| epic.position),
-            &column(new, |epic| Jsonb(&epic.metadata)),
+            &column(new, |epic| AsJson(&epic.metadata)),
         ]),
         UPDATE_EPICS.with(&[
             &column(changed, |change| change.id),
@@ -155,7 +155,7 @@ async fn write_epics(
             &column(changed, |change| change.new.description.as_deref()),
             &column(changed, |change| change.new.phase.as_deref()),
             &column(changed, |change| change.new.position),
-            &column(changed, |change| Jsonb(&change.new.metadata)),
+            &column(changed, |change| AsJson(&change.new.metadata)),
         ]),
     ))
     .await
@@ -182,9 +182,9 @@ async fn insert_stories(
             &column(new, |story| story.number.as_str()),
             &column(new, |story| story.title.as_str()),
             &column(new, |story| story.description.as_deref()),
-            &column(new, |story| Jsonb(story.acceptance_criteria.as_json())),
+            &column(new, |story| AsJson(story.acceptance_criteria.as_json())),
             &column(new, |story| story.estimated_hours),
-            &column(new, |story| Jsonb(&story.metadata)),
+            &column(new, |story| AsJson(&story.metadata)),
             &column(new, |story| story.initial.agent_status().as_str()),
             &column(new, |story| story.initial.verified_status().as_str()),
         ],
@@ -202,9 +202,9 @@ async fn update_stories(tx: &mut Tx, changed: &[Changed<StoryText>]) -> Result<V
             &column(changed, |change| change.id),
             &column(changed, |change| change.new.title.as_str()),
             &column(changed, |change| change.new.description.as_deref()),
-            &column(changed, |change| Jsonb(&change.new.acceptance_criteria)),
+            &column(changed, |change| AsJson(&change.new.acceptance_criteria)),
             &column(changed, |change| change.new.estimated_hours),
-            &column(changed, |change| Jsonb(&change.new.metadata)),
+            &column(changed, |change| AsJson(&change.new.metadata)),
         ],
     )
     .await

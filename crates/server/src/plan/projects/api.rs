@@ -16,7 +16,7 @@ use super::store::{
 };
 use crate::app::{Access as _, Agent, AtLeast, Caller, Change, Committed, Orchestrator, User};
 use crate::cost::analytics::{PROJECT_SPENDING, ProjectSpending};
-use crate::db::{DbError, Jsonb, Params, Tx};
+use crate::db::{AsJson, DbError, Params, Tx};
 use crate::events::{Event, Field};
 use crate::http::{ApiError, ApiResult, Body, Created, Id, List, Page, Query, one, pages};
 use crate::identity::tenants::{MAX_PROJECTS, check_slug, locked_limit};
@@ -71,7 +71,7 @@ pub(super) async fn create(
                 &new.description,
                 &new.tech_stack,
                 &new.mission,
-                &Jsonb(&new.metadata),
+                &AsJson(&new.metadata),
             ];
             let project = change.one(INSERT_PROJECT, params).await.map_err(slug_taken)?;
             let told = json!({"name": project.name, "slug": project.slug, "status": project.status});
@@ -297,7 +297,7 @@ async fn save(
         &new.tech_stack,
         &new.status,
         &new.mission,
-        &Jsonb(&new.metadata),
+        &AsJson(&new.metadata),
     ];
     let project = change.one(UPDATE_PROJECT, params).await?;
     change.tell([event.project(new.id)]);

@@ -23,7 +23,7 @@ use super::{CriteriaList, UnderWay, write_criteria};
 use crate::app::{Agent, AtLeast, Caller, Identity, Orchestrator, User};
 use crate::cost::analytics::TOTALS_OF_STORIES;
 use crate::cost::usage::UsageTotals;
-use crate::db::{Jsonb, Params};
+use crate::db::{AsJson, Params};
 use crate::events::Event;
 use crate::http::{ApiError, ApiResult, Body, Id, List, NoContent, Page, Query, limits, one, pages};
 use crate::plan::dependencies::STORIES;
@@ -190,9 +190,9 @@ pub(super) async fn update(
                 &id,
                 &new.title,
                 &new.description,
-                &Jsonb(&new.acceptance_criteria),
+                &AsJson(&new.acceptance_criteria),
                 &new.estimated_hours,
-                &Jsonb(&new.metadata),
+                &AsJson(&new.metadata),
             ];
             let story = then_find(&mut change, UPDATE_STORY.with(params), id).await?;
             let story = story.ok_or_else(ApiError::not_found)?;

@@ -13,7 +13,7 @@ use super::store::{COUNT_PROJECT_STORIES, EPIC_BY_NUMBER, EPIC_OF_STORY, INSERT_
 use super::text::check_metadata;
 use super::{CriteriaList, write_criteria};
 use crate::app::{AtLeast, Caller, Change, Orchestrator};
-use crate::db::{Jsonb, Params};
+use crate::db::{AsJson, Params};
 use crate::events::Event;
 use crate::http::{ApiError, ApiResult, Body, Created, Id, Sent};
 use crate::plan::epics::EPIC_PROJECT;
@@ -128,9 +128,9 @@ async fn insert(
         &number.as_str(),
         &details.title,
         &details.description.clone().flatten(),
-        &Jsonb(criteria.as_json()),
+        &AsJson(criteria.as_json()),
         &details.estimated_hours,
-        &Jsonb(&metadata),
+        &AsJson(&metadata),
     ];
     let story = then_find(change, INSERT_STORY.with(params), id)
         .await

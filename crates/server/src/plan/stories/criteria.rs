@@ -3,7 +3,7 @@
 use loopctl_core::criteria::{self, Criteria};
 use uuid::Uuid;
 
-use crate::db::{DbError, Jsonb, Tx, column, statements};
+use crate::db::{AsJson, DbError, Tx, column, statements};
 
 statements! {
     /// Criteria that vanished from the lists of the stories `$2`. Those that stay are hashed, however few the planner expects: as a join
@@ -57,6 +57,6 @@ pub(crate) async fn write_criteria(tx: &mut Tx, lists: &[CriteriaList<'_>]) -> R
     let ids = column(&rows, |_| Uuid::now_v7());
     let positions = column(&rows, |(_, row)| row.position);
     let descriptions = column(&rows, |(_, row)| row.description.as_str());
-    let verifications = column(&rows, |(_, row)| Jsonb(&row.verification_criterion));
+    let verifications = column(&rows, |(_, row)| AsJson(&row.verification_criterion));
     tx.execute(UPSERT_CRITERIA, &[&ids, &story_ids, &positions, &ac_ids, &descriptions, &verifications]).await
 }

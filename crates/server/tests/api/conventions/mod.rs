@@ -1,6 +1,7 @@
 //! What holds for every request, whatever the route.
 
 mod bodies;
+mod documents;
 pub(crate) mod health;
 mod idempotency;
 mod malformed;

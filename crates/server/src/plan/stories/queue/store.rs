@@ -170,7 +170,7 @@ statements! {
     BLOCKED_IN_TENANT -> Queued = queue!(blocked in tenant);
     /// What blocks the stories of `$2`, each blocker once: every prerequisite story that is not verified, and of each
     /// prerequisite epic the first `$3` stories that are not. An epic may have thousands, and all stories of the
-    /// epics that wait for it are blocked by each of them.
+    /// epics that wait for it are blocked by each of them. What blocks many is read once.
     BLOCKERS -> BlockerOf = "
         with blocked as (
             select id, epic_id, unmet_epics from story_states where tenant_id = (select $1::uuid) and id = any($2)
@@ -187,11 +187,14 @@ statements! {
             from story_dependencies d where d.tenant_id = (select $1::uuid) and d.story_id = any($2)
             union all
             select b.id, o.id, false from blocked b join of_epics o on o.epic_id = b.epic_id
+        ), blockers as materialized (
+            select id, number, title, agent_status, verified_status, order_key from whole_stories
+            where tenant_id = (select $1::uuid) and id = any(array(select distinct blocker_id from pairs))
+              and verified_status <> 'verified'
         )
         select {*} from (
             select blocked_id, blocker_id, bool_or(of_story) as via_story from pairs group by blocked_id, blocker_id
-        ) b join whole_stories on tenant_id = (select $1::uuid) and id = blocker_id
-        where verified_status <> 'verified'
+        ) b join blockers on id = blocker_id
         order by blocked_id, order_key, number, id";
     /// How many blockers the stories of `$2` have in all: prerequisite stories that are not in a prerequisite epic, and
     /// all stories of those.

@@ -1,0 +1,41 @@
+-- Documents that are only kept and given back are kept as their text. Out of jsonb it would be put together anew for every reader, value by
+-- value: of a list of stories with large documents that was nearly all that it cost.
+drop view whole_stories;
+drop trigger advances on orchestrator_states;
+
+do $$
+declare
+    kept record;
+begin
+    for kept in
+        select * from (values
+            ('projects', 'metadata'), ('epics', 'metadata'), ('stories', 'metadata'), ('artifact_reports', 'details'),
+            ('ui_test_findings', 'content'), ('orchestrator_states', 'state_data')) as k (name, document)
+    loop
+        execute format('alter table %1$I drop constraint %3$I, alter %2$I drop default, alter %2$I type json using %2$I::json, '
+                       'add constraint %3$I check (json_typeof(%2$I) = ''object'')',
+                       kept.name, kept.document, kept.name || '_' || kept.document || '_check');
+        -- Of a finding something is always said.
+        if kept.name <> 'ui_test_findings' then
+            execute format('alter table %I alter %I set default ''{}''', kept.name, kept.document);
+        end if;
+    end loop;
+end
+$$;
+alter table verification_results
+    alter findings drop default, alter findings type json using findings::json, alter findings set default '{}';
+
+-- As they were.
+create trigger advances before update of version, state_data on orchestrator_states
+    for each row execute function orchestrator_state_advances();
+create view whole_stories with (security_invoker = true) as
+    select s.tenant_id, s.id, s.project_id, s.epic_id, s.epic_position, s.number, s.order_key, s.sort_key, s.title, s.description,
+           s.acceptance_criteria, s.estimated_hours, s.metadata, s.criteria_digest, s.inserted_at,
+           greatest(s.updated_at, t.updated_at) as updated_at,
+           t.agent_status, t.verified_status, t.unmet_stories, t.unmet_epics, t.prerequisites, t.has_evidence, t.cycle, t.report_number, t.report_cycle,
+           t.assigned_agent_id, t.contracted_by_agent_id, t.reported_by_agent_id, t.assigned_at, t.first_claimed_at,
+           t.first_touched_at, t.review_requested_at, t.reported_done_at, t.verified_at, t.rejected_at, t.rejection_reason,
+           t.contracted_digest, t.verified_digest, t.verification_source, t.implementer_dispatch_id, t.verifier_dispatch_id,
+           t.verifier_needed, t.ready, t.blocked, t.taken
+    from stories s left join story_states t on t.tenant_id = s.tenant_id and t.id = s.id;
+grant select on whole_stories to loopctl_app;

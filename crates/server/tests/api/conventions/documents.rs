@@ -1,0 +1,62 @@
+//! Documents that are only kept: they come back as they were sent.
+
+use reqwest::Method;
+use serde_json::json;
+
+use crate::support::{Caller, Tenant, text};
+
+/// What is sent, and what of it says something.
+const SENT: &str = r#"{ "z" : [ 1e2 , -0.10 ] , "a\u0062" :	"\u00e9\/\u0041\n", "b":{} }"#;
+const KEPT: &str = r#"{"z":[1e2,-0.10],"ab":"é/A\n","b":{}}"#;
+
+async fn send(caller: &Caller, method: Method, path: &str, body: String) -> String {
+    let request = caller.request(method, path).header("content-type", "application/json").body(body);
+    let answer = request.send().await.unwrap();
+    let status = answer.status();
+    let body = answer.text().await.unwrap();
+    assert!(status.is_success(), "{path}: {status} {body}");
+    body
+}
+
+#[tokio::test]
+async fn they_come_back_as_they_were_sent() {
+    let tenant = Tenant::new().await;
+    let (project, story) = (tenant.project().await, tenant.story().await);
+    let lead = tenant.orchestrator().await;
+    let guide = json!({"guide_reference": "g"});
+    let run = tenant.user.post(&format!("/projects/{project}/ui-tests"), guide).await.expect(201);
+    let run = format!("/projects/{project}/ui-tests/{}", text(&run["ui_test_run"]["id"]));
+    let (story, state) = (format!("/stories/{story}"), format!("/orchestrator/state/{project}"));
+    let artifacts = format!("{story}/artifacts");
+    for (caller, method, path, body, shown_at) in [
+        (&tenant.user, Method::PATCH, &story, format!("{{\"metadata\": {SENT}}}"), &story),
+        (
+            &lead,
+            Method::POST,
+            &artifacts,
+            format!("{{\"artifact_type\": \"t\", \"path\": \"p\", \"details\": {SENT}}}"),
+            &artifacts,
+        ),
+        (&lead, Method::PUT, &state, format!("{{\"state_key\": \"main\", \"state_data\": {SENT}}}"), &state),
+        (
+            &lead,
+            Method::POST,
+            &format!("{run}/findings"),
+            format!("{{\"title\": \"t\", \"steps\": [{SENT}]}}"),
+            &run,
+        ),
+    ] {
+        let told = send(caller, method, path, body).await;
+        assert!(told.contains(KEPT) || path.ends_with("/findings"), "{path}: {told}");
+        let shown = send(&lead, Method::GET, shown_at, String::new()).await;
+        assert!(shown.contains(KEPT), "{shown_at}: {shown}");
+    }
+    // In a plan as well.
+    let plan = format!(
+        "{{\"epics\": [{{\"number\": 7, \"title\": \"E\", \"metadata\": {SENT}, \
+         \"stories\": [{{\"number\": \"7.1\", \"title\": \"S\", \"metadata\": {SENT}}}]}}]}}"
+    );
+    send(&tenant.user, Method::POST, &format!("/projects/{project}/import"), plan).await;
+    let exported = send(&lead, Method::GET, &format!("/projects/{project}/export"), String::new()).await;
+    assert_eq!(exported.matches(KEPT).count(), 2, "{exported}");
+}
