@@ -10,9 +10,12 @@ mod render;
 use std::collections::BTreeSet;
 use std::error::Error;
 use std::fmt::Write as _;
-use std::path::Path;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
 use std::{env, fs};
 
+use flate2::Compression;
+use flate2::write::ZlibEncoder;
 use render::Site;
 
 /// The documents that pages are made of, in the order in which they are best read.
@@ -59,6 +62,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let articles = articles::read(&docs.join("wiki"))?;
     let slugs: Vec<_> = articles.iter().map(|article| article.slug.clone()).collect();
     let site = Site { pages: &PAGES, legal: &LEGAL, files: &files, articles: &slugs };
+    let into = PathBuf::from(env::var("OUT_DIR")?);
     let mut out = String::new();
     for (list, about, names) in [
         ("PAGES", "All documents, in the order in which they are best read.", &PAGES[..]),
@@ -74,12 +78,15 @@ fn main() -> Result<(), Box<dyn Error>> {
                 .iter()
                 .map(|(id, text)| format!("Heading {{ id: {id:?}, text: {text:?} }}"))
                 .collect();
+            let packed = format!("{name}.html.z");
+            let mut to = ZlibEncoder::new(fs::File::create(into.join(&packed))?, Compression::best());
+            to.write_all(page.html.as_bytes())?;
+            to.finish()?;
             writeln!(
                 out,
-                "Page {{ name: {name:?}, title: {:?}, contents: &[{}], html: {:?} }},",
+                "Page {{ name: {name:?}, title: {:?}, contents: &[{}], packed: include_bytes!(concat!(env!(\"OUT_DIR\"), \"/{packed}\")) }},",
                 page.title,
-                contents.join(", "),
-                page.html
+                contents.join(", ")
             )?;
         }
         writeln!(out, "];")?;
@@ -94,6 +101,6 @@ fn main() -> Result<(), Box<dyn Error>> {
         writeln!(out, "{},", article.written_out())?;
     }
     writeln!(out, "];")?;
-    fs::write(Path::new(&env::var("OUT_DIR")?).join("documents.rs"), out)?;
+    fs::write(into.join("documents.rs"), out)?;
     Ok(())
 }

@@ -7,5 +7,9 @@ fn main() {
     let carries = std::env::var_os("CARGO_FEATURE_BUNDLED_POSTGRES").is_some();
     if carries && is("CARGO_CFG_TARGET_OS", "linux") && is("CARGO_CFG_TARGET_ENV", "gnu") {
         println!("cargo::rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
+        // There, Rust brings a linker along that keeps what is the same for several types once.
+        if is("CARGO_CFG_TARGET_ARCH", "x86_64") {
+            println!("cargo::rustc-link-arg-bins=-Wl,--icf=all");
+        }
     }
 }

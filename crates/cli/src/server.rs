@@ -284,7 +284,7 @@ mod tests {
     /// `docs/operations.md` says that it has them all.
     #[test]
     fn every_setting_is_explained_to_operators() {
-        let explained = loopctl_docs::page("operations").unwrap().html;
+        let explained = loopctl_docs::page("operations").unwrap().html();
         let command = <crate::args::Cli as clap::CommandFactory>::command();
         let mut found = 0;
         for name in ["serve", "worker", "migrate", "operator"] {

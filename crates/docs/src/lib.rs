@@ -1,6 +1,8 @@
 //! The documents of `docs/`, rendered while this is built: what is read on the pages of a server is what is read in the repository. And
 //! the articles of `docs/wiki/`, as they were written.
 
+use flate2::bufread::ZlibDecoder;
+
 /// A document.
 #[derive(Debug)]
 pub struct Page {
@@ -10,8 +12,8 @@ pub struct Page {
     pub title: &'static str,
     /// What stands in it, in order.
     pub contents: &'static [Heading],
-    /// Its text without the title, as HTML. There is no script and no style in it.
-    pub html: &'static str,
+    /// Its text, compressed (zlib).
+    packed: &'static [u8],
 }
 
 /// A heading of the second level.
@@ -58,6 +60,12 @@ pub fn page(name: &str) -> Option<&'static Page> {
 }
 
 impl Page {
+    /// Its text without the title, as HTML. There is no script and no style in it.
+    pub fn html(&self) -> String {
+        // A test reads all of them.
+        std::io::read_to_string(ZlibDecoder::new(self.packed)).unwrap_or_default()
+    }
+
     /// Where it is served.
     pub fn path(&self) -> String {
         match self.name {

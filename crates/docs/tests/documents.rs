@@ -31,7 +31,7 @@ fn is_article(path: &str) -> bool {
 fn links_lead_somewhere() {
     let mut followed = 0;
     for page in all() {
-        for link in values(page.html, "href") {
+        for link in values(&page.html(), "href") {
             let (path, anchor) =
                 link.split_once('#').map_or((link, None), |(path, anchor)| (path, Some(anchor)));
             if path.contains("://")
@@ -45,19 +45,19 @@ fn links_lead_somewhere() {
             let target = target.unwrap_or_else(|| panic!("{}: {link} leads nowhere", page.name));
             if let Some(anchor) = anchor {
                 assert!(
-                    values(target.html, "id").contains(&anchor),
+                    values(&target.html(), "id").contains(&anchor),
                     "{}: nothing is called {link}",
                     page.name
                 );
             }
             followed += 1;
         }
-        for picture in values(page.html, "src") {
+        for picture in values(&page.html(), "src") {
             let name = picture.strip_prefix("/drawings/").unwrap_or_else(|| panic!("{picture} is not ours"));
             assert!(PICTURES.iter().any(|picture| picture.name == name), "{}: {picture}", page.name);
         }
         assert!(
-            values(page.html, "alt").iter().all(|alt| alt.len() > 20),
+            values(&page.html(), "alt").iter().all(|alt| alt.len() > 20),
             "{}: a picture that says nothing",
             page.name
         );
@@ -68,11 +68,13 @@ fn links_lead_somewhere() {
 #[test]
 fn names_within_a_page_are_one_each() {
     for page in all() {
-        let ids = values(page.html, "id");
+        let html = page.html();
+        assert!(html.len() > 1000, "{}", page.name);
+        let ids = values(&html, "id");
         let once: BTreeSet<_> = ids.iter().collect();
         assert_eq!(once.len(), ids.len(), "{}: {ids:?}", page.name);
-        assert!(!page.html.contains("<script") && !page.html.contains("<style"), "{}", page.name);
-        assert!(!page.html.contains(" style="), "{}", page.name);
+        assert!(!html.contains("<script") && !html.contains("<style"), "{}", page.name);
+        assert!(!html.contains(" style="), "{}", page.name);
     }
 }
 
@@ -93,7 +95,7 @@ fn every_code_is_explained() {
     let mut codes = Code::WORDS.to_vec();
     codes.sort_unstable();
     assert_eq!(explained, codes);
-    for section in errors.html.split("<h2 id=\"").skip(1) {
+    for section in errors.html().split("<h2 id=\"").skip(1) {
         let code = section.split('"').next().unwrap();
         for part in ["Why:", "Next:", "For agents:"] {
             assert_eq!(section.matches(part).count(), 1, "{code}: {part}");
@@ -106,14 +108,14 @@ fn every_code_is_explained() {
 /// Each is found in its group, and among those that clients are told of.
 #[test]
 fn every_code_is_listed() {
-    let errors = page("errors").unwrap().html;
+    let errors = page("errors").unwrap().html();
     let groups = errors.split("<h2").next().and_then(|begin| begin.rsplit("<table").next()).unwrap();
     let mut listed = values(groups, "href");
     listed.sort_unstable();
     let mut codes: Vec<_> = Code::WORDS.iter().map(|code| format!("#{code}")).collect();
     codes.sort_unstable();
     assert_eq!(listed, codes);
-    let api = page("api").unwrap().html;
+    let api = page("api").unwrap().html();
     for code in Code::WORDS {
         assert!(api.contains(&format!("<code>{code}</code>")), "{code} is not among those of the API");
     }
@@ -121,7 +123,7 @@ fn every_code_is_listed() {
 
 #[test]
 fn of_a_session_is_shown_what_was_typed() {
-    let html = page("quick-start").unwrap().html;
+    let html = page("quick-start").unwrap().html();
     let typed = html.split("<b>").skip(1).filter_map(|rest| rest.split("</b>").next());
     let import = typed.clone().find(|typed| typed.contains("/import")).unwrap();
     assert!(import.lines().count() > 5 && import.ends_with('\''), "{import}");
@@ -185,7 +187,7 @@ fn the_wiki_has_its_articles() {
                 continue;
             }
             let is_there = match page_at(path) {
-                Some(page) => anchor.is_empty() || values(page.html, "id").contains(&anchor),
+                Some(page) => anchor.is_empty() || values(&page.html(), "id").contains(&anchor),
                 None => is_article(path),
             };
             assert!(is_there, "{slug}: {link} leads nowhere");
@@ -203,7 +205,7 @@ fn the_wiki_has_its_articles() {
 fn codes_with_an_article_lead_to_it() {
     let errors = page("errors").unwrap();
     let mut found = 0;
-    for section in errors.html.split("<h2 id=\"").skip(1) {
+    for section in errors.html().split("<h2 id=\"").skip(1) {
         let code = section.split('"').next().unwrap();
         let there = format!("/wiki/{}", code.replace('_', "-"));
         if is_article(&there) {

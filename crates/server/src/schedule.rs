@@ -312,7 +312,7 @@ mod tests {
 
     #[test]
     fn every_job_is_explained_to_operators() {
-        let explained = loopctl_docs::page("operations").unwrap().html;
+        let explained = loopctl_docs::page("operations").unwrap().html();
         for kind in kinds(Settings::default()) {
             assert!(explained.contains(&format!("<code>{}</code>", kind.name)), "{}", kind.name);
         }

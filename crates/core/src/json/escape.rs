@@ -1,6 +1,5 @@
 //! Escapes in strings of JSON that is known to be well formed.
 
-use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::JsonText;
@@ -51,40 +50,65 @@ pub fn compact(raw: &RawValue) -> JsonText {
     if length == raw.get().len() {
         return raw.into();
     }
-    let (mut rest, mut written, mut in_string) = (raw.get(), String::with_capacity(length), false);
-    while let Some(next) = rest.chars().next() {
-        let takes = match next {
-            '\\' => write_shortest(rest, &mut written),
-            ' ' | '\t' | '\n' | '\r' if !in_string => 1,
+    let text = raw.get();
+    let bytes = text.as_bytes();
+    // What is copied as it is begins at `from`.
+    let (mut written, mut from, mut at, mut in_string) = (String::with_capacity(length), 0, 0, false);
+    while let Some(byte) = bytes.get(at) {
+        let takes = match byte {
+            b'\\' => {
+                written.push_str(&text[from..at]);
+                write_shortest(&text[at..], &mut written)
+            }
+            b' ' | b'\t' | b'\n' | b'\r' if !in_string => {
+                written.push_str(&text[from..at]);
+                1
+            }
             _ => {
-                in_string ^= next == '"';
-                written.push(next);
-                next.len_utf8()
+                in_string ^= *byte == b'"';
+                at += 1;
+                continue;
             }
         };
-        rest = &rest[takes..];
+        at += takes;
+        from = at;
     }
+    written.push_str(&text[from..]);
     // What was well formed still is.
     RawValue::from_string(written).map_or_else(|_| raw.into(), JsonText::from)
 }
 
-/// Writes what the escape at the beginning of `text` stands for, and returns how many bytes that took up there.
+/// Writes what the escape at the beginning of `text` stands for, and returns how many bytes that takes up there.
 fn write_shortest(text: &str, to: &mut String) -> usize {
-    let (unit, mut takes) = read_escape(text.as_bytes());
-    let mut units = vec![unit];
-    if (0xD800..0xDC00).contains(&unit) {
-        let (low, further) = read_escape(&text.as_bytes()[takes..]);
-        units.push(low);
-        takes += further;
-    }
-    match char::decode_utf16(units).next() {
-        Some(Ok(character)) => {
-            let quoted = Value::from(character.to_string()).to_string();
-            to.push_str(&quoted[1..quoted.len() - 1]);
+    let (unit, takes) = read_escape(text.as_bytes());
+    let (character, takes) = match (char::from_u32(unit.into()), &text[takes..]) {
+        (None, rest) if rest.starts_with("\\u") => {
+            let (low, further) = read_escape(rest.as_bytes());
+            (char::decode_utf16([unit, low]).next().and_then(Result::ok), takes + further)
         }
-        _ => to.push_str(&text[..takes]),
+        (character, _) => (character, takes),
+    };
+    match (character, short_escape(unit)) {
+        (_, Some(short)) => to.extend(['\\', short]),
+        (Some(character), None) if unit >= 0x20 => to.push(character),
+        (Some(_), None) => to.push_str(&format!("\\u{unit:04x}")),
+        (None, None) => to.push_str(&text[..takes]),
     }
     takes
+}
+
+/// What follows the backslash of a character that has a short escape.
+const fn short_escape(unit: u16) -> Option<char> {
+    Some(match unit {
+        0x08 => 'b',
+        0x09 => 't',
+        0x0A => 'n',
+        0x0C => 'f',
+        0x0D => 'r',
+        0x22 => '"',
+        0x5C => '\\',
+        _ => return None,
+    })
 }
 
 /// How many values a document holds at all its levels, but for itself; an empty list or object counts as holding one.
@@ -108,7 +132,7 @@ pub fn count_values(document: &str) -> usize {
 /// How many bytes a character needs in a string. Half of a pair needs half of the pair's four.
 fn bytes_needed(unit: u16) -> usize {
     match unit {
-        0x22 | 0x5C | 0x08 | 0x09 | 0x0A | 0x0C | 0x0D => 2,
+        _ if short_escape(unit).is_some() => 2,
         0..0x20 => 6,
         0x20..0x80 => 1,
         0x80..0x800 | 0xD800..0xE000 => 2,
@@ -119,7 +143,7 @@ fn bytes_needed(unit: u16) -> usize {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -152,6 +176,8 @@ mod tests {
             ("{ \"a b\" :\t[ 1e2 , -0.10 ] }", r#"{"a b":[1e2,-0.10]}"#),
             (r#""\u0041\/\u00e9\ud83d\ude00\u000a\u0001\u0022\\\u005c""#, r#""A/é😀\n\u0001\"\\\\""#),
             (r#"{"b":1,"a":2}"#, r#"{"b":1,"a":2}"#),
+            // Nobody accepts it, and it is not made worse.
+            (r#"[ "\ud83d€", "\ud83d\n", "\ud83d" ]"#, r#"["\ud83d€","\ud83d\n","\ud83d"]"#),
         ] {
             assert_eq!(compact(serde_json::from_str(sent).unwrap()).as_str(), written);
         }

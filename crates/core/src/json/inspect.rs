@@ -9,8 +9,8 @@ use super::number;
 /// The most members that one object may have.
 pub const MAX_MEMBERS: usize = 50_000;
 
-/// How much longer a document may become when its numbers are written without exponents, as PostgreSQL writes them: seven bytes
-/// may stand for three hundred.
+/// How much longer a body may become when its numbers are written without exponents, as PostgreSQL writes them in the log: seven
+/// bytes may stand for three hundred. One that is larger than most may become as long as it may be in any case.
 pub const MAX_GROWTH: usize = 65_536;
 
 /// What is wrong with a document that is well-formed JSON. Paths look like `epics[0].stories[2].title`, places count bytes
@@ -34,7 +34,7 @@ pub enum Fault {
     },
     /// No float holds the number that ends here, or it has too many digits.
     OutOfRange(usize),
-    /// With the number that ends here, numbers with exponents stand for more than [`MAX_GROWTH`] further digits.
+    /// With the number that ends here, numbers with exponents stand for more further digits than they may.
     TooManyDigits(usize),
 }
 
@@ -50,12 +50,13 @@ enum Level<'a> {
     },
 }
 
-/// Looks through well-formed JSON that may nest `depth` levels deep. Takes no memory but for the names in the objects
+/// Looks through well-formed JSON that may nest `depth` levels deep, and whose numbers may become `most` characters longer in all when they
+/// are written without exponents. Takes no memory but for the names in the objects
 /// that are open.
 ///
 /// # Errors
 /// The first fault.
-pub fn inspect(text: &str, depth: usize) -> Result<(), Fault> {
+pub fn inspect(text: &str, depth: usize, most: usize) -> Result<(), Fault> {
     let bytes = text.as_bytes();
     let mut open: Vec<Level<'_>> = Vec::new();
     let (mut at, mut growth) = (0, 0);
@@ -88,7 +89,7 @@ pub fn inspect(text: &str, depth: usize) -> Result<(), Fault> {
                     return Err(Fault::OutOfRange(at));
                 }
                 growth += number::growth(number);
-                if growth > MAX_GROWTH {
+                if growth > most {
                     return Err(Fault::TooManyDigits(at));
                 }
                 continue;
@@ -216,7 +217,7 @@ mod tests {
     use super::*;
 
     fn fault(text: &str) -> Option<Fault> {
-        inspect(text, 4).err()
+        inspect(text, 4, MAX_GROWTH).err()
     }
 
     #[test]
@@ -287,21 +288,21 @@ mod tests {
     proptest! {
         #[test]
         fn what_a_writer_writes_is_sound(value in document()) {
-            prop_assert_eq!(inspect(&value.to_string(), 9), Ok(()));
-            prop_assert_eq!(inspect(&serde_json::to_string_pretty(&value).unwrap(), 9), Ok(()));
+            prop_assert_eq!(inspect(&value.to_string(), 9, MAX_GROWTH), Ok(()));
+            prop_assert_eq!(inspect(&serde_json::to_string_pretty(&value).unwrap(), 9, MAX_GROWTH), Ok(()));
         }
 
         #[test]
         fn a_nul_is_found_wherever_it_is(value in document()) {
             let text = json!({"before": value, "it": ["\0"], "after": value}).to_string();
-            prop_assert_eq!(inspect(&text, 9), Err(Fault::Nul { path: "it[0]".to_owned(), field: "it".to_owned() }));
+            prop_assert_eq!(inspect(&text, 9, MAX_GROWTH), Err(Fault::Nul { path: "it[0]".to_owned(), field: "it".to_owned() }));
         }
 
         #[test]
         fn depth_is_counted(depth in 1..20_usize) {
             let text = format!("{}{}", "[".repeat(depth), "]".repeat(depth));
-            prop_assert_eq!(inspect(&text, depth), Ok(()));
-            prop_assert_eq!(inspect(&text, depth - 1), Err(Fault::TooDeep(depth - 1)));
+            prop_assert_eq!(inspect(&text, depth, MAX_GROWTH), Ok(()));
+            prop_assert_eq!(inspect(&text, depth - 1, MAX_GROWTH), Err(Fault::TooDeep(depth - 1)));
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Where a verified story comes from is said by a backfill, in the story's metadata, and by nobody else.
 
-use std::collections::BTreeMap;
+use serde::{Serialize, Serializer};
 
 use super::BACKFILL;
 use crate::json::JsonText;
@@ -57,14 +57,23 @@ fn member(metadata: &JsonText, name: &str) -> Option<JsonText> {
     metadata.object()?.get(name).map(JsonText::from)
 }
 
+/// Members, in the order in which they are written.
+struct InOrder<'a>(Vec<(&'a str, JsonText)>);
+
+impl Serialize for InOrder<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+    }
+}
+
 /// The metadata with this in the place of its backfill.
 fn with(metadata: &JsonText, name: &str, value: &JsonText) -> JsonText {
     let object = metadata.object().unwrap_or_default();
     let others = object.members().filter(|(known, _)| *known != BACKFILL);
-    let mut members: BTreeMap<&str, JsonText> = others.map(|(name, raw)| (name, raw.into())).collect();
-    members.insert(name, value.clone());
+    let others = others.filter(|(known, _)| *known != name).map(|(name, raw)| (name, raw.into()));
+    let members = others.chain([(name, value.clone())]).collect();
     // Members with a text have a text together.
-    JsonText::of(&members).unwrap_or_else(|_| metadata.clone())
+    JsonText::of(&InOrder(members)).unwrap_or_else(|_| metadata.clone())
 }
 
 #[cfg(test)]

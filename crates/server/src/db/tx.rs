@@ -47,7 +47,8 @@ impl Answers {
     fn next<R: Row>(&mut self) -> Result<Vec<R>, DbError> {
         let rows =
             self.0.next().ok_or_else(|| DbError::Unexpected("fewer answers than statements".to_owned()))?;
-        rows.iter().map(|row| R::read(&mut RowReader::new(row))).collect()
+        // Each is gone when it is read: of what is large there is not all of it twice.
+        rows.into_iter().map(|row| R::read(&mut RowReader::new(&row))).collect()
     }
 }
 

@@ -1,6 +1,7 @@
 //! The routes that are mounted: as an OpenAPI document, and as a list in which whoever calls finds what they may use.
 
 use axum::Json;
+use flate2::read::GzDecoder;
 use loopctl_core::role::Role;
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
@@ -60,12 +61,12 @@ const TAGS: [(&str, &str); 25] = [
 ];
 
 /// What was really sent and answered, by method and path, as the walk over all routes has recorded it.
-const EXAMPLES: &str = include_str!("examples.json");
+const EXAMPLES: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/examples.json.gz"));
 
 /// The OpenAPI document of these routes.
 pub(crate) fn described(endpoints: &[Endpoint]) -> Value {
     // A test reads them.
-    let examples = serde_json::from_str(EXAMPLES).unwrap_or_default();
+    let examples = serde_json::from_reader(GzDecoder::new(EXAMPLES)).unwrap_or_default();
     description::document(endpoints, VERSION, &TAGS, &examples)
 }
 

@@ -150,13 +150,15 @@ impl<S: Send + Sync, T: Request + Send + 'static, const LARGE: bool> FromRequest
 
     async fn from_request(request: HttpRequest, _state: &S) -> Result<Self, Self::Rejection> {
         let (limit, depth) = if LARGE { (LARGE_BODY_LIMIT, LARGE_DEPTH) } else { (BODY_LIMIT, DEPTH) };
+        // An export holds what many bodies have brought.
+        let most = if LARGE { LARGE_BODY_LIMIT } else { MAX_GROWTH };
         let parameters = query::parse(request.uri().query().unwrap_or_default(), |text| text)?;
         let stay = Stay::of(&request);
         let raw = RawBody::read(request, limit).await?;
         let bytes = raw.bytes.len();
         let read = move || {
             let text = json_text(&raw.bytes, raw.content_type.as_deref())?;
-            let object = parse(&text, depth)?;
+            let object = parse(&text, depth, most)?;
             Ok(Self(Sent::of(&object.above(parameters.object().unwrap_or_default()))))
         };
         stay.read(bytes, read).await
@@ -194,7 +196,7 @@ impl RawBody {
     /// What no handler wants to see.
     pub(crate) fn object_text(&self) -> ApiResult<Cow<'_, str>> {
         let text = json_text(&self.bytes, self.content_type.as_deref())?;
-        parse(&text, DEPTH)?;
+        parse(&text, DEPTH, MAX_GROWTH)?;
         Ok(text)
     }
 }
@@ -325,9 +327,9 @@ fn json_text<'a>(bytes: &'a [u8], content_type: Option<&str>) -> ApiResult<Cow<'
     }
 }
 
-fn parse(text: &str, depth: usize) -> ApiResult<Object<'_>> {
+fn parse(text: &str, depth: usize, most: usize) -> ApiResult<Object<'_>> {
     let raw: &RawValue = serde_json::from_str(text).map_err(|error| malformed(&error))?;
-    inspect(text, depth).map_err(|fault| unacceptable(text, &fault, depth))?;
+    inspect(text, depth, most).map_err(|fault| unacceptable(text, &fault, (depth, most)))?;
     Object::parse(raw)
         .ok_or_else(|| ApiError::unprocessable(Code::NotAnObject, "Request body must be a JSON object"))
 }
@@ -342,7 +344,7 @@ fn shown(name: &str) -> String {
 }
 
 /// What is well-formed JSON and not to be had all the same.
-fn unacceptable(text: &str, fault: &Fault, depth: usize) -> ApiError {
+fn unacceptable(text: &str, fault: &Fault, (depth, most): (usize, usize)) -> ApiError {
     let at = |place: usize| {
         let before = &text.as_bytes()[..place];
         let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
@@ -358,7 +360,7 @@ fn unacceptable(text: &str, fault: &Fault, depth: usize) -> ApiError {
         Fault::LoneSurrogate(place) => format!("malformed JSON {}: half of a surrogate pair", at(*place)),
         Fault::OutOfRange(place) => format!("number out of range {}", at(*place)),
         Fault::TooManyDigits(place) => format!(
-            "numbers with exponents stand for more than {MAX_GROWTH} further digits {}: send them as strings",
+            "numbers with exponents stand for more than {most} further digits {}: send them as strings",
             at(*place)
         ),
         Fault::Nul { path, field } => {
@@ -391,7 +393,7 @@ mod tests {
 
     fn read(bytes: &[u8], content_type: Option<&str>, depth: usize) -> ApiResult<Value> {
         let text = json_text(bytes, content_type)?;
-        parse(&text, depth)?;
+        parse(&text, depth, MAX_GROWTH)?;
         Ok(serde_json::from_str(&text).unwrap())
     }
 
@@ -462,6 +464,6 @@ mod tests {
         let read = |depth| read(nested(depth).as_bytes(), Some("application/json"), DEPTH);
         assert!(read(DEPTH - 1).is_ok());
         assert!(read(DEPTH).is_err());
-        assert!(parse(&nested(500), DEPTH).is_err());
+        assert!(parse(&nested(500), DEPTH, MAX_GROWTH).is_err());
     }
 }

@@ -35,7 +35,7 @@ impl DocumentPage<'_> {
     /// # Errors
     /// What is wrong with the template.
     pub(super) fn of(page: &Page, is_listed: bool, public_url: &str) -> askama::Result<FixedPage> {
-        let html = page.html.replace(ANY_SERVER, public_url);
+        let html = page.html().replace(ANY_SERVER, public_url);
         FixedPage::of(&DocumentPage { page, is_listed, html })
     }
 }

@@ -246,7 +246,7 @@ statements! {
         from unnest((select $2::uuid[])) with ordinality as n (id, nth)
         where t.tenant_id = $1 and t.id = n.id and n.nth between 1 and cardinality($2::uuid[])";
     /// A statement of its own: metadata may be large, and the other transitions have nothing to do with it.
-    NOTE_IN_METADATA = "update stories set metadata = (metadata::jsonb || $3)::json where tenant_id = $1 and id = $2";
+    NOTE_IN_METADATA = "update stories set metadata = metadata || $3 where tenant_id = $1 and id = $2";
     /// Which report it is of, the database says, and the story's lock makes the next number race-free.
     INSERT_REVIEW -> ReviewRecord = "
         insert into review_records (tenant_id, id, story_id, reviewer_agent_id, review_type, findings_count, fixes_count,

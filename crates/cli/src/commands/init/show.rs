@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
+use diffy::DiffOptions;
 use serde_json::{Map, Value, json};
-use similar::TextDiff;
 
 use super::hosts::{Host, Role};
 use super::mask::masked;
@@ -39,14 +39,16 @@ impl Step {
             Change::Write { before, after } => (before.as_deref(), Some(after.as_str())),
         };
         let name = |text: Option<&str>| text.map_or("/dev/null", |_| self.path);
-        let diff = TextDiff::from_lines(before.unwrap_or_default(), after.unwrap_or_default());
         let is_prose = self.path.ends_with(".md");
         // Lines of others are not shown where they may hold keys, and what is beside ours in a line neither.
         let around = if is_prose { 3 } else { 0 };
-        let text = diff.unified_diff().context_radius(around).header(name(before), name(after)).to_string();
+        let mut options = DiffOptions::new();
+        options
+            .set_context_len(around)
+            .set_original_filename(name(before))
+            .set_modified_filename(name(after));
+        let text = options.create_patch(before.unwrap_or_default(), after.unwrap_or_default()).to_string();
         let text = if is_prose { text } else { masked(&text) };
-        // An empty file has no lines to show.
-        let text = if text.is_empty() { format!("--- {}\n+++ {}", name(before), name(after)) } else { text };
         Some(text.replace("\r\n", "\n").trim_end_matches('\n').to_owned())
     }
 }

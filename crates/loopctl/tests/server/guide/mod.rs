@@ -257,7 +257,7 @@ fn pages_show_commands_whole() {
         let path = format!("docs/{}.md", page.name);
         for step in read(&path).unwrap().steps.iter().filter(|step| step.shown.is_some()) {
             let typed = format!("<b>{}</b>", escaped(&step.command));
-            assert!(page.html.contains(&typed), "{path}, line {}: other than {typed}", step.line);
+            assert!(page.html().contains(&typed), "{path}, line {}: other than {typed}", step.line);
             seen += 1;
         }
     }

@@ -113,7 +113,7 @@ fn every_call_of_an_article_is_there() {
 /// What clients are told of the API names the routes of knowledge, each by its path below `/api/v1`.
 #[test]
 fn every_route_of_knowledge_is_in_the_api() {
-    let api = page("api").unwrap().html;
+    let api = page("api").unwrap().html();
     let spans = api.split("<code>").skip(1).filter_map(|rest| rest.split("</code>").next());
     let named: BTreeSet<_> =
         spans.filter_map(|span| span.split(' ').find(|word| word.starts_with('/'))).map(path_of).collect();

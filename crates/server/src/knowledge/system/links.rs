@@ -54,7 +54,8 @@ fn checked(articles: &[(String, String)]) -> LinkCheck {
         references.extend(links(body).into_iter().map(|to| (from.clone(), to)));
     }
     for page in PAGES.iter().chain(LEGAL) {
-        let hrefs = page.html.split(" href=\"").skip(1).filter_map(|rest| rest.split('"').next());
+        let html = page.html();
+        let hrefs = html.split(" href=\"").skip(1).filter_map(|rest| rest.split('"').next());
         references.extend(hrefs.map(|to| (page.path(), to.to_owned())));
     }
     let told = discovery::told_pages();

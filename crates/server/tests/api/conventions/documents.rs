@@ -51,6 +51,11 @@ async fn they_come_back_as_they_were_sent() {
         let shown = send(&lead, Method::GET, shown_at, String::new()).await;
         assert!(shown.contains(KEPT), "{shown_at}: {shown}");
     }
+    // Where a member is added by the server, too.
+    let reason = json!({"reason": "done before"});
+    lead.post(&format!("{story}/backfill"), reason).await.expect(200);
+    let shown = send(&lead, Method::GET, &story, String::new()).await;
+    assert!(shown.contains(&format!("{},\"backfill\":", &KEPT[..KEPT.len() - 1])), "{shown}");
     // In a plan as well.
     let plan = format!(
         "{{\"epics\": [{{\"number\": 7, \"title\": \"E\", \"metadata\": {SENT}, \
@@ -59,4 +64,22 @@ async fn they_come_back_as_they_were_sent() {
     send(&tenant.user, Method::POST, &format!("/projects/{project}/import"), plan).await;
     let exported = send(&lead, Method::GET, &format!("/projects/{project}/export"), String::new()).await;
     assert_eq!(exported.matches(KEPT).count(), 2, "{exported}");
+}
+
+/// What many bodies have brought is one body when it is imported.
+#[tokio::test]
+async fn an_export_with_many_exponents_can_be_imported() {
+    let tenant = Tenant::new().await;
+    let project = tenant.project().await;
+    let numbers = vec!["1e-300"; 200].join(",");
+    for number in 1..=2 {
+        let epic =
+            format!("{{\"number\": {number}, \"title\": \"E\", \"metadata\": {{\"a\": [{numbers}]}}}}");
+        send(&tenant.user, Method::POST, &format!("/projects/{project}/epics"), epic).await;
+    }
+    let exported =
+        send(&tenant.user, Method::GET, &format!("/projects/{project}/export"), String::new()).await;
+    assert_eq!(exported.matches("1e-300").count(), 400);
+    let other = tenant.project().await;
+    send(&tenant.user, Method::POST, &format!("/projects/{other}/import"), exported).await;
 }

@@ -187,14 +187,14 @@ statements! {
             from story_dependencies d where d.tenant_id = (select $1::uuid) and d.story_id = any($2)
             union all
             select b.id, o.id, false from blocked b join of_epics o on o.epic_id = b.epic_id
-        ), blockers as materialized (
-            select id, number, title, agent_status, verified_status, order_key from whole_stories
-            where tenant_id = (select $1::uuid) and id = any(array(select distinct blocker_id from pairs))
-              and verified_status <> 'verified'
+        ), once as (
+            select blocked_id, blocker_id, bool_or(of_story) as of_story from pairs group by blocked_id, blocker_id
         )
         select {*} from (
-            select blocked_id, blocker_id, bool_or(of_story) as via_story from pairs group by blocked_id, blocker_id
-        ) b join blockers on id = blocker_id
+            select blocker_id, array_agg(blocked_id) as all_blocked, array_agg(of_story) as all_of_story from once group by blocker_id
+        ) b join whole_stories on tenant_id = (select $1::uuid) and id = blocker_id
+        cross join lateral unnest(all_blocked, all_of_story) each (blocked_id, via_story)
+        where verified_status <> 'verified'
         order by blocked_id, order_key, number, id";
     /// How many blockers the stories of `$2` have in all: prerequisite stories that are not in a prerequisite epic, and
     /// all stories of those.
