@@ -8,8 +8,8 @@ use tikv_jemallocator::Jemalloc;
 #[global_allocator]
 static ALLOCATOR: Jemalloc = Jemalloc;
 
-/// How the allocator is set: what was freed is given back within a quarter of a second, not within ten. Where megabytes come and go, ten seconds of
-/// them are a large part of all the memory there is.
+/// How the allocator is set: what was freed is given back within a quarter of a second, and not within ten seconds. Where megabytes come
+/// and go, what comes within ten seconds is a large part of all the memory there is.
 // SAFETY: the allocator looks for settings under this name, and finds a pointer to a text that ends with a zero.
 #[allow(unsafe_code)]
 #[unsafe(export_name = "_rjem_malloc_conf")]

@@ -1,8 +1,8 @@
 -- Documents that are only kept and given back are kept as their text. Out of jsonb it would be put together anew for every reader, value by
 -- value: of a list of stories with large documents that was nearly all that it cost.
 --
--- All of it is written anew, and nobody reads or writes it meanwhile.
-lock table projects, epics, stories, artifact_reports, verification_results, ui_test_findings, orchestrator_states, agents;
+-- All of it is written anew, and nobody reads or writes it meanwhile. The view comes first, as it does for whoever reads.
+lock table whole_stories, projects, epics, stories, artifact_reports, verification_results, ui_test_findings, orchestrator_states, agents;
 drop view whole_stories;
 drop trigger advances on orchestrator_states;
 
@@ -29,7 +29,7 @@ alter table verification_results
     alter findings drop default, alter findings type json using findings::json, alter findings set default '{}';
 
 -- A document with these members in it: what it has besides stays as it is written. Servers of the version before have the same statement.
-create function with_members(p_document json, p_members jsonb) returns json language sql immutable parallel safe
+create function with_members(p_document json, p_members jsonb) returns json language sql stable strict parallel safe
     set search_path = public, pg_temp as $$
     select ('{' || coalesce(string_agg(to_json(name)::text || ':' || value, ',' order by is_further, nth), '') || '}')::json
     from (

@@ -50,9 +50,8 @@ enum Level<'a> {
     },
 }
 
-/// Looks through well-formed JSON that may nest `depth` levels deep, and whose numbers may become `most` characters longer in all when they
-/// are written without exponents. Takes no memory but for the names in the objects
-/// that are open.
+/// Looks through well-formed JSON that may nest `depth` levels deep, and whose numbers may become `most` characters longer in all
+/// when they are written without exponents. Takes no memory but for the names in the objects that are open.
 ///
 /// # Errors
 /// The first fault.

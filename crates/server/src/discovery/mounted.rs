@@ -1,5 +1,7 @@
 //! The routes that are mounted: as an OpenAPI document, and as a list in which whoever calls finds what they may use.
 
+use std::io;
+
 use axum::Json;
 use flate2::read::GzDecoder;
 use loopctl_core::role::Role;
@@ -66,7 +68,8 @@ const EXAMPLES: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/examples.json.
 /// The OpenAPI document of these routes.
 pub(crate) fn described(endpoints: &[Endpoint]) -> Value {
     // A test reads them.
-    let examples = serde_json::from_reader(GzDecoder::new(EXAMPLES)).unwrap_or_default();
+    let examples = io::read_to_string(GzDecoder::new(EXAMPLES)).unwrap_or_default();
+    let examples = serde_json::from_str(&examples).unwrap_or_default();
     description::document(endpoints, VERSION, &TAGS, &examples)
 }
 

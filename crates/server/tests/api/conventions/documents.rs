@@ -3,11 +3,11 @@
 use reqwest::Method;
 use serde_json::json;
 
-use crate::support::{Caller, Tenant, text};
+use crate::support::{Caller, Tenant, connect, server, text};
 
 /// What is sent, and what of it says something.
-const SENT: &str = r#"{ "z" : [ 1e2 , -0.10 ] , "a\u0062" :	"\u00e9\/\u0041\n", "b":{} }"#;
-const KEPT: &str = r#"{"z":[1e2,-0.10],"ab":"é/A\n","b":{}}"#;
+const SENT: &str = r#"{ "z" : [ 1e2 , -0.10 ] , "a\u0062" :	"\u00e9\/\u0041\n", "\"\\" : 1, "b":{} }"#;
+const KEPT: &str = r#"{"z":[1e2,-0.10],"ab":"é/A\n","\"\\":1,"b":{}}"#;
 
 async fn send(caller: &Caller, method: Method, path: &str, body: String) -> String {
     let request = caller.request(method, path).header("content-type", "application/json").body(body);
@@ -51,6 +51,9 @@ async fn they_come_back_as_they_were_sent() {
         let shown = send(&lead, Method::GET, shown_at, String::new()).await;
         assert!(shown.contains(KEPT), "{shown_at}: {shown}");
     }
+    let project_path = format!("/projects/{project}");
+    send(&tenant.user, Method::PATCH, &project_path, format!("{{\"metadata\": {SENT}}}")).await;
+    assert!(send(&lead, Method::GET, &project_path, String::new()).await.contains(KEPT));
     // Where a member is added by the server, too.
     let reason = json!({"reason": "done before"});
     lead.post(&format!("{story}/backfill"), reason).await.expect(200);
@@ -63,7 +66,8 @@ async fn they_come_back_as_they_were_sent() {
     );
     send(&tenant.user, Method::POST, &format!("/projects/{project}/import"), plan).await;
     let exported = send(&lead, Method::GET, &format!("/projects/{project}/export"), String::new()).await;
-    assert_eq!(exported.matches(KEPT).count(), 2, "{exported}");
+    // Of the project, the epic and the story.
+    assert_eq!(exported.matches(KEPT).count(), 3, "{exported}");
 }
 
 /// What many bodies have brought is one body when it is imported.
@@ -82,4 +86,13 @@ async fn an_export_with_many_exponents_can_be_imported() {
     assert_eq!(exported.matches("1e-300").count(), 400);
     let other = tenant.project().await;
     send(&tenant.user, Method::POST, &format!("/projects/{other}/import"), exported).await;
+}
+
+/// Of a member that is there and one that is added, the added one counts.
+#[tokio::test]
+async fn a_member_takes_the_place_of_one() {
+    let owner = connect(&server().owner).await;
+    let merged = r#"select ('{"b": 1e2, "a": 1, "c": {}}'::json || '{"a": 2, "\"": null}'::jsonb)::text"#;
+    let merged: String = owner.query_one(merged, &[]).await.unwrap().get(0);
+    assert_eq!(merged, r#"{"b":1e2,"c":{},"\"":null,"a":2}"#);
 }

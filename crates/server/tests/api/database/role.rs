@@ -276,6 +276,7 @@ async fn the_application_role_is_nobody() {
             "tenant_of_authenticator",
             "try_writing",
             "webhook_queue_stats",
+            "with_members",
         ]
     );
     let default_privileges = "select defaclrole from pg_default_acl";
