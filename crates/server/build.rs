@@ -2,8 +2,8 @@
 //! recorded examples, which are a tenth of their size then.
 
 use std::fs::File;
-use std::io::{Cursor, copy};
-use std::path::Path;
+use std::io::{Cursor, Read, copy};
+use std::path::{Path, PathBuf};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -16,7 +16,7 @@ type Outcome = Result<(), Box<dyn std::error::Error>>;
 
 fn main() -> Outcome {
     println!("cargo::rerun-if-changed=build.rs");
-    let into = std::env::var("OUT_DIR")?;
+    let into = PathBuf::from(std::env::var("OUT_DIR")?);
     let mut archive = ZipArchive::new(Cursor::new(SWAGGER_UI_VENDORED))?;
     for name in ["swagger-ui-bundle.js", "swagger-ui.css"] {
         let below = format!("/dist/{name}");
@@ -24,15 +24,15 @@ fn main() -> Outcome {
         let found = names.find(|file| file.ends_with(&below));
         let found = found.ok_or_else(|| format!("there is no {below} in Swagger UI's archive"))?;
         drop(names);
-        let to = File::create(Path::new(&into).join(format!("{name}.gz")))?;
-        let mut compressed = GzEncoder::new(to, Compression::best());
-        copy(&mut archive.by_name(&found)?, &mut compressed)?;
-        compressed.finish()?;
+        compress(&mut archive.by_name(&found)?, &into.join(format!("{name}.gz")))?;
     }
     println!("cargo::rerun-if-changed={EXAMPLES}");
-    let to = File::create(Path::new(&into).join("examples.json.gz"))?;
-    let mut compressed = GzEncoder::new(to, Compression::best());
-    copy(&mut File::open(EXAMPLES)?, &mut compressed)?;
+    compress(&mut File::open(EXAMPLES)?, &into.join("examples.json.gz"))
+}
+
+fn compress(from: &mut impl Read, to: &Path) -> Outcome {
+    let mut compressed = GzEncoder::new(File::create(to)?, Compression::best());
+    copy(from, &mut compressed)?;
     compressed.finish()?;
     Ok(())
 }

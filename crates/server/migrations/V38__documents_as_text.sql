@@ -3,13 +3,16 @@
 --
 -- All of it is written anew, and nobody reads or writes it meanwhile. The view comes first, as it does for whoever reads.
 lock table whole_stories, projects, epics, stories, artifact_reports, verification_results, ui_test_findings, orchestrator_states, agents;
-drop view whole_stories;
-drop trigger advances on orchestrator_states;
 
 do $$
 declare
+    -- What speaks of a column whose type changes comes again as it was.
+    whole text := pg_get_viewdef('whole_stories'::regclass);
+    advances text := pg_get_triggerdef(oid) from pg_trigger where tgrelid = 'orchestrator_states'::regclass and tgname = 'advances';
     kept record;
 begin
+    drop view whole_stories;
+    drop trigger advances on orchestrator_states;
     for kept in
         select * from (values
             ('projects', 'metadata'), ('epics', 'metadata'), ('stories', 'metadata'), ('artifact_reports', 'details'),
@@ -23,8 +26,11 @@ begin
             execute format('alter table %I alter %I set default ''{}''', kept.name, kept.document);
         end if;
     end loop;
+    execute advances;
+    execute 'create view whole_stories with (security_invoker = true) as ' || whole;
 end
 $$;
+grant select on whole_stories to loopctl_app;
 alter table verification_results
     alter findings drop default, alter findings type json using findings::json, alter findings set default '{}';
 
@@ -39,18 +45,3 @@ create function with_members(p_document json, p_members jsonb) returns json lang
         select name, value::text, true, nth from jsonb_each(p_members) with ordinality as further (name, value, nth)) members
 $$;
 create operator || (leftarg = json, rightarg = jsonb, function = with_members);
-
--- As they were.
-create trigger advances before update of version, state_data on orchestrator_states
-    for each row execute function orchestrator_state_advances();
-create view whole_stories with (security_invoker = true) as
-    select s.tenant_id, s.id, s.project_id, s.epic_id, s.epic_position, s.number, s.order_key, s.sort_key, s.title, s.description,
-           s.acceptance_criteria, s.estimated_hours, s.metadata, s.criteria_digest, s.inserted_at,
-           greatest(s.updated_at, t.updated_at) as updated_at,
-           t.agent_status, t.verified_status, t.unmet_stories, t.unmet_epics, t.prerequisites, t.has_evidence, t.cycle, t.report_number, t.report_cycle,
-           t.assigned_agent_id, t.contracted_by_agent_id, t.reported_by_agent_id, t.assigned_at, t.first_claimed_at,
-           t.first_touched_at, t.review_requested_at, t.reported_done_at, t.verified_at, t.rejected_at, t.rejection_reason,
-           t.contracted_digest, t.verified_digest, t.verification_source, t.implementer_dispatch_id, t.verifier_dispatch_id,
-           t.verifier_needed, t.ready, t.blocked, t.taken
-    from stories s left join story_states t on t.tenant_id = s.tenant_id and t.id = s.id;
-grant select on whole_stories to loopctl_app;

@@ -9,9 +9,15 @@ use super::number;
 /// The most members that one object may have.
 pub const MAX_MEMBERS: usize = 50_000;
 
-/// How much longer a body may become when its numbers are written without exponents, as PostgreSQL writes them in the log: seven
-/// bytes may stand for three hundred. One that is larger than most may become as long as it may be in any case.
-pub const MAX_GROWTH: usize = 65_536;
+/// What a document may be.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// How many levels deep it may nest.
+    pub depth: usize,
+    /// How many characters longer it may become when its numbers are written without exponents, as PostgreSQL writes them in the log:
+    /// seven bytes may stand for three hundred.
+    pub growth: usize,
+}
 
 /// What is wrong with a document that is well-formed JSON. Paths look like `epics[0].stories[2].title`, places count bytes
 /// from the beginning.
@@ -50,18 +56,17 @@ enum Level<'a> {
     },
 }
 
-/// Looks through well-formed JSON that may nest `depth` levels deep, and whose numbers may become `most` characters longer in all
-/// when they are written without exponents. Takes no memory but for the names in the objects that are open.
+/// Looks through well-formed JSON. Takes no memory but for the names in the objects that are open.
 ///
 /// # Errors
 /// The first fault.
-pub fn inspect(text: &str, depth: usize, most: usize) -> Result<(), Fault> {
+pub fn inspect(text: &str, bounds: Bounds) -> Result<(), Fault> {
     let bytes = text.as_bytes();
     let mut open: Vec<Level<'_>> = Vec::new();
     let (mut at, mut growth) = (0, 0);
     while let Some(byte) = bytes.get(at) {
         match byte {
-            b'{' | b'[' if open.len() == depth => return Err(Fault::TooDeep(at)),
+            b'{' | b'[' if open.len() == bounds.depth => return Err(Fault::TooDeep(at)),
             b'{' => open.push(Level::Object { names: HashSet::new(), current: Cow::Borrowed("") }),
             b'[' => open.push(Level::Array { index: 0 }),
             b'}' | b']' => drop(open.pop()),
@@ -88,7 +93,7 @@ pub fn inspect(text: &str, depth: usize, most: usize) -> Result<(), Fault> {
                     return Err(Fault::OutOfRange(at));
                 }
                 growth += number::growth(number);
-                if growth > most {
+                if growth > bounds.growth {
                     return Err(Fault::TooManyDigits(at));
                 }
                 continue;
@@ -215,8 +220,14 @@ mod tests {
 
     use super::*;
 
+    const GROWTH: usize = 65_536;
+
+    const fn levels(depth: usize) -> Bounds {
+        Bounds { depth, growth: GROWTH }
+    }
+
     fn fault(text: &str) -> Option<Fault> {
-        inspect(text, 4, MAX_GROWTH).err()
+        inspect(text, levels(4)).err()
     }
 
     #[test]
@@ -254,8 +265,8 @@ mod tests {
     fn exponents_have_a_bound() {
         // Each is 304 characters longer than it looks.
         let list = |count: usize| format!("[{}]", vec!["1e308"; count].join(","));
-        assert_eq!(fault(&list(MAX_GROWTH / 304)), None);
-        assert!(matches!(fault(&list(MAX_GROWTH / 304 + 1)), Some(Fault::TooManyDigits(_))));
+        assert_eq!(fault(&list(GROWTH / 304)), None);
+        assert!(matches!(fault(&list(GROWTH / 304 + 1)), Some(Fault::TooManyDigits(_))));
     }
 
     #[test]
@@ -287,21 +298,21 @@ mod tests {
     proptest! {
         #[test]
         fn what_a_writer_writes_is_sound(value in document()) {
-            prop_assert_eq!(inspect(&value.to_string(), 9, MAX_GROWTH), Ok(()));
-            prop_assert_eq!(inspect(&serde_json::to_string_pretty(&value).unwrap(), 9, MAX_GROWTH), Ok(()));
+            prop_assert_eq!(inspect(&value.to_string(), levels(9)), Ok(()));
+            prop_assert_eq!(inspect(&serde_json::to_string_pretty(&value).unwrap(), levels(9)), Ok(()));
         }
 
         #[test]
         fn a_nul_is_found_wherever_it_is(value in document()) {
             let text = json!({"before": value, "it": ["\0"], "after": value}).to_string();
-            prop_assert_eq!(inspect(&text, 9, MAX_GROWTH), Err(Fault::Nul { path: "it[0]".to_owned(), field: "it".to_owned() }));
+            prop_assert_eq!(inspect(&text, levels(9)), Err(Fault::Nul { path: "it[0]".to_owned(), field: "it".to_owned() }));
         }
 
         #[test]
         fn depth_is_counted(depth in 1..20_usize) {
             let text = format!("{}{}", "[".repeat(depth), "]".repeat(depth));
-            prop_assert_eq!(inspect(&text, depth, MAX_GROWTH), Ok(()));
-            prop_assert_eq!(inspect(&text, depth - 1, MAX_GROWTH), Err(Fault::TooDeep(depth - 1)));
+            prop_assert_eq!(inspect(&text, levels(depth)), Ok(()));
+            prop_assert_eq!(inspect(&text, levels(depth - 1)), Err(Fault::TooDeep(depth - 1)));
         }
     }
 }

@@ -21,7 +21,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use sha2::{Digest, Sha256};
 
 pub use escape::{compact, compact_length, count_values};
-pub use inspect::{Fault, MAX_GROWTH, MAX_MEMBERS, inspect, is_exact};
+pub use inspect::{Bounds, Fault, MAX_MEMBERS, inspect, is_exact};
 use object::each_element;
 pub use object::{Object, count, elements, scalar};
 pub use transcode::Transcoded;
@@ -131,6 +131,15 @@ impl JsonSchema for JsonText {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({"type": ["object", "array"], "items": {}})
+    }
+}
+
+/// Members of an object, in the order in which they stand here.
+pub(crate) struct InOrder<'a, N, V>(pub(crate) &'a [(N, V)]);
+
+impl<N: Serialize, V: Serialize> Serialize for InOrder<'_, N, V> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
     }
 }
 

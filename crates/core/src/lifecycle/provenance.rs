@@ -1,9 +1,7 @@
 //! Where a verified story comes from is said by a backfill, in the story's metadata, and by nobody else.
 
-use serde::{Serialize, Serializer};
-
 use super::BACKFILL;
-use crate::json::JsonText;
+use crate::json::{InOrder, JsonText};
 
 /// The member under which an import keeps what another project told of a backfill.
 const IMPORTED: &str = "imported_backfill";
@@ -57,23 +55,14 @@ fn member(metadata: &JsonText, name: &str) -> Option<JsonText> {
     metadata.object()?.get(name).map(JsonText::from)
 }
 
-/// Members, in the order in which they are written.
-struct InOrder<'a>(Vec<(&'a str, JsonText)>);
-
-impl Serialize for InOrder<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
-    }
-}
-
 /// The metadata with this in the place of its backfill.
 fn with(metadata: &JsonText, name: &str, value: &JsonText) -> JsonText {
     let object = metadata.object().unwrap_or_default();
-    let others = object.members().filter(|(known, _)| *known != BACKFILL);
-    let others = others.filter(|(known, _)| *known != name).map(|(name, raw)| (name, raw.into()));
-    let members = others.chain([(name, value.clone())]).collect();
+    let others = object.members().filter(|(known, _)| ![BACKFILL, name].contains(known));
+    let others = others.map(|(name, raw)| (name, JsonText::from(raw)));
+    let members: Vec<_> = others.chain([(name, value.clone())]).collect();
     // Members with a text have a text together.
-    JsonText::of(&InOrder(members)).unwrap_or_else(|_| metadata.clone())
+    JsonText::of(&InOrder(&members)).unwrap_or_else(|_| metadata.clone())
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::{Member, Request, Rule};
 use crate::fields::{FieldErrors, Fields, INVALID};
-use crate::json::{JsonText, Object, compact, compact_length};
+use crate::json::{JsonText, Object, compact};
 
 /// A JSON object that is kept as its text, but for white space and escapes that nothing needs.
 pub const fn object() -> Json {
@@ -52,11 +52,12 @@ impl Rule for Json {
             fields.fail(name, INVALID);
             return None;
         }
-        if raw.get().len() >= self.limit && compact_length(raw) >= self.limit {
+        let kept = compact(raw);
+        if kept.as_str().len() >= self.limit {
             fields.fail(name, self.message);
             return None;
         }
-        fields.document(name).map(compact)
+        fields.document(name).map(|_| kept)
     }
 
     fn schema(&self) -> Schema {

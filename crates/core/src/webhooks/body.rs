@@ -9,7 +9,7 @@ use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
 use uuid::Uuid;
 
-use crate::json::{JsonText, Object, scalar};
+use crate::json::{InOrder, JsonText, Object, scalar};
 
 /// No body is longer.
 pub const MAX_BODY: usize = 65_536;
@@ -163,7 +163,7 @@ fn raw(value: &(impl Serialize + ?Sized)) -> Option<Box<RawValue>> {
 }
 
 fn write(envelope: &Envelope<'_>, truncated: bool, beside: &[Member<'_>], data: &[Member<'_>]) -> Vec<u8> {
-    let body = Body { envelope, truncated, beside, data: Data(data) };
+    let body = Body { envelope, truncated, beside, data: InOrder(data) };
     // Texts as names and JSON as values can always be written.
     serde_json::to_vec(&body).unwrap_or_default()
 }
@@ -172,7 +172,7 @@ struct Body<'a> {
     envelope: &'a Envelope<'a>,
     truncated: bool,
     beside: &'a [Member<'a>],
-    data: Data<'a>,
+    data: InOrder<'a, Cow<'a, str>, Cow<'a, RawValue>>,
 }
 
 impl Serialize for Body<'_> {
@@ -193,14 +193,6 @@ impl Serialize for Body<'_> {
         }
         map.serialize_entry("data", &self.data)?;
         map.end()
-    }
-}
-
-struct Data<'a>(&'a [Member<'a>]);
-
-impl Serialize for Data<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
     }
 }
 

@@ -10,7 +10,7 @@ use axum::http::{StatusCode, header};
 use http_body_util::BodyExt as _;
 use loopctl_core::code::Code;
 use loopctl_core::fields::{FieldErrors, Fields, INVALID};
-use loopctl_core::json::{Fault, MAX_GROWTH, MAX_MEMBERS, Object, inspect};
+use loopctl_core::json::{Bounds, Fault, MAX_MEMBERS, Object, inspect};
 use loopctl_core::request::{Request, schema_of};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -37,11 +37,12 @@ pub(super) const LAST_PAUSE: Duration = Duration::from_millis(500);
 /// How long a body may take from its first byte to its last.
 const SENDING: Duration = Duration::from_secs(180);
 
-/// How deep a body may nest. Less than what can be read (128), so that what is stored can be read again deeper inside
-/// another document: an export holds a story's metadata four levels further down.
-const DEPTH: usize = 100;
-/// How deep an import or a knowledge ingestion may nest: as deep as JSON is read.
-const LARGE_DEPTH: usize = 128;
+/// What a body may be. It nests less deep than what can be read (128), so that what is stored can be read again deeper inside another
+/// document: an export holds a story's metadata four levels further down.
+const BOUNDS: Bounds = Bounds { depth: 100, growth: 65_536 };
+/// An import or a knowledge ingestion: as deep as JSON is read, and it may become longer by all that it may be long, because an export
+/// holds what many bodies have brought.
+const LARGE_BOUNDS: Bounds = Bounds { depth: 128, growth: LARGE_BODY_LIMIT };
 
 /// The request's parameters, read by the rules of `T`: the JSON (or form) body, with query parameters beneath it. What no
 /// handler wants to see is refused at once: too large, malformed, not an object, NUL characters. What a rule refuses is
@@ -149,16 +150,14 @@ impl<S: Send + Sync, T: Request + Send + 'static, const LARGE: bool> FromRequest
     type Rejection = ApiError;
 
     async fn from_request(request: HttpRequest, _state: &S) -> Result<Self, Self::Rejection> {
-        let (limit, depth) = if LARGE { (LARGE_BODY_LIMIT, LARGE_DEPTH) } else { (BODY_LIMIT, DEPTH) };
-        // An export holds what many bodies have brought.
-        let most = if LARGE { LARGE_BODY_LIMIT } else { MAX_GROWTH };
+        let (limit, bounds) = if LARGE { (LARGE_BODY_LIMIT, LARGE_BOUNDS) } else { (BODY_LIMIT, BOUNDS) };
         let parameters = query::parse(request.uri().query().unwrap_or_default(), |text| text)?;
         let stay = Stay::of(&request);
         let raw = RawBody::read(request, limit).await?;
         let bytes = raw.bytes.len();
         let read = move || {
             let text = json_text(&raw.bytes, raw.content_type.as_deref())?;
-            let object = parse(&text, depth, most)?;
+            let object = parse(&text, bounds)?;
             Ok(Self(Sent::of(&object.above(parameters.object().unwrap_or_default()))))
         };
         stay.read(bytes, read).await
@@ -196,7 +195,7 @@ impl RawBody {
     /// What no handler wants to see.
     pub(crate) fn object_text(&self) -> ApiResult<Cow<'_, str>> {
         let text = json_text(&self.bytes, self.content_type.as_deref())?;
-        parse(&text, DEPTH, MAX_GROWTH)?;
+        parse(&text, BOUNDS)?;
         Ok(text)
     }
 }
@@ -327,9 +326,9 @@ fn json_text<'a>(bytes: &'a [u8], content_type: Option<&str>) -> ApiResult<Cow<'
     }
 }
 
-fn parse(text: &str, depth: usize, most: usize) -> ApiResult<Object<'_>> {
+fn parse(text: &str, bounds: Bounds) -> ApiResult<Object<'_>> {
     let raw: &RawValue = serde_json::from_str(text).map_err(|error| malformed(&error))?;
-    inspect(text, depth, most).map_err(|fault| unacceptable(text, &fault, (depth, most)))?;
+    inspect(text, bounds).map_err(|fault| unacceptable(text, &fault, bounds))?;
     Object::parse(raw)
         .ok_or_else(|| ApiError::unprocessable(Code::NotAnObject, "Request body must be a JSON object"))
 }
@@ -344,7 +343,8 @@ fn shown(name: &str) -> String {
 }
 
 /// What is well-formed JSON and not to be had all the same.
-fn unacceptable(text: &str, fault: &Fault, (depth, most): (usize, usize)) -> ApiError {
+fn unacceptable(text: &str, fault: &Fault, bounds: Bounds) -> ApiError {
+    let Bounds { depth, growth } = bounds;
     let at = |place: usize| {
         let before = &text.as_bytes()[..place];
         let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
@@ -360,7 +360,7 @@ fn unacceptable(text: &str, fault: &Fault, (depth, most): (usize, usize)) -> Api
         Fault::LoneSurrogate(place) => format!("malformed JSON {}: half of a surrogate pair", at(*place)),
         Fault::OutOfRange(place) => format!("number out of range {}", at(*place)),
         Fault::TooManyDigits(place) => format!(
-            "numbers with exponents stand for more than {most} further digits {}: send them as strings",
+            "numbers with exponents stand for more than {growth} further digits {}: send them as strings",
             at(*place)
         ),
         Fault::Nul { path, field } => {
@@ -393,7 +393,7 @@ mod tests {
 
     fn read(bytes: &[u8], content_type: Option<&str>, depth: usize) -> ApiResult<Value> {
         let text = json_text(bytes, content_type)?;
-        parse(&text, depth, MAX_GROWTH)?;
+        parse(&text, Bounds { depth, ..BOUNDS })?;
         Ok(serde_json::from_str(&text).unwrap())
     }
 
@@ -461,9 +461,9 @@ mod tests {
     #[test]
     fn nesting_has_an_end() {
         let nested = |depth: usize| format!("{{\"a\":{}1{}}}", "[".repeat(depth), "]".repeat(depth));
-        let read = |depth| read(nested(depth).as_bytes(), Some("application/json"), DEPTH);
-        assert!(read(DEPTH - 1).is_ok());
-        assert!(read(DEPTH).is_err());
-        assert!(parse(&nested(500), DEPTH, MAX_GROWTH).is_err());
+        let read = |depth| read(nested(depth).as_bytes(), Some("application/json"), BOUNDS.depth);
+        assert!(read(BOUNDS.depth - 1).is_ok());
+        assert!(read(BOUNDS.depth).is_err());
+        assert!(parse(&nested(500), BOUNDS).is_err());
     }
 }
