@@ -25,8 +25,10 @@ pub(crate) struct Ahead {
     #[row(sql = "exists (select from job_schedules
                          where kind = any($1) and next_at < clock_timestamp() - interval '10 minutes')")]
     overdue: bool,
-    /// Whether the log has partitions for another month at least. Without one entries go into the default partition.
-    #[row(sql = "coalesce(audit_log_ceiling() > clock_timestamp() + interval '28 days', false)")]
+    /// Whether the log has a partition for the coming month, on whatever day of this one. Without it the coming month's entries
+    /// go into the default partition.
+    #[row(sql = "coalesce(audit_log_ceiling() > (date_trunc('month', clock_timestamp() at time zone 'utc')
+                                                + interval '1 month') at time zone 'utc', false)")]
     has_partitions: bool,
 }
 
