@@ -89,7 +89,7 @@ fn in_runtime(mut builder: Builder, run: impl Future<Output = u8>, last: Duratio
 /// Runs the command and gives its exit code.
 async fn run(cli: Cli) -> u8 {
     match cli.command {
-        None => output::print_text(&usage::text()),
+        None => output::print_text(&usage::overview()),
         Some(Command::Serve(arguments)) => {
             server::run_serve(&arguments).await.map_or_else(|failure| failure.report_briefly(), |()| 0)
         }

@@ -2,6 +2,7 @@
 
 use std::any::TypeId;
 use std::ffi::{OsStr, OsString};
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
 use clap::builder::Resettable;
@@ -13,8 +14,9 @@ use strsim::normalized_damerau_levenshtein;
 use crate::args::Cli;
 use crate::error::Error;
 use crate::examples::with_examples;
-use crate::output;
+use crate::layout::text::hanging;
 use crate::table::one_line;
+use crate::{output, terminal};
 
 /// Parsing ended without a command to run: help, version, or a mistake.
 #[derive(Debug)]
@@ -45,7 +47,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli
     let mut command = command();
     // Made only where it may be shown: it needs every command, and most lines are of one.
     if arguments.iter().any(|word| word == "help" || word == "--help" || word == "-h") {
-        command = command.override_help(format!("{}\n", text()));
+        command = command.override_help(format!("{}\n", overview()));
     }
     let matches = command.try_get_matches_from_mut(arguments).map_err(|error| stop(&error))?;
     if let Some(option) = empty_option(&command, &matches) {
@@ -102,8 +104,12 @@ fn taking_hyphens(command: clap::Command) -> clap::Command {
     command.mut_subcommands(taking_hyphens)
 }
 
-/// The usage text: every command with its arguments, and the global options.
-pub(crate) fn text() -> String {
+/// The usage text: every command with its arguments, and the global options. On a terminal no line is wider than that.
+pub(crate) fn overview() -> String {
+    text(std::io::stdout().is_terminal().then(terminal::width))
+}
+
+fn text(width: Option<usize>) -> String {
     let mut root = command();
     root.build();
     let mut commands = Vec::new();
@@ -123,8 +129,8 @@ pub(crate) fn text() -> String {
         "{}\n\nUsage: loopctl [global options] <command> [arguments] [options]\n\nCommands:\n{}\n\n\
          Global options:\n{}\n\nRun 'loopctl help <command>' for the options of a command.",
         root.get_about().map(ToString::to_string).unwrap_or_default(),
-        columns(&commands),
-        columns(&options.collect::<Vec<_>>()),
+        columns(&commands, width),
+        columns(&options.collect::<Vec<_>>(), width),
     )
 }
 
@@ -146,9 +152,22 @@ fn collect(parent: &str, command: &clap::Command, into: &mut Vec<(String, String
     into.push((full, command.get_about().map(ToString::to_string).unwrap_or_default()));
 }
 
-fn columns(rows: &[(String, String)]) -> String {
-    let width = rows.iter().map(|(left, _)| left.len()).max().unwrap_or(0);
-    rows.iter().map(|(left, right)| format!("  {left:width$}  {right}")).collect::<Vec<_>>().join("\n")
+/// Names and what they stand for, beside each other. Where lines have a width, a name that would take too much of it has a line to itself.
+fn columns(rows: &[(String, String)], width: Option<usize>) -> String {
+    let widest = rows.iter().map(|(left, _)| left.len()).max().unwrap_or(0);
+    let room = width.map_or(widest, |width| widest.min(width * 2 / 5));
+    let lines = rows.iter().flat_map(|(left, right)| {
+        let (alone, lead) = match left.len() <= room {
+            true => (None, format!("  {left:room$}  ")),
+            false => (Some(format!("  {left}")), " ".repeat(room + 4)),
+        };
+        let beside = match width {
+            Some(width) => hanging(&lead, right, width),
+            None => vec![lead + right],
+        };
+        alone.into_iter().chain(beside)
+    });
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 fn stop(error: &clap::Error) -> Stop {
@@ -230,12 +249,23 @@ mod tests {
 
     #[test]
     fn usage_lists_every_command_and_the_global_options() {
-        let text = text();
+        let text = text(None);
         assert!(text.starts_with("loopctl - Agent-native project state store CLI\n"));
         for expected in
             ["\nCommands:\n", "  keys create ", "  claim <STORY>", "\nGlobal options:\n", "--format <FORMAT>"]
         {
             assert!(text.contains(expected), "{expected:?} is missing in\n{text}");
+        }
+    }
+
+    #[test]
+    fn on_a_terminal_usage_is_no_wider_than_that() {
+        let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        for width in [80, 120, 200] {
+            let text = text(Some(width));
+            let widest = text.lines().map(|line| line.chars().count()).max();
+            assert!(widest <= Some(width), "{widest:?} of {width}\n{text}");
+            assert_eq!(words(&text), words(&super::text(None)));
         }
     }
 

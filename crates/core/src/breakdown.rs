@@ -7,7 +7,7 @@ use rust_decimal::Decimal;
 
 use crate::criteria::{self, Criteria};
 use crate::json::JsonText;
-use crate::request::{Request, Text, decimal, integer, object, text};
+use crate::request::{Request, Text, decimal, integer, small_object, text};
 
 const TITLE: Text = text(500);
 const DESCRIPTION: Text = text(50_000);
@@ -28,7 +28,7 @@ pub struct EpicChange {
     #[rule(integer().not_negative())]
     pub position: Option<i32>,
     /// New metadata, as a whole.
-    #[rule(object())]
+    #[rule(small_object())]
     pub metadata: Option<JsonText>,
 }
 
@@ -49,6 +49,6 @@ pub struct StoryChange {
     #[rule(decimal())]
     pub estimated_hours: Option<Decimal>,
     /// New metadata, as a whole.
-    #[rule(object())]
+    #[rule(small_object())]
     pub metadata: Option<JsonText>,
 }

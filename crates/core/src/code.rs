@@ -171,7 +171,7 @@ words! {
         TooManyAuthenticators = "too_many_authenticators",
         /// As many connections are open as may be.
         TooManyConnections = "too_many_connections",
-        /// A UI test run has as many findings as it may have.
+        /// A UI test run has as many findings, or bytes of them, as it may have.
         TooManyFindings = "too_many_findings",
         /// As many streams of this key or tenant are open as may be.
         TooManyStreams = "too_many_streams",

@@ -4,8 +4,8 @@ use clap::Args;
 use serde_json::json;
 
 use crate::commands::bulk::{self, StoriesArgument};
+use crate::commands::not_blank;
 use crate::commands::progress::{StoryArgument, transition};
-use crate::commands::{not_blank, one_of};
 use crate::context::Context;
 use crate::error::Error;
 use crate::json_argument;
@@ -36,7 +36,7 @@ pub(crate) struct VerifyArguments {
     #[command(flatten)]
     stories: StoriesArgument,
     /// pass or partial
-    #[arg(long, default_value = "pass")]
+    #[arg(long, default_value = "pass", value_parser = verdict)]
     result: String,
     /// Why the story counts as done
     #[arg(long, value_name = "TEXT")]
@@ -81,13 +81,16 @@ pub(crate) async fn complete(context: &Context, arguments: CompleteArguments) ->
     transition(context, &arguments.story.story, "review-complete", Some(&body), "review_record").await
 }
 
-pub(crate) async fn verify(context: &Context, arguments: VerifyArguments) -> Result<(), Error> {
-    if arguments.result == "fail" {
-        return Err(Error::Usage(
-            "A failed verification is a rejection. Use: loopctl reject <story> --reason <text>".to_owned(),
-        ));
+/// What a verification may end with, whatever else the line lacks.
+fn verdict(result: &str) -> Result<String, &'static str> {
+    match result {
+        "pass" | "partial" => Ok(result.to_owned()),
+        "fail" => Err("A failed verification is a rejection. Use: loopctl reject <story> --reason <text>"),
+        _ => Err("Valid results: pass, partial"),
     }
-    one_of("result", &arguments.result, &["pass", "partial"])?;
+}
+
+pub(crate) async fn verify(context: &Context, arguments: VerifyArguments) -> Result<(), Error> {
     let mut body = json!({
         "result": arguments.result,
         "review_type": not_blank("--review-type", &arguments.review_type)?,

@@ -1,5 +1,5 @@
 //! `--commands`: what a command takes as a whole process, over what the server's own answer takes; and what a board takes while nothing
-//! happens.
+//! happens. Stops where that is more than it may be.
 
 use std::io::Read as _;
 use std::process::{Command, Stdio};
@@ -22,6 +22,10 @@ const READY: usize = 20;
 /// A board is left alone for so long once it is drawn.
 const DRAWN: Duration = Duration::from_secs(5);
 const QUIET: Duration = Duration::from_secs(60);
+/// What `--version`, and `next` over the server's own answer, may take.
+const MOST: Duration = Duration::from_millis(10);
+/// The part of a core that a board may take while nothing happens.
+const MOST_OF_A_CORE: f64 = 0.02;
 
 /// Whether this is wanted.
 pub(crate) fn is_wanted() -> bool {
@@ -78,12 +82,16 @@ pub(crate) async fn run(scratch: &std::path::Path) {
     row("`loopctl --version`", version);
     row("`loopctl next`", next);
     row("the server's own answer to it", answer);
-    row("`loopctl next` over that", next.saturating_sub(answer));
+    let over = next.saturating_sub(answer);
+    row("`loopctl next` over that", over);
     println!(
         "\n`loopctl watch` while nothing happens, for {} s: {:.2} % of a core",
         QUIET.as_secs(),
         share * 100.0
     );
+    assert!(version <= MOST, "--version takes {version:?}, and may take {MOST:?}");
+    assert!(over <= MOST, "next takes {over:?} over the server's answer, and may take {MOST:?}");
+    assert!(share <= MOST_OF_A_CORE, "a board takes {share} of a core, and may take {MOST_OF_A_CORE}");
 }
 
 /// From the start of a process to its end, which has to be a success.

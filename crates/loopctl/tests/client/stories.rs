@@ -116,8 +116,11 @@ fn contract_echoes_title_and_number_of_criteria() {
 fn verify_and_reject_check_their_words_before_sending() {
     let world = World::new(one_project);
     for (words, expected) in [
-        ("verify 2.1 --result maybe --summary s", "Invalid result 'maybe'. Valid results: pass, partial"),
-        ("verify 2.1 --result fail --summary s", "Use: loopctl reject"),
+        (
+            "verify 2.1 --result maybe",
+            "invalid value 'maybe' for '--result <RESULT>': Valid results: pass, partial",
+        ),
+        ("verify 2.1 --result fail", "Use: loopctl reject"),
         ("verify 2.1", "--summary"),
         ("reject 2.1", "--reason"),
         ("reject 2.1 --reason +", "--reason must not be blank"),

@@ -70,6 +70,7 @@ impl Scene {
         let client = reqwest::Client::builder().tls_certs_only([]).build().unwrap();
         let request = client.request(method.parse().unwrap(), url).bearer_auth(&self.key);
         let request = request.header("content-type", "application/json").body(body);
+        let request = request.header("accept", "application/json, text/event-stream");
         let answer = request.send().await.unwrap();
         let answered = answer.status().as_u16();
         drop(answer.bytes().await.unwrap());
@@ -85,10 +86,15 @@ async fn no_request_takes_a_hundred_times_its_size() {
     let (most, many) = (2 * MIB - 1000, 10 * MIB - 1000);
     // What is written takes an unoptimized server its time.
     let written = 4 * MIB;
-    let stories = |metadata: &str| {
-        format!(
-            r#"{{"epics":[{{"number":1,"stories":[{{"number":"1.1","metadata":{{"a":{metadata}}}}}]}}]}}"#
-        )
+    // As many as it takes, each with as much metadata as it may have.
+    let stories = |bytes: usize| {
+        let metadata = crowd(65_000);
+        let stories = (1..=bytes / metadata.len())
+            .map(|minor| format!(r#"{{"number":"1.{minor}","title":"s","metadata":{{"a":{metadata}}}}}"#));
+        format!(r#"{{"epics":[{{"number":1,"stories":[{}]}}]}}"#, Vec::from_iter(stories).join(","))
+    };
+    let call = |method: &str, what: &str| {
+        format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{{"a":{what}}}}}"#)
     };
     let points = |count: usize| {
         let points = vec!["{}"; count].join(",");
@@ -97,7 +103,8 @@ async fn no_request_takes_a_hundred_times_its_size() {
         )
     };
     for (method, path, body, expected) in [
-        ("PATCH", format!("/stories/{story}"), format!(r#"{{"metadata":{{"a":{}}}}}"#, crowd(most)), 200),
+        ("PATCH", format!("/stories/{story}"), format!(r#"{{"metadata":{{"a":{}}}}}"#, crowd(65_000)), 200),
+        ("PATCH", format!("/stories/{story}"), format!(r#"{{"metadata":{{"a":{}}}}}"#, crowd(most)), 422),
         ("GET", format!("/stories/{story}"), String::new(), 200),
         ("PATCH", format!("/stories/{story}"), format!(r#"{{"acceptance_criteria":{}}}"#, crowd(most)), 422),
         (
@@ -107,7 +114,7 @@ async fn no_request_takes_a_hundred_times_its_size() {
             422,
         ),
         ("PATCH", format!("/stories/{story}"), format!(r#"{{"unknown":{}}}"#, crowd(most)), 200),
-        ("POST", format!("/projects/{project}/import?merge=true"), stories(&crowd(written)), 200),
+        ("POST", format!("/projects/{project}/import?merge=true"), stories(written), 200),
         ("POST", format!("/projects/{project}/import"), format!(r#"{{"epics":{}}}"#, crowd(many)), 422),
         (
             "POST",
@@ -119,6 +126,8 @@ async fn no_request_takes_a_hundred_times_its_size() {
         // As many as there may be, and more.
         ("POST", "//v1/metrics".to_owned(), points(79_900), 422),
         ("POST", "//v1/metrics".to_owned(), points(4 * MIB / 3 - 100), 413),
+        ("POST", "//mcp".to_owned(), call("ping", &crowd(340_000)), 200),
+        ("POST", "//mcp".to_owned(), call("ping", &crowd(8 * MIB - 1000)), 400),
         ("POST", "//v1/logs".to_owned(), format!(r#"{{"x":{}}}"#, crowd(many / 3)), 413),
     ] {
         let (sent, what) = (body.len(), format!("{method} {path} with {} bytes", body.len()));

@@ -326,6 +326,7 @@ impl ApiError {
         );
         Self::new(StatusCode::SERVICE_UNAVAILABLE, Code::DeadlineExceeded, message)
             .with("outcome", "unchanged".into())
+            .with(RETRY_AFTER, MOMENT.into())
     }
 
     /// 401: for what is done on pages by whoever has signed in.

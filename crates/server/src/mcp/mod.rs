@@ -10,12 +10,14 @@ use axum::http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, StatusC
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
 use http_body_util::{BodyExt as _, Limited};
-use loopctl_mcp::api::{Api, Call, MOST_BYTES, Reply, Settings};
+use loopctl_core::json::count_values;
+use loopctl_mcp::api::{Api, Call, MOST_BYTES, Reply, Settings, Verb};
 use loopctl_mcp::desk::Desk;
 use loopctl_mcp::seats::Toolset;
 use loopctl_mcp::server::McpServer;
 use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
@@ -27,6 +29,9 @@ use crate::http::{RawBody, Stay};
 pub(crate) const PATH: &str = "/mcp";
 /// Where clients look up who lets them in.
 pub(crate) const METADATA: &str = "/.well-known/oauth-protected-resource";
+
+/// Of how many values a message may consist, and an answer of the API: each takes a hundred times as much room as its text, or more.
+const MOST_VALUES: usize = 100_000;
 
 /// The rest of the server, as whoever calls a tool reaches it.
 #[derive(Debug, Clone)]
@@ -56,12 +61,47 @@ impl Here {
         let Ok(response) = self.rest.clone().oneshot(request).await;
         Ok(response)
     }
+
+    /// What the API answered.
+    async fn read(&self, response: Response, only_reads: bool) -> Reply {
+        let status = response.status().as_u16();
+        let Ok(collected) = Limited::new(response.into_body(), MOST_BYTES).collect().await else {
+            return Reply::nothing(format!(
+                "the answer has more than {MOST_BYTES} bytes: ask for less at once"
+            ));
+        };
+        if status == StatusCode::NO_CONTENT.as_u16() {
+            return Reply::without_content();
+        }
+        let bytes = collected.to_bytes();
+        let text = String::from_utf8_lossy(&bytes);
+        let values = count_values(&text);
+        if values > MOST_VALUES {
+            return Reply::nothing(format!(
+                "the answer has more than {MOST_VALUES} values: ask for less at once"
+            ));
+        }
+        // Of what was done the client has to hear.
+        if only_reads
+            && let Some(stay) = self.known.get::<Stay>()
+            && stay.admit_values(values).await.is_err()
+        {
+            return Reply::nothing(
+                "the server has no room for the answer at this moment: try again in a moment",
+            );
+        }
+        Reply {
+            status,
+            body: serde_json::from_str(&text).unwrap_or_else(|_| Value::String(text.into_owned())),
+        }
+    }
 }
 
 impl Api for Here {
     async fn call(&self, call: Call) -> Reply {
+        let only_reads = matches!(call.verb, Verb::Get);
         match self.ask(call).await {
-            Ok(response) => read(response).await,
+            Ok(response) => self.read(response, only_reads).await,
             Err(error) => Reply::nothing(error.to_string()),
         }
     }
@@ -69,20 +109,6 @@ impl Api for Here {
     fn settings(&self) -> &Settings {
         &self.settings
     }
-}
-
-/// What the API answered.
-async fn read(response: Response) -> Reply {
-    let status = response.status().as_u16();
-    let Ok(collected) = Limited::new(response.into_body(), MOST_BYTES).collect().await else {
-        return Reply::nothing(format!("the answer has more than {MOST_BYTES} bytes"));
-    };
-    if status == StatusCode::NO_CONTENT.as_u16() {
-        return Reply::without_content();
-    }
-    let bytes = collected.to_bytes();
-    let text = || Value::String(String::from_utf8_lossy(&bytes).into_owned());
-    Reply { status, body: serde_json::from_slice(&bytes).unwrap_or_else(|_| text()) }
 }
 
 /// Answers a message of the protocol, by whoever has a key.
@@ -99,7 +125,7 @@ pub(crate) async fn answer(
     let settings = Settings { server: app.public_url.to_string(), ..Settings::default() };
     let mut here = Here { rest, headers, known, settings: Arc::new(settings) };
     let me = match here.ask(Call::me()).await {
-        Ok(response) if response.status() == StatusCode::OK => read(response).await.body,
+        Ok(response) if response.status() == StatusCode::OK => here.read(response, true).await.body,
         Ok(refused) => return challenged(refused, &app.public_url),
         Err(error) => return (StatusCode::BAD_REQUEST, error.to_string()).into_response(),
     };
@@ -154,11 +180,22 @@ async fn message(request: Request) -> Result<Request, Response> {
             return Err(refuse(StatusCode::BAD_REQUEST, -32600, &why));
         }
     };
-    match serde_json::from_slice::<Value>(&bytes) {
-        Ok(Value::Object(_)) => Ok(Request::from_parts(parts, Body::from(bytes))),
-        Ok(_) => Err(refuse(StatusCode::BAD_REQUEST, -32600, "Invalid Request: one message, and no batches")),
-        Err(_) => Err(refuse(StatusCode::BAD_REQUEST, -32700, "Parse error")),
+    // Nothing is made of it here: that is left to whoever answers it.
+    let Ok(message) = serde_json::from_slice::<&RawValue>(&bytes) else {
+        return Err(refuse(StatusCode::BAD_REQUEST, -32700, "Parse error"));
+    };
+    if !message.get().starts_with('{') {
+        return Err(refuse(StatusCode::BAD_REQUEST, -32600, "Invalid Request: one message, and no batches"));
     }
+    let values = count_values(message.get());
+    if values > MOST_VALUES {
+        let why = format!("Invalid Request: the message has more than {MOST_VALUES} values");
+        return Err(refuse(StatusCode::BAD_REQUEST, -32600, &why));
+    }
+    if let Some(stay) = parts.extensions.get::<Stay>() {
+        stay.admit_values(values).await.map_err(IntoResponse::into_response)?;
+    }
+    Ok(Request::from_parts(parts, Body::from(bytes)))
 }
 
 /// Who sent a request, which holds for what it makes others ask as well.

@@ -222,9 +222,12 @@ async fn data_comes_back_unchanged() {
         scene.o.get(&format!("{}?state_key={key}", scene.path())).await.expect(there);
         scene.o.get(&format!("{}/history?state_key={key}", scene.path())).await.expect(200);
     }
-    let large = json!({"log": "x".repeat(2_000_000)});
+    let large = json!({"log": "x".repeat(1_048_000)});
     let body = json!({"state_key": "large", "state_data": large});
     assert_eq!(scene.save(body).await.expect(200)["state"]["state_data"], large);
+    let body = json!({"state_key": "large", "state_data": {"log": "x".repeat(1_049_000)}, "version": 1});
+    let refused = scene.save(body).await.expect_error(422, "validation_failed");
+    assert_eq!(refused["details"], json!({"state_data": ["must be smaller than 1MB"]}));
     let body = json!({"state_key": "large", "state_data": {"log": "x".repeat(2_100_000)}, "version": 1});
     scene.save(body).await.expect_error(413, "body_too_large");
 }

@@ -41,8 +41,11 @@ fn a_verdict_that_is_none_is_not_sent() {
     team.sent("bob", "POST", &format!("/stories/{id}/review-complete"), &review);
     let before = team.rows(&format!("/stories/{id}/history"));
     for (words, told) in [
-        ("verify 2.1 --result maybe --summary s", "Invalid result 'maybe'. Valid results: pass, partial"),
-        ("verify 2.1 --result fail --summary s", "Use: loopctl reject <story> --reason <text>"),
+        (
+            "verify 2.1 --result maybe",
+            "invalid value 'maybe' for '--result <RESULT>': Valid results: pass, partial",
+        ),
+        ("verify 2.1 --result fail", "Use: loopctl reject <story> --reason <text>"),
         ("verify 2.1", "--summary"),
         ("reject 2.1", "--reason"),
         ("reject 2.1 --reason +", "--reason must not be blank"),

@@ -16,6 +16,9 @@ use crate::db::AsJson;
 use crate::events::Event;
 use crate::http::{ApiError, ApiResult, Body, Feed, Id, Place, Query, one, pages};
 
+/// The bytes below which a state must stay, without white space and needless escapes.
+const MOST_BYTES: usize = 1 << 20;
+
 /// The body of a save.
 #[derive(Debug, Request)]
 pub(super) struct OrchestratorStateSaveRequest {
@@ -23,7 +26,7 @@ pub(super) struct OrchestratorStateSaveRequest {
     #[rule(text(255).trimmed().required())]
     state_key: String,
     /// Below 1 MB.
-    #[rule(object().required())]
+    #[rule(object().below(MOST_BYTES, "must be smaller than 1MB").required())]
     state_data: JsonText,
     /// The version that this save replaces; 0 or absent for the first one.
     #[rule(integer().or(0))]

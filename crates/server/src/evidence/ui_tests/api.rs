@@ -13,10 +13,9 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::dialect::{Dialect, OPEN, STATUSES, stored_status};
-use super::rules::{Audited, MAX_FINDINGS};
+use super::rules::{Audited, room_for};
 use super::store::{
-    COMPLETE_RUN, COUNT_FINDING, INSERT_FINDING, INSERT_RUN, KEEP_RUN_PROJECT, LIST_RUNS, LOCK_RUN,
-    LockedRun, SHOW_RUN, UiTestRun,
+    COMPLETE_RUN, COUNT_FINDING, INSERT_FINDING, INSERT_RUN, KEEP_RUN_PROJECT, LOCK_RUN, LockedRun, SHOW_RUN,
 };
 use crate::app::{Agent, AtLeast, Caller, Change};
 use crate::db::AsJson;
@@ -65,8 +64,8 @@ pub(super) async fn start<D: Dialect>(
                 .one(INSERT_RUN, &[&id, &project_id, agent_id, &new.guide_reference, &new.notes])
                 .await?;
             let told = json!({
-                "project_id": project_id, "guide_reference": run.guide_reference,
-                "started_by_agent_id": run.started_by_agent_id, "status": run.status,
+                "project_id": project_id, "guide_reference": run.run.guide_reference,
+                "started_by_agent_id": run.run.started_by_agent_id, "status": run.run.status,
             });
             change.tell([Event::new("ui_test_run", id, "ui_test.started", told).project(project_id)]);
             change.commit(Created(D::answer(run))).await
@@ -93,8 +92,8 @@ struct RunMeta {
 }
 
 #[derive(Serialize, JsonSchema)]
-pub(super) struct UiTestRunList {
-    data: Vec<UiTestRun>,
+pub(super) struct UiTestRunList<R> {
+    data: Vec<R>,
     meta: RunMeta,
 }
 
@@ -102,9 +101,9 @@ pub(super) async fn list<D: Dialect>(
     caller: Caller<AtLeast<Agent>>,
     Id(project_id): Id,
     Query(query): Query<ListRuns>,
-) -> ApiResult<Json<UiTestRunList>> {
-    let List { data, meta } =
-        caller.list(&LIST_RUNS, &[&project_id, &query.status], &query.page).await?.map(D::tell);
+) -> ApiResult<Json<UiTestRunList<D::Listed>>> {
+    let runs = caller.list(D::LIST, &[&project_id, &query.status], &query.page).await?;
+    let List { data, meta } = runs.map(D::tell);
     Ok(Json(UiTestRunList { data, meta: RunMeta { total: meta.total_count, meta } }))
 }
 
@@ -136,20 +135,18 @@ pub(super) async fn add_finding<D: Dialect>(
             let locked = lock_open(&mut change, path, ended).await?;
             let finding = D::finding(body.valid()?);
             let (content, counts) = (AsJson(finding.content()?), finding.counts());
-            if locked.findings_count >= MAX_FINDINGS {
-                let message =
-                    format!("A run has at most {MAX_FINDINGS} findings; complete it and start another");
-                return Err(ApiError::unprocessable(Code::TooManyFindings, message));
-            }
+            let new = room_for(&content.0, locked.findings_count, locked.findings_bytes)
+                .map_err(|message| ApiError::unprocessable(Code::TooManyFindings, message))?;
             let (finding_id, position) = (Uuid::now_v7(), locked.findings_count + 1);
             change.execute(INSERT_FINDING, &[&finding_id, &path.id, &position, &content]).await?;
-            let counted = [&path.id as _, &counts.screenshots as _, &counts.critical as _, &counts.high as _];
-            let run = change.one(COUNT_FINDING, &counted).await?;
+            let run = change
+                .one(COUNT_FINDING, &[&path.id, &counts.screenshots, &counts.critical, &counts.high, &new])
+                .await?;
             let finding = finding.audited();
             let told = JsonText::of(&FindingAdded { finding, findings_count: position, finding_id })
                 .map_err(|_| ApiError::internal())?;
-            let event = Event::new("ui_test_run", run.id, "ui_test.finding_added", told);
-            change.tell([event.project(run.project_id)]);
+            let event = Event::new("ui_test_run", run.run.id, "ui_test.finding_added", told);
+            change.tell([event.project(run.run.project_id)]);
             change.commit(D::found(run)).await
         })
         .await
@@ -166,7 +163,8 @@ pub(super) async fn complete<D: Dialect>(
             let locked = lock_open(&mut change, path, ended).await?;
             let completion = D::completion(body.valid()?);
             let status = completion.status(locked.critical_count, locked.high_count);
-            let run = change.one(COMPLETE_RUN, &[&path.id, &status, &completion.summary]).await?;
+            let whole = change.one(COMPLETE_RUN, &[&path.id, &status, &completion.summary]).await?;
+            let run = &whole.run;
             let told = json!({
                 "status": run.status, "findings_count": run.findings_count,
                 "critical_count": run.critical_count, "high_count": run.high_count,
@@ -174,7 +172,7 @@ pub(super) async fn complete<D: Dialect>(
             let event =
                 Event::new("ui_test_run", run.id, "ui_test.completed", told).old(json!({"status": OPEN}));
             change.tell([event.project(run.project_id)]);
-            change.commit(Json(D::answer(run))).await
+            change.commit(Json(D::answer(whole))).await
         })
         .await
 }

@@ -7,7 +7,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::rules::{Completion, Details, Finding, Start};
-use super::store::{UiTestFinding, UiTestRun};
+use super::store::{BareRun, LIST_BARE_RUNS, LIST_RUNS, ListedRun, UiTestFinding, UiTestRun};
+use crate::db::{ListSql, Row};
 use crate::http::{self, Created, Output, one};
 
 /// The stored status of a run that takes findings.
@@ -40,6 +41,10 @@ pub(super) trait Dialect {
     type Completion: Request;
     /// The answer with one run.
     type Answer: Serialize + JsonSchema;
+    /// A run in a list.
+    type Listed: Row + Serialize + JsonSchema + AsMut<BareRun> + 'static;
+    /// The runs of a project.
+    const LIST: &'static ListSql<Self::Listed>;
     /// The answer to a finding.
     type Found: http::Answer + IntoResponse + Output;
 
@@ -60,8 +65,9 @@ pub(super) trait Dialect {
     }
 
     /// The run in the family's words.
-    fn tell(mut run: UiTestRun) -> UiTestRun {
-        run.status = Self::status(&run.status).to_owned();
+    fn tell<R: AsMut<BareRun>>(mut run: R) -> R {
+        let status = &mut run.as_mut().status;
+        *status = Self::status(status).to_owned();
         run
     }
 }
@@ -132,6 +138,8 @@ impl Dialect for UiTests {
     type Finding = UiTestFindingRequest;
     type Completion = UiTestCompleteRequest;
     type Answer = UiTestResponse;
+    type Listed = ListedRun;
+    const LIST: &'static ListSql<ListedRun> = &LIST_RUNS;
     type Found = Json<UiTestResponse>;
 
     fn start(sent: &UiTestStartRequest) -> Start<'_> {
@@ -206,6 +214,8 @@ impl Dialect for UiTestRuns {
     type Finding = UiTestRunFindingRequest;
     type Completion = UiTestRunCompleteRequest;
     type Answer = UiTestRunResponse;
+    type Listed = BareRun;
+    const LIST: &'static ListSql<BareRun> = &LIST_BARE_RUNS;
     type Found = Created<FoundInRun>;
 
     fn start(sent: &UiTestRunStartRequest) -> Start<'_> {

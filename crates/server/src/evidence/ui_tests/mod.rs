@@ -20,7 +20,7 @@ pub(crate) fn routes() -> Vec<Endpoint> {
     endpoints! { "UI Tests";
         /// Starts a UI test run along a guide.
         POST "/api/v1/projects/{project_id}/ui-tests" => api::start::<UiTests>;
-        /// A project's UI test runs, newest first, with their findings.
+        /// A project's UI test runs, newest first, each with its 20 newest findings.
         GET "/api/v1/projects/{project_id}/ui-tests" => api::list::<UiTests>;
         /// One UI test run with its findings.
         GET "/api/v1/projects/{project_id}/ui-tests/{id}" => api::show::<UiTests>;
@@ -28,18 +28,18 @@ pub(crate) fn routes() -> Vec<Endpoint> {
         ///
         /// A finding is any of the fields, at least one.
         POST "/api/v1/projects/{project_id}/ui-tests/{id}/findings" => api::add_finding::<UiTests>,
-            422 RunNotInProgress "the run has ended", 422 TooManyFindings "the run has as many findings as it may have";
+            422 RunNotInProgress "the run has ended", 422 TooManyFindings "the run has as many findings, or bytes of them, as it may have";
         /// Ends a UI test run that is in progress.
         POST "/api/v1/projects/{project_id}/ui-tests/{id}/complete" => api::complete::<UiTests>, 422 RunAlreadyCompleted "the run has ended before";
         /// Starts a UI test run.
         POST "/api/v1/projects/{id}/ui_test_runs" => api::start::<UiTestRuns>;
-        /// A project's UI test runs, newest first, with their findings.
+        /// A project's UI test runs, newest first, without their findings.
         GET "/api/v1/projects/{id}/ui_test_runs" => api::list::<UiTestRuns>;
         /// One UI test run with its findings.
         GET "/api/v1/ui_test_runs/{id}" => api::show::<UiTestRuns>;
         /// Adds a finding to a UI test run that is running.
         POST "/api/v1/ui_test_runs/{id}/findings" => api::add_finding::<UiTestRuns>,
-            422 RunNotInProgress "the run has ended", 422 TooManyFindings "the run has as many findings as it may have";
+            422 RunNotInProgress "the run has ended", 422 TooManyFindings "the run has as many findings, or bytes of them, as it may have";
         /// Ends a UI test run that is running.
         POST "/api/v1/ui_test_runs/{id}/complete" => api::complete::<UiTestRuns>, 422 RunAlreadyCompleted "the run has ended before";
     }

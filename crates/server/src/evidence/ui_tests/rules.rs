@@ -15,11 +15,28 @@ pub(super) struct Start<'a> {
     pub(super) notes: Option<&'a str>,
 }
 
-/// The most findings of a run: every answer with a run has them all.
-pub(super) const MAX_FINDINGS: i32 = 1000;
+/// The most findings of a run, and the most bytes of them: an answer with one run has them all.
+const MOST_FINDINGS: i32 = 1000;
+const MOST_BYTES: i32 = 1 << 20;
 
 /// The bytes below which a finding must stay.
 const FINDING_LIMIT: usize = 65_536;
+
+/// How many bytes a finding adds to a run that has so many findings, and bytes of them.
+///
+/// # Errors
+/// When there is no room for it; the message says of what.
+pub(super) fn room_for(content: &JsonText, findings: i32, bytes: i32) -> Result<i32, String> {
+    let most = |what: &str| format!("A run has at most {what}; complete it and start another");
+    if findings >= MOST_FINDINGS {
+        return Err(most(&format!("{MOST_FINDINGS} findings")));
+    }
+    let new = i32::try_from(content.as_str().len()).unwrap_or(MOST_BYTES);
+    if bytes.saturating_add(new) > MOST_BYTES {
+        return Err(most("1 MiB of findings"));
+    }
+    Ok(new)
+}
 
 /// A finding's fields besides `severity` and `title`. Both families take all of them.
 #[derive(Debug, Request, Serialize)]

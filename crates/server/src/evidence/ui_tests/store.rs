@@ -8,9 +8,9 @@ use uuid::Uuid;
 
 use crate::db::{DbError, Row, RowReader, RowTypes, Timestamp, statements};
 
-/// A UI test run.
+/// A UI test run, without its findings.
 #[derive(Debug, Serialize, JsonSchema, Row)]
-pub(super) struct UiTestRun {
+pub(super) struct BareRun {
     pub(super) id: Uuid,
     tenant_id: Uuid,
     pub(super) project_id: Uuid,
@@ -21,9 +21,6 @@ pub(super) struct UiTestRun {
     /// Null only for runs that were started under `ui_test_runs`.
     pub(super) guide_reference: Option<String>,
     notes: Option<String>,
-    /// In the order in which they were recorded.
-    #[row(flatten)]
-    pub(super) findings: Vec<UiTestFinding>,
     summary: Option<String>,
     screenshots_count: i32,
     pub(super) findings_count: i32,
@@ -35,6 +32,46 @@ pub(super) struct UiTestRun {
     completed_at: Option<Timestamp>,
     inserted_at: Timestamp,
     updated_at: Timestamp,
+}
+
+/// A UI test run.
+#[derive(Debug, Serialize, JsonSchema, Row)]
+pub(super) struct UiTestRun {
+    #[row(flatten)]
+    #[serde(flatten)]
+    pub(super) run: BareRun,
+    /// In the order in which they were recorded.
+    #[row(flatten)]
+    pub(super) findings: Vec<UiTestFinding>,
+}
+
+/// A UI test run in a list.
+#[derive(Debug, Serialize, JsonSchema, Row)]
+pub(super) struct ListedRun {
+    #[row(flatten)]
+    #[serde(flatten)]
+    run: BareRun,
+    /// The 20 newest, in the order in which they were recorded.
+    #[row(flatten)]
+    findings: Newest,
+}
+
+impl AsMut<BareRun> for BareRun {
+    fn as_mut(&mut self) -> &mut BareRun {
+        self
+    }
+}
+
+impl AsMut<BareRun> for UiTestRun {
+    fn as_mut(&mut self) -> &mut BareRun {
+        &mut self.run
+    }
+}
+
+impl AsMut<BareRun> for ListedRun {
+    fn as_mut(&mut self) -> &mut BareRun {
+        &mut self.run
+    }
 }
 
 /// Something found on the way, with the fields that were sent.
@@ -73,19 +110,59 @@ struct FindingColumns {
     finding_times: Vec<Timestamp>,
 }
 
+/// As [`FindingColumns`], of the newest ones. Positions are counted, and none is left out.
+#[derive(Row)]
+struct NewestColumns {
+    #[row(sql = "array(select f.id from ui_test_findings f
+        where f.tenant_id = ui_test_runs.tenant_id and f.run_id = ui_test_runs.id and f.position > findings_count - 20
+        order by f.position)")]
+    finding_ids: Vec<Uuid>,
+    #[row(sql = "array(select f.content from ui_test_findings f
+        where f.tenant_id = ui_test_runs.tenant_id and f.run_id = ui_test_runs.id and f.position > findings_count - 20
+        order by f.position)")]
+    finding_contents: Vec<JsonText>,
+    #[row(sql = "array(select f.recorded_at from ui_test_findings f
+        where f.tenant_id = ui_test_runs.tenant_id and f.run_id = ui_test_runs.id and f.position > findings_count - 20
+        order by f.position)")]
+    finding_times: Vec<Timestamp>,
+}
+
+/// Findings out of their columns.
+fn findings(ids: Vec<Uuid>, contents: Vec<JsonText>, times: Vec<Timestamp>) -> Vec<UiTestFinding> {
+    let findings = ids.into_iter().zip(contents).zip(times);
+    findings.map(|((id, content), recorded_at)| UiTestFinding { id, content, recorded_at }).collect()
+}
+
 impl Row for Vec<UiTestFinding> {
     const COLUMNS: &'static str = FindingColumns::COLUMNS;
     const WIDTH: usize = FindingColumns::WIDTH;
 
     fn read(reader: &mut RowReader<'_>) -> Result<Self, DbError> {
         let columns = FindingColumns::read(reader)?;
-        let findings =
-            columns.finding_ids.into_iter().zip(columns.finding_contents).zip(columns.finding_times);
-        Ok(findings.map(|((id, content), recorded_at)| UiTestFinding { id, content, recorded_at }).collect())
+        Ok(findings(columns.finding_ids, columns.finding_contents, columns.finding_times))
     }
 
     fn check(types: &mut RowTypes<'_>) -> Result<(), String> {
         FindingColumns::check(types)
+    }
+}
+
+/// The newest findings of a run.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(transparent)]
+struct Newest(Vec<UiTestFinding>);
+
+impl Row for Newest {
+    const COLUMNS: &'static str = NewestColumns::COLUMNS;
+    const WIDTH: usize = NewestColumns::WIDTH;
+
+    fn read(reader: &mut RowReader<'_>) -> Result<Self, DbError> {
+        let columns = NewestColumns::read(reader)?;
+        Ok(Self(findings(columns.finding_ids, columns.finding_contents, columns.finding_times)))
+    }
+
+    fn check(types: &mut RowTypes<'_>) -> Result<(), String> {
+        NewestColumns::check(types)
     }
 }
 
@@ -94,6 +171,8 @@ impl Row for Vec<UiTestFinding> {
 pub(super) struct LockedRun {
     pub(super) status: String,
     pub(super) findings_count: i32,
+    /// What they come to.
+    pub(super) findings_bytes: i32,
     pub(super) critical_count: i32,
     pub(super) high_count: i32,
 }
@@ -105,8 +184,8 @@ statements! {
         insert into ui_test_runs (tenant_id, id, project_id, started_by_agent_id, guide_reference, notes)
         values ($1, $2, $3, $4, $5, $6)
         returning {*}";
-    /// Only of the runs of the page are the findings looked for.
-    LIST_RUNS -> list of UiTestRun = {
+    /// Only of the runs of the page are findings looked for.
+    LIST_RUNS -> list of ListedRun = {
         within: "projects where tenant_id = $1 and id = $2",
         from: "
             ui_test_runs where tenant_id = $1 and project_id = $2 and ($3::text is null or status = $3)",
@@ -116,6 +195,12 @@ statements! {
                 where tenant_id = $1 and project_id = $2 and ($3::text is null or status = $3)
                 order by started_at desc, id limit $4 offset $5))
             order by started_at desc, id",
+    };
+    LIST_BARE_RUNS -> list of BareRun = {
+        within: "projects where tenant_id = $1 and id = $2",
+        from: "
+            ui_test_runs where tenant_id = $1 and project_id = $2 and ($3::text is null or status = $3)",
+        page: "order by started_at desc, id limit $4 offset $5",
     };
     /// `$3` is the project in which the run must be, where the path names one.
     SHOW_RUN -> UiTestRun = "
@@ -131,7 +216,7 @@ statements! {
     /// The run's row is locked, and its new finding is there.
     COUNT_FINDING -> UiTestRun = "
         update ui_test_runs
-        set findings_count = findings_count + 1, screenshots_count = screenshots_count + $3,
+        set findings_count = findings_count + 1, findings_bytes = findings_bytes + $6, screenshots_count = screenshots_count + $3,
             critical_count = critical_count + $4, high_count = high_count + $5, updated_at = clock_timestamp()
         where tenant_id = $1 and id = $2
         returning {*}";

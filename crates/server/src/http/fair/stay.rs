@@ -21,6 +21,9 @@ use crate::metrics::Usage;
 /// What a byte of a body takes until it is answered: itself, what is read from it, and what goes to the database.
 const BODY_FACTOR: usize = 4;
 
+/// What a value of JSON takes where something is made of it: the value, what is made of that, and its name.
+const VALUE: usize = 512;
+
 /// How long an answer to what is done waits for room.
 const AFTERWARDS: Duration = Duration::from_secs(10);
 
@@ -109,6 +112,14 @@ impl Stay {
     /// 503 when there is none.
     pub(crate) async fn admit_body(&self, bytes: usize) -> ApiResult<()> {
         self.make_room(bytes.saturating_mul(BODY_FACTOR)).await
+    }
+
+    /// Makes room for so many values of JSON, out of which something is made that is larger than their text.
+    ///
+    /// # Errors
+    /// 503 when there is none.
+    pub(crate) async fn admit_values(&self, values: usize) -> ApiResult<()> {
+        self.make_room(values.saturating_mul(VALUE)).await
     }
 
     /// It is refused, and needs no room any more; the rest of its body is to be taken.

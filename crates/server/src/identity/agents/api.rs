@@ -4,7 +4,7 @@ use axum::Json;
 use loopctl_core::code::Code;
 use loopctl_core::fields::FieldErrors;
 use loopctl_core::json::JsonText;
-use loopctl_core::request::{Request, object, text, word};
+use loopctl_core::request::{Request, small_object, text, word};
 use loopctl_core::webhooks::EventType;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -31,7 +31,7 @@ pub(super) struct AgentRegisterRequest {
     #[rule(word(TYPES, known_type).required())]
     agent_type: &'static str,
     /// Free-form.
-    #[rule(object())]
+    #[rule(small_object())]
     metadata: Option<JsonText>,
 }
 

@@ -16,8 +16,8 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::audit;
-use super::store::{REFRESH_DETAILS, Snapshot, TOUCHED_BEFORE, snapshot};
-use super::write::{Changed, VERY_LARGE, changed_stories, write};
+use super::store::{REFRESH_DETAILS, Snapshot, TOUCHED_BEFORE, Texts, snapshot, texts};
+use super::write::{Changed, VERY_LARGE, changed_epics, changed_stories, write};
 use crate::app::{App, Caller, Change, Exact, Orchestrator, Superadmin, User};
 use crate::http::{Answer, ApiError, ApiResult, Id, Kept, LargeBody, Operation, Output};
 use crate::plan::projects::lock_project;
@@ -133,10 +133,10 @@ impl Summary {
     fn of(mode: Mode, plan: &Plan, found: &Snapshot, unread: Option<Unread>) -> Self {
         let (epics_created, stories_created) = (plan.new_epics.len(), plan.new_stories.len());
         let dependencies_created = plan.new_story_edges.len() + plan.new_epic_edges.len();
-        let orphans = plan.orphans.iter().map(|number| Orphan {
-            number: number.to_string(),
-            title: found.stories.get(number).map(|(_, story)| story.title.clone()),
-        });
+        let orphans = plan
+            .orphans
+            .iter()
+            .map(|number| Orphan { number: number.to_string(), title: found.titles.get(number).cloned() });
         match mode {
             Mode::Fresh => {
                 Self::Fresh(FreshSummary { epics_created, stories_created, dependencies_created, unread })
@@ -197,15 +197,16 @@ pub(super) async fn import(
             let unread = Unread::of(&payload);
             let found = snapshot(&mut change, project_id).await?;
             let mut plan = payload.plan(&found.existing).map_err(refused)?;
-            settle_metadata(&mut plan, &found)?;
+            let texts = texts(&mut change, &plan, &found).await?;
+            settle_metadata(&mut plan, &texts)?;
             let new_stories = plan.new_stories.len();
             if new_stories > 0 {
                 project.admits((found.stories.len() + new_stories) as u64)?;
             }
             refuse_done_again(&mut change, project_id, &plan).await?;
-            let changed = changed_stories(&plan, &found);
-            let under_way = UnderWay::admit(&mut change, &asking_for_other(&changed, &found)).await?;
-            let written = write(&mut change, project_id, &plan, &found, changed).await?;
+            let (epics, stories) = (changed_epics(&plan, &texts), changed_stories(&plan, &texts));
+            let under_way = UnderWay::admit(&mut change, &asking_for_other(&stories, &texts)).await?;
+            let written = write(&mut change, project_id, &plan, &found, epics, stories).await?;
             let summary = Summary::of(*mode, &plan, &found, unread);
             change.tell(audit::events(project_id, &plan, written, &under_way, &summary)?);
             change.commit(Imported { import: summary }).await
@@ -240,8 +241,8 @@ async fn refuse_done_again(change: &mut Change<'_>, project_id: Uuid, plan: &Pla
 }
 
 /// The changed stories that get another title or other criteria.
-fn asking_for_other(changed: &[Changed<StoryText>], found: &Snapshot) -> Vec<Uuid> {
-    let old: HashMap<Uuid, &StoryText> = found.stories.values().map(|(id, text)| (*id, text)).collect();
+fn asking_for_other(changed: &[Changed<StoryText>], texts: &Texts) -> Vec<Uuid> {
+    let old: HashMap<Uuid, &StoryText> = texts.stories.values().map(|(id, text)| (*id, text)).collect();
     let other = changed
         .iter()
         .filter(|change| old.get(&change.id).is_some_and(|old| !old.asks_the_same(&change.new)));
@@ -249,9 +250,9 @@ fn asking_for_other(changed: &[Changed<StoryText>], found: &Snapshot) -> Vec<Uui
 }
 
 /// Of a backfill, metadata of matched stories says what planners may say.
-fn settle_metadata(plan: &mut Plan, found: &Snapshot) -> ApiResult<()> {
+fn settle_metadata(plan: &mut Plan, texts: &Texts) -> ApiResult<()> {
     for (number, change) in &mut plan.updated_stories {
-        let Some((sent, (_, old))) = change.metadata.as_mut().zip(found.stories.get(number)) else {
+        let Some((sent, (_, old))) = change.metadata.as_mut().zip(texts.stories.get(number)) else {
             continue;
         };
         *sent = lifecycle::imported_over(&old.metadata, sent)

@@ -1,9 +1,10 @@
-//! Rows and SQL of imports. Reads take the whole project, writes take whole columns as arrays: the number of statements
-//! does not grow with the payload.
+//! Rows and SQL of imports. Of the whole project only numbers and titles are read, and what is to change of what it has; writes take whole
+//! columns as arrays: the number of statements does not grow with the payload.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 
-use loopctl_core::import::Existing;
+use loopctl_core::import::{Existing, Plan};
 use loopctl_core::number::StoryNumber;
 use uuid::Uuid;
 
@@ -14,6 +15,13 @@ use crate::plan::stories::{Digested, StoryText};
 /// An epic that the project has.
 #[derive(Row)]
 pub(super) struct KnownEpic {
+    id: Uuid,
+    number: i32,
+}
+
+/// What it says.
+#[derive(Row)]
+pub(super) struct KnownEpicText {
     id: Uuid,
     number: i32,
     #[row(flatten)]
@@ -27,6 +35,14 @@ pub(super) struct KnownStory {
     number: String,
     #[row(sql = "(select e.number from epics e where e.tenant_id = s.tenant_id and e.id = s.epic_id)")]
     epic: i32,
+    title: String,
+}
+
+/// What it says.
+#[derive(Row)]
+pub(super) struct KnownStoryText {
+    id: Uuid,
+    number: String,
     #[row(flatten)]
     text: StoryText,
 }
@@ -54,6 +70,8 @@ statements! {
         select {*} from epics where tenant_id = $1 and project_id = $2 order by number";
     PROJECT_STORIES -> KnownStory = "
         select {*} from stories s where tenant_id = $1 and project_id = $2 order by id";
+    EPIC_TEXTS -> KnownEpicText = "select {*} from epics where tenant_id = $1 and id = any($2)";
+    STORY_TEXTS -> KnownStoryText = "select {*} from stories where tenant_id = $1 and id = any($2)";
     /// In the order of ids as everywhere, and before any epic: a changed position reaches the epic's stories.
     LOCK_PROJECT_STORIES = "
         select t.id from stories s join story_states t on t.tenant_id = s.tenant_id and t.id = s.id
@@ -128,9 +146,33 @@ statements! {
 
 /// What the project has, by number, read under its lock.
 pub(super) struct Snapshot {
+    pub(super) epics: HashMap<i32, Uuid>,
+    pub(super) stories: HashMap<StoryNumber, Uuid>,
+    pub(super) titles: HashMap<StoryNumber, String>,
+    pub(super) existing: Existing,
+}
+
+/// What the records say that a plan changes, by number.
+pub(super) struct Texts {
     pub(super) epics: HashMap<i32, (Uuid, EpicText)>,
     pub(super) stories: HashMap<StoryNumber, (Uuid, StoryText)>,
-    pub(super) existing: Existing,
+}
+
+/// Reads what the plan changes.
+pub(super) async fn texts(tx: &mut Tx, plan: &Plan, found: &Snapshot) -> Result<Texts, DbError> {
+    let epics: Vec<Uuid> = known(&found.epics, &plan.updated_epics);
+    let stories: Vec<Uuid> = known(&found.stories, &plan.updated_stories);
+    let (epics, stories) = tx.batch((EPIC_TEXTS.with(&[&epics]), STORY_TEXTS.with(&[&stories]))).await?;
+    let epics = epics.into_iter().map(|KnownEpicText { id, number, text }| (number, (id, text)));
+    let stories = stories
+        .into_iter()
+        .map(|KnownStoryText { id, number, text }| (StoryNumber::stored(number), (id, text)));
+    Ok(Texts { epics: epics.collect(), stories: stories.collect() })
+}
+
+/// The ids of what is to change.
+fn known<N: Eq + Hash, C>(ids: &HashMap<N, Uuid>, changes: &[(N, C)]) -> Vec<Uuid> {
+    changes.iter().filter_map(|(number, _)| ids.get(number).copied()).collect()
 }
 
 /// Locks the project's stories and reads what it has. Also what is only added to: stories that are there may wait for new ones.
@@ -150,15 +192,16 @@ pub(super) async fn snapshot(tx: &mut Tx, project_id: Uuid) -> Result<Snapshot, 
         epic_edges: epic_edges.into_iter().map(|edge| (edge.dependent, edge.prerequisite)).collect(),
         ..Existing::default()
     };
-    let (mut epics, mut stories) = (HashMap::new(), HashMap::new());
-    for KnownEpic { id, number, text } in known_epics {
+    let (mut epics, mut stories, mut titles) = (HashMap::new(), HashMap::new(), HashMap::new());
+    for KnownEpic { id, number } in known_epics {
         existing.epics.push(number);
-        epics.insert(number, (id, text));
+        epics.insert(number, id);
     }
-    for KnownStory { id, number, epic, text } in known_stories {
+    for KnownStory { id, number, epic, title } in known_stories {
         let number = StoryNumber::stored(number);
         existing.stories.push((number.clone(), epic));
-        stories.insert(number, (id, text));
+        titles.insert(number.clone(), title);
+        stories.insert(number, id);
     }
-    Ok(Snapshot { epics, stories, existing })
+    Ok(Snapshot { epics, stories, titles, existing })
 }

@@ -9,7 +9,7 @@ use loopctl_core::number::StoryNumber;
 use uuid::Uuid;
 
 use super::store::{
-    INSERT_EPIC_EDGES, INSERT_EPICS, INSERT_STORIES, INSERT_STORY_EDGES, REFRESH_RECORDS, Snapshot,
+    INSERT_EPIC_EDGES, INSERT_EPICS, INSERT_STORIES, INSERT_STORY_EDGES, REFRESH_RECORDS, Snapshot, Texts,
     UPDATE_EPICS, UPDATE_STORIES,
 };
 use crate::db::{AsJson, DbError, Tx, column};
@@ -53,11 +53,11 @@ pub(super) async fn write(
     project_id: Uuid,
     plan: &Plan,
     found: &Snapshot,
+    changed_epics: Vec<Changed<EpicText>>,
     changed_stories: Vec<Changed<StoryText>>,
 ) -> Result<Written, DbError> {
     let epics = ids(&found.epics, plan.new_epics.iter().map(|epic| epic.number));
     let stories = ids(&found.stories, plan.new_stories.iter().map(|story| story.number.clone()));
-    let changed_epics = changes(&plan.updated_epics, &found.epics, EpicText::changed, EpicText::updated);
 
     write_epics(tx, project_id, plan, &epics, &changed_epics).await?;
     insert_stories(tx, project_id, plan, &stories).await?;
@@ -79,17 +79,19 @@ pub(super) async fn write(
     Ok(Written { epics, stories, changed_epics, changed_stories, digests, epic_edges, story_edges })
 }
 
+/// The matched epics that really change.
+pub(super) fn changed_epics(plan: &Plan, texts: &Texts) -> Vec<Changed<EpicText>> {
+    changes(&plan.updated_epics, &texts.epics, EpicText::changed, EpicText::updated)
+}
+
 /// The matched stories that really change.
-pub(super) fn changed_stories(plan: &Plan, found: &Snapshot) -> Vec<Changed<StoryText>> {
-    changes(&plan.updated_stories, &found.stories, StoryText::changed, StoryText::updated)
+pub(super) fn changed_stories(plan: &Plan, texts: &Texts) -> Vec<Changed<StoryText>> {
+    changes(&plan.updated_stories, &texts.stories, StoryText::changed, StoryText::updated)
 }
 
 /// The ids of the records that the project has, and of those that it gets.
-fn ids<N: Clone + Eq + Hash, T>(
-    known: &HashMap<N, (Uuid, T)>,
-    new: impl Iterator<Item = N>,
-) -> HashMap<N, Uuid> {
-    let known = known.iter().map(|(number, (id, _))| (number.clone(), *id));
+fn ids<N: Clone + Eq + Hash>(known: &HashMap<N, Uuid>, new: impl Iterator<Item = N>) -> HashMap<N, Uuid> {
+    let known = known.iter().map(|(number, id)| (number.clone(), *id));
     known.chain(new.map(|number| (number, Uuid::now_v7()))).collect()
 }
 

@@ -4,7 +4,7 @@ use axum::Json;
 use loopctl_core::code::Code;
 use loopctl_core::cost::Total;
 use loopctl_core::json::JsonText;
-use loopctl_core::request::{Request, flag, object, text, word};
+use loopctl_core::request::{Request, flag, small_object, text, word};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::json;
@@ -50,7 +50,7 @@ pub(super) struct ProjectCreateRequest {
     #[rule(text(2000).trimmed())]
     mission: Option<String>,
     /// Free-form.
-    #[rule(object().or(JsonText::empty_object()))]
+    #[rule(small_object().or(JsonText::empty_object()))]
     metadata: JsonText,
 }
 
@@ -209,7 +209,7 @@ pub(super) struct ProjectUpdateRequest {
     #[rule(text(2000).trimmed().clearable())]
     mission: Option<Option<String>>,
     /// Replaces the whole object.
-    #[rule(object())]
+    #[rule(small_object())]
     metadata: Option<JsonText>,
 }
 

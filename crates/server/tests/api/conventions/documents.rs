@@ -96,3 +96,98 @@ async fn a_member_takes_the_place_of_one() {
     let merged: String = owner.query_one(merged, &[]).await.unwrap().get(0);
     assert_eq!(merged, r#"{"b":1e2,"c":{},"\"":null,"a":2}"#);
 }
+
+/// An object that has so many bytes as it is kept; its white space does not count.
+fn of_size(bytes: usize) -> String {
+    format!("{{\"a\" :  \"{}\"}}", "x".repeat(bytes - r#"{"a":""}"#.len()))
+}
+
+/// What a record has beside its fields is below 64 KB, wherever it is written, and a checkpoint below 1 MB.
+#[tokio::test]
+async fn they_are_no_larger_than_they_may_be() {
+    let tenant = Tenant::new().await;
+    let (project, story) = (tenant.project().await, tenant.story().await);
+    let lead = tenant.orchestrator().await;
+    let in_project = format!("/projects/{project}");
+    let epic = tenant
+        .user
+        .post(&format!("{in_project}/epics"), json!({"number": 5, "title": "E"}))
+        .await
+        .expect(201);
+    let epic = format!("/epics/{}", text(&epic["epic"]["id"]));
+    let (story, state) = (format!("/stories/{story}"), format!("/orchestrator/state/{project}"));
+    let registered = tenant.key("agent").await;
+    let (small, large) = ("must be smaller than 64KB", "must be smaller than 1MB");
+    for (caller, method, path, around, field, most, message) in [
+        (
+            &tenant.user,
+            Method::POST,
+            "/projects",
+            r#"{"name": "p", "slug": "sized", "metadata": $}"#,
+            "metadata",
+            65_536,
+            small,
+        ),
+        (&tenant.user, Method::PATCH, &in_project, r#"{"metadata": $}"#, "metadata", 65_536, small),
+        (
+            &tenant.user,
+            Method::POST,
+            &format!("{in_project}/epics"),
+            r#"{"number": 6, "title": "E", "metadata": $}"#,
+            "metadata",
+            65_536,
+            small,
+        ),
+        (&tenant.user, Method::PATCH, &epic, r#"{"metadata": $}"#, "metadata", 65_536, small),
+        (
+            &tenant.user,
+            Method::POST,
+            &format!("{epic}/stories"),
+            r#"{"number": "5.1", "title": "S", "metadata": $}"#,
+            "metadata",
+            65_536,
+            small,
+        ),
+        (&tenant.user, Method::PATCH, &story, r#"{"metadata": $}"#, "metadata", 65_536, small),
+        (
+            &registered,
+            Method::POST,
+            "/agents/register",
+            r#"{"name": "sized", "agent_type": "implementer", "metadata": $}"#,
+            "metadata",
+            65_536,
+            small,
+        ),
+        (
+            &lead,
+            Method::PUT,
+            &state,
+            r#"{"state_key": "main", "state_data": $}"#,
+            "state_data",
+            1 << 20,
+            large,
+        ),
+    ] {
+        let body = |bytes| around.replace('$', &of_size(bytes));
+        let request = caller.request(method.clone(), path).header("content-type", "application/json");
+        let refused = request.body(body(most)).send().await.unwrap();
+        assert_eq!(refused.status(), 422, "{method} {path}");
+        let refused: serde_json::Value = refused.json().await.unwrap();
+        assert_eq!(refused["error"]["details"], json!({field: [message]}), "{method} {path}");
+        send(caller, method, path, body(most - 1)).await;
+    }
+    let plan = |bytes| {
+        let metadata = of_size(bytes);
+        format!(
+            "{{\"epics\": [{{\"number\": 8, \"title\": \"E\", \"metadata\": {metadata}, \
+             \"stories\": [{{\"number\": \"8.1\", \"title\": \"S\", \"metadata\": {metadata}}}]}}]}}"
+        )
+    };
+    let import = format!("{in_project}/import");
+    let request = tenant.user.request(Method::POST, &import).header("content-type", "application/json");
+    let refused = request.body(plan(65_536)).send().await.unwrap();
+    assert_eq!(refused.status(), 422);
+    let refused = refused.text().await.unwrap();
+    assert!(refused.contains(&format!("epics[0].metadata: {small}")), "{refused}");
+    send(&tenant.user, Method::POST, &import, plan(65_535)).await;
+}

@@ -222,7 +222,7 @@ async fn pages_have_a_size() {
         (&superadmin, &format!("/admin/audit?tenant_id={}&", tenant.id), 8),
         (&tenant.user, &format!("{history}?"), 9),
     ] {
-        let error = who.get(&format!("{path}limit=20")).await.expect_error(422, "answer_too_large");
+        let error = who.get(&format!("{path}limit=40")).await.expect_error(422, "answer_too_large");
         assert_eq!(error["hints"], json!([format!("Ask for less: {fit} fit (limit).")]), "{path}");
         let page = who.get(&format!("{path}limit={fit}")).await.expect(200);
         assert_eq!(page["data"].as_array().unwrap().len(), fit, "{path}");
@@ -233,7 +233,7 @@ async fn pages_have_a_size() {
     // What was refused as a whole is read in parts.
     let (mut seen, mut cursor) = (Vec::new(), String::new());
     loop {
-        let part = tenant.user.get(&format!("{history}?limit=6{cursor}")).await.expect(200);
+        let part = tenant.user.get(&format!("{history}?limit=20{cursor}")).await.expect(200);
         seen.extend(each(&part, "id"));
         let Some(next) = part["next_cursor"].as_str() else { break };
         cursor = format!("&cursor={next}");

@@ -18,10 +18,12 @@ fn each(list: &Value, member: &str) -> Vec<String> {
 pub(crate) async fn with_large_log() -> (Tenant, String) {
     let tenant = Tenant::new().await;
     let story = tenant.story().await;
-    for filling in "abcdefghijklmnopqrst".chars() {
-        let metadata = json!({"text": filling.to_string().repeat(1_000_000)});
-        let path = format!("/stories/{story}");
-        tenant.user.patch(&path, json!({"metadata": metadata})).await.expect(200);
+    for filling in "abcdefghijklmnopqrst".repeat(2).chars() {
+        // Nearly as much as there may be of each.
+        let filling = filling.to_string();
+        let criteria = vec![json!({"note": filling.repeat(50_000)}); 5];
+        let large = json!({"metadata": {"text": filling.repeat(65_000)}, "acceptance_criteria": criteria});
+        tenant.user.patch(&format!("/stories/{story}"), large).await.expect(200);
     }
     (tenant, story)
 }

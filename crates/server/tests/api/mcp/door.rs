@@ -98,3 +98,51 @@ async fn what_is_no_message_is_refused_in_the_words_of_the_protocol() {
     let unknown = ask(&agent, "//mcp", OLD, "nobody/knows", json!({})).await;
     assert_eq!(unknown["error"]["message"], "Method not found");
 }
+
+/// What takes a hundred times as much room as its text is not made of it.
+#[tokio::test]
+async fn a_message_consists_of_so_many_values() {
+    let agent = Tenant::new().await.agent().await;
+    let send = async |values: usize| {
+        let crowd = vec![r#"{"":0}"#; values].join(",");
+        let message = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"ping","params":{{"a":[{crowd}]}}}}"#);
+        let request = agent.request(Method::POST, "//mcp").header("content-type", "application/json");
+        let request = request.header("accept", "application/json, text/event-stream").body(message);
+        let answer = request.send().await.unwrap();
+        (answer.status().as_u16(), answer.json::<Value>().await.unwrap())
+    };
+    // Each is an object, and the value in it.
+    let (status, answer) = send(49_000).await;
+    assert_eq!((status, &answer["result"]), (200, &json!({})), "{answer}");
+    let (status, answer) = send(51_000).await;
+    assert_eq!((status, &answer["error"]["code"]), (400, &json!(-32600)), "{answer}");
+    assert!(answer["error"]["message"].as_str().unwrap().contains("more than 100000 values"), "{answer}");
+}
+
+/// Nor out of what the API answers.
+#[tokio::test]
+async fn an_answer_consists_of_so_many_values() {
+    let tenant = Tenant::new().await;
+    let lead = tenant.orchestrator().await;
+    // Below 64 KB, and nine thousand objects.
+    let crowd = format!(r#"{{"a":[{}]}}"#, vec![r#"{"":0}"#; 9_000].join(","));
+    let stories: Vec<_> =
+        (1..=6).map(|minor| format!(r#"{{"number":"1.{minor}","title":"S","metadata":{crowd}}}"#)).collect();
+    let project = tenant.project().await;
+    let plan = format!(r#"{{"epics":[{{"number":1,"title":"E","stories":[{}]}}]}}"#, stories.join(","));
+    let import = format!("/projects/{project}/import");
+    let request = tenant.user.request(Method::POST, &import).header("content-type", "application/json");
+    assert_eq!(request.body(plan).send().await.unwrap().status(), 201);
+    let list = async |limit: usize| {
+        let wanted = json!({"name": "list_stories", "arguments": {"project_id": project, "limit": limit}});
+        let told = ask(&lead, "//mcp?tools=all", OLD, "tools/call", wanted).await;
+        (
+            told["result"]["isError"] == json!(true),
+            told["result"]["content"][0]["text"].as_str().unwrap().to_owned(),
+        )
+    };
+    let (failed, told) = list(5).await;
+    assert!(!failed && told.contains("1.5"), "{}", &told[..200]);
+    let (failed, told) = list(6).await;
+    assert!(failed && told.contains("more than 100000 values"), "{}", &told[..200.min(told.len())]);
+}

@@ -127,6 +127,26 @@ async fn a_run_holds_a_thousand_findings() {
     owner.batch_execute(&sql.replace("$1", id(&run))).await.unwrap();
 }
 
+/// And they have an end in bytes as well: what is too much for the run is refused, and less than that fits.
+#[tokio::test]
+async fn a_run_holds_a_mebibyte_of_findings() {
+    let scene = Scene::new().await;
+    let run = scene.code_run().await;
+    let path = format!("{run}/findings");
+    let of_size =
+        |bytes: usize| json!({"console_errors": ["x".repeat(bytes - r#"{"console_errors":[""]}"#.len())]});
+    let finding = of_size(50_000);
+    for _ in 0..20 {
+        scene.agent.post(&path, finding.clone()).await.expect(200);
+    }
+    let left = (1 << 20) - 20 * 50_000;
+    let refused = scene.agent.post(&path, of_size(left + 1)).await.expect_error(422, "too_many_findings");
+    assert!(text(&refused["message"]).contains("at most 1 MiB of findings"), "{refused:#}");
+    scene.agent.post(&path, of_size(left)).await.expect(200);
+    scene.agent.post(&path, json!({"title": "t"})).await.expect_error(422, "too_many_findings");
+    assert_eq!(scene.agent.get(&run).await.expect(200)["ui_test_run"]["findings_count"], 21);
+}
+
 /// Each finding keeps what was sent, and only that; they stay in their order.
 #[tokio::test]
 async fn findings_keep_what_was_sent() {

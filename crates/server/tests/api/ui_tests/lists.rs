@@ -88,3 +88,23 @@ async fn lists_are_filtered_in_both_languages() {
         assert_eq!(list["data"][0]["findings"][0]["title"], "t");
     }
 }
+
+/// A list tells of each run no more than fits many of them.
+#[tokio::test]
+async fn lists_have_the_newest_findings_or_none() {
+    let scene = Scene::new().await;
+    let run = scene.code_run().await;
+    for nth in 1..=25 {
+        let finding = json!({"severity": "low", "title": format!("finding {nth}")});
+        scene.agent.post(&format!("{run}/findings"), finding).await.expect(200);
+    }
+    let list = scene.agent.get(&format!("/projects/{}/ui-tests", scene.project)).await.expect(200);
+    let findings = list["data"][0]["findings"].as_array().unwrap();
+    let titles: Vec<_> = findings.iter().map(|finding| text(&finding["title"])).collect();
+    assert_eq!(titles, (6..=25).map(|nth| format!("finding {nth}")).collect::<Vec<_>>());
+    assert_eq!(list["data"][0]["findings_count"], 25);
+    let list = scene.agent.get(&format!("/projects/{}/ui_test_runs", scene.project)).await.expect(200);
+    assert_eq!((&list["data"][0]["findings_count"], list["data"][0].get("findings")), (&json!(25), None));
+    let shown = scene.agent.get(&run).await.expect(200);
+    assert_eq!(shown["ui_test_run"]["findings"].as_array().unwrap().len(), 25);
+}

@@ -170,29 +170,45 @@ async fn blockers_are_named_once_and_in_number_order() {
     );
 }
 
-/// Of a large prerequisite epic a hundred stories are named, and counted all.
+/// A hundred stories are named of what blocks one, its own prerequisites among them, and 2,000 in one answer; they are counted all.
 #[tokio::test]
 async fn blockers_of_a_large_epic_are_counted() {
     let tenant = Tenant::new().await;
     let large: Vec<_> = (1..=120).map(|minor| plain(&format!("1.{minor}"))).collect();
-    tenant
+    let project = tenant
         .imported(json!({"epics": [
             epic(1, &[], &large),
             epic(2, &[1], &[waiting("2.1", &["1.110", "1.5"]), waiting("2.2", &["2.1"])]),
         ]}))
         .await;
-    let list = tenant.user.get("/stories/blocked").await.expect(200);
-    let shown: Vec<_> = list["data"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|blocked| {
+    let shown = |list: &Value| -> Vec<_> {
+        let rows = list["data"].as_array().unwrap().iter();
+        rows.map(|blocked| {
             let named = blocked["blocking_dependencies"].as_array().unwrap();
             (text(&blocked["story"]["number"]), named.len(), blocked["blocking_count"].as_i64().unwrap())
         })
-        .collect();
-    // 1.110 beyond the hundred is named all the same; 2.1 is no story of the large epic.
-    assert_eq!(shown, [("2.1".to_owned(), 101, 120), ("2.2".to_owned(), 101, 121)]);
+        .collect()
+    };
+    let list = tenant.user.get("/stories/blocked").await.expect(200);
+    // 2.1 is no story of the large epic.
+    assert_eq!(shown(&list), [("2.1".to_owned(), 100, 120), ("2.2".to_owned(), 100, 121)]);
+    let numbers = |blocked: &Value| -> Vec<_> {
+        let named = blocked["blocking_dependencies"].as_array().unwrap().iter();
+        named.map(|blocker| (text(&blocker["number"]), text(&blocker["via"]))).collect()
+    };
+    let named = numbers(&list["data"][0]);
+    assert!(named.contains(&("1.110".to_owned(), "story".to_owned())), "{named:?}");
+    assert_eq!(
+        named[98..],
+        [("1.99", "epic"), ("1.110", "story")].map(|(a, b)| (a.to_owned(), b.to_owned()))
+    );
+    let more: Vec<_> = (3..=25).map(|minor| plain(&format!("2.{minor}"))).collect();
+    let merge = format!("/projects/{project}/import?merge=true");
+    tenant.user.post(&merge, json!({"epics": [epic(2, &[1], &more)]})).await.expect(200);
+    let list = tenant.user.get("/stories/blocked?limit=100").await.expect(200);
+    let counts: Vec<_> = shown(&list).into_iter().map(|(_, named, count)| (named, count)).collect();
+    assert_eq!(counts[..2], [(80, 120), (80, 121)]);
+    assert_eq!(counts[2..], [(80, 120); 23]);
 }
 
 #[tokio::test]

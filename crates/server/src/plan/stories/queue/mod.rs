@@ -113,7 +113,7 @@ pub(super) async fn ready_in_project(
 #[derive(Serialize, JsonSchema)]
 pub(super) struct Blocked {
     story: StoryBrief,
-    /// Every prerequisite story that is not verified, and of each prerequisite epic at most 100 stories that are not.
+    /// Prerequisite stories, and stories of prerequisite epics, that are not verified: at most 100, and 2,000 in one answer.
     blocking_dependencies: Vec<Blocker>,
     /// How many there are in all.
     blocking_count: i64,
@@ -136,9 +136,10 @@ pub(super) async fn blocked_in_project(
     with_blockers(&caller, stories).await
 }
 
-/// How many stories of one prerequisite epic are named as blockers. Ours: an answer that names thousands for each of
-/// hundreds of stories helps nobody.
-const NAMED_PER_EPIC: i64 = 100;
+/// How many blockers are named of each story, and how many in one answer: one that names thousands for each of hundreds of stories helps
+/// nobody.
+const NAMED: i64 = 100;
+const NAMED_IN_ALL: i64 = 2_000;
 
 /// Adds what blocks each story.
 async fn with_blockers(
@@ -147,7 +148,7 @@ async fn with_blockers(
 ) -> ApiResult<Json<List<Blocked>>> {
     let ids: Vec<Uuid> = data.iter().map(|story| story.id).collect();
     let (rows, counts) =
-        caller.read((BLOCKERS.with(&[&ids, &NAMED_PER_EPIC]), COUNT_BLOCKERS.with(&[&ids]))).await?;
+        caller.read((BLOCKERS.with(&[&ids, &NAMED, &NAMED_IN_ALL]), COUNT_BLOCKERS.with(&[&ids]))).await?;
     let totals: HashMap<Uuid, i64> = counts.into_iter().map(|count| (count.story_id, count.total)).collect();
     let mut blockers: HashMap<Uuid, Vec<Blocker>> = HashMap::new();
     for row in rows {
@@ -155,10 +156,11 @@ async fn with_blockers(
     }
     // A story whose last blocker was verified since the first statement is not blocked any more.
     let still_blocked = |story: StoryBrief| {
-        let blocking_dependencies = blockers.remove(&story.id)?;
+        // None are named of who comes after so many others.
+        let blocking_dependencies = blockers.remove(&story.id).unwrap_or_default();
         // Read by a statement of its own, which may know more.
         let blocking_count = totals.get(&story.id).copied()?.max(blocking_dependencies.len() as i64);
-        Some(Blocked { story, blocking_dependencies, blocking_count })
+        (blocking_count > 0).then_some(Blocked { story, blocking_dependencies, blocking_count })
     };
     Ok(Json(List { data: data.into_iter().filter_map(still_blocked).collect(), meta }))
 }

@@ -168,20 +168,24 @@ statements! {
     BLOCKED_IN_PROJECT -> Queued = queue!(blocked in project);
     BLOCKED_IN_EPIC -> Queued = queue!(blocked in epic);
     BLOCKED_IN_TENANT -> Queued = queue!(blocked in tenant);
-    /// What blocks the stories of `$2`, each blocker once: every prerequisite story that is not verified, and of each
-    /// prerequisite epic the first `$3` stories that are not. An epic may have thousands, and all stories of the
-    /// epics that wait for it are blocked by each of them. What blocks many is read once.
+    /// What blocks the stories of `$2`: the first `$3` for each, of prerequisite stories that are not verified, and then of stories of
+    /// prerequisite epics that are not; and of all of these the first `$4`, so that each story has one before any has another. An epic may have
+    /// thousands, and all stories of the epics that wait for it are blocked by each of them. What blocks many is read once.
     BLOCKERS -> BlockerOf = "
         with blocked as (
             select id, epic_id, unmet_epics from story_states where tenant_id = (select $1::uuid) and id = any($2)
         ), of_epics as (
             select e.epic_id, p.id
             from (select distinct epic_id from blocked where unmet_epics > 0) e
-            join epic_dependencies d on d.tenant_id = (select $1::uuid) and d.epic_id = e.epic_id
             cross join lateral (
-                select id from whole_stories
-                where tenant_id = d.tenant_id and epic_id = d.depends_on_epic_id and verified_status <> 'verified'
-                order by order_key, number, id limit $3) p
+                select of_one.id
+                from epic_dependencies d
+                cross join lateral (
+                    select id, order_key, number from whole_stories
+                    where tenant_id = d.tenant_id and epic_id = d.depends_on_epic_id and verified_status <> 'verified'
+                    order by order_key, number, id limit $3) of_one
+                where d.tenant_id = (select $1::uuid) and d.epic_id = e.epic_id
+                order by of_one.order_key, of_one.number, of_one.id limit $3) p
         ), pairs as (
             select d.story_id as blocked_id, d.depends_on_story_id as blocker_id, true as of_story
             from story_dependencies d where d.tenant_id = (select $1::uuid) and d.story_id = any($2)
@@ -189,12 +193,21 @@ statements! {
             select b.id, o.id, false from blocked b join of_epics o on o.epic_id = b.epic_id
         ), once as (
             select blocked_id, blocker_id, bool_or(of_story) as of_story from pairs group by blocked_id, blocker_id
+        ), open as (
+            select id, row_number() over (order by order_key, number, id) as place
+            from (select distinct blocker_id from once) o
+            join whole_stories on tenant_id = (select $1::uuid) and id = o.blocker_id
+            where verified_status <> 'verified'
+        ), ranked as (
+            select blocked_id, blocker_id, of_story, row_number() over (partition by blocked_id order by of_story desc, place) as rank
+            from once join open on open.id = once.blocker_id
+        ), named as (
+            select blocked_id, blocker_id, of_story from ranked where rank <= $3 order by rank, blocked_id limit $4
         )
         select {*} from (
-            select blocker_id, array_agg(blocked_id) as all_blocked, array_agg(of_story) as all_of_story from once group by blocker_id
+            select blocker_id, array_agg(blocked_id) as all_blocked, array_agg(of_story) as all_of_story from named group by blocker_id
         ) b join whole_stories on tenant_id = (select $1::uuid) and id = blocker_id
         cross join lateral unnest(all_blocked, all_of_story) each (blocked_id, via_story)
-        where verified_status <> 'verified'
         order by blocked_id, order_key, number, id";
     /// How many blockers the stories of `$2` have in all: prerequisite stories that are not in a prerequisite epic, and
     /// all stories of those.
