@@ -69,7 +69,7 @@ async fn a_full_disk_is_said_so_and_reading_goes_on() {
     let refused = async {
         for round in 0.. {
             let words: String =
-                (0..40_000).map(|n| format!("{:x} ", (n + round * 7919) * 2_654_435_761_u64)).collect();
+                (0..6_000).map(|n| format!("{:x} ", (n + round * 7919) * 2_654_435_761_u64)).collect();
             let body = json!({"metadata": {"words": words}});
             let (status, answer) = api("PATCH", &path, Some(&body)).await;
             if status != 200 {

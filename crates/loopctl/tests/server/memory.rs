@@ -1,4 +1,4 @@
-//! What a request may cost in memory: the text of a document, a few times over, and never a tree of it.
+//! What a request may cost in memory: the text of a document, a few times over, and no tree of it but for messages to tools.
 
 use std::path::Path;
 
@@ -134,7 +134,9 @@ async fn no_request_takes_a_hundred_times_its_size() {
         let (status, peak) = scene.cost(method, &path, body).await;
         println!("{what}: {status}, {} MiB", peak / MIB);
         assert_eq!(status, expected, "{what}");
-        assert!(peak <= allowance(sent), "{what}: {} MiB at its peak", peak / MIB);
+        // What is made into a tree may have so many values that they take what a tenant may have.
+        let most = if path == "//mcp" { 64 * MIB } else { allowance(sent) };
+        assert!(peak <= most, "{what}: {} MiB at its peak", peak / MIB);
     }
     scene.server.stop();
 }

@@ -18,7 +18,7 @@ fn each(list: &Value, member: &str) -> Vec<String> {
 pub(crate) async fn with_large_log() -> (Tenant, String) {
     let tenant = Tenant::new().await;
     let story = tenant.story().await;
-    for filling in "abcdefghijklmnopqrst".repeat(2).chars() {
+    for filling in "abcdefghijklmnopqrst".repeat(3).chars() {
         // Nearly as much as there may be of each.
         let filling = filling.to_string();
         let criteria = vec![json!({"note": filling.repeat(50_000)}); 5];

@@ -82,10 +82,14 @@ async fn lists_are_filtered_in_both_languages() {
         let error =
             scene.agent.get(&format!("{path}?status=verified")).await.expect_error(422, "validation_failed");
         assert_eq!(error["details"], json!({"status": ["is invalid"]}));
-        // Items are whole runs, with their findings.
+        // Items are runs as they are shown, in one family but for their findings.
         let list = scene.agent.get(&format!("{path}?status=failed")).await.expect(200);
-        assert_eq!(list["data"][0], scene.agent.get(&failed).await.expect(200)["data"]);
-        assert_eq!(list["data"][0]["findings"][0]["title"], "t");
+        let mut shown = scene.agent.get(&failed).await.expect(200)["data"].take();
+        assert_eq!(shown["findings"][0]["title"], "t");
+        if family == "ui_test_runs" {
+            shown.as_object_mut().unwrap().remove("findings");
+        }
+        assert_eq!(list["data"][0], shown);
     }
 }
 

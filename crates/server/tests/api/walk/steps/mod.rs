@@ -297,13 +297,15 @@ pub(super) async fn steps(world: &World, operation: &Operation) -> Vec<Step> {
         ("GET", "/audit") => {
             let (large, _) = with_large_log().await;
             let mut steps = read(user, &[(200, ""), (400, "?from=none"), (404, "?entity_id=none")]);
-            steps.extend(calls.steps("/audit", &[(&large.user, 422, nothing)]));
+            steps.extend(calls.read(&large.user, &[(422, "?limit=50")]));
             steps
         }
         ("GET", "/stories/{id}/history") => {
             let (large, story) = with_large_log().await;
             let mut steps = here(&[(agent, 200, nothing.clone())]);
-            steps.extend(calls.of(&story, &[(&large.user, 422, nothing)]));
+            steps.extend(
+                calls.steps(&format!("/stories/{story}/history?limit=50"), &[(&large.user, 422, nothing)]),
+            );
             steps
         }
         ("PATCH", "/admin/tenants/{id}") => {
@@ -342,7 +344,7 @@ pub(super) async fn steps(world: &World, operation: &Operation) -> Vec<Step> {
             read(&world.superadmin, &[(200, "")])
         }
         ("GET", "/admin/audit") => {
-            let large = format!("?tenant_id={}", with_large_log().await.0.id);
+            let large = format!("?limit=50&tenant_id={}", with_large_log().await.0.id);
             let own = format!("?tenant_id={}", a.tenant.id);
             read(
                 &world.superadmin,
