@@ -63,15 +63,20 @@ async fn a_full_disk_is_said_so_and_reading_goes_on() {
     let project = json!({"name": "p", "slug": "pp"});
     let (_, project) = api("POST", "/projects", Some(&project)).await;
     let path = format!("/projects/{}", project["project"]["id"].as_str().unwrap());
+    let epic = json!({"number": 1, "title": "e"});
+    let (_, epic) = api("POST", &format!("{path}/epics"), Some(&epic)).await;
+    let stories = format!("/epics/{}/stories", epic["epic"]["id"].as_str().unwrap());
+    let (_, story) = api("POST", &stories, Some(&json!({"number": "1.1", "title": "s"}))).await;
+    let story = format!("/stories/{}", story["story"]["id"].as_str().unwrap());
 
     let filler = disk.fill();
     // A few writes may still find room in what PostgreSQL has already.
     let refused = async {
         for round in 0.. {
             let words: String =
-                (0..6_000).map(|n| format!("{:x} ", (n + round * 7919) * 2_654_435_761_u64)).collect();
-            let body = json!({"metadata": {"words": words}});
-            let (status, answer) = api("PATCH", &path, Some(&body)).await;
+                (0..15_000).map(|n| format!("{:x} ", (n + round * 7919) * 2_654_435_761_u64)).collect();
+            let body = json!({"acceptance_criteria": [{"words": words}]});
+            let (status, answer) = api("PATCH", &story, Some(&body)).await;
             if status != 200 {
                 return (status, answer);
             }

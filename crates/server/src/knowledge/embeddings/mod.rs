@@ -164,14 +164,20 @@ impl Meaning {
         }
     }
 
-    /// Does what takes a processor's time for a tenant where nobody else waits for it, one thing after the other.
+    /// Does what takes a processor's time for a tenant where nobody else waits for it, one thing after the other: the next one begins when
+    /// this one is done, whether somebody still waits for it or not.
     pub(crate) async fn aside<T: Send + 'static>(
         &self,
         tenant_id: Uuid,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Unavailable> {
-        let turn = self.turn(tenant_id);
-        let _mine = turn.acquire().await.map_err(|_| Unavailable("the server is ending".to_owned()))?;
+        let turn = self.turn(tenant_id).acquire_owned().await;
+        let turn = turn.map_err(|_| Unavailable("the server is ending".to_owned()))?;
+        let work = move || {
+            let done = work();
+            drop(turn);
+            done
+        };
         at(&self.places, work).await
     }
 
@@ -242,5 +248,30 @@ mod tests {
         assert!(place <= before + 3, "after {place}, of which {before} were before it");
         meaning.turn(one);
         assert_eq!(meaning.turns.lock().unwrap().len(), 1, "nobody is remembered for ever");
+    }
+
+    /// Who leaves and asks again would have all places otherwise.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn work_keeps_its_turn_when_nobody_waits_for_it_any_more() {
+        let meaning = Arc::new(Meaning::of(Engine::Off, 2));
+        let tenant = Uuid::from_u128(1);
+        let (began, begins) = tokio::sync::oneshot::channel();
+        let (end, ends) = std::sync::mpsc::channel::<()>();
+        let asked = tokio::spawn({
+            let meaning = Arc::clone(&meaning);
+            async move {
+                let work = move || {
+                    began.send(()).unwrap();
+                    ends.recv().unwrap();
+                };
+                meaning.aside(tenant, work).await
+            }
+        });
+        begins.await.unwrap();
+        asked.abort();
+        assert!(asked.await.unwrap_err().is_cancelled());
+        assert!(meaning.turn(tenant).try_acquire().is_err(), "it is still at work");
+        end.send(()).unwrap();
+        meaning.aside(tenant, || ()).await.unwrap();
     }
 }

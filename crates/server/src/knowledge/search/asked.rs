@@ -48,7 +48,9 @@ pub(super) fn wanted(
         .transpose()?;
     let category = known_word("category", category.filter(|text| !text.is_empty()), Category::WORDS)?;
     let tags = tags.unwrap_or_default().split(',').map(str::trim).filter(|tag| !tag.is_empty());
-    let tags: Vec<String> = tags.map(str::to_owned).collect();
+    let mut tags: Vec<String> = tags.map(str::to_owned).collect();
+    tags.sort_unstable();
+    tags.dedup();
     Ok(Wanted {
         project_id,
         with_tenant_wide,
@@ -78,7 +80,7 @@ mod tests {
     #[test]
     fn tags_are_what_stands_between_commas() {
         let of = |tags| wanted(None, false, None, tags).unwrap().tags;
-        assert_eq!(of(Some(" a, ,b,")), Some(vec!["a".to_owned(), "b".to_owned()]));
+        assert_eq!(of(Some(" b, ,a,b,")), Some(vec!["a".to_owned(), "b".to_owned()]));
         assert_eq!([of(None), of(Some(" ")), of(Some(",,"))], [const { None }; 3]);
     }
 }

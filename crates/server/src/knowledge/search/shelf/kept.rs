@@ -59,7 +59,7 @@ pub(crate) struct Wanted {
     /// Beside those of the tenant the server's own, which are of no project.
     pub(crate) with_system: bool,
     pub(crate) category: Option<String>,
-    /// With any of these.
+    /// With any of these, which are in order: there may be thousands.
     pub(crate) tags: Option<Vec<String>>,
 }
 
@@ -71,7 +71,10 @@ impl Wanted {
         });
         is_of_project
             && self.category.as_deref().is_none_or(|category| *category == *article.category)
-            && self.tags.as_ref().is_none_or(|tags| tags.iter().any(|tag| article.tags.contains(tag)))
+            && self
+                .tags
+                .as_ref()
+                .is_none_or(|tags| article.tags.iter().any(|tag| tags.binary_search(tag).is_ok()))
     }
 }
 
