@@ -27,8 +27,9 @@ const MOST_BYTES: usize = 256 * 1024 * 1024;
 const RETRIED_AFTER: Duration = Duration::from_secs(600);
 /// A shelf that lags by more than this is read anew: of the log some may be gone.
 const MOST_LAG: TimeDelta = TimeDelta::days(1);
-/// Articles that one statement tells of.
-const BATCH: i64 = 1000;
+/// Articles that are read at once: the words of a long one take up a third of a megabyte until they are put onto the shelf, and nobody else
+/// is served meanwhile by who does that.
+const BATCH: usize = 50;
 /// With more entries of the log than this to look through, all is read anew.
 const MOST_CHANGES: i64 = 5000;
 
@@ -109,16 +110,10 @@ impl Shelves {
             true
         } else {
             let ids: Vec<Uuid> = changes.iter().map(|change| change.id).collect();
-            let name = model.map(|model| model.name.as_str());
-            let rows = db.read(tenant_id, SHELVED.with(&[&name, &ids])).await?;
-            slot.write(|shelf| {
-                ids.iter().for_each(|id| shelf.remove(*id));
-                rows.into_iter().for_each(|row| shelf.put(row));
-                shelf.bytes() <= MOST_BYTES
-            })
+            change(db, tenant_id, model, &slot, &ids).await?
         };
         if !is_whole {
-            slot.write(|shelf| *shelf = Shelf::default());
+            clear(slot.write(std::mem::take));
             tracing::warn!(%tenant_id, "a tenant has published more than fits into memory: its searches go by words alone");
             *state = State { full_since: Some(Instant::now()), ..State::default() };
             return Ok(None);
@@ -167,19 +162,48 @@ impl Shelves {
     }
 }
 
+/// Frees a shelf where nobody waits for it: there may be millions of pieces.
+fn clear(shelf: Shelf) {
+    tokio::task::spawn_blocking(move || drop(shelf));
+}
+
+/// Reads again what has changed; whether it still fits.
+async fn change(
+    db: &Db,
+    tenant_id: Uuid,
+    model: Option<&Model>,
+    slot: &Slot,
+    ids: &[Uuid],
+) -> Result<bool, DbError> {
+    let name = model.map(|model| model.name.as_str());
+    for ids in ids.chunks(BATCH) {
+        let rows = db.read_part(tenant_id, SHELVED.with(&[&name, &ids])).await?;
+        let fits = slot.write(|shelf| {
+            ids.iter().for_each(|id| shelf.remove(*id));
+            rows.into_iter().for_each(|row| shelf.put(row));
+            shelf.bytes() <= MOST_BYTES
+        });
+        if !fits {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 /// Reads everything, unless that does not fit: then the answer is no.
 async fn load(db: &Db, tenant_id: Uuid, model: Option<&Model>, slot: &Slot) -> Result<bool, DbError> {
     let name = model.map(|model| model.name.as_str());
     let (mut shelf, mut after) = (Shelf::default(), Uuid::nil());
     loop {
-        let rows = db.read_part(tenant_id, SHELVED_FROM.with(&[&name, &after, &BATCH])).await?;
+        let rows = db.read_part(tenant_id, SHELVED_FROM.with(&[&name, &after, &(BATCH as i64)])).await?;
         let Some(last) = rows.last() else { break };
         after = last.id;
         rows.into_iter().for_each(|row| shelf.put(row));
         if shelf.bytes() > MOST_BYTES {
+            clear(shelf);
             return Ok(false);
         }
     }
-    slot.write(|known| *known = shelf);
+    clear(slot.write(|known| std::mem::replace(known, shelf)));
     Ok(true)
 }
