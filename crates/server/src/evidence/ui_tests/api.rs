@@ -60,15 +60,16 @@ pub(super) async fn start<D: Dialect>(
             change.found(KEEP_RUN_PROJECT, &[&project_id]).await?;
             let new = D::start(body.valid()?);
             let (id, agent_id) = (Uuid::now_v7(), &caller.agent_id);
-            let run = change
+            let whole = change
                 .one(INSERT_RUN, &[&id, &project_id, agent_id, &new.guide_reference, &new.notes])
                 .await?;
+            let run = &whole.run;
             let told = json!({
-                "project_id": project_id, "guide_reference": run.run.guide_reference,
-                "started_by_agent_id": run.run.started_by_agent_id, "status": run.run.status,
+                "project_id": project_id, "guide_reference": run.guide_reference,
+                "started_by_agent_id": run.started_by_agent_id, "status": run.status,
             });
             change.tell([Event::new("ui_test_run", id, "ui_test.started", told).project(project_id)]);
-            change.commit(Created(D::answer(run))).await
+            change.commit(Created(D::answer(whole))).await
         })
         .await
 }
@@ -139,15 +140,15 @@ pub(super) async fn add_finding<D: Dialect>(
                 .map_err(|message| ApiError::unprocessable(Code::TooManyFindings, message))?;
             let (finding_id, position) = (Uuid::now_v7(), locked.findings_count + 1);
             change.execute(INSERT_FINDING, &[&finding_id, &path.id, &position, &content]).await?;
-            let run = change
+            let whole = change
                 .one(COUNT_FINDING, &[&path.id, &counts.screenshots, &counts.critical, &counts.high, &new])
                 .await?;
             let finding = finding.audited();
             let told = JsonText::of(&FindingAdded { finding, findings_count: position, finding_id })
                 .map_err(|_| ApiError::internal())?;
-            let event = Event::new("ui_test_run", run.run.id, "ui_test.finding_added", told);
-            change.tell([event.project(run.run.project_id)]);
-            change.commit(D::found(run)).await
+            let event = Event::new("ui_test_run", whole.run.id, "ui_test.finding_added", told);
+            change.tell([event.project(whole.run.project_id)]);
+            change.commit(D::found(whole)).await
         })
         .await
 }

@@ -235,7 +235,7 @@ impl Dialect for UiTestRuns {
     }
 
     fn found(run: UiTestRun) -> Created<FoundInRun> {
-        Created(FoundInRun { data: run.findings.last().cloned(), ui_test_run: Self::tell(run) })
+        Created(FoundInRun { data: run.findings.0.last().cloned(), ui_test_run: Self::tell(run) })
     }
 }
 

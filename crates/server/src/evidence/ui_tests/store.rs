@@ -42,7 +42,7 @@ pub(super) struct UiTestRun {
     pub(super) run: BareRun,
     /// In the order in which they were recorded.
     #[row(flatten)]
-    pub(super) findings: Vec<UiTestFinding>,
+    pub(super) findings: Findings<false>,
 }
 
 /// A UI test run in a list.
@@ -53,7 +53,7 @@ pub(super) struct ListedRun {
     run: BareRun,
     /// The 20 newest, in the order in which they were recorded.
     #[row(flatten)]
-    findings: Newest,
+    findings: Findings<true>,
 }
 
 impl AsMut<BareRun> for BareRun {
@@ -96,73 +96,46 @@ impl Serialize for UiTestFinding {
     }
 }
 
-/// The findings of the run that is selected: an array per column, so that each finding is read for itself.
-#[derive(Row)]
-struct FindingColumns {
-    #[row(sql = "array(select f.id from ui_test_findings f
-        where f.tenant_id = ui_test_runs.tenant_id and f.run_id = ui_test_runs.id order by f.position)")]
-    finding_ids: Vec<Uuid>,
-    #[row(sql = "array(select f.content from ui_test_findings f
-        where f.tenant_id = ui_test_runs.tenant_id and f.run_id = ui_test_runs.id order by f.position)")]
-    finding_contents: Vec<JsonText>,
-    #[row(sql = "array(select f.recorded_at from ui_test_findings f
-        where f.tenant_id = ui_test_runs.tenant_id and f.run_id = ui_test_runs.id order by f.position)")]
-    finding_times: Vec<Timestamp>,
-}
-
-/// As [`FindingColumns`], of the newest ones. Positions are counted, and none is left out.
-#[derive(Row)]
-struct NewestColumns {
-    #[row(sql = "array(select f.id from ui_test_findings f
-        where f.tenant_id = ui_test_runs.tenant_id and f.run_id = ui_test_runs.id and f.position > findings_count - 20
-        order by f.position)")]
-    finding_ids: Vec<Uuid>,
-    #[row(sql = "array(select f.content from ui_test_findings f
-        where f.tenant_id = ui_test_runs.tenant_id and f.run_id = ui_test_runs.id and f.position > findings_count - 20
-        order by f.position)")]
-    finding_contents: Vec<JsonText>,
-    #[row(sql = "array(select f.recorded_at from ui_test_findings f
-        where f.tenant_id = ui_test_runs.tenant_id and f.run_id = ui_test_runs.id and f.position > findings_count - 20
-        order by f.position)")]
-    finding_times: Vec<Timestamp>,
-}
-
-/// Findings out of their columns.
-fn findings(ids: Vec<Uuid>, contents: Vec<JsonText>, times: Vec<Timestamp>) -> Vec<UiTestFinding> {
-    let findings = ids.into_iter().zip(contents).zip(times);
-    findings.map(|((id, content), recorded_at)| UiTestFinding { id, content, recorded_at }).collect()
-}
-
-impl Row for Vec<UiTestFinding> {
-    const COLUMNS: &'static str = FindingColumns::COLUMNS;
-    const WIDTH: usize = FindingColumns::WIDTH;
-
-    fn read(reader: &mut RowReader<'_>) -> Result<Self, DbError> {
-        let columns = FindingColumns::read(reader)?;
-        Ok(findings(columns.finding_ids, columns.finding_contents, columns.finding_times))
-    }
-
-    fn check(types: &mut RowTypes<'_>) -> Result<(), String> {
-        FindingColumns::check(types)
-    }
-}
-
-/// The newest findings of a run.
+/// Findings of a run, in the order in which they were recorded: the 20 newest, or all.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(transparent)]
-struct Newest(Vec<UiTestFinding>);
+pub(super) struct Findings<const NEWEST: bool>(pub(super) Vec<UiTestFinding>);
 
-impl Row for Newest {
-    const COLUMNS: &'static str = NewestColumns::COLUMNS;
-    const WIDTH: usize = NewestColumns::WIDTH;
+/// Of the run that is selected: an array per column, so that each finding is read for itself.
+macro_rules! columns {
+    ($which:literal) => {
+        concat!(
+            columns!("id" as "finding_ids", $which), ", ", columns!("content" as "finding_contents", $which), ", ",
+            columns!("recorded_at" as "finding_times", $which)
+        )
+    };
+    ($column:literal as $name:literal, $which:literal) => {
+        concat!(
+            "array(select f.", $column, " from ui_test_findings f
+             where f.tenant_id = ui_test_runs.tenant_id and f.run_id = ui_test_runs.id", $which, " order by f.position) as ", $name
+        )
+    };
+}
+
+impl<const NEWEST: bool> Row for Findings<NEWEST> {
+    /// Positions are counted, and none is left out.
+    const COLUMNS: &'static str =
+        if NEWEST { columns!(" and f.position > findings_count - 20") } else { columns!("") };
+    const WIDTH: usize = 3;
 
     fn read(reader: &mut RowReader<'_>) -> Result<Self, DbError> {
-        let columns = NewestColumns::read(reader)?;
-        Ok(Self(findings(columns.finding_ids, columns.finding_contents, columns.finding_times)))
+        let ids: Vec<Uuid> = reader.column("finding_ids")?;
+        let contents: Vec<JsonText> = reader.column("finding_contents")?;
+        let times: Vec<Timestamp> = reader.column("finding_times")?;
+        let findings = ids.into_iter().zip(contents).zip(times);
+        let finding = |((id, content), recorded_at)| UiTestFinding { id, content, recorded_at };
+        Ok(Self(findings.map(finding).collect()))
     }
 
     fn check(types: &mut RowTypes<'_>) -> Result<(), String> {
-        NewestColumns::check(types)
+        types.column::<Vec<Uuid>>("finding_ids")?;
+        types.column::<Vec<JsonText>>("finding_contents")?;
+        types.column::<Vec<Timestamp>>("finding_times")
     }
 }
 

@@ -153,6 +153,7 @@ pub(super) struct Snapshot {
 }
 
 /// What the records say that a plan changes, by number.
+#[derive(Default)]
 pub(super) struct Texts {
     pub(super) epics: HashMap<i32, (Uuid, EpicText)>,
     pub(super) stories: HashMap<StoryNumber, (Uuid, StoryText)>,
@@ -162,6 +163,9 @@ pub(super) struct Texts {
 pub(super) async fn texts(tx: &mut Tx, plan: &Plan, found: &Snapshot) -> Result<Texts, DbError> {
     let epics: Vec<Uuid> = known(&found.epics, &plan.updated_epics);
     let stories: Vec<Uuid> = known(&found.stories, &plan.updated_stories);
+    if epics.is_empty() && stories.is_empty() {
+        return Ok(Texts::default());
+    }
     let (epics, stories) = tx.batch((EPIC_TEXTS.with(&[&epics]), STORY_TEXTS.with(&[&stories]))).await?;
     let epics = epics.into_iter().map(|KnownEpicText { id, number, text }| (number, (id, text)));
     let stories = stories
